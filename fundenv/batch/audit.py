@@ -1,0 +1,151 @@
+"""The audit trail of a step: everything needed to replay the account from outside."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from fundenv.dynamics import types as t
+from fundenv.market import Market
+from fundenv.market import layout
+
+
+def audit(
+    market: Market, account: t.Float64, legs: t.Float64, ledger: t.Float64, trades: t.Float64, rows: NDArray[np.int64]
+) -> dict[str, Any]:
+    """The info of n environments, arrays over the n (and the A assets).
+
+    `time`: end of the step, datetime64[ns] UTC. `row`: its row in `Market.bars`. `equity` [quote]. `parts`: the nine parts of the change of equity
+    [quote]. `account`: cash [quote] and per asset spot [base], perp [base], entry [quote per base], margin [quote] (cross: the shared wallet stands
+    at asset 0). `prices`: spot, perp and mark at the close, average fill prices of the step (NaN without a fill). `trade`: base units requested by
+    the decision and filled in the whole step, reason of the last shortfall. `liquidated`: liquidations of the leg during the step.
+    """
+    bars = market.bars[rows]
+    with np.errstate(invalid="ignore", divide="ignore"):
+        fill_spot = trades[:, :, t.SPOT_VALUE] / trades[:, :, t.SPOT_QUANTITY]
+        fill_perp = trades[:, :, t.PERP_VALUE] / trades[:, :, t.PERP_QUANTITY]
+    return {
+        "time": market.close_ns[rows].astype("datetime64[ns]"),
+        "row": rows.copy(),
+        "equity": account[:, t.EQUITY].copy(),
+        "parts": {name: ledger[:, part].copy() for part, name in enumerate(t.PARTS)},
+        "account": {
+            "cash": account[:, t.CASH].copy(),
+            "spot": legs[:, :, t.SPOT].copy(),
+            "perp": legs[:, :, t.PERP].copy(),
+            "entry": legs[:, :, t.ENTRY].copy(),
+            "margin": legs[:, :, t.MARGIN].copy(),
+        },
+        "prices": {
+            "spot": bars[:, :, layout.SPOT_CLOSE],
+            "perp": bars[:, :, layout.PERP_CLOSE],
+            "mark": bars[:, :, layout.MARK_CLOSE],
+            "fill_spot": fill_spot,
+            "fill_perp": fill_perp,
+        },
+        "trade": {
+            "requested_spot": trades[:, :, t.REQUESTED_SPOT].copy(),
+            "requested_perp": trades[:, :, t.REQUESTED_PERP].copy(),
+            "filled_spot": trades[:, :, t.FILLED_SPOT].copy(),
+            "filled_perp": trades[:, :, t.FILLED_PERP].copy(),
+            "reason": np.array(t.REASONS)[legs[:, :, t.REASON].astype(int)],
+        },
+        "liquidated": legs[:, :, t.LIQUIDATED].astype(int),
+    }
+
+
+class LazyInfo(dict[str, Any]):
+    """The info of one environment, unpacked when it is first read: most training never looks, and building it costs more than the step.
+
+    It behaves as the plain dict it turns into: see `audit` for the keys.
+    """
+
+    __slots__ = ("_source",)
+
+    def __init__(self, market: Market, block: t.Float64, row: int) -> None:
+        super().__init__()
+        self._source: tuple[Market, t.Float64, int] | None = (market, block, row)
+
+    def _unpack(self) -> None:
+        if self._source is None:
+            return
+        market, block, row = self._source
+        self._source = None
+        assets = market.n_assets
+        sizes = np.cumsum([t.N_ACCOUNT, assets * t.N_LEG, t.N_LEDGER])
+        account, legs, ledger, trades = np.split(block, sizes)
+        legs, trades = legs.reshape(1, assets, t.N_LEG), trades.reshape(1, assets, t.N_TRADE)
+        full = audit(market, account[None], legs, ledger[None], trades, np.array([row]))
+        for key, value in full.items():
+            self.setdefault(key, _first(value))
+
+
+    def __getitem__(self, key: str) -> Any:
+        self._unpack()
+        return super().__getitem__(key)
+
+    def __contains__(self, key: object) -> bool:
+        self._unpack()
+        return super().__contains__(key)
+
+    def __iter__(self) -> Any:
+        self._unpack()
+        return super().__iter__()
+
+    def __len__(self) -> int:
+        self._unpack()
+        return super().__len__()
+
+    def __eq__(self, other: object) -> bool:
+        self._unpack()
+        return super().__eq__(other)
+
+    def __repr__(self) -> str:
+        self._unpack()
+        return super().__repr__()
+
+    def __reduce__(self) -> Any:
+        self._unpack()
+        return dict, (dict(self.items()),)
+
+    def get(self, key: str, default: Any = None) -> Any:
+        """As `dict.get`."""
+        self._unpack()
+        return super().get(key, default)
+
+    def keys(self) -> Any:
+        """As `dict.keys`."""
+        self._unpack()
+        return super().keys()
+
+    def values(self) -> Any:
+        """As `dict.values`."""
+        self._unpack()
+        return super().values()
+
+    def items(self) -> Any:
+        """As `dict.items`."""
+        self._unpack()
+        return super().items()
+
+    def copy(self) -> dict[str, Any]:
+        """A plain dict."""
+        self._unpack()
+        return dict(super().items())
+
+    def pop(self, key: str, *default: Any) -> Any:
+        """As `dict.pop`."""
+        self._unpack()
+        return super().pop(key, *default)
+
+
+def _first(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _first(item) for key, item in value.items()}
+    item = value[0]
+    if isinstance(item, np.datetime64):
+        return pd.Timestamp(item, tz="UTC")
+    return item.item() if isinstance(item, np.generic) else item

@@ -1,0 +1,179 @@
+"""A batch of environments on the CPU: one compiled loop, on one thread or on chunks in several."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+
+from fundenv.batch.audit import audit
+from fundenv.batch.loop import reset_range, step_range
+from fundenv.batch.world import build_params, build_world, load_rules, resolve_market
+from fundenv.config import ConfigError, EnvConfig
+from fundenv.dynamics import types as t
+from fundenv.dynamics.observation import ACCOUNT_COLUMNS, LEG_COLUMNS, N_ACCOUNT_COLUMNS, N_LEG_COLUMNS, Column
+from fundenv.market import Market
+
+AUTORESET_MODES = ("disabled", "next_step", "same_step")
+
+
+class Batch:
+    """n environments in plain arrays; what every adapter wraps.
+
+    Arrays (n = num_envs, A = assets, D = observations): `obs` and `final_obs` (n, D) float32, `reward` (n,) float64, `terminated` and `truncated`
+    (n,) bool, `ledger` (n, 10) and `trades` (n, A, 9) float64 with the columns of `fundenv.dynamics.types`, `store` the state. All are overwritten by
+    the next step; `obs` alternates between two buffers, so the previous observation survives one step.
+    """
+
+    def __init__(
+        self,
+        num_envs: int,
+        *,
+        market: Market | str | Path | None = None,
+        symbols: Sequence[str] | None = None,
+        autoreset: Literal["disabled", "next_step", "same_step"] = "disabled",
+        threads: int = 1,
+        per_env: Mapping[str, Any] | None = None,
+        config: EnvConfig | None = None,
+        **settings: Any,
+    ) -> None:
+        """Build the arrays; `settings` are fields of `EnvConfig` (or pass a whole `config`), `per_env` gives one value per environment for fields of
+        `fundenv.dynamics.types.Params`. Raises `ConfigError`, `VenueError` or `DataError` with one line that names the setting."""
+        if num_envs < 1 or threads < 1:
+            raise ConfigError(f"num_envs = {num_envs}, threads = {threads}: both must be at least 1")
+        if autoreset not in AUTORESET_MODES:
+            raise ConfigError(f"autoreset = {autoreset!r} is not one of {', '.join(AUTORESET_MODES)}")
+        if config is not None and settings:
+            raise ConfigError(f"both config and {', '.join(settings)} are given; put them into the config")
+        self.config = config if config is not None else EnvConfig.from_dict(settings)
+        self.num_envs = num_envs
+        self.market = resolve_market(market, symbols, self.config.venue)
+        self.venue = load_rules(self.config)
+        self.world = build_world(self.market, self.config, self.venue, AUTORESET_MODES.index(autoreset))
+        self.observation_table = observation_table(self.market)
+        self._allocate(build_params(self.config, self.venue, self.market, num_envs, per_env))
+        self._pool = ThreadPoolExecutor(threads) if threads > 1 else None
+        edges = np.linspace(0, num_envs, threads + 1).astype(int)
+        self._chunks = [(int(a), int(b)) for a, b in zip(edges[:-1], edges[1:], strict=True) if b > a]
+        self._seeded = False
+
+    @property
+    def n_assets(self) -> int:
+        """Assets A of every environment."""
+        return self.market.n_assets
+
+    @property
+    def action_width(self) -> int:
+        """Entries of one action row: per asset one per free dial, plus the gate (discrete); four in target mode."""
+        config = self.config
+        if config.actions == "target":
+            return 4 * self.n_assets
+        gate_only = config.actions == "discrete" and "carry" not in config.dials
+        return (len(config.dials) + gate_only) * self.n_assets
+
+    def reset(self, seed: int | Sequence[int] | None = None, paths: Any = None, starts: Any = None, mask: Any = None) -> t.Float32:
+        """Begin new episodes and return the observations (n, D).
+
+        seed: environment i gets seed + i, or seed[i]; None keeps the streams (fresh entropy the first time). paths: path of each environment;
+        starts: row within the path at whose close the episode begins (drawn or first where not given). mask: only these environments.
+        """
+        if seed is not None or not self._seeded:
+            self.store.episode[:, t.SEED] = _seeds(seed, self.num_envs)
+            self.store.episode[:, t.EPISODE] = 0
+            self._seeded = True
+        where, rows = self._start_rows(paths, starts)
+        chosen = np.ones(self.num_envs, dtype=bool) if mask is None else np.asarray(mask, dtype=bool)
+        for i in np.flatnonzero(chosen) if mask is not None else ():
+            reset_range(self.world, self.store, self.out, where, rows, int(i), int(i) + 1)
+        if mask is None:
+            reset_range(self.world, self.store, self.out, where, rows, 0, self.num_envs)
+        return self.obs
+
+    def step(self, actions: Any) -> None:
+        """Step every environment by one decision; `actions` (n, ...) in the action space of the config. The results stand in the arrays."""
+        np.copyto(self._actions, np.asarray(actions).reshape(self._actions.shape), casting="unsafe")
+        self._outs.reverse()
+        self.out = self._outs[0]
+        self.obs = self.out.obs
+        if self._pool is None:
+            step_range(self.world, self.store, self.out, self._actions, 0, self.num_envs)
+            return
+        list(self._pool.map(lambda c: step_range(self.world, self.store, self.out, self._actions, *c), self._chunks))
+
+    def audit(self) -> dict[str, Any]:
+        """What an auditor needs to replay the last step from outside: see `fundenv.batch.audit`."""
+        return audit(self.market, self.store.account, self.store.legs, self.out.ledger, self.out.trades, self.store.episode[:, t.ROW])
+
+    def close(self) -> None:
+        """Stop the threads."""
+        if self._pool is not None:
+            self._pool.shutdown()
+
+    def _allocate(self, params: t.Float64) -> None:
+        n, assets, width = self.num_envs, self.n_assets, len(self.observation_table)
+        shapes = ((n, t.N_ACCOUNT), (n, assets, t.N_LEG), (n, t.N_LEDGER), (n, assets, t.N_TRADE))
+        sizes = [int(np.prod(shape)) for shape in shapes]
+        self.block = np.zeros(sum(sizes))  # account, legs, ledger and trades in one piece: a single environment copies it for its info
+        account, legs, ledger, trades = (
+            piece.reshape(shape) for piece, shape in zip(np.split(self.block, np.cumsum(sizes)[:-1]), shapes, strict=True)
+        )
+        self.store = t.Store(params, account, legs, np.zeros((n, t.N_EPISODE), dtype=np.int64))
+        self.reward, self.terminated, self.truncated = np.zeros(n), np.zeros(n, dtype=bool), np.zeros(n, dtype=bool)
+        self.ledger, self.trades, self.final_stats = ledger, trades, np.zeros((n, 3))
+        self.final_obs = np.zeros((n, width), dtype=np.float32)
+        self._outs = [
+            t.Out(np.zeros((n, width), dtype=np.float32), self.final_obs, self.reward, self.terminated, self.truncated, ledger, trades, self.final_stats)
+            for _ in range(2)
+        ]
+        self.out = self._outs[0]
+        self.obs = self.out.obs
+        self._actions = np.zeros((n, self.action_width), dtype=np.float32)
+
+    def _start_rows(self, paths: Any, starts: Any) -> tuple[t.Int64, t.Int64]:
+        n = self.num_envs
+        if paths is None and starts is None:
+            return np.full(n, -1, dtype=np.int64), np.full(n, -1, dtype=np.int64)
+        where = np.broadcast_to(np.asarray(0 if paths is None else paths, dtype=np.int64), (n,)).copy()
+        if where.min() < 0 or where.max() >= self.market.n_paths:
+            raise ConfigError(f"path {where.min() if where.min() < 0 else where.max()} does not exist; the market has paths 0 .. {self.market.n_paths - 1}")
+        first, last = self.world.paths[where, 0], self.world.paths[where, 1]
+        if starts is None:
+            return where, self.world.starts[where, 0].copy()
+        rows = first + np.broadcast_to(np.asarray(starts, dtype=np.int64), (n,))
+        latest = last - 1 - self.world.codes[t.DECISION_BARS]
+        bad = np.flatnonzero((rows < first) | (rows > latest))
+        if bad.size:
+            limit = int(latest[bad[0]] - first[bad[0]])
+            raise ConfigError(f"start {int(rows[bad[0]] - first[bad[0]])} of path {int(where[bad[0]])} is outside 0 .. {limit}; one decision must fit")
+        return where, rows
+
+
+def observation_table(market: Market) -> tuple[Column, ...]:
+    """The D observations in order: per asset the market features and the state of its legs, then the account.
+
+    With several assets the names carry the asset's number, as in "1:carry".
+    """
+    per_asset = [Column(*feature) for feature in market.table] + list(LEG_COLUMNS)
+    table: list[Column] = []
+    for a in range(market.n_assets):
+        table += [c._replace(name=f"{a}:{c.name}") if market.n_assets > 1 else c for c in per_asset]
+    assert len(table) + N_ACCOUNT_COLUMNS == market.n_assets * (len(market.table) + N_LEG_COLUMNS) + N_ACCOUNT_COLUMNS
+    return (*table, *ACCOUNT_COLUMNS)
+
+
+def _seeds(seed: int | Sequence[int] | None, n: int) -> t.Int64:
+    if seed is None:
+        entropy = int.from_bytes(os.urandom(7), "little")
+        return np.arange(n, dtype=np.int64) + entropy
+    seeds = np.asarray(seed)
+    if seeds.dtype.kind not in "iu" or (seeds.min() if seeds.size else 0) < 0 or seeds.max() > 2**62:
+        raise ConfigError(f"seed = {seed!r}: expected an integer from 0 to 2**62, or one for each environment")
+    if seeds.ndim == 0:
+        return np.arange(n, dtype=np.int64) + int(seeds)
+    if seeds.shape != (n,):
+        raise ConfigError(f"seed has {seeds.shape} entries; expected one number or {n}, one for each environment")
+    return seeds.astype(np.int64)

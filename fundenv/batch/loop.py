@@ -1,0 +1,148 @@
+"""Loops over environments: starts, the time limit, autoreset and final observations, written once for every backend."""
+
+from fundenv.dynamics.access import params_of
+from fundenv.dynamics.jit import jit
+from fundenv.dynamics.observation import observe
+from fundenv.dynamics.rng import below, uniform
+from fundenv.dynamics.step import step_one
+from fundenv.dynamics.types import (
+    AUTORESET,
+    AUTORESET_NEXT_STEP,
+    AUTORESET_SAME_STEP,
+    CASH,
+    DECISION,
+    DECISION_BARS,
+    ENTRY,
+    EPISODE,
+    EPISODE_REWARD,
+    EPISODE_STEPS,
+    EQUITY,
+    EQUITY_PEAK,
+    EQUITY_START,
+    LAST_ROW,
+    MARGIN,
+    MARGIN_CROSS,
+    MARGIN_MODE,
+    MUST_RESET,
+    N_LEDGER,
+    N_LEG,
+    N_TRADE,
+    PATH,
+    PERP,
+    RANDOM_START,
+    ROW,
+    SEED,
+    SPOT,
+    TARGET_CARRY,
+    TARGET_HEDGE,
+    TARGET_LEVERAGE,
+)
+from fundenv.market.layout import MARK_CLOSE, SPOT_CLOSE
+
+_DRAW_PATH, _DRAW_ROW, _DRAW_INVESTED = 0, 1, 2
+
+
+@jit
+def _draw_start(world, store, i):
+    """(path, row) at whose close the next episode of environment i begins."""
+    codes, episode = world.codes, store.episode
+    seed, number = episode[i, SEED], episode[i, EPISODE]
+    paths = world.paths.shape[0]
+    if not codes[RANDOM_START]:
+        path = (i + number) % paths
+        return path, world.starts[path, 0]
+    path = below(seed, number, _DRAW_PATH, paths)
+    count = max(world.starts[path, 1] - max(codes[EPISODE_STEPS] - 1, 0), 1)
+    return path, world.starts[path, 0] + codes[DECISION_BARS] * below(seed, number, _DRAW_ROW, count)
+
+
+@jit
+def _open_at_start(world, store, p, i, row):
+    """Give the account a full carry at the prices of the start, without cost: what a desk that was already invested would hold."""
+    legs = store.legs
+    assets = legs.shape[1]
+    cross = world.codes[MARGIN_MODE] == MARGIN_CROSS
+    for a in range(assets):
+        mark, spot_price = world.bars[row, a, MARK_CLOSE], world.bars[row, a, SPOT_CLOSE]
+        leverage, hedge = p.frozen_leverage, p.frozen_hedge
+        size = p.initial_equity / assets / (hedge * spot_price + mark / leverage)
+        legs[i, a, PERP], legs[i, a, ENTRY], legs[i, a, SPOT] = -size, mark, hedge * size
+        legs[i, 0 if cross else a, MARGIN] += size * mark / leverage
+        legs[i, a, TARGET_CARRY] = 1.0
+        store.account[i, CASH] -= hedge * size * spot_price + size * mark / leverage
+
+
+@jit
+def begin_episode(world, store, i, path, row):
+    """Start an episode of environment i at the close of `row` of `path`; a negative path draws both."""
+    p = params_of(store.params, i)
+    account, legs, episode = store.account, store.legs, store.episode
+    drawn = path < 0
+    if drawn:
+        path, row = _draw_start(world, store, i)
+    account[i, CASH], account[i, EPISODE_REWARD] = p.initial_equity, 0.0
+    account[i, EQUITY], account[i, EQUITY_PEAK], account[i, EQUITY_START] = p.initial_equity, p.initial_equity, p.initial_equity
+    for a in range(legs.shape[1]):
+        for column in range(N_LEG):
+            legs[i, a, column] = 0.0
+        legs[i, a, TARGET_HEDGE], legs[i, a, TARGET_LEVERAGE] = p.frozen_hedge, p.frozen_leverage
+    if drawn and world.codes[RANDOM_START] and uniform(episode[i, SEED], episode[i, EPISODE], _DRAW_INVESTED) < p.start_invested:
+        _open_at_start(world, store, p, i, row)
+    episode[i, PATH], episode[i, ROW], episode[i, LAST_ROW] = path, row, world.paths[path, 1] - 1
+    episode[i, DECISION], episode[i, MUST_RESET] = 0, 0
+    episode[i, EPISODE] += 1
+
+
+@jit
+def _idle_step(store, out, i):
+    """A step that moves no account: nothing booked, reward 0."""
+    out.reward[i] = 0.0
+    for part in range(N_LEDGER):
+        out.ledger[i, part] = 0.0
+    for a in range(store.legs.shape[1]):
+        for column in range(N_TRADE):
+            out.trades[i, a, column] = 0.0
+
+
+@jit
+def _finish(world, store, out, i):
+    """The episode of environment i has ended: keep its statistics, then reset as the autoreset mode says."""
+    out.final[i, 0] = store.account[i, EPISODE_REWARD]
+    out.final[i, 1] = store.episode[i, DECISION]
+    out.final[i, 2] = store.account[i, EQUITY]
+    if world.codes[AUTORESET] != AUTORESET_SAME_STEP:
+        store.episode[i, MUST_RESET] = 1
+        return
+    for column in range(out.obs.shape[1]):
+        out.final_obs[i, column] = out.obs[i, column]
+    begin_episode(world, store, i, -1, -1)
+    observe(world, store, out.obs, i)
+
+
+@jit
+def step_range(world, store, out, actions, first, last):
+    """Step the environments first..last-1 by one decision each; actions (n, ...) float32."""
+    mode = world.codes[AUTORESET]
+    for i in range(first, last):
+        if store.episode[i, MUST_RESET]:
+            _idle_step(store, out, i)
+            if mode == AUTORESET_NEXT_STEP:
+                out.terminated[i], out.truncated[i] = False, False
+                begin_episode(world, store, i, -1, -1)
+            observe(world, store, out.obs, i)
+            continue
+        step_one(world, store, out, actions, i)
+        store.account[i, EPISODE_REWARD] += out.reward[i]
+        observe(world, store, out.obs, i)
+        if out.terminated[i] or out.truncated[i]:
+            _finish(world, store, out, i)
+
+
+@jit
+def reset_range(world, store, out, paths, rows, first, last):
+    """Begin episodes of the environments first..last-1 at (paths, rows), drawn where paths is negative."""
+    for i in range(first, last):
+        _idle_step(store, out, i)
+        out.terminated[i], out.truncated[i] = False, False
+        begin_episode(world, store, i, paths[i], rows[i])
+        observe(world, store, out.obs, i)

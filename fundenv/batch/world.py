@@ -1,0 +1,160 @@
+"""From a market, a config and a venue to the arrays that the kernel reads."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from functools import cache
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from fundenv.config import DIALS, ConfigError, EnvConfig, code, hours
+from fundenv.dynamics import types as t
+from fundenv.market import Market, load_market, synthetic_market
+from fundenv.venues import Venue, load_venue
+
+_NO_FLOOR = math.inf
+
+
+def resolve_market(market: Market | str | Path | None, symbols: list[str] | tuple[str, ...] | None, venue: str) -> Market:
+    """The market itself, the market in a folder of tidy files, or the embedded synthetic one (None)."""
+    if market is None:
+        market = embedded_market()
+    elif not isinstance(market, Market):
+        return load_market(market, symbols, venue=venue)
+    if symbols is None:
+        return market
+    from fundenv.market import select
+
+    return select(market, list(symbols))
+
+
+@cache
+def embedded_market() -> Market:
+    """The market behind `market=None`: three seeded synthetic years that look like BTC."""
+    return synthetic_market("btc", years=3, paths=1, seed=0)
+
+
+def build_world(market: Market, config: EnvConfig, venue: Venue, autoreset: int) -> t.World:
+    """Arrays of everything a step only reads; raises `ConfigError` where config and market do not fit."""
+    names = sorted({name for path in market.symbols for name in path})
+    date = pd.Timestamp(int(market.close_ns.max()), tz="UTC").date()
+    tables = [venue.brackets(name, date) for name in names]
+    for name, table in zip(names, tables, strict=True):
+        if config.max_leverage > table[0].max_leverage:
+            raise ConfigError(f"max_leverage = {config.max_leverage:g} exceeds {table[0].max_leverage:g}, the limit of {name} on {venue.name}; lower it")
+    tiers = np.full((len(names), max(map(len, tables)), 3), _NO_FLOOR)
+    for s, table in enumerate(tables):
+        tiers[s, : len(table)] = [(b.floor, b.rate, b.amount) for b in table]
+        tiers[s, len(table) :, 1:] = table[-1].rate, table[-1].amount
+    grids = [config.carry_grid, config.hedge_grid, config.leverage_grid]
+    return t.World(
+        bars=market.bars,
+        features=market.features,
+        paths=market.paths,
+        starts=_starts(market, config),
+        symbols=np.array([[names.index(name) for name in path] for path in market.symbols], dtype=np.int64),
+        rules=np.array([_rules(venue, config, name) for name in names]),
+        tiers=tiers,
+        codes=_codes(market, config, autoreset),
+        grids=np.array([list(grid) + [0.0] * (max(map(len, grids)) - len(grid)) for grid in grids]),
+        scales=np.array([feature.scale for feature in market.table]),
+    )
+
+
+def build_params(config: EnvConfig, venue: Venue, market: Market, n: int, per_env: Mapping[str, object] | None) -> t.Float64:
+    """(1, fields of Params), or (n, ...) where `per_env` gives one value per environment for some of them."""
+    given = {
+        "quote_borrow_rate": config.quote_borrow_rate if config.quote_borrow_rate is not None else venue.value("borrow", "quote_annual"),
+        "basis_reversion": 1.0 - 0.5 ** (market.bar_hours / hours(config.basis_half_life, "basis_half_life")),
+        "allow_short_spot": float(config.allow_short_spot),
+        "frozen_carry": config.carry,
+        "frozen_hedge": config.hedge,
+        "frozen_leverage": config.leverage,
+        "bar_years": market.bar_hours / 8760.0,
+    }
+    row = np.array([[float(given[name] if name in given else getattr(config, name)) for name in t.Params._fields]])
+    if not per_env:
+        return row
+    rows = np.repeat(row, n, axis=0)
+    for name, values in per_env.items():
+        if name not in t.Params._fields:
+            raise ConfigError(f"per_env has no setting {name!r}; it takes {', '.join(t.Params._fields)}")
+        column = np.asarray(values, dtype=np.float64)
+        if column.shape != (n,) or not np.isfinite(column).all():
+            raise ConfigError(f"per_env[{name!r}] has shape {column.shape}; expected {n} finite numbers, one per environment")
+        rows[:, t.Params._fields.index(name)] = column
+    return rows
+
+
+def bars_of(duration: str, name: str, bar_hours: float) -> int:
+    """A duration in bars; raises `ConfigError` where it is not a whole number of them."""
+    bars = hours(duration, name) / bar_hours
+    if abs(bars - round(bars)) > 1e-9 or round(bars) < 1:
+        raise ConfigError(f"{name} = {duration!r} is not a multiple of the market's bar of {bar_hours:g} h; choose a multiple")
+    return round(bars)
+
+
+def _rules(venue: Venue, config: EnvConfig, symbol: str) -> list[float]:
+    rules = t.AssetRules(
+        fee_perp=config.perp_fee if config.perp_fee is not None else venue.value("fees", "perp_taker"),
+        fee_spot=config.spot_fee if config.spot_fee is not None else venue.value("fees", "spot_taker"),
+        half_spread_perp=1e-4 * venue.value("execution", "half_spread_perp_bp", symbol),
+        half_spread_spot=1e-4 * venue.value("execution", "half_spread_spot_bp", symbol),
+        impact=venue.value("execution", "impact_coefficient", symbol),
+        lot_perp=venue.value("execution", "lot_perp", symbol),
+        lot_spot=venue.value("execution", "lot_spot", symbol),
+        min_notional_perp=venue.value("execution", "min_notional_perp", symbol),
+        min_notional_spot=venue.value("execution", "min_notional_spot", symbol),
+        liquidation_fee=venue.value("liquidation", "fee"),
+        base_borrow_rate=config.base_borrow_rate if config.base_borrow_rate is not None else venue.value("borrow", "base_annual"),
+    )
+    return list(rules)
+
+
+def _codes(market: Market, config: EnvConfig, autoreset: int) -> t.Int64:
+    names = [feature.name for feature in market.table]
+    step = bars_of(config.decision_interval, "decision_interval", market.bar_hours)
+    codes = np.zeros(t.N_CODES, dtype=np.int64)
+    codes[t.DECISION_BARS] = step
+    codes[t.ACTION_MODE] = code("actions", config.actions)
+    codes[t.MARGIN_MODE] = code("margin_mode", config.margin_mode)
+    codes[t.AFTER_LIQUIDATION] = code("after_liquidation", config.after_liquidation)
+    codes[t.REWARD] = code("reward", config.reward)
+    codes[t.AUTORESET] = autoreset
+    if config.keeper_interval is not None:
+        codes[t.KEEPER_BARS] = bars_of(config.keeper_interval, "keeper_interval", market.bar_hours)
+    codes[t.FREE_DIALS] = sum(1 << DIALS.index(dial) for dial in config.dials)
+    codes[t.RANDOM_START] = config.random_start
+    if config.episode is not None:
+        codes[t.EPISODE_STEPS] = max(bars_of(config.episode, "episode", market.bar_hours) // step, 1)
+    for column, name in ((t.BASIS_FEATURE, "basis_deviation"), (t.FUNDING_FEATURE, "funding_ewma_9")):
+        if name not in names:
+            raise ConfigError(f"the market has no feature {name!r}, which the environment reads; build it with fundenv.market")
+        codes[column] = names.index(name)
+    for dial, grid in ((0, config.carry_grid), (1, config.hedge_grid), (2, config.leverage_grid)):
+        codes[t.GRID_CARRY + dial] = len(grid)
+    return codes
+
+
+def _starts(market: Market, config: EnvConfig) -> t.Int64:
+    """Per path: first row whose close falls on the decision grid (multiples of the interval since 1970), how many follow, bar number of the first open."""
+    bar_ns = round(market.bar_hours * 3600e9)
+    step = bars_of(config.decision_interval, "decision_interval", market.bar_hours)
+    starts = np.zeros((market.n_paths, 3), dtype=np.int64)
+    for path, (first, last) in enumerate(market.paths):
+        close = market.close_ns[first] // bar_ns
+        lead = int(-close % step)
+        count = (int(last - first) - 1 - lead) // step
+        if count < 1:
+            span = f"{'+'.join(market.symbols[path])}, {last - first} bars"
+            raise ConfigError(f"path {path} ({span}) is shorter than one decision_interval of {config.decision_interval}; use a longer span")
+        starts[path] = first + lead, count, close - 1
+    return starts
+
+
+def load_rules(config: EnvConfig) -> Venue:
+    """The venue that a config names."""
+    return load_venue(config.venue)

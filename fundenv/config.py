@@ -1,0 +1,159 @@
+"""What a user sets, in human units, and what the kernel reads."""
+
+from __future__ import annotations
+
+import dataclasses
+import difflib
+import hashlib
+import json
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import pandas as pd
+
+DIALS = ("carry", "hedge", "leverage")
+
+
+class ConfigError(ValueError):
+    """A setting that cannot be used; the message names the setting, the value, the limit and the remedy."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class EnvConfig:
+    """Every setting of the environment, with its range and unit.
+
+    Durations are pandas strings ("8h", "90D"). Annual rates and fractions are plain numbers (0.045 = 4.5 %). `None` for a fee or borrow rate
+    means the venue's own value.
+    """
+
+    # account
+    venue: str = "binance"  # name of a venue of the package, or the path of one's own TOML
+    margin_mode: Literal["isolated", "cross"] = "isolated"
+    initial_equity: float = 100_000.0  # quote, > 0
+    max_leverage: float = 10.0  # 1 .. 125, at most what the venue's first bracket allows
+    cash_rate: float = 0.045  # annual, earned on idle cash, -0.5 .. 1
+    quote_borrow_rate: float | None = None  # annual, 0 .. 10
+    base_borrow_rate: float | None = None  # annual, 0 .. 10
+    allow_short_spot: bool = True  # False: a reverse carry becomes flat
+    ruin_fraction: float = 0.1  # terminated at or below this fraction of the initial equity, 0 .. 0.99
+    # time
+    decision_interval: str = "8h"  # a multiple of the market's bar
+    episode: str | None = "90D"  # None: to the end of the data
+    random_start: bool = True  # False: environment i walks path i mod P from its first row
+    start_invested: float = 0.0  # probability that an episode with a random start begins with full carry, 0 .. 1
+    # action
+    actions: Literal["continuous", "discrete", "target"] = "continuous"
+    dials: tuple[str, ...] = DIALS  # the dials that the action controls, in this order; the others stand at the values below
+    carry: float = 1.0  # value of a frozen carry dial, -1 .. 1
+    hedge: float = 1.0  # value of a frozen hedge dial, 0 .. 1.5
+    leverage: float = 3.0  # value of a frozen leverage dial, 1 .. max_leverage
+    carry_grid: tuple[float, ...] = (-1.0, -0.5, 0.0, 0.5, 1.0)  # discrete actions
+    hedge_grid: tuple[float, ...] = (0.9, 1.0, 1.1)
+    leverage_grid: tuple[float, ...] = (1.0, 2.0, 3.0, 5.0)
+    # execution
+    perp_fee: float | None = None  # fraction of notional, -0.01 .. 0.05
+    spot_fee: float | None = None
+    fee_scale: float = 1.0  # 0 .. 100
+    cost_scale: float = 1.0  # scales half-spread and impact, 0 .. 100
+    stress_multiplier: float = 5.0  # on half-spread and impact of forced orders, 1 .. 100
+    rebalance_band: float = 0.02  # fraction of equity, 0 .. 1
+    max_participation: float = 0.1  # fraction of a bar's volume, 0 .. 1; 0 = no limit
+    # risk
+    after_liquidation: Literal["flatten", "rehedge", "naked"] = "flatten"
+    keeper_interval: str | None = "1h"  # how often the margin keeper looks; None = off
+    keeper_down: float = 1 / 2.56  # it acts below keeper_down x target leverage, 0 .. 1
+    keeper_up: float = 1.6  # and above keeper_up x target leverage, 1 .. 100
+    # reward
+    reward: Literal["log_growth", "mean_variance", "expected"] = "log_growth"
+    risk_aversion: float = 10.0  # gamma of mean_variance, 0 .. 1e6
+    basis_half_life: str = "90min"  # of the basis deviation, for the `expected` reward
+
+    def __post_init__(self) -> None:
+        for name in ("dials", "carry_grid", "hedge_grid", "leverage_grid"):
+            object.__setattr__(self, name, tuple(getattr(self, name)))
+        _check_choices(self)
+        for name, (low, high) in _RANGES.items():
+            value = getattr(self, name)
+            if value is not None and not (isinstance(value, (int, float)) and low <= value <= high):
+                raise ConfigError(f"{name} = {value!r} is outside {low} .. {high}; set it within")
+        if not 1 <= self.leverage <= self.max_leverage:
+            raise ConfigError(f"leverage = {self.leverage!r} is outside 1 .. max_leverage = {self.max_leverage}; lower it or raise max_leverage")
+        for name, (low, high) in {"carry_grid": (-1.0, 1.0), "hedge_grid": (0.0, 1.5), "leverage_grid": (1.0, self.max_leverage)}.items():
+            grid = getattr(self, name)
+            if not grid or any(not low <= value <= high for value in grid):
+                raise ConfigError(f"{name} = {grid!r}: expected at least one value, each within {low} .. {high}")
+        for name in ("decision_interval", "episode", "keeper_interval", "basis_half_life"):
+            if getattr(self, name) is not None:
+                hours(getattr(self, name), name)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values, ready for JSON; `from_dict` reads them back."""
+        return {key: list(value) if isinstance(value, tuple) else value for key, value in dataclasses.asdict(self).items()}
+
+    @classmethod
+    def from_dict(cls, values: dict[str, Any]) -> EnvConfig:
+        """A config from keyword values; an unknown name raises `ConfigError` with the nearest known ones."""
+        known = [field.name for field in dataclasses.fields(cls)]
+        for name in values:
+            if name not in known:
+                near = difflib.get_close_matches(name, known, n=3) or known
+                raise ConfigError(f"unknown setting {name!r}; did you mean {', '.join(near)}?")
+        return cls(**values)
+
+    @property
+    def hash(self) -> str:
+        """Twelve hex digits over all settings."""
+        return hashlib.sha256(json.dumps(self.to_dict(), sort_keys=True).encode()).hexdigest()[:12]
+
+
+_RANGES: dict[str, tuple[float, float]] = {
+    "initial_equity": (1e-6, 1e15),
+    "max_leverage": (1.0, 125.0),
+    "cash_rate": (-0.5, 1.0),
+    "quote_borrow_rate": (0.0, 10.0),
+    "base_borrow_rate": (0.0, 10.0),
+    "ruin_fraction": (0.0, 0.99),
+    "start_invested": (0.0, 1.0),
+    "carry": (-1.0, 1.0),
+    "hedge": (0.0, 1.5),
+    "perp_fee": (-0.01, 0.05),
+    "spot_fee": (-0.01, 0.05),
+    "fee_scale": (0.0, 100.0),
+    "cost_scale": (0.0, 100.0),
+    "stress_multiplier": (1.0, 100.0),
+    "rebalance_band": (0.0, 1.0),
+    "max_participation": (0.0, 1.0),
+    "keeper_down": (0.0, 1.0),
+    "keeper_up": (1.0, 100.0),
+    "risk_aversion": (0.0, 1e6),
+}
+_CHOICES: dict[str, tuple[str, ...]] = {
+    "margin_mode": ("isolated", "cross"),
+    "actions": ("continuous", "discrete", "target"),
+    "after_liquidation": ("flatten", "rehedge", "naked"),
+    "reward": ("log_growth", "mean_variance", "expected"),
+}
+
+
+def code(name: str, value: str) -> int:
+    """The kernel's integer for a choice: its position among the values allowed."""
+    return _CHOICES[name].index(value)
+
+
+def _check_choices(config: EnvConfig) -> None:
+    for name, allowed in _CHOICES.items():
+        if getattr(config, name) not in allowed:
+            raise ConfigError(f"{name} = {getattr(config, name)!r} is not one of {', '.join(allowed)}")
+    if not config.dials or list(config.dials) != [dial for dial in DIALS if dial in config.dials]:
+        raise ConfigError(f"dials = {config.dials!r}: expected at least one of {', '.join(DIALS)}, in this order")
+
+
+def hours(duration: str, name: str) -> float:
+    """A duration such as "8h" in hours; raises `ConfigError` naming the setting where it cannot be read or is not positive."""
+    try:
+        value = pd.Timedelta(duration) / pd.Timedelta(hours=1)
+    except ValueError as error:
+        raise ConfigError(f"{name} = {duration!r} is not a duration such as '8h' or '90D'") from error
+    if not value > 0:
+        raise ConfigError(f"{name} = {duration!r} is not a positive duration")
+    return float(value)

@@ -1,0 +1,69 @@
+"""From an action row to (hold, carry, hedge, leverage) of one asset."""
+
+from fundenv.dynamics.jit import jit
+from fundenv.dynamics.types import (
+    ACTION_CONTINUOUS,
+    ACTION_MODE,
+    ACTION_TARGET,
+    FREE_DIALS,
+    GRID_CARRY,
+)
+
+
+@jit
+def hedge_of(x):
+    """Hedge dial in [-1, 1] to hedge ratio: -1 -> 0, 0 -> 1 (delta-neutral), +1 -> 1.5, linear between."""
+    return 1.0 + (x if x < 0.0 else 0.5 * x)
+
+
+@jit
+def leverage_of(x, max_leverage):
+    """Leverage dial in [-1, 1] to leverage on a log scale: -1 -> 1, +1 -> max_leverage."""
+    return max_leverage ** (0.5 * (1.0 + x))
+
+
+@jit
+def dial_value(world, dial, x, max_leverage):
+    """Physical value of one free dial (0 carry, 1 hedge, 2 leverage) from its action entry: a grid index or a number in [-1, 1]."""
+    if world.codes[ACTION_MODE] != ACTION_CONTINUOUS:
+        last = world.codes[GRID_CARRY + dial] - 1
+        return world.grids[dial, min(max(int(x), 0), last)]
+    x = min(max(float(x), -1.0), 1.0)
+    if dial == 0:
+        return x
+    return hedge_of(x) if dial == 1 else leverage_of(x, max_leverage)
+
+
+@jit
+def decode(world, p, actions, i, a, assets):
+    """(hold, carry, hedge, leverage) that action row i asks of asset a.
+
+    actions: (n, A x entries per asset) float32; `target` has four entries (hold flag > 0.5, carry, hedge, leverage), clipped to their limits;
+    `discrete` starts with the gate (0 = hold, then the carry grid; {hold, trade} where carry is frozen), then one entry per other free dial;
+    `continuous` has one entry per free dial.
+    """
+    codes = world.codes
+    mode, free = codes[ACTION_MODE], codes[FREE_DIALS]
+    width = actions.shape[1] // assets
+    at = a * width
+    if mode == ACTION_TARGET:
+        carry = min(max(float(actions[i, at + 1]), -1.0), 1.0)
+        hedge = min(max(float(actions[i, at + 2]), 0.0), 1.5)
+        leverage = min(max(float(actions[i, at + 3]), 1.0), p.max_leverage)
+        return actions[i, at] > 0.5, carry, hedge, leverage
+    carry, hedge, leverage = p.frozen_carry, p.frozen_hedge, p.frozen_leverage
+    gate = 0.0
+    hold = False
+    if mode != ACTION_CONTINUOUS:
+        hold = actions[i, at] < 0.5
+        gate = 1.0
+    if free & 1:
+        carry = dial_value(world, 0, actions[i, at] - gate, p.max_leverage)
+    if mode != ACTION_CONTINUOUS or free & 1:
+        at += 1
+    if free & 2:
+        hedge = dial_value(world, 1, actions[i, at], p.max_leverage)
+        at += 1
+    if free & 4:
+        leverage = dial_value(world, 2, actions[i, at], p.max_leverage)
+    return hold, carry, hedge, leverage

@@ -1,0 +1,175 @@
+"""What an order costs, how much of it fills, and the booking of a fill."""
+
+import math
+
+from fundenv.dynamics.access import rules_of
+from fundenv.dynamics.contract import after_fill
+from fundenv.dynamics.jit import jit
+from fundenv.dynamics.types import (
+    ACCRUED,
+    CASH,
+    ENTRY,
+    FEES,
+    FILLED_PERP,
+    FILLED_SPOT,
+    IDLE_BARS,
+    IMPACT,
+    MARGIN,
+    MARGIN_CROSS,
+    MARGIN_MODE,
+    PERP,
+    PERP_QUANTITY,
+    PERP_VALUE,
+    REASON,
+    REASON_HALTED,
+    REASON_PARTICIPATION,
+    REASON_SIZE,
+    SPOT,
+    SPOT_QUANTITY,
+    SPOT_VALUE,
+    SPREAD,
+    TOUCH,
+    TOUCH_STRESSED,
+    TURNOVER,
+    WANT_PERP,
+    WANT_SPOT,
+)
+from fundenv.market.layout import (
+    HALTED,
+    MARK_CLOSE,
+    PERP_DAY_VOLUME,
+    PERP_OPEN,
+    PERP_VOLUME,
+    SIGMA_DAY,
+    SPOT_CLOSE,
+    SPOT_DAY_VOLUME,
+    SPOT_OPEN,
+    SPOT_VOLUME,
+)
+
+
+@jit
+def impact_fraction(order, day_volume, sigma_day, coefficient):
+    """Square-root impact as a fraction of the price: Y sigma_day sqrt(|order| / day_volume); 0 where no volume is known.
+
+    order, day_volume: base units; sigma_day: daily volatility; coefficient: Y (Donier and Bonart 2015, arXiv 1412.4503).
+    """
+    if day_volume <= 0.0:
+        return 0.0
+    return coefficient * sigma_day * math.sqrt(abs(order) / day_volume)
+
+
+@jit
+def cut_to_lot(order, position, lot):
+    """The order cut towards zero to a multiple of the lot, untouched where it closes the position exactly or lots are not known (0)."""
+    if lot <= 0.0 or order == -position:
+        return order
+    return math.copysign(math.floor(abs(order) / lot) * lot, order)
+
+
+@jit
+def drop_if_small(order, position, price, minimum):
+    """The order, or 0 where its value [quote] is below the minimum notional and it does not close the position exactly."""
+    if order == -position or abs(order) * price >= minimum:
+        return order
+    return 0.0
+
+
+@jit
+def participation_factor(order, volume, share):
+    """Factor in [0, 1] that keeps |order| within share x volume of the bar; share 0 means no limit."""
+    limit = share * volume
+    if share <= 0.0 or abs(order) <= limit:
+        return 1.0
+    return limit / abs(order)
+
+
+@jit
+def limit_orders(world, store, p, i, row, path):
+    """Apply halt, participation, lot and minimum notional, in this order, to the wanted orders of every leg."""
+    legs, bars = store.legs, world.bars
+    for a in range(legs.shape[1]):
+        spot, perp = legs[i, a, WANT_SPOT], legs[i, a, WANT_PERP]
+        if spot == 0.0 and perp == 0.0:
+            continue
+        if bars[row, a, HALTED] > 0.0:
+            legs[i, a, WANT_SPOT], legs[i, a, WANT_PERP] = 0.0, 0.0
+            legs[i, a, REASON] = REASON_HALTED
+            continue
+        rule = rules_of(world.rules, world.symbols[path, a])
+        factor = min(
+            participation_factor(spot, bars[row, a, SPOT_VOLUME], p.max_participation),
+            participation_factor(perp, bars[row, a, PERP_VOLUME], p.max_participation),
+        )
+        if factor < 1.0:
+            spot, perp = spot * factor, perp * factor
+            legs[i, a, REASON] = REASON_PARTICIPATION
+        cut_spot = cut_to_lot(spot, legs[i, a, SPOT], rule.lot_spot)
+        cut_perp = cut_to_lot(perp, legs[i, a, PERP], rule.lot_perp)
+        cut_spot = drop_if_small(cut_spot, legs[i, a, SPOT], bars[row - 1, a, SPOT_CLOSE], rule.min_notional_spot)
+        cut_perp = drop_if_small(cut_perp, legs[i, a, PERP], bars[row - 1, a, MARK_CLOSE], rule.min_notional_perp)
+        if (cut_spot == 0.0 and spot != 0.0) or (cut_perp == 0.0 and perp != 0.0):
+            legs[i, a, REASON] = REASON_SIZE
+        legs[i, a, WANT_SPOT], legs[i, a, WANT_PERP] = cut_spot, cut_perp
+
+
+@jit
+def stress_of(p, touch):
+    """Multiplier of half-spread and impact: cost_scale, times the stress multiplier for a forced order."""
+    return p.cost_scale * (p.stress_multiplier if touch == TOUCH_STRESSED else 1.0)
+
+
+@jit
+def spot_slippage(bars, row, a, rule, order, stress):
+    """(half-spread, impact) of a spot order in bar `row` of asset a, as fractions of the open."""
+    return rule.half_spread_spot * stress, impact_fraction(order, bars[row, a, SPOT_DAY_VOLUME], bars[row, a, SIGMA_DAY], rule.impact) * stress
+
+
+@jit
+def perp_slippage(bars, row, a, rule, order, stress):
+    """(half-spread, impact) of a perpetual order in bar `row` of asset a, as fractions of the open."""
+    return rule.half_spread_perp * stress, impact_fraction(order, bars[row, a, PERP_DAY_VOLUME], bars[row, a, SIGMA_DAY], rule.impact) * stress
+
+
+@jit
+def fill_spot(world, store, out, p, rule, i, a, row):
+    """Fill the wanted spot order of leg a at the open of bar `row`, paying from cash."""
+    legs, order = store.legs, store.legs[i, a, WANT_SPOT]
+    spread, impact = spot_slippage(world.bars, row, a, rule, order, stress_of(p, legs[i, a, TOUCH]))
+    size, mid = abs(order), world.bars[row, a, SPOT_OPEN]
+    price = mid * (1.0 + math.copysign(spread + impact, order))
+    fee = rule.fee_spot * p.fee_scale * size * price
+    store.account[i, CASH] -= order * price + fee
+    legs[i, a, SPOT] += order
+    legs[i, a, IDLE_BARS] = 0.0
+    out.ledger[i, FEES] -= fee
+    out.ledger[i, SPREAD] -= size * mid * spread
+    out.ledger[i, IMPACT] -= size * mid * impact
+    out.trades[i, a, FILLED_SPOT] += order
+    out.trades[i, a, SPOT_VALUE] += size * price
+    out.trades[i, a, SPOT_QUANTITY] += size
+    out.trades[i, a, TURNOVER] += size * price
+
+
+@jit
+def fill_perp(world, store, out, p, rule, i, a, row):
+    """Fill the wanted perpetual order of leg a at the open of bar `row`; fee and realised profit go through its wallet."""
+    legs, order = store.legs, store.legs[i, a, WANT_PERP]
+    wallet = 0 if world.codes[MARGIN_MODE] == MARGIN_CROSS else a
+    spread, impact = perp_slippage(world.bars, row, a, rule, order, stress_of(p, legs[i, a, TOUCH]))
+    size, mid = abs(order), world.bars[row, a, PERP_OPEN]
+    price = mid * (1.0 + math.copysign(spread + impact, order))
+    fee = rule.fee_perp * p.fee_scale * size * price
+    before = legs[i, a, PERP]
+    legs[i, a, PERP], legs[i, a, ENTRY], realised = after_fill(before, legs[i, a, ENTRY], order, price)
+    if before * legs[i, a, PERP] <= 0.0:
+        legs[i, a, ACCRUED] = 0.0
+    legs[i, wallet, MARGIN] += realised - fee
+    legs[i, a, IDLE_BARS] = 0.0
+    out.ledger[i, FEES] -= fee
+    out.ledger[i, SPREAD] -= size * mid * spread
+    out.ledger[i, IMPACT] -= size * mid * impact
+    out.trades[i, a, FILLED_PERP] += order
+    out.trades[i, a, PERP_VALUE] += size * price
+    out.trades[i, a, PERP_QUANTITY] += size
+    out.trades[i, a, TURNOVER] += size * price

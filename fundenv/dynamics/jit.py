@@ -1,0 +1,51 @@
+"""The one decorator of all rules: numba, with a disk cache that notices an edit anywhere in the package.
+
+numba keys its cache on the file that holds the compiled function, so an edited callee in another file keeps serving the old number. Here the
+cache folder is named by the hash of every source file of the package instead.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import tempfile
+from collections.abc import Callable
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import numba
+from numba.core import config as numba_config
+
+PACKAGE = Path(__file__).resolve().parents[1]
+
+
+@cache
+def cache_folder() -> str:
+    """Folder of the compiled rules: below NUMBA_CACHE_DIR, else the user's cache folder, else a temporary one."""
+    digest = hashlib.sha256(numba.__version__.encode())
+    for room in ("dynamics", "batch"):
+        for path in sorted((PACKAGE / room).glob("*.py")):
+            digest.update(path.read_bytes())
+    name = f"fundenv-{digest.hexdigest()[:16]}"
+    wished = os.environ.get("NUMBA_CACHE_DIR") or os.environ.get("XDG_CACHE_HOME") or str(Path("~/.cache").expanduser())
+    folder = Path(wished) / name
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError:  # a read-only home: compile into a temporary folder that this user keeps between runs
+        folder = Path(tempfile.gettempdir()) / name
+        folder.mkdir(parents=True, exist_ok=True)
+    return str(folder)
+
+
+def jit(function: Callable[..., Any]) -> Any:
+    """Compile a scalar rule: no Python objects, GIL released, IEEE arithmetic in program order, cached on disk.
+
+    With NUMBA_DISABLE_JIT=1 the plain Python function comes back.
+    """
+    user_folder = numba_config.CACHE_DIR  # numba reads it once, when the function is decorated; other packages keep theirs
+    numba_config.CACHE_DIR = cache_folder()
+    try:
+        return numba.njit(function, cache=True, nogil=True, fastmath=False, error_model="numpy", boundscheck=False)
+    finally:
+        numba_config.CACHE_DIR = user_folder

@@ -1,0 +1,145 @@
+"""The observation: a copy of the market features and the state of the account, in fixed declared scales."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from fundenv.dynamics.access import params_of
+from fundenv.dynamics.borrowing import locked_cash
+from fundenv.dynamics.contract import notional, unrealised
+from fundenv.dynamics.jit import jit
+from fundenv.dynamics.margin import maintenance
+from fundenv.dynamics.reward import LOG_FLOOR
+from fundenv.dynamics.types import (
+    ACCRUED,
+    CASH,
+    ENTRY,
+    EQUITY,
+    EQUITY_PEAK,
+    FUNDING_FEATURE,
+    IDLE_BARS,
+    LIQUIDATED,
+    MARGIN,
+    MARGIN_CROSS,
+    MARGIN_MODE,
+    PATH,
+    PENDING,
+    PERP,
+    ROW,
+    SPOT,
+    TARGET_CARRY,
+    TARGET_HEDGE,
+    TARGET_LEVERAGE,
+)
+from fundenv.market.layout import MARK_CLOSE, SIGMA_DAY, SPOT_CLOSE
+
+
+class Column(NamedTuple):
+    """One observation: clip(raw value / scale, low, high)."""
+
+    name: str
+    meaning: str
+    unit: str
+    low: float
+    high: float
+    scale: float
+
+
+# In the order in which `observe` writes them; the scale and limits stand here and are passed to the kernel nowhere else.
+LEG_COLUMNS = (
+    Column("perp_weight", "signed perpetual notional over equity", "fraction", -10, 10, 1),
+    Column("spot_weight", "signed spot value over equity", "fraction", -10, 10, 1),
+    Column("hedge_ratio", "minus spot over perp in base units, 0 without a perpetual position", "fraction", -10, 10, 1),
+    Column("leverage", "perpetual notional over margin balance (margin + unrealised profit), 0 without a position", "times", 0, 10, 10),
+    Column("target_leverage", "leverage of the last decision", "times", 0, 10, 10),
+    Column("margin_distance", "margin above maintenance over notional, in daily volatilities; the maximum without a position", "sigma", 0, 10, 10),
+    Column("accrued_funding", "funding received since the perpetual position was opened, over equity", "fraction", -10, 10, 0.01),
+    Column("idle_time", "time since the last fill", "days", 0, 10, 10),
+    Column("carry", "carry held now: minus perpetual notional over equity x (1 + L) / L x A, L the target leverage", "fraction", -10, 10, 1),
+    Column("net_carry", "annualised funding_ewma_9 minus the hurdle cash_rate (1 + L) / L", "per year", -10, 10, 0.5),
+    Column("liquidated", "1 if the leg was liquidated during the last step", "flag", 0, 1, 1),
+    Column("pending", "1 while an after-liquidation order waits", "flag", 0, 1, 1),
+    Column("target_carry", "carry of the last decision that was not hold", "fraction", -1, 1, 1),
+    Column("target_hedge", "hedge ratio of the last decision that was not hold", "fraction", 0, 2, 1),
+)
+ACCOUNT_COLUMNS = (
+    Column("free_cash", "cash that is neither borrowed nor locked, over equity", "fraction", -10, 10, 1),
+    Column("drawdown", "1 - equity / highest equity of the episode", "fraction", 0, 10, 0.1),
+    Column("cash_rate", "rate that idle cash earns", "per year", -10, 10, 0.05),
+    Column("wallet_share", "margin balance of all perp wallets over equity", "fraction", -10, 10, 1),
+)
+N_LEG_COLUMNS = len(LEG_COLUMNS)
+N_ACCOUNT_COLUMNS = len(ACCOUNT_COLUMNS)
+_PER_YEAR = 1e-4 * 3.0 * 365.0  # bp per 8 h to a fraction per year
+_DAYS = 365.0
+
+
+@jit
+def _clip(value, low, high):
+    return min(max(value, low), high)
+
+
+@jit
+def margin_balance(world, store, i, first, last, row):
+    """(margin balance, maintenance, notional) [quote] of the legs first..last-1 at the close of bar `row`; the wallet is that of leg `first`."""
+    legs = store.legs
+    path = store.episode[i, PATH]
+    balance, needed, value = legs[i, first, MARGIN], 0.0, 0.0
+    for a in range(first, last):
+        mark, size = world.bars[row, a, MARK_CLOSE], legs[i, a, PERP]
+        balance += unrealised(size, legs[i, a, ENTRY], mark)
+        held = notional(size, mark)
+        needed += maintenance(world.tiers, world.symbols[path, a], held)
+        value += held
+    return balance, needed, value
+
+
+@jit
+def observe(world, store, obs, i):
+    """Write the observation of environment i, taken at the close of its current bar, into obs[i]."""
+    p = params_of(store.params, i)
+    account, legs, bars = store.account, store.legs, world.bars
+    row = store.episode[i, ROW]
+    assets, features = legs.shape[1], world.features.shape[2]
+    equity = max(account[i, EQUITY], LOG_FLOOR * p.initial_equity)
+    per_equity = 1.0 / equity
+    cross = world.codes[MARGIN_MODE] == MARGIN_CROSS
+    at, wallets = 0, 0.0
+    for a in range(assets):
+        for f in range(features):
+            obs[i, at + f] = world.features[row, a, f]
+        at += features
+        size, spot, mark = legs[i, a, PERP], legs[i, a, SPOT], bars[row, a, MARK_CLOSE]
+        balance, needed, value = margin_balance(world, store, i, 0 if cross else a, assets if cross else a + 1, row)
+        if not cross or a == 0:
+            wallets += balance
+        leverage, distance, hedge = 0.0, 10.0, 0.0
+        if value > 0.0:
+            leverage = value / balance if balance > 0.0 else 100.0
+            distance = (balance - needed) / (value * bars[row, a, SIGMA_DAY])
+        if size != 0.0:
+            hedge = -spot / size
+        target = legs[i, a, TARGET_LEVERAGE]
+        weight = size * mark * per_equity
+        gross = (1.0 + target) / target
+        funding = world.features[row, a, world.codes[FUNDING_FEATURE]] * world.scales[world.codes[FUNDING_FEATURE]] * _PER_YEAR
+        obs[i, at] = _clip(weight, -10.0, 10.0)
+        obs[i, at + 1] = _clip(spot * bars[row, a, SPOT_CLOSE] * per_equity, -10.0, 10.0)
+        obs[i, at + 2] = _clip(hedge, -10.0, 10.0)
+        obs[i, at + 3] = _clip(0.1 * leverage, 0.0, 10.0)
+        obs[i, at + 4] = _clip(0.1 * target, 0.0, 10.0)
+        obs[i, at + 5] = _clip(0.1 * distance, 0.0, 10.0) if value > 0.0 else 10.0
+        obs[i, at + 6] = _clip(100.0 * legs[i, a, ACCRUED] * per_equity, -10.0, 10.0)
+        obs[i, at + 7] = _clip(0.1 * _DAYS * p.bar_years * legs[i, a, IDLE_BARS], 0.0, 10.0)
+        obs[i, at + 8] = _clip(-weight * gross * assets, -10.0, 10.0)
+        obs[i, at + 9] = _clip(2.0 * (funding - p.cash_rate * gross), -10.0, 10.0)
+        obs[i, at + 10] = 1.0 if legs[i, a, LIQUIDATED] > 0.0 else 0.0
+        obs[i, at + 11] = 1.0 if legs[i, a, PENDING] != 0.0 else 0.0
+        obs[i, at + 12] = legs[i, a, TARGET_CARRY]
+        obs[i, at + 13] = legs[i, a, TARGET_HEDGE]
+        at += N_LEG_COLUMNS
+    free = account[i, CASH] - locked_cash(world, store, i, row, SPOT_CLOSE)
+    obs[i, at] = _clip(free * per_equity, -10.0, 10.0)
+    obs[i, at + 1] = _clip(10.0 * (1.0 - account[i, EQUITY] / account[i, EQUITY_PEAK]), 0.0, 10.0)
+    obs[i, at + 2] = _clip(20.0 * p.cash_rate, -10.0, 10.0)
+    obs[i, at + 3] = _clip(wallets * per_equity, -10.0, 10.0)

@@ -1,0 +1,152 @@
+"""Who orders what at the open of a bar: the decision, the after-liquidation order, the margin keeper."""
+
+from fundenv.dynamics.action import decode
+from fundenv.dynamics.borrowing import locked_cash
+from fundenv.dynamics.contract import notional, unrealised
+from fundenv.dynamics.jit import jit
+from fundenv.dynamics.types import (
+    CASH,
+    ENTRY,
+    KEEPER_BARS,
+    MARGIN,
+    MARGIN_CROSS,
+    MARGIN_MODE,
+    PENDING,
+    PENDING_FLATTEN,
+    PENDING_NONE,
+    PERP,
+    REASON,
+    REASON_BAND,
+    REASON_BORROW,
+    REASON_HOLD,
+    REASON_NONE,
+    REQUESTED_PERP,
+    REQUESTED_SPOT,
+    SPOT,
+    TARGET_CARRY,
+    TARGET_HEDGE,
+    TARGET_LEVERAGE,
+    TOUCH,
+    TOUCH_NONE,
+    TOUCH_NORMAL,
+    TOUCH_STRESSED,
+    WANT_PERP,
+    WANT_SPOT,
+)
+from fundenv.market.layout import HALTED, MARK_CLOSE, SPOT_CLOSE
+
+_EVEN = 1e-9  # relative difference below which a wallet counts as holding its required margin
+
+
+@jit
+def order_to_target(world, store, p, i, a, row, equity, band):
+    """Orders that bring leg a to its remembered target, sized with equity [quote] and prices of the last close; none inside the band."""
+    legs, bars = store.legs, world.bars
+    mark, spot_price = bars[row - 1, a, MARK_CLOSE], bars[row - 1, a, SPOT_CLOSE]
+    carry, leverage = legs[i, a, TARGET_CARRY], legs[i, a, TARGET_LEVERAGE]
+    perp = -carry * max(equity, 0.0) * leverage / (1.0 + leverage) / legs.shape[1] / mark
+    spot = -legs[i, a, TARGET_HEDGE] * perp
+    if spot < 0.0 and p.allow_short_spot < 0.5:
+        perp, spot = 0.0, 0.0
+        legs[i, a, REASON] = REASON_BORROW
+    perp_order, spot_order = perp - legs[i, a, PERP], spot - legs[i, a, SPOT]
+    inside = abs(perp_order) * mark <= band * equity and abs(spot_order) * spot_price <= band * equity
+    if inside and carry != 0.0:
+        if perp_order != 0.0 or spot_order != 0.0:
+            legs[i, a, REASON] = REASON_BAND
+        perp_order, spot_order = 0.0, 0.0
+    legs[i, a, WANT_PERP], legs[i, a, WANT_SPOT] = perp_order, spot_order
+
+
+@jit
+def decide(world, store, out, p, actions, i, row, equity):
+    """The decision of the step: targets and orders of every leg that the action does not hold; returns whether any leg was decided."""
+    legs = store.legs
+    assets = legs.shape[1]
+    decided = False
+    for a in range(assets):
+        hold, carry, hedge, leverage = decode(world, p, actions, i, a, assets)
+        if hold:
+            legs[i, a, REASON] = REASON_HOLD
+            continue
+        decided = True
+        legs[i, a, REASON] = REASON_NONE
+        legs[i, a, TARGET_CARRY], legs[i, a, TARGET_HEDGE], legs[i, a, TARGET_LEVERAGE] = carry, hedge, leverage
+        legs[i, a, TOUCH] = TOUCH_NORMAL if legs[i, a, PENDING] == PENDING_NONE else TOUCH_STRESSED
+        legs[i, a, PENDING] = PENDING_NONE
+        order_to_target(world, store, p, i, a, row, equity, p.rebalance_band)
+        out.trades[i, a, REQUESTED_SPOT], out.trades[i, a, REQUESTED_PERP] = legs[i, a, WANT_SPOT], legs[i, a, WANT_PERP]
+    return decided
+
+
+@jit
+def after_liquidation(world, store, p, i, row, equity):
+    """Orders of legs with a pending after-liquidation order; returns whether there was one."""
+    legs = store.legs
+    ordered = False
+    for a in range(legs.shape[1]):
+        pending = legs[i, a, PENDING]
+        if pending == PENDING_NONE or legs[i, a, TOUCH] != TOUCH_NONE:
+            continue
+        ordered = True
+        legs[i, a, TOUCH] = TOUCH_STRESSED
+        if pending == PENDING_FLATTEN:
+            legs[i, a, WANT_SPOT], legs[i, a, WANT_PERP] = -legs[i, a, SPOT], 0.0
+        else:
+            order_to_target(world, store, p, i, a, row, equity, 0.0)
+            if world.bars[row, a, HALTED] == 0.0:
+                legs[i, a, PENDING] = PENDING_NONE
+    return ordered
+
+
+@jit
+def clear_flattened(store, i):
+    """A pending `flatten` ends when the spot leg is gone."""
+    for a in range(store.legs.shape[1]):
+        if store.legs[i, a, PENDING] == PENDING_FLATTEN and store.legs[i, a, SPOT] == 0.0:
+            store.legs[i, a, PENDING] = PENDING_NONE
+
+
+@jit
+def _keep(world, store, p, i, row, first, last, wallet):
+    """Margin keeper over the legs first..last-1 that share the wallet of index `wallet`; prices of the last close."""
+    legs, bars = store.legs, world.bars
+    balance, required, spot_value = legs[i, wallet, MARGIN], 0.0, 0.0
+    for a in range(first, last):
+        size, mark = legs[i, a, PERP], bars[row - 1, a, MARK_CLOSE]
+        balance += unrealised(size, legs[i, a, ENTRY], mark)
+        required += notional(size, mark) / legs[i, a, TARGET_LEVERAGE]
+        spot_value += max(legs[i, a, SPOT], 0.0) * bars[row - 1, a, SPOT_CLOSE]
+    if required == 0.0 or (balance >= required / p.keeper_up and balance * p.keeper_down <= required):
+        return
+    if balance < required:
+        free = store.account[i, CASH] - locked_cash(world, store, i, row - 1, SPOT_CLOSE)
+        top_up = min(required - balance, max(free, 0.0))
+        store.account[i, CASH] -= top_up
+        legs[i, wallet, MARGIN] += top_up
+        balance += top_up
+        if required - balance <= _EVEN * required:
+            return
+    factor = (spot_value + max(balance, 0.0)) / (spot_value + required)
+    for a in range(first, last):
+        legs[i, a, WANT_PERP] = (factor - 1.0) * legs[i, a, PERP]
+        legs[i, a, WANT_SPOT] = (factor - 1.0) * legs[i, a, SPOT]
+        legs[i, a, TOUCH] = TOUCH_NORMAL
+
+
+@jit
+def keep_margin(world, store, p, i, row, path):
+    """The margin keeper at the open of bar `row`, for wallets that no other order touches."""
+    every = world.codes[KEEPER_BARS]
+    if every == 0 or (world.starts[path, 2] + row - world.paths[path, 0]) % every != 0:
+        return
+    legs = store.legs
+    if world.codes[MARGIN_MODE] == MARGIN_CROSS:
+        for a in range(legs.shape[1]):
+            if legs[i, a, TOUCH] != TOUCH_NONE:
+                return
+        _keep(world, store, p, i, row, 0, legs.shape[1], 0)
+        return
+    for a in range(legs.shape[1]):
+        if legs[i, a, TOUCH] == TOUCH_NONE and legs[i, a, PERP] != 0.0:
+            _keep(world, store, p, i, row, a, a + 1, a)

@@ -1,0 +1,188 @@
+"""What a step reads and writes: NamedTuples for the rules, and the columns in which the same fields are stored.
+
+Storage is one row per environment in plain arrays, so that a backend chooses the memory order and the rules never notice. The order of the
+fields of `Leg` is the order of its columns. Signs: + long, - short; money from the agent's side, + received.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+Float64 = NDArray[np.float64]
+Float32 = NDArray[np.float32]
+Int64 = NDArray[np.int64]
+Bool = NDArray[np.bool_]
+
+# --- account: one row per environment -------------------------------------------------------------------------------------------------
+CASH = 0  # quote on the spot wallet; negative = borrowed quote
+EQUITY = 1  # quote, at the last close
+EQUITY_PEAK = 2  # highest equity at a decision since the start of the episode
+EQUITY_START = 3
+EPISODE_REWARD = 4
+N_ACCOUNT = 5
+
+# --- leg: one row per environment and asset -------------------------------------------------------------------------------------------
+SPOT = 0  # base units; negative = borrowed base
+PERP = 1  # signed size, base units
+ENTRY = 2  # average entry price of the perpetual; 0 when flat
+MARGIN = 3  # perp wallet, quote, without unrealised profit; in cross mode the shared wallet stands at asset 0
+TARGET_CARRY = 4  # carry of the last decision that was not `hold`
+TARGET_HEDGE = 5
+TARGET_LEVERAGE = 6
+PENDING = 7  # what the next open owes after a liquidation: a PENDING_* code
+IDLE_BARS = 8  # bars since the last fill
+ACCRUED = 9  # funding received since the perpetual position was opened, quote
+WANT_SPOT = 10  # order of the current bar, base units (scratch of a step)
+WANT_PERP = 11
+REASON = 12  # why the last order was not filled whole: a REASON_* code
+LIQUIDATED = 13  # liquidations of this leg during the step
+TOUCH = 14  # who orders in the current bar: a TOUCH_* code (scratch)
+N_LEG = 15
+
+TOUCH_NONE, TOUCH_NORMAL, TOUCH_STRESSED = 0, 1, 2
+
+PENDING_NONE, PENDING_FLATTEN, PENDING_REHEDGE = 0, 1, 2
+REASON_NONE, REASON_HOLD, REASON_BAND, REASON_SIZE, REASON_PARTICIPATION, REASON_FUNDS, REASON_HALTED, REASON_BORROW = range(8)
+REASONS = ("none", "hold", "inside the band", "below lot or minimum notional", "participation", "not enough funds", "halted", "no borrow")
+
+# --- episode: one row per environment -------------------------------------------------------------------------------------------------
+SEED = 0
+EPISODE = 1  # how many episodes this environment has begun, from 0
+PATH = 2
+ROW = 3  # row of the bar that closed last
+LAST_ROW = 4  # last row of the path
+DECISION = 5  # decisions taken in this episode
+MUST_RESET = 6  # NEXT_STEP face: the step to come only resets
+N_EPISODE = 7
+
+# --- parts of one step: money, + = received -------------------------------------------------------------------------------------------
+SPOT_PNL = 0
+PERP_PNL = 1
+FUNDING = 2
+FEES = 3
+SPREAD = 4
+IMPACT = 5
+BORROW_INTEREST = 6
+CASH_INTEREST = 7
+LIQUIDATION_LOSS = 8
+N_PARTS = 9
+EXPECTED_PNL = 9  # not a part: conditional mean of the price profit, which the `expected` reward uses in its place
+N_LEDGER = 10
+PARTS = ("spot_pnl", "perp_pnl", "funding", "fees", "spread", "impact", "borrow_interest", "cash_interest", "liquidation_loss")
+
+# --- trade of one step: one row per environment and asset -----------------------------------------------------------------------------
+REQUESTED_SPOT = 0  # base units asked for at the first open of the step
+REQUESTED_PERP = 1
+FILLED_SPOT = 2  # base units filled during the step, the keeper's and the after-liquidation orders included
+FILLED_PERP = 3
+SPOT_VALUE = 4  # sum of |fill| x price and of |fill|: their ratio is the average fill price
+SPOT_QUANTITY = 5
+PERP_VALUE = 6
+PERP_QUANTITY = 7
+TURNOVER = 8  # quote traded on both legs during the step
+N_TRADE = 9
+
+# --- codes of a batch: one int64 row --------------------------------------------------------------------------------------------------
+DECISION_BARS = 0
+ACTION_MODE = 1
+MARGIN_MODE = 2
+AFTER_LIQUIDATION = 3
+REWARD = 4
+AUTORESET = 5
+KEEPER_BARS = 6  # 0 = no keeper
+FREE_DIALS = 7  # bit 0 carry, bit 1 hedge, bit 2 leverage
+RANDOM_START = 8
+EPISODE_STEPS = 9  # 0 = to the end of the data
+BASIS_FEATURE = 10  # column of basis_deviation among the market features
+FUNDING_FEATURE = 11  # column of funding_ewma_9
+GRID_CARRY = 12  # lengths of the discrete grids
+GRID_HEDGE = 13
+GRID_LEVERAGE = 14
+N_CODES = 15
+
+ACTION_CONTINUOUS, ACTION_DISCRETE, ACTION_TARGET = 0, 1, 2
+MARGIN_ISOLATED, MARGIN_CROSS = 0, 1
+AFTER_FLATTEN, AFTER_REHEDGE, AFTER_NAKED = 0, 1, 2
+REWARD_LOG_GROWTH, REWARD_MEAN_VARIANCE, REWARD_EXPECTED = 0, 1, 2
+AUTORESET_DISABLED, AUTORESET_NEXT_STEP, AUTORESET_SAME_STEP = 0, 1, 2
+
+
+class Params(NamedTuple):
+    """Numbers of one environment; they may differ from one environment of a batch to the next (domain randomisation)."""
+
+    initial_equity: float  # quote
+    cash_rate: float  # annual, earned on idle cash
+    quote_borrow_rate: float  # annual, paid on negative cash
+    fee_scale: float  # multiplies every fee
+    cost_scale: float  # multiplies half-spread and impact
+    max_leverage: float
+    rebalance_band: float  # fraction of equity
+    max_participation: float  # fraction of a bar's volume; 0 = no limit
+    stress_multiplier: float  # multiplies half-spread and impact of forced orders
+    keeper_down: float  # the keeper acts below target leverage x keeper_down
+    keeper_up: float  # and above target leverage x keeper_up
+    ruin_fraction: float  # terminated at or below this fraction of the initial equity
+    risk_aversion: float  # gamma of mean_variance
+    basis_reversion: float  # fraction of the basis deviation that reverts in one bar (`expected` reward)
+    start_invested: float  # probability that a random episode starts with full carry
+    allow_short_spot: float  # 1 = base may be borrowed
+    frozen_carry: float  # values of dials that the action does not control
+    frozen_hedge: float
+    frozen_leverage: float
+    bar_years: float  # length of a bar
+
+
+class AssetRules(NamedTuple):
+    """Numbers of one symbol on its venue."""
+
+    fee_perp: float  # fraction of the traded notional
+    fee_spot: float
+    half_spread_perp: float  # fraction of the price
+    half_spread_spot: float
+    impact: float  # Y of Y * sigma_day * sqrt(Q / V_day)
+    lot_perp: float  # base units; 0 = no rounding
+    lot_spot: float
+    min_notional_perp: float  # quote
+    min_notional_spot: float
+    liquidation_fee: float  # fraction of the closed notional
+    base_borrow_rate: float  # annual
+
+
+class World(NamedTuple):
+    """Everything a step only reads. Shapes: bars (R, A, 16), features (R, A, F), paths (P, 2), starts (P, 3), symbols (P, A)."""
+
+    bars: Float64
+    features: Float32
+    paths: Int64  # first row, one past the last row
+    starts: Int64  # first row at which an episode may start, number of such rows (one every decision interval), bar number since 1970 of the open of the path's first row
+    symbols: Int64  # row of `rules` and `tiers`
+    rules: Float64  # (S, fields of AssetRules)
+    tiers: Float64  # (S, K, 3): floor [quote], maintenance rate, maintenance amount [quote]; unused rows have an infinite floor
+    codes: Int64  # (N_CODES,)
+    grids: Float64  # (3, G): discrete carry, hedge ratio, leverage
+    scales: Float64  # (F,): raw value of a market feature = scale * feature
+
+
+class Store(NamedTuple):
+    """The state of n environments. Shapes: params (1 or n, fields of Params), account (n, 5), legs (n, A, 15), episode (n, 7)."""
+
+    params: Float64
+    account: Float64
+    legs: Float64
+    episode: Int64
+
+
+class Out(NamedTuple):
+    """What a step of n environments writes. D = A (F + 14) + 4 observations."""
+
+    obs: Float32  # (n, D); of the new episode where SAME_STEP has reset
+    final_obs: Float32  # (n, D); the observation before that reset, written only where an episode ended
+    reward: Float64  # (n,)
+    terminated: Bool  # (n,)
+    truncated: Bool  # (n,)
+    ledger: Float64  # (n, N_LEDGER)
+    trades: Float64  # (n, A, N_TRADE)
+    final: Float64  # (n, 3): return, length and final equity of the last finished episode

@@ -1,0 +1,86 @@
+"""stable-baselines3's VecEnv over a batch."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from stable_baselines3.common.vec_env import VecEnv
+
+from fundenv.batch.cpu import Batch
+from fundenv.envs.spaces import action_space, observation_space
+from fundenv.market import Market
+
+
+class FundingHedgeVecEnv(VecEnv):
+    """`num_envs` environments for stable-baselines3, without a Python object per environment.
+
+    Rewards are float32 (num_envs,). Infos are fresh dicts, filled only where an episode ended: `terminal_observation`, `TimeLimit.truncated` and
+    `episode` {"r", "l", "equity"}. Observations are copies, so a buffer may keep them. `batch` is the `fundenv.batch.cpu.Batch` behind it.
+    """
+
+    def __init__(
+        self,
+        num_envs: int,
+        *,
+        market: Market | str | Path | None = None,
+        symbols: Sequence[str] | None = None,
+        threads: int = 1,
+        **settings: Any,
+    ) -> None:
+        """`settings` as for `FundingHedgeEnv`, and `per_env` as for `fundenv.batch.cpu.Batch`."""
+        self.batch = Batch(num_envs, market=market, symbols=symbols, autoreset="same_step", threads=threads, **settings)
+        self.render_mode = None
+        super().__init__(num_envs, observation_space(self.batch), action_space(self.batch))
+        self._pending: Any = None
+
+    def reset(self) -> Any:
+        """Begin episodes with the seed given to `seed`, or go on with the streams; returns observations (num_envs, D)."""
+        seeds = self._seeds if any(seed is not None for seed in self._seeds) else None
+        obs = self.batch.reset(seeds)
+        self._reset_seeds()
+        self.reset_infos: list[dict[str, Any]] = [{} for _ in range(self.num_envs)]
+        return obs.copy()
+
+    def step_async(self, actions: Any) -> None:
+        """Keep the actions for `step_wait`."""
+        self._pending = actions
+
+    def step_wait(self) -> Any:
+        """Returns (observations, rewards, dones, infos)."""
+        batch = self.batch
+        batch.step(self._pending)
+        dones = batch.terminated | batch.truncated
+        infos: list[dict[str, Any]] = [{} for _ in range(self.num_envs)]
+        for i in np.flatnonzero(dones):
+            returned, length, equity = batch.final_stats[i].tolist()
+            infos[i] = {
+                "terminal_observation": batch.final_obs[i].copy(),
+                "TimeLimit.truncated": bool(batch.truncated[i]),
+                "episode": {"r": returned, "l": int(length), "equity": equity},
+            }
+        return batch.obs.copy(), batch.reward.astype(np.float32), dones, infos
+
+    def close(self) -> None:
+        """Stop the threads."""
+        self.batch.close()
+
+    def get_attr(self, attr_name: str, indices: Any = None) -> list[Any]:
+        """The attribute of this object or its batch, once per environment asked for."""
+        value = getattr(self, attr_name) if hasattr(self, attr_name) else getattr(self.batch, attr_name)
+        return [value for _ in self._get_indices(indices)]
+
+    def set_attr(self, attr_name: str, value: Any, indices: Any = None) -> None:
+        """Environments share their settings; build a new VecEnv, or use `per_env`."""
+        raise AttributeError(f"{attr_name!r} cannot be set: the environments share one batch; pass per_env when it is built")
+
+    def env_method(self, method_name: str, *args: Any, indices: Any = None, **kwargs: Any) -> list[Any]:
+        """Call a method of the batch once and return its result for every environment asked for."""
+        result = getattr(self.batch, method_name)(*args, **kwargs)
+        return [result for _ in self._get_indices(indices)]
+
+    def env_is_wrapped(self, wrapper_class: Any, indices: Any = None) -> list[bool]:
+        """False for every environment: there are no wrappers inside."""
+        return [False for _ in self._get_indices(indices)]

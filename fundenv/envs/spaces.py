@@ -1,0 +1,29 @@
+"""Gymnasium spaces of a batch."""
+
+from __future__ import annotations
+
+import gymnasium as gym
+import numpy as np
+
+from fundenv.batch.cpu import Batch
+
+
+def observation_space(batch: Batch) -> gym.spaces.Box:
+    """Box (D,) float32 with the limits of the observation table."""
+    low = np.array([column.low for column in batch.observation_table], dtype=np.float32)
+    high = np.array([column.high for column in batch.observation_table], dtype=np.float32)
+    return gym.spaces.Box(low, high, dtype=np.float32)
+
+
+def action_space(batch: Batch) -> gym.spaces.Box | gym.spaces.MultiDiscrete:
+    """`continuous`: Box [-1, 1]; `discrete`: MultiDiscrete of gate and grids; `target`: Box of physical limits. All repeat per asset."""
+    config, assets = batch.config, batch.n_assets
+    if config.actions == "continuous":
+        return gym.spaces.Box(-1.0, 1.0, (assets * len(config.dials),), dtype=np.float32)
+    if config.actions == "target":
+        low = np.tile(np.array([0.0, -1.0, 0.0, 1.0], dtype=np.float32), assets)
+        high = np.tile(np.array([1.0, 1.0, 1.5, config.max_leverage], dtype=np.float32), assets)
+        return gym.spaces.Box(low, high, dtype=np.float32)
+    sizes = [1 + (len(config.carry_grid) if "carry" in config.dials else 1)]
+    sizes += [len(getattr(config, f"{dial}_grid")) for dial in ("hedge", "leverage") if dial in config.dials]
+    return gym.spaces.MultiDiscrete(sizes * assets)

@@ -1,0 +1,33 @@
+"""Market data: checked tables on one grid of bars with causal features, immutable; from files, exchanges or a generator."""
+
+from fundenv.market.build import build_market
+from fundenv.market.frames import SymbolFrames, write_frames
+from fundenv.market.load import load_market, read_frames
+from fundenv.market.market import Feature, Market
+from fundenv.market.schema import DataError, check_table, read_table
+from fundenv.market.split import SplitError, between, joint, select, split, stack
+from fundenv.market.synthetic import synthetic_frames, synthetic_market
+from fundenv.market.table import FEATURES, feature_table
+
+__all__ = [
+    "FEATURES",
+    "DataError",
+    "Feature",
+    "Market",
+    "SplitError",
+    "SymbolFrames",
+    "between",
+    "build_market",
+    "check_table",
+    "feature_table",
+    "joint",
+    "load_market",
+    "read_frames",
+    "read_table",
+    "select",
+    "split",
+    "stack",
+    "synthetic_frames",
+    "synthetic_market",
+    "write_frames",
+]

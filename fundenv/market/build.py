@@ -1,0 +1,121 @@
+"""From the tables of some symbols to one immutable market."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from fundenv.market.align import Aligned, align, native_bar_ns
+from fundenv.market.features import Raw, extra_features, raw_features
+from fundenv.market.frames import HOUR_NS, SymbolFrames, step_name
+from fundenv.market.market import Feature, Market
+from fundenv.market.schema import DataError
+from fundenv.market.split import between, runs
+from fundenv.market.table import feature_table
+from fundenv.venues import Venue, load_venue
+
+
+def build_market(
+    frames: Sequence[SymbolFrames],
+    *,
+    venue: str | Path | Venue = "binance",
+    bar: str | None = None,
+    start: str | None = None,
+    end: str | None = None,
+    extra: Mapping[str, float] | None = None,
+    volume_required: bool = True,
+) -> Market:
+    """One path per symbol (several, where the funding file has holes), with features of every row complete.
+
+    Args:
+        frames: tables of each symbol; names must differ.
+        venue: name, path or `Venue` whose funding constants and known defects apply.
+        bar: length of the bars, "1h"; default: the coarsest step among the tables.
+        start, end: keep bars that close in [start, end), UTC; features still look back before `start`.
+        extra: extra columns to add as features, name -> scale; each symbol needs the column in `SymbolFrames.extras`.
+        volume_required: False lets files without volumes pass; their volumes are 0 and `Market.has_volume` is False.
+
+    Raises `DataError` naming what does not hold up and what to do about it.
+    """
+    rules = venue if isinstance(venue, Venue) else load_venue(venue)
+    extra = dict(extra or {})
+    table = feature_table(extra)
+    names = [f.symbol for f in frames]
+    if not names or len(set(names)) < len(names):
+        raise DataError(f"symbols {names}: expected at least one and each once; drop the duplicates")
+    bar_ns = pd.Timedelta(bar).as_unit("ns").value if bar else max(native_bar_ns(f) for f in frames)
+    aligned = [align(f, venue=rules.name, bar_ns=bar_ns, volume_required=volume_required) for f in frames]
+    raws = [raw_features(a, rules) for a in aligned]
+    _add_market_mean(aligned, raws)
+    notes: dict[str, list[str]] = {}
+    for a, raw in zip(aligned, raws, strict=True):
+        for note in (*a.notes, *_add_extra(a, raw, extra)):
+            notes.setdefault(note, []).append(a.symbol)
+    market = _assemble(aligned, raws, table, rules.name, notes)
+    return between(market, start, end) if start or end else market
+
+
+def _add_market_mean(aligned: Sequence[Aligned], raws: Sequence[Raw]) -> None:
+    """funding_market: mean of funding_last over the symbols that have one at the same close."""
+    columns = [pd.Series(np.where(a.funded, raw["funding_last"], np.nan), a.close_ns) for a, raw in zip(aligned, raws, strict=True)]
+    mean = columns[0] if len(columns) == 1 else pd.concat(columns, axis=1).mean(axis=1)
+    for a, raw in zip(aligned, raws, strict=True):
+        raw["funding_market"] = mean.reindex(a.close_ns).to_numpy()
+
+
+def _add_extra(aligned: Aligned, raw: Raw, extra: Mapping[str, float]) -> list[str]:
+    """Put the extra columns into `raw`; returns what was missing."""
+    for name in extra:
+        if name not in aligned.frames.extras:
+            have = ", ".join(aligned.frames.extras) or "none"
+            raise DataError(f"{aligned.symbol}: extra column {name} is missing (found {have}); add a table that has it or drop it from `extra`")
+    values, missing = extra_features(aligned, extra)
+    raw.update(values)
+    return [f"{name} unknown for more than 24 h at {count} closes, 0 there" for name, count in missing.items() if count]
+
+
+def _assemble(aligned: Sequence[Aligned], raws: Sequence[Raw], table: tuple[Feature, ...], venue: str, notes: dict[str, list[str]]) -> Market:
+    bars, features, close_ns, paths, symbols = [], [], [], [], []
+    rows = 0
+    for a, raw in zip(aligned, raws, strict=True):
+        matrix = np.column_stack([raw[feature.name] for feature in table])
+        complete = a.funded & np.isfinite(matrix).all(axis=1) & np.isfinite(a.bars).all(axis=1)
+        spans = [(first, last) for first, last in runs(complete) if last - first > 1]
+        if not spans:
+            raise DataError(f"{a.symbol}: {len(complete)} bars of {step_name(a.bar_ns)} leave no row with complete features; give more than 31 days")
+        notes[_warm_up_note(a, complete, spans)] = [a.symbol]
+        for first, last in spans:
+            bars.append(a.bars[first:last])
+            features.append(scaled(matrix[first:last], table))
+            close_ns.append(a.close_ns[first:last])
+            paths.append((rows, rows + last - first))
+            symbols.append((a.symbol,))
+            rows += last - first
+    return Market(
+        bars=np.concatenate(bars)[:, None, :],
+        features=np.concatenate(features)[:, None, :],
+        paths=np.array(paths, dtype=np.int64),
+        close_ns=np.concatenate(close_ns),
+        symbols=tuple(symbols),
+        bar_hours=aligned[0].bar_ns / HOUR_NS,
+        table=table,
+        venue=venue,
+        notes=tuple(f"{', '.join(names)}: {note}" for note, names in notes.items()),
+    )
+
+
+def scaled(raw: NDArray[np.float64], table: tuple[Feature, ...]) -> NDArray[np.float32]:
+    """clip(raw / scale, low, high) for a matrix (R, F)."""
+    scale, low, high = (np.array([getattr(f, name) for f in table]) for name in ("scale", "low", "high"))
+    return np.clip(raw / scale, low, high).astype(np.float32)
+
+
+def _warm_up_note(aligned: Aligned, complete: NDArray[np.bool_], spans: list[tuple[int, int]]) -> str:
+    first = pd.Timestamp(aligned.open_ns[0])
+    starts = pd.Timestamp(aligned.close_ns[spans[0][0]])
+    cut = f"; holes cut it into {len(spans)} paths" if len(spans) > 1 else ""
+    return f"data from {first:%Y-%m-%d %H:%M}, features complete from {starts:%Y-%m-%d %H:%M}, {(~complete).sum()} bars left out{cut}"

@@ -1,0 +1,167 @@
+"""Causal market features of one symbol: raw numbers in the units of `fundenv.market.table`.
+
+Row r holds what was public when bar r closed. A settlement that falls on that very instant is not in row r: row r holds the running
+estimate of it, and the settled rate enters row r + 1. NaN marks rows whose look-back is not complete yet.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from fundenv.market import layout
+from fundenv.market.align import DAY_NS, Aligned
+from fundenv.market.frames import HOUR_NS, times_ns
+from fundenv.market.settlements import Settlements
+from fundenv.venues import Venue
+
+Raw = dict[str, NDArray[np.float64]]
+_YEAR_HOURS = 8760.0
+_LOOK_BACK = 90  # settlements of the longest funding feature
+_RSI_BARS = 14
+_RSI_NS = 4 * HOUR_NS
+EXTRA_AGE_NS = DAY_NS  # an extra value older than this counts as missing
+
+
+def raw_features(aligned: Aligned, venue: Venue) -> Raw:
+    """Every built-in feature except funding_market, each (T,)."""
+    last = aligned.settlements.last(aligned.open_ns)
+    return {
+        **_funding(aligned.settlements, last),
+        "funding_estimate": _estimate(aligned, last, venue),
+        **_basis(aligned),
+        "rsi": _rsi(aligned),
+        **_returns(aligned),
+        "volume_ratio": _volume_ratio(aligned),
+        "spread_proxy": _spread(aligned),
+        **_phase(aligned, last),
+    }
+
+
+def extra_features(aligned: Aligned, names: Mapping[str, float]) -> tuple[Raw, dict[str, int]]:
+    """Extra columns at each close: last known value, at most 24 h old, else 0. Also how many closes had none."""
+    raw: Raw = {}
+    missing: dict[str, int] = {}
+    for name in names:
+        table = aligned.frames.extras[name].dropna(subset=[name])
+        stamps, close = times_ns(table), aligned.close_ns
+        row = np.searchsorted(stamps, close, side="right") - 1
+        fresh = (row >= 0) & (close - stamps[np.maximum(row, 0)] <= EXTRA_AGE_NS) if len(stamps) else np.zeros(len(close), dtype=bool)
+        values = np.zeros(len(close))
+        values[fresh] = table[name].to_numpy()[row[fresh]]
+        raw[name], missing[name] = values, int((~fresh).sum())
+    return raw, missing
+
+
+def _funding(settlements: Settlements, last: NDArray[np.int64]) -> Raw:
+    """Features that change only when a rate is settled. The first settlement of a file, whose interval is unknown, is not used."""
+    first = int(np.isnan(settlements.hours).sum())
+    rate, hours = settlements.rate[first:], settlements.hours[first:]
+    rate_8h = pd.Series(rate / (hours / 8.0) * 1e4)
+    table = {"funding_last": rate_8h.to_numpy()}
+    for span in (3, 9, 21, 90):
+        table[f"funding_ewma_{span}"] = rate_8h.ewm(span=span, adjust=False, min_periods=span).mean().to_numpy()
+    clock = pd.DatetimeIndex(settlements.ns[first:])
+    for days in (3, 14):
+        complete = clock - clock[:1].repeat(len(clock)) >= pd.Timedelta(days=days)
+        paid = pd.Series(rate, clock).rolling(f"{days}D").sum() / pd.Series(hours, clock).rolling(f"{days}D").sum()
+        table[f"funding_fr{days}"] = np.where(complete, paid * _YEAR_HOURS, np.nan)
+    table["funding_divergence"] = table["funding_fr3"] - table["funding_fr14"]
+    table["funding_z"] = _z_score(rate_8h.to_numpy())
+    table["funding_persistence"] = _persistence(rate)
+    return {name: _at(values, last - first) for name, values in table.items()}
+
+
+def _at(values: NDArray[np.float64], index: NDArray[np.int64]) -> NDArray[np.float64]:
+    """values[index], NaN where index < 0."""
+    out = np.full(len(index), np.nan)
+    known = index >= 0
+    out[known] = values[index[known]]
+    return out
+
+
+def _z_score(rate: NDArray[np.float64]) -> NDArray[np.float64]:
+    out = np.full(len(rate), np.nan)
+    if len(rate) >= _LOOK_BACK:
+        window = np.lib.stride_tricks.sliding_window_view(rate, _LOOK_BACK)
+        deviation = window.std(axis=1, ddof=1)
+        deviation[np.ptp(window, axis=1) == 0.0] = np.inf
+        out[_LOOK_BACK - 1 :] = (window[:, -1] - window.mean(axis=1)) / deviation
+    return out
+
+
+def _persistence(rate: NDArray[np.float64]) -> NDArray[np.float64]:
+    sign = np.sign(rate)
+    start = np.r_[True, sign[1:] != sign[:-1]]
+    position = np.arange(len(rate))
+    return sign * (position - np.maximum.accumulate(np.where(start, position, 0)) + 1)
+
+
+def _estimate(aligned: Aligned, last: NDArray[np.int64], venue: Venue) -> NDArray[np.float64]:
+    """The venue's formula on what is known so far: premium P = mean of the closes' basis since the last settlement with weights 1, 2, ..;
+    rate = P + clamp(I - P), for the interval, capped. On a settlement instant it estimates the rate settled there."""
+    basis = pd.Series(aligned.basis)
+    weight = basis.groupby(last).cumcount() + 1.0
+    premium = ((basis * weight).groupby(last).cumsum() / weight.groupby(last).cumsum()).to_numpy()
+    interest, clamp = venue.value("funding", "interest_8h"), venue.value("funding", "clamp")
+    cap = venue.value("funding", "cap", aligned.symbol)
+    intervals = _at(aligned.settlements.hours, last) / 8.0
+    rate = (premium + np.clip(interest - premium, -clamp, clamp)) * intervals
+    return np.clip(rate, -cap, cap) / intervals * 1e4
+
+
+def _basis(aligned: Aligned) -> Raw:
+    basis = pd.Series(aligned.basis * 1e4)
+    mean = basis.rolling(_bars(aligned, 7)).mean()
+    return {"basis": basis.to_numpy(), "basis_deviation": (basis - mean).to_numpy()}
+
+
+def _rsi(aligned: Aligned) -> NDArray[np.float64]:
+    """On the closes that fall on whole 4 h of the UTC day, held in between; on every close where bars are longer or do not fit."""
+    fits = _RSI_NS % aligned.bar_ns == 0 and (aligned.open_ns[0] % aligned.bar_ns) == 0
+    due = aligned.close_ns % _RSI_NS == 0 if fits else np.ones(len(aligned.open_ns), dtype=bool)
+    change = pd.Series(aligned.bars[due, layout.SPOT_CLOSE]).diff().iloc[1:]
+    gain, loss = (part.ewm(alpha=1.0 / _RSI_BARS, adjust=False, min_periods=_RSI_BARS).mean() for part in (change.clip(lower=0), -change.clip(upper=0)))
+    total = gain + loss
+    index = (100.0 * gain / total - 50.0).mask(total == 0.0, 0.0)
+    return _at(np.r_[np.nan, index.to_numpy()], np.cumsum(due) - 1)
+
+
+def _returns(aligned: Aligned) -> Raw:
+    price = pd.Series(np.log(aligned.bars[:, layout.SPOT_CLOSE]))
+    squared = price.diff() ** 2
+    raw: Raw = {}
+    for days in (1, 7, 30):
+        variance = squared.rolling(_bars(aligned, days)).mean().clip(lower=0.0)
+        raw[f"volatility_{days}d"] = np.sqrt(variance * _YEAR_HOURS * HOUR_NS / aligned.bar_ns).to_numpy()
+    for days in (1, 3, 7, 14):
+        raw[f"return_{days}d"] = price.diff(_bars(aligned, days)).to_numpy()
+    return raw
+
+
+def _volume_ratio(aligned: Aligned) -> NDArray[np.float64]:
+    turnover = pd.Series(aligned.turnover)
+    day = turnover.rolling(_bars(aligned, 1)).sum().clip(lower=0.0)
+    month = turnover.rolling(_bars(aligned, 30)).sum() / 30.0
+    with np.errstate(divide="ignore"):
+        ratio = np.log(day / month.where(month > 0.0, 1.0)).clip(lower=-1e3)
+    return ratio.mask(month <= 0.0, 0.0).mask(month.isna()).to_numpy()
+
+
+def _spread(aligned: Aligned) -> NDArray[np.float64]:
+    mean = pd.Series(aligned.spread).rolling(_bars(aligned, 1)).mean()
+    return (mean * 1e4 / np.sqrt(aligned.bar_ns / HOUR_NS)).to_numpy()
+
+
+def _phase(aligned: Aligned, last: NDArray[np.int64]) -> Raw:
+    """One turn from the last settlement over the interval that it closed; the phase stays at a full turn once it is overdue."""
+    since = _at((aligned.settlements.ns / HOUR_NS), last)
+    turn = np.minimum((aligned.close_ns / HOUR_NS - since) / _at(aligned.settlements.hours, last), 1.0)
+    return {"settlement_sin": np.sin(2 * np.pi * turn), "settlement_cos": np.cos(2 * np.pi * turn)}
+
+
+def _bars(aligned: Aligned, days: int) -> int:
+    return int(days * DAY_NS // aligned.bar_ns)

@@ -1,0 +1,156 @@
+"""Find the files of some symbols in a folder and build their market.
+
+Files are named `{venue}_{symbol}_{kind}[_{step}].parquet` or `.csv`, kind one of funding, perp, spot, mark (optional); step such as 1h, 4h.
+An extra column may lie in the perp, spot or mark file (known when the bar closes), in the funding file (known just after the
+settlement), or in any other file `*_{symbol}_*` (known from the time of its row).
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+import pandas as pd
+
+from fundenv.market.build import build_market
+from fundenv.market.frames import SymbolFrames, step_ns
+from fundenv.market.market import Market
+from fundenv.market.schema import DataError, read_table
+from fundenv.venues import Venue, load_venue
+
+_NAME = re.compile(r"(?P<venue>[^_]+)_(?P<symbol>[^_]+)_(?P<kind>[A-Za-z]+)(?:_(?P<step>\d+[a-z]+))?\.(?:parquet|csv)")
+_REQUIRED = ("funding", "perp", "spot")
+
+
+class _File(NamedTuple):
+    path: Path
+    venue: str
+    symbol: str
+    kind: str
+    step_ns: int  # 0 where the name carries none
+
+
+def load_market(
+    folder: str | Path,
+    symbols: Sequence[str] | None = None,
+    *,
+    venue: str | Path | Venue = "binance",
+    bar: str | None = None,
+    start: str | None = None,
+    end: str | None = None,
+    extra: Mapping[str, float] | None = None,
+    volume_required: bool = True,
+) -> Market:
+    """Load, check, align and compute the features of `symbols`.
+
+    Args:
+        folder: where the files lie.
+        symbols: names as in the files. None: every symbol of the venue with funding, perp and spot whose bars are short enough for `bar`
+            (default: for the shortest step that any of them has); the notes name those left out.
+        venue, bar, start, end, volume_required: see `build_market`.
+        extra: column name -> scale of extra features.
+
+    Raises `DataError` for a missing folder, an unknown symbol (the message lists those available) and for data that do not hold up.
+    """
+    rules = venue if isinstance(venue, Venue) else load_venue(venue)
+    files = _scan(Path(folder))
+    available = sorted({f.symbol for f in files if f.venue == rules.name and _steps(files, rules.name, f.symbol)})
+    if not available:
+        raise DataError(f"{folder}: no symbol with files {rules.name}_<symbol>_funding, _perp_<step> and _spot_<step>; put them there or name another venue")
+    notes: list[str] = []
+    if symbols is None:
+        symbols, bar = _short_enough(files, rules.name, available, bar, notes)
+    for symbol in symbols:
+        if symbol not in available:
+            raise DataError(f"{folder}: symbol {symbol!r} has no complete set of files; available: {', '.join(available)}")
+    frames = [_read(files, rules.name, symbol, bar, tuple(extra or ())) for symbol in symbols]
+    market = build_market(frames, venue=rules, bar=bar, start=start, end=end, extra=extra, volume_required=volume_required)
+    return market.with_notes(*notes)
+
+
+def read_frames(folder: str | Path, symbol: str, *, venue: str = "binance", bar: str | None = None, extra: Sequence[str] = ()) -> SymbolFrames:
+    """The checked tables of one symbol, before any alignment. Raises `DataError` where one is missing or does not hold up."""
+    files = _scan(Path(folder))
+    if not _steps(files, venue, symbol):
+        raise DataError(f"{folder}: symbol {symbol!r} has no complete set of files for venue {venue}")
+    return _read(files, venue, symbol, bar, tuple(extra))
+
+
+def _scan(folder: Path) -> list[_File]:
+    if not folder.is_dir():
+        raise DataError(f"{folder}: no such folder; give the one that holds the data files")
+    files = []
+    for path in sorted(folder.iterdir()):
+        match = _NAME.fullmatch(path.name)
+        if match:
+            step = match["step"]
+            files.append(_File(path, match["venue"], match["symbol"], match["kind"], pd.Timedelta(step).as_unit("ns").value if step else 0))
+    return files
+
+
+def _steps(files: Sequence[_File], venue: str, symbol: str) -> dict[str, list[_File]]:
+    """kind -> files of one symbol, shortest step first; empty where a required kind is missing."""
+    own = [f for f in files if f.venue == venue and f.symbol == symbol]
+    kinds = {kind: sorted((f for f in own if f.kind == kind), key=lambda f: f.step_ns) for kind in (*_REQUIRED, "mark")}
+    return kinds if all(kinds[kind] for kind in _REQUIRED) else {}
+
+
+def _native(files: Sequence[_File], venue: str, symbol: str) -> int:
+    """The shortest bar that perp and spot of a symbol can make, in ns."""
+    kinds = _steps(files, venue, symbol)
+    return max(kinds["perp"][0].step_ns, kinds["spot"][0].step_ns)
+
+
+def _short_enough(files: Sequence[_File], venue: str, available: Sequence[str], bar: str | None, notes: list[str]) -> tuple[list[str], str | None]:
+    native = {symbol: _native(files, venue, symbol) for symbol in available}
+    bar_ns = pd.Timedelta(bar).as_unit("ns").value if bar else min(native.values())
+    left_out = [symbol for symbol in available if native[symbol] > bar_ns]
+    if left_out:
+        notes.append(f"left out, their bars are longer than {bar_ns / 3.6e12:g} h: {', '.join(left_out)}; name them or pass a longer `bar`")
+    complete = {f.symbol for f in files if f.venue == venue} - set(available)
+    if complete:
+        notes.append(f"left out, funding, perp or spot is missing: {', '.join(sorted(complete))}")
+    return [symbol for symbol in available if native[symbol] <= bar_ns], bar
+
+
+def _read(files: Sequence[_File], venue: str, symbol: str, bar: str | None, extra: Sequence[str]) -> SymbolFrames:
+    """Of several steps of a kind, the longest that divides `bar`; the shortest where no bar is given."""
+    tables: dict[str, pd.DataFrame] = {}
+    names: dict[str, str] = {}
+    bar_ns = pd.Timedelta(bar).as_unit("ns").value if bar else 0
+    for kind, choices in _steps(files, venue, symbol).items():
+        if choices:
+            fitting = [f for f in choices if bar_ns and f.step_ns and bar_ns % f.step_ns == 0]
+            file = fitting[-1] if fitting else choices[0]
+            tables[kind], names[kind] = read_table(file.path, kind), file.path.name
+    extras = {column: _extra(files, venue, symbol, column, tables, names) for column in extra}
+    return SymbolFrames(symbol=symbol, extras=extras, names=names, **tables)
+
+
+def _extra(
+    files: Sequence[_File], venue: str, symbol: str, column: str, tables: Mapping[str, pd.DataFrame], names: dict[str, str]
+) -> pd.DataFrame:
+    """Table (time, column) of one extra column, `time` being the instant from which a row is known."""
+    for kind, table in tables.items():
+        if column in table.columns:
+            delay = 1 if kind == "funding" else step_ns(table, names[kind])
+            names[column] = names[kind]
+            return table[["time", column]].assign(time=table["time"] + pd.Timedelta(delay, unit="ns"))
+    others = [f for f in files if f.symbol == symbol and f.kind not in (*_REQUIRED, "mark")]
+    found = [f for f in others if column in _columns(f.path)]
+    own = [f for f in found if f.venue == venue] or found
+    if len(own) != 1:
+        seen = ", ".join(f.path.name for f in own) or "in none of " + (", ".join(f.path.name for f in others) or "the files of this symbol")
+        raise DataError(f"{symbol}: extra column {column!r} found {seen}; expected in exactly one file; add, rename or remove one")
+    names[column] = own[0].path.name
+    return read_table(own[0].path, "extra")[["time", column]]
+
+
+def _columns(path: Path) -> list[str]:
+    if path.suffix == ".csv":
+        return list(pd.read_csv(path, nrows=0).columns)
+    from pyarrow import parquet  # only needed here, and slow to import
+
+    return list(parquet.read_schema(path).names)

@@ -1,0 +1,155 @@
+"""Parts of a market: by time, by symbol, several symbols on one clock, several markets in one."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from fundenv.market.frames import to_ns
+from fundenv.market.market import Market
+
+
+class SplitError(ValueError):
+    """A part that cannot be cut; the message names it and what would do."""
+
+
+def runs(mask: NDArray[np.bool_]) -> list[tuple[int, int]]:
+    """Spans [first, last) of consecutive True."""
+    edges = np.flatnonzero(np.diff(np.r_[False, mask, False]))
+    return [(int(a), int(b)) for a, b in zip(edges[::2], edges[1::2], strict=True)]
+
+
+def between(market: Market, start: str | pd.Timestamp | None, end: str | pd.Timestamp | None) -> Market:
+    """The bars that close in [start, end); None leaves that side open. Features keep the look-back that they were computed with.
+
+    Paths without such a bar are dropped and named in the notes; `SplitError` if none is left.
+    """
+    low = -(2**62) if start is None else to_ns(start)
+    high = 2**62 if end is None else to_ns(end)
+    spans, dropped = [], []
+    for path, (first, last) in enumerate(market.paths):
+        a, b = first + np.searchsorted(market.close_ns[first:last], [low, high])
+        if b > a:
+            spans.append((path, int(a), int(b)))
+        else:
+            dropped.append("+".join(market.symbols[path]))
+    if not spans:
+        raise SplitError(f"no bar closes in [{start}, {end}); {_extent(market)}")
+    notes = (f"no bars in [{start}, {end}): {', '.join(dropped)} dropped",) if dropped else ()
+    return _cut(market, spans, notes)
+
+
+def split(market: Market, spans: Mapping[str, tuple[str | pd.Timestamp, str | pd.Timestamp]], *, embargo: str = "14D") -> dict[str, Market]:
+    """One market for each named span [start, end). Between two spans at least `embargo` is left out, taken from the end of the earlier one,
+    so that the span to be judged stays as it was asked for.
+
+    Raises `SplitError` for spans that overlap, run backwards or vanish.
+    """
+    gap = pd.Timedelta(embargo).as_unit("ns").value
+    order = sorted(spans, key=lambda name: to_ns(spans[name][0]))
+    limits = {name: [to_ns(edge) for edge in spans[name]] for name in order}
+    notes: dict[str, tuple[str, ...]] = {name: () for name in order}
+    for name in order:
+        if limits[name][0] >= limits[name][1]:
+            raise SplitError(f"span {name!r} runs from {spans[name][0]} to {spans[name][1]}; expected start before end")
+    for earlier, later in zip(order, order[1:], strict=False):
+        if limits[earlier][1] > limits[later][0]:
+            raise SplitError(f"spans {earlier!r} (to {spans[earlier][1]}) and {later!r} (from {spans[later][0]}) overlap; end the first one earlier")
+        latest = limits[later][0] - gap
+        if limits[earlier][1] > latest:
+            limits[earlier][1] = latest
+            notes[earlier] = (f"span {earlier!r} ends at {pd.Timestamp(latest)} to leave {embargo} before {later!r}",)
+            if latest <= limits[earlier][0]:
+                raise SplitError(f"span {earlier!r} is shorter than the embargo of {embargo} before {later!r}; lengthen it or lower the embargo")
+    parts = {name: between(market, *(pd.Timestamp(edge, tz="UTC") for edge in limits[name])) for name in spans}
+    return {name: replace(part, notes=part.notes + notes[name]) for name, part in parts.items()}
+
+
+def select(market: Market, symbols: Sequence[str]) -> Market:
+    """The paths all of whose assets are among `symbols`, in the order of `symbols` (of their first asset). `SplitError` for a symbol without one."""
+    spans = []
+    for symbol in symbols:
+        found = [path for path, names in enumerate(market.symbols) if names[0] == symbol and set(names) <= set(symbols)]
+        if not any(symbol in names and set(names) <= set(symbols) for names in market.symbols):
+            have = ", ".join("+".join(names) for names in dict.fromkeys(market.symbols))
+            raise SplitError(f"symbol {symbol!r} is not in the market; it has {have}")
+        spans += [(path, int(market.paths[path][0]), int(market.paths[path][1])) for path in found]
+    return _cut(market, spans, ())
+
+
+def joint(market: Market, symbols: Sequence[str]) -> Market:
+    """`symbols` side by side on their common closes: one path of A = len(symbols) assets, more where the common clock has holes.
+
+    `market` must have one asset per path. Raises `SplitError` for an unknown symbol or spans without a common bar.
+    """
+    if market.n_assets != 1:
+        raise SplitError(f"paths have {market.n_assets} assets already; join the market of single symbols")
+    if len(symbols) < 1 or len(set(symbols)) < len(symbols):
+        raise SplitError(f"symbols {list(symbols)}: expected at least one and each once; drop the duplicates")
+    rows = {symbol: _rows(select(market, [symbol]), market, symbol) for symbol in symbols}
+    common = rows[symbols[0]].index
+    for symbol in symbols[1:]:
+        common = common.intersection(rows[symbol].index)
+    if len(common) < 2:
+        raise SplitError(f"{', '.join(symbols)} have no span in common; {_extent(market)}")
+    close_ns = common.to_numpy(dtype=np.int64)
+    index = np.column_stack([rows[symbol].loc[close_ns].to_numpy() for symbol in symbols])
+    cuts = np.flatnonzero(np.diff(close_ns) > round(market.bar_hours * 3.6e12)) + 1
+    edges = np.r_[0, cuts, len(close_ns)]
+    return replace(
+        market,
+        bars=market.bars[index, 0],
+        features=market.features[index, 0],
+        paths=np.column_stack([edges[:-1], edges[1:]]).astype(np.int64),
+        close_ns=close_ns,
+        symbols=(tuple(symbols),) * (len(edges) - 1),
+    )
+
+
+def stack(markets: Sequence[Market]) -> Market:
+    """All paths of several markets, one behind another. `SplitError` where they differ in bars, features, venue or number of assets."""
+    if not markets:
+        raise SplitError("no market to stack; give at least one")
+    kinds = {(m.bar_hours, m.table, m.venue, m.n_assets) for m in markets}
+    if len(kinds) > 1:
+        raise SplitError("markets differ in bar length, features, venue or number of assets; build them alike")
+    offsets = np.cumsum([0, *(len(m.bars) for m in markets[:-1])])
+    return replace(
+        markets[0],
+        bars=np.concatenate([m.bars for m in markets]),
+        features=np.concatenate([m.features for m in markets]),
+        paths=np.concatenate([m.paths + offset for m, offset in zip(markets, offsets, strict=True)]),
+        close_ns=np.concatenate([m.close_ns for m in markets]),
+        symbols=tuple(names for m in markets for names in m.symbols),
+        notes=tuple(dict.fromkeys(note for m in markets for note in m.notes)),
+    )
+
+
+def _rows(part: Market, market: Market, symbol: str) -> pd.Series:
+    """Row numbers in `market` of one symbol, indexed by close_ns."""
+    numbers = [np.arange(*market.paths[path]) for path, names in enumerate(market.symbols) if names == (symbol,)]
+    return pd.Series(np.concatenate(numbers), part.close_ns)
+
+
+def _cut(market: Market, spans: Sequence[tuple[int, int, int]], notes: tuple[str, ...]) -> Market:
+    """Rows [first, last) of the given paths, each span a path of its own."""
+    rows = np.concatenate([np.arange(first, last) for _, first, last in spans])
+    ends = np.cumsum([last - first for _, first, last in spans])
+    return replace(
+        market,
+        bars=market.bars[rows],
+        features=market.features[rows],
+        paths=np.column_stack([np.r_[0, ends[:-1]], ends]).astype(np.int64),
+        close_ns=market.close_ns[rows],
+        symbols=tuple(market.symbols[path] for path, _, _ in spans),
+        notes=market.notes + notes,
+    )
+
+
+def _extent(market: Market) -> str:
+    spans = (f"{'+'.join(names)} {market.times(p)[0]:%Y-%m-%d %H:%M} .. {market.times(p)[-1]:%Y-%m-%d %H:%M}" for p, names in enumerate(market.symbols))
+    return f"the market has {'; '.join(spans)}"
