@@ -9,8 +9,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from fundenv.dynamics import types as t
-from fundenv.market import Market
-from fundenv.market import layout
+from fundenv.market import Market, layout
 
 
 def audit(
@@ -82,7 +81,6 @@ class LazyInfo(dict[str, Any]):
         for key, value in full.items():
             self.setdefault(key, _first(value))
 
-
     def __getitem__(self, key: str) -> Any:
         self._unpack()
         return super().__getitem__(key)
@@ -146,6 +144,8 @@ def _first(value: Any) -> Any:
     if isinstance(value, dict):
         return {key: _first(item) for key, item in value.items()}
     item = value[0]
+    if value.dtype.kind == "U":
+        return tuple(item.tolist())
     if isinstance(item, np.datetime64):
         return pd.Timestamp(item, tz="UTC")
     return item.item() if isinstance(item, np.generic) else item

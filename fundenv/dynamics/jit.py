@@ -46,6 +46,6 @@ def jit(function: Callable[..., Any]) -> Any:
     user_folder = numba_config.CACHE_DIR  # numba reads it once, when the function is decorated; other packages keep theirs
     numba_config.CACHE_DIR = cache_folder()
     try:
-        return numba.njit(function, cache=True, nogil=True, fastmath=False, error_model="numpy", boundscheck=False)
+        return numba.njit(function, cache=True, nogil=True, fastmath=False, error_model="numpy", boundscheck=False, _nrt=False, forceinline=True)
     finally:
         numba_config.CACHE_DIR = user_folder

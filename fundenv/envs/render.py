@@ -20,7 +20,8 @@ History = Mapping[str, NDArray[Any]]
 Float64 = NDArray[np.float64]
 
 # The palette of Okabe and Ito: its colours stay apart for readers who do not tell red from green.
-INK, GREY, BLUE, SKY, GREEN, ORANGE, VERMILION, PURPLE = "#222222", "#8c8c8c", "#0072B2", "#56B4E9", "#009E73", "#E69F00", "#D55E00", "#CC79A7"
+INK, GREY, BLUE, SKY = "#222222", "#8c8c8c", "#0072B2", "#56B4E9"
+GREEN, ORANGE, VERMILION, PURPLE = "#009E73", "#E69F00", "#D55E00", "#CC79A7"
 
 # Lines of the equity panel: label, colour, the columns of `parts` that it adds up.
 GROUPS: tuple[tuple[str, str, tuple[int, ...]], ...] = (
@@ -30,13 +31,14 @@ GROUPS: tuple[tuple[str, str, tuple[int, ...]], ...] = (
     ("interest", GREEN, (t.CASH_INTEREST, t.BORROW_INTEREST)),
     ("liquidation", VERMILION, (t.LIQUIDATION_LOSS,)),
 )
-PER_ASSET = ("spot_price", "perp_price", "mark_price", "funding_rate", "carry", "hedge", "leverage", "margin_distance", "liquidated", "perp")
+PER_ASSET = "spot_price perp_price mark_price funding_rate carry hedge leverage margin_distance liquidated perp".split()
 
 DAY_NS = 86_400_000_000_000
 SPANS = (3, 7, 14, 30, 60, 90, 120, 180, 270, 365)  # days; the time axis grows in these stages, so that a film stands still in between
 TICK_DAYS = (1 / 3, 1, 2, 7, 14, 28, 56, 91, 182, 364, 728)
 MARGIN_TICKS = (1, 2, 5, 10, 20, 50, 100)  # per cent, log scale
 DANGER = ((0.8, 5.0, 0.24), (5.0, 10.0, 0.10))  # per cent from, to, opacity: within an ordinary day's move, within an ordinary week's
+LEFT, RIGHT, HEIGHTS = 0.066, 0.952, (1.25, 1, 1, 0.95, 1.5)  # fractions of the width; relative heights of the panels
 LEVERAGE_SHOWN = 30.0  # an effective leverage above it is drawn at it; the distance to liquidation tells the rest
 
 
@@ -56,23 +58,24 @@ class EpisodePicture:
             from matplotlib.backends.backend_agg import FigureCanvasAgg
             from matplotlib.figure import Figure
         except ImportError as error:
-            raise gymnasium.error.DependencyNotInstalled("render_mode='rgb_array' needs matplotlib: pip install 'fundenv[render]'") from error
+            raise gymnasium.error.DependencyNotInstalled("rendering needs matplotlib: pip install 'fundenv[render]'") from error
         self.symbols = symbols
         dpi = 100 * min(size[0] / 960, size[1] / 720)
         figure = Figure(figsize=(size[0] / dpi, size[1] / dpi), dpi=dpi, facecolor="white")
-        self._canvas = FigureCanvasAgg(figure)
+        self._canvas: Any = FigureCanvasAgg(figure)
         n = len(symbols)
+        names = symbols if n > 1 else ("",)  # a lone symbol stands in the header
+        room = 0.024 if n > 1 else 0.0
         grid = figure.add_gridspec(
-            5, n, left=0.066, right=0.952, top=0.914 if n == 1 else 0.89, bottom=0.036, hspace=0.3, wspace=0.3, height_ratios=(1.25, 1, 1, 0.95, 1.5)
+            5, n, left=LEFT, right=RIGHT, top=0.914 - room, bottom=0.036, hspace=0.3, wspace=0.3, height_ratios=HEIGHTS
         )
-        self._columns = [_AssetColumn([figure.add_subplot(grid[row, a]) for row in range(4)], symbols[a] if n > 1 else "") for a in range(n)]
+        self._columns = [_AssetColumn([figure.add_subplot(grid[row, a]) for row in range(4)], name) for a, name in enumerate(names)]
         self._equity = _EquityPanel(figure.add_subplot(grid[4, :]))
-        rows = [*self._columns[0].panels, self._equity.axes]
-        tops = [axes.get_position().y1 for axes in rows]
-        tops[0] += 0 if n == 1 else 0.024  # leaves room for the symbols
+        tops = [axes.get_position().y1 for axes in (*self._columns[0].panels, self._equity.axes)]
+        tops[0] += room
         self._strips = [_Strip(figure, panel, top) for panel, top in zip(PANELS, tops, strict=True)]
-        self._title = figure.text(0.066, 0.985, "", va="top", fontsize=11.5, fontweight="bold", color=INK)
-        self._summary = figure.text(0.952, 0.985, "", va="top", ha="right", fontsize=10, color=INK)
+        self._title = figure.text(LEFT, 0.985, "", va="top", fontsize=11.5, fontweight="bold", color=INK)
+        self._summary = figure.text(RIGHT, 0.985, "", va="top", ha="right", fontsize=10, color=INK)
 
     def draw(self, history: History) -> NDArray[np.uint8]:
         """The picture (H, W, 3) of an episode.
@@ -110,19 +113,28 @@ class EpisodePicture:
         )
 
 
+LINE, DASHES, AREA, CROSS = ({"lw": 2}, {"lw": 2, "ls": (0, (2, 1))}, {"lw": 0, "marker": "s"}, {"lw": 0, "marker": "X"})
+
+
 class _Panel(NamedTuple):
-    """The strip above a row of panels: its name, and its legend as (label, colour, line style)."""
+    """The strip above a row of panels: its name, and its legend as (label, colour, style)."""
 
     name: str
-    entries: tuple[tuple[str, str, str], ...]
+    entries: tuple[tuple[str, str, dict[str, Any]], ...]
 
 
 PANELS = (
-    _Panel("Price", (("spot", INK, "-"), ("perp", SKY, "-"), ("basis, bp (right)", ORANGE, "-"))),
-    _Panel("Position", (("carry", BLUE, "-"), ("hedge ratio", GREEN, "--"), ("leverage (right)", PURPLE, "-"), ("liquidation", VERMILION, "x"))),
-    _Panel("Funding, bp per 8 h", (("received", BLUE, "s"), ("paid", VERMILION, "s"), ("no position", GREY, "s"), ("perp / equity (right)", INK, "-"))),
-    _Panel("Distance to liquidation (shaded: below 10 %, below 5 %)", (("move of mark that liquidates", PURPLE, "-"),)),
-    _Panel("Profit, % of start", (("total", INK, "-"), *((label, colour, "-") for label, colour, _ in GROUPS))),
+    _Panel("Price", (("spot", INK, LINE), ("perp", SKY, LINE), ("basis, bp (right)", ORANGE, AREA))),
+    _Panel(
+        "Position",
+        (("carry", BLUE, AREA), ("hedge ratio", GREEN, DASHES), ("leverage (right)", PURPLE, LINE), ("liquidation", VERMILION, CROSS)),
+    ),
+    _Panel(
+        "Funding, bp per 8 h",
+        (("received", BLUE, AREA), ("paid", VERMILION, AREA), ("no position", GREY, AREA), ("perp / equity (right)", INK, LINE)),
+    ),
+    _Panel("Distance to liquidation (shaded: below 10 %, below 5 %)", (("move of mark that liquidates", PURPLE, LINE),)),
+    _Panel("Profit, % of start", (("total", INK, LINE), *((label, colour, LINE) for label, colour, _ in GROUPS))),
 )
 
 
@@ -133,11 +145,10 @@ class _Strip:
         from matplotlib.lines import Line2D
 
         self._labels = [label for label, _, _ in panel.entries]
-        styles = {"-": {"lw": 2}, "--": {"lw": 2, "ls": (0, (2, 1))}, "s": {"lw": 0, "marker": "s", "ms": 6}, "x": {"lw": 0, "marker": "X", "ms": 6}}
-        handles: list[Any] = [Line2D([], [], color=colour, **styles[style]) for _, colour, style in panel.entries]
-        figure.text(0.066, bottom + 0.006, panel.name, fontsize=9, fontweight="bold", color=INK)
+        handles = [Line2D([], [], color=colour, **style) for _, colour, style in panel.entries]
+        figure.text(LEFT, bottom + 0.006, panel.name, fontsize=9, fontweight="bold", color=INK)
         legend = figure.legend(
-            handles, self._labels, loc="lower right", bbox_to_anchor=(0.952, bottom - 0.001), ncols=len(handles), frameon=False, fontsize=8.5,
+            handles, self._labels, loc="lower right", bbox_to_anchor=(RIGHT, bottom - 0.001), ncols=len(handles), frameon=False, fontsize=8.5,
             borderaxespad=0, borderpad=0.2, handlelength=1.3, handletextpad=0.4, columnspacing=1.2, labelcolor=INK,
         )  # fmt: skip
         self._texts = legend.get_texts()
@@ -202,7 +213,7 @@ class _AssetColumn:
         _fit(self._price, spot, perp)
         _fit_symmetric(self._basis_axes, basis, 10.0)
 
-        leverage = np.minimum(asset["leverage"], LEVERAGE_SHOWN)
+        leverage = np.where(asset["perp"] != 0, np.minimum(asset["leverage"], LEVERAGE_SHOWN), np.nan)
         hedge = np.where(asset["carry"] != 0, asset["hedge"], np.nan)  # no ratio without a carry
         self._carry.set_data(asset["carry"], edges)
         self._hedge.set_data(time, hedge)
@@ -221,7 +232,7 @@ class _AssetColumn:
         self._margin.set_data(time, np.clip(distance, 0.8, 150))
         return [
             [_last(spot, ",.6g"), _last(perp, ",.6g"), _last(basis, "+.1f")],
-            [_last(asset["carry"], "+.2f"), _last(hedge, ".2f"), _last(asset["leverage"], ".1f")],
+            [_last(asset["carry"], "+.2f"), _last(hedge, ".2f"), _last(leverage, ".1f")],
             ["", "", "", _last(exposure, "+.2f")],
             [_last(distance, ".1f", " %")],
         ]
@@ -301,7 +312,7 @@ def _edges(ends: Float64) -> Float64:
 
 def _set_time(axes: Any, edges: Float64, labels: bool) -> None:
     """Limits and ticks of the time axis."""
-    needed = edges[-1] - edges[0]
+    needed = edges[-1] - edges[0] - 1e-6  # days; 90 of them fit into 90
     span = next((days for days in SPANS if days >= needed), SPANS[-1] * np.ceil(needed / SPANS[-1] * 2) / 2)
     axes.set_xlim(edges[0], edges[0] + span)
     most = axes.bbox.width / axes.figure.dpi / 0.75  # a label every 0.75 inch at most

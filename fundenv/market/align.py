@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from fundenv.market import layout
 from fundenv.market.defects import known_bad
-from fundenv.market.frames import GENERATED, HOUR_NS, SymbolFrames, step_name, step_ns, times_ns
+from fundenv.market.frames import GENERATED, HOUR_NS, SymbolFrames, floats, step_name, step_ns, times_ns
 from fundenv.market.schema import PRICES, DataError
 from fundenv.market.settlements import Settlements, read_settlements
 
@@ -87,16 +87,16 @@ def align(frames: SymbolFrames, *, venue: str, bar_ns: int | None = None, volume
     if frames.mark is not None and mark["close"].isna().any():
         notes.append(f"{mark['close'].isna().sum()} bars without a mark price use the perpetual's own")
     settlements = read_settlements(frames, open_ns, bar_ns, notes)
-    bars, halted = _bars(perp, spot, mark, bar_ns)
+    bars = _bars(perp, spot, mark, bar_ns)
     _settle(bars, open_ns, settlements)
     _note_halts(open_ns, spot["close"].isna().to_numpy(), perp["close"].isna().to_numpy(), notes)
-    basis = pd.Series(np.where(halted, np.nan, perp["close"] / spot["close"] - 1.0)).ffill().to_numpy()
-    spread = ((perp["high"] - perp["low"]) / perp["close"]).ffill().to_numpy()
-    turnover = (perp["volume"] * perp["close"]).fillna(0.0) + (spot["volume"] * spot["close"]).fillna(0.0)
+    basis = floats((perp["close"] / spot["close"] - 1.0).ffill())  # NaN where a leg is not genuine
+    spread = floats(((perp["high"] - perp["low"]) / perp["close"]).ffill())
+    turnover = floats((perp["volume"] * perp["close"]).fillna(0.0) + (spot["volume"] * spot["close"]).fillna(0.0))
     funded = settlements.funded(open_ns)
     if not funded.all():
         notes.append(f"{(~funded).sum()} bars without a settlement in the 8 h before (start or hole of the funding file) are left out")
-    return Aligned(frames.symbol, bar_ns, open_ns, bars, basis, spread, turnover.to_numpy(), settlements, funded, frames, tuple(notes))
+    return Aligned(frames.symbol, bar_ns, open_ns, bars, basis, spread, turnover, settlements, funded, frames, tuple(notes))
 
 
 def _check_volume(frames: SymbolFrames, kind: str, required: bool, notes: list[str]) -> None:
@@ -104,8 +104,14 @@ def _check_volume(frames: SymbolFrames, kind: str, required: bool, notes: list[s
     if "volume" in table.columns and table["volume"].notna().all():
         return
     if required:
-        what = "column volume is missing" if "volume" not in table.columns else f"column volume, row {int(table['volume'].isna().argmax())}: empty"
-        raise DataError(f"{frames.name(kind)}: {what}; capacity and impact need volumes in base units; add them or pass volume_required=False")
+        what = (
+            "column volume is missing"
+            if "volume" not in table.columns
+            else f"column volume, row {int(table['volume'].isna().argmax())}: empty"
+        )
+        raise DataError(
+            f"{frames.name(kind)}: {what}; capacity and impact need volumes in base units; add them or pass volume_required=False"
+        )
     notes.append(f"the {kind} file lacks volumes; they stand as 0, which means unknown")
 
 
@@ -116,33 +122,35 @@ def _phase(frames: SymbolFrames, bar_ns: int) -> int:
         table = getattr(frames, kind)
         step = step_ns(table, frames.name(kind))
         if bar_ns % step:
-            raise DataError(f"{frames.name(kind)}: bars of {step_name(step)} cannot make bars of {step_name(bar_ns)}; pass bar={step_name(step)!r} or a multiple")
+            have, want = step_name(step), step_name(bar_ns)
+            raise DataError(f"{frames.name(kind)}: bars of {have} cannot make bars of {want}; pass bar={have!r} or a multiple")
         if step == bar_ns:
             phases[kind] = int(times_ns(table)[0]) % bar_ns
     if len(set(phases.values())) > 1:
-        raise DataError(f"{frames.symbol}: perp and spot bars of {step_name(bar_ns)} open at different minutes; shift neither, get shorter bars")
+        raise DataError(
+            f"{frames.symbol}: perp and spot bars of {step_name(bar_ns)} open at different minutes; shift neither, get shorter bars"
+        )
     return next(iter(phases.values()), 0)
 
 
 def _on_bars(frames: SymbolFrames, kind: str, venue: str, bar_ns: int, phase: int, notes: list[str]) -> pd.DataFrame:
     """Genuine bars of one table, indexed by open_ns: known defects and bars without trades removed, shorter bars merged."""
-    table = getattr(frames, kind)
+    table: pd.DataFrame = getattr(frames, kind)
     step = step_ns(table, frames.name(kind))
     opens = times_ns(table)
-    bad, reasons = np.zeros(len(opens), dtype=bool), ()
-    if not frames.symbol.startswith(GENERATED):
-        bad, reasons = known_bad(venue, kind, frames.symbol, step, opens)
+    bad, reasons = known_bad("" if frames.symbol.startswith(GENERATED) else venue, kind, frames.symbol, step, opens)
     notes.extend(f"{kind} bar masked: {reason}" for reason in reasons)
     table = table.assign(volume=table["volume"] if "volume" in table.columns else np.nan)
     keep = ~bad & (table["volume"] != 0.0).to_numpy()
     table, opens = table.loc[keep, [*PRICES, "volume"]], opens[keep]
     if step == bar_ns:
         return table.set_axis(opens, axis=0)
-    if bar_ns % step or (opens - phase).size and ((opens - phase) % step).any():
-        raise DataError(f"{frames.name(kind)}: bars of {step_name(step)} do not nest in bars of {step_name(bar_ns)}; give bars that divide them")
+    if bar_ns % step or ((opens - phase) % step).any():
+        have, want = step_name(step), step_name(bar_ns)
+        raise DataError(f"{frames.name(kind)}: bars of {have} do not nest in bars of {want}; give bars that divide them")
     notes.append(f"{kind} bars of {step_name(step)} merged into {step_name(bar_ns)}")
     groups = table.groupby((opens - phase) // bar_ns * bar_ns + phase)
-    merged = groups.agg({"open": "first", "high": "max", "low": "min", "close": "last", "volume": "sum"})
+    merged: pd.DataFrame = groups.agg({"open": "first", "high": "max", "low": "min", "close": "last", "volume": "sum"})
     return merged[(groups.size() == bar_ns // step).to_numpy()]
 
 
@@ -155,8 +163,8 @@ def _grid(perp: pd.DataFrame, spot: pd.DataFrame, bar_ns: int, symbol: str) -> N
     return np.arange(int(both[0]), last + 1, bar_ns, dtype=np.int64)
 
 
-def _bars(perp: pd.DataFrame, spot: pd.DataFrame, mark: pd.DataFrame, bar_ns: int) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
-    """The (T, 16) matrix without settlements, and which bars are halted."""
+def _bars(perp: pd.DataFrame, spot: pd.DataFrame, mark: pd.DataFrame, bar_ns: int) -> NDArray[np.float64]:
+    """The (T, 16) matrix without settlements."""
     halted = (spot["close"].isna() | perp["close"].isna()).to_numpy()
     spot_close = spot["close"].ffill()
     perp_close = perp["close"].fillna(mark["close"]).ffill()
@@ -168,8 +176,8 @@ def _bars(perp: pd.DataFrame, spot: pd.DataFrame, mark: pd.DataFrame, bar_ns: in
     bars[:, layout.PERP_CLOSE] = perp_close
     bars[:, layout.MARK_OPEN] = mark["open"].fillna(perp_open)
     bars[:, layout.MARK_CLOSE] = mark["close"].fillna(perp_close)
-    bars[:, layout.MARK_HIGH] = mark["high"].fillna(perp["high"]).fillna(np.maximum(perp_open, perp_close))
-    bars[:, layout.MARK_LOW] = mark["low"].fillna(perp["low"]).fillna(np.minimum(perp_open, perp_close))
+    bars[:, layout.MARK_HIGH] = mark["high"].fillna(perp["high"]).fillna(pd.concat([perp_open, perp_close], axis=1).max(axis=1))
+    bars[:, layout.MARK_LOW] = mark["low"].fillna(perp["low"]).fillna(pd.concat([perp_open, perp_close], axis=1).min(axis=1))
     day = DAY_NS // bar_ns
     for leg, column, day_column in ((spot, layout.SPOT_VOLUME, layout.SPOT_DAY_VOLUME), (perp, layout.PERP_VOLUME, layout.PERP_DAY_VOLUME)):
         volume = leg["volume"].fillna(0.0)
@@ -179,7 +187,7 @@ def _bars(perp: pd.DataFrame, spot: pd.DataFrame, mark: pd.DataFrame, bar_ns: in
     variance = squared.ewm(halflife=SIGMA_HALF_LIFE_DAYS * day).mean().shift(1) * day
     bars[:, layout.SIGMA_DAY] = np.sqrt(variance)
     bars[:, layout.HALTED] = halted
-    return bars, halted
+    return bars
 
 
 def _settle(bars: NDArray[np.float64], open_ns: NDArray[np.int64], settlements: Settlements) -> None:

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from fundenv.market.align import Aligned, align, native_bar_ns
 from fundenv.market.features import Raw, extra_features, raw_features
-from fundenv.market.frames import HOUR_NS, SymbolFrames, step_name
+from fundenv.market.frames import HOUR_NS, SymbolFrames, bar_length_ns, floats, step_name
 from fundenv.market.market import Feature, Market
 from fundenv.market.schema import DataError
 from fundenv.market.split import between, runs
@@ -35,7 +35,8 @@ def build_market(
         frames: tables of each symbol; names must differ.
         venue: name, path or `Venue` whose funding constants and known defects apply.
         bar: length of the bars, "1h"; default: the coarsest step among the tables.
-        start, end: keep bars that close in [start, end), UTC; features still look back before `start`.
+        start: keep bars that close at `start` (UTC) or later; their features still look back before it.
+        end: and before `end`.
         extra: extra columns to add as features, name -> scale; each symbol needs the column in `SymbolFrames.extras`.
         volume_required: False lets files without volumes pass; their volumes are 0 and `Market.has_volume` is False.
 
@@ -47,7 +48,7 @@ def build_market(
     names = [f.symbol for f in frames]
     if not names or len(set(names)) < len(names):
         raise DataError(f"symbols {names}: expected at least one and each once; drop the duplicates")
-    bar_ns = pd.Timedelta(bar).as_unit("ns").value if bar else max(native_bar_ns(f) for f in frames)
+    bar_ns = bar_length_ns(bar) if bar else max(native_bar_ns(f) for f in frames)
     aligned = [align(f, venue=rules.name, bar_ns=bar_ns, volume_required=volume_required) for f in frames]
     raws = [raw_features(a, rules) for a in aligned]
     _add_market_mean(aligned, raws)
@@ -62,9 +63,9 @@ def build_market(
 def _add_market_mean(aligned: Sequence[Aligned], raws: Sequence[Raw]) -> None:
     """funding_market: mean of funding_last over the symbols that have one at the same close."""
     columns = [pd.Series(np.where(a.funded, raw["funding_last"], np.nan), a.close_ns) for a, raw in zip(aligned, raws, strict=True)]
-    mean = columns[0] if len(columns) == 1 else pd.concat(columns, axis=1).mean(axis=1)
+    mean = pd.concat(columns, axis=1).mean(axis=1)
     for a, raw in zip(aligned, raws, strict=True):
-        raw["funding_market"] = mean.reindex(a.close_ns).to_numpy()
+        raw["funding_market"] = floats(mean.reindex(a.close_ns))
 
 
 def _add_extra(aligned: Aligned, raw: Raw, extra: Mapping[str, float]) -> list[str]:
@@ -72,13 +73,17 @@ def _add_extra(aligned: Aligned, raw: Raw, extra: Mapping[str, float]) -> list[s
     for name in extra:
         if name not in aligned.frames.extras:
             have = ", ".join(aligned.frames.extras) or "none"
-            raise DataError(f"{aligned.symbol}: extra column {name} is missing (found {have}); add a table that has it or drop it from `extra`")
+            raise DataError(
+                f"{aligned.symbol}: extra column {name} is missing (found {have}); add a table that has it or drop it from `extra`"
+            )
     values, missing = extra_features(aligned, extra)
     raw.update(values)
     return [f"{name} unknown for more than 24 h at {count} closes, 0 there" for name, count in missing.items() if count]
 
 
-def _assemble(aligned: Sequence[Aligned], raws: Sequence[Raw], table: tuple[Feature, ...], venue: str, notes: dict[str, list[str]]) -> Market:
+def _assemble(
+    aligned: Sequence[Aligned], raws: Sequence[Raw], table: tuple[Feature, ...], venue: str, notes: dict[str, list[str]]
+) -> Market:
     bars, features, close_ns, paths, symbols = [], [], [], [], []
     rows = 0
     for a, raw in zip(aligned, raws, strict=True):
@@ -86,7 +91,9 @@ def _assemble(aligned: Sequence[Aligned], raws: Sequence[Raw], table: tuple[Feat
         complete = a.funded & np.isfinite(matrix).all(axis=1) & np.isfinite(a.bars).all(axis=1)
         spans = [(first, last) for first, last in runs(complete) if last - first > 1]
         if not spans:
-            raise DataError(f"{a.symbol}: {len(complete)} bars of {step_name(a.bar_ns)} leave no row with complete features; give more than 31 days")
+            raise DataError(
+                f"{a.symbol}: {len(complete)} bars of {step_name(a.bar_ns)} leave no row with complete features; give more than 31 days"
+            )
         notes[_warm_up_note(a, complete, spans)] = [a.symbol]
         for first, last in spans:
             bars.append(a.bars[first:last])
@@ -111,7 +118,7 @@ def _assemble(aligned: Sequence[Aligned], raws: Sequence[Raw], table: tuple[Feat
 def scaled(raw: NDArray[np.float64], table: tuple[Feature, ...]) -> NDArray[np.float32]:
     """clip(raw / scale, low, high) for a matrix (R, F)."""
     scale, low, high = (np.array([getattr(f, name) for f in table]) for name in ("scale", "low", "high"))
-    return np.clip(raw / scale, low, high).astype(np.float32)
+    return np.asarray(np.clip(raw / scale, low, high), dtype=np.float32)
 
 
 def _warm_up_note(aligned: Aligned, complete: NDArray[np.bool_], spans: list[tuple[int, int]]) -> str:

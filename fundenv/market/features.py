@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from fundenv.market import layout
 from fundenv.market.align import DAY_NS, Aligned
-from fundenv.market.frames import HOUR_NS, times_ns
+from fundenv.market.frames import HOUR_NS, floats, times_ns
 from fundenv.market.settlements import Settlements
 from fundenv.venues import Venue
 
@@ -51,7 +51,7 @@ def extra_features(aligned: Aligned, names: Mapping[str, float]) -> tuple[Raw, d
         row = np.searchsorted(stamps, close, side="right") - 1
         fresh = (row >= 0) & (close - stamps[np.maximum(row, 0)] <= EXTRA_AGE_NS) if len(stamps) else np.zeros(len(close), dtype=bool)
         values = np.zeros(len(close))
-        values[fresh] = table[name].to_numpy()[row[fresh]]
+        values[fresh] = floats(table[name])[row[fresh]]
         raw[name], missing[name] = values, int((~fresh).sum())
     return raw, missing
 
@@ -61,16 +61,16 @@ def _funding(settlements: Settlements, last: NDArray[np.int64]) -> Raw:
     first = int(np.isnan(settlements.hours).sum())
     rate, hours = settlements.rate[first:], settlements.hours[first:]
     rate_8h = pd.Series(rate / (hours / 8.0) * 1e4)
-    table = {"funding_last": rate_8h.to_numpy()}
+    table: Raw = {"funding_last": floats(rate_8h)}
     for span in (3, 9, 21, 90):
-        table[f"funding_ewma_{span}"] = rate_8h.ewm(span=span, adjust=False, min_periods=span).mean().to_numpy()
+        table[f"funding_ewma_{span}"] = floats(rate_8h.ewm(span=span, adjust=False, min_periods=span).mean())
     clock = pd.DatetimeIndex(settlements.ns[first:])
     for days in (3, 14):
         complete = clock - clock[:1].repeat(len(clock)) >= pd.Timedelta(days=days)
         paid = pd.Series(rate, clock).rolling(f"{days}D").sum() / pd.Series(hours, clock).rolling(f"{days}D").sum()
         table[f"funding_fr{days}"] = np.where(complete, paid * _YEAR_HOURS, np.nan)
     table["funding_divergence"] = table["funding_fr3"] - table["funding_fr14"]
-    table["funding_z"] = _z_score(rate_8h.to_numpy())
+    table["funding_z"] = _z_score(floats(rate_8h))
     table["funding_persistence"] = _persistence(rate)
     return {name: _at(values, last - first) for name, values in table.items()}
 
@@ -101,30 +101,36 @@ def _persistence(rate: NDArray[np.float64]) -> NDArray[np.float64]:
 
 
 def _estimate(aligned: Aligned, last: NDArray[np.int64], venue: Venue) -> NDArray[np.float64]:
-    """The venue's formula on what is known so far: premium P = mean of the closes' basis since the last settlement with weights 1, 2, ..;
-    rate = P + clamp(I - P), for the interval, capped. On a settlement instant it estimates the rate settled there."""
+    """The venue's formula on what is known so far.
+
+    Premium P = mean of the closes' basis since the last settlement with weights 1, 2, ..; rate = P + clamp(I - P) over the interval, capped.
+    At a settlement instant it estimates the rate settled there; the next bar starts anew.
+    """
     basis = pd.Series(aligned.basis)
     weight = basis.groupby(last).cumcount() + 1.0
-    premium = ((basis * weight).groupby(last).cumsum() / weight.groupby(last).cumsum()).to_numpy()
+    premium = floats((basis * weight).groupby(last).cumsum() / weight.groupby(last).cumsum())
     interest, clamp = venue.value("funding", "interest_8h"), venue.value("funding", "clamp")
     cap = venue.value("funding", "cap", aligned.symbol)
     intervals = _at(aligned.settlements.hours, last) / 8.0
-    rate = (premium + np.clip(interest - premium, -clamp, clamp)) * intervals
-    return np.clip(rate, -cap, cap) / intervals * 1e4
+    rate = np.clip((premium + np.clip(interest - premium, -clamp, clamp)) * intervals, -cap, cap)
+    return floats(rate / intervals * 1e4)
 
 
 def _basis(aligned: Aligned) -> Raw:
     basis = pd.Series(aligned.basis * 1e4)
     mean = basis.rolling(_bars(aligned, 7)).mean()
-    return {"basis": basis.to_numpy(), "basis_deviation": (basis - mean).to_numpy()}
+    return {"basis": floats(basis), "basis_deviation": floats(basis - mean)}
 
 
 def _rsi(aligned: Aligned) -> NDArray[np.float64]:
-    """On the closes that fall on whole 4 h of the UTC day, held in between; on every close where bars are longer or do not fit."""
+    """Taken at the closes that fall on whole 4 h of the UTC day, held in between; on every close where bars are longer or do not fit."""
     fits = _RSI_NS % aligned.bar_ns == 0 and (aligned.open_ns[0] % aligned.bar_ns) == 0
     due = aligned.close_ns % _RSI_NS == 0 if fits else np.ones(len(aligned.open_ns), dtype=bool)
     change = pd.Series(aligned.bars[due, layout.SPOT_CLOSE]).diff().iloc[1:]
-    gain, loss = (part.ewm(alpha=1.0 / _RSI_BARS, adjust=False, min_periods=_RSI_BARS).mean() for part in (change.clip(lower=0), -change.clip(upper=0)))
+    gain, loss = (
+        part.ewm(alpha=1.0 / _RSI_BARS, adjust=False, min_periods=_RSI_BARS).mean()
+        for part in (change.clip(lower=0), -change.clip(upper=0))
+    )
     total = gain + loss
     index = (100.0 * gain / total - 50.0).mask(total == 0.0, 0.0)
     return _at(np.r_[np.nan, index.to_numpy()], np.cumsum(due) - 1)
@@ -136,9 +142,9 @@ def _returns(aligned: Aligned) -> Raw:
     raw: Raw = {}
     for days in (1, 7, 30):
         variance = squared.rolling(_bars(aligned, days)).mean().clip(lower=0.0)
-        raw[f"volatility_{days}d"] = np.sqrt(variance * _YEAR_HOURS * HOUR_NS / aligned.bar_ns).to_numpy()
+        raw[f"volatility_{days}d"] = floats(np.sqrt(variance * _YEAR_HOURS * HOUR_NS / aligned.bar_ns))
     for days in (1, 3, 7, 14):
-        raw[f"return_{days}d"] = price.diff(_bars(aligned, days)).to_numpy()
+        raw[f"return_{days}d"] = floats(price.diff(_bars(aligned, days)))
     return raw
 
 
@@ -147,13 +153,13 @@ def _volume_ratio(aligned: Aligned) -> NDArray[np.float64]:
     day = turnover.rolling(_bars(aligned, 1)).sum().clip(lower=0.0)
     month = turnover.rolling(_bars(aligned, 30)).sum() / 30.0
     with np.errstate(divide="ignore"):
-        ratio = np.log(day / month.where(month > 0.0, 1.0)).clip(lower=-1e3)
-    return ratio.mask(month <= 0.0, 0.0).mask(month.isna()).to_numpy()
+        ratio = np.maximum(np.log(day / month.where(month > 0.0, 1.0)), -1e3)
+    return np.where(month > 0.0, ratio, np.where(month.isna(), np.nan, 0.0))
 
 
 def _spread(aligned: Aligned) -> NDArray[np.float64]:
     mean = pd.Series(aligned.spread).rolling(_bars(aligned, 1)).mean()
-    return (mean * 1e4 / np.sqrt(aligned.bar_ns / HOUR_NS)).to_numpy()
+    return floats(mean * 1e4 / np.sqrt(aligned.bar_ns / HOUR_NS))
 
 
 def _phase(aligned: Aligned, last: NDArray[np.int64]) -> Raw:

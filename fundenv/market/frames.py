@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from fundenv.market.schema import DataError, check_table
 
@@ -54,7 +55,11 @@ class SymbolFrames:
     def known_at(self, instant: str | pd.Timestamp) -> SymbolFrames:
         """The tables as they stood at `instant` (UTC): bars that had closed, settlements and extra rows that had happened."""
         ns = to_ns(instant)
-        bars = {k: _until(f, ns - step_ns(f, self.name(k))) for k, f in (("perp", self.perp), ("spot", self.spot), ("mark", self.mark)) if f is not None}
+        bars = {
+            k: _until(f, ns - step_ns(f, self.name(k)))
+            for k, f in (("perp", self.perp), ("spot", self.spot), ("mark", self.mark))
+            if f is not None
+        }
         extras = {column: _until(table, ns) for column, table in self.extras.items()}
         return SymbolFrames(symbol=self.symbol, funding=_until(self.funding, ns), extras=extras, names=self.names, **bars)
 
@@ -66,9 +71,25 @@ def to_ns(instant: str | pd.Timestamp) -> int:
     return int(stamp.as_unit("ns").value)
 
 
-def times_ns(table: pd.DataFrame) -> np.ndarray[tuple[int], np.dtype[np.int64]]:
+def bar_length_ns(bar: str) -> int:
+    """Length in ns of a bar given as "1h" or "30min". Raises `DataError` for anything else."""
+    try:
+        length = int(pd.Timedelta(bar).as_unit("ns").value)
+    except ValueError as error:
+        raise DataError(f"bar {bar!r} is not a length of time; write 1h, 4h or 8h") from error
+    if length <= 0:
+        raise DataError(f"bar {bar!r} is not longer than nothing; write 1h, 4h or 8h")
+    return length
+
+
+def floats(column: pd.Series | NDArray[np.float64]) -> NDArray[np.float64]:
+    """A column as float64 (n,)."""
+    return np.asarray(column, dtype=np.float64)
+
+
+def times_ns(table: pd.DataFrame) -> NDArray[np.int64]:
     """`time` of a checked table, (n,) int64 nanoseconds."""
-    return table["time"].astype("int64").to_numpy()
+    return np.asarray(table["time"].astype("int64"), dtype=np.int64)
 
 
 def step_ns(table: pd.DataFrame, name: str) -> int:
@@ -80,7 +101,9 @@ def step_ns(table: pd.DataFrame, name: str) -> int:
     if off.any():
         row = int(off.argmax())
         when = table["time"].iloc[row]
-        raise DataError(f"{name}: column time, row {row}: {when} is off the {step / HOUR_NS:g} h grid of its bars; give bars of one constant length")
+        raise DataError(
+            f"{name}: column time, row {row}: {when} is off the {step / HOUR_NS:g} h grid of its bars; give bars of one constant length"
+        )
     return step
 
 

@@ -15,13 +15,13 @@ from typing import NamedTuple
 import pandas as pd
 
 from fundenv.market.build import build_market
-from fundenv.market.frames import SymbolFrames, step_ns
+from fundenv.market.frames import SymbolFrames, bar_length_ns, step_ns
 from fundenv.market.market import Market
-from fundenv.market.schema import DataError, read_table
+from fundenv.market.schema import DataError, Kind, read_table
 from fundenv.venues import Venue, load_venue
 
 _NAME = re.compile(r"(?P<venue>[^_]+)_(?P<symbol>[^_]+)_(?P<kind>[A-Za-z]+)(?:_(?P<step>\d+[a-z]+))?\.(?:parquet|csv)")
-_REQUIRED = ("funding", "perp", "spot")
+_REQUIRED: tuple[Kind, ...] = ("funding", "perp", "spot")
 
 
 class _File(NamedTuple):
@@ -49,8 +49,12 @@ def load_market(
         folder: where the files lie.
         symbols: names as in the files. None: every symbol of the venue with funding, perp and spot whose bars are short enough for `bar`
             (default: for the shortest step that any of them has); the notes name those left out.
-        venue, bar, start, end, volume_required: see `build_market`.
+        venue: name, path or `Venue`; its name is the first part of the file names.
+        bar: length of the bars, "1h" or longer.
+        start: keep bars that close at `start` (UTC) or later; their features still look back before it.
+        end: and before `end`.
         extra: column name -> scale of extra features.
+        volume_required: False lets files without volumes pass; their volumes are 0 and `Market.has_volume` is False.
 
     Raises `DataError` for a missing folder, an unknown symbol (the message lists those available) and for data that do not hold up.
     """
@@ -58,7 +62,9 @@ def load_market(
     files = _scan(Path(folder))
     available = sorted({f.symbol for f in files if f.venue == rules.name and _steps(files, rules.name, f.symbol)})
     if not available:
-        raise DataError(f"{folder}: no symbol with files {rules.name}_<symbol>_funding, _perp_<step> and _spot_<step>; put them there or name another venue")
+        raise DataError(
+            f"{folder}: no symbol with files {rules.name}_<symbol>_funding, _perp_<step> and _spot_<step>; put them there or name another venue"
+        )
     notes: list[str] = []
     if symbols is None:
         symbols, bar = _short_enough(files, rules.name, available, bar, notes)
@@ -70,7 +76,9 @@ def load_market(
     return market.with_notes(*notes)
 
 
-def read_frames(folder: str | Path, symbol: str, *, venue: str = "binance", bar: str | None = None, extra: Sequence[str] = ()) -> SymbolFrames:
+def read_frames(
+    folder: str | Path, symbol: str, *, venue: str = "binance", bar: str | None = None, extra: Sequence[str] = ()
+) -> SymbolFrames:
     """The checked tables of one symbol, before any alignment. Raises `DataError` where one is missing or does not hold up."""
     files = _scan(Path(folder))
     if not _steps(files, venue, symbol):
@@ -86,12 +94,12 @@ def _scan(folder: Path) -> list[_File]:
         match = _NAME.fullmatch(path.name)
         if match:
             step = match["step"]
-            files.append(_File(path, match["venue"], match["symbol"], match["kind"], pd.Timedelta(step).as_unit("ns").value if step else 0))
+            files.append(_File(path, match["venue"], match["symbol"], match["kind"], bar_length_ns(step) if step else 0))
     return files
 
 
-def _steps(files: Sequence[_File], venue: str, symbol: str) -> dict[str, list[_File]]:
-    """kind -> files of one symbol, shortest step first; empty where a required kind is missing."""
+def _steps(files: Sequence[_File], venue: str, symbol: str) -> dict[Kind, list[_File]]:
+    """Files of one symbol by kind, shortest step first; empty where a required kind is missing."""
     own = [f for f in files if f.venue == venue and f.symbol == symbol]
     kinds = {kind: sorted((f for f in own if f.kind == kind), key=lambda f: f.step_ns) for kind in (*_REQUIRED, "mark")}
     return kinds if all(kinds[kind] for kind in _REQUIRED) else {}
@@ -103,9 +111,11 @@ def _native(files: Sequence[_File], venue: str, symbol: str) -> int:
     return max(kinds["perp"][0].step_ns, kinds["spot"][0].step_ns)
 
 
-def _short_enough(files: Sequence[_File], venue: str, available: Sequence[str], bar: str | None, notes: list[str]) -> tuple[list[str], str | None]:
+def _short_enough(
+    files: Sequence[_File], venue: str, available: Sequence[str], bar: str | None, notes: list[str]
+) -> tuple[list[str], str | None]:
     native = {symbol: _native(files, venue, symbol) for symbol in available}
-    bar_ns = pd.Timedelta(bar).as_unit("ns").value if bar else min(native.values())
+    bar_ns = bar_length_ns(bar) if bar else min(native.values())
     left_out = [symbol for symbol in available if native[symbol] > bar_ns]
     if left_out:
         notes.append(f"left out, their bars are longer than {bar_ns / 3.6e12:g} h: {', '.join(left_out)}; name them or pass a longer `bar`")
@@ -117,20 +127,28 @@ def _short_enough(files: Sequence[_File], venue: str, available: Sequence[str], 
 
 def _read(files: Sequence[_File], venue: str, symbol: str, bar: str | None, extra: Sequence[str]) -> SymbolFrames:
     """Of several steps of a kind, the longest that divides `bar`; the shortest where no bar is given."""
-    tables: dict[str, pd.DataFrame] = {}
+    tables: dict[Kind, pd.DataFrame] = {}
     names: dict[str, str] = {}
-    bar_ns = pd.Timedelta(bar).as_unit("ns").value if bar else 0
+    bar_ns = bar_length_ns(bar) if bar else 0
     for kind, choices in _steps(files, venue, symbol).items():
         if choices:
             fitting = [f for f in choices if bar_ns and f.step_ns and bar_ns % f.step_ns == 0]
             file = fitting[-1] if fitting else choices[0]
             tables[kind], names[kind] = read_table(file.path, kind), file.path.name
     extras = {column: _extra(files, venue, symbol, column, tables, names) for column in extra}
-    return SymbolFrames(symbol=symbol, extras=extras, names=names, **tables)
+    return SymbolFrames(
+        symbol=symbol,
+        funding=tables["funding"],
+        perp=tables["perp"],
+        spot=tables["spot"],
+        mark=tables.get("mark"),
+        extras=extras,
+        names=names,
+    )
 
 
 def _extra(
-    files: Sequence[_File], venue: str, symbol: str, column: str, tables: Mapping[str, pd.DataFrame], names: dict[str, str]
+    files: Sequence[_File], venue: str, symbol: str, column: str, tables: Mapping[Kind, pd.DataFrame], names: dict[str, str]
 ) -> pd.DataFrame:
     """Table (time, column) of one extra column, `time` being the instant from which a row is known."""
     for kind, table in tables.items():

@@ -78,7 +78,9 @@ def _csv_times(column: pd.Series, name: str) -> pd.Series:
     bad = times.isna().to_numpy()
     if bad.any():
         row = int(bad.argmax())
-        raise DataError(f"{name}: column time, row {row}: {column.iloc[row]!r}; expected an ISO date or milliseconds since 1970; correct the row")
+        raise DataError(
+            f"{name}: column time, row {row}: {column.iloc[row]!r}; expected an ISO date or milliseconds since 1970; correct the row"
+        )
     return times
 
 
@@ -90,18 +92,22 @@ def _checked_times(column: pd.Series, name: str) -> pd.Series:
     outside = (column.isna() | (column < _OLDEST) | (column > _NEWEST)).to_numpy()
     if outside.any():
         row = int(outside.argmax())
-        raise DataError(f"{name}: column time, row {row}: {column.iloc[row]}; expected {_OLDEST.year} .. {_NEWEST.year}; epochs are milliseconds")
+        raise DataError(
+            f"{name}: column time, row {row}: {column.iloc[row]}; expected {_OLDEST.year} .. {_NEWEST.year}; epochs are milliseconds"
+        )
     column = column.dt.as_unit("ns")
     backwards = np.diff(column.astype("int64").to_numpy()) <= 0
     if backwards.any():
         row = int(backwards.argmax()) + 1
         previous = column.iloc[row - 1]
-        raise DataError(f"{name}: column time, row {row}: {column.iloc[row]} after {previous}; expected strictly later; sort and drop duplicates")
+        raise DataError(
+            f"{name}: column time, row {row}: {column.iloc[row]} after {previous}; expected strictly later; sort and drop duplicates"
+        )
     return column
 
 
 def _numbers(column: pd.Series, times: pd.Series, name: str) -> NDArray[np.float64]:
-    numbers = pd.to_numeric(column, errors="coerce").astype("float64").to_numpy(copy=True)
+    numbers = np.array(pd.to_numeric(column, errors="coerce"), dtype=np.float64)
     _refuse(np.isnan(numbers) & column.notna().to_numpy(), column, times, name, "a number", "correct or remove the row")
     return numbers
 

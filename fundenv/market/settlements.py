@@ -53,7 +53,9 @@ def read_settlements(frames: SymbolFrames, open_ns: NDArray[np.int64], bar_ns: i
     return Settlements(instants, table["rate"].to_numpy(), hours, price)
 
 
-def _check_on_opens(frames: SymbolFrames, stamps: NDArray[np.int64], snapped: NDArray[np.int64], open_ns: NDArray[np.int64], bar_ns: int) -> None:
+def _check_on_opens(
+    frames: SymbolFrames, stamps: NDArray[np.int64], snapped: NDArray[np.int64], open_ns: NDArray[np.int64], bar_ns: int
+) -> None:
     inside = stamps >= open_ns[0] - TOLERANCE_NS
     off = inside & (np.abs(stamps - snapped) > TOLERANCE_NS)
     if off.any():
@@ -74,6 +76,7 @@ def _check_on_opens(frames: SymbolFrames, stamps: NDArray[np.int64], snapped: ND
 def _intervals(stamps: NDArray[np.int64]) -> tuple[NDArray[np.float64], int]:
     """Hours (K,) that each settlement covers, to the minute, and the number of holes among them."""
     minutes = np.round(np.diff(stamps) / 60e9)
-    hours = pd.Series(np.r_[np.nan, minutes / 60.0])
+    hours = np.r_[np.nan, minutes / 60.0]
     holes = hours > LONGEST_NS / HOUR_NS
-    return hours.mask(holes).ffill().to_numpy(), int(holes.sum())
+    known = pd.Series(np.where(holes, np.nan, hours)).ffill()
+    return np.asarray(known, dtype=np.float64), int(holes.sum())

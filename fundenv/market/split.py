@@ -52,33 +52,33 @@ def split(market: Market, spans: Mapping[str, tuple[str | pd.Timestamp, str | pd
     gap = pd.Timedelta(embargo).as_unit("ns").value
     order = sorted(spans, key=lambda name: to_ns(spans[name][0]))
     limits = {name: [to_ns(edge) for edge in spans[name]] for name in order}
-    notes: dict[str, tuple[str, ...]] = {name: () for name in order}
+    notes: dict[str, tuple[str, ...]] = dict.fromkeys(order, ())
     for name in order:
         if limits[name][0] >= limits[name][1]:
             raise SplitError(f"span {name!r} runs from {spans[name][0]} to {spans[name][1]}; expected start before end")
     for earlier, later in zip(order, order[1:], strict=False):
         if limits[earlier][1] > limits[later][0]:
-            raise SplitError(f"spans {earlier!r} (to {spans[earlier][1]}) and {later!r} (from {spans[later][0]}) overlap; end the first one earlier")
+            raise SplitError(
+                f"spans {earlier!r} (to {spans[earlier][1]}) and {later!r} (from {spans[later][0]}) overlap; end the first one earlier"
+            )
         latest = limits[later][0] - gap
         if limits[earlier][1] > latest:
             limits[earlier][1] = latest
             notes[earlier] = (f"span {earlier!r} ends at {pd.Timestamp(latest)} to leave {embargo} before {later!r}",)
             if latest <= limits[earlier][0]:
-                raise SplitError(f"span {earlier!r} is shorter than the embargo of {embargo} before {later!r}; lengthen it or lower the embargo")
+                raise SplitError(
+                    f"span {earlier!r} is shorter than the embargo of {embargo} before {later!r}; lengthen it or lower the embargo"
+                )
     parts = {name: between(market, *(pd.Timestamp(edge, tz="UTC") for edge in limits[name])) for name in spans}
     return {name: replace(part, notes=part.notes + notes[name]) for name, part in parts.items()}
 
 
 def select(market: Market, symbols: Sequence[str]) -> Market:
     """The paths all of whose assets are among `symbols`, in the order of `symbols` (of their first asset). `SplitError` for a symbol without one."""
-    spans = []
-    for symbol in symbols:
-        found = [path for path, names in enumerate(market.symbols) if names[0] == symbol and set(names) <= set(symbols)]
-        if not any(symbol in names and set(names) <= set(symbols) for names in market.symbols):
-            have = ", ".join("+".join(names) for names in dict.fromkeys(market.symbols))
-            raise SplitError(f"symbol {symbol!r} is not in the market; it has {have}")
-        spans += [(path, int(market.paths[path][0]), int(market.paths[path][1])) for path in found]
-    return _cut(market, spans, ())
+    within = [path for path, names in enumerate(market.symbols) if set(names) <= set(symbols)]
+    _check_known(market, symbols, {name for path in within for name in market.symbols[path]})
+    order = sorted(within, key=lambda path: list(symbols).index(market.symbols[path][0]))
+    return _cut(market, [(path, int(market.paths[path][0]), int(market.paths[path][1])) for path in order], ())
 
 
 def joint(market: Market, symbols: Sequence[str]) -> Market:
@@ -90,14 +90,15 @@ def joint(market: Market, symbols: Sequence[str]) -> Market:
         raise SplitError(f"paths have {market.n_assets} assets already; join the market of single symbols")
     if len(symbols) < 1 or len(set(symbols)) < len(symbols):
         raise SplitError(f"symbols {list(symbols)}: expected at least one and each once; drop the duplicates")
-    rows = {symbol: _rows(select(market, [symbol]), market, symbol) for symbol in symbols}
+    _check_known(market, symbols, {names[0] for names in market.symbols})
+    rows = {symbol: _rows(market, symbol) for symbol in symbols}
     common = rows[symbols[0]].index
     for symbol in symbols[1:]:
         common = common.intersection(rows[symbol].index)
     if len(common) < 2:
         raise SplitError(f"{', '.join(symbols)} have no span in common; {_extent(market)}")
-    close_ns = common.to_numpy(dtype=np.int64)
-    index = np.column_stack([rows[symbol].loc[close_ns].to_numpy() for symbol in symbols])
+    close_ns = np.asarray(common, dtype=np.int64)
+    index = np.column_stack([rows[symbol].reindex(common) for symbol in symbols])
     cuts = np.flatnonzero(np.diff(close_ns) > round(market.bar_hours * 3.6e12)) + 1
     edges = np.r_[0, cuts, len(close_ns)]
     return replace(
@@ -129,10 +130,17 @@ def stack(markets: Sequence[Market]) -> Market:
     )
 
 
-def _rows(part: Market, market: Market, symbol: str) -> pd.Series:
-    """Row numbers in `market` of one symbol, indexed by close_ns."""
-    numbers = [np.arange(*market.paths[path]) for path, names in enumerate(market.symbols) if names == (symbol,)]
-    return pd.Series(np.concatenate(numbers), part.close_ns)
+def _check_known(market: Market, symbols: Sequence[str], known: set[str]) -> None:
+    for symbol in symbols:
+        if symbol not in known:
+            have = ", ".join("+".join(names) for names in dict.fromkeys(market.symbols))
+            raise SplitError(f"symbol {symbol!r} is not in the market; it has {have}")
+
+
+def _rows(market: Market, symbol: str) -> pd.Series:
+    """Row numbers of one symbol, indexed by close_ns."""
+    numbers = np.concatenate([np.arange(*market.paths[path]) for path, names in enumerate(market.symbols) if names == (symbol,)])
+    return pd.Series(numbers, market.close_ns[numbers])
 
 
 def _cut(market: Market, spans: Sequence[tuple[int, int, int]], notes: tuple[str, ...]) -> Market:
@@ -151,5 +159,8 @@ def _cut(market: Market, spans: Sequence[tuple[int, int, int]], notes: tuple[str
 
 
 def _extent(market: Market) -> str:
-    spans = (f"{'+'.join(names)} {market.times(p)[0]:%Y-%m-%d %H:%M} .. {market.times(p)[-1]:%Y-%m-%d %H:%M}" for p, names in enumerate(market.symbols))
+    spans = (
+        f"{'+'.join(names)} {market.times(p)[0]:%Y-%m-%d %H:%M} .. {market.times(p)[-1]:%Y-%m-%d %H:%M}"
+        for p, names in enumerate(market.symbols)
+    )
     return f"the market has {'; '.join(spans)}"

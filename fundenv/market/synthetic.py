@@ -95,9 +95,9 @@ def synthetic_frames(
     origin = to_ns(start)
     opens = origin + np.arange(len(last)) * HOUR_NS
     instants = origin + np.arange(settlements + 1) * _SETTLE_HOURS * HOUR_NS
-    frames = {name: _merged(table, opens, bar_hours) for name, table in tables.items()}
-    funding = pd.DataFrame({"time": _utc(instants[: len(rate)]), "rate": rate})
-    return SymbolFrames(symbol=symbol or f"{GENERATED}{preset.upper()}", funding=funding, **frames)
+    perp, spot, marks = (_merged(tables[kind], opens, bar_hours) for kind in ("perp", "spot", "mark"))
+    funding = pd.DataFrame({"time": _utc(instants), "rate": rate})
+    return SymbolFrames(symbol=symbol or f"{GENERATED}{preset.upper()}", funding=funding, perp=perp, spot=spot, mark=marks)
 
 
 def _returns(rng: Generator, n: int, coin: p.Preset) -> _Returns:
@@ -128,7 +128,7 @@ def _funding(rng: Generator, returns: _Returns, coin: p.Preset) -> tuple[Array, 
             shock = p.FEEDBACK * trend + np.sqrt(1.0 - p.FEEDBACK**2) * shock
         latent += np.sqrt(weight / sum(coin.weights)) * _ar1(shock, 2.0 ** (-1.0 / half_life), rng.standard_normal())
     probability = np.array([0.5 * erfc(-x * sqrt(0.5)) for x in latent.tolist()])
-    bp = np.interp(probability, *zip(*coin.quantiles, strict=True))
+    bp = _through(probability, coin.quantiles)
     return bp * 1e-4, _premium(probability, bp, coin)
 
 
@@ -136,9 +136,15 @@ def _premium(probability: Array, rate_bp: Array, coin: p.Preset) -> Array:
     """The clamp inverted: interest - rate below it, the measured spread inside the flat range; bp."""
     flat = [prob for prob, value in coin.quantiles if value == p.INTEREST_BP]
     position = (probability - flat[0]) / (flat[-1] - flat[0])
-    inside = np.interp(position, *zip(*p.FLAT_PREMIUM, strict=True))
+    inside = _through(position, p.FLAT_PREMIUM)
     outside = rate_bp + np.where(rate_bp > p.INTEREST_BP, p.CLAMP_BP, -p.CLAMP_BP)
     return np.where(rate_bp == p.INTEREST_BP, inside, outside)
+
+
+def _through(x: Array, knots: p.Knots) -> Array:
+    """Linear interpolation of a table of (x, y)."""
+    table = np.array(knots)
+    return np.asarray(np.interp(x, table[:, 0], table[:, 1]), dtype=np.float64)
 
 
 def _ar1(shock: Array, phi: float, first: float) -> Array:
@@ -159,7 +165,7 @@ def _basis(rng: Generator, premium: Array, returns: _Returns, coin: p.Preset) ->
     level = np.repeat(premium[1:], _SETTLE_HOURS)
     level[::_SETTLE_HOURS] = 0.5 * (premium[:-1] + premium[1:])
     noise = rng.standard_t(p.NOISE_NU, n) * coin.noise_bp / np.sqrt(p.NOISE_NU / (p.NOISE_NU - 2.0))
-    hit = -rng.uniform(*p.CRASH_BP, n) * (returns.log_return < p.CRASH_RETURN)
+    hit = -rng.uniform(*p.CRASH_BP, n) * (returns.log_return < p.CRASH_RETURN) * (rng.random(n) < p.CRASH_SHARE)
     decay, value, crash = 2.0 ** (-1.0 / p.CRASH_HALF_LIFE_HOURS), 0.0, []
     for push in hit.tolist():
         value = value * decay + push
