@@ -11,7 +11,7 @@ from typing import Any, Literal
 import numpy as np
 
 from fundenv.batch.audit import audit
-from fundenv.batch.loop import reset_range, step_range
+from fundenv.batch.entry import Calls
 from fundenv.batch.world import build_params, build_world, load_rules, resolve_market
 from fundenv.config import ConfigError, EnvConfig
 from fundenv.dynamics import types as t
@@ -85,24 +85,24 @@ class Batch:
             self.store.episode[:, t.SEED] = _seeds(seed, self.num_envs)
             self.store.episode[:, t.EPISODE] = 0
             self._seeded = True
-        where, rows = self._start_rows(paths, starts)
-        chosen = np.ones(self.num_envs, dtype=bool) if mask is None else np.asarray(mask, dtype=bool)
-        for i in np.flatnonzero(chosen) if mask is not None else ():
-            reset_range(self.world, self.store, self.out, where, rows, int(i), int(i) + 1)
+        self._start_paths[:], self._start_rows[:] = self._where(paths, starts)
         if mask is None:
-            reset_range(self.world, self.store, self.out, where, rows, 0, self.num_envs)
+            self.calls.reset(0, self.num_envs)
+        else:
+            for i in np.flatnonzero(np.asarray(mask, dtype=bool)).tolist():
+                self.calls.reset(i, i + 1)
         return self.obs
 
     def step(self, actions: Any) -> None:
         """Step every environment by one decision; `actions` (n, ...) in the action space of the config. The results stand in the arrays."""
-        np.copyto(self._actions, np.asarray(actions).reshape(self._actions.shape), casting="unsafe")
-        self._outs.reverse()
-        self.out = self._outs[0]
+        np.copyto(self.actions, np.asarray(actions).reshape(self.actions.shape), casting="unsafe")
+        self._faces.reverse()
+        self.out, self.calls = self._faces[0]
         self.obs = self.out.obs
         if self._pool is None:
-            step_range(self.world, self.store, self.out, self._actions, 0, self.num_envs)
-            return
-        list(self._pool.map(lambda c: step_range(self.world, self.store, self.out, self._actions, *c), self._chunks))
+            self.calls.step(0, self.num_envs)
+        else:
+            list(self._pool.map(self.calls.step, *zip(*self._chunks, strict=True)))
 
     def audit(self) -> dict[str, Any]:
         """What an auditor needs to replay the last step from outside: see `fundenv.batch.audit`."""
@@ -125,15 +125,16 @@ class Batch:
         self.reward, self.terminated, self.truncated = np.zeros(n), np.zeros(n, dtype=bool), np.zeros(n, dtype=bool)
         self.ledger, self.trades, self.final_stats = ledger, trades, np.zeros((n, 3))
         self.final_obs = np.zeros((n, width), dtype=np.float32)
-        self._outs = [
-            t.Out(np.zeros((n, width), dtype=np.float32), self.final_obs, self.reward, self.terminated, self.truncated, ledger, trades, self.final_stats)
-            for _ in range(2)
-        ]
-        self.out = self._outs[0]
+        self.actions = np.zeros((n, self.action_width), dtype=np.float32)
+        self._start_paths, self._start_rows = np.full(n, -1, dtype=np.int64), np.full(n, -1, dtype=np.int64)
+        shared = (self.final_obs, self.reward, self.terminated, self.truncated, ledger, trades, self.final_stats)
+        outs = [t.Out(np.zeros((n, width), dtype=np.float32), *shared) for _ in range(2)]
+        starts = (self.actions, self._start_paths, self._start_rows)
+        self._faces = [(out, Calls(self.world, self.store, out, *starts)) for out in outs]
+        self.out, self.calls = self._faces[0]
         self.obs = self.out.obs
-        self._actions = np.zeros((n, self.action_width), dtype=np.float32)
 
-    def _start_rows(self, paths: Any, starts: Any) -> tuple[t.Int64, t.Int64]:
+    def _where(self, paths: Any, starts: Any) -> tuple[t.Int64, t.Int64]:
         n = self.num_envs
         if paths is None and starts is None:
             return np.full(n, -1, dtype=np.int64), np.full(n, -1, dtype=np.int64)

@@ -10,7 +10,6 @@ import gymnasium as gym
 
 from fundenv.batch.audit import LazyInfo, audit
 from fundenv.batch.cpu import Batch
-from fundenv.batch.loop import step_range
 from fundenv.config import ConfigError
 from fundenv.dynamics import types as t
 from fundenv.dynamics.observation import ACCOUNT_COLUMNS, LEG_COLUMNS
@@ -188,8 +187,8 @@ class FundingHedgeEnv(gym.Env[Any, Any]):
         batch = self.batch
         if batch.store.episode[0, t.MUST_RESET]:
             raise gym.error.ResetNeeded("the episode has ended; call reset() before step()")
-        batch._actions[0] = action
-        step_range(batch.world, batch.store, batch.out, batch._actions, 0, 1)
+        batch.actions[0] = action
+        batch.calls.step(0, 1)
         out = batch.out
         terminated, truncated = out.terminated.item(0), out.truncated.item(0)
         info = self._info()

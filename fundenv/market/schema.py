@@ -57,8 +57,9 @@ def check_table(frame: pd.DataFrame, kind: Kind, name: str) -> pd.DataFrame:
     for column in ("time", *required):
         if column not in frame.columns:
             raise DataError(f"{name}: column {column} is missing (found {', '.join(map(str, frame.columns))}); rename or add it")
-    if len(frame) < 2:
-        raise DataError(f"{name}: {len(frame)} row(s); expected at least 2; download a longer span")
+    least = 1 if kind in ("funding", "extra") else 2
+    if len(frame) < least:
+        raise DataError(f"{name}: {len(frame)} row(s); expected at least {least}; download a longer span")
     frame = frame.reset_index(drop=True)
     table = pd.DataFrame({"time": _checked_times(frame["time"], name)})
     for column in frame.columns.drop("time"):
