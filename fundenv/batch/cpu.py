@@ -12,7 +12,7 @@ import numpy as np
 
 from fundenv.batch.audit import audit
 from fundenv.batch.entry import Calls
-from fundenv.batch.world import build_params, build_world, load_rules, resolve_market
+from fundenv.batch.world import action_width, build_params, build_world, load_rules, resolve_market
 from fundenv.config import ConfigError, EnvConfig
 from fundenv.dynamics import types as t
 from fundenv.dynamics.observation import ACCOUNT_COLUMNS, LEG_COLUMNS, N_ACCOUNT_COLUMNS, N_LEG_COLUMNS, Column
@@ -66,15 +66,6 @@ class Batch:
         """Assets A of every environment."""
         return self.market.n_assets
 
-    @property
-    def action_width(self) -> int:
-        """Entries of one action row: per asset one per free dial, plus the gate (discrete); four in target mode."""
-        config = self.config
-        if config.actions == "target":
-            return 4 * self.n_assets
-        gate_only = config.actions == "discrete" and "carry" not in config.dials
-        return (len(config.dials) + gate_only) * self.n_assets
-
     def reset(self, seed: int | Sequence[int] | None = None, paths: Any = None, starts: Any = None, mask: Any = None) -> t.Float32:
         """Begin new episodes and return the observations (n, D).
 
@@ -125,7 +116,7 @@ class Batch:
         self.reward, self.terminated, self.truncated = np.zeros(n), np.zeros(n, dtype=bool), np.zeros(n, dtype=bool)
         self.ledger, self.trades, self.final_stats = ledger, trades, np.zeros((n, 3))
         self.final_obs = np.zeros((n, width), dtype=np.float32)
-        self.actions = np.zeros((n, self.action_width), dtype=np.float32)
+        self.actions = np.zeros((n, action_width(self.config) * assets), dtype=np.float32)
         self._start_paths, self._start_rows = np.full(n, -1, dtype=np.int64), np.full(n, -1, dtype=np.int64)
         shared = (self.final_obs, self.reward, self.terminated, self.truncated, ledger, trades, self.final_stats)
         outs = [t.Out(np.zeros((n, width), dtype=np.float32), *shared) for _ in range(2)]

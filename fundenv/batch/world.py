@@ -89,6 +89,13 @@ def build_params(config: EnvConfig, venue: Venue, market: Market, n: int, per_en
     return rows
 
 
+def action_width(config: EnvConfig) -> int:
+    """Entries of an action row per asset: one per free dial, plus the gate in discrete mode; four in target mode."""
+    if config.actions == "target":
+        return 4
+    return len(config.dials) + (config.actions == "discrete" and "carry" not in config.dials)
+
+
 def bars_of(duration: str, name: str, bar_hours: float) -> int:
     """A duration in bars; raises `ConfigError` where it is not a whole number of them."""
     bars = hours(duration, name) / bar_hours
@@ -134,6 +141,7 @@ def _codes(market: Market, config: EnvConfig, autoreset: int) -> t.Int64:
         if name not in names:
             raise ConfigError(f"the market has no feature {name!r}, which the environment reads; build it with fundenv.market")
         codes[column] = names.index(name)
+    codes[t.ACTION_WIDTH] = action_width(config)
     for dial, grid in ((0, config.carry_grid), (1, config.hedge_grid), (2, config.leverage_grid)):
         codes[t.GRID_CARRY + dial] = len(grid)
     return codes

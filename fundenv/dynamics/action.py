@@ -1,10 +1,13 @@
 """From an action row to (hold, carry, hedge, leverage) of one asset."""
 
+import math
+
 from fundenv.dynamics.jit import jit
 from fundenv.dynamics.types import (
     ACTION_CONTINUOUS,
     ACTION_MODE,
     ACTION_TARGET,
+    ACTION_WIDTH,
     FREE_DIALS,
     GRID_CARRY,
 )
@@ -19,7 +22,7 @@ def hedge_of(x):
 @jit
 def leverage_of(x, max_leverage):
     """Leverage dial in [-1, 1] to leverage on a log scale: -1 -> 1, +1 -> max_leverage."""
-    return max_leverage ** (0.5 * (1.0 + x))
+    return math.exp(0.5 * (1.0 + x) * math.log(max_leverage))
 
 
 @jit
@@ -35,7 +38,7 @@ def dial_value(world, dial, x, max_leverage):
 
 
 @jit
-def decode(world, p, actions, i, a, assets):
+def decode(world, p, actions, i, a):
     """(hold, carry, hedge, leverage) that action row i asks of asset a.
 
     actions: (n, A x entries per asset) float32; `target` has four entries (hold flag > 0.5, carry, hedge, leverage), clipped to their limits;
@@ -44,8 +47,7 @@ def decode(world, p, actions, i, a, assets):
     """
     codes = world.codes
     mode, free = codes[ACTION_MODE], codes[FREE_DIALS]
-    width = actions.shape[1] // assets
-    at = a * width
+    at = a * codes[ACTION_WIDTH]
     if mode == ACTION_TARGET:
         carry = min(max(float(actions[i, at + 1]), -1.0), 1.0)
         hedge = min(max(float(actions[i, at + 2]), 0.0), 1.5)

@@ -65,7 +65,7 @@ def decide(world, store, out, p, actions, i, row, equity):
     assets = legs.shape[1]
     decided = False
     for a in range(assets):
-        hold, carry, hedge, leverage = decode(world, p, actions, i, a, assets)
+        hold, carry, hedge, leverage = decode(world, p, actions, i, a)
         if hold:
             legs[i, a, REASON] = REASON_HOLD
             continue
@@ -138,7 +138,7 @@ def _keep(world, store, p, i, row, first, last, wallet):
 def keep_margin(world, store, p, i, row, path):
     """The margin keeper at the open of bar `row`, for wallets that no other order touches."""
     every = world.codes[KEEPER_BARS]
-    if every == 0 or (world.starts[path, 2] + row - world.paths[path, 0]) % every != 0:
+    if every == 0 or (every > 1 and (world.starts[path, 2] + row - world.paths[path, 0]) % every != 0):
         return
     legs = store.legs
     if world.codes[MARGIN_MODE] == MARGIN_CROSS:

@@ -30,6 +30,8 @@ from fundenv.dynamics.types import (
     PERP_PNL,
     REASON,
     REASON_NONE,
+    REWARD,
+    REWARD_EXPECTED,
     ROW,
     SPOT,
     SPOT_PNL,
@@ -127,7 +129,8 @@ def step_bar(world, store, out, p, actions, i, row, path, first):
     after_liquidation(world, store, p, i, row, equity)
     keep_margin(world, store, p, i, row, path)
     _fill(world, store, out, p, i, row, path)  # at spot and perp open
-    _expect(world, store, out, p, i, row)
+    if world.codes[REWARD] == REWARD_EXPECTED:
+        _expect(world, store, out, p, i, row)
     liquidate(world, store, out, p, i, row, path)  # at the adverse extreme of mark
     accrue(world, store, out, p, i, row, path)
     equity = _mark(world, store, out, i, row)  # at mark and spot close

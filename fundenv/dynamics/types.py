@@ -101,7 +101,8 @@ FUNDING_FEATURE = 11  # column of funding_ewma_9
 GRID_CARRY = 12  # lengths of the discrete grids
 GRID_HEDGE = 13
 GRID_LEVERAGE = 14
-N_CODES = 15
+ACTION_WIDTH = 15  # entries of an action row per asset
+N_CODES = 16
 
 ACTION_CONTINUOUS, ACTION_DISCRETE, ACTION_TARGET = 0, 1, 2
 MARGIN_ISOLATED, MARGIN_CROSS = 0, 1

@@ -57,7 +57,7 @@ def check_table(frame: pd.DataFrame, kind: Kind, name: str) -> pd.DataFrame:
     for column in ("time", *required):
         if column not in frame.columns:
             raise DataError(f"{name}: column {column} is missing (found {', '.join(map(str, frame.columns))}); rename or add it")
-    least = 1 if kind in ("funding", "extra") else 2
+    least = {"extra": 0, "funding": 1}.get(kind, 2)
     if len(frame) < least:
         raise DataError(f"{name}: {len(frame)} row(s); expected at least {least}; download a longer span")
     frame = frame.reset_index(drop=True)
