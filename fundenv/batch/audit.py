@@ -19,13 +19,13 @@ def audit(
 
     `time`: end of the step, datetime64[ns] UTC. `row`: its row in `Market.bars`. `equity` [quote]. `parts`: the nine parts of the change of equity
     [quote]. `account`: cash [quote] and per asset spot [base], perp [base], entry [quote per base], margin [quote] (cross: the shared wallet stands
-    at asset 0). `prices`: spot, perp and mark at the close, average fill prices of the step (NaN without a fill). `trade`: base units requested by
+    at asset 0). `prices`: spot, perp and mark at the close, average fill prices of the step (0 without a fill: a
+    NaN would fail Gymnasium's checker). `trade`: base units requested by
     the decision and filled in the whole step, reason of the last shortfall. `liquidated`: liquidations of the leg during the step.
     """
     bars = market.bars[rows]
-    with np.errstate(invalid="ignore", divide="ignore"):
-        fill_spot = trades[:, :, t.SPOT_VALUE] / trades[:, :, t.SPOT_QUANTITY]
-        fill_perp = trades[:, :, t.PERP_VALUE] / trades[:, :, t.PERP_QUANTITY]
+    fill_spot = trades[:, :, t.SPOT_VALUE] / np.where(trades[:, :, t.SPOT_QUANTITY] > 0, trades[:, :, t.SPOT_QUANTITY], 1.0)
+    fill_perp = trades[:, :, t.PERP_VALUE] / np.where(trades[:, :, t.PERP_QUANTITY] > 0, trades[:, :, t.PERP_QUANTITY], 1.0)
     return {
         "time": market.close_ns[rows].astype("datetime64[ns]"),
         "row": rows.copy(),

@@ -1,0 +1,152 @@
+"""What Gymnasium and stable-baselines3 expect of an environment holds for every action mode and face."""
+
+import pickle
+import warnings
+
+import gymnasium as gym
+import numpy as np
+import pytest
+from gymnasium.utils.env_checker import check_env
+from gymnasium.vector import AutoresetMode
+
+import fundenv  # noqa: F401  registers the environment
+from fundenv.config import ConfigError
+from fundenv.envs.single import FundingHedgeEnv
+from fundenv.envs.vector import FundingHedgeVectorEnv
+from fundenv.market import joint, stack, synthetic_market
+from tests.markets import PLAIN_VENUE, wild_market
+
+ID = "fundenv/FundingHedge-v0"
+MODES = [
+    {},
+    {"actions": "discrete"},
+    {"actions": "target"},
+    {"dials": ("carry",)},
+    {"dials": ("hedge", "leverage"), "actions": "discrete"},
+    {"margin_mode": "cross"},
+    {"random_start": False, "episode": None},
+    {"start_invested": 1.0},
+]
+
+
+@pytest.mark.parametrize("settings", MODES, ids=str)
+def test_gymnasium_checker_finds_nothing(settings):
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        warnings.filterwarnings("ignore", message=".*recommend using a symmetric and normalized space.*")  # `target` is in physical units
+        env = gym.make(ID, **settings).unwrapped
+        check_env(env, skip_render_check=True)
+
+
+def test_stable_baselines_checker_finds_nothing():
+    checker = pytest.importorskip("stable_baselines3.common.env_checker")
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        checker.check_env(gym.make(ID))
+
+
+def test_every_observation_of_a_wild_episode_lies_in_its_space():
+    env = FundingHedgeEnv(market=wild_market(3, paths=20), venue=PLAIN_VENUE, decision_interval="1h", episode=None)
+    rng = np.random.default_rng(0)
+    for seed in range(30):
+        obs, _ = env.reset(seed=seed)
+        ended = False
+        while not ended:
+            assert env.observation_space.contains(obs), [c.name for c, x in zip(env.observation_table, obs, strict=True) if not c.low <= x <= c.high]
+            obs, reward, terminated, truncated, _ = env.step(rng.uniform(-1, 1, 3))
+            ended = terminated or truncated
+            assert np.isfinite(reward)
+        assert env.observation_space.contains(obs)
+
+
+def test_make_by_module_and_by_import_give_the_same_environment():
+    a, b = gym.make("fundenv:" + ID), gym.make(ID)
+    assert np.array_equal(a.reset(seed=3)[0], b.reset(seed=3)[0])
+
+
+def test_make_vec_uses_the_vector_entry_point_and_declares_its_autoreset_mode():
+    env = gym.make_vec(ID, num_envs=5)
+    assert isinstance(env, FundingHedgeVectorEnv)
+    assert env.metadata["autoreset_mode"] is AutoresetMode.NEXT_STEP
+    assert env.reset(seed=0)[0].shape == env.observation_space.shape
+    other = gym.make_vec(ID, num_envs=5, autoreset_mode="same_step")
+    assert other.metadata["autoreset_mode"] is AutoresetMode.SAME_STEP
+
+
+def test_step_after_the_end_is_refused():
+    env = FundingHedgeEnv(episode="8h")
+    env.reset(seed=0)
+    assert env.step(np.zeros(3))[3]
+    with pytest.raises(gym.error.ResetNeeded, match="reset"):
+        env.step(np.zeros(3))
+
+
+def test_info_survives_the_next_step_and_pickles_to_a_plain_dict():
+    env = FundingHedgeEnv()
+    env.reset(seed=0)
+    info = env.step(np.array([1, 0, 0]))[4]
+    env.step(np.array([-1, 0, 0]))
+    copy = pickle.loads(pickle.dumps(info))
+    assert type(copy) is dict
+    assert copy["account"]["perp"][0] < 0
+    assert copy.keys() == info.keys() == dict(info).keys() == {**info}.keys()
+    assert info["equity"] == pytest.approx(100_000 + sum(info["parts"].values()), rel=1e-12)
+
+
+def test_vector_info_is_empty_unless_asked_for_and_then_equals_the_single_one():
+    quiet, loud, single = FundingHedgeVectorEnv(2), FundingHedgeVectorEnv(2, info=True), FundingHedgeEnv()
+    actions = np.full((2, 3), 0.5, dtype=np.float32)
+    for env in (quiet, loud):
+        env.reset(seed=4)
+    single.reset(seed=5)
+    assert quiet.step(actions)[4] == {}
+    audit, info = loud.step(actions)[4], single.step(actions[1])[4]
+    assert audit["equity"][1] == info["equity"]
+    assert audit["parts"]["fees"][1] == info["parts"]["fees"]
+    assert np.array_equal(audit["account"]["spot"][1], info["account"]["spot"])
+
+
+def test_joint_market_of_two_assets_steps_and_names_its_observations_by_asset():
+    a, b = synthetic_market("btc", years=0.3, seed=1), synthetic_market("eth", years=0.3, seed=2)
+    both = stack([a, b])
+    market = joint(both, [path[0] for path in both.symbols])
+    env = FundingHedgeEnv(market=market, episode="5D")
+    assert env.action_space.shape == (6,)
+    names = [column.name for column in env.observation_table]
+    assert len(names) == len(set(names)) == env.observation_space.shape[0]
+    obs, _ = env.reset(seed=0)
+    info = env.step(np.array([1, 0, 0, -1, 0, 0]))[4]
+    assert info["account"]["perp"][0] < 0 < info["account"]["perp"][1]
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"leverag": 3}, "unknown setting 'leverag'; did you mean leverage"),
+        ({"max_leverage": 500}, "max_leverage = 500 is outside 1.0 .. 125"),
+        ({"decision_interval": "90min"}, "decision_interval = '90min' is not a multiple of the market's bar of 1 h"),
+        ({"decision_interval": "soon"}, "decision_interval = 'soon' is not a duration"),
+        ({"actions": "discreet"}, "actions = 'discreet' is not one of continuous, discrete, target"),
+        ({"dials": ()}, "dials = "),
+        ({"render_mode": "human"}, "render_mode = 'human' is not one of"),
+        ({"venue": "binence"}, "unknown venue 'binence'; the package has binance"),
+        ({"market": "/nowhere"}, "/nowhere"),
+        ({"leverage_grid": (20.0,)}, "leverage_grid = "),
+    ],
+    ids=lambda value: str(value)[:40],
+)
+def test_bad_settings_give_one_line_that_names_them(settings, message):
+    with pytest.raises(ValueError) as caught:  # noqa: PT011  the message is compared below
+        FundingHedgeEnv(**settings)
+    assert message in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+def test_bad_reset_options_and_seeds_are_named():
+    env = FundingHedgeEnv()
+    with pytest.raises(ConfigError, match="path 7 does not exist"):
+        env.reset(options={"path": 7})
+    with pytest.raises(ConfigError, match="start -1 of path 0 is outside"):
+        env.reset(options={"path": 0, "start": -1})
+    with pytest.raises(ConfigError, match="reset option 'row' is unknown"):
+        env.reset(options={"row": 3})
