@@ -43,11 +43,11 @@ def synthetic_market(
     venue: str = "binance",
     start: str = "2020-01-01",
     bar_hours: int = 1,
-    extra: dict[str, float] | None = None,
 ) -> Market:
-    """`paths` independent histories of `years` from `start`, named SYNTH-BTC-0, SYNTH-BTC-1, ..; the same seed gives the same numbers.
+    """`paths` independent histories of `years` from `start`, named SYNTH-BTC-0, SYNTH-BTC-1, ..
 
-    `extra` is refused by the pipeline, since a generator has no extra columns; it is here so that both sources are called alike.
+    Path k depends on (seed, k) alone, so that more paths leave the first ones as they were. `venue` gives the funding constants of the
+    running estimate. Raises `ValueError` as `synthetic_frames` does, and for paths < 1.
     """
     if paths < 1:
         raise ValueError(f"paths = {paths}; expected at least 1")
@@ -62,7 +62,7 @@ def synthetic_market(
             bar_hours=bar_hours,
             symbol=f"{GENERATED}{preset.upper()}-{path}",
         )
-        markets.append(build_market([frames], venue=venue, start=str(first), extra=extra))
+        markets.append(build_market([frames], venue=venue, start=str(first)))
     return stack(markets)
 
 
