@@ -39,6 +39,8 @@ def embedded_market() -> Market:
 
 def build_world(market: Market, config: EnvConfig, venue: Venue, autoreset: int) -> t.World:
     """Arrays of everything a step only reads; raises `ConfigError` where config and market do not fit."""
+    if config.max_participation > 0 and not market.has_volume:
+        raise ConfigError(f"max_participation = {config.max_participation:g} needs traded volumes, which this market lacks; set max_participation=0")
     names = sorted({name for path in market.symbols for name in path})
     date = pd.Timestamp(int(market.close_ns.max()), tz="UTC").date()
     tables = [venue.brackets(name, date) for name in names]

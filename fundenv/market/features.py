@@ -103,7 +103,7 @@ def _persistence(rate: NDArray[np.float64]) -> NDArray[np.float64]:
 def _estimate(aligned: Aligned, last: NDArray[np.int64], venue: Venue) -> NDArray[np.float64]:
     """The venue's formula on what is known so far.
 
-    Premium P = mean of the closes' basis since the last settlement with weights 1, 2, ..; rate = P + clamp(I - P) over the interval, capped.
+    Premium P = mean of the closes' basis since the last settlement with weights 1, 2, ..; rate = P + clamp(I - P), then the cap.
     At a settlement instant it estimates the rate settled there; the next bar starts anew.
     """
     basis = pd.Series(aligned.basis)

@@ -63,7 +63,7 @@ def load_market(
     available = sorted({f.symbol for f in files if f.venue == rules.name and _steps(files, rules.name, f.symbol)})
     if not available:
         raise DataError(
-            f"{folder}: no symbol with files {rules.name}_<symbol>_funding, _perp_<step> and _spot_<step>; put them there or name another venue"
+            f"{folder}: no symbol with files {rules.name}_<symbol>_funding, .._perp_<step>, .._spot_<step>; add them or name another venue"
         )
     notes: list[str] = []
     if symbols is None:

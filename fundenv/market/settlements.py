@@ -68,7 +68,7 @@ def _check_on_opens(
     if twice.any():
         row = int(twice.argmax()) + 1
         raise DataError(
-            f"{frames.name('funding')}: column time, row {row}: second settlement ({frames.funding['time'].iloc[row]}) on the bar that opens at "
+            f"{frames.name('funding')}: column time, row {row}: second settlement ({frames.funding['time'].iloc[row]}) on the bar of "
             f"{pd.Timestamp(snapped[row])}; expected one; drop the duplicate or use shorter bars"
         )
 

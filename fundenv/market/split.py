@@ -74,7 +74,7 @@ def split(market: Market, spans: Mapping[str, tuple[str | pd.Timestamp, str | pd
 
 
 def select(market: Market, symbols: Sequence[str]) -> Market:
-    """The paths all of whose assets are among `symbols`, in the order of `symbols` (of their first asset). `SplitError` for a symbol without one."""
+    """The paths all of whose assets are among `symbols`, sorted as `symbols` by their first asset. `SplitError` for one that has none."""
     within = [path for path, names in enumerate(market.symbols) if set(names) <= set(symbols)]
     _check_known(market, symbols, {name for path in within for name in market.symbols[path]})
     order = sorted(within, key=lambda path: list(symbols).index(market.symbols[path][0]))
