@@ -1,14 +1,100 @@
-"""Funding settlement."""
+"""Funding: the rules of the venues (from `fundenv.market`, which estimates the pending rate with them), payments, and settlement in a step.
 
-from fundenv.dynamics.jit import jit
+Payments are cash flows to the holder: + received. A positive rate means that longs pay shorts.
+"""
+
+from fundenv.dynamics.jit import formula, jit
+from fundenv.dynamics.payments import (
+    deribit_payment,
+    dydx_index_change,
+    dydx_settlement,
+    window_payment,
+)
 from fundenv.dynamics.types import ACCRUED, CASH, FUNDING, MARGIN, MARGIN_CROSS, MARGIN_MODE, PERP
 from fundenv.market.layout import SETTLE_PRICE, SETTLE_RATE
+from fundenv.market.premium import (
+    annual_compounded,
+    annual_simple,
+    average_premium,
+    binance_mark_price,
+    fair_price,
+    impact_notional,
+    premium_index,
+    running_premium,
+)
+from fundenv.market.rates import (
+    binance_cap,
+    binance_rate,
+    bitmex_cap,
+    bitmex_change_cap,
+    bitmex_interest,
+    bitmex_rate,
+    bybit_rate,
+    clamped_rate,
+    deribit_rate,
+    dydx_cap,
+    dydx_rate,
+    hyperliquid_rate,
+    kraken_relative_rate,
+    limited,
+    okx_rate,
+    okx_rate_until_2025,
+    trailing_average_rate,
+)
+
+__all__ = [
+    "annual_compounded",
+    "annual_simple",
+    "average_premium",
+    "binance_cap",
+    "binance_mark_price",
+    "binance_rate",
+    "bitmex_cap",
+    "bitmex_change_cap",
+    "bitmex_interest",
+    "bitmex_rate",
+    "bybit_rate",
+    "clamped_rate",
+    "deribit_payment",
+    "deribit_rate",
+    "dydx_cap",
+    "dydx_index_change",
+    "dydx_rate",
+    "dydx_settlement",
+    "fair_price",
+    "hyperliquid_rate",
+    "impact_notional",
+    "inverse_payment",
+    "kraken_relative_rate",
+    "limited",
+    "okx_rate",
+    "okx_rate_until_2025",
+    "payment",
+    "premium_index",
+    "running_premium",
+    "settle",
+    "trailing_average_rate",
+    "window_payment",
+]
 
 
-@jit
+@formula
 def payment(size, price, rate):
-    """Cash flow [quote] to the holder of a signed size [base] at a settlement: -size x price x rate. Positive rate: longs pay shorts."""
+    """Cash flow [quote] to the holder of a linear position at a settlement: -size x price x rate. Positive rate: longs pay shorts.
+
+    size: signed, base units, as held at that instant; price: MARK (Binance, Bybit, OKX, BitMEX) or ORACLE (Hyperliquid, dYdX), never the entry;
+    rate: of the whole interval, a fraction.
+    """
     return -size * price * rate
+
+
+@formula
+def inverse_payment(contracts, price, rate, face=1.0):
+    """Cash flow [base] to the holder of an inverse position at a settlement: -contracts x face / price x rate.
+
+    contracts: signed; price: mark; face: quote per contract (1 BitMEX and Bybit, 10 or 100 Binance COIN-M).
+    """
+    return -contracts * face / price * rate
 
 
 @jit

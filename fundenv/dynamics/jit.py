@@ -13,11 +13,13 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numba
 from numba.core import config as numba_config
+from numba.extending import register_jitable
 
+F = TypeVar("F", bound=Callable[..., Any])
 PACKAGE = Path(__file__).resolve().parents[1]
 
 
@@ -58,3 +60,12 @@ def jit(function: Callable[..., Any]) -> Any:
     """
     with cached_on_disk():
         return numba.njit(function, cache=True, nogil=True, fastmath=False, error_model="numpy", _nrt=False, forceinline=True)
+
+
+def formula(function: F) -> F:
+    """A rule that users call too: plain Python, on numbers or arrays, and inlined where a compiled rule calls it. So a formula stands in one place.
+
+    The body may use arithmetic, abs and numpy's ufuncs only.
+    """
+    marked: F = register_jitable(error_model="numpy", fastmath=False, forceinline=True)(function)
+    return marked

@@ -1,151 +1,161 @@
-"""The margin test inside a bar and what the venue does when it fails."""
+"""Liquidation prices as each venue computes them, and what follows a liquidation.
 
-from fundenv.dynamics.access import rules_of
-from fundenv.dynamics.contract import notional, unrealised
-from fundenv.dynamics.execution import perp_slippage
-from fundenv.dynamics.jit import jit
-from fundenv.dynamics.margin import liquidation_price, maintenance
-from fundenv.dynamics.types import (
-    ACCRUED,
-    AFTER_FLATTEN,
-    AFTER_LIQUIDATION,
-    AFTER_NAKED,
-    CASH,
-    ENTRY,
-    LIQUIDATED,
-    LIQUIDATION_LOSS,
-    MARGIN,
-    MARGIN_CROSS,
-    MARGIN_MODE,
-    PENDING,
-    PENDING_FLATTEN,
-    PENDING_NONE,
-    PENDING_REHEDGE,
-    PERP,
-    PERP_PNL,
-    SPOT,
+side: +1 long, -1 short. size: signed base units unless called `quantity` (positive). Money in quote for linear contracts, in base for inverse ones.
+Rates are fractions. A long's price at or below zero, or a short's at infinity or below zero, means that no price liquidates the position.
+Except where `mark` is an argument, the price is the MARK price at which margin balance = maintenance margin.
+"""
+
+from fundenv.dynamics.contract import (
+    bankruptcy_price,
+    inverse_bankruptcy_price,
+    inverse_wallet_bankruptcy_price,
+    quotient,
+    tick_rounded,
+    wallet_bankruptcy_price,
 )
-from fundenv.market.layout import MARK_HIGH, MARK_LOW, MARK_OPEN, PERP_OPEN
+from fundenv.dynamics.jit import formula
+from fundenv.dynamics.procedures import (
+    binance_adl_rank,
+    bitmex_adl_rank,
+    buffered_price,
+    dydx_fillable_price,
+    hyperliquid_adl_rank,
+    hyperliquid_first_order,
+    insurance_loss,
+    partial_quantity,
+    tier_reduction,
+)
 
-_BISECTIONS = 60
+__all__ = [
+    "bankruptcy_price",
+    "binance_adl_rank",
+    "binance_coinm_price",
+    "binance_hedge_price",
+    "binance_price",
+    "bitmex_adl_rank",
+    "buffered_price",
+    "bybit_inverse_cross_price",
+    "bybit_inverse_price",
+    "bybit_price",
+    "dydx_fillable_price",
+    "dydx_price",
+    "entry_margin_price",
+    "hyperliquid_adl_rank",
+    "hyperliquid_first_order",
+    "hyperliquid_price",
+    "insurance_loss",
+    "inverse_bankruptcy_price",
+    "inverse_wallet_bankruptcy_price",
+    "okx_price",
+    "partial_quantity",
+    "tick_rounded",
+    "tier_reduction",
+    "wallet_bankruptcy_price",
+]
 
 
-@jit
-def adverse_extreme(bars, row, a, size):
-    """Mark price within bar `row` that hurts a signed size most: the high for a short, the low for a long."""
-    return bars[row, a, MARK_HIGH] if size < 0.0 else bars[row, a, MARK_LOW]
+@formula
+def binance_price(wallet, size, entry, rate, amount=0.0, other_maintenance=0.0, other_profit=0.0):
+    """Binance USD-M, one-way mode: (wallet - other_maintenance + other_profit + amount - size x entry) / (|size| x rate - size).
 
-
-@jit
-def leg_excess(world, store, i, a, symbol, price):
-    """Unrealised profit minus maintenance margin [quote] of leg a at a mark price; add the wallet for the margin left above maintenance."""
-    size = store.legs[i, a, PERP]
-    return unrealised(size, store.legs[i, a, ENTRY], price) - maintenance(world.tiers, symbol, notional(size, price))
-
-
-@jit
-def close_leg(world, store, out, p, i, a, wallet, row, path, price):
-    """Take over the whole perpetual leg at mark `price`: slippage and fee on top, booked through the wallet of index `wallet`.
-
-    Returns nothing; the caller caps the loss at the wallet. Positions from the open on are booked to perp P&L up to `price`.
+    Isolated: wallet = initial margin + margin added - funding paid from it, the others 0. Cross: wallet = cross wallet balance, other_maintenance and
+    other_profit = maintenance margin and unrealised profit of all OTHER positions at their marks. rate, amount: maintenance rate and amount of the
+    bracket that holds |size| x the price itself (iterate). Source: Binance "How to Calculate Liquidation Price of USD-M Futures Contracts".
     """
-    legs = store.legs
-    rule = rules_of(world.rules, world.symbols[path, a])
-    size = legs[i, a, PERP]
-    spread, impact = perp_slippage(world.bars, row, a, rule, size, p.cost_scale * p.stress_multiplier)
-    slip = min(spread + impact, 1.0)
-    fill = price * (1.0 - slip) if size > 0.0 else price * (1.0 + slip)
-    fee = rule.liquidation_fee * p.fee_scale * abs(size) * fill
-    legs[i, wallet, MARGIN] += unrealised(size, legs[i, a, ENTRY], fill) - fee
-    out.ledger[i, PERP_PNL] += size * (price - world.bars[row, a, PERP_OPEN])
-    out.ledger[i, LIQUIDATION_LOSS] -= abs(size * (fill - price)) + fee
-    legs[i, a, PERP], legs[i, a, ENTRY], legs[i, a, ACCRUED] = 0.0, 0.0, 0.0
-    legs[i, a, LIQUIDATED] += 1.0
-    after = world.codes[AFTER_LIQUIDATION]
-    if after == AFTER_NAKED or (after == AFTER_FLATTEN and legs[i, a, SPOT] == 0.0):
-        legs[i, a, PENDING] = PENDING_NONE
-    else:
-        legs[i, a, PENDING] = PENDING_FLATTEN if after == AFTER_FLATTEN else PENDING_REHEDGE
+    return (wallet - other_maintenance + other_profit + amount - size * entry) / (abs(size) * rate - size)
 
 
-@jit
-def release_wallet(store, out, i, wallet):
-    """After a liquidation: the venue bears what the wallet cannot, the rest returns to cash."""
-    rest = store.legs[i, wallet, MARGIN]
-    if rest < 0.0:
-        out.ledger[i, LIQUIDATION_LOSS] -= rest
-        rest = 0.0
-    store.account[i, CASH] += rest
-    store.legs[i, wallet, MARGIN] = 0.0
+@formula
+def binance_hedge_price(
+    wallet, size, entry, rate, amount, long_size, long_entry, long_rate, long_amount,
+    short_size, short_entry, short_rate, short_amount, other_maintenance=0.0, other_profit=0.0,
+):  # fmt: skip
+    """Binance USD-M with one-way (size, signed), long and short (both positive) positions of one contract.
+
+    (wallet - other_maintenance + other_profit + amounts - size entry - long_size long_entry + short_size short_entry)
+    / (|size| rate + long_size long_rate + short_size short_rate - size - long_size + short_size). Sizes that do not exist are 0.
+    """
+    value = size * entry + long_size * long_entry - short_size * short_entry
+    needed = abs(size) * rate + long_size * long_rate + short_size * short_rate
+    funds = wallet - other_maintenance + other_profit + amount + long_amount + short_amount
+    return (funds - value) / (needed - size - long_size + short_size)
 
 
-@jit
-def liquidate_isolated(world, store, out, p, i, row, path):
-    """Test every leg against its own wallet at the adverse extreme of mark and close those that fail."""
-    legs, bars = store.legs, world.bars
-    for a in range(legs.shape[1]):
-        size = legs[i, a, PERP]
-        if size == 0.0:
-            continue
-        symbol = world.symbols[path, a]
-        worst = adverse_extreme(bars, row, a, size)
-        margin = legs[i, a, MARGIN]
-        if margin + leg_excess(world, store, i, a, symbol, worst) > 0.0:
-            continue
-        opened = bars[row, a, MARK_OPEN]
-        price = opened
-        if margin + leg_excess(world, store, i, a, symbol, opened) > 0.0:
-            price = liquidation_price(margin, size, legs[i, a, ENTRY], world.tiers, symbol)
-            price = min(max(price, min(opened, worst)), max(opened, worst))
-        close_leg(world, store, out, p, i, a, a, row, path, price)
-        release_wallet(store, out, i, a)
+def binance_coinm_price(wallet, contracts, entry, rate, amount=0.0, face=100.0, other_maintenance=0.0, other_profit=0.0):
+    """Binance COIN-M, one-way: face (|contracts| x rate + contracts) / (wallet - other_maintenance + other_profit + amount + contracts x face / entry).
+
+    wallet, amount, other_*: base (the coin); contracts: signed; face: 100 USD (BTC) or 10 USD. The place where wallet + profit = |contracts| face / price
+    x rate - amount. Source: Binance FAQ ceccfcfb4e3a45e3b48b0b1bb1a8ae46.
+    """
+    funds = wallet - other_maintenance + other_profit + amount
+    return quotient(face * (abs(contracts) * rate + contracts), funds + contracts * face / entry)
 
 
-@jit
-def _cross_excess(world, store, i, row, path, share):
-    """Margin above maintenance of the shared wallet when every leg stands at mark open + share x (adverse extreme - mark open)."""
-    legs, bars = store.legs, world.bars
-    excess = legs[i, 0, MARGIN]
-    for a in range(legs.shape[1]):
-        if legs[i, a, PERP] != 0.0:
-            opened = bars[row, a, MARK_OPEN]
-            price = opened + share * (adverse_extreme(bars, row, a, legs[i, a, PERP]) - opened)
-            excess += leg_excess(world, store, i, a, world.symbols[path, a], price)
-    return excess
+@formula
+def bybit_price(side, entry, leverage, rate, quantity=1.0, deduction=0.0, extra_margin=0.0):
+    """Bybit USDT isolated: entry - side x (IM - MM + extra_margin) / quantity, IM = entry quantity / leverage, MM = entry quantity rate - deduction.
+
+    Maintenance is taken on the ENTRY value. extra_margin [quote]: added margin; funding paid from the position's margin enters with a minus.
+    quantity: positive base units. Source: Bybit help "Liquidation Price (USDT Contract)".
+    """
+    value = entry * quantity
+    return entry - side * (value / leverage - (value * rate - deduction) + extra_margin) / quantity
 
 
-@jit
-def liquidate_cross(world, store, out, p, i, row, path):
-    """Test the shared wallet with every leg at its adverse extreme at once; where it fails, close all legs at the first common failing point."""
-    legs, bars = store.legs, world.bars
-    positions = False
-    for a in range(legs.shape[1]):
-        positions = positions or legs[i, a, PERP] != 0.0
-    if not positions or _cross_excess(world, store, i, row, path, 1.0) > 0.0:
-        return
-    low, high = 0.0, 1.0
-    if _cross_excess(world, store, i, row, path, 0.0) <= 0.0:
-        high = 0.0
-    else:
-        for _ in range(_BISECTIONS):
-            middle = 0.5 * (low + high)
-            if _cross_excess(world, store, i, row, path, middle) > 0.0:
-                low = middle
-            else:
-                high = middle
-    for a in range(legs.shape[1]):
-        size = legs[i, a, PERP]
-        if size != 0.0:
-            opened = bars[row, a, MARK_OPEN]
-            price = opened + high * (adverse_extreme(bars, row, a, size) - opened)
-            close_leg(world, store, out, p, i, a, 0, row, path, price)
-    release_wallet(store, out, i, 0)
+def bybit_inverse_price(side, contracts, entry, leverage, rate, deduction=0.0, extra_margin=0.0):
+    """Bybit inverse isolated (2024): contracts / (PV + side x (IM - MM + extra_margin)), PV = contracts / entry, IM = PV / leverage, MM = PV rate - deduction.
+
+    contracts: positive, 1 USD each; deduction, extra_margin: base.
+    """
+    value = contracts / entry
+    return quotient(contracts, value + side * (value / leverage - (value * rate - deduction) + extra_margin))
 
 
-@jit
-def liquidate(world, store, out, p, i, row, path):
-    """The margin test of one bar in the account's margin mode."""
-    if world.codes[MARGIN_MODE] == MARGIN_CROSS:
-        liquidate_cross(world, store, out, p, i, row, path)
-    else:
-        liquidate_isolated(world, store, out, p, i, row, path)
+@formula
+def bybit_inverse_cross_price(wallet, contracts, entry, rate, fee_rate=0.0, face=1.0):
+    """Bybit inverse cross (2020): price at which wallet + profit = maintenance on the ENTRY value + taker fee to close at the bankruptcy price.
+
+    wallet: available balance + margin [base]; contracts: signed; rate: maintenance rate; fee_rate: taker. The page rounds to the tick (`tick_rounded`).
+    """
+    amount = contracts * face
+    bankrupt = (amount + abs(amount) * fee_rate) / (wallet + amount / entry)
+    needed = abs(amount) / entry * rate + abs(amount) / bankrupt * fee_rate
+    return amount / (wallet + amount / entry - needed)
+
+
+@formula
+def okx_price(side, entry, margin, quantity, rate, fee_rate):
+    """OKX and Gate linear isolated: (entry - side x margin / quantity) / (1 - side x (rate + fee_rate)).
+
+    margin: position margin [quote]; quantity: positive base units; rate: maintenance rate; fee_rate: taker (liquidation) fee.
+    """
+    return (entry - side * margin / quantity) / (1.0 - side * (rate + fee_rate))
+
+
+@formula
+def hyperliquid_price(price, side, margin_available, quantity, max_leverage):
+    """Hyperliquid: price - side x margin_available / quantity / (1 - l x side), l = 1 / (2 max_leverage), the maintenance rate.
+
+    price: entry or current mark; margin_available [quote], measured at that same price: cross = account value - maintenance margin, isolated = isolated
+    margin - maintenance margin; quantity: positive base units; max_leverage: of the position's margin tier. Source: Hyperliquid docs "Liquidations".
+    """
+    return price - side * margin_available / quantity / (1.0 - side / (2.0 * max_leverage))
+
+
+@formula
+def dydx_price(equity, size, price, rate, other_maintenance=0.0):
+    """dYdX v4: (equity - size x price - other_maintenance) / (|size| x rate - size).
+
+    equity [quote]: of the subaccount with the market at `price` (oracle); size: signed; rate: maintenance margin fraction; other_maintenance: of the
+    other positions. Source: dYdX v4 documentation "Liquidations".
+    """
+    return (equity - size * price - other_maintenance) / (abs(size) * rate - size)
+
+
+@formula
+def entry_margin_price(wallet, size, entry, rate):
+    """Liquidation price where maintenance is fixed at the ENTRY notional (BitMEX linear pages): entry - (wallet - |size| entry rate) / size.
+
+    wallet: quote, everything that backs the position (cross: the whole balance).
+    """
+    return entry - (wallet - abs(size) * entry * rate) / size

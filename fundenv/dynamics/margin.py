@@ -1,10 +1,105 @@
-"""Maintenance margin by bracket, and the liquidation price that follows from it."""
+"""Maintenance margin by bracket, risk limits, and the liquidation price that follows from the brackets.
 
-from fundenv.dynamics.jit import jit
+Public functions take numbers; `marginal_margin` and the products take arrays too. Rates are fractions.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from fundenv.dynamics.collateral import (
+    adjusted_equity,
+    borrow_power,
+    collateral_value,
+    portfolio_status,
+    tiered_collateral_value,
+    uni_mmr,
+)
+from fundenv.dynamics.jit import formula, jit
+
+__all__ = [
+    "adjusted_equity",
+    "borrow_power",
+    "collateral_value",
+    "liquidation_price",
+    "maintenance",
+    "maintenance_amount",
+    "maintenance_amounts",
+    "maintenance_margin",
+    "margin_ratio",
+    "marginal_margin",
+    "portfolio_status",
+    "risk_limit_margins",
+    "tiered_collateral_value",
+    "uni_mmr",
+]
+
+
+@formula
+def maintenance_amount(floor, rate, previous_rate, previous_amount):
+    """Maintenance amount of a bracket: previous amount + floor x (rate - previous rate); it makes the margin continuous at the floor.
+
+    floor: notional at which the bracket begins [quote; base at COIN-M]; rates: maintenance margin rates. The first bracket has amount 0.
+    """
+    return previous_amount + floor * (rate - previous_rate)
+
+
+@formula
+def maintenance_margin(value, rate, amount=0.0):
+    """Maintenance margin: value x rate - amount, in the unit of value.
+
+    value: position at MARK price (Binance, OKX, Hyperliquid) or at ENTRY price (Bybit): `notional` or `inverse_notional`; rate and amount of its
+    bracket. The leverage of the user does not enter.
+    """
+    return value * rate - amount
+
+
+def maintenance_amounts(floors: Sequence[float], rates: Sequence[float]) -> NDArray[np.float64]:
+    """Maintenance amounts of a whole table by the recursion of `maintenance_amount`."""
+    amounts = [0.0]
+    for k in range(1, len(floors)):
+        amounts.append(float(maintenance_amount(floors[k], rates[k], rates[k - 1], amounts[-1])))
+    return np.array(amounts)
+
+
+def marginal_margin(value: ArrayLike, floors: Sequence[float], rates: Sequence[float]) -> NDArray[np.float64]:
+    """Margin when each slice of the value pays the rate of its own bracket: sum over brackets of (part of value within) x rate.
+
+    Equal to value x rate - amount with the amounts of `maintenance_amounts`. Bybit states both its initial (rate = 1 / maximum leverage) and its
+    maintenance margin so. floors: lower ends, the first 0.
+    """
+    amount = np.asarray(value, dtype=np.float64)[..., None]
+    upper = np.append(np.asarray(floors, dtype=np.float64)[1:], np.inf)
+    slices = np.clip(amount, floors, upper) - np.asarray(floors, dtype=np.float64)
+    return np.asarray((slices * np.asarray(rates)).sum(axis=-1))
+
+
+def risk_limit_margins(
+    base_maintenance: float, base_initial: float, value: float, base_limit: float = 200.0, step: float = 100.0
+) -> tuple[float, float]:
+    """BitMEX: (maintenance rate, initial rate) of a position worth `value`: every started step above the base limit adds the base maintenance rate to both.
+
+    XBTUSD: limit 200 XBT, step 100 XBT, base 0.5 % and 1 % now (0.4 % and 1 % in 2020). Source: BitMEX risk limits.
+    """
+    steps = max(int(np.ceil((value - base_limit) / step)), 0)
+    return base_maintenance * (1 + steps), base_initial + base_maintenance * steps
+
+
+@formula
+def margin_ratio(margin, profit, value):
+    """OKX: (margin + unrealised profit) / position value at mark. Liquidation below maintenance rate + liquidation fee rate.
+
+    All three in one unit: quote for linear, base for inverse. The page of 2020 prints it in per cent with two digits.
+    """
+    return (margin + profit) / value
 
 
 @jit
-def maintenance(tiers, symbol, value):
+def maintenance(tiers: Any, symbol: Any, value: Any) -> Any:
     """Maintenance margin [quote] of a position worth `value` [quote]: value x rate - amount of its bracket.
 
     tiers: (S, K, 3) floor, rate, amount; source: Binance "Leverage and Margin of USD-M Futures".
@@ -12,15 +107,15 @@ def maintenance(tiers, symbol, value):
     k = 0
     while k + 1 < tiers.shape[1] and value >= tiers[symbol, k + 1, 0]:
         k += 1
-    return value * tiers[symbol, k, 1] - tiers[symbol, k, 2]
+    return maintenance_margin(value, tiers[symbol, k, 1], tiers[symbol, k, 2])
 
 
 @jit
-def liquidation_price(margin, size, entry, tiers, symbol):
+def liquidation_price(margin: Any, size: Any, entry: Any, tiers: Any, symbol: Any) -> Any:
     """Mark price at which margin + size (price - entry) meets the maintenance margin; 0 or below means a long cannot be liquidated.
 
-    margin: wallet of the position [quote]; size: signed, base units; entry: quote per base. Binance's one-way formula
-    (wallet + amount - size x entry) / (|size| x rate - size) with the bracket that holds at the price itself.
+    margin: wallet of the position [quote]; size: signed, base units; entry: quote per base. `binance_price` with the bracket that holds at the price
+    itself; tiers (S, K, 3) as for `maintenance`, symbol: its first index.
     """
     price = 0.0
     for k in range(tiers.shape[1]):

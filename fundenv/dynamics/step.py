@@ -3,10 +3,10 @@
 from fundenv.dynamics.access import params_of, rules_of
 from fundenv.dynamics.borrowing import accrue, locked_cash
 from fundenv.dynamics.execution import fill_perp, fill_spot, limit_orders
+from fundenv.dynamics.forced import liquidate
 from fundenv.dynamics.funding import settle
 from fundenv.dynamics.funds import shrink_to_funds, transfer
 from fundenv.dynamics.jit import jit
-from fundenv.dynamics.liquidation import liquidate
 from fundenv.dynamics.orders import after_liquidation, clear_flattened, decide, keep_margin
 from fundenv.dynamics.reward import reward_of
 from fundenv.dynamics.types import (

@@ -15,6 +15,8 @@ from numpy.typing import NDArray
 from fundenv.market import layout
 from fundenv.market.align import DAY_NS, Aligned
 from fundenv.market.frames import HOUR_NS, floats, times_ns
+from fundenv.market.premium import running_premium
+from fundenv.market.rates import binance_rate
 from fundenv.market.settlements import Settlements
 from fundenv.venues import Venue
 
@@ -106,14 +108,11 @@ def _estimate(aligned: Aligned, last: NDArray[np.int64], venue: Venue) -> NDArra
     Premium P = mean of the closes' basis since the last settlement with weights 1, 2, ..; rate = P + clamp(I - P), then the cap.
     At a settlement instant it estimates the rate settled there; the next bar starts anew.
     """
-    basis = pd.Series(aligned.basis)
-    weight = basis.groupby(last).cumcount() + 1.0
-    premium = floats((basis * weight).groupby(last).cumsum() / weight.groupby(last).cumsum())
     interest, clamp = venue.value("funding", "interest_8h"), venue.value("funding", "clamp")
     cap = venue.value("funding", "cap", aligned.symbol)
-    intervals = _at(aligned.settlements.hours, last) / 8.0
-    rate = np.clip((premium + np.clip(interest - premium, -clamp, clamp)) * intervals, -cap, cap)
-    return floats(rate / intervals * 1e4)
+    hours = _at(aligned.settlements.hours, last)
+    rate = binance_rate(running_premium(aligned.basis, last), interest, clamp, hours, cap)
+    return floats(rate / (hours / 8.0) * 1e4)
 
 
 def _basis(aligned: Aligned) -> Raw:
