@@ -114,7 +114,15 @@ class Calls:
         sizes = dict(
             zip(
                 _SIZES,
-                (*world.features.shape, len(world.paths), *world.tiers.shape[:2], world.grids.shape[1], len(store.params), *out.obs.shape, actions.shape[1]),
+                (
+                    *world.features.shape,
+                    len(world.paths),
+                    *world.tiers.shape[:2],
+                    world.grids.shape[1],
+                    len(store.params),
+                    *out.obs.shape,
+                    actions.shape[1],
+                ),
                 strict=True,
             )
         )
