@@ -58,7 +58,9 @@ def check_accounting(steps: int = 200, num_envs: int = 64, seed: int = 0, **sett
         error = np.where(running, np.maximum(parts, balances), 0.0)
         if error.max() > TOLERANCE:
             i = int(error.argmax())
-            raise CheckError(f"environment {i}, step {step}: parts miss the change of equity by {parts[i]:.2e}, balances by {balances[i]:.2e} (relative)")
+            raise CheckError(
+                f"environment {i}, step {step}: parts miss the change of equity by {parts[i]:.2e}, balances by {balances[i]:.2e} (relative)"
+            )
         worst = max(worst, float(error.max()))
         batch.reset(mask=batch.terminated | batch.truncated)
     return worst

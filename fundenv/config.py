@@ -77,7 +77,9 @@ class EnvConfig:
             if value is not None and not (isinstance(value, (int, float)) and low <= value <= high):
                 raise ConfigError(f"{name} = {value!r} is outside {low} .. {high}; set it within")
         if not 1 <= self.leverage <= self.max_leverage:
-            raise ConfigError(f"leverage = {self.leverage!r} is outside 1 .. max_leverage = {self.max_leverage}; lower it or raise max_leverage")
+            raise ConfigError(
+                f"leverage = {self.leverage!r} is outside 1 .. max_leverage = {self.max_leverage}; lower it or raise max_leverage"
+            )
         for name, (low, high) in {"carry_grid": (-1.0, 1.0), "hedge_grid": (0.0, 1.5), "leverage_grid": (1.0, self.max_leverage)}.items():
             grid = getattr(self, name)
             if not grid or any(not low <= value <= high for value in grid):

@@ -27,14 +27,24 @@ def bar(start: float, end: float | None = None, high: float | None = None, low: 
     end = start if end is None else end
     values = dict.fromkeys(("spot_open", "perp_open", "mark_open"), start) | dict.fromkeys(("spot_close", "perp_close", "mark_close"), end)
     values |= dict.fromkeys(("spot_volume", "perp_volume", "spot_day_volume", "perp_day_volume"), 1e9)
-    values |= {"mark_high": max(start, end) if high is None else high, "mark_low": min(start, end) if low is None else low, "sigma_day": 0.04}
+    values |= {
+        "mark_high": max(start, end) if high is None else high,
+        "mark_low": min(start, end) if low is None else low,
+        "sigma_day": 0.04,
+    }
     row = [0.0] * N_COLUMNS
     for name, value in (values | columns).items():
         row[getattr(layout, name.upper())] = value
     return row
 
 
-def tape(*rows: Row | Sequence[Row], symbols: Sequence[str] = ("PLAIN",), bar_hours: float = 1.0, start: str = "2024-01-01", deviation: float = 0.0) -> Market:
+def tape(
+    *rows: Row | Sequence[Row],
+    symbols: Sequence[str] = ("PLAIN",),
+    bar_hours: float = 1.0,
+    start: str = "2024-01-01",
+    deviation: float = 0.0,
+) -> Market:
     """A market of one path; each row is a `bar`, or one `bar` per asset. An episode that starts at row 0 trades first at the open of row 1."""
     bars = np.array([[row] if isinstance(row[0], float | int) else list(row) for row in rows], float)
     return _market(bars, len(bars), (tuple(symbols),), bar_hours, start, np.full((*bars.shape[:2], len(TABLE)), deviation, np.float32))
@@ -49,7 +59,9 @@ def wild_market(seed: int, symbols: Sequence[str] = ("PLAIN",), paths: int = 1, 
     return _market(bars, length, (tuple(symbols),) * paths, bar_hours, "2024-01-01", features)
 
 
-def _market(bars: NDArray[np.float64], length: int, symbols: tuple[tuple[str, ...], ...], bar_hours: float, start: str, features: Any) -> Market:
+def _market(
+    bars: NDArray[np.float64], length: int, symbols: tuple[tuple[str, ...], ...], bar_hours: float, start: str, features: Any
+) -> Market:
     first = np.arange(len(symbols)) * length
     step = int(bar_hours * 3600e9)
     close_ns = pd.Timestamp(start).value + np.arange(len(bars), dtype=np.int64) * step

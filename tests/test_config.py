@@ -24,7 +24,7 @@ def test_out_of_range_names_setting_value_and_range(name, value):
 
 
 def test_a_frozen_leverage_above_the_maximum_is_refused():
-    with pytest.raises(ConfigError, match="leverage = 5 is outside 1 .. max_leverage = 3"):
+    with pytest.raises(ConfigError, match=r"leverage = 5 is outside 1 \.\. max_leverage = 3"):
         EnvConfig(leverage=5, max_leverage=3, leverage_grid=(1.0,))
 
 

@@ -1,0 +1,1 @@
+"""Loops over environments: one semantics, several backends."""

@@ -131,7 +131,9 @@ class Batch:
             return np.full(n, -1, dtype=np.int64), np.full(n, -1, dtype=np.int64)
         where = np.broadcast_to(np.asarray(0 if paths is None else paths, dtype=np.int64), (n,)).copy()
         if where.min() < 0 or where.max() >= self.market.n_paths:
-            raise ConfigError(f"path {where.min() if where.min() < 0 else where.max()} does not exist; the market has paths 0 .. {self.market.n_paths - 1}")
+            raise ConfigError(
+                f"path {where.min() if where.min() < 0 else where.max()} does not exist; the market has paths 0 .. {self.market.n_paths - 1}"
+            )
         first, last = self.world.paths[where, 0], self.world.paths[where, 1]
         if starts is None:
             return where, self.world.starts[where, 0].copy()
@@ -140,7 +142,9 @@ class Batch:
         bad = np.flatnonzero((rows < first) | (rows > latest))
         if bad.size:
             limit = int(latest[bad[0]] - first[bad[0]])
-            raise ConfigError(f"start {int(rows[bad[0]] - first[bad[0]])} of path {int(where[bad[0]])} is outside 0 .. {limit}; one decision must fit")
+            raise ConfigError(
+                f"start {int(rows[bad[0]] - first[bad[0]])} of path {int(where[bad[0]])} is outside 0 .. {limit}; one decision must fit"
+            )
         return where, rows
 
 

@@ -46,8 +46,8 @@ _f8, _f4, _i8, _u1 = (_caster(scalar) for scalar in (types.float64, types.float3
 
 
 @_jit_with_counts
-def _world(table):
-    rows, assets, features, paths, symbols, brackets, grid = table[0], table[1], table[2], table[3], table[4], table[5], table[6]
+def _world(table, assets):
+    rows, features, paths, symbols, brackets, grid = table[0], table[2], table[3], table[4], table[5], table[6]
     return t.World(
         carray(_f8(table[11]), (rows, assets, N_COLUMNS)),
         carray(_f4(table[12]), (rows, assets, features)),
@@ -63,18 +63,18 @@ def _world(table):
 
 
 @_jit_with_counts
-def _store(table):
+def _store(table, assets):
     envs = table[8]
     return t.Store(
         carray(_f8(table[21]), (table[7], N_PARAMS)),
         carray(_f8(table[22]), (envs, t.N_ACCOUNT)),
-        carray(_f8(table[23]), (envs, table[1], t.N_LEG)),
+        carray(_f8(table[23]), (envs, assets, t.N_LEG)),
         carray(_i8(table[24]), (envs, t.N_EPISODE)),
     )
 
 
 @_jit_with_counts
-def _out(table):
+def _out(table, assets):
     envs, width = table[8], table[9]
     return t.Out(
         carray(_f4(table[25]), (envs, width)),
@@ -83,19 +83,33 @@ def _out(table):
         carray(_u1(table[28]), (envs,)),
         carray(_u1(table[29]), (envs,)),
         carray(_f8(table[30]), (envs, t.N_LEDGER)),
-        carray(_f8(table[31]), (envs, table[1], t.N_TRADE)),
+        carray(_f8(table[31]), (envs, assets, t.N_TRADE)),
         carray(_f8(table[32]), (envs, 3)),
     )
 
 
-def _step_entry(table: Any, first: int, last: int) -> None:
+@_jit_with_counts
+def _step(table, assets, first, last):
     actions = carray(_f4(table[33]), (table[8], table[10]))
-    step_range(_world(table), _store(table), _out(table), actions, first, last)
+    step_range(_world(table, assets), _store(table, assets), _out(table, assets), actions, first, last)
 
 
-def _reset_entry(table: Any, first: int, last: int) -> None:
-    envs = table[8]
-    reset_range(_world(table), _store(table), _out(table), carray(_i8(table[34]), (envs,)), carray(_i8(table[35]), (envs,)), first, last)
+@_jit_with_counts
+def _reset(table, assets, first, last):
+    paths, rows = carray(_i8(table[34]), (table[8],)), carray(_i8(table[35]), (table[8],))
+    reset_range(_world(table, assets), _store(table, assets), _out(table, assets), paths, rows, first, last)
+
+
+def _step_one_asset(table: Any, first: int, last: int) -> None:
+    _step(table, 1, first, last)  # a constant: the loops over assets vanish (measured: a third faster)
+
+
+def _step_assets(table: Any, first: int, last: int) -> None:
+    _step(table, table[1], first, last)
+
+
+def _reset_assets(table: Any, first: int, last: int) -> None:
+    _reset(table, table[1], first, last)
 
 
 @cache
@@ -114,7 +128,15 @@ class Calls:
         sizes = dict(
             zip(
                 _SIZES,
-                (*world.features.shape, len(world.paths), *world.tiers.shape[:2], world.grids.shape[1], len(store.params), *out.obs.shape, actions.shape[1]),
+                (
+                    *world.features.shape,
+                    len(world.paths),
+                    *world.tiers.shape[:2],
+                    world.grids.shape[1],
+                    len(store.params),
+                    *out.obs.shape,
+                    actions.shape[1],
+                ),
                 strict=True,
             )
         )
@@ -127,7 +149,8 @@ class Calls:
         if numba_config.DISABLE_JIT:
             self.step, self.reset = self._plain_step, self._plain_reset
             return
-        step, reset = _compiled(_step_entry)[0], _compiled(_reset_entry)[0]
+        step = _compiled(_step_one_asset if world.bars.shape[1] == 1 else _step_assets)[0]
+        reset = _compiled(_reset_assets)[0]
         address = self._address
         self.step = lambda first, last: step(address, first, last)
         self.reset = lambda first, last: reset(address, first, last)

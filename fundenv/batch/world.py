@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import cache
 from pathlib import Path
 
@@ -12,13 +12,13 @@ import pandas as pd
 
 from fundenv.config import DIALS, ConfigError, EnvConfig, code, hours
 from fundenv.dynamics import types as t
-from fundenv.market import Market, load_market, synthetic_market
+from fundenv.market import Market, load_market, select, synthetic_market
 from fundenv.venues import Venue, load_venue
 
 _NO_FLOOR = math.inf
 
 
-def resolve_market(market: Market | str | Path | None, symbols: list[str] | tuple[str, ...] | None, venue: str) -> Market:
+def resolve_market(market: Market | str | Path | None, symbols: Sequence[str] | None, venue: str) -> Market:
     """The market itself, the market in a folder of tidy files, or the embedded synthetic one (None)."""
     if market is None:
         market = embedded_market()
@@ -26,8 +26,6 @@ def resolve_market(market: Market | str | Path | None, symbols: list[str] | tupl
         return load_market(market, symbols, venue=venue)
     if symbols is None:
         return market
-    from fundenv.market import select
-
     return select(market, list(symbols))
 
 
@@ -40,13 +38,17 @@ def embedded_market() -> Market:
 def build_world(market: Market, config: EnvConfig, venue: Venue, autoreset: int) -> t.World:
     """Arrays of everything a step only reads; raises `ConfigError` where config and market do not fit."""
     if config.max_participation > 0 and not market.has_volume:
-        raise ConfigError(f"max_participation = {config.max_participation:g} needs traded volumes, which this market lacks; set max_participation=0")
+        raise ConfigError(
+            f"max_participation = {config.max_participation:g} needs traded volumes, which this market lacks; set max_participation=0"
+        )
     names = sorted({name for path in market.symbols for name in path})
     date = pd.Timestamp(int(market.close_ns.max()), tz="UTC").date()
     tables = [venue.brackets(name, date) for name in names]
     for name, table in zip(names, tables, strict=True):
         if config.max_leverage > table[0].max_leverage:
-            raise ConfigError(f"max_leverage = {config.max_leverage:g} exceeds {table[0].max_leverage:g}, the limit of {name} on {venue.name}; lower it")
+            raise ConfigError(
+                f"max_leverage = {config.max_leverage:g} exceeds {table[0].max_leverage:g}, the limit of {name} on {venue.name}; lower it"
+            )
     tiers = np.full((len(names), max(map(len, tables)), 3), _NO_FLOOR)
     for s, table in enumerate(tables):
         tiers[s, : len(table)] = [(b.floor, b.rate, b.amount) for b in table]
@@ -160,7 +162,9 @@ def _starts(market: Market, config: EnvConfig) -> t.Int64:
         count = (int(last - first) - 1 - lead) // step
         if count < 1:
             span = f"{'+'.join(market.symbols[path])}, {last - first} bars"
-            raise ConfigError(f"path {path} ({span}) is shorter than one decision_interval of {config.decision_interval}; use a longer span")
+            raise ConfigError(
+                f"path {path} ({span}) is shorter than one decision_interval of {config.decision_interval}; use a longer span"
+            )
         starts[path] = first + lead, count, close - 1
     return starts
 

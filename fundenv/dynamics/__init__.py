@@ -1,0 +1,1 @@
+"""Scalar rules: the only place where money moves."""

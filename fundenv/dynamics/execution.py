@@ -122,13 +122,17 @@ def stress_of(p, touch):
 @jit
 def spot_slippage(bars, row, a, rule, order, stress):
     """(half-spread, impact) of a spot order in bar `row` of asset a, as fractions of the open."""
-    return rule.half_spread_spot * stress, impact_fraction(order, bars[row, a, SPOT_DAY_VOLUME], bars[row, a, SIGMA_DAY], rule.impact) * stress
+    return rule.half_spread_spot * stress, impact_fraction(
+        order, bars[row, a, SPOT_DAY_VOLUME], bars[row, a, SIGMA_DAY], rule.impact
+    ) * stress
 
 
 @jit
 def perp_slippage(bars, row, a, rule, order, stress):
     """(half-spread, impact) of a perpetual order in bar `row` of asset a, as fractions of the open."""
-    return rule.half_spread_perp * stress, impact_fraction(order, bars[row, a, PERP_DAY_VOLUME], bars[row, a, SIGMA_DAY], rule.impact) * stress
+    return rule.half_spread_perp * stress, impact_fraction(
+        order, bars[row, a, PERP_DAY_VOLUME], bars[row, a, SIGMA_DAY], rule.impact
+    ) * stress
 
 
 @jit

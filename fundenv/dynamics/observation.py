@@ -52,10 +52,19 @@ LEG_COLUMNS = (
     Column("hedge_ratio", "minus spot over perp in base units, 0 without a perpetual position", "fraction", -10, 10, 1),
     Column("leverage", "perpetual notional over margin balance (margin + unrealised profit), 0 without a position", "times", 0, 10, 10),
     Column("target_leverage", "leverage of the last decision", "times", 0, 10, 10),
-    Column("margin_distance", "margin above maintenance over notional, in daily volatilities; the maximum without a position", "sigma", 0, 10, 10),
+    Column(
+        "margin_distance",
+        "margin above maintenance over notional, in daily volatilities; the maximum without a position",
+        "sigma",
+        0,
+        10,
+        10,
+    ),
     Column("accrued_funding", "funding received since the perpetual position was opened, over equity", "fraction", -10, 10, 0.01),
     Column("idle_time", "time since the last fill", "days", 0, 10, 10),
-    Column("carry", "carry held now: minus perpetual notional over equity x (1 + L) / L x A, L the target leverage", "fraction", -10, 10, 1),
+    Column(
+        "carry", "carry held now: minus perpetual notional over equity x (1 + L) / L x A, L the target leverage", "fraction", -10, 10, 1
+    ),
     Column("net_carry", "annualised funding_ewma_9 minus the hurdle cash_rate (1 + L) / L", "per year", -10, 10, 0.5),
     Column("liquidated", "1 if the leg was liquidated during the last step", "flag", 0, 1, 1),
     Column("pending", "1 while an after-liquidation order waits", "flag", 0, 1, 1),

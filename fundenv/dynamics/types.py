@@ -158,7 +158,7 @@ class World(NamedTuple):
     bars: Float64
     features: Float32
     paths: Int64  # first row, one past the last row
-    starts: Int64  # first row at which an episode may start, number of such rows (one every decision interval), bar number since 1970 of the open of the path's first row
+    starts: Int64  # first row where an episode may start, number of such rows (one every decision interval), bar number of the first open since 1970
     symbols: Int64  # row of `rules` and `tiers`
     rules: Float64  # (S, fields of AssetRules)
     tiers: Float64  # (S, K, 3): floor [quote], maintenance rate, maintenance amount [quote]; unused rows have an infinite floor

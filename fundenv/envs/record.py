@@ -77,4 +77,4 @@ class Recorder:
         batch = self._batch
         width, at = len(batch.market.table) + len(LEG_COLUMNS), len(batch.market.table) + _LEG_NAMES.index(name)
         values = batch.obs
-        return values[0, at :: width][: batch.n_assets].astype(np.float64) * LEG_COLUMNS[_LEG_NAMES.index(name)].scale
+        return values[0, at::width][: batch.n_assets].astype(np.float64) * LEG_COLUMNS[_LEG_NAMES.index(name)].scale

@@ -38,7 +38,7 @@ class FundingHedgeVecEnv(VecEnv):
 
     def reset(self) -> Any:
         """Begin episodes with the seed given to `seed`, or go on with the streams; returns observations (num_envs, D)."""
-        seeds = self._seeds if any(seed is not None for seed in self._seeds) else None
+        seeds = [seed for seed in self._seeds if seed is not None] or None
         obs = self.batch.reset(seeds)
         self._reset_seeds()
         self.reset_infos: list[dict[str, Any]] = [{} for _ in range(self.num_envs)]

@@ -14,83 +14,90 @@ from fundenv.config import ConfigError
 from fundenv.dynamics import types as t
 from fundenv.dynamics.observation import ACCOUNT_COLUMNS, LEG_COLUMNS
 from fundenv.envs.spaces import action_space, observation_space
-from fundenv.market import Market
+from fundenv.market import FEATURES, Market
 
 
 class FundingHedgeEnv(gym.Env[Any, Any]):
-    """
+    """One account of spot and perpetual-swap legs that an agent hedges and levers; this docstring is the specification.
+
     ## Description
 
-    One account holds a spot leg and a perpetual-swap leg per asset. The agent sets how much carry to hold, the hedge ratio and the leverage;
-    the exchange charges funding, fees, spread, impact and interest, and liquidates. Money is in quote units from the agent's side (+ received),
-    sizes are signed base units (+ long), rates are fractions. Positive funding: longs pay shorts.
+    One account holds a spot leg and a perpetual-swap leg per asset. The agent sets how much carry to hold, the hedge ratio and the
+    leverage; the exchange charges funding, fees, spread, impact and interest, and liquidates. Money is in quote units from the agent's
+    side (+ received), sizes are signed base units (+ long), rates are fractions. Positive funding: longs pay shorts.
 
     ## Account
 
     - `cash`: spot wallet; negative = borrowed quote.
-    - per asset `spot` (negative = borrowed base), `perp`, `entry` (average entry price, 0 when flat), `margin` (perp wallet without unrealised
-      profit). `isolated`: one wallet per leg. `cross`: all legs share one wallet; it stands at asset 0, the other entries are 0.
+    - per asset `spot` (negative = borrowed base), `perp`, `entry` (average entry price, 0 when flat), `margin` (perp wallet without
+      unrealised profit). `isolated`: one wallet per leg. `cross`: all legs share one wallet; it stands at asset 0, the other entries are
+      0.
     - u = perp (mark - entry) is unrealised profit. Equity = cash + sum(spot x spot price + margin + u).
     - free cash = cash - sum(max(-spot, 0) x spot price): the proceeds of borrowed base are locked.
     - With N the quote notional |perp| x mark and L the target leverage, required margin is N / L.
 
     ## One step
 
-    An observation is taken at the close of a bar. The step covers the `decision_interval` (D bars) that follows it. Each bar t+1 opens at the
-    instant bar t closes; "last" means the close of bar t. In each bar, in this order:
+    An observation is taken at the close of a bar. The step covers the `decision_interval` (D bars) that follows it. Each bar t+1 opens at
+    the instant bar t closes; "last" means the close of bar t. In each bar, in this order:
 
     1. **Settlement**, if one falls on the open. Each perp position held before any trade receives -perp x settlement price x rate.
-       Isolated: a receipt goes to cash; a payment is taken from free cash (valued at last spot closes, never below 0) first, the rest from that leg's
-       margin. Cross: both go to the shared wallet. Assets in order.
-    2. **Orders** at the open, quantities fixed from what was known at the last close (equity E, mark and spot close; E after the settlement).
-       a. *Decision*, in the first bar of the step, for each asset whose action is not `hold`: target perp = -carry x E x L / (1 + L) / A / last mark,
-          target spot = -hedge x target perp (base units: hedge 1 is delta-neutral). Any pending after-liquidation order is dropped. If base may not be
-          borrowed, a target with spot < 0 becomes flat (perp and spot 0). The targets (carry, hedge, L) are remembered. If both |order| values (perp
-          at last mark, spot at last spot close) are <= `rebalance_band` x E and the target carry is not 0, nothing is traded (transfers still happen).
-       b. *After liquidation*, for an asset with a pending order and no decision in this bar: `flatten` sells (or buys back) the whole spot leg;
-          `rehedge` trades to the remembered target like a decision without band. Half-spread and impact are multiplied by `stress_multiplier`.
-          A decision in the very bar in which an order is pending trades at stressed cost too. A pending order stays pending while the asset is
-          halted; `flatten` until the spot leg is gone; `rehedge` is one attempt.
-       c. *Keeper*, every `keeper_interval` (bars counted by their open time since 1970), if neither a nor b applies: isolated, per leg with perp != 0;
-          cross, for all legs together and only if no leg had a decision or pending order. At last prices B = sum(margin + u), M = sum(N / L),
-          V = sum(max(spot, 0) x spot close) over the legs concerned. It acts if B < M / keeper_up or B > M / keeper_down (effective leverage
-          above keeper_up x L or below keeper_down x L). If B < M: cash up to free cash moves into the wallet until B = M. If B is still not M
-          (relative 1e-9), both orders of each leg are (f - 1) x position with f = (V + max(B, 0)) / (V + M).
-       d. *Fill limits*, in this order. Halted bar: no fill. Participation: both orders of an asset shrink by the same factor so that neither exceeds
-          `max_participation` x the bar's volume of its leg. Lots: each order is cut towards zero to a multiple of the lot, unless it closes the leg
-          exactly. Minimum notional (last prices): a smaller order is dropped, unless it closes the leg exactly. Funds: all orders of the bar shrink by
-          one factor k so that free cash after trade and transfers stays >= 0: with f(k) that free cash at open prices (see below), k = 1 if f(1) >= 0
-          or f(1) >= f(0), else k = clip(f(0) / (f(0) - f(1)), 0, 1); when k < 1 the shrunk orders are cut to lots again.
-       e. *Fills*: buy at open x (1 + h + i), sell at open x (1 - h - i), open = perp open or spot open, h the half-spread, i = impact coefficient x
-          sigma_day x sqrt(|order| / day volume) (0 where the day volume is 0), both x `cost_scale` x stress. Fee = fee rate x `fee_scale` x |fill| x price.
-          Spot pays from cash. The perp fee is taken from the wallet; closing part of a position moves the realised profit to the wallet; adding to it
-          averages the entry; crossing zero closes, then opens at the fill.
-          f(k) = cash - spot cost(k) + sum over wallets[B_open - perp cost(k) - max(u_left(k), required margin at perp open for k)]
-          - sum(max(-spot(k), 0) x spot open), the sum over wallets for those that get a transfer in this bar; B_open = margin + u_open, u_open at perp
-          open before the trade; u_left(k) = u_open x the share of the old position that order k leaves open; required margin = |perp(k)| x perp open / L;
-          perp cost = fee + spread + impact; spot cost = order x open + fee + spread + impact.
-    3. **Transfers** for the legs of a and b, and for those to which c gave orders (cross: the shared wallet if any leg is such a leg): the wallet is set to
-       max(0, required margin at perp open - u at perp open); a top-up takes at most free cash (at spot open), the excess goes to cash. A wallet without any
-       position is emptied into cash, also when it is negative.
-    4. **Liquidation** inside the bar. Isolated, each leg: if margin + perp (x - entry) <= maintenance(|perp| x) at the adverse extreme x of mark (high for a
-       short, low for a long), the whole leg is closed at p = mark open if the condition holds there already, else at the liquidation price. Cross: the sum
-       over legs at their adverse extremes at once; p lies on the straight line from the mark opens to the extremes where balance = maintenance.
-       The fill is worse than p by (half-spread + impact) x stress, the fee is `liquidation_fee` x |perp| x fill; a loss beyond the wallet is borne by
-       the venue. The rest of the wallet returns to cash. maintenance(n) = n x rate - amount of the bracket that holds n.
-    5. **Interest** for the bar: free cash (spot close) > 0 earns `cash_rate`; cash < 0 pays `quote_borrow_rate`; borrowed base pays `base_borrow_rate`
-       on its value at spot close; all through cash.
-    6. **Mark to close**. The margin test at the close is implied by the test at the extreme (low <= close <= high, and interest touches cash alone).
-       If equity <= `ruin_fraction` x initial equity the step ends here: terminated.
+       Isolated: a receipt goes to cash; a payment is taken from free cash (valued at last spot closes, never below 0) first, the rest
+       from that leg's margin. Cross: both go to the shared wallet. Assets in order.
+    2. **Orders** at the open, quantities fixed from what was known at the last close (equity E, mark and spot close; E after the
+       settlement).
+       a. *Decision*, in the first bar of the step, for each asset whose action is not `hold`: target perp = -carry x E x L / (1 + L) / A
+          / last mark, target spot = -hedge x target perp (base units: hedge 1 is delta-neutral). Any pending after-liquidation order is
+          dropped. If base may not be borrowed, a target with spot < 0 becomes flat (perp and spot 0). The targets (carry, hedge, L) are
+          remembered. If both |order| values (perp at last mark, spot at last spot close) are <= `rebalance_band` x E and the target carry
+          is not 0, nothing is traded (transfers still happen).
+       b. *After liquidation*, for an asset with a pending order and no decision in this bar: `flatten` sells (or buys back) the whole
+          spot leg; `rehedge` trades to the remembered target like a decision without band. Half-spread and impact are multiplied by
+          `stress_multiplier`. A decision in the very bar in which an order is pending trades at stressed cost too. A pending order stays
+          pending while the asset is halted; `flatten` until the spot leg is gone; `rehedge` is one attempt.
+       c. *Keeper*, every `keeper_interval` (bars counted by their open time since 1970), if neither a nor b applies: isolated, per leg
+          with perp != 0; cross, for all legs together and only if no leg had a decision or pending order. At last prices B = sum(margin +
+          u), M = sum(N / L), V = sum(max(spot, 0) x spot close) over the legs concerned. It acts if B < M / keeper_up or B > M /
+          keeper_down (effective leverage above keeper_up x L or below keeper_down x L). If B < M: cash up to free cash moves into the
+          wallet until B = M. If B is still not M (relative 1e-9), both orders of each leg are (f - 1) x position with f = (V + max(B, 0))
+          / (V + M).
+       d. *Fill limits*, in this order. Halted bar: no fill. Participation: both orders of an asset shrink by the same factor so that
+          neither exceeds `max_participation` x the bar's volume of its leg. Lots: each order is cut towards zero to a multiple of the
+          lot, unless it closes the leg exactly. Minimum notional (last prices): a smaller order is dropped, unless it closes the leg
+          exactly. Funds: all orders of the bar shrink by one factor k so that free cash after trade and transfers stays >= 0: with f(k)
+          that free cash at open prices (see below), k = 1 if f(1) >= 0 or f(1) >= f(0), else k = clip(f(0) / (f(0) - f(1)), 0, 1); when k
+          < 1 the shrunk orders are cut to lots again.
+       e. *Fills*: buy at open x (1 + h + i), sell at open x (1 - h - i), open = perp open or spot open, h the half-spread, i = impact
+          coefficient x sigma_day x sqrt(|order| / day volume) (0 where the day volume is 0), both x `cost_scale` x stress. Fee = fee rate
+          x `fee_scale` x |fill| x price. Spot pays from cash. The perp fee is taken from the wallet; closing part of a position moves the
+          realised profit to the wallet; adding to it averages the entry; crossing zero closes, then opens at the fill. f(k) = cash - spot
+          cost(k) + sum over wallets[B_open - perp cost(k) - max(u_left(k), required margin at perp open for k)]
+          - sum(max(-spot(k), 0) x spot open), the sum over wallets for those that get a transfer in this bar; B_open = margin + u_open,
+            u_open at perp open before the trade; u_left(k) = u_open x the share of the old position that order k leaves open; required
+            margin = |perp(k)| x perp open / L; perp cost = fee + spread + impact; spot cost = order x open + fee + spread + impact.
+    3. **Transfers** for the legs of a and b, and for those to which c gave orders (cross: the shared wallet if any leg is such a leg):
+       the wallet is set to max(0, required margin at perp open - u at perp open); a top-up takes at most free cash (at spot open), the
+       excess goes to cash. A wallet without any position is emptied into cash, also when it is negative.
+    4. **Liquidation** inside the bar. Isolated, each leg: if margin + perp (x - entry) <= maintenance(|perp| x) at the adverse extreme x
+       of mark (high for a short, low for a long), the whole leg is closed at p = mark open if the condition holds there already, else at
+       the liquidation price. Cross: the sum over legs at their adverse extremes at once; p lies on the straight line from the mark opens
+       to the extremes where balance = maintenance. The fill is worse than p by (half-spread + impact) x stress, the fee is
+       `liquidation_fee` x |perp| x fill; a loss beyond the wallet is borne by the venue. The rest of the wallet returns to cash.
+       maintenance(n) = n x rate - amount of the bracket that holds n.
+    5. **Interest** for the bar: free cash (spot close) > 0 earns `cash_rate`; cash < 0 pays `quote_borrow_rate`; borrowed base pays
+       `base_borrow_rate` on its value at spot close; all through cash.
+    6. **Mark to close**. The margin test at the close is implied by the test at the extreme (low <= close <= high, and interest touches
+       cash alone). If equity <= `ruin_fraction` x initial equity the step ends here: terminated.
 
-    After the D bars the step ends. It is truncated when the episode has its length, or when fewer than D bars are left.
-    After a liquidation the spot leg is governed by `after_liquidation`: `flatten` (at the next open), `rehedge` (at the next open), or `naked` (kept until
-    the next decision).
+    After the D bars the step ends. It is truncated when the episode has its length, or when fewer than D bars are left. After a
+    liquidation the spot leg is governed by `after_liquidation`: `flatten` (at the next open), `rehedge` (at the next open), or `naked`
+    (kept until the next decision).
 
     ## Parts
 
-    Every step books: spot_pnl = spot held x price change (last close -> open before the trade, open -> close after it); perp_pnl likewise with mark closes and
-    perp open (a liquidated leg up to p); funding; fees (liquidation fee excluded); spread; impact; borrow_interest; cash_interest; liquidation_loss (slippage
-    and fee of the liquidation, plus what the venue bore). They add up to the change of equity.
+    Every step books: spot_pnl = spot held x price change (last close -> open before the trade, open -> close after it); perp_pnl likewise
+    with mark closes and perp open (a liquidated leg up to p); funding; fees (liquidation fee excluded); spread; impact; borrow_interest;
+    cash_interest; liquidation_loss (slippage and fee of the liquidation, plus what the venue bore). They add up to the change of equity.
 
     ## Action space
 
@@ -102,30 +109,32 @@ class FundingHedgeEnv(gym.Env[Any, Any]):
     | `discrete` | MultiDiscrete: gate {0 hold, 1.. carry_grid} ({hold, trade} where carry is frozen), index into hedge_grid, index into leverage_grid |
     | `target` | Box: hold flag (> 0.5 holds), carry [-1, 1], hedge ratio [0, 1.5], leverage [1, max_leverage]: what rules speak |
 
-    carry > 0: short perp, long spot (earns positive funding). carry < 0: long perp, short borrowed spot. `hold` orders nothing; the keeper still works.
+    carry > 0: short perp, long spot (earns positive funding). carry < 0: long perp, short borrowed spot. `hold` orders nothing; the
+    keeper still works.
 
     ## Observation space
 
-    `Box((D,), float32)`, D = A (F + 14) + 4. Every entry is clip(raw / scale, low, high). `env.observation_table` lists name, meaning, unit, low, high and
-    scale of each. Per asset first the F market features (settled funding and its averages, estimate of the pending rate, basis, volatility, returns,
-    volume, phase, and any extra column of the data), then:
+    `Box((D,), float32)`, D = A (F + 14) + 4. Every entry is clip(raw / scale, low, high). `env.observation_table` lists name, meaning,
+    unit, low, high and scale of each. Per asset first the F market features (settled funding and its averages, estimate of the pending
+    rate, basis, volatility, returns, volume, phase, and any extra column of the data), then:
 
-{observations}
+    {observations}
 
     A settlement on the very instant of the observation is not in it; only its running estimate is.
 
     ## Reward
 
-    In thousandths of log growth over a step of T years; E before and after: `log_growth` 1000 (ln(max(E', 0.01 E_0) / E) - cash_rate T); `mean_variance` subtracts
-    1000 gamma/2 ((spot_pnl + perp_pnl) / E)^2; `expected` is 1000 (ln(max(1 + y, 0.01)) - cash_rate T), y the sum of the parts over E with the price profit
-    replaced by its conditional mean: per bar perp x last spot close x (-(1 - 0.5^(bar / basis_half_life))) x last basis deviation.
+    In thousandths of log growth over a step of T years; E before and after: `log_growth` 1000 (ln(max(E', 0.01 E_0) / E) - cash_rate T);
+    `mean_variance` subtracts 1000 gamma/2 ((spot_pnl + perp_pnl) / E)^2; `expected` is 1000 (ln(max(1 + y, 0.01)) - cash_rate T), y the
+    sum of the parts over E with the price profit replaced by its conditional mean: per bar perp x last spot close x (-(1 - 0.5^(bar /
+    basis_half_life))) x last basis deviation.
 
     ## Starting state
 
-    All equity in cash, at a random row of a random path (`random_start`), else at the first row of path `number of episodes so far` mod P.
-    `start_invested`: with this probability a random episode starts with full carry at the frozen hedge and leverage, entered without cost.
-    `reset(seed=s)` restarts the stream; environment i of a vector environment seeded s draws what a single environment seeded s + i draws.
-    `reset(options={"path": p, "start": k})` starts at the close of row k of path p.
+    All equity in cash, at a random row of a random path (`random_start`), else at the first row of path `number of episodes so far` mod
+    P. `start_invested`: with this probability a random episode starts with full carry at the frozen hedge and leverage, entered without
+    cost. `reset(seed=s)` restarts the stream; environment i of a vector environment seeded s draws what a single environment seeded s + i
+    draws. `reset(options={"path": p, "start": k})` starts at the close of row k of path p.
 
     ## Episode end
 
@@ -134,12 +143,13 @@ class FundingHedgeEnv(gym.Env[Any, Any]):
     ## Info
 
     {info}
-    After `reset` the same keys describe the start. The last step of an episode also has `episode` {"r": return, "l": decisions, "equity": final equity}.
+    After `reset` the same keys describe the start. The last step of an episode also has `episode` {"r": return, "l": decisions, "equity":
+    final equity}.
 
     ## Arguments
 
-    market: a `fundenv.market.Market`, a folder of tidy files, or None for the embedded synthetic market. symbols: which of them. render_mode: "rgb_array"
-    draws the episode. Everything else is a field of `fundenv.config.EnvConfig`.
+    market: a `fundenv.market.Market`, a folder of tidy files, or None for the embedded synthetic market. symbols: which of them.
+    render_mode: "rgb_array" draws the episode. Everything else is a field of `fundenv.config.EnvConfig`.
 
     ## Version history
 
@@ -220,11 +230,13 @@ def _recorder(batch: Batch) -> Any:
 
 def _observation_rows() -> str:
     rows = ["    | observation | meaning | unit | low | high | scale |", "    |---|---|---|---|---|---|"]
-    rows += [f"    | `{c.name}` | {c.meaning} | {c.unit} | {c.low:g} | {c.high:g} | {c.scale:g} |" for c in LEG_COLUMNS]
-    rows += ["    | then once for the account | | | | | |"]
-    rows += [f"    | `{c.name}` | {c.meaning} | {c.unit} | {c.low:g} | {c.high:g} | {c.scale:g} |" for c in ACCOUNT_COLUMNS]
+    for title, columns in (("market", FEATURES), ("legs", LEG_COLUMNS), ("account, once", ACCOUNT_COLUMNS)):
+        rows += [f"    | **{title}** | | | | | |"]
+        rows += [f"    | `{c.name}` | {c.meaning} | {c.unit} | {c.low:g} | {c.high:g} | {c.scale:g} |" for c in columns]
     return "\n".join(rows)
 
 
 if FundingHedgeEnv.__doc__:  # absent under python -OO
-    FundingHedgeEnv.__doc__ = FundingHedgeEnv.__doc__.replace("{observations}", _observation_rows()).replace("{info}", (audit.__doc__ or "").strip())
+    FundingHedgeEnv.__doc__ = FundingHedgeEnv.__doc__.replace("{observations}", _observation_rows()).replace(
+        "{info}", (audit.__doc__ or "").strip()
+    )

@@ -98,5 +98,10 @@ class FundingHedgeVectorEnv(VectorEnv[Any, Any, Any]):
             observations = np.full(self.num_envs, None, dtype=object)
             for i in np.flatnonzero(ended):
                 observations[i] = self.batch.final_obs[i].copy()
-            info |= {"final_obs": observations, "_final_obs": ended.copy(), "final_info": {"episode": episode, "_episode": ended.copy()}, "_final_info": ended.copy()}
+            info |= {
+                "final_obs": observations,
+                "_final_obs": ended.copy(),
+                "final_info": {"episode": episode, "_episode": ended.copy()},
+                "_final_info": ended.copy(),
+            }
         return info

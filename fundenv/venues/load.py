@@ -116,7 +116,9 @@ def load_venue(venue: str | Path) -> Venue:
         text = path.read_text(encoding="utf-8")
     else:
         if name not in venue_names():
-            raise VenueError(f"unknown venue {name!r}; the package has {', '.join(venue_names())}; your own is loaded by the path of its TOML")
+            raise VenueError(
+                f"unknown venue {name!r}; the package has {', '.join(venue_names())}; your own is loaded by the path of its TOML"
+            )
         path = Path(f"{name}.toml")
         text = resources.files("fundenv.venues").joinpath(path.name).read_text(encoding="utf-8")
     try:
@@ -144,7 +146,9 @@ def _validate(document: dict[str, Any], path: Path) -> None:
     for (section, key), limits in _PER_SYMBOL.items():
         table = document.get(section, {}).get(key)
         if not isinstance(table, dict) or "default" not in table:
-            raise VenueError(f"{path}: {section}.{key} = {table!r}: expected a table with an entry 'default' and one for each special symbol")
+            raise VenueError(
+                f"{path}: {section}.{key} = {table!r}: expected a table with an entry 'default' and one for each special symbol"
+            )
         for symbol, leaf in table.items():
             _check_leaf(leaf, f"{section}.{key}.{symbol}", limits, path)
     tiers = document.get("tiers")
@@ -170,7 +174,11 @@ def _check_brackets(table: Any, key: str, path: Path) -> None:
         raise VenueError(f"{path}: {key}.valid_from = {table['valid_from']!r}: expected a date such as 2024-10-24")
     rows = table["brackets"]
     if not rows or any(len(row) != 3 for row in rows) or rows[0][0] != 0:
-        raise VenueError(f"{path}: {key}.brackets = {rows!r}: expected rows [floor, max leverage, maintenance rate], the first with floor 0")
+        raise VenueError(
+            f"{path}: {key}.brackets = {rows!r}: expected rows [floor, max leverage, maintenance rate], the first with floor 0"
+        )
     for previous, row in zip(rows, rows[1:], strict=False):
         if not (row[0] > previous[0] and row[1] < previous[1] and row[2] > previous[2]):
-            raise VenueError(f"{path}: {key}.brackets row {row!r} after {previous!r}: expected a higher floor, a lower leverage and a higher rate")
+            raise VenueError(
+                f"{path}: {key}.brackets row {row!r} after {previous!r}: expected a higher floor, a lower leverage and a higher rate"
+            )

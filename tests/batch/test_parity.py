@@ -137,7 +137,12 @@ def test_plain_python_gives_the_compiled_numbers():
     root = Path(__file__).parents[2]
     results = [
         subprocess.run(
-            [sys.executable, "-W", "ignore", "-c", script], cwd=root, env=os.environ | {"NUMBA_DISABLE_JIT": flag}, capture_output=True, text=True, check=True
+            [sys.executable, "-W", "ignore", "-c", script],
+            cwd=root,
+            env=os.environ | {"NUMBA_DISABLE_JIT": flag},
+            capture_output=True,
+            text=True,
+            check=True,
         ).stdout
         for flag in ("0", "1")
     ]

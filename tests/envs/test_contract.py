@@ -52,7 +52,9 @@ def test_every_observation_of_a_wild_episode_lies_in_its_space():
         obs, _ = env.reset(seed=seed)
         ended = False
         while not ended:
-            assert env.observation_space.contains(obs), [c.name for c, x in zip(env.observation_table, obs, strict=True) if not c.low <= x <= c.high]
+            assert env.observation_space.contains(obs), [
+                c.name for c, x in zip(env.observation_table, obs, strict=True) if not c.low <= x <= c.high
+            ]
             obs, reward, terminated, truncated, _ = env.step(rng.uniform(-1, 1, 3))
             ended = terminated or truncated
             assert np.isfinite(reward)
@@ -114,7 +116,7 @@ def test_joint_market_of_two_assets_steps_and_names_its_observations_by_asset():
     assert env.action_space.shape == (6,)
     names = [column.name for column in env.observation_table]
     assert len(names) == len(set(names)) == env.observation_space.shape[0]
-    obs, _ = env.reset(seed=0)
+    env.reset(seed=0)
     info = env.step(np.array([1, 0, 0, -1, 0, 0]))[4]
     assert info["account"]["perp"][0] < 0 < info["account"]["perp"][1]
 
@@ -136,7 +138,7 @@ def test_joint_market_of_two_assets_steps_and_names_its_observations_by_asset():
     ids=lambda value: str(value)[:40],
 )
 def test_bad_settings_give_one_line_that_names_them(settings, message):
-    with pytest.raises(ValueError) as caught:  # noqa: PT011  the message is compared below
+    with pytest.raises(ValueError) as caught:
         FundingHedgeEnv(**settings)
     assert message in str(caught.value)
     assert "\n" not in str(caught.value)

@@ -54,7 +54,11 @@ def test_own_file_is_loaded_by_its_path(write):
         ('contract = "linear"', 'contract = "quanto"', "contract = 'quanto': expected one of linear"),
         ("perp_taker = { value = 0.0005,", "perp_taker = { value = 5,", "fees.perp_taker.value = 5: expected a number from -0.01 to 0.05"),
         ('perp_taker = { value = 0.0005, source = "Binance', 'perp_taker = { value = 0.0005, sauce = "Binance', "fees.perp_taker = "),
-        ("[[0, 125, 0.004], [50e3, 100, 0.005]", "[[0, 125, 0.004], [50e3, 100, 0.003]", "expected a higher floor, a lower leverage and a higher rate"),
+        (
+            "[[0, 125, 0.004], [50e3, 100, 0.005]",
+            "[[0, 125, 0.004], [50e3, 100, 0.003]",
+            "expected a higher floor, a lower leverage and a higher rate",
+        ),
         ("valid_from = 2019-09-08", 'valid_from = "once"', "tiers.BTCUSDT[0].valid_from = 'once': expected a date"),
         ("[funding.cap]\ndefault =", "[funding.cap]\nfallback =", "funding.cap = "),
         ("[fees]", "[fees", "not a TOML file"),

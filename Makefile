@@ -1,0 +1,55 @@
+# Needs make and Python >= 3.11 with its venv module; everything else is installed into $(VENV).
+#   make demo PYTHON=/path/to/python3.12    another interpreter
+#   make test VENV=/tmp/venv PYTEST="-k funding -x"
+# An interrupted demo goes on where it stopped, and a finished one shows its tables again (--resume).
+VENV   ?= .venv
+PYTHON ?= python3
+RUNS   ?= runs
+DEMO   ?= --steps 1000000 --out $(RUNS)/demo --resume
+PYTEST ?=
+
+python := $(VENV)/bin/python
+install := $(python) -m pip install --quiet --disable-pip-version-check -c constraints.txt
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test install lint types format review clean
+
+help:  ## list the targets
+	@sed -n 's/^\([a-z]*\):.*  ## \(.*\)/  make \1|\2/p' Makefile | while IFS='|' read -r name text; do printf '%-16s %s\n' "$$name" "$$text"; done
+
+demo: $(VENV)/.train  ## train PPO and SAC on the embedded market and compare them with the rules, into runs/demo
+	$(python) -m experiments.benchmark $(DEMO)
+
+test: lint types  ## lint, types and all tests (those on real data only where FUNDENV_DATA names a folder)
+	$(python) -m pytest $(PYTEST)
+
+install: $(VENV)/.dev  ## only install what development needs, into $(VENV)
+
+lint: $(VENV)/.dev  ## style and likely bugs
+	$(python) -m ruff check .
+	$(python) -m ruff format --check .
+
+types: $(VENV)/.dev  ## mypy
+	$(python) -m mypy
+
+format: $(VENV)/.dev  ## rewrite the sources in the project's format
+	$(python) -m ruff check --fix .
+	$(python) -m ruff format .
+
+review: $(VENV)/.train  ## TensorBoard over all runs
+	$(python) -m tensorboard.main --logdir $(RUNS)
+
+clean:  ## remove the virtual environment and what tools cached; runs/ stays
+	rm -rf $(VENV) build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	find fundenv agents experiments tests -name __pycache__ -prune -exec rm -rf {} +
+
+# One stamp for each extra: a second call installs nothing.
+$(VENV)/.train $(VENV)/.dev: $(VENV)/.%: $(VENV)/bin/python pyproject.toml constraints.txt
+	@echo "installing fundenv[$*] into $(VENV) (some minutes the first time)"
+	@$(install) -e '.[$*]'
+	@touch $@
+
+$(VENV)/bin/python:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || \
+	  { echo "fundenv needs Python >= 3.11, but $(PYTHON) is $$($(PYTHON) --version 2>&1 | head -n 1); name another one: make PYTHON=python3.12" >&2; exit 1; }
+	@$(PYTHON) -m venv $(VENV) || { rm -rf $(VENV); echo "$(PYTHON) has no working venv module (on Debian and Ubuntu: apt install python3-venv)" >&2; exit 1; }

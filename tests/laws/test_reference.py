@@ -1,0 +1,109 @@
+"""The kernel against the plain-Python account of `tests/reference_account.py`: every number of every step, to 1e-9."""
+
+from __future__ import annotations
+
+import os
+from collections import Counter
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import HealthCheck, given
+from hypothesis import settings as hypothesis_settings
+
+from fundenv.market import Market, joint, load_market
+from tests.laws.play import action, as_float32, difference, frictionless, make_env
+from tests.laws.wild import MAX_LEVERAGE, SEEDS, SYMBOLS, settings, targets
+from tests.markets import wild_market
+from tests.reference_account import ReferenceAccount
+
+EXAMPLES, PATHS = 200, 4
+
+
+def walk(
+    env: Any, market: Market, chosen: dict[str, Any], path: int, start: int, rng: np.random.Generator, steps: int, seen: Counter[str]
+) -> None:
+    """One episode side by side; fails at the first number that differs."""
+    config = frictionless(**chosen)
+    reference = ReferenceAccount(market, config, path, start)
+    env.reset(options={"path": path, "start": start})
+    scale = config.initial_equity
+    for number in range(steps):
+        move = [as_float32(t) for t in targets(rng, market.n_assets)]
+        _, reward, terminated, truncated, info = env.step(action(move))
+        expected = reference.step(move)
+        scale = max(scale, abs(expected["equity"]), *np.abs(expected["account"]["perp"] * expected["prices"]["mark"]))
+        got = dict(info) | {"reward": reward, "terminated": terminated, "truncated": truncated}
+        wrong = difference(got, expected, scale)
+        assert not wrong, f"step {number}, {wrong}"
+        seen["steps"] += 1
+        seen["liquidations"] += int(expected["liquidated"].sum())
+        seen["ruin"] += terminated
+        seen.update(expected["trade"]["reason"])
+        if terminated or truncated:
+            break
+
+
+def test_kernel_and_reference_agree_on_wild_markets():
+    seen: Counter[str] = Counter()
+
+    @hypothesis_settings(max_examples=EXAMPLES, deadline=None, derandomize=True, database=None, suppress_health_check=list(HealthCheck))
+    @given(SEEDS, SYMBOLS, settings())
+    def check(seed, symbols, chosen):
+        market = wild_market(seed, symbols, PATHS)
+        env, rng = make_env(market, **chosen), np.random.default_rng(seed)
+        for path in range(PATHS):
+            walk(env, market, chosen, path, int(rng.integers(0, 20)), rng, 40, seen)
+
+    check()
+    assert seen["steps"] > 5_000
+    assert seen["liquidations"] > 300
+    assert seen["ruin"] > 20
+    for reason in (
+        "hold",
+        "inside the band",
+        "below lot or minimum notional",
+        "participation",
+        "not enough funds",
+        "halted",
+        "no borrow",
+        "none",
+    ):
+        assert seen[reason] > 20, (reason, seen)
+
+
+REAL: dict[str, Any] = {
+    "venue": "binance",
+    "initial_equity": 100_000.0,
+    "perp_fee": None,
+    "spot_fee": None,
+    "quote_borrow_rate": None,
+    "base_borrow_rate": None,
+    "cash_rate": 0.045,
+    "keeper_interval": "1h",
+    "rebalance_band": 0.02,
+    "max_participation": 0.1,
+    "max_leverage": MAX_LEVERAGE,
+}
+
+
+@pytest.fixture(scope="module")
+def real() -> Market:
+    if "FUNDENV_DATA" not in os.environ:
+        pytest.skip("FUNDENV_DATA is unset: no real market data")
+    return load_market(os.environ["FUNDENV_DATA"], ["BTCUSDT", "ETHUSDT"])
+
+
+@pytest.mark.parametrize("margin_mode", ["isolated", "cross"])
+@pytest.mark.parametrize("decision", ["1h", "8h"])
+@pytest.mark.parametrize("assets", [1, 2])
+def test_kernel_and_reference_agree_on_real_markets(real, assets, decision, margin_mode):
+    market = real if assets == 1 else joint(real, ["BTCUSDT", "ETHUSDT"])
+    chosen = REAL | {"margin_mode": margin_mode, "decision_interval": decision}
+    env, rng, seen = make_env(market, **chosen), np.random.default_rng(1), Counter[str]()
+    for _ in range(30):
+        path = int(rng.choice(np.flatnonzero(np.diff(market.paths)[:, 0] > 500)))
+        first, end = market.paths[path]
+        walk(env, market, chosen, path, int(rng.integers(end - first - 300)), rng, 30, seen)
+    assert seen["steps"] > 600
+    assert seen["liquidations"] > 0 or decision == "1h"

@@ -1,0 +1,58 @@
+"""Rewards by hand, in thousandths of log growth. Account: 30,000 quote, 200 units short at 100, 200 units of spot (carry 1, leverage 2)."""
+
+from __future__ import annotations
+
+import math
+
+import pytest
+
+from tests.laws.play import FLAT, HOLD, make_env, play
+from tests.markets import bar, tape
+
+SHORT = (1.0, 1.0, 2.0)
+EARNING = {"settle_rate": 0.001, "settle_price": 100.0}  # pays the short 20
+
+
+def basis_moves(**columns: float) -> list[list[float]]:
+    """The perpetual's mark falls from 100 to 99 in the third bar while spot stands still: the short gains 200."""
+    return [bar(100), bar(100), bar(100, perp_close=99.0, mark_close=99.0, mark_low=99.0, **columns), bar(100)]
+
+
+def test_log_growth_is_what_the_account_earned_above_the_cash_rate():
+    # 0.0876 a year = 1e-5 an hour; no cash is idle but the 20 received, which earn 20e-5: ln(30,220.0002 / 30,000) - 1e-5
+    opened, info = play(make_env(tape(*basis_moves(**EARNING)), cash_rate=0.0876), [SHORT, HOLD])
+    assert opened["reward"] == pytest.approx(-1e-2, rel=1e-9)
+    assert info["reward"] == pytest.approx(1e3 * (math.log(30_220.0002 / 30_000) - 1e-5), rel=1e-9)
+
+
+def test_a_longer_step_owes_the_hurdle_of_all_its_bars():
+    market = tape(*[bar(100)] * 5, bar_hours=2.0)
+    (info,) = play(make_env(market, decision_interval="8h", cash_rate=0.0876), [SHORT])
+    assert info["reward"] == pytest.approx(-1e3 * 8e-5, rel=1e-9)
+
+
+def test_mean_variance_subtracts_half_gamma_times_the_squared_price_profit():
+    # price profit 200 on 30,000, gamma 10: 1,000 x 5 x (1 / 150)^2
+    _, info = play(make_env(tape(*basis_moves(**EARNING)), reward="mean_variance", risk_aversion=10.0), [SHORT, HOLD])
+    assert info["reward"] == pytest.approx(1e3 * (math.log(30_220 / 30_000) - 5 / 150**2), rel=1e-9)
+
+
+def test_expected_replaces_price_profit_by_the_reversion_of_the_basis():
+    # basis deviation 0.5 x 10 bp = 5 bp; half-life 1 h, so half of it reverts: the short expects 200 x 100 x 0.5 x 0.0005 = 5, not 200
+    market = tape(*basis_moves(**EARNING), deviation=0.5)
+    opened, info = play(make_env(market, reward="expected", basis_half_life="1h"), [SHORT, HOLD])
+    assert opened["reward"] == pytest.approx(1e3 * math.log(1 + 5 / 30_000), rel=1e-9)  # held over the bar that it opened in
+    assert info["reward"] == pytest.approx(1e3 * math.log(1 + (20 + 5) / 30_000), rel=1e-9)
+    assert info["equity"] == pytest.approx(30_220, rel=1e-12)  # the account keeps what really happened
+
+
+def test_expected_reads_the_position_after_the_trade():
+    market = tape(*basis_moves(), deviation=0.5)
+    _, left = play(make_env(market, reward="expected", basis_half_life="1h"), [SHORT, FLAT])
+    assert left["reward"] == pytest.approx(0.0, abs=1e-9)
+
+
+def test_rewards_of_an_episode_add_up_to_its_log_growth():
+    market = tape(bar(100), *[bar(100 + i, 101 + i, settle_rate=0.001, settle_price=100.0 + i) for i in range(10)], bar(110))
+    infos = play(make_env(market), [(0.5, 0.5, 2.0)] + [HOLD] * 9)
+    assert sum(info["reward"] for info in infos) == pytest.approx(1e3 * math.log(infos[-1]["equity"] / 30_000), rel=1e-9)

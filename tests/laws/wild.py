@@ -1,0 +1,60 @@
+"""What hypothesis draws for the laws: settings of an environment, and targets for its episodes."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from hypothesis import strategies as st
+
+from tests.laws.play import FLAT, Target
+
+SYMBOLS = st.sampled_from([("PLAIN",), ("COSTLY",), ("FINE",), ("FINE", "COSTLY"), ("PLAIN", "PLAIN2"), ("COSTLY", "FINE", "PLAIN")])
+SEEDS = st.integers(0, 2**31)
+MAX_LEVERAGE = 20.0
+
+
+@st.composite
+def settings(draw: st.DrawFn) -> dict[str, Any]:
+    """A config without frozen dials in which anything may be on or off; decisions every 1, 3 or 8 bars."""
+    on = st.booleans()
+    return {
+        "margin_mode": draw(st.sampled_from(["isolated", "cross"])),
+        "after_liquidation": draw(st.sampled_from(["flatten", "rehedge", "naked"])),
+        "keeper_interval": draw(st.sampled_from([None, "1h", "2h", "8h"])),
+        "keeper_up": draw(st.sampled_from([1.0, 1.1, 1.6])),
+        "keeper_down": draw(st.sampled_from([0.0, 1 / 2.56, 0.95])),
+        "decision_interval": draw(st.sampled_from(["1h", "3h", "8h"])),
+        "episode": draw(st.sampled_from([None, "24h", "72h"])),
+        "reward": draw(st.sampled_from(["log_growth", "mean_variance", "expected"])),
+        "max_leverage": MAX_LEVERAGE,
+        "initial_equity": draw(st.sampled_from([3_000.0, 100_000.0, 5_000_000.0])),
+        "ruin_fraction": draw(st.sampled_from([0.5, 0.1, 0.9, 0.0])),
+        "allow_short_spot": draw(on),
+        "perp_fee": draw(st.sampled_from([None, -0.0001, 0.01])),
+        "spot_fee": draw(st.sampled_from([None, 0.0, 0.01])),
+        "cash_rate": draw(st.sampled_from([-0.1, 0.0, 0.045])),
+        "quote_borrow_rate": draw(st.sampled_from([None, 5.0])),
+        "base_borrow_rate": draw(st.sampled_from([None, 5.0])),
+        "fee_scale": draw(st.sampled_from([1.0, 3.0])),
+        "cost_scale": draw(st.sampled_from([0.0, 1.0, 4.0])),
+        "stress_multiplier": draw(st.sampled_from([1.0, 5.0])),
+        "rebalance_band": draw(st.sampled_from([0.0, 0.02, 0.45])),
+        "max_participation": draw(st.sampled_from([0.0, 0.01, 0.1])),
+    }
+
+
+def targets(rng: np.random.Generator, assets: int) -> list[Target | None]:
+    """One move: each asset holds, goes flat, or takes a target; bold ones are frequent, so that liquidations are too."""
+
+    def one() -> Target | None:
+        kind = rng.random()
+        if kind < 0.35:
+            return None
+        if kind < 0.4:
+            return FLAT
+        carry = rng.choice([-1.0, 1.0]) if kind < 0.6 else rng.uniform(-1, 1)
+        hedge = 1.0 if rng.random() < 0.4 else rng.uniform(0, 1.5)
+        return float(carry), float(hedge), float(rng.choice([1.0, 3.0, MAX_LEVERAGE, rng.uniform(1, MAX_LEVERAGE)]))
+
+    return [one() for _ in range(assets)]

@@ -1,0 +1,540 @@
+"""A slow account in plain Python, written from the docstring of `FundingHedgeEnv` alone: the oracle that the kernel is held against.
+
+It shares no code with the kernel. Section numbers in the comments are those of the docstring; names follow it.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import numpy as np
+import pandas as pd
+
+from fundenv.config import EnvConfig, hours
+from fundenv.market.market import Market
+from fundenv.venues import Bracket, Venue, load_venue
+
+PARTS = ("spot_pnl", "perp_pnl", "funding", "fees", "spread", "impact", "borrow_interest", "cash_interest", "liquidation_loss")
+Target = tuple[float, float, float]  # carry, hedge, leverage
+
+
+class Bar(NamedTuple):
+    """One row of `Market.bars`, in the order of fundenv.market.layout."""
+
+    spot_open: float
+    spot_close: float
+    perp_open: float
+    perp_close: float
+    mark_open: float
+    mark_high: float
+    mark_low: float
+    mark_close: float
+    settle_rate: float
+    settle_price: float
+    spot_volume: float
+    perp_volume: float
+    spot_day_volume: float
+    perp_day_volume: float
+    sigma_day: float
+    halted: float
+
+
+@dataclass
+class Leg:
+    """Spot and perpetual of one asset, its remembered target and what it does in the current bar."""
+
+    spot: float = 0.0
+    perp: float = 0.0
+    entry: float = 0.0
+    carry: float = 0.0
+    hedge: float = 1.0
+    leverage: float = 1.0
+    pending: str = ""  # "", "flatten" or "rehedge"
+    order_spot: float = 0.0
+    order_perp: float = 0.0
+    stress: float = 1.0
+
+    def unrealised(self, price: float) -> float:
+        return self.perp * (price - self.entry)
+
+
+class Rules:
+    """Numbers of one symbol on its venue after the user's overrides."""
+
+    def __init__(self, venue: Venue, config: EnvConfig, symbol: str, brackets: tuple[Bracket, ...]) -> None:
+        def given(override: float | None, section: str, key: str) -> float:
+            return venue.value(section, key) if override is None else override
+
+        self.perp_fee = given(config.perp_fee, "fees", "perp_taker") * config.fee_scale
+        self.spot_fee = given(config.spot_fee, "fees", "spot_taker") * config.fee_scale
+        self.liquidation_fee = venue.value("liquidation", "fee") * config.fee_scale
+        self.quote_borrow_rate = given(config.quote_borrow_rate, "borrow", "quote_annual")
+        self.base_borrow_rate = given(config.base_borrow_rate, "borrow", "base_annual")
+        self.half_spread_perp = venue.value("execution", "half_spread_perp_bp", symbol) / 1e4
+        self.half_spread_spot = venue.value("execution", "half_spread_spot_bp", symbol) / 1e4
+        self.impact = venue.value("execution", "impact_coefficient", symbol)
+        self.lot_perp = venue.value("execution", "lot_perp", symbol)
+        self.lot_spot = venue.value("execution", "lot_spot", symbol)
+        self.min_notional_perp = venue.value("execution", "min_notional_perp", symbol)
+        self.min_notional_spot = venue.value("execution", "min_notional_spot", symbol)
+        self.brackets = brackets
+
+    def maintenance(self, notional: float) -> float:
+        bracket = [b for b in self.brackets if b.floor <= notional][-1]
+        return notional * bracket.rate - bracket.amount
+
+    def liquidation_price(self, perp: float, entry: float, margin: float) -> float:
+        """The x with margin + perp (x - entry) = maintenance(|perp| x), solved in the bracket that holds at x."""
+        ceilings = [b.floor for b in self.brackets[1:]] + [math.inf]
+        for bracket, ceiling in zip(self.brackets, ceilings, strict=True):
+            x = (perp * entry - margin - bracket.amount) / (perp - abs(perp) * bracket.rate)
+            if bracket.floor * (1 - 1e-12) <= abs(perp) * x <= ceiling * (1 + 1e-12):
+                return x
+        raise AssertionError("the balance meets maintenance at no positive price")
+
+
+class ReferenceAccount:
+    """The account of one episode that starts at the close of row `start_row` of path `path`."""
+
+    def __init__(self, market: Market, config: EnvConfig, path: int, start_row: int, venue: Venue | None = None) -> None:
+        venue = venue or load_venue(config.venue)
+        first, end = (int(v) for v in market.paths[path])
+        self.market, self.config = market, config
+        self.row, self.last_row = first + start_row, end - 1
+        date = pd.Timestamp(int(market.close_ns[first])).date()
+        self.rules = [Rules(venue, config, name, venue.brackets(name, date)) for name in market.symbols[path]]
+        self.n = market.n_assets
+        self.legs = [Leg() for _ in range(self.n)]
+        self.wallets = [[a] for a in range(self.n)] if config.margin_mode == "isolated" else [list(range(self.n))]
+        self.margin = [0.0] * len(self.wallets)
+        self.cash = config.initial_equity
+        self.decision_bars = round(hours(config.decision_interval, "") / market.bar_hours)
+        self.keeper_bars = round(hours(config.keeper_interval, "") / market.bar_hours) if config.keeper_interval else 0
+        self.episode_steps = int(hours(config.episode, "") / hours(config.decision_interval, "") + 1e-9) if config.episode else 0
+        self.steps = 0
+        self.years = market.bar_hours / 8760
+        self.basis_reverted = 1 - 0.5 ** (market.bar_hours / hours(config.basis_half_life, ""))
+        names = [f.name for f in market.table]
+        self.basis_column = names.index("basis_deviation")
+        self.basis_scale = market.table[self.basis_column].scale
+
+    # --- the step -------------------------------------------------------------------------------------------------------------------------
+
+    def step(self, targets: list[Target | None]) -> dict[str, Any]:
+        """Walk `decision_interval` bars; `targets` has one entry per asset, None = hold."""
+        self.parts = dict.fromkeys(PARTS, 0.0)
+        self.expected_pnl = 0.0
+        self.requested = [(0.0, 0.0)] * self.n
+        self.filled = [[0.0, 0.0] for _ in range(self.n)]  # spot, perp
+        self.values = [[0.0, 0.0, 0.0, 0.0] for _ in range(self.n)]  # sum of |fill| x price and of |fill|, spot then perp
+        self.reasons = ["none"] * self.n
+        self.liquidated = [0] * self.n
+        equity_before = self.equity()
+        terminated, bars = False, 0
+        while bars < self.decision_bars and not terminated:
+            self.row += 1
+            self._bar(targets if bars == 0 else [None] * self.n, first=bars == 0)
+            bars += 1
+            terminated = self.equity() <= self.config.ruin_fraction * self.config.initial_equity
+        self.steps += 1
+        over = (self.episode_steps > 0 and self.steps >= self.episode_steps) or self.row + self.decision_bars > self.last_row
+        return self._report(equity_before, bars, terminated, over and not terminated)
+
+    def _bar(self, targets: list[Target | None], first: bool) -> None:
+        self.last, self.now = self._read(self.row - 1), self._read(self.row)
+        for leg in self.legs:
+            leg.order_spot = leg.order_perp = 0.0
+            leg.stress = 1.0
+        self._settle()  # 1
+        equity = self.equity_at([b.spot_close for b in self.last], [b.mark_close for b in self.last])
+        moved = self._decide(targets, equity, first)  # 2a, 2b
+        moved |= self._keep(set(moved))  # 2c
+        if first:
+            self.requested = [(leg.order_spot, leg.order_perp) if t else (0.0, 0.0) for leg, t in zip(self.legs, targets, strict=True)]
+        self._limit(moved)  # 2d
+        self._book_price_profit([b.spot_close for b in self.last], [b.spot_open for b in self.now],
+                                [b.mark_close for b in self.last], [b.perp_open for b in self.now])  # fmt: skip
+        self._fill()  # 2e
+        for leg, bar in zip(self.legs, self.now, strict=True):
+            if (leg.pending == "flatten" and leg.spot == 0) or (leg.pending == "rehedge" and not bar.halted):
+                leg.pending = ""
+        self._transfer(moved)  # 3
+        for leg, last, deviation in zip(self.legs, self.last, self._basis_deviation(), strict=True):
+            self.expected_pnl += leg.perp * last.spot_close * -self.basis_reverted * deviation
+        self._liquidate()  # 4
+        self._book_price_profit([b.spot_open for b in self.now], [b.spot_close for b in self.now],
+                                [b.perp_open for b in self.now], [b.mark_close for b in self.now])  # fmt: skip
+        self._accrue()  # 5
+
+    # --- 1 settlement ---------------------------------------------------------------------------------------------------------------------
+
+    def _settle(self) -> None:
+        for a, (leg, bar) in enumerate(zip(self.legs, self.now, strict=True)):
+            if bar.settle_price <= 0:
+                continue
+            received = -leg.perp * bar.settle_price * bar.settle_rate
+            self.parts["funding"] += received
+            if self.config.margin_mode == "cross":
+                self.margin[0] += received
+            elif received >= 0:
+                self.cash += received
+            else:
+                from_cash = min(-received, max(0.0, self._free([b.spot_close for b in self.last])))
+                self.cash -= from_cash
+                self.margin[a] -= -received - from_cash
+
+    # --- 2 orders -------------------------------------------------------------------------------------------------------------------------
+
+    def _decide(self, targets: list[Target | None], equity: float, first: bool) -> set[int]:
+        """2a and 2b: orders of decisions and after liquidations; returns the assets whose wallets are set afterwards."""
+        moved: set[int] = set()
+        for a, (leg, target) in enumerate(zip(self.legs, targets, strict=True)):
+            if first and target is None:
+                self.reasons[a] = "hold"
+            if leg.pending:
+                leg.stress = self.config.stress_multiplier
+            if target is not None:
+                leg.carry, leg.hedge, leg.leverage = target
+                leg.pending = ""
+                self._order_to_target(a, equity, band=True)
+                moved.add(a)
+            elif leg.pending == "flatten":
+                leg.order_spot = -leg.spot
+                moved.add(a)
+            elif leg.pending == "rehedge":
+                self._order_to_target(a, equity, band=False)
+                moved.add(a)
+        return moved
+
+    def _order_to_target(self, a: int, equity: float, band: bool) -> None:
+        leg, last = self.legs[a], self.last[a]
+        perp = -leg.carry * max(equity, 0.0) * leg.leverage / (1 + leg.leverage) / self.n / last.mark_close
+        spot = -leg.hedge * perp
+        if spot < 0 and not self.config.allow_short_spot:
+            perp = spot = 0.0
+            self.reasons[a] = "no borrow"
+        leg.order_perp, leg.order_spot = perp - leg.perp, spot - leg.spot
+        largest = max(abs(leg.order_perp) * last.mark_close, abs(leg.order_spot) * last.spot_close)
+        if band and leg.carry != 0 and largest <= self.config.rebalance_band * equity:
+            if leg.order_perp or leg.order_spot:
+                self.reasons[a] = "inside the band"
+            leg.order_perp = leg.order_spot = 0.0
+
+    def _keep(self, busy: set[int]) -> set[int]:
+        """2c: the margin keeper; returns the assets that it trades."""
+        bar_ns = round(self.market.bar_hours * 3600e9)
+        opened = (int(self.market.close_ns[self.row]) - bar_ns) // bar_ns
+        if not self.keeper_bars or opened % self.keeper_bars or (self.config.margin_mode == "cross" and busy):
+            return set()
+        traded: set[int] = set()
+        for w, members in enumerate(self.wallets):
+            legs = [(self.legs[a], self.last[a]) for a in members]
+            if busy & set(members) or all(leg.perp == 0 for leg, _ in legs):
+                continue
+            balance = self.margin[w] + sum(leg.unrealised(last.mark_close) for leg, last in legs)
+            required = sum(abs(leg.perp) * last.mark_close / leg.leverage for leg, last in legs)
+            spot_value = sum(max(leg.spot, 0.0) * last.spot_close for leg, last in legs)
+            too_low = balance < required / self.config.keeper_up
+            too_high = self.config.keeper_down > 0 and balance > required / self.config.keeper_down
+            if not too_low and not too_high:
+                continue
+            if balance < required:
+                moved = min(required - balance, max(0.0, self._free([b.spot_close for b in self.last])))
+                self.cash -= moved
+                self.margin[w] += moved
+                balance += moved
+            if abs(balance - required) > 1e-9 * required:
+                f = (spot_value + max(balance, 0.0)) / (spot_value + required)
+                for leg, _ in legs:
+                    leg.order_spot, leg.order_perp = (f - 1) * leg.spot, (f - 1) * leg.perp
+                traded |= set(members)
+        return traded
+
+    def _limit(self, moved: set[int]) -> None:
+        """2d: what the market and the purse allow of the orders."""
+        for a, (leg, bar, last, rules) in enumerate(zip(self.legs, self.now, self.last, self.rules, strict=True)):
+            if bar.halted:
+                self._cut(a, 0.0, 0.0, "halted")
+                continue
+            if self.config.max_participation > 0:
+                factor = 1.0
+                for order, volume in ((leg.order_spot, bar.spot_volume), (leg.order_perp, bar.perp_volume)):
+                    if abs(order) > self.config.max_participation * volume:
+                        factor = min(factor, self.config.max_participation * volume / abs(order))
+                if factor < 1:
+                    self._cut(a, leg.order_spot * factor, leg.order_perp * factor, "participation")
+            spot, perp = self._in_lots(a)
+            if abs(spot) * last.spot_close < rules.min_notional_spot and spot != -leg.spot:
+                spot = 0.0
+            if abs(perp) * last.mark_close < rules.min_notional_perp and perp != -leg.perp:
+                perp = 0.0
+            if (leg.order_spot and not spot) or (leg.order_perp and not perp):
+                self.reasons[a] = "below lot or minimum notional"
+            leg.order_spot, leg.order_perp = spot, perp
+        at_none, at_all = self._free_after(0.0, moved), self._free_after(1.0, moved)
+        if at_all >= 0 or at_all >= at_none:
+            return
+        k = min(max(at_none / (at_none - at_all), 0.0), 1.0)
+        if k < 1:
+            for a, leg in enumerate(self.legs):
+                self._cut(a, k * leg.order_spot, k * leg.order_perp, "not enough funds")
+                leg.order_spot, leg.order_perp = self._in_lots(a)
+
+    def _in_lots(self, a: int) -> tuple[float, float]:
+        leg, rules = self.legs[a], self.rules[a]
+        return _whole_lots(leg.order_spot, rules.lot_spot, leg.spot), _whole_lots(leg.order_perp, rules.lot_perp, leg.perp)
+
+    def _cut(self, a: int, spot: float, perp: float, reason: str) -> None:
+        leg = self.legs[a]
+        if spot != leg.order_spot or perp != leg.order_perp:
+            self.reasons[a] = reason
+        leg.order_spot, leg.order_perp = spot, perp
+
+    def _free_after(self, k: float, moved: set[int]) -> float:
+        """f(k): free cash at open prices once the orders times k are filled and the wallets are set."""
+        free = self.cash
+        for a, (leg, bar) in enumerate(zip(self.legs, self.now, strict=True)):
+            _, spread, impact, fee = self._spot_fill(a, k * leg.order_spot)
+            free -= k * leg.order_spot * bar.spot_open + fee + spread + impact
+            free -= max(-(leg.spot + k * leg.order_spot), 0.0) * bar.spot_open
+        for w, members in enumerate(self.wallets):
+            if not moved & set(members):
+                continue
+            unrealised = left = cost = required = 0.0
+            for a in members:
+                leg, bar = self.legs[a], self.now[a]
+                _, spread, impact, fee = self._perp_fill(a, k * leg.order_perp)
+                closes = leg.perp * leg.order_perp < 0
+                share = max(0.0, 1 - k * abs(leg.order_perp / leg.perp)) if closes else 1.0
+                unrealised += leg.unrealised(bar.perp_open)
+                left += leg.unrealised(bar.perp_open) * share
+                cost += fee + spread + impact
+                required += abs(leg.perp + k * leg.order_perp) * bar.perp_open / leg.leverage
+            free += self.margin[w] + unrealised - cost - max(left, required)
+        return free
+
+    def _spot_fill(self, a: int, order: float) -> tuple[float, float, float, float]:
+        bar, rules = self.now[a], self.rules[a]
+        return self._price(order, bar.spot_open, rules.half_spread_spot, bar.spot_day_volume, rules.spot_fee, a, self.legs[a].stress)
+
+    def _perp_fill(self, a: int, order: float) -> tuple[float, float, float, float]:
+        bar, rules = self.now[a], self.rules[a]
+        return self._price(order, bar.perp_open, rules.half_spread_perp, bar.perp_day_volume, rules.perp_fee, a, self.legs[a].stress)
+
+    def _price(
+        self, order: float, start: float, half_spread: float, day_volume: float, fee_rate: float, a: int, stress: float
+    ) -> tuple[float, ...]:
+        """Fill price, then spread, impact and fee in quote (all costs >= 0 but a maker's fee)."""
+        half_spread *= self.config.cost_scale * stress
+        impact = self.rules[a].impact * self.now[a].sigma_day * math.sqrt(abs(order) / day_volume) if day_volume > 0 else 0.0
+        impact *= self.config.cost_scale * stress
+        price = start * (1 + math.copysign(half_spread + impact, order))
+        return price, abs(order) * start * half_spread, abs(order) * start * impact, fee_rate * abs(order) * price
+
+    def _fill(self) -> None:
+        for a, leg in enumerate(self.legs):
+            if leg.order_spot:
+                price, spread, impact, fee = self._spot_fill(a, leg.order_spot)
+                self._book_cost(a, 0, leg.order_spot, price, spread, impact, fee)
+                self.cash -= leg.order_spot * price + fee
+                leg.spot += leg.order_spot
+            if leg.order_perp:
+                price, spread, impact, fee = self._perp_fill(a, leg.order_perp)
+                self._book_cost(a, 1, leg.order_perp, price, spread, impact, fee)
+                self.margin[self._wallet(a)] += self._trade_perp(leg, price) - fee
+
+    def _trade_perp(self, leg: Leg, price: float) -> float:
+        """Fill the perpetual order of a leg at `price`; returns the realised profit."""
+        before, after = leg.perp, leg.perp + leg.order_perp
+        leg.perp = after
+        if before == 0 or before * leg.order_perp > 0:  # opens or adds
+            leg.entry = (before * leg.entry + leg.order_perp * price) / after
+            return 0.0
+        if before * after > 0:  # closes a part
+            return -leg.order_perp * (price - leg.entry)
+        profit = before * (price - leg.entry)  # closes whole; what is beyond opens at the fill
+        leg.entry = price if after else 0.0
+        return profit
+
+    def _book_cost(self, a: int, which: int, order: float, price: float, spread: float, impact: float, fee: float) -> None:
+        self.parts["spread"] -= spread
+        self.parts["impact"] -= impact
+        self.parts["fees"] -= fee
+        self.filled[a][which] += order
+        self.values[a][2 * which] += abs(order) * price
+        self.values[a][2 * which + 1] += abs(order)
+
+    # --- 3 transfers ----------------------------------------------------------------------------------------------------------------------
+
+    def _transfer(self, moved: set[int]) -> None:
+        for w, members in enumerate(self.wallets):
+            if not moved & set(members):
+                continue
+            if all(self.legs[a].perp == 0 for a in members):
+                self.cash += self.margin[w]
+                self.margin[w] = 0.0
+                continue
+            required = sum(abs(self.legs[a].perp) * self.now[a].perp_open / self.legs[a].leverage for a in members)
+            unrealised = sum(self.legs[a].unrealised(self.now[a].perp_open) for a in members)
+            top_up = max(0.0, required - unrealised) - self.margin[w]
+            if top_up > 0:
+                top_up = min(top_up, max(0.0, self._free([b.spot_open for b in self.now])))
+            self.cash -= top_up
+            self.margin[w] += top_up
+
+    # --- 4 liquidation --------------------------------------------------------------------------------------------------------------------
+
+    def _liquidate(self) -> None:
+        for w, members in enumerate(self.wallets):
+            held = [a for a in members if self.legs[a].perp != 0]
+            if not held:
+                continue
+            extremes = {a: self.now[a].mark_low if self.legs[a].perp > 0 else self.now[a].mark_high for a in held}
+            opens = {a: self.now[a].mark_open for a in held}
+            if self._excess(w, extremes) > 0:
+                continue
+            prices = opens if self._excess(w, opens) <= 0 else self._liquidation_prices(w, opens, extremes)
+            self._close_wallet(w, prices)
+
+    def _excess(self, w: int, prices: dict[int, float]) -> float:
+        """Margin balance less maintenance at the given marks."""
+        balance = self.margin[w] + sum(self.legs[a].unrealised(x) for a, x in prices.items())
+        return balance - sum(self.rules[a].maintenance(abs(self.legs[a].perp) * x) for a, x in prices.items())
+
+    def _liquidation_prices(self, w: int, opens: dict[int, float], extremes: dict[int, float]) -> dict[int, float]:
+        if self.config.margin_mode == "isolated":
+            (a,) = opens
+            return {a: self.rules[a].liquidation_price(self.legs[a].perp, self.legs[a].entry, self.margin[w])}
+
+        # the excess is linear in s between the points at which a leg changes its bracket
+        def at(s: float) -> dict[int, float]:
+            return {a: opens[a] + s * (extremes[a] - opens[a]) for a in opens}
+
+        knots = [0.0, 1.0]
+        for a in opens:
+            for bracket in self.rules[a].brackets:
+                if extremes[a] != opens[a]:
+                    s = (bracket.floor / abs(self.legs[a].perp) - opens[a]) / (extremes[a] - opens[a])
+                    knots += [s] if 0 < s < 1 else []
+        knots.sort()
+        for left, right in zip(knots, knots[1:], strict=False):
+            high, low = self._excess(w, at(left)), self._excess(w, at(right))
+            if low <= 0:
+                return at(left + (right - left) * high / (high - low))
+        raise AssertionError("no root although the excess changes sign")
+
+    def _close_wallet(self, w: int, prices: dict[int, float]) -> None:
+        for a, p in prices.items():
+            leg, bar, rules = self.legs[a], self.now[a], self.rules[a]
+            order = -leg.perp
+            fill, spread, impact, _ = self._price(
+                order, p, rules.half_spread_perp, bar.perp_day_volume, 0.0, a, self.config.stress_multiplier
+            )
+            fee = rules.liquidation_fee * abs(order) * fill
+            self.margin[w] += leg.unrealised(fill) - fee
+            self.parts["perp_pnl"] += leg.perp * (p - bar.perp_open)
+            self.parts["liquidation_loss"] -= spread + impact + fee
+            leg.perp = leg.entry = 0.0
+            after = self.config.after_liquidation
+            leg.pending = "" if after == "naked" or (after == "flatten" and leg.spot == 0) else after
+            self.liquidated[a] += 1
+        if self.margin[w] < 0:  # borne by the venue
+            self.parts["liquidation_loss"] -= self.margin[w]
+            self.margin[w] = 0.0
+        self.cash += self.margin[w]
+        self.margin[w] = 0.0
+
+    # --- 5 interest and the rest ----------------------------------------------------------------------------------------------------------
+
+    def _accrue(self) -> None:
+        free = self._free([b.spot_close for b in self.now])
+        earned = max(free, 0.0) * self.config.cash_rate * self.years
+        paid = max(-self.cash, 0.0) * self.rules[0].quote_borrow_rate * self.years
+        for leg, bar, rules in zip(self.legs, self.now, self.rules, strict=True):
+            paid += max(-leg.spot, 0.0) * bar.spot_close * rules.base_borrow_rate * self.years
+        self.parts["cash_interest"] += earned
+        self.parts["borrow_interest"] -= paid
+        self.cash += earned - paid
+
+    def _book_price_profit(self, spot_from: list[float], spot_to: list[float], perp_from: list[float], perp_to: list[float]) -> None:
+        for a, leg in enumerate(self.legs):
+            self.parts["spot_pnl"] += leg.spot * (spot_to[a] - spot_from[a])
+            self.parts["perp_pnl"] += leg.perp * (perp_to[a] - perp_from[a])
+
+    def _free(self, spot_prices: list[float]) -> float:
+        return self.cash - sum(max(-leg.spot, 0.0) * price for leg, price in zip(self.legs, spot_prices, strict=True))
+
+    def _wallet(self, a: int) -> int:
+        return a if self.config.margin_mode == "isolated" else 0
+
+    def _read(self, row: int) -> list[Bar]:
+        return [Bar(*self.market.bars[row, a].tolist()) for a in range(self.n)]
+
+    def _basis_deviation(self) -> list[float]:
+        """At the last close, as a fraction."""
+        return [float(self.market.features[self.row - 1, a, self.basis_column]) * self.basis_scale / 1e4 for a in range(self.n)]
+
+    def equity_at(self, spot_prices: list[float], marks: list[float]) -> float:
+        held = sum(leg.spot * s + leg.unrealised(m) for leg, s, m in zip(self.legs, spot_prices, marks, strict=True))
+        return self.cash + held + sum(self.margin)
+
+    def equity(self) -> float:
+        """Equity at the close of the current row."""
+        bars = self._read(self.row)
+        return self.equity_at([b.spot_close for b in bars], [b.mark_close for b in bars])
+
+    # --- what a step returns --------------------------------------------------------------------------------------------------------------
+
+    def _report(self, before: float, bars: int, terminated: bool, truncated: bool) -> dict[str, Any]:
+        now = self._read(self.row)
+        margin = self.margin if self.config.margin_mode == "isolated" else self.margin + [0.0] * (self.n - 1)
+        averages = [(s / q if q else 0.0, p / r if r else 0.0) for s, q, p, r in self.values]  # 0 without a fill
+        return {
+            "time": pd.Timestamp(int(self.market.close_ns[self.row]), tz="UTC"),
+            "row": self.row,
+            "equity": self.equity(),
+            "parts": dict(self.parts),
+            "account": {
+                "cash": self.cash,
+                "spot": np.array([leg.spot for leg in self.legs]),
+                "perp": np.array([leg.perp for leg in self.legs]),
+                "entry": np.array([leg.entry for leg in self.legs]),
+                "margin": np.array(margin),
+            },
+            "prices": {
+                "spot": np.array([b.spot_close for b in now]),
+                "perp": np.array([b.perp_close for b in now]),
+                "mark": np.array([b.mark_close for b in now]),
+                "fill_spot": np.array([s for s, _ in averages]),
+                "fill_perp": np.array([p for _, p in averages]),
+            },
+            "trade": {
+                "requested_spot": np.array([s for s, _ in self.requested]),
+                "requested_perp": np.array([p for _, p in self.requested]),
+                "filled_spot": np.array([s for s, _ in self.filled]),
+                "filled_perp": np.array([p for _, p in self.filled]),
+                "reason": list(self.reasons),
+            },
+            "liquidated": np.array(self.liquidated),
+            "reward": self._reward(before, bars),
+            "terminated": terminated,
+            "truncated": truncated,
+        }
+
+    def _reward(self, before: float, bars: int) -> float:
+        config, idle = self.config, self.config.cash_rate * bars * self.years
+        price_profit = self.parts["spot_pnl"] + self.parts["perp_pnl"]
+        if config.reward == "expected":
+            y = (sum(self.parts.values()) - price_profit + self.expected_pnl) / before
+            return 1e3 * (math.log(max(1 + y, 0.01)) - idle)
+        x = math.log(max(self.equity(), 0.01 * config.initial_equity) / before) - idle
+        penalty = config.risk_aversion / 2 * (price_profit / before) ** 2 if config.reward == "mean_variance" else 0.0
+        return 1e3 * (x - penalty)
+
+
+def _whole_lots(order: float, lot: float, position: float) -> float:
+    if lot == 0 or order == -position:
+        return order
+    return math.copysign(math.floor(abs(order) / lot) * lot, order)
