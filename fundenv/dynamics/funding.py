@@ -39,6 +39,7 @@ from fundenv.market.rates import (
     limited,
     okx_rate,
     okx_rate_until_2025,
+    rate_by_rule,
     trailing_average_rate,
 )
 
@@ -71,6 +72,7 @@ __all__ = [
     "okx_rate_until_2025",
     "payment",
     "premium_index",
+    "rate_by_rule",
     "running_premium",
     "settle",
     "trailing_average_rate",

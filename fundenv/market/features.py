@@ -16,7 +16,7 @@ from fundenv.market import layout
 from fundenv.market.align import DAY_NS, Aligned
 from fundenv.market.frames import HOUR_NS, floats, times_ns
 from fundenv.market.premium import running_premium
-from fundenv.market.rates import binance_rate
+from fundenv.market.rates import rate_by_rule
 from fundenv.market.settlements import Settlements
 from fundenv.venues import Venue
 
@@ -105,14 +105,25 @@ def _persistence(rate: NDArray[np.float64]) -> NDArray[np.float64]:
 def _estimate(aligned: Aligned, last: NDArray[np.int64], venue: Venue) -> NDArray[np.float64]:
     """The venue's formula on what is known so far.
 
-    Premium P = mean of the closes' basis since the last settlement with weights 1, 2, ..; rate = P + clamp(I - P), then the cap.
+    Premium P = mean of the closes' basis since the last settlement (weights 1, 2, .. where the venue has them); then the rule in force at the close.
     At a settlement instant it estimates the rate settled there; the next bar starts anew.
     """
-    interest, clamp = venue.value("funding", "interest_8h"), venue.value("funding", "clamp")
-    cap = venue.value("funding", "cap", aligned.symbol)
     hours = _at(aligned.settlements.hours, last)
-    rate = binance_rate(running_premium(aligned.basis, last), interest, clamp, hours, cap)
-    return floats(rate / (hours / 8.0) * 1e4)
+    mean_rate = _at(floats(pd.Series(aligned.settlements.rate).rolling(8, min_periods=1).mean()), last)
+    day = aligned.close_ns.astype("datetime64[ns]").astype("datetime64[D]")
+    estimate = np.full(len(last), np.nan)
+    for start in [np.datetime64("1970-01-01"), *(np.datetime64(date) for date in venue.changes(aligned.symbol))]:
+        if not (day >= start).any():
+            continue
+        date = start.astype(object)
+        rule = venue.choice("funding", "rule", date)
+        premium = running_premium(aligned.basis, last, "linear" if rule in ("binance", "bybit", "okx") else "equal")
+        interest, clamp, scaled = (venue.value("funding", key, date=date) for key in ("interest_8h", "clamp", "scaled"))
+        rate = rate_by_rule(
+            rule, premium, hours, interest, clamp, venue.value("funding", "cap", aligned.symbol, date), bool(scaled), mean_rate
+        )
+        estimate = np.where(day >= start, rate / (hours / 8.0) * 1e4, estimate)
+    return estimate
 
 
 def _basis(aligned: Aligned) -> Raw:

@@ -42,7 +42,7 @@ def binance_rate(
     hours: ArrayLike = 8.0,
     cap: ArrayLike = np.inf,
     floor: ArrayLike | None = None,
-    scaled: bool = True,
+    scaled: ArrayLike = True,
 ) -> Numbers:
     """Binance USD-M and COIN-M: [premium + clamp(interest - premium)] / (8 / hours), then floor and cap.
 
@@ -50,7 +50,7 @@ def binance_rate(
     given. scaled: the division by 8 / hours, in force since 2025-09-18 08:01 UTC; how 4 h symbols were scaled before is not published. `scaled`
     is of no consequence at 8 h. Source: Binance FAQ 360033525031, announcement of 2025-09-16.
     """
-    factor = _array(hours) / 8.0 if scaled else 1.0
+    factor = np.where(scaled, _array(hours) / 8.0, 1.0)
     return limited(clamped_rate(premium, interest, clamp) * factor, cap, floor)
 
 
@@ -172,3 +172,30 @@ def trailing_average_rate(perp: ArrayLike, spot: ArrayLike, mean_rate: ArrayLike
     (an article prints +0.05 %); the venues' formula gives -0.719 %, which Binance's floor lifts to -0.30 %.
     """
     return limited(_array(perp) / spot - 1.0 - mean_rate, clamp)
+
+
+def rate_by_rule(
+    rule: str, premium: Numbers, hours: Numbers, interest_8h: float, clamp: float, cap: float, scaled: bool, mean_rate: Numbers
+) -> Numbers:
+    """The rate of one interval by the rule that a venue file names, from its numbers.
+
+    premium: average so far; hours: length of the interval; cap: of one settlement; scaled, mean_rate: read by `binance` and `trailing_average` alone.
+    """
+    interest = interest_8h * hours / 8.0
+    if rule == "binance":
+        return binance_rate(premium, interest_8h, clamp, hours, cap, scaled=scaled)
+    if rule in ("bybit", "okx"):
+        return bybit_rate(premium, hours, 3.0 * interest_8h, clamp, cap)
+    if rule == "okx_until_2025":
+        return okx_rate_until_2025(premium, cap)
+    if rule == "bitmex":
+        return bitmex_rate(premium, interest, cap, clamp=clamp)
+    if rule == "deribit":
+        return limited(deribit_rate(1.0 + premium, 1.0, clamp) * hours / 8.0, cap)
+    if rule == "hyperliquid":
+        return limited(hyperliquid_rate(premium, interest_8h, clamp, np.inf) * hours, cap)
+    if rule in ("dydx", "kraken"):  # how Kraken averages its premium is not published
+        return limited(dydx_rate(premium, interest_8h / 8.0) * hours, cap)
+    if rule == "trailing_average":
+        return trailing_average_rate(1.0 + premium, 1.0, mean_rate, clamp)
+    raise ValueError(f"rule = {rule!r} is not the name of a funding rule")

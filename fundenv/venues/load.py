@@ -1,50 +1,32 @@
-"""Read a venue TOML and hand out its values per symbol.
+"""Read a venue TOML and hand out its values per symbol and date.
 
-A venue file holds numbers and where they come from, never behaviour. Every leaf is a table `{value, source, date}`; `sourced = false`
-marks a number that no exchange document backs, and using one is reported by `Venue.unsourced`.
+A venue file holds numbers and where they come from, never behaviour. Every leaf is a table `{value, source, date}`, or a list of such tables with
+`valid_from` where the value changed; `sourced = false` marks a number that no exchange document backs: `Venue.warn_unsourced` reports its use.
 """
 
 from __future__ import annotations
 
 import datetime as dt
 import tomllib
+import warnings
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from importlib import resources
 from pathlib import Path
 from typing import Any
 
-# key path -> (lowest, highest) value allowed; the highest of a per-symbol table holds for every symbol in it
-_SCALARS: dict[tuple[str, str], tuple[float, float]] = {
-    ("fees", "perp_taker"): (-0.01, 0.05),
-    ("fees", "perp_maker"): (-0.01, 0.05),
-    ("fees", "spot_taker"): (-0.01, 0.05),
-    ("fees", "spot_maker"): (-0.01, 0.05),
-    ("funding", "interest_8h"): (-0.01, 0.01),
-    ("funding", "clamp"): (0.0, 0.05),
-    ("liquidation", "fee"): (0.0, 0.1),
-    ("borrow", "quote_annual"): (0.0, 10.0),
-    ("borrow", "base_annual"): (0.0, 10.0),
-}
-_PER_SYMBOL: dict[tuple[str, str], tuple[float, float]] = {
-    ("funding", "cap"): (0.0, 1.0),
-    ("execution", "half_spread_perp_bp"): (0.0, 1000.0),
-    ("execution", "half_spread_spot_bp"): (0.0, 1000.0),
-    ("execution", "impact_coefficient"): (0.0, 100.0),
-    ("execution", "lot_perp"): (0.0, 1e12),
-    ("execution", "lot_spot"): (0.0, 1e12),
-    ("execution", "min_notional_perp"): (0.0, 1e12),
-    ("execution", "min_notional_spot"): (0.0, 1e12),
-}
-_CONTRACTS = ("linear",)
+from fundenv.venues.schema import CHOICES, PER_SYMBOL, SCALARS, Key, VenueError, dotted, node, validate
+
+_reported: set[tuple[str, str]] = set()
 
 
-class VenueError(ValueError):
-    """A venue file that cannot be used; the message names file, key, value and what was expected."""
+class UnsourcedValue(UserWarning):
+    """A number is in use that the venue file marks as not sourced; put your own into the config or into a TOML of your own."""
 
 
 @dataclass(frozen=True)
 class Bracket:
-    """One maintenance bracket: notional floor [quote], maximum leverage, maintenance rate and maintenance amount [quote]."""
+    """One maintenance bracket: notional floor, maximum leverage, maintenance rate and amount. Money in quote; in base for inverse contracts."""
 
     floor: float
     max_leverage: float
@@ -57,8 +39,8 @@ class Venue:
     """The rules of one exchange.
 
     `value(section, key)` gives a number of the venue, `value(section, key, symbol)` one that depends on the symbol (its own entry, or the
-    table's `default`); `brackets(symbol, date)` the maintenance table in force. `unsourced(symbol)` lists the keys whose numbers no
-    exchange document backs.
+    table's `default`), `choice(section, key)` a word; `brackets(symbol, date)` the maintenance table in force. Without a date the latest value counts;
+    a date before the first one gets the first. `unsourced(symbol)` lists the keys whose numbers no exchange document backs.
     """
 
     name: str
@@ -67,40 +49,70 @@ class Venue:
     path: str
     document: dict[str, Any] = field(repr=False)
 
-    def value(self, section: str, key: str, symbol: str | None = None) -> float:
-        """The number under `section.key`, for `symbol` where the table is per symbol."""
-        return float(self._leaf(section, key, symbol)["value"])
+    def value(self, section: str, key: str, symbol: str | None = None, date: dt.date | None = None) -> float:
+        """The number under `section.key`, for `symbol` where the table is per symbol, in force on `date`."""
+        return float(self._leaf((section, key), symbol, date)["value"])
 
-    def brackets(self, symbol: str, date: dt.date) -> tuple[Bracket, ...]:
-        """The maintenance brackets of `symbol` in force on `date` (the earliest table where the date precedes all of them)."""
+    def choice(self, section: str, key: str, date: dt.date | None = None) -> str:
+        """The word under `section.key` in force on `date`."""
+        return str(self._leaf((section, key), None, date)["value"])
+
+    def brackets(self, symbol: str, date: dt.date | None = None) -> tuple[Bracket, ...]:
+        """The maintenance brackets of `symbol` in force on `date`, the closing fee that the venue counts as maintenance included in the rates."""
         table = self._tier_table(symbol, date)
+        extra = self.value("liquidation", "closing_fee", date=date)
         brackets: list[Bracket] = []
         for floor, leverage, rate in table["brackets"]:
-            last = brackets[-1] if brackets else None
-            amount = last.amount + floor * (rate - last.rate) if last else 0.0
-            brackets.append(Bracket(float(floor), float(leverage), float(rate), float(amount)))
+            last = brackets[-1] if brackets and table.get("marginal", True) else None
+            amount = last.amount + floor * (rate + extra - last.rate) if last else 0.0
+            brackets.append(Bracket(float(floor), float(leverage), float(rate) + extra, float(amount)))
         return tuple(brackets)
 
-    def unsourced(self, symbol: str) -> tuple[str, ...]:
-        """Dotted keys of the values used for `symbol` that the file marks as not sourced."""
-        leaves = [(s, k, self._leaf(s, k, None)) for s, k in _SCALARS]
-        leaves += [(s, k, self._leaf(s, k, symbol)) for s, k in _PER_SYMBOL]
-        keys = [f"{section}.{key}" for section, key, leaf in leaves if not leaf.get("sourced", True)]
-        if not self._tier_table(symbol, dt.date.max).get("sourced", True):
+    def unsourced(self, symbol: str, date: dt.date | None = None) -> tuple[str, ...]:
+        """Dotted keys of the values for `symbol` that the file marks as not sourced."""
+        leaves = {key: self._leaf(key, symbol, date) for key in (*SCALARS, *CHOICES, *PER_SYMBOL)}
+        keys = [dotted(key) for key, leaf in leaves.items() if not leaf.get("sourced", True)]
+        if not self._tier_table(symbol, date).get("sourced", True):
             keys.append("tiers")
         return tuple(keys)
 
-    def _leaf(self, section: str, key: str, symbol: str | None) -> dict[str, Any]:
-        node = self.document[section][key]
-        if (section, key) in _PER_SYMBOL:
-            node = node.get(symbol, node["default"])
-        leaf: dict[str, Any] = node
+    def warn_unsourced(self, symbol: str, used: Iterable[str], date: dt.date | None = None) -> None:
+        """Warn once in a process of each key among `used` (dotted; a section stands for all its keys) that is not sourced for `symbol`."""
+        wanted = tuple(used)
+        keys = [key for key in self.unsourced(symbol, date) if key in wanted or key.split(".")[0] in wanted]
+        new = [key for key in keys if (self.path, key) not in _reported]
+        _reported.update((self.path, key) for key in new)
+        if new:
+            text = f"{self.name}: not sourced for {symbol}: {', '.join(new)}; set them yourself where they matter"
+            warnings.warn(text, UnsourcedValue, stacklevel=3)
+
+    def changes(self, symbol: str) -> list[dt.date]:
+        """The dates, ascending, from which a number of `symbol` differs from the one before; the first dates of all tables are not among them."""
+        nodes = [self._node(key, symbol) for key in (*SCALARS, *CHOICES, *PER_SYMBOL)] + [self._tier_tables(symbol)]
+        return sorted({table["valid_from"] for tables in nodes if isinstance(tables, list) for table in tables[1:]})
+
+    def _node(self, key: Key, symbol: str | None) -> Any:
+        found = node(self.document, key)
+        return found.get(symbol, found["default"]) if key in PER_SYMBOL else found
+
+    def _leaf(self, key: Key, symbol: str | None, date: dt.date | None) -> dict[str, Any]:
+        leaf: dict[str, Any] = _in_force(self._node(key, symbol), date)
         return leaf
 
-    def _tier_table(self, symbol: str, date: dt.date) -> dict[str, Any]:
+    def _tier_tables(self, symbol: str) -> list[dict[str, Any]]:
         tables: list[dict[str, Any]] = self.document["tiers"].get(symbol, self.document["tiers"]["default"])
-        in_force = [t for t in tables if t["valid_from"] <= date]
-        return in_force[-1] if in_force else tables[0]
+        return tables
+
+    def _tier_table(self, symbol: str, date: dt.date | None) -> dict[str, Any]:
+        table: dict[str, Any] = _in_force(self._tier_tables(symbol), date)
+        return table
+
+
+def _in_force(tables: Any, date: dt.date | None) -> Any:
+    if not isinstance(tables, list):
+        return tables
+    valid = [table for table in tables if date is None or table["valid_from"] <= date]
+    return valid[-1] if valid else tables[0]
 
 
 def load_venue(venue: str | Path) -> Venue:
@@ -125,7 +137,7 @@ def load_venue(venue: str | Path) -> Venue:
         document = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
         raise VenueError(f"{path}: not a TOML file: {error}") from error
-    _validate(document, path)
+    validate(document, path)
     return Venue(name=document["name"], title=document["title"], contract=document["contract"], path=str(path), document=document)
 
 
@@ -133,52 +145,3 @@ def venue_names() -> tuple[str, ...]:
     """Names of the venues that ship with the package."""
     files = resources.files("fundenv.venues").iterdir()
     return tuple(sorted(f.name.removesuffix(".toml") for f in files if f.name.endswith(".toml")))
-
-
-def _validate(document: dict[str, Any], path: Path) -> None:
-    for key in ("name", "title", "contract"):
-        if not isinstance(document.get(key), str):
-            raise VenueError(f"{path}: {key} = {document.get(key)!r}: expected a string")
-    if document["contract"] not in _CONTRACTS:
-        raise VenueError(f"{path}: contract = {document['contract']!r}: expected one of {', '.join(_CONTRACTS)}")
-    for (section, key), limits in _SCALARS.items():
-        _check_leaf(document.get(section, {}).get(key), f"{section}.{key}", limits, path)
-    for (section, key), limits in _PER_SYMBOL.items():
-        table = document.get(section, {}).get(key)
-        if not isinstance(table, dict) or "default" not in table:
-            raise VenueError(
-                f"{path}: {section}.{key} = {table!r}: expected a table with an entry 'default' and one for each special symbol"
-            )
-        for symbol, leaf in table.items():
-            _check_leaf(leaf, f"{section}.{key}.{symbol}", limits, path)
-    tiers = document.get("tiers")
-    if not isinstance(tiers, dict) or "default" not in tiers:
-        raise VenueError(f"{path}: tiers = {tiers!r}: expected a table with an entry 'default'")
-    for symbol, tables in tiers.items():
-        for number, table in enumerate(tables):
-            _check_brackets(table, f"tiers.{symbol}[{number}]", path)
-
-
-def _check_leaf(leaf: Any, key: str, limits: tuple[float, float], path: Path) -> None:
-    if not isinstance(leaf, dict) or not {"value", "source", "date"} <= set(leaf):
-        raise VenueError(f"{path}: {key} = {leaf!r}: expected a table {{value, source, date}}")
-    value = leaf["value"]
-    if not isinstance(value, (int, float)) or not limits[0] <= value <= limits[1]:
-        raise VenueError(f"{path}: {key}.value = {value!r}: expected a number from {limits[0]} to {limits[1]}")
-
-
-def _check_brackets(table: Any, key: str, path: Path) -> None:
-    if not isinstance(table, dict) or not {"valid_from", "source", "brackets"} <= set(table):
-        raise VenueError(f"{path}: {key} = {table!r}: expected a table {{valid_from, source, brackets}}")
-    if not isinstance(table["valid_from"], dt.date):
-        raise VenueError(f"{path}: {key}.valid_from = {table['valid_from']!r}: expected a date such as 2024-10-24")
-    rows = table["brackets"]
-    if not rows or any(len(row) != 3 for row in rows) or rows[0][0] != 0:
-        raise VenueError(
-            f"{path}: {key}.brackets = {rows!r}: expected rows [floor, max leverage, maintenance rate], the first with floor 0"
-        )
-    for previous, row in zip(rows, rows[1:], strict=False):
-        if not (row[0] > previous[0] and row[1] < previous[1] and row[2] > previous[2]):
-            raise VenueError(
-                f"{path}: {key}.brackets row {row!r} after {previous!r}: expected a higher floor, a lower leverage and a higher rate"
-            )

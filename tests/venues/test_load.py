@@ -1,11 +1,13 @@
 """A venue file is data with sources; a broken one says what is wrong with it."""
 
 import datetime as dt
+import warnings
 from importlib import resources
 
 import pytest
 
-from fundenv.venues import VenueError, load_venue
+from fundenv.venues import UnsourcedValue, VenueError, load_venue, venue_names
+from fundenv.venues.schema import CHOICES, PER_SYMBOL, SCALARS
 
 TEXT = resources.files("fundenv.venues").joinpath("binance.toml").read_text()
 
@@ -59,7 +61,15 @@ def test_own_file_is_loaded_by_its_path(write):
             "[[0, 125, 0.004], [50e3, 100, 0.003]",
             "expected a higher floor, a lower leverage and a higher rate",
         ),
-        ("valid_from = 2019-09-08", 'valid_from = "once"', "tiers.BTCUSDT[0].valid_from = 'once': expected a date"),
+        ("valid_from = 2025-08-19", 'valid_from = "once"', "tiers.BTCUSDT[1].valid_from = 'once': expected a date"),
+        ("valid_from = 2025-08-19", "valid_from = 2019-09-08", "each later than the one before"),
+        ("valid_from = 2025-09-18, value = 1", "value = 1", "funding.scaled[1].valid_from = None: expected a date"),
+        (
+            'procedure = { value = "tier"',
+            'procedure = { value = "slow"',
+            "liquidation.procedure.value = 'slow': expected one of whole, tier",
+        ),
+        ("[collateral]\ndefault =", "[collateral]\nother =", "collateral = "),
         ("[funding.cap]\ndefault =", "[funding.cap]\nfallback =", "funding.cap = "),
         ("[fees]", "[fees", "not a TOML file"),
     ],
@@ -77,3 +87,38 @@ def test_unknown_names_and_paths_list_what_exists():
         load_venue("bynance")
     with pytest.raises(VenueError, match="does not exist"):
         load_venue("nowhere/x.toml")
+
+
+def test_every_exchange_of_the_list_ships():
+    assert set(venue_names()) == set("binance binance_coinm bitmex bybit bybit_inverse deribit dydx hyperliquid kraken okx".split())
+
+
+@pytest.mark.parametrize("name", venue_names())
+def test_every_shipped_file_is_whole(name):
+    venue = load_venue(name)
+    for key in (*SCALARS, *CHOICES, *PER_SYMBOL):
+        (venue.choice if key in CHOICES else venue.value)(*key)
+    brackets = venue.brackets("any")
+    assert brackets[0].rate <= 1 / brackets[0].max_leverage  # at the highest leverage a new position is not liquidated at once
+    for below, above in zip(brackets, brackets[1:], strict=False):
+        continuous = above.floor * below.rate - below.amount == pytest.approx(above.floor * above.rate - above.amount, rel=1e-12)
+        assert continuous or name == "bitmex"  # whose risk limits apply to the whole value
+
+
+def test_dated_values_change_on_their_day():
+    okx = load_venue("okx")
+    assert okx.choice("funding", "rule", dt.date(2025, 4, 23)) == "okx_until_2025"
+    assert okx.choice("funding", "rule", dt.date(2025, 4, 24)) == okx.choice("funding", "rule") == "okx"
+    assert [okx.value("funding", "cap", "BTCUSDT", dt.date(year, 6, 1)) for year in (2010, 2019, 2024)] == [0.003, 0.003, 0.00375]
+    assert okx.changes("BTCUSDT") == [dt.date(2020, 1, 1), dt.date(2025, 4, 24)]
+
+
+def test_unsourced_values_are_reported_once_and_only_where_used(tmp_path):
+    path = tmp_path / "mine.toml"
+    path.write_text(TEXT)
+    venue = load_venue(path)
+    with pytest.warns(UnsourcedValue, match="binance: not sourced for BTCUSDT: borrow.quote_annual; set"):
+        venue.warn_unsourced("BTCUSDT", ["borrow.quote_annual", "fees"])
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        venue.warn_unsourced("BTCUSDT", ["borrow.quote_annual", "fees"])
