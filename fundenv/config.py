@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import datetime as dt
 import difflib
 import hashlib
 import json
@@ -28,6 +29,7 @@ class EnvConfig:
 
     # account
     venue: str = "binance"  # name of a venue of the package, or the path of one's own TOML
+    venue_date: str | None = None  # "2024-10-24": the rules in force on that day; None: those of the day on which an episode begins
     margin_mode: Literal["isolated", "cross"] = "isolated"
     initial_equity: float = 100_000.0  # quote, > 0
     max_leverage: float = 10.0  # 1 .. 125, at most what the venue's first bracket allows
@@ -53,6 +55,7 @@ class EnvConfig:
     # execution
     perp_fee: float | None = None  # fraction of notional, -0.01 .. 0.05
     spot_fee: float | None = None
+    maker_share: float = 0.0  # share of every own order that rests in the book: maker fee, no half-spread, 0 .. 1
     fee_scale: float = 1.0  # 0 .. 100
     cost_scale: float = 1.0  # scales half-spread and impact, 0 .. 100
     stress_multiplier: float = 5.0  # on half-spread and impact of forced orders, 1 .. 100
@@ -84,6 +87,8 @@ class EnvConfig:
             grid = getattr(self, name)
             if not grid or any(not low <= value <= high for value in grid):
                 raise ConfigError(f"{name} = {grid!r}: expected at least one value, each within {low} .. {high}")
+        if self.venue_date is not None:
+            _check_date(self.venue_date)
         for name in ("decision_interval", "episode", "keeper_interval", "basis_half_life"):
             if getattr(self, name) is not None:
                 hours(getattr(self, name), name)
@@ -120,6 +125,7 @@ _RANGES: dict[str, tuple[float, float]] = {
     "hedge": (0.0, 1.5),
     "perp_fee": (-0.01, 0.05),
     "spot_fee": (-0.01, 0.05),
+    "maker_share": (0.0, 1.0),
     "fee_scale": (0.0, 100.0),
     "cost_scale": (0.0, 100.0),
     "stress_multiplier": (1.0, 100.0),
@@ -148,6 +154,13 @@ def _check_choices(config: EnvConfig) -> None:
             raise ConfigError(f"{name} = {getattr(config, name)!r} is not one of {', '.join(allowed)}")
     if not config.dials or list(config.dials) != [dial for dial in DIALS if dial in config.dials]:
         raise ConfigError(f"dials = {config.dials!r}: expected at least one of {', '.join(DIALS)}, in this order")
+
+
+def _check_date(text: str) -> None:
+    try:
+        dt.date.fromisoformat(text)
+    except (TypeError, ValueError) as error:
+        raise ConfigError(f"venue_date = {text!r} is not a day such as '2024-10-24'") from error
 
 
 def hours(duration: str, name: str) -> float:

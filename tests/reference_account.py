@@ -55,6 +55,7 @@ class Leg:
     order_spot: float = 0.0
     order_perp: float = 0.0
     stress: float = 1.0
+    attempt: bool = False  # a flatten order that only restores the hedge of what a partial liquidation left
 
     def unrealised(self, price: float) -> float:
         return self.perp * (price - self.entry)
@@ -67,13 +68,19 @@ class Rules:
         def given(override: float | None, section: str, key: str) -> float:
             return venue.value(section, key) if override is None else override
 
-        self.perp_fee = given(config.perp_fee, "fees", "perp_taker") * config.fee_scale
-        self.spot_fee = given(config.spot_fee, "fees", "spot_taker") * config.fee_scale
+        def fee(override: float | None, leg: str) -> float:
+            maker, taker = (given(override, "fees", f"{leg}_{kind}") for kind in ("maker", "taker"))
+            return (maker * config.maker_share + taker * (1 - config.maker_share)) * config.fee_scale
+
+        self.perp_fee, self.spot_fee = fee(config.perp_fee, "perp"), fee(config.spot_fee, "spot")
+        self.procedure = venue.choice("liquidation", "procedure")
+        self.partial_above = venue.value("liquidation", "partial_above")
+        self.entry_margin = venue.choice("liquidation", "maintenance_on") == "entry"
         self.liquidation_fee = venue.value("liquidation", "fee") * config.fee_scale
         self.quote_borrow_rate = given(config.quote_borrow_rate, "borrow", "quote_annual")
         self.base_borrow_rate = given(config.base_borrow_rate, "borrow", "base_annual")
-        self.half_spread_perp = venue.value("execution", "half_spread_perp_bp", symbol) / 1e4
-        self.half_spread_spot = venue.value("execution", "half_spread_spot_bp", symbol) / 1e4
+        self.half_spread_perp = venue.value("execution", "half_spread_perp_bp", symbol) / 1e4 * (1 - config.maker_share)
+        self.half_spread_spot = venue.value("execution", "half_spread_spot_bp", symbol) / 1e4 * (1 - config.maker_share)
         self.impact = venue.value("execution", "impact_coefficient", symbol)
         self.lot_perp = venue.value("execution", "lot_perp", symbol)
         self.lot_spot = venue.value("execution", "lot_spot", symbol)
@@ -85,8 +92,27 @@ class Rules:
         bracket = [b for b in self.brackets if b.floor <= notional][-1]
         return notional * bracket.rate - bracket.amount
 
+    def needed(self, perp: float, entry: float, mark: float) -> float:
+        """Maintenance margin of a position, on its value at mark or at entry."""
+        return self.maintenance(abs(perp) * (entry if self.entry_margin else mark))
+
+    def closed_share(self, value: float, balance: float, first: bool) -> float:
+        """Share of a position worth `value` that a liquidation closes now."""
+        if self.procedure == "whole" or value <= self.partial_above:
+            return 1.0
+        if self.procedure == "fifth":
+            return 0.2 if first else 1.0
+        floors = [b.floor for b in self.brackets]
+        held = max(k for k, floor in enumerate(floors) if floor <= value)
+        left = held - {"tier": 1, "two_tiers": 2}[self.procedure]
+        if left < 0 or balance <= value * self.brackets[0].rate:
+            return 1.0
+        return 1.0 - floors[left + 1] * (1 - 1e-9) / value
+
     def liquidation_price(self, perp: float, entry: float, margin: float) -> float:
         """The x with margin + perp (x - entry) = maintenance(|perp| x), solved in the bracket that holds at x."""
+        if self.entry_margin:
+            return entry - (margin - self.maintenance(abs(perp) * entry)) / perp
         ceilings = [b.floor for b in self.brackets[1:]] + [math.inf]
         for bracket, ceiling in zip(self.brackets, ceilings, strict=True):
             x = (perp * entry - margin - bracket.amount) / (perp - abs(perp) * bracket.rate)
@@ -103,7 +129,7 @@ class ReferenceAccount:
         first, end = (int(v) for v in market.paths[path])
         self.market, self.config = market, config
         self.row, self.last_row = first + start_row, end - 1
-        date = pd.Timestamp(int(market.close_ns[first])).date()
+        date = pd.Timestamp(int(market.close_ns[first + start_row])).date()
         self.rules = [Rules(venue, config, name, venue.brackets(name, date)) for name in market.symbols[path]]
         self.n = market.n_assets
         self.legs = [Leg() for _ in range(self.n)]
@@ -158,7 +184,9 @@ class ReferenceAccount:
                                 [b.mark_close for b in self.last], [b.perp_open for b in self.now])  # fmt: skip
         self._fill()  # 2e
         for leg, bar in zip(self.legs, self.now, strict=True):
-            if (leg.pending == "flatten" and leg.spot == 0) or (leg.pending == "rehedge" and not bar.halted):
+            if (leg.pending == "flatten" and (leg.spot == 0 or (leg.attempt and not bar.halted))) or (
+                leg.pending == "rehedge" and not bar.halted
+            ):
                 leg.pending = ""
         self._transfer(moved)  # 3
         for leg, last, deviation in zip(self.legs, self.last, self._basis_deviation(), strict=True):
@@ -193,6 +221,7 @@ class ReferenceAccount:
         for a, (leg, target) in enumerate(zip(self.legs, targets, strict=True)):
             if first and target is None:
                 self.reasons[a] = "hold"
+            leg.attempt = leg.perp != 0
             if leg.pending:
                 leg.stress = self.config.stress_multiplier
             if target is not None:
@@ -201,7 +230,7 @@ class ReferenceAccount:
                 self._order_to_target(a, equity, band=True)
                 moved.add(a)
             elif leg.pending == "flatten":
-                leg.order_spot = -leg.spot
+                leg.order_spot = -leg.hedge * leg.perp - leg.spot
                 moved.add(a)
             elif leg.pending == "rehedge":
                 self._order_to_target(a, equity, band=False)
@@ -388,58 +417,84 @@ class ReferenceAccount:
 
     def _liquidate(self) -> None:
         for w, members in enumerate(self.wallets):
-            held = [a for a in members if self.legs[a].perp != 0]
-            if not held:
-                continue
-            extremes = {a: self.now[a].mark_low if self.legs[a].perp > 0 else self.now[a].mark_high for a in held}
-            opens = {a: self.now[a].mark_open for a in held}
-            if self._excess(w, extremes) > 0:
-                continue
-            prices = opens if self._excess(w, opens) <= 0 else self._liquidation_prices(w, opens, extremes)
-            self._close_wallet(w, prices)
+            opens = {a: self.now[a].mark_open for a in members}
+            start, first = 0.0, True  # share of the way from the mark opens to the adverse extremes
+            while held := [a for a in members if self.legs[a].perp != 0]:
+                worst = {a: self.now[a].mark_low if self.legs[a].perp > 0 else self.now[a].mark_high for a in held}
+                if self._excess(w, worst) > 0:
+                    break
+                start, prices = self._trigger(w, {a: opens[a] for a in held}, worst, start)
+                reduced = self._reduce(w, prices, first)
+                first = False
+                if not reduced:
+                    self._close_wallet(w, prices)
 
-    def _excess(self, w: int, prices: dict[int, float]) -> float:
-        """Margin balance less maintenance at the given marks."""
-        balance = self.margin[w] + sum(self.legs[a].unrealised(x) for a, x in prices.items())
-        return balance - sum(self.rules[a].maintenance(abs(self.legs[a].perp) * x) for a, x in prices.items())
+    def _trigger(self, w: int, opens: dict[int, float], worst: dict[int, float], start: float) -> tuple[float, dict[int, float]]:
+        """Where on the way from the opens to the extremes, from `start` on, the wallet fails its test."""
 
-    def _liquidation_prices(self, w: int, opens: dict[int, float], extremes: dict[int, float]) -> dict[int, float]:
+        def at(s: float) -> dict[int, float]:
+            return {a: opens[a] + s * (worst[a] - opens[a]) for a in opens}
+
+        if self._excess(w, at(start)) <= 0:
+            return start, at(start)
         if self.config.margin_mode == "isolated":
             (a,) = opens
-            return {a: self.rules[a].liquidation_price(self.legs[a].perp, self.legs[a].entry, self.margin[w])}
+            price = self.rules[a].liquidation_price(self.legs[a].perp, self.legs[a].entry, self.margin[w])
+            return (price - opens[a]) / (worst[a] - opens[a]), {a: price}
+        s = self._root(w, at, opens, worst, start)
+        return s, at(s)
 
-        # the excess is linear in s between the points at which a leg changes its bracket
-        def at(s: float) -> dict[int, float]:
-            return {a: opens[a] + s * (extremes[a] - opens[a]) for a in opens}
-
-        knots = [0.0, 1.0]
+    def _root(self, w: int, at: Any, opens: dict[int, float], worst: dict[int, float], start: float) -> float:
+        """The excess is linear between the points at which a leg changes its bracket."""
+        knots = [start, 1.0]
         for a in opens:
             for bracket in self.rules[a].brackets:
-                if extremes[a] != opens[a]:
-                    s = (bracket.floor / abs(self.legs[a].perp) - opens[a]) / (extremes[a] - opens[a])
-                    knots += [s] if 0 < s < 1 else []
+                if worst[a] != opens[a]:
+                    s = (bracket.floor / abs(self.legs[a].perp) - opens[a]) / (worst[a] - opens[a])
+                    knots += [s] if start < s < 1 else []
         knots.sort()
         for left, right in zip(knots, knots[1:], strict=False):
             high, low = self._excess(w, at(left)), self._excess(w, at(right))
             if low <= 0:
-                return at(left + (right - left) * high / (high - low))
+                return left + (right - left) * high / (high - low)
         raise AssertionError("no root although the excess changes sign")
+
+    def _reduce(self, w: int, prices: dict[int, float], first: bool) -> bool:
+        """Close what can be closed partially; False where nothing can. In cross mode a leg sees what the legs before it left."""
+        reduced = False
+        for a, price in prices.items():
+            leg, rules = self.legs[a], self.rules[a]
+            needed = rules.needed(leg.perp, leg.entry, price)
+            share = rules.closed_share(abs(leg.perp) * price, self._excess(w, prices) + needed, first)
+            if share < 1:
+                self._close(w, a, price, share)
+                reduced = True
+        return reduced
+
+    def _excess(self, w: int, prices: dict[int, float]) -> float:
+        """Margin balance less maintenance at the given marks."""
+        balance = self.margin[w] + sum(self.legs[a].unrealised(x) for a, x in prices.items())
+        return balance - sum(self.rules[a].needed(self.legs[a].perp, self.legs[a].entry, x) for a, x in prices.items())
+
+    def _close(self, w: int, a: int, p: float, share: float) -> None:
+        leg, bar, rules = self.legs[a], self.now[a], self.rules[a]
+        closed = leg.perp * share
+        fill, spread, impact, _ = self._price(
+            -closed, p, rules.half_spread_perp, bar.perp_day_volume, 0.0, a, self.config.stress_multiplier
+        )
+        fee = rules.liquidation_fee * abs(closed) * fill
+        self.margin[w] += closed * (fill - leg.entry) - fee
+        self.parts["perp_pnl"] += closed * (p - bar.perp_open)
+        self.parts["liquidation_loss"] -= spread + impact + fee
+        leg.perp = leg.perp - closed if share < 1 else 0.0
+        leg.entry = leg.entry if share < 1 else 0.0
+        after = self.config.after_liquidation
+        leg.pending = "" if after == "naked" or (after == "flatten" and leg.spot == 0) else after
+        self.liquidated[a] += 1
 
     def _close_wallet(self, w: int, prices: dict[int, float]) -> None:
         for a, p in prices.items():
-            leg, bar, rules = self.legs[a], self.now[a], self.rules[a]
-            order = -leg.perp
-            fill, spread, impact, _ = self._price(
-                order, p, rules.half_spread_perp, bar.perp_day_volume, 0.0, a, self.config.stress_multiplier
-            )
-            fee = rules.liquidation_fee * abs(order) * fill
-            self.margin[w] += leg.unrealised(fill) - fee
-            self.parts["perp_pnl"] += leg.perp * (p - bar.perp_open)
-            self.parts["liquidation_loss"] -= spread + impact + fee
-            leg.perp = leg.entry = 0.0
-            after = self.config.after_liquidation
-            leg.pending = "" if after == "naked" or (after == "flatten" and leg.spot == 0) else after
-            self.liquidated[a] += 1
+            self._close(w, a, p, 1.0)
         if self.margin[w] < 0:  # borne by the venue
             self.parts["liquidation_loss"] -= self.margin[w]
             self.margin[w] = 0.0

@@ -26,7 +26,7 @@ from fundenv.market.layout import N_COLUMNS
 # `carray` makes arrays, which only code with reference counts may return; the arrays own nothing, so the counts cost nothing.
 _jit_with_counts = numba.njit(forceinline=True)
 N_PARAMS, N_RULES = len(t.Params._fields), len(t.AssetRules._fields)
-_SIZES = ("rows", "assets", "features", "paths", "symbols", "brackets", "grid", "param_rows", "envs", "observations", "actions")
+_SIZES = ("rows", "assets", "features", "paths", "symbols", "brackets", "grid", "param_rows", "envs", "observations", "actions", "eras")
 
 
 def _caster(scalar: Any) -> Any:
@@ -49,16 +49,17 @@ _f8, _f4, _i8, _u1 = (_caster(scalar) for scalar in (types.float64, types.float3
 def _world(table, assets):
     rows, features, paths, symbols, brackets, grid = table[0], table[2], table[3], table[4], table[5], table[6]
     return t.World(
-        carray(_f8(table[11]), (rows, assets, N_COLUMNS)),
-        carray(_f4(table[12]), (rows, assets, features)),
-        carray(_i8(table[13]), (paths, 2)),
-        carray(_i8(table[14]), (paths, 3)),
-        carray(_i8(table[15]), (paths, assets)),
-        carray(_f8(table[16]), (symbols, N_RULES)),
-        carray(_f8(table[17]), (symbols, brackets, 3)),
-        carray(_i8(table[18]), (t.N_CODES,)),
-        carray(_f8(table[19]), (3, grid)),
-        carray(_f8(table[20]), (features,)),
+        carray(_f8(table[12]), (rows, assets, N_COLUMNS)),
+        carray(_f4(table[13]), (rows, assets, features)),
+        carray(_i8(table[14]), (paths, 2)),
+        carray(_i8(table[15]), (paths, 3)),
+        carray(_i8(table[16]), (table[11],)),
+        carray(_i8(table[17]), (table[11] * paths, assets)),
+        carray(_f8(table[18]), (symbols, N_RULES)),
+        carray(_f8(table[19]), (symbols, brackets, 3)),
+        carray(_i8(table[20]), (t.N_CODES,)),
+        carray(_f8(table[21]), (3, grid)),
+        carray(_f8(table[22]), (features,)),
     )
 
 
@@ -66,10 +67,10 @@ def _world(table, assets):
 def _store(table, assets):
     envs = table[8]
     return t.Store(
-        carray(_f8(table[21]), (table[7], N_PARAMS)),
-        carray(_f8(table[22]), (envs, t.N_ACCOUNT)),
-        carray(_f8(table[23]), (envs, assets, t.N_LEG)),
-        carray(_i8(table[24]), (envs, t.N_EPISODE)),
+        carray(_f8(table[23]), (table[7], N_PARAMS)),
+        carray(_f8(table[24]), (envs, t.N_ACCOUNT)),
+        carray(_f8(table[25]), (envs, assets, t.N_LEG)),
+        carray(_i8(table[26]), (envs, t.N_EPISODE)),
     )
 
 
@@ -77,26 +78,26 @@ def _store(table, assets):
 def _out(table, assets):
     envs, width = table[8], table[9]
     return t.Out(
-        carray(_f4(table[25]), (envs, width)),
-        carray(_f4(table[26]), (envs, width)),
-        carray(_f8(table[27]), (envs,)),
-        carray(_u1(table[28]), (envs,)),
-        carray(_u1(table[29]), (envs,)),
-        carray(_f8(table[30]), (envs, t.N_LEDGER)),
-        carray(_f8(table[31]), (envs, assets, t.N_TRADE)),
-        carray(_f8(table[32]), (envs, 3)),
+        carray(_f4(table[27]), (envs, width)),
+        carray(_f4(table[28]), (envs, width)),
+        carray(_f8(table[29]), (envs,)),
+        carray(_u1(table[30]), (envs,)),
+        carray(_u1(table[31]), (envs,)),
+        carray(_f8(table[32]), (envs, t.N_LEDGER)),
+        carray(_f8(table[33]), (envs, assets, t.N_TRADE)),
+        carray(_f8(table[34]), (envs, 3)),
     )
 
 
 @_jit_with_counts
 def _step(table, assets, first, last):
-    actions = carray(_f4(table[33]), (table[8], table[10]))
+    actions = carray(_f4(table[35]), (table[8], table[10]))
     step_range(_world(table, assets), _store(table, assets), _out(table, assets), actions, first, last)
 
 
 @_jit_with_counts
 def _reset(table, assets, first, last):
-    paths, rows = carray(_i8(table[34]), (table[8],)), carray(_i8(table[35]), (table[8],))
+    paths, rows = carray(_i8(table[36]), (table[8],)), carray(_i8(table[37]), (table[8],))
     reset_range(_world(table, assets), _store(table, assets), _out(table, assets), paths, rows, first, last)
 
 
@@ -136,6 +137,7 @@ class Calls:
                     len(store.params),
                     *out.obs.shape,
                     actions.shape[1],
+                    len(world.eras),
                 ),
                 strict=True,
             )

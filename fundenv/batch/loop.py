@@ -10,6 +10,7 @@ from fundenv.dynamics.types import (
     AUTORESET,
     AUTORESET_NEXT_STEP,
     AUTORESET_SAME_STEP,
+    BOOK,
     CASH,
     DECISION,
     DECISION_BARS,
@@ -59,6 +60,16 @@ def _draw_start(world, store, i):
 
 
 @jit
+def _book(world, path, row):
+    """Row of `World.symbols` with the rules in force at the close of `row` of `path`."""
+    closed = world.starts[path, 2] + row - world.paths[path, 0] + 1
+    era = 0
+    while era + 1 < world.eras.shape[0] and closed >= world.eras[era + 1]:
+        era += 1
+    return era * world.paths.shape[0] + path
+
+
+@jit
 def _open_at_start(world, store, p, i, row):
     """Give the account a full carry at the prices of the start, without cost: what a desk that was already invested would hold."""
     legs = store.legs
@@ -90,6 +101,7 @@ def begin_episode(world, store, i, path, row):
         legs[i, a, TARGET_HEDGE], legs[i, a, TARGET_LEVERAGE] = p.frozen_hedge, p.frozen_leverage
     if drawn and world.codes[RANDOM_START] and uniform(episode[i, SEED], episode[i, EPISODE], _DRAW_INVESTED) < p.start_invested:
         _open_at_start(world, store, p, i, row)
+    episode[i, BOOK] = _book(world, path, row)
     episode[i, PATH], episode[i, ROW], episode[i, LAST_ROW] = path, row, world.paths[path, 1] - 1
     episode[i, DECISION], episode[i, MUST_RESET] = 0, 0
     episode[i, EPISODE] += 1

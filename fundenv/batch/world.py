@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import math
 from collections.abc import Mapping, Sequence
 from functools import cache
@@ -12,8 +13,9 @@ import pandas as pd
 
 from fundenv.config import DIALS, ConfigError, EnvConfig, code, hours
 from fundenv.dynamics import types as t
+from fundenv.dynamics.fees import blended_rate
 from fundenv.market import Market, load_market, select, synthetic_market
-from fundenv.venues import Venue, load_venue
+from fundenv.venues import Bracket, Venue, load_venue
 
 _NO_FLOOR = math.inf
 
@@ -42,27 +44,30 @@ def build_world(market: Market, config: EnvConfig, venue: Venue, autoreset: int)
             f"max_participation = {config.max_participation:g} needs traded volumes, which this market lacks; set max_participation=0"
         )
     names = sorted({name for path in market.symbols for name in path})
-    date = pd.Timestamp(int(market.close_ns.max()), tz="UTC").date()
-    tables = [venue.brackets(name, date) for name in names]
-    for name, table in zip(names, tables, strict=True):
-        if config.max_leverage > table[0].max_leverage:
-            raise ConfigError(
-                f"max_leverage = {config.max_leverage:g} exceeds {table[0].max_leverage:g}, the limit of {name} on {venue.name}; lower it"
-            )
-    tiers = np.full((len(names), max(map(len, tables)), 3), _NO_FLOOR)
+    dates = _dates(market, config, venue, names)
+    if venue.contract != "linear":
+        raise ConfigError(
+            f"venue = {config.venue!r} trades inverse contracts, which the environment does not step; use a venue of linear ones"
+        )
+    for name in names:
+        venue.warn_unsourced(name, _used_keys(config), dates[-1])
+    tables = [_brackets(venue, config, name, date) for date in dates for name in names]
+    tiers = np.full((len(tables), max(map(len, tables)), 3), _NO_FLOOR)
     for s, table in enumerate(tables):
         tiers[s, : len(table)] = [(b.floor, b.rate, b.amount) for b in table]
         tiers[s, len(table) :, 1:] = table[-1].rate, table[-1].amount
+    lines = np.array([[names.index(name) for name in path] for path in market.symbols], dtype=np.int64)
     grids = [config.carry_grid, config.hedge_grid, config.leverage_grid]
     return t.World(
         bars=market.bars,
         features=market.features,
         paths=market.paths,
         starts=_starts(market, config),
-        symbols=np.array([[names.index(name) for name in path] for path in market.symbols], dtype=np.int64),
-        rules=np.array([_rules(venue, config, name) for name in names]),
+        eras=np.array([-(-pd.Timestamp(date).value // round(market.bar_hours * 3600e9)) for date in dates], dtype=np.int64),
+        symbols=np.concatenate([lines + era * len(names) for era in range(len(dates))]),
+        rules=np.array([_rules(venue, config, name, date) for date in dates for name in names]),
         tiers=tiers,
-        codes=_codes(market, config, autoreset),
+        codes=_codes(market, config, venue, autoreset),
         grids=np.array([list(grid) + [0.0] * (max(map(len, grids)) - len(grid)) for grid in grids]),
         scales=np.array([feature.scale for feature in market.table]),
     )
@@ -108,24 +113,66 @@ def bars_of(duration: str, name: str, bar_hours: float) -> int:
     return round(bars)
 
 
-def _rules(venue: Venue, config: EnvConfig, symbol: str) -> list[float]:
+def _dates(market: Market, config: EnvConfig, venue: Venue, names: list[str]) -> list[dt.date]:
+    """First day of each set of rules that the market's span needs, or the one date of the config."""
+    if config.venue_date is not None:
+        return [dt.date.fromisoformat(config.venue_date)]
+    first, last = (pd.Timestamp(int(ns), tz="UTC").date() for ns in (market.close_ns.min(), market.close_ns.max()))
+    return [first, *sorted({date for name in names for date in venue.changes(name) if first < date <= last})]
+
+
+def _used_keys(config: EnvConfig) -> list[str]:
+    """The keys of a venue file that the environment reads and the config does not override."""
+    given = {
+        "fees.perp_taker": config.perp_fee,
+        "fees.perp_maker": config.perp_fee,
+        "fees.spot_taker": config.spot_fee,
+        "fees.spot_maker": config.spot_fee,
+        "borrow.quote_annual": config.quote_borrow_rate,
+        "borrow.base_annual": config.base_borrow_rate,
+    }
+    return ["liquidation", "execution", "tiers", *(key for key, value in given.items() if value is None)]
+
+
+def _brackets(venue: Venue, config: EnvConfig, symbol: str, date: dt.date) -> tuple[Bracket, ...]:
+    table = venue.brackets(symbol, date)
+    if config.max_leverage > table[0].max_leverage:
+        raise ConfigError(
+            f"max_leverage = {config.max_leverage:g} exceeds {table[0].max_leverage:g}, the limit of {symbol} on {venue.name}; lower it"
+        )
+    return table
+
+
+def _rules(venue: Venue, config: EnvConfig, symbol: str, date: dt.date) -> list[float]:
+    def fee(leg: str, own: float | None) -> float:
+        maker, taker = (venue.value("fees", f"{leg}_{kind}", date=date) for kind in ("maker", "taker"))
+        return own if own is not None else blended_rate(maker, taker, config.maker_share)
+
+    def execution(key: str) -> float:
+        return venue.value("execution", key, symbol, date)
+
+    crossing = 1e-4 * (1.0 - config.maker_share)  # what rests in the book pays no half-spread
     rules = t.AssetRules(
-        fee_perp=config.perp_fee if config.perp_fee is not None else venue.value("fees", "perp_taker"),
-        fee_spot=config.spot_fee if config.spot_fee is not None else venue.value("fees", "spot_taker"),
-        half_spread_perp=1e-4 * venue.value("execution", "half_spread_perp_bp", symbol),
-        half_spread_spot=1e-4 * venue.value("execution", "half_spread_spot_bp", symbol),
-        impact=venue.value("execution", "impact_coefficient", symbol),
-        lot_perp=venue.value("execution", "lot_perp", symbol),
-        lot_spot=venue.value("execution", "lot_spot", symbol),
-        min_notional_perp=venue.value("execution", "min_notional_perp", symbol),
-        min_notional_spot=venue.value("execution", "min_notional_spot", symbol),
-        liquidation_fee=venue.value("liquidation", "fee"),
-        base_borrow_rate=config.base_borrow_rate if config.base_borrow_rate is not None else venue.value("borrow", "base_annual"),
+        fee_perp=fee("perp", config.perp_fee),
+        fee_spot=fee("spot", config.spot_fee),
+        half_spread_perp=crossing * execution("half_spread_perp_bp"),
+        half_spread_spot=crossing * execution("half_spread_spot_bp"),
+        impact=execution("impact_coefficient"),
+        lot_perp=execution("lot_perp"),
+        lot_spot=execution("lot_spot"),
+        min_notional_perp=execution("min_notional_perp"),
+        min_notional_spot=execution("min_notional_spot"),
+        liquidation_fee=venue.value("liquidation", "fee", date=date),
+        base_borrow_rate=config.base_borrow_rate
+        if config.base_borrow_rate is not None
+        else venue.value("borrow", "base_annual", date=date),
+        procedure=t.PROCEDURES.index(venue.choice("liquidation", "procedure", date)),
+        partial_above=venue.value("liquidation", "partial_above", date=date),
     )
     return list(rules)
 
 
-def _codes(market: Market, config: EnvConfig, autoreset: int) -> t.Int64:
+def _codes(market: Market, config: EnvConfig, venue: Venue, autoreset: int) -> t.Int64:
     names = [feature.name for feature in market.table]
     step = bars_of(config.decision_interval, "decision_interval", market.bar_hours)
     codes = np.zeros(t.N_CODES, dtype=np.int64)
@@ -145,6 +192,7 @@ def _codes(market: Market, config: EnvConfig, autoreset: int) -> t.Int64:
         if name not in names:
             raise ConfigError(f"the market has no feature {name!r}, which the environment reads; build it with fundenv.market")
         codes[column] = names.index(name)
+    codes[t.ENTRY_MARGIN] = venue.choice("liquidation", "maintenance_on") == "entry"
     codes[t.ACTION_WIDTH] = action_width(config)
     for dial, grid in ((0, config.carry_grid), (1, config.hedge_grid), (2, config.leverage_grid)):
         codes[t.GRID_CARRY + dial] = len(grid)

@@ -57,7 +57,7 @@ def locked_cash(world, store, i, row, column):
 
 
 @jit
-def accrue(world, store, out, p, i, row, path):
+def accrue(world, store, out, p, i, row, book):
     """Book the interest of bar `row` into cash: simple interest for the length of the bar on the balances after its trades."""
     account, legs = store.account, store.legs
     cash = account[i, CASH]
@@ -67,7 +67,7 @@ def accrue(world, store, out, p, i, row, path):
         if legs[i, a, SPOT] < 0.0:
             value = -legs[i, a, SPOT] * world.bars[row, a, SPOT_CLOSE]
             locked += value
-            borrow -= value * rules_of(world.rules, world.symbols[path, a]).base_borrow_rate
+            borrow -= value * rules_of(world.rules, world.symbols[book, a]).base_borrow_rate
     earned = max(cash - locked, 0.0) * p.cash_rate * p.bar_years
     borrow *= p.bar_years
     out.ledger[i, CASH_INTEREST] += earned

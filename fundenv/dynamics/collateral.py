@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import NDArray
 
 from fundenv.dynamics.jit import formula
+from fundenv.market.premium import Values
 
 
 @formula
@@ -19,7 +20,7 @@ def collateral_value(amount, rate, price=1.0):
     return amount * rate * price
 
 
-def tiered_collateral_value(value: ArrayLike, tiers: Sequence[tuple[float, float]]) -> NDArray[np.float64]:
+def tiered_collateral_value(value: Values, tiers: Sequence[tuple[float, float]]) -> NDArray[np.float64]:
     """Collateral [quote] of a holding worth `value` [quote] when each slice has its own rate; nothing counts above the last bound.
 
     tiers: (upper bound of the slice [quote, cumulative], collateral rate), ascending. Binance cross margin: 6,000 BTC at 20,000 with (100M, 1),
@@ -31,7 +32,7 @@ def tiered_collateral_value(value: ArrayLike, tiers: Sequence[tuple[float, float
     return np.asarray((slices * np.array([rate for _, rate in tiers])).sum(axis=-1))
 
 
-def adjusted_equity(net: ArrayLike, prices: ArrayLike, rates: ArrayLike) -> NDArray[np.float64]:
+def adjusted_equity(net: Values, prices: Values, rates: Values) -> NDArray[np.float64]:
     """Binance portfolio margin: sum over assets (last axis) of min(net x price x rate, net x price) [quote].
 
     net: balance + unrealised profit - borrowed, in units of the asset, signed; prices: index price [quote per unit]; rates: collateral rates. A

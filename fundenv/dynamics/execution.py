@@ -85,7 +85,7 @@ def participation_factor(order, volume, share):
 
 
 @jit
-def limit_orders(world, store, p, i, row, path):
+def limit_orders(world, store, p, i, row, book):
     """Apply halt, participation, lot and minimum notional, in this order, to the wanted orders of every leg."""
     legs, bars = store.legs, world.bars
     for a in range(legs.shape[1]):
@@ -96,7 +96,7 @@ def limit_orders(world, store, p, i, row, path):
             legs[i, a, WANT_SPOT], legs[i, a, WANT_PERP] = 0.0, 0.0
             legs[i, a, REASON] = REASON_HALTED
             continue
-        rule = rules_of(world.rules, world.symbols[path, a])
+        rule = rules_of(world.rules, world.symbols[book, a])
         factor = min(
             participation_factor(spot, bars[row, a, SPOT_VOLUME], p.max_participation),
             participation_factor(perp, bars[row, a, PERP_VOLUME], p.max_participation),

@@ -4,7 +4,7 @@ from fundenv.dynamics.access import rules_of
 from fundenv.dynamics.contract import notional, unrealised
 from fundenv.dynamics.execution import perp_slippage
 from fundenv.dynamics.jit import jit
-from fundenv.dynamics.margin import liquidation_price, maintenance
+from fundenv.dynamics.margin import bracket_of, liquidation_price, required_maintenance
 from fundenv.dynamics.types import (
     ACCRUED,
     AFTER_FLATTEN,
@@ -12,6 +12,7 @@ from fundenv.dynamics.types import (
     AFTER_NAKED,
     CASH,
     ENTRY,
+    ENTRY_MARGIN,
     LIQUIDATED,
     LIQUIDATION_LOSS,
     MARGIN,
@@ -23,11 +24,16 @@ from fundenv.dynamics.types import (
     PENDING_REHEDGE,
     PERP,
     PERP_PNL,
+    PROCEDURE_FIFTH,
+    PROCEDURE_TWO_TIERS,
+    PROCEDURE_WHOLE,
     SPOT,
 )
 from fundenv.market.layout import MARK_HIGH, MARK_LOW, MARK_OPEN, PERP_OPEN
 
 _BISECTIONS = 60
+_FIRST_ORDER = 0.2  # Hyperliquid's first liquidation order, share of the position
+_BELOW = 1.0 - 1e-9  # a reduced position stands just below the floor of the bracket that it leaves
 
 
 @jit
@@ -39,19 +45,39 @@ def adverse_extreme(bars, row, a, size):
 @jit
 def leg_excess(world, store, i, a, symbol, price):
     """Unrealised profit minus maintenance margin [quote] of leg a at a mark price; add the wallet for the margin left above maintenance."""
-    size = store.legs[i, a, PERP]
-    return unrealised(size, store.legs[i, a, ENTRY], price) - maintenance(world.tiers, symbol, notional(size, price))
+    size, entry = store.legs[i, a, PERP], store.legs[i, a, ENTRY]
+    return unrealised(size, entry, price) - required_maintenance(world, symbol, size, entry, price)
 
 
 @jit
-def close_leg(world, store, out, p, i, a, wallet, row, path, price):
-    """Take over the whole perpetual leg at mark `price`: slippage and fee on top, booked through the wallet of index `wallet`.
+def share_to_close(world, symbol, value, balance, first):
+    """Share in (0, 1] of a position worth `value` [quote] that the venue's procedure closes now.
+
+    balance: margin balance of the wallet less what the other legs need [quote]; first: nothing was closed in this bar yet. tier: down to the next
+    bracket below; two_tiers: down by two; where that does not exist, or the balance does not even cover the lowest bracket's rate, all of it. fifth:
+    20 % of a large position first, then all. Sources: Binance liquidation protocol; OKX help (2020), section VIII; Hyperliquid docs "Liquidations".
+    """
+    rule = rules_of(world.rules, symbol)
+    if rule.procedure == PROCEDURE_WHOLE or value <= rule.partial_above:
+        return 1.0
+    if rule.procedure == PROCEDURE_FIFTH:
+        return _FIRST_ORDER if first else 1.0
+    rungs = 2 if rule.procedure == PROCEDURE_TWO_TIERS else 1
+    k = bracket_of(world.tiers, symbol, value)
+    if k < rungs or balance <= value * world.tiers[symbol, 0, 1]:
+        return 1.0
+    return 1.0 - world.tiers[symbol, k - rungs + 1, 0] * _BELOW / value
+
+
+@jit
+def close_leg(world, store, out, p, i, a, wallet, row, book, price, share):
+    """Take over a share of the perpetual leg at mark `price`: slippage and fee on what is closed, booked through the wallet of index `wallet`.
 
     Returns nothing; the caller caps the loss at the wallet. Positions from the open on are booked to perp P&L up to `price`.
     """
     legs = store.legs
-    rule = rules_of(world.rules, world.symbols[path, a])
-    size = legs[i, a, PERP]
+    rule = rules_of(world.rules, world.symbols[book, a])
+    size = legs[i, a, PERP] * share
     spread, impact = perp_slippage(world.bars, row, a, rule, size, p.cost_scale * p.stress_multiplier)
     slip = min(spread + impact, 1.0)
     fill = price * (1.0 - slip) if size > 0.0 else price * (1.0 + slip)
@@ -59,7 +85,10 @@ def close_leg(world, store, out, p, i, a, wallet, row, path, price):
     legs[i, wallet, MARGIN] += unrealised(size, legs[i, a, ENTRY], fill) - fee
     out.ledger[i, PERP_PNL] += size * (price - world.bars[row, a, PERP_OPEN])
     out.ledger[i, LIQUIDATION_LOSS] -= abs(size * (fill - price)) + fee
-    legs[i, a, PERP], legs[i, a, ENTRY], legs[i, a, ACCRUED] = 0.0, 0.0, 0.0
+    if share < 1.0:
+        legs[i, a, PERP] -= size
+    else:
+        legs[i, a, PERP], legs[i, a, ENTRY], legs[i, a, ACCRUED] = 0.0, 0.0, 0.0
     legs[i, a, LIQUIDATED] += 1.0
     after = world.codes[AFTER_LIQUIDATION]
     if after == AFTER_NAKED or (after == AFTER_FLATTEN and legs[i, a, SPOT] == 0.0):
@@ -80,72 +109,127 @@ def release_wallet(store, out, i, wallet):
 
 
 @jit
-def liquidate_isolated(world, store, out, p, i, row, path):
-    """Test every leg against its own wallet at the adverse extreme of mark and close those that fail."""
-    legs, bars = store.legs, world.bars
-    for a in range(legs.shape[1]):
+def _trigger(world, store, i, a, symbol, start, worst):
+    """Mark price between `start` and `worst` at which leg a fails its own wallet's test; `start` where it fails there already."""
+    legs = store.legs
+    margin, size, entry = legs[i, a, MARGIN], legs[i, a, PERP], legs[i, a, ENTRY]
+    if margin + leg_excess(world, store, i, a, symbol, start) <= 0.0:
+        return start
+    if world.codes[ENTRY_MARGIN] != 0:
+        price = entry - (margin - required_maintenance(world, symbol, size, entry, entry)) / size
+    else:
+        price = liquidation_price(margin, size, entry, world.tiers, symbol)
+    return min(max(price, min(start, worst)), max(start, worst))
+
+
+@jit
+def _liquidate_leg(world, store, out, p, i, a, row, book, worst):
+    """Close of leg a what the procedure asks, again and again until it passes its test at `worst` or is gone."""
+    legs = store.legs
+    symbol = world.symbols[book, a]
+    price, first, failing = world.bars[row, a, MARK_OPEN], True, True
+    while failing:
+        price = _trigger(world, store, i, a, symbol, price, worst)
         size = legs[i, a, PERP]
-        if size == 0.0:
-            continue
-        symbol = world.symbols[path, a]
-        worst = adverse_extreme(bars, row, a, size)
-        margin = legs[i, a, MARGIN]
-        if margin + leg_excess(world, store, i, a, symbol, worst) > 0.0:
-            continue
-        opened = bars[row, a, MARK_OPEN]
-        price = opened
-        if margin + leg_excess(world, store, i, a, symbol, opened) > 0.0:
-            price = liquidation_price(margin, size, legs[i, a, ENTRY], world.tiers, symbol)
-            price = min(max(price, min(opened, worst)), max(opened, worst))
-        close_leg(world, store, out, p, i, a, a, row, path, price)
+        balance = legs[i, a, MARGIN] + unrealised(size, legs[i, a, ENTRY], price)
+        share = share_to_close(world, symbol, notional(size, price), balance, first)
+        close_leg(world, store, out, p, i, a, a, row, book, price, share)
+        first = False
+        failing = share < 1.0 and legs[i, a, MARGIN] + leg_excess(world, store, i, a, symbol, worst) <= 0.0
+    if legs[i, a, PERP] == 0.0:
         release_wallet(store, out, i, a)
 
 
 @jit
-def _cross_excess(world, store, i, row, path, share):
-    """Margin above maintenance of the shared wallet when every leg stands at mark open + share x (adverse extreme - mark open)."""
-    legs, bars = store.legs, world.bars
+def liquidate_isolated(world, store, out, p, i, row, book):
+    """Test every leg against its own wallet at the adverse extreme of mark."""
+    legs = store.legs
+    for a in range(legs.shape[1]):
+        size = legs[i, a, PERP]
+        if size == 0.0:
+            continue
+        worst = adverse_extreme(world.bars, row, a, size)
+        if legs[i, a, MARGIN] + leg_excess(world, store, i, a, world.symbols[book, a], worst) <= 0.0:
+            _liquidate_leg(world, store, out, p, i, a, row, book, worst)
+
+
+@jit
+def _price_at(bars, row, a, size, way):
+    """Mark of asset a at the share `way` of the path from the mark open to the adverse extreme of a signed size."""
+    opened = bars[row, a, MARK_OPEN]
+    return opened + way * (adverse_extreme(bars, row, a, size) - opened)
+
+
+@jit
+def _cross_excess(world, store, i, row, book, way):
+    """Margin above maintenance of the shared wallet when every leg stands at mark open + way x (adverse extreme - mark open)."""
+    legs = store.legs
     excess = legs[i, 0, MARGIN]
     for a in range(legs.shape[1]):
         if legs[i, a, PERP] != 0.0:
-            opened = bars[row, a, MARK_OPEN]
-            price = opened + share * (adverse_extreme(bars, row, a, legs[i, a, PERP]) - opened)
-            excess += leg_excess(world, store, i, a, world.symbols[path, a], price)
+            excess += leg_excess(world, store, i, a, world.symbols[book, a], _price_at(world.bars, row, a, legs[i, a, PERP], way))
     return excess
 
 
 @jit
-def liquidate_cross(world, store, out, p, i, row, path):
-    """Test the shared wallet with every leg at its adverse extreme at once; where it fails, close all legs at the first common failing point."""
-    legs, bars = store.legs, world.bars
-    positions = False
-    for a in range(legs.shape[1]):
-        positions = positions or legs[i, a, PERP] != 0.0
-    if not positions or _cross_excess(world, store, i, row, path, 1.0) > 0.0:
-        return
-    low, high = 0.0, 1.0
-    if _cross_excess(world, store, i, row, path, 0.0) <= 0.0:
-        high = 0.0
-    else:
-        for _ in range(_BISECTIONS):
-            middle = 0.5 * (low + high)
-            if _cross_excess(world, store, i, row, path, middle) > 0.0:
-                low = middle
-            else:
-                high = middle
-    for a in range(legs.shape[1]):
-        size = legs[i, a, PERP]
-        if size != 0.0:
-            opened = bars[row, a, MARK_OPEN]
-            price = opened + high * (adverse_extreme(bars, row, a, size) - opened)
-            close_leg(world, store, out, p, i, a, 0, row, path, price)
-    release_wallet(store, out, i, 0)
+def _cross_trigger(world, store, i, row, book, start):
+    """First share of the way, from `start` on, at which the shared wallet fails; the caller knows that it fails at 1."""
+    if _cross_excess(world, store, i, row, book, start) <= 0.0:
+        return start
+    low, high = start, 1.0
+    for _ in range(_BISECTIONS):
+        middle = 0.5 * (low + high)
+        if _cross_excess(world, store, i, row, book, middle) > 0.0:
+            low = middle
+        else:
+            high = middle
+    return high
 
 
 @jit
-def liquidate(world, store, out, p, i, row, path):
+def _reduce_cross(world, store, out, p, i, row, book, way, first):
+    """Close a share of every leg whose procedure allows a partial liquidation; returns how many there were."""
+    legs = store.legs
+    count = 0
+    for a in range(legs.shape[1]):
+        size = legs[i, a, PERP]
+        if size != 0.0:
+            symbol, price = world.symbols[book, a], _price_at(world.bars, row, a, size, way)
+            balance = _cross_excess(world, store, i, row, book, way) + required_maintenance(world, symbol, size, legs[i, a, ENTRY], price)
+            share = share_to_close(world, symbol, notional(size, price), balance, first)
+            if share < 1.0:
+                close_leg(world, store, out, p, i, a, 0, row, book, price, share)
+                count += 1
+    return count
+
+
+@jit
+def liquidate_cross(world, store, out, p, i, row, book):
+    """Test the shared wallet with every leg at its adverse extreme at once; at the first common failing point close what the procedure asks.
+
+    Legs that can be reduced are reduced first, all at the same point; when none can, all legs are closed.
+    """
+    legs = store.legs
+    positions = False
+    for a in range(legs.shape[1]):
+        positions = positions or legs[i, a, PERP] != 0.0
+    way, first = 0.0, True
+    while positions and _cross_excess(world, store, i, row, book, 1.0) <= 0.0:
+        way = _cross_trigger(world, store, i, row, book, way)
+        if _reduce_cross(world, store, out, p, i, row, book, way, first) == 0:
+            for a in range(legs.shape[1]):
+                size = legs[i, a, PERP]
+                if size != 0.0:
+                    close_leg(world, store, out, p, i, a, 0, row, book, _price_at(world.bars, row, a, size, way), 1.0)
+            release_wallet(store, out, i, 0)
+            positions = False
+        first = False
+
+
+@jit
+def liquidate(world, store, out, p, i, row, book):
     """The margin test of one bar in the account's margin mode."""
     if world.codes[MARGIN_MODE] == MARGIN_CROSS:
-        liquidate_cross(world, store, out, p, i, row, path)
+        liquidate_cross(world, store, out, p, i, row, book)
     else:
-        liquidate_isolated(world, store, out, p, i, row, path)
+        liquidate_isolated(world, store, out, p, i, row, book)

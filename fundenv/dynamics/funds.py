@@ -33,7 +33,7 @@ def _share_left(size, order):
 
 
 @jit
-def free_cash_after(world, store, p, i, row, path, k):
+def free_cash_after(world, store, p, i, row, book, k):
     """Free cash [quote] at open prices after the share k of every wanted order and the transfers that follow: f(k) of the specification."""
     legs = store.legs
     cross = world.codes[MARGIN_MODE] == MARGIN_CROSS
@@ -49,7 +49,7 @@ def free_cash_after(world, store, p, i, row, path, k):
             if legs[i, a, SPOT] < 0.0:
                 free += legs[i, a, SPOT] * spot_open
             continue
-        rule = rules_of(world.rules, world.symbols[path, a])
+        rule = rules_of(world.rules, world.symbols[book, a])
         stress = stress_of(p, touch)
         spot_order, perp_order = k * legs[i, a, WANT_SPOT], k * legs[i, a, WANT_PERP]
         spread, impact = spot_slippage(world.bars, row, a, rule, spot_order, stress)
@@ -78,19 +78,19 @@ def free_cash_after(world, store, p, i, row, path, k):
 
 
 @jit
-def shrink_to_funds(world, store, p, i, row, path):
+def shrink_to_funds(world, store, p, i, row, book):
     """Shrink every wanted order by one factor so that free cash stays at or above zero; the hedge ratio is kept."""
-    after = free_cash_after(world, store, p, i, row, path, 1.0)
+    after = free_cash_after(world, store, p, i, row, book, 1.0)
     if after >= 0.0:
         return
-    before = free_cash_after(world, store, p, i, row, path, 0.0)
+    before = free_cash_after(world, store, p, i, row, book, 0.0)
     if after >= before:
         return
     k = min(max(before / (before - after), 0.0), 1.0)  # f is concave in k: the chord lies below it, so the cash is never overdrawn
     legs = store.legs
     for a in range(legs.shape[1]):
         if legs[i, a, WANT_SPOT] != 0.0 or legs[i, a, WANT_PERP] != 0.0:
-            rule = rules_of(world.rules, world.symbols[path, a])
+            rule = rules_of(world.rules, world.symbols[book, a])
             legs[i, a, WANT_SPOT] = cut_to_lot(k * legs[i, a, WANT_SPOT], legs[i, a, SPOT], rule.lot_spot)
             legs[i, a, WANT_PERP] = cut_to_lot(k * legs[i, a, WANT_PERP], legs[i, a, PERP], rule.lot_perp)
             legs[i, a, REASON] = REASON_FUNDS

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import NDArray
 
 from fundenv.dynamics.collateral import (
     adjusted_equity,
@@ -19,7 +19,10 @@ from fundenv.dynamics.collateral import (
     tiered_collateral_value,
     uni_mmr,
 )
+from fundenv.dynamics.contract import notional
 from fundenv.dynamics.jit import formula, jit
+from fundenv.dynamics.types import ENTRY_MARGIN
+from fundenv.market.premium import Values
 
 __all__ = [
     "adjusted_equity",
@@ -66,7 +69,7 @@ def maintenance_amounts(floors: Sequence[float], rates: Sequence[float]) -> NDAr
     return np.array(amounts)
 
 
-def marginal_margin(value: ArrayLike, floors: Sequence[float], rates: Sequence[float]) -> NDArray[np.float64]:
+def marginal_margin(value: Values, floors: Sequence[float], rates: Sequence[float]) -> NDArray[np.float64]:
     """Margin when each slice of the value pays the rate of its own bracket: sum over brackets of (part of value within) x rate.
 
     Equal to value x rate - amount with the amounts of `maintenance_amounts`. Bybit states both its initial (rate = 1 / maximum leverage) and its
@@ -104,10 +107,23 @@ def maintenance(tiers: Any, symbol: Any, value: Any) -> Any:
 
     tiers: (S, K, 3) floor, rate, amount; source: Binance "Leverage and Margin of USD-M Futures".
     """
+    k = bracket_of(tiers, symbol, value)
+    return maintenance_margin(value, tiers[symbol, k, 1], tiers[symbol, k, 2])
+
+
+@jit
+def bracket_of(tiers: Any, symbol: Any, value: Any) -> Any:
+    """Number of the bracket, from 0, that holds `value`."""
     k = 0
     while k + 1 < tiers.shape[1] and value >= tiers[symbol, k + 1, 0]:
         k += 1
-    return maintenance_margin(value, tiers[symbol, k, 1], tiers[symbol, k, 2])
+    return k
+
+
+@jit
+def required_maintenance(world: Any, symbol: Any, size: Any, entry: Any, price: Any) -> Any:
+    """Maintenance margin [quote] of a leg at a mark price, on its value at that price or at entry, as the venue has it."""
+    return maintenance(world.tiers, symbol, notional(size, entry if world.codes[ENTRY_MARGIN] != 0 else price))
 
 
 @jit

@@ -8,10 +8,11 @@ from fundenv.dynamics.access import params_of
 from fundenv.dynamics.borrowing import locked_cash
 from fundenv.dynamics.contract import notional, unrealised
 from fundenv.dynamics.jit import jit
-from fundenv.dynamics.margin import maintenance
+from fundenv.dynamics.margin import required_maintenance
 from fundenv.dynamics.reward import LOG_FLOOR
 from fundenv.dynamics.types import (
     ACCRUED,
+    BOOK,
     CASH,
     ENTRY,
     EQUITY,
@@ -22,7 +23,6 @@ from fundenv.dynamics.types import (
     MARGIN,
     MARGIN_CROSS,
     MARGIN_MODE,
-    PATH,
     PENDING,
     PERP,
     ROW,
@@ -92,13 +92,13 @@ def _clip(value, low, high):
 def margin_balance(world, store, i, first, last, row):
     """(margin balance, maintenance, notional) [quote] of the legs first..last-1 at the close of bar `row`; the wallet is that of leg `first`."""
     legs = store.legs
-    path = store.episode[i, PATH]
+    book = store.episode[i, BOOK]
     balance, needed, value = legs[i, first, MARGIN], 0.0, 0.0
     for a in range(first, last):
         mark, size = world.bars[row, a, MARK_CLOSE], legs[i, a, PERP]
         balance += unrealised(size, legs[i, a, ENTRY], mark)
         held = notional(size, mark)
-        needed += maintenance(world.tiers, world.symbols[path, a], held)
+        needed += required_maintenance(world, world.symbols[book, a], size, legs[i, a, ENTRY], mark)
         value += held
     return balance, needed, value
 

@@ -91,7 +91,9 @@ def after_liquidation(world, store, p, i, row, equity):
         ordered = True
         legs[i, a, TOUCH] = TOUCH_STRESSED
         if pending == PENDING_FLATTEN:
-            legs[i, a, WANT_SPOT], legs[i, a, WANT_PERP] = -legs[i, a, SPOT], 0.0
+            legs[i, a, WANT_SPOT], legs[i, a, WANT_PERP] = -legs[i, a, SPOT] - legs[i, a, TARGET_HEDGE] * legs[i, a, PERP], 0.0
+            if legs[i, a, PERP] != 0.0 and world.bars[row, a, HALTED] == 0.0:
+                legs[i, a, PENDING] = PENDING_NONE  # after a partial liquidation the hedge of what is left is restored once
         else:
             order_to_target(world, store, p, i, a, row, equity, 0.0)
             if world.bars[row, a, HALTED] == 0.0:

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import NDArray
+
+from fundenv.market.premium import Values
 
 _EIGHT_HOURS = 28_800
 
 
 def window_payment(
-    size: float, opened: ArrayLike, closed: ArrayLike, times: ArrayLike, prices: ArrayLike, rates: ArrayLike, grace_seconds: float = 15.0
+    size: float, opened: Values, closed: Values, times: Values, prices: Values, rates: Values, grace_seconds: float = 15.0
 ) -> float:
     """Cash flow [quote] to a linear position of constant size over all settlements that it was open for: sum of -size x price x rate.
 
@@ -18,15 +20,15 @@ def window_payment(
     (Binance: up to 15 s of deviation; 0 counts only positions opened at or before the instant).
     """
     instants = np.asarray(times, dtype="datetime64[ns]")
-    first = np.datetime64(opened, "ns")  # type: ignore[call-overload]
-    last = np.datetime64(closed, "ns")  # type: ignore[call-overload]
+    first = np.datetime64(opened, "ns")
+    last = np.datetime64(closed, "ns")
     grace = np.timedelta64(round(grace_seconds * 1e9), "ns")
     held = ((first <= instants) | (first < instants + grace)) & (last >= instants)
     flows: NDArray[np.float64] = -size * np.asarray(prices, dtype=np.float64) * np.asarray(rates, dtype=np.float64)
     return float(flows[held].sum())
 
 
-def deribit_payment(amount: ArrayLike, rate_8h: ArrayLike, price: ArrayLike, seconds: ArrayLike) -> NDArray[np.float64]:
+def deribit_payment(amount: Values, rate_8h: Values, price: Values, seconds: Values) -> NDArray[np.float64]:
     """Cash flow [base] that a Deribit inverse perpetual accrues in `seconds` at a constant 8 h rate: -amount / price x rate_8h x seconds / 28,800.
 
     amount: signed position in quote (USD); rate_8h: `deribit_rate`; price: index price. Accrual is continuous, there is no settlement instant.

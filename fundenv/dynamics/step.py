@@ -11,6 +11,7 @@ from fundenv.dynamics.orders import after_liquidation, clear_flattened, decide, 
 from fundenv.dynamics.reward import reward_of
 from fundenv.dynamics.types import (
     BASIS_FEATURE,
+    BOOK,
     CASH,
     DECISION,
     DECISION_BARS,
@@ -75,7 +76,7 @@ def _settle(world, store, out, i, row):
 
 
 @jit
-def _fill(world, store, out, p, i, row, path):
+def _fill(world, store, out, p, i, row, book):
     """Limit, fund and fill the orders of the bar; book the price profit from the last close to the open of what was held before."""
     legs, bars = store.legs, world.bars
     touched = False
@@ -85,10 +86,10 @@ def _fill(world, store, out, p, i, row, path):
         touched = touched or legs[i, a, TOUCH] != TOUCH_NONE
     if not touched:
         return
-    limit_orders(world, store, p, i, row, path)
-    shrink_to_funds(world, store, p, i, row, path)
+    limit_orders(world, store, p, i, row, book)
+    shrink_to_funds(world, store, p, i, row, book)
     for a in range(legs.shape[1]):
-        rule = rules_of(world.rules, world.symbols[path, a])
+        rule = rules_of(world.rules, world.symbols[book, a])
         if legs[i, a, WANT_SPOT] != 0.0:
             fill_spot(world, store, out, p, rule, i, a, row)
         if legs[i, a, WANT_PERP] != 0.0:
@@ -116,7 +117,7 @@ def _mark(world, store, out, i, row):
 
 
 @jit
-def step_bar(world, store, out, p, actions, i, row, path, first):
+def step_bar(world, store, out, p, actions, i, row, path, book, first):
     """One bar: settlement, orders, fills, transfers, liquidation, interest, mark to close. Returns the equity at its close [quote]."""
     legs = store.legs
     for a in range(legs.shape[1]):
@@ -128,11 +129,11 @@ def step_bar(world, store, out, p, actions, i, row, path, first):
         decide(world, store, out, p, actions, i, row, equity)
     after_liquidation(world, store, p, i, row, equity)
     keep_margin(world, store, p, i, row, path)
-    _fill(world, store, out, p, i, row, path)  # at spot and perp open
+    _fill(world, store, out, p, i, row, book)  # at spot and perp open
     if world.codes[REWARD] == REWARD_EXPECTED:
         _expect(world, store, out, p, i, row)
-    liquidate(world, store, out, p, i, row, path)  # at the adverse extreme of mark
-    accrue(world, store, out, p, i, row, path)
+    liquidate(world, store, out, p, i, row, book)  # at the adverse extreme of mark
+    accrue(world, store, out, p, i, row, book)
     equity = _mark(world, store, out, i, row)  # at mark and spot close
     store.account[i, EQUITY] = equity
     return equity
@@ -143,7 +144,7 @@ def step_one(world, store, out, actions, i):
     """Step environment i by one decision: writes ledger, trades, reward, terminated and truncated; moves its row to the last bar stepped."""
     p = params_of(store.params, i)
     episode = store.episode
-    path, row = episode[i, PATH], episode[i, ROW]
+    path, book, row = episode[i, PATH], episode[i, BOOK], episode[i, ROW]
     before = store.account[i, EQUITY]
     after = before
     ruin = p.ruin_fraction * p.initial_equity
@@ -152,7 +153,7 @@ def step_one(world, store, out, actions, i):
     while bars < world.codes[DECISION_BARS]:
         row += 1
         bars += 1
-        after = step_bar(world, store, out, p, actions, i, row, path, bars == 1)
+        after = step_bar(world, store, out, p, actions, i, row, path, book, bars == 1)
         if after <= ruin:
             break
     episode[i, ROW] = row

@@ -56,7 +56,8 @@ ROW = 3  # row of the bar that closed last
 LAST_ROW = 4  # last row of the path
 DECISION = 5  # decisions taken in this episode
 MUST_RESET = 6  # NEXT_STEP face: the step to come only resets
-N_EPISODE = 7
+BOOK = 7  # row of `World.symbols`: the rules in force when the episode began
+N_EPISODE = 8
 
 # --- parts of one step: money, + = received -------------------------------------------------------------------------------------------
 SPOT_PNL = 0
@@ -102,11 +103,14 @@ GRID_CARRY = 12  # lengths of the discrete grids
 GRID_HEDGE = 13
 GRID_LEVERAGE = 14
 ACTION_WIDTH = 15  # entries of an action row per asset
-N_CODES = 16
+ENTRY_MARGIN = 16  # 1 = the venue takes the maintenance margin of the value at ENTRY, not at mark
+N_CODES = 17
 
 ACTION_CONTINUOUS, ACTION_DISCRETE, ACTION_TARGET = 0, 1, 2
 MARGIN_ISOLATED, MARGIN_CROSS = 0, 1
 AFTER_FLATTEN, AFTER_REHEDGE, AFTER_NAKED = 0, 1, 2
+PROCEDURE_WHOLE, PROCEDURE_TIER, PROCEDURE_TWO_TIERS, PROCEDURE_FIFTH = 0, 1, 2, 3
+PROCEDURES = ("whole", "tier", "two_tiers", "fifth")  # their names in a venue file
 REWARD_LOG_GROWTH, REWARD_MEAN_VARIANCE, REWARD_EXPECTED = 0, 1, 2
 AUTORESET_DISABLED, AUTORESET_NEXT_STEP, AUTORESET_SAME_STEP = 0, 1, 2
 
@@ -150,16 +154,19 @@ class AssetRules(NamedTuple):
     min_notional_spot: float
     liquidation_fee: float  # fraction of the closed notional
     base_borrow_rate: float  # annual
+    procedure: float  # what a failed margin test leads to: a PROCEDURE_* code
+    partial_above: float  # notional [quote] up to which a position is closed whole at once
 
 
 class World(NamedTuple):
-    """Everything a step only reads. Shapes: bars (R, A, 16), features (R, A, F), paths (P, 2), starts (P, 3), symbols (P, A)."""
+    """Everything a step only reads. Shapes: bars (R, A, 16), features (R, A, F), paths (P, 2), starts (P, 3), eras (E,), symbols (E P, A)."""
 
     bars: Float64
     features: Float32
     paths: Int64  # first row, one past the last row
     starts: Int64  # first row where an episode may start, number of such rows (one every decision interval), bar number of the first open since 1970
-    symbols: Int64  # row of `rules` and `tiers`
+    eras: Int64  # first bar number since 1970 of each set of rules; the first holds from ever
+    symbols: Int64  # row of `rules` and `tiers`, one line per era and path (era x P + path)
     rules: Float64  # (S, fields of AssetRules)
     tiers: Float64  # (S, K, 3): floor [quote], maintenance rate, maintenance amount [quote]; unused rows have an infinite floor
     codes: Int64  # (N_CODES,)
@@ -168,7 +175,7 @@ class World(NamedTuple):
 
 
 class Store(NamedTuple):
-    """The state of n environments. Shapes: params (1 or n, fields of Params), account (n, 5), legs (n, A, 15), episode (n, 7)."""
+    """The state of n environments. Shapes: params (1 or n, fields of Params), account (n, 5), legs (n, A, 15), episode (n, 8)."""
 
     params: Float64
     account: Float64

@@ -51,10 +51,10 @@ class FundingHedgeEnv(gym.Env[Any, Any]):
           dropped. If base may not be borrowed, a target with spot < 0 becomes flat (perp and spot 0). The targets (carry, hedge, L) are
           remembered. If both |order| values (perp at last mark, spot at last spot close) are <= `rebalance_band` x E and the target carry
           is not 0, nothing is traded (transfers still happen).
-       b. *After liquidation*, for an asset with a pending order and no decision in this bar: `flatten` sells (or buys back) the whole
-          spot leg; `rehedge` trades to the remembered target like a decision without band. Half-spread and impact are multiplied by
+       b. *After liquidation*, for an asset with a pending order and no decision in this bar: `flatten` brings the spot leg to -hedge x
+          perp, to 0 where the perp is gone; `rehedge` trades to the remembered target like a decision without band. Half-spread and impact are multiplied by
           `stress_multiplier`. A decision in the very bar in which an order is pending trades at stressed cost too. A pending order stays
-          pending while the asset is halted; `flatten` until the spot leg is gone; `rehedge` is one attempt.
+          pending while the asset is halted; `flatten` until the spot leg is gone (one attempt where a perp is left); `rehedge` is one attempt.
        c. *Keeper*, every `keeper_interval` (bars counted by their open time since 1970), if neither a nor b applies: isolated, per leg
           with perp != 0; cross, for all legs together and only if no leg had a decision or pending order. At last prices B = sum(margin +
           u), M = sum(N / L), V = sum(max(spot, 0) x spot close) over the legs concerned. It acts if B < M / keeper_up or B > M /
@@ -78,12 +78,18 @@ class FundingHedgeEnv(gym.Env[Any, Any]):
     3. **Transfers** for the legs of a and b, and for those to which c gave orders (cross: the shared wallet if any leg is such a leg):
        the wallet is set to max(0, required margin at perp open - u at perp open); a top-up takes at most free cash (at spot open), the
        excess goes to cash. A wallet without any position is emptied into cash, also when it is negative.
-    4. **Liquidation** inside the bar. Isolated, each leg: if margin + perp (x - entry) <= maintenance(|perp| x) at the adverse extreme x
-       of mark (high for a short, low for a long), the whole leg is closed at p = mark open if the condition holds there already, else at
-       the liquidation price. Cross: the sum over legs at their adverse extremes at once; p lies on the straight line from the mark opens
-       to the extremes where balance = maintenance. The fill is worse than p by (half-spread + impact) x stress, the fee is
-       `liquidation_fee` x |perp| x fill; a loss beyond the wallet is borne by the venue. The rest of the wallet returns to cash.
-       maintenance(n) = n x rate - amount of the bracket that holds n.
+    4. **Liquidation** inside the bar. Isolated, each leg: if margin + perp (x - entry) <= maintenance at the adverse extreme x of mark
+       (high for a short, low for a long), the leg is liquidated at p = mark open if the condition holds there already, else at the
+       liquidation price. Cross: the sum over legs at their adverse extremes at once; p lies on the straight line from the mark opens
+       to the extremes where balance = maintenance. maintenance(n) = n x rate - amount of the bracket that holds n, n = |perp| x mark, or
+       |perp| x entry where the venue says so (`maintenance_on`).
+       Of a leg worth v = |perp| x p the venue's `procedure` closes: `whole` all; `tier` what takes it just below (relative 1e-9) the floor of
+       its bracket, `two_tiers` of the bracket below that; `fifth` 20 % the first time in a bar, then all. All of it where v <=
+       `partial_above`, where no such bracket exists, or where the balance <= v x rate of the first bracket (cross: balance less the
+       maintenance of the other legs). Cross: every leg that can be reduced is, asset after asset; if none can, all are closed. The test
+       is then repeated from p on with what is left.
+       The fill is worse than p by (half-spread + impact) x stress, the fee is `liquidation_fee` x what is closed x fill. When the last
+       position of a wallet is closed, a loss beyond the wallet is borne by the venue and the rest returns to cash.
     5. **Interest** for the bar: free cash (spot close) > 0 earns `cash_rate`; cash < 0 pays `quote_borrow_rate`; borrowed base pays
        `base_borrow_rate` on its value at spot close; all through cash.
     6. **Mark to close**. The margin test at the close is implied by the test at the extreme (low <= close <= high, and interest touches

@@ -5,17 +5,18 @@ Every argument may be a number or an array (broadcast against each other). Rates
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Any, Literal, TypeAlias
 
 import numpy as np
 import pandas as pd
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import NDArray
 
-Numbers = NDArray[np.float64]
+Numbers: TypeAlias = NDArray[np.float64]
+Values: TypeAlias = Any  # a number, an array, or a list of numbers
 _YEAR_HOURS = 8760.0
 
 
-def premium_index(impact_bid: ArrayLike, impact_ask: ArrayLike, index: ArrayLike) -> Numbers:
+def premium_index(impact_bid: Values, impact_ask: Values, index: Values) -> Numbers:
     """One premium sample: [max(0, impact bid - index) - max(0, index - impact ask)] / index.
 
     impact_bid, impact_ask: average price of a market sell and buy order of the impact notional; index: index price (Binance, Bybit, BitMEX, OKX)
@@ -25,13 +26,13 @@ def premium_index(impact_bid: ArrayLike, impact_ask: ArrayLike, index: ArrayLike
     return np.asarray((np.maximum(bid - reference, 0.0) - np.maximum(reference - ask, 0.0)) / reference)
 
 
-def _weights(kind: str, position: Numbers) -> Numbers:
+def _weights(kind: str, position: NDArray[Any]) -> NDArray[Any]:
     if kind not in ("linear", "equal"):
         raise ValueError(f"weights = {kind!r} is not one of linear, equal")
     return position if kind == "linear" else np.ones_like(position)
 
 
-def average_premium(samples: ArrayLike, weights: Literal["linear", "equal"] = "linear") -> Numbers:
+def average_premium(samples: Values, weights: Literal["linear", "equal"] = "linear") -> Numbers:
     """Average premium of one interval: sum(w_i P_i) / sum(w_i) over the last axis, samples in time order.
 
     weights: `linear` w_i = i = 1 .. n, the latest counts most (Binance, every 5 s, n = 5,760 for 8 h; Bybit, and OKX since 2025, per minute); `equal`
@@ -42,7 +43,7 @@ def average_premium(samples: ArrayLike, weights: Literal["linear", "equal"] = "l
     return np.asarray((values * weight).sum(axis=-1) / weight.sum())
 
 
-def running_premium(samples: ArrayLike, interval: ArrayLike | None = None, weights: Literal["linear", "equal"] = "linear") -> Numbers:
+def running_premium(samples: Values, interval: Values | None = None, weights: Literal["linear", "equal"] = "linear") -> Numbers:
     """`average_premium` of the interval so far, after each sample (T,): what is known of the pending rate.
 
     interval: (T,) label of the interval of each sample, such as the number of settlements before it; None: all of one interval.
@@ -53,7 +54,7 @@ def running_premium(samples: ArrayLike, interval: ArrayLike | None = None, weigh
     return np.asarray((values * weight).groupby(label).cumsum() / weight.groupby(label).cumsum(), dtype=np.float64)
 
 
-def impact_notional(base: ArrayLike, initial_margin_rate: ArrayLike) -> Numbers:
+def impact_notional(base: Values, initial_margin_rate: Values) -> Numbers:
     """Size [quote] of the order behind an impact price: base / initial margin rate.
 
     base: 200 USDT at Binance, 500 USDC at dYdX. initial_margin_rate: fraction at maximum leverage (0.008 = 125x gives 25,000 USDT); dYdX's IMF.
@@ -61,7 +62,7 @@ def impact_notional(base: ArrayLike, initial_margin_rate: ArrayLike) -> Numbers:
     return np.asarray(np.asarray(base, dtype=np.float64) / initial_margin_rate)
 
 
-def fair_price(index: ArrayLike, rate: ArrayLike, seconds_to_funding: ArrayLike, interval_seconds: ArrayLike = 28_800) -> Numbers:
+def fair_price(index: Values, rate: Values, seconds_to_funding: Values, interval_seconds: Values = 28_800) -> Numbers:
     """Index x (1 + rate x time to funding / interval) [quote per base].
 
     BitMEX's fair price (its basis, `fair_price - index`, is refreshed on the minute) and Binance's Price 1. rate: the funding rate to be paid next,
@@ -72,12 +73,12 @@ def fair_price(index: ArrayLike, rate: ArrayLike, seconds_to_funding: ArrayLike,
 
 
 def binance_mark_price(
-    index: ArrayLike,
-    rate: ArrayLike,
-    seconds_to_funding: ArrayLike,
-    interval_seconds: ArrayLike,
-    mid_basis: ArrayLike,
-    last_price: ArrayLike,
+    index: Values,
+    rate: Values,
+    seconds_to_funding: Values,
+    interval_seconds: Values,
+    mid_basis: Values,
+    last_price: Values,
 ) -> Numbers:
     """Binance's mark price: median(Price 1, Price 2, last traded price of the contract).
 
@@ -89,12 +90,12 @@ def binance_mark_price(
     return np.asarray(np.median(np.stack(np.broadcast_arrays(first, second, np.asarray(last_price, dtype=np.float64))), axis=0))
 
 
-def annual_simple(rate: ArrayLike, hours: ArrayLike = 8.0) -> Numbers:
+def annual_simple(rate: Values, hours: Values = 8.0) -> Numbers:
     """A rate per `hours` hours as a fraction per year, without compounding: rate x 8760 / hours. 0.01 % per 8 h is 10.95 %."""
     return np.asarray(np.asarray(rate, dtype=np.float64) * (_YEAR_HOURS / np.asarray(hours)))
 
 
-def annual_compounded(rate: ArrayLike, hours: ArrayLike = 8.0) -> Numbers:
+def annual_compounded(rate: Values, hours: Values = 8.0) -> Numbers:
     """A rate per `hours` hours as a fraction per year, compounded: (1 + rate)^(8760 / hours) - 1. 0.01 % per 8 h is 11.57 %.
 
     One article gives 130 % a year for 0.05 % per 8 h; it is 54.75 % simple and 72.9 % compounded.

@@ -8,25 +8,24 @@ The clamp of +-0.05 % acts on (interest - premium); it is no cap on the rate, wh
 from __future__ import annotations
 
 import numpy as np
-from numpy.typing import ArrayLike
 
-from fundenv.market.premium import Numbers
+from fundenv.market.premium import Numbers, Values
 
 INTEREST_8H = 0.0001  # 0.03 % a day
 CLAMP = 0.0005
 
 
-def _array(value: ArrayLike) -> Numbers:
+def _array(value: Values) -> Numbers:
     return np.asarray(value, dtype=np.float64)
 
 
-def limited(rate: ArrayLike, cap: ArrayLike = np.inf, floor: ArrayLike | None = None) -> Numbers:
+def limited(rate: Values, cap: Values = np.inf, floor: Values | None = None) -> Numbers:
     """The rate within [floor, cap]; without a floor within [-cap, cap]."""
     lowest = -_array(cap) if floor is None else _array(floor)
     return np.asarray(np.clip(_array(rate), lowest, cap))
 
 
-def clamped_rate(premium: ArrayLike, interest: ArrayLike = INTEREST_8H, clamp: ArrayLike = CLAMP) -> Numbers:
+def clamped_rate(premium: Values, interest: Values = INTEREST_8H, clamp: Values = CLAMP) -> Numbers:
     """The common core: premium + clamp(interest - premium, -clamp, +clamp).
 
     interest: for the same span as the premium (0.0001 per 8 h). With the usual numbers every premium in [-0.04 %, +0.06 %] gives exactly 0.01 %.
@@ -36,13 +35,13 @@ def clamped_rate(premium: ArrayLike, interest: ArrayLike = INTEREST_8H, clamp: A
 
 
 def binance_rate(
-    premium: ArrayLike,
-    interest: ArrayLike = INTEREST_8H,
-    clamp: ArrayLike = CLAMP,
-    hours: ArrayLike = 8.0,
-    cap: ArrayLike = np.inf,
-    floor: ArrayLike | None = None,
-    scaled: ArrayLike = True,
+    premium: Values,
+    interest: Values = INTEREST_8H,
+    clamp: Values = CLAMP,
+    hours: Values = 8.0,
+    cap: Values = np.inf,
+    floor: Values | None = None,
+    scaled: Values = True,
 ) -> Numbers:
     """Binance USD-M and COIN-M: [premium + clamp(interest - premium)] / (8 / hours), then floor and cap.
 
@@ -54,13 +53,13 @@ def binance_rate(
     return limited(clamped_rate(premium, interest, clamp) * factor, cap, floor)
 
 
-def binance_cap(maintenance_rate: ArrayLike, factor: ArrayLike = 0.75) -> Numbers:
+def binance_cap(maintenance_rate: Values, factor: Values = 0.75) -> Numbers:
     """Cap [fraction per settlement] of a Binance major: factor x maintenance rate at maximum leverage (0.75 now, 1 in 2022); the floor is its negative."""
     return np.asarray(_array(factor) * maintenance_rate)
 
 
 def bybit_rate(
-    premium: ArrayLike, hours: ArrayLike = 8.0, interest_daily: ArrayLike = 0.0003, clamp: ArrayLike = CLAMP, cap: ArrayLike = np.inf
+    premium: Values, hours: Values = 8.0, interest_daily: Values = 0.0003, clamp: Values = CLAMP, cap: Values = np.inf
 ) -> Numbers:
     """Bybit: premium + clamp(interest_daily x hours / 24 - premium), within +-cap; the interest scales with the interval, the clamp does not.
 
@@ -69,9 +68,7 @@ def bybit_rate(
     return limited(clamped_rate(premium, _array(interest_daily) * hours / 24.0, clamp), cap)
 
 
-def okx_rate(
-    premium: ArrayLike, hours: ArrayLike = 8.0, interest_daily: ArrayLike = 0.0003, clamp: ArrayLike = CLAMP, cap: ArrayLike = np.inf
-) -> Numbers:
+def okx_rate(premium: Values, hours: Values = 8.0, interest_daily: Values = 0.0003, clamp: Values = CLAMP, cap: Values = np.inf) -> Numbers:
     """OKX since April 2025 (three batches, 10, 17 and 24 April): premium + clamp(interest_daily x hours / 24 - premium), within +-cap.
 
     premium: linear weights; cap: of the instrument. The same arithmetic as `bybit_rate`. Source: OKX notice on the 2025 formula.
@@ -79,7 +76,7 @@ def okx_rate(
     return bybit_rate(premium, hours, interest_daily, clamp, cap)
 
 
-def okx_rate_until_2025(premium: ArrayLike, cap: ArrayLike, floor: ArrayLike | None = None) -> Numbers:
+def okx_rate_until_2025(premium: Values, cap: Values, floor: Values | None = None) -> Numbers:
     """OKX until April 2025: clamp(mean premium - 0, floor, cap), no interest and no dead zone.
 
     premium: equally weighted mean of the one-minute premia of mid prices. cap: 0.00375 (BTC), 0.0075 (ETH and others), 0.003 in 2019; floor = -cap
@@ -88,28 +85,28 @@ def okx_rate_until_2025(premium: ArrayLike, cap: ArrayLike, floor: ArrayLike | N
     return limited(premium, cap, floor)
 
 
-def bitmex_interest(quote_rate_daily: ArrayLike, base_rate_daily: ArrayLike, intervals_per_day: ArrayLike = 3) -> Numbers:
+def bitmex_interest(quote_rate_daily: Values, base_rate_daily: Values, intervals_per_day: Values = 3) -> Numbers:
     """BitMEX: interest of one interval, (quote rate - base rate) / intervals per day; daily borrow rates of the two currencies."""
     return np.asarray((_array(quote_rate_daily) - base_rate_daily) / intervals_per_day)
 
 
-def bitmex_cap(initial_margin: ArrayLike, maintenance_margin: ArrayLike) -> Numbers:
+def bitmex_cap(initial_margin: Values, maintenance_margin: Values) -> Numbers:
     """BitMEX: largest |rate| of one settlement, 0.75 x (initial - maintenance margin); both as fractions (1 % and 0.5 % give 0.375 %)."""
     return np.asarray(0.75 * (_array(initial_margin) - maintenance_margin))
 
 
-def bitmex_change_cap(maintenance_margin: ArrayLike) -> Numbers:
+def bitmex_change_cap(maintenance_margin: Values) -> Numbers:
     """BitMEX: largest change of the rate from one settlement to the next, 0.75 x maintenance margin (a fraction)."""
     return np.asarray(0.75 * _array(maintenance_margin))
 
 
 def bitmex_rate(
-    premium: ArrayLike,
-    interest: ArrayLike = INTEREST_8H,
-    cap: ArrayLike = np.inf,
-    previous_rate: ArrayLike | None = None,
-    change_cap: ArrayLike = np.inf,
-    clamp: ArrayLike = CLAMP,
+    premium: Values,
+    interest: Values = INTEREST_8H,
+    cap: Values = np.inf,
+    previous_rate: Values | None = None,
+    change_cap: Values = np.inf,
+    clamp: Values = CLAMP,
 ) -> Numbers:
     """BitMEX: premium + clamp(interest - premium), |rate| <= cap, |rate - previous_rate| <= change_cap.
 
@@ -124,7 +121,7 @@ def bitmex_rate(
     return np.asarray(np.clip(rate, previous - change_cap, previous + change_cap))
 
 
-def deribit_rate(mark: ArrayLike, index: ArrayLike, band: ArrayLike = 0.00025, cap: ArrayLike = np.inf) -> Numbers:
+def deribit_rate(mark: Values, index: Values, band: Values = 0.00025, cap: Values = np.inf) -> Numbers:
     """Deribit's 8 h rate at one instant: max(band, p) + min(-band, p) with p = (mark - index) / index, within +-cap.
 
     It accrues continuously (`deribit_payment`). Inside the dead band |p| <= band the rate is ZERO, not the 0.01 % of other venues.
@@ -134,7 +131,7 @@ def deribit_rate(mark: ArrayLike, index: ArrayLike, band: ArrayLike = 0.00025, c
     return limited(np.maximum(band, premium) + np.minimum(-_array(band), premium), cap)
 
 
-def hyperliquid_rate(premium: ArrayLike, interest: ArrayLike = INTEREST_8H, clamp: ArrayLike = CLAMP, cap: ArrayLike = 0.04) -> Numbers:
+def hyperliquid_rate(premium: Values, interest: Values = INTEREST_8H, clamp: Values = CLAMP, cap: Values = 0.04) -> Numbers:
     """Hyperliquid's rate of ONE HOUR: [premium + clamp(interest - premium)] / 8, within +-cap.
 
     premium: hourly mean of the 5 s premia against the oracle; interest: per 8 h; cap: per hour. The payment uses the ORACLE price. HIP-3 markets and
@@ -143,7 +140,7 @@ def hyperliquid_rate(premium: ArrayLike, interest: ArrayLike = INTEREST_8H, clam
     return limited(clamped_rate(premium, interest, clamp) / 8.0, cap)
 
 
-def dydx_rate(premium: ArrayLike, interest: ArrayLike = 0.0, cap_8h: ArrayLike = np.inf) -> Numbers:
+def dydx_rate(premium: Values, interest: Values = 0.0, cap_8h: Values = np.inf) -> Numbers:
     """dYdX v4's rate of ONE HOUR: premium / 8 + interest, within +-cap_8h / 8.
 
     premium: 8 h premium, mean of the hour's sixty one-minute medians; interest: per hour, 0 on cross markets, 0.0000125 only where governance set
@@ -152,12 +149,12 @@ def dydx_rate(premium: ArrayLike, interest: ArrayLike = 0.0, cap_8h: ArrayLike =
     return limited(_array(premium) / 8.0 + interest, _array(cap_8h) / 8.0)
 
 
-def dydx_cap(initial_margin: ArrayLike, maintenance_margin: ArrayLike, factor: ArrayLike = 6.0) -> Numbers:
+def dydx_cap(initial_margin: Values, maintenance_margin: Values, factor: Values = 6.0) -> Numbers:
     """dYdX v4: largest |8 h rate|, 6 x (initial - maintenance margin fraction); 5 % and 3 % give 12 %."""
     return np.asarray(_array(factor) * (_array(initial_margin) - maintenance_margin))
 
 
-def kraken_relative_rate(absolute: ArrayLike, index: ArrayLike, cap: ArrayLike = np.inf) -> Numbers:
+def kraken_relative_rate(absolute: Values, index: Values, cap: Values = np.inf) -> Numbers:
     """Kraken's hourly rate as a fraction: absolute rate [quote per base and hour] / index price, within +-cap (0.25 % an hour).
 
     Not absolute x 8 / mark, as a widely used client once had it (ccxt issue 25343).
@@ -165,7 +162,7 @@ def kraken_relative_rate(absolute: ArrayLike, index: ArrayLike, cap: ArrayLike =
     return limited(_array(absolute) / index, cap)
 
 
-def trailing_average_rate(perp: ArrayLike, spot: ArrayLike, mean_rate: ArrayLike, clamp: ArrayLike = CLAMP) -> Numbers:
+def trailing_average_rate(perp: Values, spot: Values, mean_rate: Values, clamp: Values = CLAMP) -> Numbers:
     """Used by NO venue: clamp((perp - spot) / spot - mean_rate, -clamp, +clamp), as some articles describe funding.
 
     perp, spot: prices; mean_rate: mean of the last eight rates. Kept to compare with. With spot 65,000, perp 64,500 and mean 0.01 % it gives -0.05 %

@@ -38,6 +38,7 @@ def walk(
         assert not wrong, f"step {number}, {wrong}"
         seen["steps"] += 1
         seen["liquidations"] += int(expected["liquidated"].sum())
+        seen["partial liquidations"] += bool(((expected["liquidated"] > 0) & (expected["account"]["perp"] != 0)).any())
         seen["ruin"] += terminated
         seen.update(expected["trade"]["reason"])
         if terminated or truncated:
@@ -58,6 +59,7 @@ def test_kernel_and_reference_agree_on_wild_markets():
     check()
     assert seen["steps"] > 5_000
     assert seen["liquidations"] > 300
+    assert seen["partial liquidations"] > 100
     assert seen["ruin"] > 20
     for reason in (
         "hold",

@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 from hypothesis import strategies as st
 
 from tests.laws.play import FLAT, Target
+from tests.markets import PLAIN_VENUE
 
 SYMBOLS = st.sampled_from([("PLAIN",), ("COSTLY",), ("FINE",), ("FINE", "COSTLY"), ("PLAIN", "PLAIN2"), ("COSTLY", "FINE", "PLAIN")])
 SEEDS = st.integers(0, 2**31)
 MAX_LEVERAGE = 20.0
+VENUES = st.sampled_from(
+    [PLAIN_VENUE, *(str(Path(__file__).with_name(f"{name}.toml")) for name in ("tiered", "twofold", "fifths", "entry"))]
+)
 
 
 @st.composite
@@ -41,6 +46,8 @@ def settings(draw: st.DrawFn) -> dict[str, Any]:
         "stress_multiplier": draw(st.sampled_from([1.0, 5.0])),
         "rebalance_band": draw(st.sampled_from([0.0, 0.02, 0.45])),
         "max_participation": draw(st.sampled_from([0.0, 0.01, 0.1])),
+        "maker_share": draw(st.sampled_from([0.0, 0.4])),
+        "venue": draw(VENUES),
     }
 
 
