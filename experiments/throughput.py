@@ -23,6 +23,7 @@ import fundenv  # noqa: F401  registers the environment
 from experiments.cli import run
 from experiments.run_folder import RunError, write_json
 from fundenv.checks import check_accounting, check_parity
+from fundenv.config import hours
 from fundenv.market import Market, load_market, synthetic_market
 
 ID = "fundenv/FundingHedge-v0"
@@ -73,7 +74,7 @@ def main(args: Args) -> None:
     )
     for row in rows:
         speeds = (f"{row[key]:,.0f}" for key in ("steps_per_s", "lowest", "highest", "bars_per_s"))
-        table.add_row(row["mode"], f"{row['batch']:,}", str(row["decision_bars"]), str(row["obs_size"]), *speeds)
+        table.add_row(row["mode"], f"{row['batch']:,}", str(row["decision_bars"]), *speeds)
     console.print(table)
     if args.json:
         write_json(args.json, rows)
@@ -88,7 +89,7 @@ def _measure(mode: str, count: int, interval: str, market: Market, args: Args) -
     while _timed(steps, amount)[1] < MIN_SECONDS and mode != "ppo":
         amount *= 2
     speeds = [done / seconds for done, seconds in (_timed(steps, amount) for _ in range(1 if mode == "ppo" else args.repeats))]
-    bars = round(_hours(interval) / market.bar_hours)
+    bars = round(hours(interval, "--intervals") / market.bar_hours)
     return {
         "mode": mode,
         "device": "cpu",
@@ -156,23 +157,13 @@ def _sb3(count: int, settings: dict[str, Any], threads: int) -> tuple[Callable[[
 def _ppo(count: int, settings: dict[str, Any], threads: int) -> tuple[Callable[[], int], int]:
     import agents
 
-    done = 0
-
     def steps() -> int:
-        nonlocal done
         agent: Any = agents.make("ppo", n_envs=count)
-        size = count * agent.params.n_steps
-        done = 8 * size
+        done = 8 * count * agent.params.n_steps
         agent.learn(settings["market"], {"decision_interval": settings["decision_interval"]}, steps=done, seed=0)
-        return done
+        return int(done)
 
     return steps, 0
-
-
-def _hours(interval: str) -> float:
-    from fundenv.config import hours
-
-    return hours(interval, "--intervals")
 
 
 def _shown(row: dict[str, Any]) -> str:
