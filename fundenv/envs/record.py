@@ -22,8 +22,8 @@ class Recorder:
     def __init__(self, batch: Batch) -> None:
         self._batch = batch
         self._rows: list[dict[str, Any]] = []
-        self._picture: EpisodePicture | None = None
-        self._symbols: tuple[str, ...] = ()
+        self._symbols = batch.market.symbols[0]
+        self._picture = EpisodePicture(self._symbols)  # now, so that a missing library is reported when the environment is made
 
     def begin(self) -> None:
         """Forget the last episode."""
@@ -56,7 +56,7 @@ class Recorder:
         """The episode so far, (H, W, 3)."""
         batch = self._batch
         symbols = batch.market.symbols[int(batch.store.episode[0, t.PATH])]
-        if self._picture is None or symbols != self._symbols:
+        if symbols != self._symbols:
             self._picture, self._symbols = EpisodePicture(symbols), symbols
         return self._picture.draw(self._history())
 

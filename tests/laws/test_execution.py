@@ -130,6 +130,15 @@ def test_short_funds_shrink_both_legs_and_keep_the_hedge_ratio(hedge, margin_mod
     assert info["trade"]["reason"][0] == ("not enough funds" if k < 1 else "none")
 
 
+def test_each_of_two_assets_sizes_with_half_of_the_equity():
+    # carry 0.5 and -0.25, leverage 2: 0.5 x 15,000 x 2 / 3 / 100 = 50 units and 25 units
+    row = [bar(100), bar(100)]
+    info = play(make_env(tape(row, row, row, symbols=("PLAIN", "OTHER"))), [[HALF, (-0.25, 1.0, 2.0)]])[0]
+    assert info["account"]["perp"] == pytest.approx([-50, 25], rel=1e-12)
+    assert info["account"]["spot"] == pytest.approx([50, -25], rel=1e-12)
+    assert info["account"]["margin"] == pytest.approx([2_500, 1_250], rel=1e-12)
+
+
 def test_two_assets_share_one_purse():
     # each asks for 100 units; fees of 1 % and 0.5 % exceed the purse; both shrink by the same factor
     row = [bar(100), bar(100)]

@@ -1,0 +1,6 @@
+"""Agents: anything that maps observations to actions. `make(name, **params)`, `names()`, `load(folder)`."""
+
+from agents.base import Agent, Learner, agent_class, load, make, names
+from agents.params import AgentError, Params, Range
+
+__all__ = ["Agent", "AgentError", "Learner", "Params", "Range", "agent_class", "load", "make", "names"]

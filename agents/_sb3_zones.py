@@ -1,0 +1,31 @@
+"""Continuous actions with a zone for `hold`: a Gaussian policy cannot repeat a number exactly, but it can stay inside a zone."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from gymnasium import spaces
+from numpy.typing import NDArray
+
+from agents._target import targets
+
+EDGE = 1 / 3  # below -EDGE: off; above EDGE: full carry; between: hold
+
+
+def zone_space(assets: int) -> spaces.Box:
+    """Box (A * 2,) in [-1, 1]: per asset the gate, then the leverage."""
+    return spaces.Box(-1.0, 1.0, (assets * 2,), np.float32)
+
+
+def zone_targets(actions: NDArray[Any], leverage: tuple[float, float]) -> NDArray[np.float64]:
+    """Target actions (n, A * 4) from zone actions (n, A * 2); leverage is read on a log scale between its two ends."""
+    pairs = np.asarray(actions, np.float64).reshape(len(actions), -1, 2)
+    gate, dial = pairs[..., 0], pairs[..., 1]
+    low, high = leverage
+    return targets(np.abs(gate) <= EDGE, np.where(gate > EDGE, 1.0, 0.0), leverage=low * (high / low) ** ((dial + 1) / 2))
+
+
+def candidates() -> NDArray[np.float32]:
+    """The middles of the zones of one asset, (5, 2): hold, off, and full carry at three leverages."""
+    return np.array([(0, 0), (-2 / 3, 0), (2 / 3, -2 / 3), (2 / 3, 0), (2 / 3, 2 / 3)], np.float32)

@@ -1,0 +1,202 @@
+"""What an agent is, how it is written to a folder, and the registry that finds agents by scanning this folder."""
+
+from __future__ import annotations
+
+import importlib
+import json
+import os
+import pkgutil
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, ClassVar, NamedTuple, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from agents.params import AgentError, Params, nearest
+
+CHECKPOINT = "checkpoint.json"
+_NO_AGENTS = ("base", "params")  # modules of this folder that hold no agent, besides those that begin with an underscore
+
+
+class Observed(NamedTuple):
+    """One raw observation of every asset: column numbers (A,) and scales (A,)."""
+
+    at: NDArray[np.int64]
+    scale: NDArray[np.float32]
+
+    def of(self, obs: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Raw values (n, A) in the unit of the observation table, from observations (n, D)."""
+        return obs[:, self.at] * self.scale
+
+
+def batch_of(env: Any) -> Any:
+    """The batch behind an environment, a vector environment or a `VecEnv`; a batch is returned as it is."""
+    inner = getattr(env, "unwrapped", env)
+    return getattr(inner, "batch", inner)
+
+
+def observed(table: Sequence[Any], name: str) -> Observed:
+    """Where `name` stands in an env's observation table, per asset (columns `name`, or `<asset>:name` in order)."""
+    found = [i for i, column in enumerate(table) if column.name == name or column.name.endswith(f":{name}")]
+    if not found:
+        raise AgentError(f"the observations have no column {name!r}; {nearest(name, [column.name for column in table])}")
+    return Observed(np.array(found), np.array([table[i].scale for i in found], np.float32))
+
+
+@dataclass(frozen=True)
+class Provenance:
+    """Settings of the env, hash of the market and names of the observations that a learner was trained with (a rule: was bound to last)."""
+
+    env: dict[str, Any] = field(default_factory=dict)
+    market: str = ""
+    observations: tuple[str, ...] = ()
+
+
+class Agent(ABC):
+    """Maps observations to actions, for many environments at once.
+
+    Life: `make` or `load`, then `bind(env)`, then `act` as often as needed. `env` is a `fundenv.batch.cpu.Batch` or any of the package's
+    environments. A new agent is one file in this folder: a subclass with a unique `name`.
+    """
+
+    name: ClassVar[str]
+    parameters: ClassVar[type[Params]] = Params
+    learns: ClassVar[bool] = False
+
+    def __init__(self, params: Params | None = None) -> None:
+        self.params = params if params is not None else self.parameters()
+        self.provenance = Provenance()
+
+    def env_settings(self) -> dict[str, Any]:
+        """`EnvConfig` fields that the agent's actions need; evaluation applies them on top of everything else."""
+        return {"actions": "target"}
+
+    def bind(self, env: Any) -> None:
+        """Look up the observation columns; raise `AgentError` where the env does not fit the agent."""
+        batch = batch_of(env)
+        names = tuple(column.name for column in batch.observation_table)
+        if self.learns and self.provenance.observations not in ((), names):
+            odd = sorted(set(names) ^ set(self.provenance.observations))[:6] or ["their order"]
+            known = len(self.provenance.observations)
+            raise AgentError(f"agent {self.name} knows {known} observations, this env has {len(names)}; they differ in {', '.join(odd)}")
+        for key, wanted in self.env_settings().items():
+            given = getattr(batch.config, key)
+            if given != (tuple(wanted) if isinstance(wanted, list) else wanted):
+                raise AgentError(
+                    f"agent {self.name} needs an env with {key} = {wanted!r}, this one has {given!r}; pass agent.env_settings() to it"
+                )
+        if not (self.learns and self.provenance.market):
+            self.provenance = Provenance(batch.config.to_dict(), batch.market.hash, names)
+        self.look_up(batch)
+
+    def look_up(self, batch: Any) -> None:  # noqa: B027
+        """Find in the batch what `act` needs."""
+
+    @abstractmethod
+    def act(self, obs: NDArray[np.float32], *, deterministic: bool = True) -> NDArray[Any]:
+        """Actions (n, k) for observations (n, D)."""
+
+    def reset(self, mask: NDArray[np.bool_] | None = None) -> None:  # noqa: B027
+        """Forget the episodes of the environments in `mask` (n,), or all; agents without memory do nothing."""
+
+    def save(self, folder: str | os.PathLike[str]) -> None:
+        """Write everything that `agents.load` needs; `checkpoint.json` comes last, by an atomic rename."""
+        path = Path(folder)
+        path.mkdir(parents=True, exist_ok=True)
+        self.write(path)
+        record = {
+            "agent": self.name,
+            "params": self.params.to_dict(),
+            "env": self.provenance.env,
+            "market": self.provenance.market,
+            "observations": list(self.provenance.observations),
+        } | self.extra()
+        partial = path / f".{CHECKPOINT}.partial"
+        partial.write_text(json.dumps(record, indent=1), encoding="utf-8")
+        partial.replace(path / CHECKPOINT)
+
+    def write(self, folder: Path) -> None:  # noqa: B027
+        """Write the agent's own files (weights); rules have none."""
+
+    def extra(self) -> dict[str, Any]:
+        """More JSON values for the checkpoint."""
+        return {}
+
+    def read(self, folder: Path, record: dict[str, Any]) -> None:  # noqa: B027
+        """Read what `write` and `extra` wrote."""
+
+
+class Watcher(Protocol):
+    """Who looks on while an agent learns."""
+
+    def step(self, steps: int, batch: Any) -> bool:
+        """Called after every step of the batch with the environment steps done; False ends the learning early."""
+
+    def update(self, steps: int, scalars: dict[str, float]) -> None:
+        """Called after updates of the learner with its own diagnostics."""
+
+
+class Learner(Agent):
+    """An agent that improves by interaction."""
+
+    learns = True
+    step_cost: ClassVar[float] = 1.0  # relative computing time of one environment step, for estimates of the time left
+    reuse: ClassVar[float] = 1.0  # how many steps of PPO one step is worth, as it is learned from more than once
+    steps_done: int = 0
+
+    @abstractmethod
+    def training_settings(self) -> dict[str, Any]:
+        """`EnvConfig` fields for training, beyond `env_settings`."""
+
+    @abstractmethod
+    def learn(self, market: Any, settings: dict[str, Any], *, steps: int, seed: int, watcher: Watcher | None = None) -> None:
+        """Learn until `steps_done` reaches `steps` environment steps in all, continuing from where the agent stands."""
+
+
+def agent_classes() -> dict[str, type[Agent]]:
+    """Every agent of this folder by name."""
+    found: dict[str, type[Agent]] = {}
+    for module in pkgutil.iter_modules([str(Path(__file__).parent)]):
+        if module.name.startswith("_") or module.name in _NO_AGENTS:
+            continue
+        here = f"agents.{module.name}"
+        for value in vars(importlib.import_module(here)).values():
+            if isinstance(value, type) and issubclass(value, Agent) and value.__module__ == here and "name" in vars(value):
+                if value.name in found:
+                    raise AgentError(f"two agents are called {value.name!r}, in {found[value.name].__module__} and {here}; rename one")
+                found[value.name] = value
+    return dict(sorted(found.items()))
+
+
+def names() -> list[str]:
+    """Names of all agents."""
+    return list(agent_classes())
+
+
+def agent_class(name: str) -> type[Agent]:
+    """The class of an agent; an unknown name raises `AgentError` with the nearest known ones."""
+    known = agent_classes()
+    if name not in known:
+        raise AgentError(f"unknown agent {name!r}; {nearest(name, list(known))}")
+    return known[name]
+
+
+def make(name: str, **params: Any) -> Agent:
+    """A new agent: `make("zscore", entry=2.0)`."""
+    kind = agent_class(name)
+    return kind(kind.parameters.from_dict(params, owner=name))
+
+
+def load(folder: str | os.PathLike[str]) -> Agent:
+    """The agent that `save` wrote into `folder`, with its weights; `agent.provenance` says in which env and on which market."""
+    path = Path(folder) / CHECKPOINT
+    if not path.is_file():
+        raise AgentError(f"no agent in {folder}: {CHECKPOINT} is missing; give the folder that training wrote")
+    record = json.loads(path.read_text(encoding="utf-8"))
+    agent = make(record["agent"], **record["params"])
+    agent.provenance = Provenance(record["env"], record["market"], tuple(record["observations"]))
+    agent.read(Path(folder), record)
+    return agent

@@ -1,0 +1,184 @@
+"""PPO and SAC by stable-baselines3 (the extra `sb3`)."""
+
+from __future__ import annotations
+
+import warnings
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from agents._sb3_model import LearningParams, SB3Agent, libraries
+from agents._sb3_zones import candidates, zone_targets
+from agents.params import AgentError, Range
+
+REPLAY = "replay.pkl"
+
+
+@dataclass(frozen=True, kw_only=True)
+class PPOParams(LearningParams):
+    """Parameters of PPO: few, large batches (SB3's defaults spend 99 % of the time in the optimiser)."""
+
+    n_envs: Annotated[int, Range(1, 65536)] = 256
+    n_steps: Annotated[int, Range(1, 4096)] = 64  # decisions per env and rollout
+    batch_size: Annotated[int, Range(1, 1_000_000)] = 4096
+    epochs: Annotated[int, Range(1, 100)] = 4
+    learning_rate: Annotated[float, Range(1e-7, 1)] = 3e-3
+    gae_lambda: Annotated[float, Range(0, 1)] = 0.95
+    entropy: Annotated[float, Range(0, 1)] = 0.003
+    hold_bias: Annotated[float, Range(-10, 10)] = 3.0  # on the logit of `hold` at the start
+    carry_grid: Annotated[tuple[float, ...], Range(-1, 1)] = (0.0, 1.0)
+    leverage_grid: Annotated[tuple[float, ...], Range(1, 125)] = (2.0, 3.0, 4.0)
+
+
+class PPO(SB3Agent):
+    """PPO with one head for {hold, each carry} and one for the leverage; greedy is the argmax of each head."""
+
+    name = "ppo"
+    parameters = PPOParams
+    params: PPOParams
+
+    def env_settings(self) -> dict[str, Any]:
+        """Hold or one of the carries, and a leverage; the hedge ratio stays at 1."""
+        grids = {"carry_grid": self.params.carry_grid, "leverage_grid": self.params.leverage_grid}
+        return {"actions": "discrete", "dials": ("carry", "leverage"), "hedge": 1.0} | grids
+
+    def build(self, env: Any, seed: int) -> Any:
+        """A new model."""
+        torch, library = libraries()
+        from stable_baselines3.common.utils import LinearSchedule
+
+        p = self.params
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # a batch size that does not divide the rollout: the last minibatch is smaller
+            model = library.PPO(
+                "MlpPolicy",
+                env,
+                learning_rate=LinearSchedule(p.learning_rate, 0.0, 1.0),
+                n_steps=p.n_steps,
+                batch_size=min(p.batch_size, p.n_envs * p.n_steps),
+                n_epochs=p.epochs,
+                gamma=p.gamma,
+                gae_lambda=p.gae_lambda,
+                ent_coef=p.entropy,
+                policy_kwargs={"net_arch": [p.hidden, p.hidden], "activation_fn": torch.nn.Tanh},
+                seed=seed,
+                device="cpu",
+            )
+        sizes = [int(n) for n in env.action_space.nvec]
+        gates = np.cumsum([0, *sizes[:-1]])[::2]  # first logit of each asset's gate: heads alternate gate, leverage
+        with torch.no_grad():
+            model.policy.action_net.bias[torch.as_tensor(gates)] += p.hold_bias
+        return model
+
+
+@dataclass(frozen=True, kw_only=True)
+class SACParams(LearningParams):
+    """Parameters of SAC on a Box of zones (`agents._sb3_zones`)."""
+
+    n_envs: Annotated[int, Range(1, 65536)] = 64
+    batch_size: Annotated[int, Range(1, 1_000_000)] = 1024
+    learning_rate: Annotated[float, Range(1e-7, 1)] = 1e-3
+    gradient_steps: Annotated[int, Range(1, 1000)] = 2  # per step of all envs
+    buffer_size: Annotated[int, Range(1, 100_000_000)] = 500_000
+    learning_starts: Annotated[int, Range(0, 10_000_000)] = 10_000  # environment steps of uniform exploration, at most a fifth of all
+    entropy: Annotated[float, Range(0, 100)] = 0.0  # temperature; 0 = tuned by the algorithm
+    tau: Annotated[float, Range(0, 1)] = 0.005
+    leverage_low: Annotated[float, Range(1, 125)] = 2.0
+    leverage_high: Annotated[float, Range(1, 125)] = 4.0
+    act_by: Literal["actor", "critic"] = "critic"  # who chooses the greedy action
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.leverage_low > self.leverage_high:
+            raise AgentError(f"leverage_low = {self.leverage_low!r} is above leverage_high = {self.leverage_high!r}; lower it")
+
+
+class SAC(SB3Agent):
+    """SAC on zones {off, hold, on} x leverage.
+
+    The greedy action is the best of a few candidates in the eyes of the critics (the actor saturates early), or the actor's own.
+    """
+
+    name = "sac"
+    parameters = SACParams
+    params: SACParams
+    step_cost = 8.0
+    reuse = 8.0
+
+    def wrap(self, venv: Any) -> Any:
+        """The env with a Box of zones."""
+        from agents._sb3_bridge import Zones
+
+        return Zones(venv, assets=venv.batch.market.n_assets, leverage=self._leverage)
+
+    @property
+    def _leverage(self) -> tuple[float, float]:
+        return self.params.leverage_low, self.params.leverage_high
+
+    def build(self, env: Any, seed: int) -> Any:
+        """A new model."""
+        torch, library = libraries()
+        from stable_baselines3.common.utils import LinearSchedule
+
+        p = self.params
+        return library.SAC(
+            "MlpPolicy",
+            env,
+            learning_rate=LinearSchedule(p.learning_rate, 0.0, 1.0),
+            buffer_size=min(p.buffer_size, max(self.steps_wanted, p.n_envs)),
+            learning_starts=min(p.learning_starts, self.steps_wanted // 5),
+            batch_size=p.batch_size,
+            tau=p.tau,
+            gamma=p.gamma,
+            train_freq=1,
+            gradient_steps=p.gradient_steps,
+            ent_coef=p.entropy or "auto_0.1",
+            policy_kwargs={"net_arch": [p.hidden, p.hidden], "activation_fn": torch.nn.Tanh},
+            seed=seed,
+            device="cpu",
+        )
+
+    def log_interval(self) -> int:
+        """SB3 counts finished episodes here."""
+        return self.params.n_envs
+
+    def act(self, obs: NDArray[np.float32], *, deterministic: bool = True) -> NDArray[Any]:
+        """Target actions; see `act_by`."""
+        if deterministic and self.model is not None and self.params.act_by == "critic":
+            return zone_targets(self._best(obs), self._leverage)
+        return zone_targets(super().act(obs, deterministic=deterministic), self._leverage)
+
+    def _best(self, obs: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Per asset the candidate with the highest mean Q, the other assets held: (n, A * 2)."""
+        torch, _ = libraries()
+        best = np.zeros((len(obs), *self.model.action_space.shape), np.float32)
+        with torch.no_grad():
+            seen = torch.as_tensor(obs)
+            for asset in range(best.shape[1] // 2):
+                values = []
+                for candidate in candidates():
+                    trial = best.copy()
+                    trial[:, 2 * asset : 2 * asset + 2] = candidate
+                    values.append(sum(self.model.critic(seen, torch.as_tensor(trial))).numpy()[:, 0])
+                best[:, 2 * asset : 2 * asset + 2] = candidates()[np.argmax(values, axis=0)]
+        return best
+
+    def write(self, folder: Path) -> None:
+        """The model, and the replay buffer as long as the training is not finished."""
+        super().write(folder)
+        replay = folder / REPLAY
+        if self.model is None or self.model.num_timesteps >= self.steps_wanted:
+            replay.unlink(missing_ok=True)
+            return
+        partial = folder / f".partial.{REPLAY}"
+        self.model.save_replay_buffer(partial)
+        partial.replace(replay)
+
+    def read(self, folder: Path, record: dict[str, Any]) -> None:
+        """The model, and the replay buffer where there is one."""
+        super().read(folder, record)
+        if (folder / REPLAY).is_file():
+            self.model.load_replay_buffer(folder / REPLAY, truncate_last_traj=False)

@@ -1,0 +1,1 @@
+"""Scripts: train, evaluate, compare. `python -m experiments` lists them."""

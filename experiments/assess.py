@@ -1,0 +1,35 @@
+"""One agent, one split: walk every symbol, write curves and events, return the rows of results."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from agents.base import Agent
+from experiments.report import Row, row
+from experiments.tracker import write_walk
+from experiments.walk import walk
+
+
+def assess(agent: Agent, market: Any, settings: dict[str, Any], *, seed: int, split: str, out: Path, events: bool = True) -> list[Row]:
+    """Walk all paths of `market`.
+
+    Writes `out/walks/<split>/<agent>-<seed>.parquet` (a row per symbol and step) and, with `events`, TensorBoard scalars of each walk under
+    `out/tensorboard/<split>/<agent>-<seed>/<symbol>`.
+    """
+    name = f"{agent.name}-{seed}"
+    walks = walk(agent, market, settings)
+    path = out / "walks" / split / f"{name}.parquet"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = path.with_name(f".{path.name}.partial")
+    frames = [item.frame().assign(agent=agent.name, seed=seed, split=split) for item in walks]
+    pd.concat(frames, ignore_index=True).to_parquet(partial, compression="zstd")
+    partial.replace(path)
+    rows = []
+    for item in walks:
+        if events:
+            write_walk(out / "tensorboard" / split / name / item.symbol, item, settings["cash_rate"])
+        rows.append(row(agent.name, item.symbol, seed, split, item.metrics(settings["cash_rate"])))
+    return rows

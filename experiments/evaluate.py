@@ -1,0 +1,69 @@
+"""Walks trained agents and rules over the test span and prints the table.
+
+An agent is the folder that training wrote (of `train`, or `agents/<name>-<seed>` in a run of `benchmark`) or the name of a rule. With --out,
+tables, equity curves (Parquet) and TensorBoard events are kept.
+"""
+
+from __future__ import annotations
+
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import agents
+from agents import Agent
+from agents.base import CHECKPOINT
+from experiments.assess import assess
+from experiments.cli import run
+from experiments.market_args import MarketArgs, shown
+from experiments.report import Row, show, write_results
+from experiments.run_folder import RunError, provenance, write_json
+
+
+@dataclass(frozen=True, kw_only=True)
+class Args(MarketArgs):
+    """Command line of the evaluation."""
+
+    agents: tuple[str, ...] = ("flat", "carry", "zscore")
+    """Folders of trained agents, and names of rules."""
+    split: Literal["test", "train"] = "test"
+    """The span to walk."""
+    out: Path | None = None
+    """Folder for tables, curves and events; default: none are kept."""
+
+
+def main(args: Args) -> None:
+    """Load, walk, show."""
+    settings = args.settings()
+    chosen = [_agent(name) for name in args.agents]
+    market = args.markets()[args.split]
+    print(f"{args.split:<6}{shown(market)}", flush=True)
+    rows: list[Row] = []
+    seeds: dict[str, int] = {}
+    with tempfile.TemporaryDirectory() as scratch:
+        for agent in chosen:
+            seed = seeds[agent.name] = seeds.get(agent.name, -1) + 1  # two folders of one agent count as two seeds
+            out = args.out or Path(scratch)
+            rows += assess(agent, market, settings, seed=seed, split=args.split, out=out, events=args.out is not None)
+    if args.out:
+        fact = f"{args.split}: {shown(market)} (market {market.hash}); cash rate {100 * args.cash_rate:g} %, venue {args.venue}"
+        write_results(args.out, rows, title="Evaluation", facts=[fact, f"agents: {', '.join(args.agents)}"])
+        write_json(args.out / "provenance.json", provenance({args.split: market}))
+    show(rows, title="Evaluation")
+
+
+def _agent(name: str) -> Agent:
+    """The agent in a folder, or the rule of that name."""
+    if Path(name).is_dir():
+        return agents.load(name)
+    kind: Any = agents.agent_class(name) if "/" not in name else None
+    if kind is None:
+        raise RunError(f"no folder {name}; give one that holds {CHECKPOINT}, or the name of a rule")
+    if kind.learns:
+        raise RunError(f"agent {name} has to be trained first; give the folder of a trained one")
+    return agents.make(name)
+
+
+if __name__ == "__main__":
+    run(Args, main, __doc__)

@@ -1,0 +1,99 @@
+"""The part of a command line that says which market, cut how, under which settings of the environment."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from experiments.run_folder import RunError, label
+from fundenv.config import EnvConfig
+from fundenv.market import Market, SplitError, load_market, split, synthetic_market
+
+EMBARGO = "14D"  # left out between training and test: the longest look-back that still matters
+_DAY = pd.Timedelta(days=1)
+
+
+@dataclass(frozen=True, kw_only=True)
+class MarketArgs:
+    """Fields that every script shares."""
+
+    data: Path | None = None
+    """Folder of Parquet or CSV files; without it the embedded synthetic market."""
+    symbols: tuple[str, ...] = ()
+    """Symbols as in the file names; none: all that the folder has for the venue."""
+    train: str | None = None
+    """Training span START:END, UTC, both days included; default: the first two thirds of the data."""
+    test: str | None = None
+    """Test span START:END, UTC, both days included; default: the last third."""
+    venue: str = "binance"
+    """Exchange whose rules hold: a name of the package, or the path of a TOML."""
+    cash_rate: float = 0.045
+    """Yearly rate of idle cash, the hurdle of every comparison (0.045 = 4.5 %)."""
+    env: tuple[str, ...] = ()
+    """Further settings of the environment, NAME=VALUE (fundenv.EnvConfig), e.g. keeper_interval=4h episode=60D."""
+
+    def settings(self) -> dict[str, Any]:
+        """`EnvConfig` fields, checked."""
+        settings = {"venue": self.venue, "cash_rate": self.cash_rate} | pairs(self.env, "--env")
+        EnvConfig.from_dict(settings)
+        return settings
+
+    def markets(self) -> dict[str, Market]:
+        """`train` and `test`, with an embargo between them; the last `embargo` of the earlier span is dropped where they touch."""
+        if self.data is None:
+            if self.symbols:
+                raise RunError(f"--symbols {' '.join(self.symbols)} needs --data; the embedded market has its own symbols")
+            whole = synthetic_market("btc", years=3, paths=2, seed=0, venue=self.venue)
+        else:
+            whole = load_market(self.data, list(self.symbols) or None, venue=self.venue)
+        first, last = (pd.Timestamp(int(whole.close_ns[i]), tz="UTC") for i in (whole.close_ns.argmin(), whole.close_ns.argmax()))
+        cut = (first + (last - first) * 2 / 3).floor("D")
+        spans = {
+            "train": _span(self.train, "--train") if self.train else (first, cut),
+            "test": _span(self.test, "--test") if self.test else (cut, last + _DAY),
+        }
+        try:
+            parts = split(whole, spans, embargo=EMBARGO)
+        except SplitError as error:
+            raise RunError(f"{error} (the data span {first:%Y-%m-%d} .. {last:%Y-%m-%d})") from None
+        for name, part in parts.items():
+            missing = sorted({label(whole, p) for p in range(whole.n_paths)} - {label(part, p) for p in range(part.n_paths)})
+            if missing:
+                raise RunError(f"{', '.join(missing)}: no data in the {name} span; leave it out of --symbols or widen --{name}")
+        return parts
+
+
+def _span(text: str, flag: str) -> tuple[pd.Timestamp, pd.Timestamp]:
+    """[START, day after END) of a text START:END."""
+    try:
+        start, end = (pd.Timestamp(edge, tz="UTC") for edge in text.split(":"))
+    except ValueError:
+        raise RunError(f"{flag} {text}: expected START:END, e.g. 2020-02-01:2024-06-30") from None
+    if start > end:
+        raise RunError(f"{flag} {text}: the start lies after the end; swap them")
+    return start, end + _DAY
+
+
+def pairs(items: tuple[str, ...], flag: str) -> dict[str, Any]:
+    """NAME=VALUE texts; a value is read as JSON where it is JSON, `none` is None."""
+    values: dict[str, Any] = {}
+    for item in items:
+        name, equals, text = item.partition("=")
+        if not equals:
+            raise RunError(f"{flag} {item}: expected NAME=VALUE")
+        try:
+            values[name] = None if text.lower() == "none" else json.loads(text)
+        except json.JSONDecodeError:
+            values[name] = text
+    return values
+
+
+def shown(market: Market) -> str:
+    """One line: symbols and span."""
+    symbols = list(dict.fromkeys(label(market, path) for path in range(market.n_paths)))
+    first, last = market.close_ns.min(), market.close_ns.max()
+    return f"{', '.join(symbols)}, {pd.Timestamp(int(first)):%Y-%m-%d} .. {pd.Timestamp(int(last)):%Y-%m-%d}"

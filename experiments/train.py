@@ -1,0 +1,66 @@
+"""Trains one agent on the training span and saves it, ready for `agents.load` and for the script `evaluate`.
+
+The folder --out receives the agent (model, settings of the environment, hash of the market) and TensorBoard events. Ctrl-C leaves a usable
+checkpoint; --resume goes on.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from dataclasses import dataclass
+from pathlib import Path
+
+import agents
+from agents import Learner
+from experiments.cli import run
+from experiments.learning import Progress, done_steps, learners, train
+from experiments.market_args import MarketArgs, pairs, shown
+from experiments.run_folder import RunError, open_run, provenance, write_json
+
+FIXED = ("agent", "data", "symbols", "train", "test", "venue", "cash_rate", "env", "params", "seed")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Args(MarketArgs):
+    """Command line of the training."""
+
+    agent: str = "ppo"
+    """Name of a learner: ppo or sac."""
+    steps: int = 1_000_000
+    """Environment steps in all; more than before, with --resume, trains on."""
+    seed: int = 0
+    """Seed of the weights and of the episodes."""
+    params: tuple[str, ...] = ()
+    """Parameters of the agent, NAME=VALUE, e.g. entropy=0.01."""
+    out: Path | None = None
+    """Folder of the run; default: runs/train-<time>."""
+    resume: bool = False
+    """Continue the run in --out (default: the newest)."""
+
+
+def main(args: Args) -> None:
+    """Train and save."""
+    kind = agents.agent_class(args.agent)
+    if not issubclass(kind, Learner):
+        raise RunError(f"agent {args.agent} does not learn; choose one of {', '.join(learners())}")
+    params = pairs(args.params, "--params")
+    agents.make(args.agent, **params)  # a wrong parameter is reported before anything runs
+    settings, markets = args.settings(), args.markets()
+    out = open_run(args.out, "train", json.loads(json.dumps(dataclasses.asdict(args), default=str)), FIXED, resume=args.resume)
+    if not (out / "provenance.json").exists():
+        write_json(out / "provenance.json", provenance(markets))
+    print(f"train {shown(markets['train'])}\nout   {out}   (tensorboard --logdir {out / 'tensorboard'})", flush=True)
+    progress = Progress(kind.step_cost * max(0, args.steps - done_steps(out)))
+    try:
+        events = out / "tensorboard" / "learning"
+        train(
+            args.agent, params, markets["train"], settings, steps=args.steps, seed=args.seed, folder=out, events=events, progress=progress
+        )
+    finally:
+        progress.close()
+    print(f"trained; evaluate with: python -m experiments.evaluate --agents {out}")
+
+
+if __name__ == "__main__":
+    run(Args, main, __doc__)

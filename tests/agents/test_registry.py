@@ -1,0 +1,54 @@
+"""Agents are found by scanning the folder, and wrong names or parameters say so in one line."""
+
+from __future__ import annotations
+
+import pytest
+
+import agents
+from agents import AgentError
+from agents.zscore import ZScoreParams
+
+
+def test_every_agent_of_the_folder_is_found() -> None:
+    assert {"flat", "carry", "zscore", "random", "ppo", "sac"} <= set(agents.names())
+
+
+def test_parameters_reach_the_agent() -> None:
+    assert agents.make("zscore", entry=2, exit=0.25).params == ZScoreParams(entry=2, exit=0.25)
+
+
+def test_lists_from_json_become_tuples() -> None:
+    assert agents.make("ppo", leverage_grid=[2, 3]).params.leverage_grid == (2, 3)
+
+
+@pytest.mark.parametrize(
+    ("name", "params", "said"),
+    [
+        ("zscor", {}, r"unknown agent 'zscor'; did you mean zscore\?"),
+        ("zscore", {"entrance": 2}, r"agent zscore has no parameter 'entrance'; did you mean entry\?"),
+        ("flat", {"leverage": 2}, r"agent flat has no parameter 'leverage'; it has none"),
+        ("zscore", {"entry": 30}, r"agent zscore: entry = 30 is outside 0 \.\. 20; set it within"),
+        ("zscore", {"entry": 1.0, "exit": 1.5}, r"agent zscore: exit = 1.5 is outside -20 \.\. entry = 1.0"),
+        ("zscore", {"entry": "2"}, r"agent zscore: entry = '2': expected number in 0 \.\. 20"),
+        ("zscore", {"two_sided": 1}, r"agent zscore: two_sided = 1 is neither true nor false"),
+        ("carry", {"leverage": float("nan")}, r"agent carry: leverage = nan is outside 1 \.\. 125"),
+        ("ppo", {"epochs": 2.5}, r"agent ppo: epochs = 2.5: expected whole number in 1 \.\. 100"),
+        ("ppo", {"leverage_grid": [0.5, 2]}, r"agent ppo: leverage_grid = \(0.5, 2\) is outside 1 \.\. 125"),
+        ("ppo", {"carry_grid": []}, r"agent ppo: carry_grid is empty"),
+        ("ppo", {"reward": "sharpe"}, r"agent ppo: reward = 'sharpe' is not one of"),
+        ("sac", {"leverage_low": 5}, r"agent sac: leverage_low = 5 is above leverage_high = 4.0"),
+    ],
+)
+def test_wrong_names_and_values_are_named(name: str, params: dict[str, object], said: str) -> None:
+    with pytest.raises(AgentError, match=said) as error:
+        agents.make(name, **params)
+    assert "\n" not in str(error.value)
+
+
+def test_two_agents_of_one_name_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    import agents.carry
+    import agents.flat
+
+    monkeypatch.setattr(agents.carry.Carry, "name", "flat")
+    with pytest.raises(AgentError, match="two agents are called 'flat'"):
+        agents.names()
