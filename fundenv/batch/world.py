@@ -15,6 +15,7 @@ from fundenv.config import DIALS, ConfigError, EnvConfig, code, hours
 from fundenv.dynamics import types as t
 from fundenv.dynamics.fees import blended_rate
 from fundenv.market import Market, load_market, select, synthetic_market
+from fundenv.market.frames import GENERATED
 from fundenv.venues import Bracket, Venue, load_venue
 
 _NO_FLOOR = math.inf
@@ -49,7 +50,7 @@ def build_world(market: Market, config: EnvConfig, venue: Venue, autoreset: int)
         raise ConfigError(
             f"venue = {config.venue!r} trades inverse contracts, which the environment does not step; use a venue of linear ones"
         )
-    for name in names:
+    for name in (name for name in names if not name.startswith(GENERATED)):  # a made-up market has no exchange
         venue.warn_unsourced(name, _used_keys(config), dates[-1])
     tables = [_brackets(venue, config, name, date) for date in dates for name in names]
     tiers = np.full((len(tables), max(map(len, tables)), 3), _NO_FLOOR)
