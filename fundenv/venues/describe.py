@@ -1,0 +1,61 @@
+"""The tables of `fundenv/venues/README.md`, generated from the venue files: `python -m fundenv.venues.describe` prints them."""
+
+from __future__ import annotations
+
+import sys
+from typing import Any
+
+from fundenv.venues.load import Venue, load_venue, venue_names
+from fundenv.venues.schema import CHOICES, PER_SYMBOL, SCALARS, dotted, node
+
+_HEAD = """# Venues: every rule, its value, its source
+
+Generated from the TOML files beside this page. "not sourced" marks a value that no exchange document backs; the environment says so once when it uses
+one. Where a value changed, each one stands with the day from which it holds. Formulas: `fundenv.dynamics.funding`, `.liquidation`, `.margin`,
+`.borrowing`, `.contract`. Inverse venues serve the public formulas and the market's funding estimate; the environment steps linear contracts.
+
+## What articles on funding often have wrong
+
+- 0.05 % is the clamp on (interest - premium), not the cap of the rate: caps are 0.30 % (BTC, ETH) to 2 % and more.
+- No venue subtracts a trailing mean of eight rates; `trailing_average_rate` exists to compare with.
+- Positive funding is earned LONG spot and SHORT perpetual; the reverse carry is for negative funding and pays for borrowed coins.
+- 0.05 % per 8 h is 54.75 % a year simple and 72.9 % compounded, not 130 %.
+- 60 intervals of 8 h are 20 days, not 240.
+- Inside Deribit's dead band the rate is zero, elsewhere 0.01 % per 8 h.
+"""
+
+
+def page() -> str:
+    """The whole page as Markdown."""
+    return _HEAD + "".join(_section(load_venue(name)) for name in venue_names())
+
+
+def _section(venue: Venue) -> str:
+    rows = ["| rule | from | value | source | date |", "|---|---|---|---|---|"]
+    for key in (*CHOICES, *SCALARS):
+        rows += _rows(dotted(key), node(venue.document, key))
+    for key in PER_SYMBOL:
+        for symbol, leaves in node(venue.document, key).items():
+            rows += _rows(f"{dotted(key)} {symbol}", leaves)
+    for symbol, tables in venue.document["tiers"].items():
+        for table in tables:
+            brackets = "; ".join(f"{floor:,.0f}: {leverage:g}x {rate:.4g}" for floor, leverage, rate in table["brackets"])
+            rows.append(_row(f"tiers {symbol} (floor: leverage, maintenance rate)", table, brackets, ""))
+    return f"\n## {venue.title} (`{venue.name}`, {venue.contract})\n\n" + "\n".join(rows) + "\n"
+
+
+def _rows(name: str, leaves: Any) -> list[str]:
+    values = leaves if isinstance(leaves, list) else [leaves]
+    return [
+        _row(name, leaf, f"{leaf['value']:g}" if isinstance(leaf["value"], (int, float)) else leaf["value"], leaf["date"])
+        for leaf in values
+    ]
+
+
+def _row(name: str, leaf: dict[str, Any], value: str, date: str) -> str:
+    source = leaf["source"] if leaf.get("sourced", True) else f"not sourced: {leaf['source']}"
+    return f"| {name} | {leaf.get('valid_from', '')} | {value} | {source} | {date} |"
+
+
+if __name__ == "__main__":
+    sys.stdout.write(page())
