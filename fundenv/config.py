@@ -30,7 +30,7 @@ class EnvConfig:
     # account
     venue: str = "binance"  # name of a venue of the package, or the path of one's own TOML
     venue_date: str | None = None  # "2024-10-24": the rules in force on that day; None: those of the day on which an episode begins
-    margin_mode: Literal["isolated", "cross"] = "isolated"
+    margin_mode: Literal["isolated", "cross", "portfolio"] = "isolated"
     initial_equity: float = 100_000.0  # quote, > 0
     max_leverage: float = 10.0  # 1 .. 125, at most what the venue's first bracket allows
     cash_rate: float = 0.045  # annual, earned on idle cash, -0.5 .. 1
@@ -136,7 +136,7 @@ _RANGES: dict[str, tuple[float, float]] = {
     "risk_aversion": (0.0, 1e6),
 }
 _CHOICES: dict[str, tuple[str, ...]] = {
-    "margin_mode": ("isolated", "cross"),
+    "margin_mode": ("isolated", "cross", "portfolio"),
     "actions": ("continuous", "discrete", "target"),
     "after_liquidation": ("flatten", "rehedge", "naked"),
     "reward": ("log_growth", "mean_variance", "expected"),

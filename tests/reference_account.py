@@ -86,6 +86,7 @@ class Rules:
         self.lot_spot = venue.value("execution", "lot_spot", symbol)
         self.min_notional_perp = venue.value("execution", "min_notional_perp", symbol)
         self.min_notional_spot = venue.value("execution", "min_notional_spot", symbol)
+        self.haircut = venue.value("collateral", "", symbol)
         self.brackets = brackets
 
     def maintenance(self, notional: float) -> float:
@@ -127,7 +128,7 @@ class ReferenceAccount:
     def __init__(self, market: Market, config: EnvConfig, path: int, start_row: int, venue: Venue | None = None) -> None:
         venue = venue or load_venue(config.venue)
         first, end = (int(v) for v in market.paths[path])
-        self.market, self.config = market, config
+        self.market, self.config, self.portfolio = market, config, config.margin_mode == "portfolio"
         self.row, self.last_row = first + start_row, end - 1
         date = pd.Timestamp(int(market.close_ns[first + start_row])).date()
         self.rules = [Rules(venue, config, name, venue.brackets(name, date)) for name in market.symbols[path]]
@@ -204,7 +205,9 @@ class ReferenceAccount:
                 continue
             received = -leg.perp * bar.settle_price * bar.settle_rate
             self.parts["funding"] += received
-            if self.config.margin_mode == "cross":
+            if self.portfolio:
+                self.cash += received
+            elif self.config.margin_mode == "cross":
                 self.margin[0] += received
             elif received >= 0:
                 self.cash += received
@@ -239,7 +242,8 @@ class ReferenceAccount:
 
     def _order_to_target(self, a: int, equity: float, band: bool) -> None:
         leg, last = self.legs[a], self.last[a]
-        perp = -leg.carry * max(equity, 0.0) * leg.leverage / (1 + leg.leverage) / self.n / last.mark_close
+        unbacked = 1 - self.rules[a].haircut if self.portfolio else 1.0
+        perp = -leg.carry * max(equity, 0.0) * leg.leverage / (1 + unbacked * leg.leverage) / self.n / last.mark_close
         spot = -leg.hedge * perp
         if spot < 0 and not self.config.allow_short_spot:
             perp = spot = 0.0
@@ -255,7 +259,7 @@ class ReferenceAccount:
         """2c: the margin keeper; returns the assets that it trades."""
         bar_ns = round(self.market.bar_hours * 3600e9)
         opened = (int(self.market.close_ns[self.row]) - bar_ns) // bar_ns
-        if not self.keeper_bars or opened % self.keeper_bars or (self.config.margin_mode == "cross" and busy):
+        if self.portfolio or not self.keeper_bars or opened % self.keeper_bars or (self.config.margin_mode == "cross" and busy):
             return set()
         traded: set[int] = set()
         for w, members in enumerate(self.wallets):
@@ -323,6 +327,8 @@ class ReferenceAccount:
 
     def _free_after(self, k: float, moved: set[int]) -> float:
         """f(k): free cash at open prices once the orders times k are filled and the wallets are set."""
+        if self.portfolio:
+            return self._free_collateral_after(k)
         free = self.cash
         for a, (leg, bar) in enumerate(zip(self.legs, self.now, strict=True)):
             _, spread, impact, fee = self._spot_fill(a, k * leg.order_spot)
@@ -342,6 +348,17 @@ class ReferenceAccount:
                 cost += fee + spread + impact
                 required += abs(leg.perp + k * leg.order_perp) * bar.perp_open / leg.leverage
             free += self.margin[w] + unrealised - cost - max(left, required)
+        return free
+
+    def _free_collateral_after(self, k: float) -> float:
+        """f(k) in portfolio mode: adjusted equity less the initial margin of all legs, at open prices."""
+        free = self.cash
+        for a, (leg, bar, rules) in enumerate(zip(self.legs, self.now, self.rules, strict=True)):
+            _, *spot_costs = self._spot_fill(a, k * leg.order_spot)
+            _, *perp_costs = self._perp_fill(a, k * leg.order_perp)
+            spot_value = (leg.spot + k * leg.order_spot) * bar.spot_open
+            free += min(spot_value, spot_value * rules.haircut) - k * leg.order_spot * bar.spot_open - sum(spot_costs) - sum(perp_costs)
+            free += leg.unrealised(bar.perp_open) - abs(leg.perp + k * leg.order_perp) * bar.perp_open / leg.leverage
         return free
 
     def _spot_fill(self, a: int, order: float) -> tuple[float, float, float, float]:
@@ -398,6 +415,9 @@ class ReferenceAccount:
     # --- 3 transfers ----------------------------------------------------------------------------------------------------------------------
 
     def _transfer(self, moved: set[int]) -> None:
+        if self.portfolio:
+            self.cash, self.margin[0] = self.cash + self.margin[0], 0.0
+            return
         for w, members in enumerate(self.wallets):
             if not moved & set(members):
                 continue
@@ -428,6 +448,8 @@ class ReferenceAccount:
                 first = False
                 if not reduced:
                     self._close_wallet(w, prices)
+            if self.portfolio:
+                self.cash, self.margin[w] = self.cash + self.margin[w], 0.0
 
     def _trigger(self, w: int, opens: dict[int, float], worst: dict[int, float], start: float) -> tuple[float, dict[int, float]]:
         """Where on the way from the opens to the extremes, from `start` on, the wallet fails its test."""
@@ -474,7 +496,13 @@ class ReferenceAccount:
     def _excess(self, w: int, prices: dict[int, float]) -> float:
         """Margin balance less maintenance at the given marks."""
         balance = self.margin[w] + sum(self.legs[a].unrealised(x) for a, x in prices.items())
-        return balance - sum(self.rules[a].needed(self.legs[a].perp, self.legs[a].entry, x) for a, x in prices.items())
+        needed = sum(self.rules[a].needed(self.legs[a].perp, self.legs[a].entry, x) for a, x in prices.items())
+        if not self.portfolio:
+            return balance - needed
+        for a, (leg, bar) in enumerate(zip(self.legs, self.now, strict=True)):
+            value = leg.spot * bar.spot_open * prices.get(a, bar.mark_open) / bar.mark_open
+            balance += min(value, value * self.rules[a].haircut)
+        return self.cash + balance - 1.05 * needed
 
     def _close(self, w: int, a: int, p: float, share: float) -> None:
         leg, bar, rules = self.legs[a], self.now[a], self.rules[a]
@@ -495,6 +523,8 @@ class ReferenceAccount:
     def _close_wallet(self, w: int, prices: dict[int, float]) -> None:
         for a, p in prices.items():
             self._close(w, a, p, 1.0)
+        if self.portfolio:
+            return
         if self.margin[w] < 0:  # borne by the venue
             self.parts["liquidation_loss"] -= self.margin[w]
             self.margin[w] = 0.0

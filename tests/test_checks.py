@@ -13,7 +13,7 @@ WILD = {"venue": PLAIN_VENUE, "decision_interval": "2h"}
 
 
 @pytest.mark.parametrize("actions", ["continuous", "discrete", "target"])
-@pytest.mark.parametrize("margin_mode", ["isolated", "cross"])
+@pytest.mark.parametrize("margin_mode", ["isolated", "cross", "portfolio"])
 def test_wild_markets_pass(actions, margin_mode):
     market = wild_market(2, paths=5, length=100)
     settings = WILD | {"actions": actions, "margin_mode": margin_mode}

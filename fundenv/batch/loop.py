@@ -2,6 +2,7 @@
 
 from fundenv.batch.prefetch import prefetch_row
 from fundenv.dynamics.access import params_of
+from fundenv.dynamics.funds import unbacked_share
 from fundenv.dynamics.jit import jit
 from fundenv.dynamics.observation import observe
 from fundenv.dynamics.rng import below, uniform
@@ -25,6 +26,7 @@ from fundenv.dynamics.types import (
     MARGIN,
     MARGIN_CROSS,
     MARGIN_MODE,
+    MARGIN_PORTFOLIO,
     MUST_RESET,
     N_LEDGER,
     N_LEG,
@@ -70,19 +72,27 @@ def _book(world, path, row):
 
 
 @jit
-def _open_at_start(world, store, p, i, row):
+def _open_at_start(world, store, p, i, path, row):
     """Give the account a full carry at the prices of the start, without cost: what a desk that was already invested would hold."""
     legs = store.legs
     assets = legs.shape[1]
     cross = world.codes[MARGIN_MODE] == MARGIN_CROSS
+    portfolio = world.codes[MARGIN_MODE] == MARGIN_PORTFOLIO
     for a in range(assets):
         mark, spot_price = world.bars[row, a, MARK_CLOSE], world.bars[row, a, SPOT_CLOSE]
         leverage, hedge = p.frozen_leverage, p.frozen_hedge
         size = p.initial_equity / assets / (hedge * spot_price + mark / leverage)
+        if portfolio:
+            size = (
+                p.initial_equity
+                / assets
+                / (hedge * spot_price * unbacked_share(world, world.symbols[_book(world, path, row), a]) + mark / leverage)
+            )
         legs[i, a, PERP], legs[i, a, ENTRY], legs[i, a, SPOT] = -size, mark, hedge * size
-        legs[i, 0 if cross else a, MARGIN] += size * mark / leverage
+        wallet = 0.0 if portfolio else size * mark / leverage
+        legs[i, 0 if cross else a, MARGIN] += wallet
         legs[i, a, TARGET_CARRY] = 1.0
-        store.account[i, CASH] -= hedge * size * spot_price + size * mark / leverage
+        store.account[i, CASH] -= hedge * size * spot_price + wallet
 
 
 @jit
@@ -100,7 +110,7 @@ def begin_episode(world, store, i, path, row):
             legs[i, a, column] = 0.0
         legs[i, a, TARGET_HEDGE], legs[i, a, TARGET_LEVERAGE] = p.frozen_hedge, p.frozen_leverage
     if drawn and world.codes[RANDOM_START] and uniform(episode[i, SEED], episode[i, EPISODE], _DRAW_INVESTED) < p.start_invested:
-        _open_at_start(world, store, p, i, row)
+        _open_at_start(world, store, p, i, path, row)
     episode[i, BOOK] = _book(world, path, row)
     episode[i, PATH], episode[i, ROW], episode[i, LAST_ROW] = path, row, world.paths[path, 1] - 1
     episode[i, DECISION], episode[i, MUST_RESET] = 0, 0

@@ -132,7 +132,8 @@ def _used_keys(config: EnvConfig) -> list[str]:
         "borrow.quote_annual": config.quote_borrow_rate,
         "borrow.base_annual": config.base_borrow_rate,
     }
-    return ["liquidation", "execution", "tiers", *(key for key, value in given.items() if value is None)]
+    portfolio = ["collateral"] if config.margin_mode == "portfolio" else []
+    return ["liquidation", "execution", "tiers", *portfolio, *(key for key, value in given.items() if value is None)]
 
 
 def _brackets(venue: Venue, config: EnvConfig, symbol: str, date: dt.date) -> tuple[Bracket, ...]:
@@ -168,6 +169,7 @@ def _rules(venue: Venue, config: EnvConfig, symbol: str, date: dt.date) -> list[
         if config.base_borrow_rate is not None
         else venue.value("borrow", "base_annual", date=date),
         procedure=t.PROCEDURES.index(venue.choice("liquidation", "procedure", date)),
+        haircut=venue.value("collateral", "", symbol, date),
         partial_above=venue.value("liquidation", "partial_above", date=date),
     )
     return list(rules)

@@ -19,5 +19,5 @@ def rules_of(rows, s):
     """AssetRules of symbol s; rows (S, fields of AssetRules)."""
     return AssetRules(
         rows[s, 0], rows[s, 1], rows[s, 2], rows[s, 3], rows[s, 4], rows[s, 5], rows[s, 6], rows[s, 7], rows[s, 8], rows[s, 9],
-        rows[s, 10], rows[s, 11], rows[s, 12],
+        rows[s, 10], rows[s, 11], rows[s, 12], rows[s, 13],
     )  # fmt: skip

@@ -10,6 +10,8 @@ from numpy.typing import NDArray
 from fundenv.dynamics.jit import formula
 from fundenv.market.premium import Values
 
+LIQUIDATION_RATIO = 1.05  # uniMMR below which Binance liquidates a portfolio account
+
 
 @formula
 def collateral_value(amount, rate, price=1.0):
@@ -43,6 +45,13 @@ def adjusted_equity(net: Values, prices: Values, rates: Values) -> NDArray[np.fl
 
 
 @formula
+def spot_collateral(amount, price, rate):
+    """One asset's share of `adjusted_equity`: min(amount x price x rate, amount x price) [quote]; amount signed, rate at most 1."""
+    value = amount * price
+    return 0.5 * (value * (1.0 + rate) - abs(value) * (1.0 - rate))
+
+
+@formula
 def uni_mmr(equity, maintenance):
     """Binance's unified maintenance margin ratio: adjusted equity / total maintenance margin of all positions and loans, both in quote."""
     return equity / maintenance
@@ -54,7 +63,7 @@ def portfolio_status(ratio: float) -> str:
         return "normal"
     if ratio > 1.2:
         return "warning"
-    return "reduce only" if ratio >= 1.05 else "liquidation"
+    return "reduce only" if ratio >= LIQUIDATION_RATIO else "liquidation"
 
 
 @formula

@@ -15,7 +15,7 @@ from fundenv.dynamics.types import (
     IDLE_BARS,
     IMPACT,
     MARGIN,
-    MARGIN_CROSS,
+    MARGIN_ISOLATED,
     MARGIN_MODE,
     PERP,
     PERP_QUANTITY,
@@ -159,7 +159,7 @@ def fill_spot(world, store, out, p, rule, i, a, row):
 def fill_perp(world, store, out, p, rule, i, a, row):
     """Fill the wanted perpetual order of leg a at the open of bar `row`; fee and realised profit go through its wallet."""
     legs, order = store.legs, store.legs[i, a, WANT_PERP]
-    wallet = 0 if world.codes[MARGIN_MODE] == MARGIN_CROSS else a
+    wallet = a if world.codes[MARGIN_MODE] == MARGIN_ISOLATED else 0
     spread, impact = perp_slippage(world.bars, row, a, rule, order, stress_of(p, legs[i, a, TOUCH]))
     size, mid = abs(order), world.bars[row, a, PERP_OPEN]
     price = mid * (1.0 + math.copysign(spread + impact, order))

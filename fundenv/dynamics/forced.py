@@ -1,8 +1,10 @@
 """The margin test inside a bar and what the venue does when it fails."""
 
 from fundenv.dynamics.access import rules_of
+from fundenv.dynamics.collateral import LIQUIDATION_RATIO, spot_collateral
 from fundenv.dynamics.contract import notional, unrealised
 from fundenv.dynamics.execution import perp_slippage
+from fundenv.dynamics.funds import to_cash
 from fundenv.dynamics.jit import jit
 from fundenv.dynamics.margin import bracket_of, liquidation_price, required_maintenance
 from fundenv.dynamics.types import (
@@ -17,7 +19,9 @@ from fundenv.dynamics.types import (
     LIQUIDATION_LOSS,
     MARGIN,
     MARGIN_CROSS,
+    MARGIN_ISOLATED,
     MARGIN_MODE,
+    MARGIN_PORTFOLIO,
     PENDING,
     PENDING_FLATTEN,
     PENDING_NONE,
@@ -29,7 +33,7 @@ from fundenv.dynamics.types import (
     PROCEDURE_WHOLE,
     SPOT,
 )
-from fundenv.market.layout import MARK_HIGH, MARK_LOW, MARK_OPEN, PERP_OPEN
+from fundenv.market.layout import MARK_HIGH, MARK_LOW, MARK_OPEN, PERP_OPEN, SPOT_OPEN
 
 _BISECTIONS = 60
 _FIRST_ORDER = 0.2  # Hyperliquid's first liquidation order, share of the position
@@ -162,12 +166,25 @@ def _price_at(bars, row, a, size, way):
 
 @jit
 def _cross_excess(world, store, i, row, book, way):
-    """Margin above maintenance of the shared wallet when every leg stands at mark open + way x (adverse extreme - mark open)."""
+    """Margin above maintenance of the shared wallet when every leg stands at mark open + way x (adverse extreme - mark open).
+
+    Portfolio: adjusted equity above 1.05 x maintenance; the spot price of an asset moves in proportion to its mark.
+    """
     legs = store.legs
+    portfolio = world.codes[MARGIN_MODE] == MARGIN_PORTFOLIO
     excess = legs[i, 0, MARGIN]
+    if portfolio:
+        excess += store.account[i, CASH]
     for a in range(legs.shape[1]):
-        if legs[i, a, PERP] != 0.0:
-            excess += leg_excess(world, store, i, a, world.symbols[book, a], _price_at(world.bars, row, a, legs[i, a, PERP], way))
+        size, symbol = legs[i, a, PERP], world.symbols[book, a]
+        price = _price_at(world.bars, row, a, size, way)
+        if size != 0.0:
+            excess += leg_excess(world, store, i, a, symbol, price)
+        if portfolio:
+            spot = world.bars[row, a, SPOT_OPEN] * (price / world.bars[row, a, MARK_OPEN] if size != 0.0 else 1.0)
+            excess += spot_collateral(legs[i, a, SPOT], spot, rules_of(world.rules, symbol).haircut)
+            if size != 0.0:
+                excess -= (LIQUIDATION_RATIO - 1.0) * required_maintenance(world, symbol, size, legs[i, a, ENTRY], price)
     return excess
 
 
@@ -221,15 +238,18 @@ def liquidate_cross(world, store, out, p, i, row, book):
                 size = legs[i, a, PERP]
                 if size != 0.0:
                     close_leg(world, store, out, p, i, a, 0, row, book, _price_at(world.bars, row, a, size, way), 1.0)
-            release_wallet(store, out, i, 0)
+            if world.codes[MARGIN_MODE] == MARGIN_CROSS:
+                release_wallet(store, out, i, 0)
             positions = False
         first = False
+    if world.codes[MARGIN_MODE] == MARGIN_PORTFOLIO:
+        to_cash(store, i)
 
 
 @jit
 def liquidate(world, store, out, p, i, row, book):
     """The margin test of one bar in the account's margin mode."""
-    if world.codes[MARGIN_MODE] == MARGIN_CROSS:
-        liquidate_cross(world, store, out, p, i, row, book)
-    else:
+    if world.codes[MARGIN_MODE] == MARGIN_ISOLATED:
         liquidate_isolated(world, store, out, p, i, row, book)
+    else:
+        liquidate_cross(world, store, out, p, i, row, book)

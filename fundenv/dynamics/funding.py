@@ -10,7 +10,7 @@ from fundenv.dynamics.payments import (
     dydx_settlement,
     window_payment,
 )
-from fundenv.dynamics.types import ACCRUED, CASH, FUNDING, MARGIN, MARGIN_CROSS, MARGIN_MODE, PERP
+from fundenv.dynamics.types import ACCRUED, CASH, FUNDING, MARGIN, MARGIN_CROSS, MARGIN_ISOLATED, MARGIN_MODE, PERP
 from fundenv.market.layout import SETTLE_PRICE, SETTLE_RATE
 from fundenv.market.premium import (
     annual_compounded,
@@ -114,8 +114,11 @@ def settle(world, store, out, i, row, free):
         flow = payment(legs[i, a, PERP], price, world.bars[row, a, SETTLE_RATE])
         total += flow
         legs[i, a, ACCRUED] += flow
-        if world.codes[MARGIN_MODE] == MARGIN_CROSS:
-            legs[i, 0, MARGIN] += flow
+        if world.codes[MARGIN_MODE] != MARGIN_ISOLATED:
+            if world.codes[MARGIN_MODE] == MARGIN_CROSS:
+                legs[i, 0, MARGIN] += flow
+            else:
+                account[i, CASH] += flow
             continue
         from_cash = max(flow, -max(free, 0.0))
         account[i, CASH] += from_cash

@@ -1,7 +1,10 @@
 """Whether the account can pay for its orders, and the transfers between cash and the perp wallets."""
 
+import math
+
 from fundenv.dynamics.access import rules_of
 from fundenv.dynamics.borrowing import locked_cash
+from fundenv.dynamics.collateral import spot_collateral
 from fundenv.dynamics.contract import notional, unrealised
 from fundenv.dynamics.execution import cut_to_lot, perp_slippage, spot_slippage, stress_of
 from fundenv.dynamics.jit import jit
@@ -11,6 +14,7 @@ from fundenv.dynamics.types import (
     MARGIN,
     MARGIN_CROSS,
     MARGIN_MODE,
+    MARGIN_PORTFOLIO,
     PERP,
     REASON,
     REASON_FUNDS,
@@ -78,12 +82,54 @@ def free_cash_after(world, store, p, i, row, book, k):
 
 
 @jit
+def unbacked_share(world, symbol):
+    """Share of the spot leg that equity must pay for: all of it, in portfolio mode what its haircut leaves uncovered."""
+    if world.codes[MARGIN_MODE] == MARGIN_PORTFOLIO:
+        return 1.0 - rules_of(world.rules, symbol).haircut
+    return 1.0
+
+
+@jit
+def _order_cost(order, mid, spread, impact, fee_rate):
+    """Spread, impact and fee [quote] of an order at a mid price."""
+    slip = math.copysign(spread + impact, order)
+    return abs(order) * mid * (spread + impact) + abs(order) * mid * (1.0 + slip) * fee_rate
+
+
+@jit
+def free_collateral_after(world, store, p, i, row, book, k):
+    """Adjusted equity less initial margin [quote] at open prices after the share k of every wanted order: f(k) in portfolio mode."""
+    legs = store.legs
+    free = store.account[i, CASH]
+    for a in range(legs.shape[1]):
+        rule = rules_of(world.rules, world.symbols[book, a])
+        stress = stress_of(p, legs[i, a, TOUCH])
+        spot_open, perp_open = world.bars[row, a, SPOT_OPEN], world.bars[row, a, PERP_OPEN]
+        spot_order, perp_order = k * legs[i, a, WANT_SPOT], k * legs[i, a, WANT_PERP]
+        spread, impact = spot_slippage(world.bars, row, a, rule, spot_order, stress)
+        free -= spot_order * spot_open + _order_cost(spot_order, spot_open, spread, impact, rule.fee_spot * p.fee_scale)
+        free += spot_collateral(legs[i, a, SPOT] + spot_order, spot_open, rule.haircut)
+        spread, impact = perp_slippage(world.bars, row, a, rule, perp_order, stress)
+        free -= _order_cost(perp_order, perp_open, spread, impact, rule.fee_perp * p.fee_scale)
+        free += unrealised(legs[i, a, PERP], legs[i, a, ENTRY], perp_open)
+        free -= notional(legs[i, a, PERP] + perp_order, perp_open) / legs[i, a, TARGET_LEVERAGE]
+    return free
+
+
+@jit
 def shrink_to_funds(world, store, p, i, row, book):
     """Shrink every wanted order by one factor so that free cash stays at or above zero; the hedge ratio is kept."""
-    after = free_cash_after(world, store, p, i, row, book, 1.0)
+    portfolio = world.codes[MARGIN_MODE] == MARGIN_PORTFOLIO
+    if portfolio:
+        after = free_collateral_after(world, store, p, i, row, book, 1.0)
+    else:
+        after = free_cash_after(world, store, p, i, row, book, 1.0)
     if after >= 0.0:
         return
-    before = free_cash_after(world, store, p, i, row, book, 0.0)
+    if portfolio:
+        before = free_collateral_after(world, store, p, i, row, book, 0.0)
+    else:
+        before = free_cash_after(world, store, p, i, row, book, 0.0)
     if after >= before:
         return
     k = min(max(before / (before - after), 0.0), 1.0)  # f is concave in k: the chord lies below it, so the cash is never overdrawn
@@ -112,9 +158,19 @@ def _set_wallet(store, i, wallet, profit, required, positions, free):
 
 
 @jit
+def to_cash(store, i):
+    """Portfolio mode: what went through the wallet of asset 0 belongs to cash."""
+    store.account[i, CASH] += store.legs[i, 0, MARGIN]
+    store.legs[i, 0, MARGIN] = 0.0
+
+
+@jit
 def transfer(world, store, i, row):
     """Bring the wallets of all touched legs to their required margin at the open of bar `row` (cross: the shared wallet)."""
     legs = store.legs
+    if world.codes[MARGIN_MODE] == MARGIN_PORTFOLIO:
+        to_cash(store, i)
+        return
     cross = world.codes[MARGIN_MODE] == MARGIN_CROSS
     free = store.account[i, CASH] - locked_cash(world, store, i, row, SPOT_OPEN)
     profits, needs, touched, positions = 0.0, 0.0, False, False

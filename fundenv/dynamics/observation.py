@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from fundenv.dynamics.access import params_of
+from fundenv.dynamics.access import params_of, rules_of
 from fundenv.dynamics.borrowing import locked_cash
+from fundenv.dynamics.collateral import LIQUIDATION_RATIO, spot_collateral
 from fundenv.dynamics.contract import notional, unrealised
+from fundenv.dynamics.funds import unbacked_share
 from fundenv.dynamics.jit import jit
 from fundenv.dynamics.margin import required_maintenance
 from fundenv.dynamics.reward import LOG_FLOOR
@@ -21,8 +23,9 @@ from fundenv.dynamics.types import (
     IDLE_BARS,
     LIQUIDATED,
     MARGIN,
-    MARGIN_CROSS,
+    MARGIN_ISOLATED,
     MARGIN_MODE,
+    MARGIN_PORTFOLIO,
     PENDING,
     PERP,
     ROW,
@@ -90,7 +93,10 @@ def _clip(value, low, high):
 
 @jit
 def margin_balance(world, store, i, first, last, row):
-    """(margin balance, maintenance, notional) [quote] of the legs first..last-1 at the close of bar `row`; the wallet is that of leg `first`."""
+    """(margin balance, maintenance, notional) [quote] of the legs first..last-1 at the close of bar `row`; the wallet is that of leg `first`.
+
+    Portfolio mode: adjusted equity, and 1.05 x maintenance.
+    """
     legs = store.legs
     book = store.episode[i, BOOK]
     balance, needed, value = legs[i, first, MARGIN], 0.0, 0.0
@@ -100,6 +106,12 @@ def margin_balance(world, store, i, first, last, row):
         held = notional(size, mark)
         needed += required_maintenance(world, world.symbols[book, a], size, legs[i, a, ENTRY], mark)
         value += held
+    if world.codes[MARGIN_MODE] == MARGIN_PORTFOLIO:
+        balance += store.account[i, CASH]
+        for a in range(first, last):
+            haircut = rules_of(world.rules, world.symbols[book, a]).haircut
+            balance += spot_collateral(legs[i, a, SPOT], world.bars[row, a, SPOT_CLOSE], haircut)
+        needed *= LIQUIDATION_RATIO
     return balance, needed, value
 
 
@@ -112,7 +124,7 @@ def observe(world, store, obs, i):
     assets, features = legs.shape[1], world.features.shape[2]
     equity = max(account[i, EQUITY], LOG_FLOOR * p.initial_equity)
     per_equity = 1.0 / equity
-    cross = world.codes[MARGIN_MODE] == MARGIN_CROSS
+    cross = world.codes[MARGIN_MODE] != MARGIN_ISOLATED
     at, wallets = 0, 0.0
     for a in range(assets):
         for f in range(features):
@@ -130,7 +142,7 @@ def observe(world, store, obs, i):
             hedge = -spot / size
         target = legs[i, a, TARGET_LEVERAGE]
         weight = size * mark * per_equity
-        gross = (1.0 + target) / target
+        gross = (1.0 + target * unbacked_share(world, world.symbols[store.episode[i, BOOK], a])) / target
         funding = world.features[row, a, world.codes[FUNDING_FEATURE]] * world.scales[world.codes[FUNDING_FEATURE]] * _PER_YEAR
         obs[i, at] = _clip(weight, -10.0, 10.0)
         obs[i, at + 1] = _clip(spot * bars[row, a, SPOT_CLOSE] * per_equity, -10.0, 10.0)

@@ -3,14 +3,17 @@
 from fundenv.dynamics.action import decode
 from fundenv.dynamics.borrowing import locked_cash
 from fundenv.dynamics.contract import notional, unrealised
+from fundenv.dynamics.funds import unbacked_share
 from fundenv.dynamics.jit import jit
 from fundenv.dynamics.types import (
+    BOOK,
     CASH,
     ENTRY,
     KEEPER_BARS,
     MARGIN,
     MARGIN_CROSS,
     MARGIN_MODE,
+    MARGIN_PORTFOLIO,
     PENDING,
     PENDING_FLATTEN,
     PENDING_NONE,
@@ -44,7 +47,8 @@ def order_to_target(world, store, p, i, a, row, equity, band):
     legs, bars = store.legs, world.bars
     mark, spot_price = bars[row - 1, a, MARK_CLOSE], bars[row - 1, a, SPOT_CLOSE]
     carry, leverage = legs[i, a, TARGET_CARRY], legs[i, a, TARGET_LEVERAGE]
-    perp = -carry * max(equity, 0.0) * leverage / (1.0 + leverage) / legs.shape[1] / mark
+    unbacked = unbacked_share(world, world.symbols[store.episode[i, BOOK], a])
+    perp = -carry * max(equity, 0.0) * leverage / (1.0 + leverage * unbacked) / legs.shape[1] / mark
     spot = -legs[i, a, TARGET_HEDGE] * perp
     if spot < 0.0 and p.allow_short_spot < 0.5:
         perp, spot = 0.0, 0.0
@@ -140,7 +144,11 @@ def _keep(world, store, p, i, row, first, last, wallet):
 def keep_margin(world, store, p, i, row, path):
     """The margin keeper at the open of bar `row`, for wallets that no other order touches."""
     every = world.codes[KEEPER_BARS]
-    if every == 0 or (every > 1 and (world.starts[path, 2] + row - world.paths[path, 0]) % every != 0):
+    if (
+        every == 0
+        or world.codes[MARGIN_MODE] == MARGIN_PORTFOLIO
+        or (every > 1 and (world.starts[path, 2] + row - world.paths[path, 0]) % every != 0)
+    ):
         return
     legs = store.legs
     if world.codes[MARGIN_MODE] == MARGIN_CROSS:

@@ -107,7 +107,7 @@ ENTRY_MARGIN = 16  # 1 = the venue takes the maintenance margin of the value at 
 N_CODES = 17
 
 ACTION_CONTINUOUS, ACTION_DISCRETE, ACTION_TARGET = 0, 1, 2
-MARGIN_ISOLATED, MARGIN_CROSS = 0, 1
+MARGIN_ISOLATED, MARGIN_CROSS, MARGIN_PORTFOLIO = 0, 1, 2
 AFTER_FLATTEN, AFTER_REHEDGE, AFTER_NAKED = 0, 1, 2
 PROCEDURE_WHOLE, PROCEDURE_TIER, PROCEDURE_TWO_TIERS, PROCEDURE_FIFTH = 0, 1, 2, 3
 PROCEDURES = ("whole", "tier", "two_tiers", "fifth")  # their names in a venue file
@@ -155,6 +155,7 @@ class AssetRules(NamedTuple):
     liquidation_fee: float  # fraction of the closed notional
     base_borrow_rate: float  # annual
     procedure: float  # what a failed margin test leads to: a PROCEDURE_* code
+    haircut: float  # share of the coin's value that is collateral in portfolio mode
     partial_above: float  # notional [quote] up to which a position is closed whole at once
 
 

@@ -31,7 +31,9 @@ class FundingHedgeEnv(gym.Env[Any, Any]):
     - `cash`: spot wallet; negative = borrowed quote.
     - per asset `spot` (negative = borrowed base), `perp`, `entry` (average entry price, 0 when flat), `margin` (perp wallet without
       unrealised profit). `isolated`: one wallet per leg. `cross`: all legs share one wallet; it stands at asset 0, the other entries are
-      0.
+      0. `portfolio`: no wallet (margin is 0), everything goes through cash, and cash, spot and perp profit back all legs together.
+    - `portfolio`: wherever 1 + L stands below, read 1 + (1 - haircut) x L: borrowed quote may pay for the spot leg.
+      Adjusted equity = cash + sum(u + min(v, v x haircut)), v = spot x spot price, haircut the venue's `collateral` rate.
     - u = perp (mark - entry) is unrealised profit. Equity = cash + sum(spot x spot price + margin + u).
     - free cash = cash - sum(max(-spot, 0) x spot price): the proceeds of borrowed base are locked.
     - With N the quote notional |perp| x mark and L the target leverage, required margin is N / L.
@@ -43,7 +45,7 @@ class FundingHedgeEnv(gym.Env[Any, Any]):
 
     1. **Settlement**, if one falls on the open. Each perp position held before any trade receives -perp x settlement price x rate.
        Isolated: a receipt goes to cash; a payment is taken from free cash (valued at last spot closes, never below 0) first, the rest
-       from that leg's margin. Cross: both go to the shared wallet. Assets in order.
+       from that leg's margin. Cross: both go to the shared wallet; portfolio: to cash. Assets in order.
     2. **Orders** at the open, quantities fixed from what was known at the last close (equity E, mark and spot close; E after the
        settlement).
        a. *Decision*, in the first bar of the step, for each asset whose action is not `hold`: target perp = -carry x E x L / (1 + L) / A
@@ -75,21 +77,25 @@ class FundingHedgeEnv(gym.Env[Any, Any]):
           - sum(max(-spot(k), 0) x spot open), the sum over wallets for those that get a transfer in this bar; B_open = margin + u_open,
             u_open at perp open before the trade; u_left(k) = u_open x the share of the old position that order k leaves open; required
             margin = |perp(k)| x perp open / L; perp cost = fee + spread + impact; spot cost = order x open + fee + spread + impact.
-    3. **Transfers** for the legs of a and b, and for those to which c gave orders (cross: the shared wallet if any leg is such a leg):
+          Portfolio: f(k) = adjusted equity after the fills at open prices - sum of required margin at perp open, over all assets; no keeper.
+    3. **Transfers** (not in portfolio mode) for the legs of a and b, and for those to which c gave orders (cross: the shared wallet if any leg is such a leg):
        the wallet is set to max(0, required margin at perp open - u at perp open); a top-up takes at most free cash (at spot open), the
        excess goes to cash. A wallet without any position is emptied into cash, also when it is negative.
     4. **Liquidation** inside the bar. Isolated, each leg: if margin + perp (x - entry) <= maintenance at the adverse extreme x of mark
        (high for a short, low for a long), the leg is liquidated at p = mark open if the condition holds there already, else at the
        liquidation price. Cross: the sum over legs at their adverse extremes at once; p lies on the straight line from the mark opens
-       to the extremes where balance = maintenance. maintenance(n) = n x rate - amount of the bracket that holds n, n = |perp| x mark, or
-       |perp| x entry where the venue says so (`maintenance_on`).
+       to the extremes where balance = maintenance. Portfolio: as cross, balance = adjusted equity, against 1.05 x maintenance,
+       the spot price of an asset with a position moving in proportion to its mark (spot open x mark / mark open).
+       maintenance(n) = n x rate - amount of the bracket that holds n, n = |perp| x mark, or |perp| x entry where the venue says so
+       (`maintenance_on`).
        Of a leg worth v = |perp| x p the venue's `procedure` closes: `whole` all; `tier` what takes it just below (relative 1e-9) the floor of
        its bracket, `two_tiers` of the bracket below that; `fifth` 20 % the first time in a bar, then all. All of it where v <=
        `partial_above`, where no such bracket exists, or where the balance <= v x rate of the first bracket (cross: balance less the
        maintenance of the other legs). Cross: every leg that can be reduced is, asset after asset; if none can, all are closed. The test
        is then repeated from p on with what is left.
        The fill is worse than p by (half-spread + impact) x stress, the fee is `liquidation_fee` x what is closed x fill. When the last
-       position of a wallet is closed, a loss beyond the wallet is borne by the venue and the rest returns to cash.
+       position of a wallet is closed, a loss beyond the wallet is borne by the venue and the rest returns to cash (portfolio: the account
+       bears it).
     5. **Interest** for the bar: free cash (spot close) > 0 earns `cash_rate`; cash < 0 pays `quote_borrow_rate`; borrowed base pays
        `base_borrow_rate` on its value at spot close; all through cash.
     6. **Mark to close**. The margin test at the close is implied by the test at the extreme (low <= close <= high, and interest touches

@@ -74,7 +74,15 @@ def test_parts_add_up_to_the_change_of_equity_and_equity_to_the_account():
     check()
     # the sample must contain what the law is about
     assert seen["episodes"] >= EXAMPLES * PATHS
-    for what in ("liquidated isolated", "liquidated cross", "venue bore a loss", "ruin", "borrowed base", "unhedged spot"):
+    for what in (
+        "liquidated isolated",
+        "liquidated cross",
+        "liquidated portfolio",
+        "venue bore a loss",
+        "ruin",
+        "borrowed base",
+        "unhedged spot",
+    ):
         assert seen[what] > 100, (what, seen)
     for what in ("borrowed quote", "several liquidations in a step", "truncated"):
         assert seen[what] > 10, (what, seen)
@@ -112,7 +120,7 @@ def test_an_episode_adds_up_as_its_steps_do():
     assert 1e6 + total == pytest.approx(info["equity"], abs=1e-9 * 1e6 * 300)
 
 
-@pytest.mark.parametrize("margin_mode", ["isolated", "cross"])
+@pytest.mark.parametrize("margin_mode", ["isolated", "cross", "portfolio"])
 def test_a_batch_keeps_the_books_of_single_environments(margin_mode):
     market = wild_market(5, ("COSTLY", "FINE"), 6)
     chosen: dict[str, Any] = FRICTIONLESS | {"margin_mode": margin_mode, "keeper_interval": "1h", "max_leverage": 20.0}

@@ -56,7 +56,7 @@ def same(x: dict[str, Any], y: dict[str, Any]) -> bool:
     )
 
 
-@pytest.mark.parametrize("margin_mode", ["isolated", "cross"])
+@pytest.mark.parametrize("margin_mode", ["isolated", "cross", "portfolio"])
 @pytest.mark.parametrize("symbols", [("COSTLY",), ("COSTLY", "FINE")])
 @pytest.mark.parametrize("reward", ["log_growth", "mean_variance", "expected"])
 def test_the_future_changes_no_observation_reward_or_info(symbols, margin_mode, reward):

@@ -38,6 +38,7 @@ def walk(
         assert not wrong, f"step {number}, {wrong}"
         seen["steps"] += 1
         seen["liquidations"] += int(expected["liquidated"].sum())
+        seen[f"liquidated {config.margin_mode}"] += int(expected["liquidated"].sum())
         seen["partial liquidations"] += bool(((expected["liquidated"] > 0) & (expected["account"]["perp"] != 0)).any())
         seen["ruin"] += terminated
         seen.update(expected["trade"]["reason"])
@@ -60,6 +61,7 @@ def test_kernel_and_reference_agree_on_wild_markets():
     assert seen["steps"] > 5_000
     assert seen["liquidations"] > 300
     assert seen["partial liquidations"] > 100
+    assert min(seen[f"liquidated {mode}"] for mode in ("isolated", "cross", "portfolio")) > 50, seen
     assert seen["ruin"] > 20
     for reason in (
         "hold",
@@ -96,7 +98,7 @@ def real() -> Market:
     return load_market(os.environ["FUNDENV_DATA"], ["BTCUSDT", "ETHUSDT"])
 
 
-@pytest.mark.parametrize("margin_mode", ["isolated", "cross"])
+@pytest.mark.parametrize("margin_mode", ["isolated", "cross", "portfolio"])
 @pytest.mark.parametrize("decision", ["1h", "8h"])
 @pytest.mark.parametrize("assets", [1, 2])
 def test_kernel_and_reference_agree_on_real_markets(real, assets, decision, margin_mode):

@@ -24,7 +24,7 @@ def settings(draw: st.DrawFn) -> dict[str, Any]:
     """A config without frozen dials in which anything may be on or off; decisions every 1, 3 or 8 bars."""
     on = st.booleans()
     return {
-        "margin_mode": draw(st.sampled_from(["isolated", "cross"])),
+        "margin_mode": draw(st.sampled_from(["isolated", "cross", "portfolio"])),
         "after_liquidation": draw(st.sampled_from(["flatten", "rehedge", "naked"])),
         "keeper_interval": draw(st.sampled_from([None, "1h", "2h", "8h"])),
         "keeper_up": draw(st.sampled_from([1.0, 1.1, 1.6])),
