@@ -119,17 +119,16 @@ def free_collateral_after(world, store, p, i, row, book, k):
 @jit
 def shrink_to_funds(world, store, p, i, row, book):
     """Shrink every wanted order by one factor so that free cash stays at or above zero; the hedge ratio is kept."""
-    portfolio = world.codes[MARGIN_MODE] == MARGIN_PORTFOLIO
-    if portfolio:
-        after = free_collateral_after(world, store, p, i, row, book, 1.0)
+    after, before = 0.0, 0.0
+    if world.codes[MARGIN_MODE] == MARGIN_PORTFOLIO:
+        for share in range(2):  # one copy of a long rule that seldom runs
+            before, after = after, free_collateral_after(world, store, p, i, row, book, float(share))
     else:
         after = free_cash_after(world, store, p, i, row, book, 1.0)
+        if after < 0.0:
+            before = free_cash_after(world, store, p, i, row, book, 0.0)
     if after >= 0.0:
         return
-    if portfolio:
-        before = free_collateral_after(world, store, p, i, row, book, 0.0)
-    else:
-        before = free_cash_after(world, store, p, i, row, book, 0.0)
     if after >= before:
         return
     k = min(max(before / (before - after), 0.0), 1.0)  # f is concave in k: the chord lies below it, so the cash is never overdrawn
