@@ -3,7 +3,7 @@
 from fundenv.dynamics.access import rules_of
 from fundenv.dynamics.contract import notional, unrealised
 from fundenv.dynamics.execution import perp_slippage
-from fundenv.dynamics.jit import jit
+from fundenv.dynamics.jit import jit, jit_rare
 from fundenv.dynamics.margin import liquidation_price, maintenance
 from fundenv.dynamics.types import (
     ACCRUED,
@@ -25,7 +25,7 @@ from fundenv.dynamics.types import (
     PERP_PNL,
     SPOT,
 )
-from fundenv.market.layout import MARK_HIGH, MARK_LOW, MARK_OPEN, PERP_OPEN
+from fundenv.market.layout import MARK_CLOSE, MARK_HIGH, MARK_LOW, MARK_OPEN, PERP_OPEN
 
 _BISECTIONS = 60
 
@@ -43,21 +43,21 @@ def leg_excess(world, store, i, a, symbol, price):
     return unrealised(size, store.legs[i, a, ENTRY], price) - maintenance(world.tiers, symbol, notional(size, price))
 
 
-@jit
-def close_leg(world, store, out, p, i, a, wallet, row, path, price):
+@jit_rare
+def close_leg(world, store, out, p, i, a, wallet, row, path, price, valued):
     """Take over the whole perpetual leg at mark `price`: slippage and fee on top, booked through the wallet of index `wallet`.
 
-    Returns nothing; the caller caps the loss at the wallet. Positions from the open on are booked to perp P&L up to `price`.
+    The caller caps the loss at the wallet. Perp P&L is booked from `valued`, the price up to which it was booked before, to `price`.
     """
     legs = store.legs
     rule = rules_of(world.rules, world.symbols[path, a])
     size = legs[i, a, PERP]
     spread, impact = perp_slippage(world.bars, row, a, rule, size, p.cost_scale * p.stress_multiplier)
-    slip = min(spread + impact, 1.0)
+    slip = spread + impact
     fill = price * (1.0 - slip) if size > 0.0 else price * (1.0 + slip)
     fee = rule.liquidation_fee * p.fee_scale * abs(size) * fill
     legs[i, wallet, MARGIN] += unrealised(size, legs[i, a, ENTRY], fill) - fee
-    out.ledger[i, PERP_PNL] += size * (price - world.bars[row, a, PERP_OPEN])
+    out.ledger[i, PERP_PNL] += size * (price - valued)
     out.ledger[i, LIQUIDATION_LOSS] -= abs(size * (fill - price)) + fee
     legs[i, a, PERP], legs[i, a, ENTRY], legs[i, a, ACCRUED] = 0.0, 0.0, 0.0
     legs[i, a, LIQUIDATED] += 1.0
@@ -80,24 +80,30 @@ def release_wallet(store, out, i, wallet):
 
 
 @jit
-def liquidate_isolated(world, store, out, p, i, row, path):
-    """Test every leg against its own wallet at the adverse extreme of mark and close those that fail."""
+def _valued(world, row, a, at_open):
+    """Price up to which the perp P&L of leg a is booked: the last close before the orders of the bar, the perp open after them."""
+    return world.bars[row - 1, a, MARK_CLOSE] if at_open else world.bars[row, a, PERP_OPEN]
+
+
+@jit
+def liquidate_isolated(world, store, out, p, i, row, path, at_open):
+    """Test every leg against its own wallet, at the open or at the adverse extreme of mark, and close those that fail."""
     legs, bars = store.legs, world.bars
     for a in range(legs.shape[1]):
         size = legs[i, a, PERP]
         if size == 0.0:
             continue
         symbol = world.symbols[path, a]
-        worst = adverse_extreme(bars, row, a, size)
+        opened = bars[row, a, MARK_OPEN]
+        worst = opened if at_open else adverse_extreme(bars, row, a, size)
         margin = legs[i, a, MARGIN]
         if margin + leg_excess(world, store, i, a, symbol, worst) > 0.0:
             continue
-        opened = bars[row, a, MARK_OPEN]
         price = opened
         if margin + leg_excess(world, store, i, a, symbol, opened) > 0.0:
             price = liquidation_price(margin, size, legs[i, a, ENTRY], world.tiers, symbol)
             price = min(max(price, min(opened, worst)), max(opened, worst))
-        close_leg(world, store, out, p, i, a, a, row, path, price)
+        close_leg(world, store, out, p, i, a, a, row, path, price, _valued(world, row, a, at_open))
         release_wallet(store, out, i, a)
 
 
@@ -114,38 +120,44 @@ def _cross_excess(world, store, i, row, path, share):
     return excess
 
 
+@jit_rare
+def _first_failure(world, store, i, row, path):
+    """Share of the way from mark open to the adverse extremes at which the shared wallet first fails; it fails at the end of it."""
+    if _cross_excess(world, store, i, row, path, 0.0) <= 0.0:
+        return 0.0
+    low, high = 0.0, 1.0
+    for _ in range(_BISECTIONS):
+        middle = 0.5 * (low + high)
+        if _cross_excess(world, store, i, row, path, middle) > 0.0:
+            low = middle
+        else:
+            high = middle
+    return high
+
+
 @jit
-def liquidate_cross(world, store, out, p, i, row, path):
-    """Test the shared wallet with every leg at its adverse extreme at once; where it fails, close all legs at the first common failing point."""
+def liquidate_cross(world, store, out, p, i, row, path, at_open):
+    """Test the shared wallet, at the open or with every leg at its adverse extreme at once; where it fails, close all legs at the first failure."""
     legs, bars = store.legs, world.bars
     positions = False
     for a in range(legs.shape[1]):
         positions = positions or legs[i, a, PERP] != 0.0
-    if not positions or _cross_excess(world, store, i, row, path, 1.0) > 0.0:
+    if not positions or _cross_excess(world, store, i, row, path, 0.0 if at_open else 1.0) > 0.0:
         return
-    low, high = 0.0, 1.0
-    if _cross_excess(world, store, i, row, path, 0.0) <= 0.0:
-        high = 0.0
-    else:
-        for _ in range(_BISECTIONS):
-            middle = 0.5 * (low + high)
-            if _cross_excess(world, store, i, row, path, middle) > 0.0:
-                low = middle
-            else:
-                high = middle
+    share = _first_failure(world, store, i, row, path)
     for a in range(legs.shape[1]):
         size = legs[i, a, PERP]
         if size != 0.0:
             opened = bars[row, a, MARK_OPEN]
-            price = opened + high * (adverse_extreme(bars, row, a, size) - opened)
-            close_leg(world, store, out, p, i, a, 0, row, path, price)
+            price = opened + share * (adverse_extreme(bars, row, a, size) - opened)
+            close_leg(world, store, out, p, i, a, 0, row, path, price, _valued(world, row, a, at_open))
     release_wallet(store, out, i, 0)
 
 
 @jit
-def liquidate(world, store, out, p, i, row, path):
-    """The margin test of one bar in the account's margin mode."""
+def liquidate(world, store, out, p, i, row, path, at_open):
+    """The margin test in the account's margin mode: at the mark open on what was held before the orders, or inside the bar on what is held after."""
     if world.codes[MARGIN_MODE] == MARGIN_CROSS:
-        liquidate_cross(world, store, out, p, i, row, path)
+        liquidate_cross(world, store, out, p, i, row, path, at_open)
     else:
-        liquidate_isolated(world, store, out, p, i, row, path)
+        liquidate_isolated(world, store, out, p, i, row, path, at_open)
