@@ -10,8 +10,9 @@ from typing import Any
 import pandas as pd
 
 from experiments.run_folder import RunError, label
+from fundenv.batch.cpu import Batch
 from fundenv.config import EnvConfig
-from fundenv.market import Market, SplitError, load_market, split, synthetic_market
+from fundenv.market import Market, load_market, split, synthetic_market
 
 EMBARGO = "14D"  # left out between training and test: the longest look-back that still matters
 _DAY = pd.Timedelta(days=1)
@@ -56,14 +57,12 @@ class MarketArgs:
             "train": _span(self.train, "--train") if self.train else (first, cut),
             "test": _span(self.test, "--test") if self.test else (cut, last + _DAY),
         }
-        try:
-            parts = split(whole, spans, embargo=EMBARGO)
-        except SplitError as error:
-            raise RunError(f"{error} (the data span {first:%Y-%m-%d} .. {last:%Y-%m-%d})") from None
+        parts = split(whole, spans, embargo=EMBARGO)
         for name, part in parts.items():
             missing = sorted({label(whole, p) for p in range(whole.n_paths)} - {label(part, p) for p in range(part.n_paths)})
             if missing:
                 raise RunError(f"{', '.join(missing)}: no data in the {name} span; leave it out of --symbols or widen --{name}")
+            Batch(1, market=part, **self.settings())  # settings that do not fit this market are reported before anything runs
         return parts
 
 
