@@ -27,9 +27,9 @@ class MarketArgs:
     symbols: tuple[str, ...] = ()
     """Symbols as in the file names; none: all that the folder has for the venue."""
     train: str | None = None
-    """Training span START:END, UTC, both days included; default: the first two thirds of the data."""
+    """Training span START:END, UTC, both included, days, months or years; default: the first two thirds of the data."""
     test: str | None = None
-    """Test span START:END, UTC, both days included; default: the last third."""
+    """Test span START:END, UTC, both included, days, months or years; default: the last third."""
     venue: str = "binance"
     """Exchange whose rules hold: a name of the package, or the path of a TOML."""
     cash_rate: float = 0.045
@@ -67,14 +67,15 @@ class MarketArgs:
 
 
 def _span(text: str, flag: str) -> tuple[pd.Timestamp, pd.Timestamp]:
-    """[START, day after END) of a text START:END."""
+    """[first instant of START, first instant after END) of a text START:END; each is a day, a month or a year, and counts whole."""
     try:
-        start, end = (pd.Timestamp(edge, tz="UTC") for edge in text.split(":"))
+        first, last = (pd.Period(edge) for edge in text.split(":"))
+        start, end = first.start_time.tz_localize("UTC"), (last + 1).start_time.tz_localize("UTC")
     except ValueError:
-        raise RunError(f"{flag} {text}: expected START:END, e.g. 2020-02-01:2024-06-30") from None
-    if start > end:
+        raise RunError(f"{flag} {text}: expected START:END, e.g. 2020-02-01:2024-06-30 or 2020-02:2024-06") from None
+    if start >= end:
         raise RunError(f"{flag} {text}: the start lies after the end; swap them")
-    return start, end + _DAY
+    return start, end
 
 
 def pairs(items: tuple[str, ...], flag: str) -> dict[str, Any]:
