@@ -9,8 +9,10 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from stable_baselines3 import SAC
 from stable_baselines3.common.callbacks import BaseCallback
 from stable_baselines3.common.logger import KVWriter
+from stable_baselines3.common.noise import ActionNoise
 from stable_baselines3.common.vec_env import VecEnv, VecEnvWrapper
 from stable_baselines3.common.vec_env.base_vec_env import VecEnvObs, VecEnvStepReturn
 
@@ -60,6 +62,19 @@ class Scaled(VecEnvWrapper):
         """What the env answers, the rewards scaled."""
         obs, rewards, dones, infos = self.venv.step_wait()
         return obs, rewards * self.scale, dones, infos
+
+
+class ExploringSAC(SAC):
+    """SAC that replaces a share `explore` of its actions in training by uniform ones: the policy's own noise soon stays inside one zone."""
+
+    explore = 0.0
+
+    def _sample_action(self, learning_starts: int, action_noise: ActionNoise | None = None, n_envs: int = 1) -> Any:
+        actions, kept = super()._sample_action(learning_starts, action_noise, n_envs)
+        for i in np.flatnonzero(np.random.random(n_envs) < self.explore):  # noqa: NPY002  (the stream that SB3 seeds)
+            actions[i] = self.action_space.sample()
+            kept[i] = self.policy.scale_action(actions[i])
+        return actions, kept
 
 
 class Zones(VecEnvWrapper):

@@ -40,7 +40,8 @@ class LearningParams(Params):
     reward: Literal["log_growth", "mean_variance", "expected"] = "log_growth"  # of training only
     start_invested: Annotated[float, Range(0, 1)] = 0.5  # share of training episodes that begin with full carry
     episode_days: Annotated[int, Range(1, 3650)] = 90  # length of a training episode
-    cash_spread: Annotated[float, Range(0, 0.5)] = 0.03  # the envs' cash rates lie evenly within +- this of the one asked for
+    cash_low: Annotated[float, Range(-0.5, 1)] = -0.02  # the envs' cash rates lie evenly from here ...
+    cash_high: Annotated[float, Range(-0.5, 1)] = 0.07  # ... to here, and further where the rate asked for lies outside
     funding_scales: Annotated[tuple[float, ...], Range(0, 10)] = (0.25, 0.4, 0.6, 0.8, 1.0, 1.25)  # levels of funding in training
     reward_scale: Annotated[float, Range(1e-6, 1e6)] = 0.1  # on the env's reward of 1000 x net log growth, in training
     threads: Annotated[int, Range(1, 256)] = 1  # of the env's batch and of torch
@@ -72,7 +73,7 @@ class SB3Agent(Learner):
         p = self.params
         settings = settings | self.training_settings() | self.env_settings()
         rate = EnvConfig.from_dict(settings).cash_rate
-        settings["per_env"] = {"cash_rate": np.linspace(rate - p.cash_spread, rate + p.cash_spread, p.n_envs)}
+        settings["per_env"] = {"cash_rate": np.linspace(min(p.cash_low, rate), max(p.cash_high, rate), p.n_envs)}
         venv = FundingHedgeVecEnv(p.n_envs, threads=p.threads, market=at_levels(market, p.funding_scales), **settings)
         self.bind(venv.batch)
         self.provenance = replace(self.provenance, market=market.hash)
@@ -117,14 +118,18 @@ class SB3Agent(Learner):
         """The model, on the CPU."""
         if not (folder / MODEL).is_file():
             raise AgentError(f"{folder} holds no {MODEL}; the training stopped before its first checkpoint")
-        torch, library = libraries()
+        torch, _ = libraries()
         torch.set_num_threads(self.params.threads)
-        self.model = getattr(library, self.name.upper()).load(folder / MODEL, device="cpu")
+        self.model = self.algorithm().load(folder / MODEL, device="cpu")
         self.steps_done, self.steps_wanted = self.model.num_timesteps, record["steps_wanted"]
 
     def wrap(self, venv: Any) -> Any:
         """The env as the model sees it."""
         return venv
+
+    @abstractmethod
+    def algorithm(self) -> Any:
+        """The class of the model."""
 
     @abstractmethod
     def build(self, env: Any, seed: int) -> Any:

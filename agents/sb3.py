@@ -28,13 +28,17 @@ class PPOParams(LearningParams):
     learning_rate: Annotated[float, Range(1e-7, 1)] = 3e-3
     gae_lambda: Annotated[float, Range(0, 1)] = 0.95
     entropy: Annotated[float, Range(0, 1)] = 0.003
-    hold_bias: Annotated[float, Range(-10, 10)] = 3.0  # on the logit of `hold` at the start
+    hold_bias: Annotated[float, Range(-10, 10)] = 3.0  # head start of the logit of `hold`; greedy actions take it back
     carry_grid: Annotated[tuple[float, ...], Range(-1, 1)] = (0.0, 1.0)
     leverage_grid: Annotated[tuple[float, ...], Range(1, 125)] = (2.0, 3.0, 4.0)
 
 
 class PPO(SB3Agent):
-    """PPO with one head for {hold, each carry} and one for the leverage; greedy is the argmax of each head."""
+    """PPO with one head for {hold, each carry} and one for the leverage.
+
+    Greedy is the argmax of each head, after the head start of `hold` is taken back: a policy that enters with a chance of one in five at every
+    decision means to be invested, but its plain argmax would hold for ever.
+    """
 
     name = "ppo"
     parameters = PPOParams
@@ -45,15 +49,19 @@ class PPO(SB3Agent):
         grids = {"carry_grid": self.params.carry_grid, "leverage_grid": self.params.leverage_grid}
         return {"actions": "discrete", "dials": ("carry", "leverage"), "hedge": 1.0} | grids
 
+    def algorithm(self) -> Any:
+        """SB3's class."""
+        return libraries()[1].PPO
+
     def build(self, env: Any, seed: int) -> Any:
         """A new model."""
-        torch, library = libraries()
+        torch, _ = libraries()
         from stable_baselines3.common.utils import LinearSchedule
 
         p = self.params
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # a batch size that does not divide the rollout: the last minibatch is smaller
-            model = library.PPO(
+            model = self.algorithm()(
                 "MlpPolicy",
                 env,
                 learning_rate=LinearSchedule(p.learning_rate, 0.0, 1.0),
@@ -67,11 +75,26 @@ class PPO(SB3Agent):
                 seed=seed,
                 device="cpu",
             )
-        sizes = [int(n) for n in env.action_space.nvec]
-        gates = np.cumsum([0, *sizes[:-1]])[::2]  # first logit of each asset's gate: heads alternate gate, leverage
         with torch.no_grad():
-            model.policy.action_net.bias[torch.as_tensor(gates)] += p.hold_bias
+            model.policy.action_net.bias[torch.as_tensor(_gates(model))] += p.hold_bias
         return model
+
+    def act(self, obs: NDArray[np.float32], *, deterministic: bool = True) -> NDArray[Any]:
+        """Entries of the gate and of the leverage grid, per asset."""
+        if not deterministic or self.model is None:
+            return super().act(obs, deterministic=deterministic)
+        torch, _ = libraries()
+        policy = self.model.policy
+        with torch.no_grad():
+            logits = policy.action_net(policy.mlp_extractor.forward_actor(torch.as_tensor(obs)))
+            logits[:, _gates(self.model)] -= self.params.hold_bias
+            heads = torch.split(logits, [int(n) for n in self.model.action_space.nvec], dim=1)
+            return np.stack([head.argmax(dim=1).numpy() for head in heads], axis=1)
+
+
+def _gates(model: Any) -> list[int]:
+    """Number of the logit of `hold` of each asset: heads alternate gate, leverage."""
+    return [int(first) for first in np.cumsum([0, *model.action_space.nvec[:-1]])[::2]]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -85,6 +108,7 @@ class SACParams(LearningParams):
     buffer_size: Annotated[int, Range(1, 100_000_000)] = 500_000
     learning_starts: Annotated[int, Range(0, 10_000_000)] = 10_000  # environment steps of uniform exploration, at most a fifth of all
     entropy: Annotated[float, Range(0, 100)] = 0.0  # temperature; 0 = tuned by the algorithm
+    explore: Annotated[float, Range(0, 1)] = 0.1  # share of uniform actions in training
     tau: Annotated[float, Range(0, 1)] = 0.005
     leverage_low: Annotated[float, Range(1, 125)] = 2.0
     leverage_high: Annotated[float, Range(1, 125)] = 4.0
@@ -118,13 +142,20 @@ class SAC(SB3Agent):
     def _leverage(self) -> tuple[float, float]:
         return self.params.leverage_low, self.params.leverage_high
 
+    def algorithm(self) -> Any:
+        """SB3's class, with uniform exploration."""
+        libraries()
+        from agents._sb3_bridge import ExploringSAC
+
+        return ExploringSAC
+
     def build(self, env: Any, seed: int) -> Any:
         """A new model."""
-        torch, library = libraries()
+        torch, _ = libraries()
         from stable_baselines3.common.utils import LinearSchedule
 
         p = self.params
-        return library.SAC(
+        model = self.algorithm()(
             "MlpPolicy",
             env,
             learning_rate=LinearSchedule(p.learning_rate, 0.0, 1.0),
@@ -140,6 +171,8 @@ class SAC(SB3Agent):
             seed=seed,
             device="cpu",
         )
+        model.explore = p.explore
+        return model
 
     def log_interval(self) -> int:
         """SB3 counts finished episodes here."""

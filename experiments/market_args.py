@@ -10,8 +10,9 @@ from typing import Any
 import pandas as pd
 
 from experiments.run_folder import RunError, label
+from fundenv.batch.cpu import Batch
 from fundenv.config import EnvConfig
-from fundenv.market import Market, SplitError, load_market, split, synthetic_market
+from fundenv.market import Market, load_market, split, synthetic_market
 
 EMBARGO = "14D"  # left out between training and test: the longest look-back that still matters
 _DAY = pd.Timedelta(days=1)
@@ -26,9 +27,9 @@ class MarketArgs:
     symbols: tuple[str, ...] = ()
     """Symbols as in the file names; none: all that the folder has for the venue."""
     train: str | None = None
-    """Training span START:END, UTC, both days included; default: the first two thirds of the data."""
+    """Training span START:END, UTC, both included, days, months or years; default: the first two thirds of the data."""
     test: str | None = None
-    """Test span START:END, UTC, both days included; default: the last third."""
+    """Test span START:END, UTC, both included, days, months or years; default: the last third."""
     venue: str = "binance"
     """Exchange whose rules hold: a name of the package, or the path of a TOML."""
     cash_rate: float = 0.045
@@ -56,26 +57,25 @@ class MarketArgs:
             "train": _span(self.train, "--train") if self.train else (first, cut),
             "test": _span(self.test, "--test") if self.test else (cut, last + _DAY),
         }
-        try:
-            parts = split(whole, spans, embargo=EMBARGO)
-        except SplitError as error:
-            raise RunError(f"{error} (the data span {first:%Y-%m-%d} .. {last:%Y-%m-%d})") from None
+        parts = split(whole, spans, embargo=EMBARGO)
         for name, part in parts.items():
             missing = sorted({label(whole, p) for p in range(whole.n_paths)} - {label(part, p) for p in range(part.n_paths)})
             if missing:
                 raise RunError(f"{', '.join(missing)}: no data in the {name} span; leave it out of --symbols or widen --{name}")
+            Batch(1, market=part, **self.settings())  # settings that do not fit this market are reported before anything runs
         return parts
 
 
 def _span(text: str, flag: str) -> tuple[pd.Timestamp, pd.Timestamp]:
-    """[START, day after END) of a text START:END."""
+    """[first instant of START, first instant after END) of a text START:END; each is a day, a month or a year, and counts whole."""
     try:
-        start, end = (pd.Timestamp(edge, tz="UTC") for edge in text.split(":"))
+        first, last = (pd.Period(edge) for edge in text.split(":"))
+        start, end = first.start_time.tz_localize("UTC"), (last + 1).start_time.tz_localize("UTC")
     except ValueError:
-        raise RunError(f"{flag} {text}: expected START:END, e.g. 2020-02-01:2024-06-30") from None
-    if start > end:
+        raise RunError(f"{flag} {text}: expected START:END, e.g. 2020-02-01:2024-06-30 or 2020-02:2024-06") from None
+    if start >= end:
         raise RunError(f"{flag} {text}: the start lies after the end; swap them")
-    return start, end + _DAY
+    return start, end
 
 
 def pairs(items: tuple[str, ...], flag: str) -> dict[str, Any]:

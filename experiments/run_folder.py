@@ -92,6 +92,8 @@ def open_run(out: Path | None, script: str, args: dict[str, Any], fixed: tuple[s
                 raise RunError(
                     f"{out} was made with {flag} {_shown(before.get(name))}, now {_shown(args[name])}; use the same, or choose another --out"
                 )
+    elif resume:
+        raise RunError(f"{out} holds no run to continue; drop --resume to begin one there")
     write_json(config, args)
     return out
 

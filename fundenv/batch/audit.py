@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from typing import Any
 
 import numpy as np
@@ -79,65 +80,48 @@ class LazyInfo(dict[str, Any]):
         legs, trades = legs.reshape(1, assets, t.N_LEG), trades.reshape(1, assets, t.N_TRADE)
         full = audit(market, account[None], legs, ledger[None], trades, np.array([row]))
         for key, value in full.items():
-            self.setdefault(key, _first(value))
-
-    def __getitem__(self, key: str) -> Any:
-        self._unpack()
-        return super().__getitem__(key)
-
-    def __contains__(self, key: object) -> bool:
-        self._unpack()
-        return super().__contains__(key)
-
-    def __iter__(self) -> Any:
-        self._unpack()
-        return super().__iter__()
-
-    def __len__(self) -> int:
-        self._unpack()
-        return super().__len__()
-
-    def __eq__(self, other: object) -> bool:
-        self._unpack()
-        return super().__eq__(other)
-
-    def __repr__(self) -> str:
-        self._unpack()
-        return super().__repr__()
+            if not dict.__contains__(self, key):
+                dict.__setitem__(self, key, _first(value))
 
     def __reduce__(self) -> Any:
         self._unpack()
         return dict, (dict(self.items()),)
 
-    def get(self, key: str, default: Any = None) -> Any:
-        """As `dict.get`."""
-        self._unpack()
-        return super().get(key, default)
-
-    def keys(self) -> Any:
-        """As `dict.keys`."""
-        self._unpack()
-        return super().keys()
-
-    def values(self) -> Any:
-        """As `dict.values`."""
-        self._unpack()
-        return super().values()
-
-    def items(self) -> Any:
-        """As `dict.items`."""
-        self._unpack()
-        return super().items()
-
     def copy(self) -> dict[str, Any]:
         """A plain dict."""
-        self._unpack()
-        return dict(super().items())
+        return dict(self.items())
 
-    def pop(self, key: str, *default: Any) -> Any:
-        """As `dict.pop`."""
+
+def _after_unpacking(name: str) -> Any:
+    plain = getattr(dict, name)
+
+    @functools.wraps(plain)
+    def method(self: LazyInfo, *args: Any, **kwargs: Any) -> Any:
         self._unpack()
-        return super().pop(key, *default)
+        return plain(self, *args, **kwargs)
+
+    return method
+
+
+# Everything a dict can be asked; only a plain assignment leaves it packed.
+for _name in (
+    *(
+        "__contains__",
+        "__delitem__",
+        "__eq__",
+        "__getitem__",
+        "__ior__",
+        "__iter__",
+        "__len__",
+        "__ne__",
+        "__or__",
+        "__repr__",
+        "__reversed__",
+        "__ror__",
+    ),
+    *("clear", "get", "items", "keys", "pop", "popitem", "setdefault", "update", "values"),
+):
+    setattr(LazyInfo, _name, _after_unpacking(_name))
 
 
 def _first(value: Any) -> Any:

@@ -25,6 +25,7 @@ from fundenv.market.layout import N_COLUMNS
 
 # `carray` makes arrays, which only code with reference counts may return; the arrays own nothing, so the counts cost nothing.
 _jit_with_counts = numba.njit(forceinline=True)
+_jit_outer = numba.njit(inline="always")
 N_PARAMS, N_RULES = len(t.Params._fields), len(t.AssetRules._fields)
 _SIZES = ("rows", "assets", "features", "paths", "symbols", "brackets", "grid", "param_rows", "envs", "observations", "actions", "eras")
 
@@ -89,13 +90,13 @@ def _out(table, assets):
     )
 
 
-@_jit_with_counts
+@_jit_outer
 def _step(table, assets, first, last):
     actions = carray(_f4(table[35]), (table[8], table[10]))
     step_range(_world(table, assets), _store(table, assets), _out(table, assets), actions, first, last)
 
 
-@_jit_with_counts
+@_jit_outer
 def _reset(table, assets, first, last):
     paths, rows = carray(_i8(table[36]), (table[8],)), carray(_i8(table[37]), (table[8],))
     reset_range(_world(table, assets), _store(table, assets), _out(table, assets), paths, rows, first, last)

@@ -3,7 +3,7 @@
 from fundenv.batch.prefetch import prefetch_row
 from fundenv.dynamics.access import params_of
 from fundenv.dynamics.funds import unbacked_share
-from fundenv.dynamics.jit import jit
+from fundenv.dynamics.jit import jit, jit_outer, jit_rare
 from fundenv.dynamics.observation import observe
 from fundenv.dynamics.rng import below, uniform
 from fundenv.dynamics.step import step_one
@@ -95,7 +95,7 @@ def _open_at_start(world, store, p, i, path, row):
         store.account[i, CASH] -= hedge * size * spot_price + wallet
 
 
-@jit
+@jit_rare
 def begin_episode(world, store, i, path, row):
     """Start an episode of environment i at the close of `row` of `path`; a negative path draws both."""
     p = params_of(store.params, i)
@@ -143,7 +143,7 @@ def _finish(world, store, out, i):
     observe(world, store, out.obs, i)
 
 
-@jit
+@jit_outer
 def step_range(world, store, out, actions, first, last):
     """Step the environments first..last-1 by one decision each; actions (n, ...) float32."""
     mode = world.codes[AUTORESET]
@@ -165,7 +165,7 @@ def step_range(world, store, out, actions, first, last):
             _finish(world, store, out, i)
 
 
-@jit
+@jit_outer
 def reset_range(world, store, out, paths, rows, first, last):
     """Begin episodes of the environments first..last-1 at (paths, rows), drawn where paths is negative."""
     for i in range(first, last):

@@ -85,6 +85,20 @@ def participation_factor(order, volume, share):
 
 
 @jit
+def size_order(world, store, i, a, row, book):
+    """Cut the wanted orders of leg a to lots and drop what is below the minimum notional at the last prices."""
+    legs, bars = store.legs, world.bars
+    rule = rules_of(world.rules, world.symbols[book, a])
+    spot = cut_to_lot(legs[i, a, WANT_SPOT], legs[i, a, SPOT], rule.lot_spot)
+    perp = cut_to_lot(legs[i, a, WANT_PERP], legs[i, a, PERP], rule.lot_perp)
+    spot = drop_if_small(spot, legs[i, a, SPOT], bars[row - 1, a, SPOT_CLOSE], rule.min_notional_spot)
+    perp = drop_if_small(perp, legs[i, a, PERP], bars[row - 1, a, MARK_CLOSE], rule.min_notional_perp)
+    if (spot == 0.0 and legs[i, a, WANT_SPOT] != 0.0) or (perp == 0.0 and legs[i, a, WANT_PERP] != 0.0):
+        legs[i, a, REASON] = REASON_SIZE
+    legs[i, a, WANT_SPOT], legs[i, a, WANT_PERP] = spot, perp
+
+
+@jit
 def limit_orders(world, store, p, i, row, book):
     """Apply halt, participation, lot and minimum notional, in this order, to the wanted orders of every leg."""
     legs, bars = store.legs, world.bars
@@ -96,7 +110,6 @@ def limit_orders(world, store, p, i, row, book):
             legs[i, a, WANT_SPOT], legs[i, a, WANT_PERP] = 0.0, 0.0
             legs[i, a, REASON] = REASON_HALTED
             continue
-        rule = rules_of(world.rules, world.symbols[book, a])
         factor = min(
             participation_factor(spot, bars[row, a, SPOT_VOLUME], p.max_participation),
             participation_factor(perp, bars[row, a, PERP_VOLUME], p.max_participation),
@@ -104,13 +117,8 @@ def limit_orders(world, store, p, i, row, book):
         if factor < 1.0:
             spot, perp = spot * factor, perp * factor
             legs[i, a, REASON] = REASON_PARTICIPATION
-        cut_spot = cut_to_lot(spot, legs[i, a, SPOT], rule.lot_spot)
-        cut_perp = cut_to_lot(perp, legs[i, a, PERP], rule.lot_perp)
-        cut_spot = drop_if_small(cut_spot, legs[i, a, SPOT], bars[row - 1, a, SPOT_CLOSE], rule.min_notional_spot)
-        cut_perp = drop_if_small(cut_perp, legs[i, a, PERP], bars[row - 1, a, MARK_CLOSE], rule.min_notional_perp)
-        if (cut_spot == 0.0 and spot != 0.0) or (cut_perp == 0.0 and perp != 0.0):
-            legs[i, a, REASON] = REASON_SIZE
-        legs[i, a, WANT_SPOT], legs[i, a, WANT_PERP] = cut_spot, cut_perp
+        legs[i, a, WANT_SPOT], legs[i, a, WANT_PERP] = spot, perp
+        size_order(world, store, i, a, row, book)
 
 
 @jit
@@ -121,18 +129,18 @@ def stress_of(p, touch):
 
 @jit
 def spot_slippage(bars, row, a, rule, order, stress):
-    """(half-spread, impact) of a spot order in bar `row` of asset a, as fractions of the open."""
-    return rule.half_spread_spot * stress, impact_fraction(
-        order, bars[row, a, SPOT_DAY_VOLUME], bars[row, a, SIGMA_DAY], rule.impact
-    ) * stress
+    """(half-spread, impact) of a spot order in bar `row` of asset a, as fractions of the open; together at most 1: a sale gets no negative price."""
+    spread = min(rule.half_spread_spot * stress, 1.0)
+    impact = impact_fraction(order, bars[row, a, SPOT_DAY_VOLUME], bars[row, a, SIGMA_DAY], rule.impact) * stress
+    return spread, min(impact, 1.0 - spread)
 
 
 @jit
 def perp_slippage(bars, row, a, rule, order, stress):
-    """(half-spread, impact) of a perpetual order in bar `row` of asset a, as fractions of the open."""
-    return rule.half_spread_perp * stress, impact_fraction(
-        order, bars[row, a, PERP_DAY_VOLUME], bars[row, a, SIGMA_DAY], rule.impact
-    ) * stress
+    """(half-spread, impact) of a perpetual order in bar `row` of asset a, as fractions of the open; together at most 1."""
+    spread = min(rule.half_spread_perp * stress, 1.0)
+    impact = impact_fraction(order, bars[row, a, PERP_DAY_VOLUME], bars[row, a, SIGMA_DAY], rule.impact) * stress
+    return spread, min(impact, 1.0 - spread)
 
 
 @jit

@@ -5,7 +5,7 @@ from fundenv.dynamics.collateral import LIQUIDATION_RATIO, spot_collateral
 from fundenv.dynamics.contract import notional, unrealised
 from fundenv.dynamics.execution import perp_slippage
 from fundenv.dynamics.funds import to_cash
-from fundenv.dynamics.jit import jit
+from fundenv.dynamics.jit import jit, jit_rare
 from fundenv.dynamics.margin import bracket_of, liquidation_price, required_maintenance
 from fundenv.dynamics.types import (
     ACCRUED,
@@ -33,7 +33,7 @@ from fundenv.dynamics.types import (
     PROCEDURE_WHOLE,
     SPOT,
 )
-from fundenv.market.layout import MARK_HIGH, MARK_LOW, MARK_OPEN, PERP_OPEN, SPOT_OPEN
+from fundenv.market.layout import MARK_CLOSE, MARK_HIGH, MARK_LOW, MARK_OPEN, PERP_OPEN, SPOT_OPEN
 
 _BISECTIONS = 60
 _FIRST_ORDER = 0.2  # Hyperliquid's first liquidation order, share of the position
@@ -73,21 +73,21 @@ def share_to_close(world, symbol, value, balance, first):
     return 1.0 - world.tiers[symbol, k - rungs + 1, 0] * _BELOW / value
 
 
-@jit
-def close_leg(world, store, out, p, i, a, wallet, row, book, price, share):
+@jit_rare
+def close_leg(world, store, out, p, i, a, wallet, row, book, price, valued, share):
     """Take over a share of the perpetual leg at mark `price`: slippage and fee on what is closed, booked through the wallet of index `wallet`.
 
-    Returns nothing; the caller caps the loss at the wallet. Positions from the open on are booked to perp P&L up to `price`.
+    The caller caps the loss at the wallet. Perp P&L is booked from `valued`, the price up to which it was booked before, to `price`.
     """
     legs = store.legs
     rule = rules_of(world.rules, world.symbols[book, a])
     size = legs[i, a, PERP] * share
     spread, impact = perp_slippage(world.bars, row, a, rule, size, p.cost_scale * p.stress_multiplier)
-    slip = min(spread + impact, 1.0)
+    slip = spread + impact
     fill = price * (1.0 - slip) if size > 0.0 else price * (1.0 + slip)
     fee = rule.liquidation_fee * p.fee_scale * abs(size) * fill
     legs[i, wallet, MARGIN] += unrealised(size, legs[i, a, ENTRY], fill) - fee
-    out.ledger[i, PERP_PNL] += size * (price - world.bars[row, a, PERP_OPEN])
+    out.ledger[i, PERP_PNL] += size * (price - valued)
     out.ledger[i, LIQUIDATION_LOSS] -= abs(size * (fill - price)) + fee
     if share < 1.0:
         legs[i, a, PERP] -= size
@@ -113,6 +113,12 @@ def release_wallet(store, out, i, wallet):
 
 
 @jit
+def _valued(world, row, a, at_open):
+    """Price up to which the perp P&L of leg a is booked: the last close before the orders of the bar, the perp open after them."""
+    return world.bars[row - 1, a, MARK_CLOSE] if at_open else world.bars[row, a, PERP_OPEN]
+
+
+@jit
 def _trigger(world, store, i, a, symbol, start, worst):
     """Mark price between `start` and `worst` at which leg a fails its own wallet's test; `start` where it fails there already."""
     legs = store.legs
@@ -126,8 +132,8 @@ def _trigger(world, store, i, a, symbol, start, worst):
     return min(max(price, min(start, worst)), max(start, worst))
 
 
-@jit
-def _liquidate_leg(world, store, out, p, i, a, row, book, worst):
+@jit_rare
+def _liquidate_leg(world, store, out, p, i, a, row, book, worst, valued):
     """Close of leg a what the procedure asks, again and again until it passes its test at `worst` or is gone."""
     legs = store.legs
     symbol = world.symbols[book, a]
@@ -137,7 +143,7 @@ def _liquidate_leg(world, store, out, p, i, a, row, book, worst):
         size = legs[i, a, PERP]
         balance = legs[i, a, MARGIN] + unrealised(size, legs[i, a, ENTRY], price)
         share = share_to_close(world, symbol, notional(size, price), balance, first)
-        close_leg(world, store, out, p, i, a, a, row, book, price, share)
+        close_leg(world, store, out, p, i, a, a, row, book, price, valued, share)
         first = False
         failing = share < 1.0 and legs[i, a, MARGIN] + leg_excess(world, store, i, a, symbol, worst) <= 0.0
     if legs[i, a, PERP] == 0.0:
@@ -145,16 +151,16 @@ def _liquidate_leg(world, store, out, p, i, a, row, book, worst):
 
 
 @jit
-def liquidate_isolated(world, store, out, p, i, row, book):
-    """Test every leg against its own wallet at the adverse extreme of mark."""
+def liquidate_isolated(world, store, out, p, i, row, book, at_open):
+    """Test every leg against its own wallet, at the open or at the adverse extreme of mark."""
     legs = store.legs
     for a in range(legs.shape[1]):
         size = legs[i, a, PERP]
         if size == 0.0:
             continue
-        worst = adverse_extreme(world.bars, row, a, size)
+        worst = world.bars[row, a, MARK_OPEN] if at_open else adverse_extreme(world.bars, row, a, size)
         if legs[i, a, MARGIN] + leg_excess(world, store, i, a, world.symbols[book, a], worst) <= 0.0:
-            _liquidate_leg(world, store, out, p, i, a, row, book, worst)
+            _liquidate_leg(world, store, out, p, i, a, row, book, worst, _valued(world, row, a, at_open))
 
 
 @jit
@@ -188,7 +194,7 @@ def _cross_excess(world, store, i, row, book, way):
     return excess
 
 
-@jit
+@jit_rare
 def _cross_trigger(world, store, i, row, book, start):
     """First share of the way, from `start` on, at which the shared wallet fails; the caller knows that it fails at 1."""
     if _cross_excess(world, store, i, row, book, start) <= 0.0:
@@ -203,8 +209,8 @@ def _cross_trigger(world, store, i, row, book, start):
     return high
 
 
-@jit
-def _reduce_cross(world, store, out, p, i, row, book, way, first):
+@jit_rare
+def _reduce_cross(world, store, out, p, i, row, book, way, first, at_open):
     """Close a share of every leg whose procedure allows a partial liquidation; returns how many there were."""
     legs = store.legs
     count = 0
@@ -215,14 +221,36 @@ def _reduce_cross(world, store, out, p, i, row, book, way, first):
             balance = _cross_excess(world, store, i, row, book, way) + required_maintenance(world, symbol, size, legs[i, a, ENTRY], price)
             share = share_to_close(world, symbol, notional(size, price), balance, first)
             if share < 1.0:
-                close_leg(world, store, out, p, i, a, 0, row, book, price, share)
+                close_leg(world, store, out, p, i, a, 0, row, book, price, _valued(world, row, a, at_open), share)
                 count += 1
     return count
 
 
+@jit_rare
+def _liquidate_shared(world, store, out, p, i, row, book, at_open, end):
+    """Close what the procedures ask at the first common failing point, again and again until the account passes its test at the share `end` of the way."""
+    legs = store.legs
+    way, first, failing = 0.0, True, True
+    while failing:
+        way = _cross_trigger(world, store, i, row, book, way)
+        if _reduce_cross(world, store, out, p, i, row, book, way, first, at_open) == 0:
+            for a in range(legs.shape[1]):
+                size = legs[i, a, PERP]
+                if size != 0.0:
+                    price = _price_at(world.bars, row, a, size, way)
+                    close_leg(world, store, out, p, i, a, 0, row, book, price, _valued(world, row, a, at_open), 1.0)
+            if world.codes[MARGIN_MODE] == MARGIN_CROSS:
+                release_wallet(store, out, i, 0)
+            failing = False
+        first = False
+        failing = failing and _cross_excess(world, store, i, row, book, end) <= 0.0
+    if world.codes[MARGIN_MODE] == MARGIN_PORTFOLIO:
+        to_cash(store, i)
+
+
 @jit
-def liquidate_cross(world, store, out, p, i, row, book):
-    """Test the shared wallet with every leg at its adverse extreme at once; at the first common failing point close what the procedure asks.
+def liquidate_cross(world, store, out, p, i, row, book, at_open):
+    """Test the shared wallet, at the open or with every leg at its adverse extreme at once.
 
     Legs that can be reduced are reduced first, all at the same point; when none can, all legs are closed.
     """
@@ -230,26 +258,15 @@ def liquidate_cross(world, store, out, p, i, row, book):
     positions = False
     for a in range(legs.shape[1]):
         positions = positions or legs[i, a, PERP] != 0.0
-    way, first = 0.0, True
-    while positions and _cross_excess(world, store, i, row, book, 1.0) <= 0.0:
-        way = _cross_trigger(world, store, i, row, book, way)
-        if _reduce_cross(world, store, out, p, i, row, book, way, first) == 0:
-            for a in range(legs.shape[1]):
-                size = legs[i, a, PERP]
-                if size != 0.0:
-                    close_leg(world, store, out, p, i, a, 0, row, book, _price_at(world.bars, row, a, size, way), 1.0)
-            if world.codes[MARGIN_MODE] == MARGIN_CROSS:
-                release_wallet(store, out, i, 0)
-            positions = False
-        first = False
-    if world.codes[MARGIN_MODE] == MARGIN_PORTFOLIO:
-        to_cash(store, i)
+    end = 0.0 if at_open else 1.0
+    if positions and _cross_excess(world, store, i, row, book, end) <= 0.0:
+        _liquidate_shared(world, store, out, p, i, row, book, at_open, end)
 
 
 @jit
-def liquidate(world, store, out, p, i, row, book):
-    """The margin test of one bar in the account's margin mode."""
+def liquidate(world, store, out, p, i, row, book, at_open):
+    """The margin test in the account's margin mode: at the mark open on what was held before the orders, or inside the bar on what is held after."""
     if world.codes[MARGIN_MODE] == MARGIN_ISOLATED:
-        liquidate_isolated(world, store, out, p, i, row, book)
+        liquidate_isolated(world, store, out, p, i, row, book, at_open)
     else:
-        liquidate_cross(world, store, out, p, i, row, book)
+        liquidate_cross(world, store, out, p, i, row, book, at_open)

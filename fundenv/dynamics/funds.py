@@ -6,8 +6,8 @@ from fundenv.dynamics.access import rules_of
 from fundenv.dynamics.borrowing import locked_cash
 from fundenv.dynamics.collateral import spot_collateral
 from fundenv.dynamics.contract import notional, unrealised
-from fundenv.dynamics.execution import cut_to_lot, perp_slippage, spot_slippage, stress_of
-from fundenv.dynamics.jit import jit
+from fundenv.dynamics.execution import perp_slippage, size_order, spot_slippage, stress_of
+from fundenv.dynamics.jit import jit, jit_rare
 from fundenv.dynamics.types import (
     CASH,
     ENTRY,
@@ -18,6 +18,7 @@ from fundenv.dynamics.types import (
     PERP,
     REASON,
     REASON_FUNDS,
+    SHRINK,
     SPOT,
     TARGET_LEVERAGE,
     TOUCH,
@@ -26,6 +27,9 @@ from fundenv.dynamics.types import (
     WANT_SPOT,
 )
 from fundenv.market.layout import PERP_OPEN, SPOT_OPEN
+
+_RESTS, _USES, _FOUND = 0.0, 1.0, 2.0  # values of column SHRINK; _FOUND stands for _USES while the other legs are tried
+_DUST = 1e-9  # a smaller share of an order is rounding and is not filled
 
 
 @jit
@@ -37,8 +41,9 @@ def _share_left(size, order):
 
 
 @jit
-def free_cash_after(world, store, p, i, row, book, k):
-    """Free cash [quote] at open prices after the share k of every wanted order and the transfers that follow: f(k) of the specification."""
+def free_cash_after(world, store, p, i, row, book, using, rest):
+    """Free cash [quote] at open prices after the transfers, when the share `using` of every order marked in column SHRINK is filled and the share
+    `rest` of every other: f of the specification."""
     legs = store.legs
     cross = world.codes[MARGIN_MODE] == MARGIN_CROSS
     free = store.account[i, CASH]
@@ -55,6 +60,7 @@ def free_cash_after(world, store, p, i, row, book, k):
             continue
         rule = rules_of(world.rules, world.symbols[book, a])
         stress = stress_of(p, touch)
+        k = using if legs[i, a, SHRINK] == _USES else rest
         spot_order, perp_order = k * legs[i, a, WANT_SPOT], k * legs[i, a, WANT_PERP]
         spread, impact = spot_slippage(world.bars, row, a, rule, spot_order, stress)
         price_cost = abs(spot_order) * spot_open
@@ -116,41 +122,84 @@ def free_collateral_after(world, store, p, i, row, book, k):
     return free
 
 
+@jit_rare
+def mark_cash_users(world, store, p, i, row, book):
+    """Mark in column SHRINK the legs whose whole order, filled alone, leaves less free cash than none."""
+    legs = store.legs
+    nothing = free_cash_after(world, store, p, i, row, book, 0.0, 0.0)
+    for a in range(legs.shape[1]):
+        legs[i, a, SHRINK] = _RESTS
+    for a in range(legs.shape[1]):
+        legs[i, a, SHRINK] = _USES
+        alone = free_cash_after(world, store, p, i, row, book, 1.0, 0.0)
+        legs[i, a, SHRINK] = _FOUND if alone < nothing else _RESTS
+    for a in range(legs.shape[1]):
+        if legs[i, a, SHRINK] == _FOUND:
+            legs[i, a, SHRINK] = _USES
+
+
 @jit
 def shrink_to_funds(world, store, p, i, row, book):
-    """Shrink every wanted order by one factor so that free cash stays at or above zero; the hedge ratio is kept."""
-    after, before = 0.0, 0.0
+    """Shrink the orders that use free cash by one factor so that it stays at or above zero; the hedge ratio of each asset is kept."""
     if world.codes[MARGIN_MODE] == MARGIN_PORTFOLIO:
-        for share in range(2):  # one copy of a long rule that seldom runs
-            before, after = after, free_collateral_after(world, store, p, i, row, book, float(share))
-    else:
-        after = free_cash_after(world, store, p, i, row, book, 1.0)
-        if after < 0.0:
-            before = free_cash_after(world, store, p, i, row, book, 0.0)
-    if after >= 0.0:
+        _shrink_portfolio(world, store, p, i, row, book)
         return
-    if after >= before:
-        return
-    k = min(max(before / (before - after), 0.0), 1.0)  # f is concave in k: the chord lies below it, so the cash is never overdrawn
+    after = free_cash_after(world, store, p, i, row, book, 1.0, 1.0)
+    if after < 0.0:
+        _shrink(world, store, p, i, row, book, after)
+
+
+@jit_rare
+def _shrink_portfolio(world, store, p, i, row, book):
+    """Shrink all orders by one factor so that the adjusted equity covers the initial margin, unless they raise it towards that."""
     legs = store.legs
+    before = free_collateral_after(world, store, p, i, row, book, 0.0)
+    after = free_collateral_after(world, store, p, i, row, book, 1.0)
+    if after >= 0.0 or after >= before:
+        return
+    k = min(max(before / (before - after), 0.0), 1.0)
+    if k < _DUST:
+        k = 0.0
     for a in range(legs.shape[1]):
         if legs[i, a, WANT_SPOT] != 0.0 or legs[i, a, WANT_PERP] != 0.0:
-            rule = rules_of(world.rules, world.symbols[book, a])
-            legs[i, a, WANT_SPOT] = cut_to_lot(k * legs[i, a, WANT_SPOT], legs[i, a, SPOT], rule.lot_spot)
-            legs[i, a, WANT_PERP] = cut_to_lot(k * legs[i, a, WANT_PERP], legs[i, a, PERP], rule.lot_perp)
+            legs[i, a, WANT_SPOT] *= k
+            legs[i, a, WANT_PERP] *= k
+            size_order(world, store, i, a, row, book)
+            legs[i, a, REASON] = REASON_FUNDS
+
+
+@jit_rare
+def _shrink(world, store, p, i, row, book, after):
+    legs = store.legs
+    mark_cash_users(world, store, p, i, row, book)
+    before = free_cash_after(world, store, p, i, row, book, 0.0, 1.0)
+    if after >= before:
+        return
+    k = min(
+        max(before / (before - after), 0.0), 1.0
+    )  # f is concave in k (but for the cap on impact): the chord lies below it, so the cash is not overdrawn
+    if k < _DUST:
+        k = 0.0
+    for a in range(legs.shape[1]):
+        if legs[i, a, SHRINK] == _USES:
+            legs[i, a, WANT_SPOT] *= k
+            legs[i, a, WANT_PERP] *= k
+            size_order(world, store, i, a, row, book)
             legs[i, a, REASON] = REASON_FUNDS
 
 
 @jit
-def _set_wallet(store, i, wallet, profit, required, positions, free):
-    """Move cash so that the wallet plus its unrealised profit holds the required margin; `free` limits a top-up."""
+def _set_wallet(store, i, wallet, profit, required, positions, free, top_up):
+    """Move cash so that the wallet plus its unrealised profit holds the required margin; returns the free cash left.
+
+    Acts only on wallets that take cash (`top_up`, limited by `free`), or only on those that give it back or hold no position any more.
+    """
     margin = store.legs[i, wallet, MARGIN]
-    if positions:
-        move = max(required - profit, 0.0) - margin
-        if move > 0.0:
-            move = min(move, max(free, 0.0))
-    else:
-        move = -margin
+    move = max(required - profit, 0.0) - margin if positions else -margin
+    if (positions and move > 0.0) != top_up:
+        return free
+    if positions and top_up:
+        move = min(move, max(free, 0.0))
     store.legs[i, wallet, MARGIN] = margin + move
     store.account[i, CASH] -= move
     return free - move
@@ -165,25 +214,34 @@ def to_cash(store, i):
 
 @jit
 def transfer(world, store, i, row):
-    """Bring the wallets of all touched legs to their required margin at the open of bar `row` (cross: the shared wallet)."""
+    """Bring the wallets of all touched legs to their required margin at the open of bar `row` (cross: the shared wallet); releases come first."""
     legs = store.legs
     if world.codes[MARGIN_MODE] == MARGIN_PORTFOLIO:
         to_cash(store, i)
         return
-    cross = world.codes[MARGIN_MODE] == MARGIN_CROSS
     free = store.account[i, CASH] - locked_cash(world, store, i, row, SPOT_OPEN)
+    if world.codes[MARGIN_MODE] == MARGIN_CROSS:
+        _transfer_shared(world, store, i, row, free)
+        return
+    for top_up in (False, True):
+        for a in range(legs.shape[1]):
+            if legs[i, a, TOUCH] != TOUCH_NONE:
+                size, price = legs[i, a, PERP], world.bars[row, a, PERP_OPEN]
+                required = notional(size, price) / legs[i, a, TARGET_LEVERAGE]
+                profit = unrealised(size, legs[i, a, ENTRY], price)
+                free = _set_wallet(store, i, a, profit, required, size != 0.0, free, top_up)
+
+
+@jit
+def _transfer_shared(world, store, i, row, free):
+    legs = store.legs
     profits, needs, touched, positions = 0.0, 0.0, False, False
     for a in range(legs.shape[1]):
         size, price = legs[i, a, PERP], world.bars[row, a, PERP_OPEN]
-        profit = unrealised(size, legs[i, a, ENTRY], price)
-        required = notional(size, price) / legs[i, a, TARGET_LEVERAGE]
-        touch = legs[i, a, TOUCH] != TOUCH_NONE
-        if cross:
-            profits += profit
-            needs += required
-            touched = touched or touch
-            positions = positions or size != 0.0
-        elif touch:
-            free = _set_wallet(store, i, a, profit, required, size != 0.0, free)
-    if cross and touched:
-        _set_wallet(store, i, 0, profits, needs, positions, free)
+        profits += unrealised(size, legs[i, a, ENTRY], price)
+        needs += notional(size, price) / legs[i, a, TARGET_LEVERAGE]
+        touched = touched or legs[i, a, TOUCH] != TOUCH_NONE
+        positions = positions or size != 0.0
+    if touched:
+        free = _set_wallet(store, i, 0, profits, needs, positions, free, False)
+        _set_wallet(store, i, 0, profits, needs, positions, free, True)

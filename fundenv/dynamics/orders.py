@@ -77,7 +77,8 @@ def decide(world, store, out, p, actions, i, row, equity):
         legs[i, a, REASON] = REASON_NONE
         legs[i, a, TARGET_CARRY], legs[i, a, TARGET_HEDGE], legs[i, a, TARGET_LEVERAGE] = carry, hedge, leverage
         legs[i, a, TOUCH] = TOUCH_NORMAL if legs[i, a, PENDING] == PENDING_NONE else TOUCH_STRESSED
-        legs[i, a, PENDING] = PENDING_NONE
+        if world.bars[row, a, HALTED] == 0.0:
+            legs[i, a, PENDING] = PENDING_NONE
         order_to_target(world, store, p, i, a, row, equity, p.rebalance_band)
         out.trades[i, a, REQUESTED_SPOT], out.trades[i, a, REQUESTED_PERP] = legs[i, a, WANT_SPOT], legs[i, a, WANT_PERP]
     return decided
@@ -131,8 +132,8 @@ def _keep(world, store, p, i, row, first, last, wallet):
         store.account[i, CASH] -= top_up
         legs[i, wallet, MARGIN] += top_up
         balance += top_up
-        if required - balance <= _EVEN * required:
-            return
+    if abs(balance - required) <= _EVEN * required:
+        return
     factor = (spot_value + max(balance, 0.0)) / (spot_value + required)
     for a in range(first, last):
         legs[i, a, WANT_PERP] = (factor - 1.0) * legs[i, a, PERP]

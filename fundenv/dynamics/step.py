@@ -6,7 +6,7 @@ from fundenv.dynamics.execution import fill_perp, fill_spot, limit_orders
 from fundenv.dynamics.forced import liquidate
 from fundenv.dynamics.funding import settle
 from fundenv.dynamics.funds import shrink_to_funds, transfer
-from fundenv.dynamics.jit import jit
+from fundenv.dynamics.jit import jit, jit_outer
 from fundenv.dynamics.orders import after_liquidation, clear_flattened, decide, keep_margin
 from fundenv.dynamics.reward import reward_of
 from fundenv.dynamics.types import (
@@ -99,12 +99,23 @@ def _fill(world, store, out, p, i, row, book):
 
 
 @jit
-def _expect(world, store, out, p, i, row):
-    """Conditional mean of the price profit of bar `row` given the basis at its open: the deviation from the weekly mean reverts."""
+def _expect_to_open(world, store, out, i, row):
+    """`expected` reward: what spot does to both legs from the last close to the open, on what is held before the orders."""
+    for a in range(store.legs.shape[1]):
+        net = store.legs[i, a, SPOT] + store.legs[i, a, PERP]
+        out.ledger[i, EXPECTED_PNL] += net * (world.bars[row, a, SPOT_OPEN] - world.bars[row - 1, a, SPOT_CLOSE])
+
+
+@jit
+def _expect_to_close(world, store, out, p, i, row):
+    """`expected` reward: what spot does from the open to the close on what is held now, and the reversion of the last basis deviation."""
     feature = world.codes[BASIS_FEATURE]
     for a in range(store.legs.shape[1]):
+        perp = store.legs[i, a, PERP]
         deviation = world.features[row - 1, a, feature] * world.scales[feature] * 1e-4
-        out.ledger[i, EXPECTED_PNL] -= store.legs[i, a, PERP] * world.bars[row - 1, a, SPOT_CLOSE] * p.basis_reversion * deviation
+        spot_move = world.bars[row, a, SPOT_CLOSE] - world.bars[row, a, SPOT_OPEN]
+        out.ledger[i, EXPECTED_PNL] += (store.legs[i, a, SPOT] + perp) * spot_move
+        out.ledger[i, EXPECTED_PNL] -= perp * world.bars[row - 1, a, SPOT_CLOSE] * p.basis_reversion * deviation
 
 
 @jit
@@ -116,7 +127,7 @@ def _mark(world, store, out, i, row):
     return equity_of(world, store, i, row)
 
 
-@jit
+@jit_outer
 def step_bar(world, store, out, p, actions, i, row, path, book, first):
     """One bar: settlement, orders, fills, transfers, liquidation, interest, mark to close. Returns the equity at its close [quote]."""
     legs = store.legs
@@ -125,21 +136,24 @@ def step_bar(world, store, out, p, actions, i, row, path, book, first):
         legs[i, a, IDLE_BARS] += 1.0
     equity = store.account[i, EQUITY]
     equity += _settle(world, store, out, i, row)  # on what was held before any trade, at the mark of the settlement
+    liquidate(world, store, out, p, i, row, book, True)  # a gap comes before any order
     if first:
         decide(world, store, out, p, actions, i, row, equity)
     after_liquidation(world, store, p, i, row, equity)
     keep_margin(world, store, p, i, row, path)
+    if world.codes[REWARD] == REWARD_EXPECTED:
+        _expect_to_open(world, store, out, i, row)
     _fill(world, store, out, p, i, row, book)  # at spot and perp open
     if world.codes[REWARD] == REWARD_EXPECTED:
-        _expect(world, store, out, p, i, row)
-    liquidate(world, store, out, p, i, row, book)  # at the adverse extreme of mark
+        _expect_to_close(world, store, out, p, i, row)
+    liquidate(world, store, out, p, i, row, book, False)  # at the adverse extreme of mark
     accrue(world, store, out, p, i, row, book)
     equity = _mark(world, store, out, i, row)  # at mark and spot close
     store.account[i, EQUITY] = equity
     return equity
 
 
-@jit
+@jit_outer
 def step_one(world, store, out, actions, i):
     """Step environment i by one decision: writes ledger, trades, reward, terminated and truncated; moves its row to the last bar stepped."""
     p = params_of(store.params, i)
@@ -159,7 +173,10 @@ def step_one(world, store, out, actions, i):
     episode[i, ROW] = row
     episode[i, DECISION] += 1
     store.account[i, EQUITY_PEAK] = max(store.account[i, EQUITY_PEAK], after)
-    out.reward[i] = reward_of(world, out, p, i, before, after, bars * p.bar_years)
+    forced = after <= ruin
+    for a in range(store.legs.shape[1]):
+        forced = forced or store.legs[i, a, LIQUIDATED] > 0.0
+    out.reward[i] = reward_of(world, out, p, i, before, after, bars * p.bar_years, forced)
     out.terminated[i] = after <= ruin
     ended = world.codes[EPISODE_STEPS] > 0 and episode[i, DECISION] >= world.codes[EPISODE_STEPS]
     out.truncated[i] = not out.terminated[i] and (ended or row + world.codes[DECISION_BARS] > episode[i, LAST_ROW])

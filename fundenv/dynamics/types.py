@@ -40,7 +40,8 @@ WANT_PERP = 11
 REASON = 12  # why the last order was not filled whole: a REASON_* code
 LIQUIDATED = 13  # liquidations of this leg during the step
 TOUCH = 14  # who orders in the current bar: a TOUCH_* code (scratch)
-N_LEG = 15
+SHRINK = 15  # whether the order of the current bar uses free cash (scratch)
+N_LEG = 16
 
 TOUCH_NONE, TOUCH_NORMAL, TOUCH_STRESSED = 0, 1, 2
 
@@ -176,7 +177,7 @@ class World(NamedTuple):
 
 
 class Store(NamedTuple):
-    """The state of n environments. Shapes: params (1 or n, fields of Params), account (n, 5), legs (n, A, 15), episode (n, 8)."""
+    """The state of n environments. Shapes: params (1 or n, fields of Params), account (n, 5), legs (n, A, 16), episode (n, 8)."""
 
     params: Float64
     account: Float64

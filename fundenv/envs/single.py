@@ -46,42 +46,53 @@ class FundingHedgeEnv(gym.Env[Any, Any]):
     1. **Settlement**, if one falls on the open. Each perp position held before any trade receives -perp x settlement price x rate.
        Isolated: a receipt goes to cash; a payment is taken from free cash (valued at last spot closes, never below 0) first, the rest
        from that leg's margin. Cross: both go to the shared wallet; portfolio: to cash. Assets in order.
-    2. **Orders** at the open, quantities fixed from what was known at the last close (equity E, mark and spot close; E after the
-       settlement).
-       a. *Decision*, in the first bar of the step, for each asset whose action is not `hold`: target perp = -carry x E x L / (1 + L) / A
-          / last mark, target spot = -hedge x target perp (base units: hedge 1 is delta-neutral). Any pending after-liquidation order is
-          dropped. If base may not be borrowed, a target with spot < 0 becomes flat (perp and spot 0). The targets (carry, hedge, L) are
-          remembered. If both |order| values (perp at last mark, spot at last spot close) are <= `rebalance_band` x E and the target carry
-          is not 0, nothing is traded (transfers still happen).
-       b. *After liquidation*, for an asset with a pending order and no decision in this bar: `flatten` brings the spot leg to -hedge x
-          perp, to 0 where the perp is gone; `rehedge` trades to the remembered target like a decision without band. Half-spread and impact are multiplied by
-          `stress_multiplier`. A decision in the very bar in which an order is pending trades at stressed cost too. A pending order stays
-          pending while the asset is halted; `flatten` until the spot leg is gone (one attempt where a perp is left); `rehedge` is one attempt.
-       c. *Keeper*, every `keeper_interval` (bars counted by their open time since 1970), if neither a nor b applies: isolated, per leg
-          with perp != 0; cross, for all legs together and only if no leg had a decision or pending order. At last prices B = sum(margin +
-          u), M = sum(N / L), V = sum(max(spot, 0) x spot close) over the legs concerned. It acts if B < M / keeper_up or B > M /
-          keeper_down (effective leverage above keeper_up x L or below keeper_down x L). If B < M: cash up to free cash moves into the
-          wallet until B = M. If B is still not M (relative 1e-9), both orders of each leg are (f - 1) x position with f = (V + max(B, 0))
-          / (V + M).
+    2. **Margin test at the open**, on what was held before any order, because a gap comes first: as in 5, with the mark open in place
+       of the extreme; perp_pnl then runs from the last mark close to it, and an after-liquidation order that follows is due in this
+       very bar.
+    3. **Orders** at the open, quantities fixed from what was known at the last close (equity E after the settlement
+       and before the margin test, not below 0; mark and spot close).
+       a. *Decision*, in the first bar of the step, for each asset whose action is not `hold`: target perp = -carry x E x L / (1 + L)
+          / A / last mark, target spot = -hedge x target perp (base units: hedge 1 is delta-neutral). The targets (carry, hedge, L)
+          are remembered; a pending after-liquidation order is dropped unless the asset is halted. If base may not be borrowed, a
+          target with spot < 0 becomes flat (perp and spot 0). If both |order| values (perp at last mark, spot at last spot close) are
+          <= `rebalance_band` x E and the target carry is not 0, nothing is traded (transfers still happen).
+       b. *After liquidation*, for an asset with a pending order and no decision in this bar: `flatten` brings the spot leg
+          to -hedge x perp, to 0 where the perp is gone; `rehedge`
+          trades to the remembered target like a decision without band. Half-spread and
+          impact are multiplied by `stress_multiplier`. A decision in the very bar in which an order is pending trades at stressed cost too. A pending order
+          stays pending while the asset is halted; `flatten` until the spot leg is gone (one attempt
+          where a perp is left); `rehedge` is one attempt.
+       c. *Keeper*, every `keeper_interval` (bars counted by their open time since 1970), if neither a nor b applies: isolated, per
+          leg with perp != 0; cross, for all legs together and only if no leg had a decision or pending order. At last prices B =
+          sum(margin + u), M = sum(N / L), V = sum(max(spot, 0) x spot close) over the legs concerned. It acts if B < M / keeper_up or
+          B > M / keeper_down (effective leverage above keeper_up x L or below keeper_down x L). If B < M: cash up to free cash moves
+          into the wallet until B = M. If then |B - M| > 1e-9 M, both orders of each leg are (f - 1) x position with f = (V + max(B,
+          0)) / (V + M).
        d. *Fill limits*, in this order. Halted bar: no fill. Participation: both orders of an asset shrink by the same factor so that
           neither exceeds `max_participation` x the bar's volume of its leg. Lots: each order is cut towards zero to a multiple of the
-          lot, unless it closes the leg exactly. Minimum notional (last prices): a smaller order is dropped, unless it closes the leg
-          exactly. Funds: all orders of the bar shrink by one factor k so that free cash after trade and transfers stays >= 0: with f(k)
-          that free cash at open prices (see below), k = 1 if f(1) >= 0 or f(1) >= f(0), else k = clip(f(0) / (f(0) - f(1)), 0, 1); when k
-          < 1 the shrunk orders are cut to lots again.
-       e. *Fills*: buy at open x (1 + h + i), sell at open x (1 - h - i), open = perp open or spot open, h the half-spread, i = impact
-          coefficient x sigma_day x sqrt(|order| / day volume) (0 where the day volume is 0), both x `cost_scale` x stress. Fee = fee rate
-          x `fee_scale` x |fill| x price. Spot pays from cash. The perp fee is taken from the wallet; closing part of a position moves the
-          realised profit to the wallet; adding to it averages the entry; crossing zero closes, then opens at the fill. f(k) = cash - spot
-          cost(k) + sum over wallets[B_open - perp cost(k) - max(u_left(k), required margin at perp open for k)]
-          - sum(max(-spot(k), 0) x spot open), the sum over wallets for those that get a transfer in this bar; B_open = margin + u_open,
-            u_open at perp open before the trade; u_left(k) = u_open x the share of the old position that order k leaves open; required
-            margin = |perp(k)| x perp open / L; perp cost = fee + spread + impact; spot cost = order x open + fee + spread + impact.
-          Portfolio: f(k) = adjusted equity after the fills at open prices - sum of required margin at perp open, over all assets; no keeper.
-    3. **Transfers** (not in portfolio mode) for the legs of a and b, and for those to which c gave orders (cross: the shared wallet if any leg is such a leg):
-       the wallet is set to max(0, required margin at perp open - u at perp open); a top-up takes at most free cash (at spot open), the
-       excess goes to cash. A wallet without any position is emptied into cash, also when it is negative.
-    4. **Liquidation** inside the bar. Isolated, each leg: if margin + perp (x - entry) <= maintenance at the adverse extreme x of mark
+          lot, unless it closes the leg exactly. Minimum notional (perp at last mark, spot at last spot close): a smaller order is
+          dropped, unless it closes the leg exactly. Funds: let f be the free cash at open prices after fills and transfers (see e).
+          If f with all orders >= 0, all are filled. Else an asset uses cash if its orders alone leave a lower f than no orders at
+          all; the orders of these assets shrink by one factor k, the others are filled: with f1 = f of all orders and f0 = f without
+          those of the assets that use cash, k = 1 if f1 >= f0 (the account comes closer to its required margin, if need be on
+          borrowed quote), else k = clip(f0 / (f0 - f1), 0, 1), taken as 0 below 1e-9; the shrunk orders pass lots and minimum
+          notional again.
+       e. *Fills*: buy at open x (1 + h + i), sell at open x (1 - h - i), open = perp open or spot open, h = half-spread x `cost_scale` x
+          stress, at most 1, i = impact coefficient x sigma_day x sqrt(|order| / day volume) x `cost_scale` x stress (0 where the day volume is 0), at most
+          1 - h; stress = `stress_multiplier` for the orders of b, else 1. Fee = fee rate x `fee_scale` x |fill| x price. Spot pays
+          from cash. The perp fee is taken from the wallet; closing part of a position moves the realised profit to the wallet; adding to it averages the entry; crossing zero
+          closes, then opens at the fill. With shares k of the orders filled, f = cash - spot cost + sum over wallets[B_open - perp
+          cost - max(u_left, required margin at perp open)] - sum(max(-spot after, 0) x spot open), the sum over wallets for those
+          that get a transfer in this bar; B_open = margin + u_open, u_open at perp open before the trade; u_left = u_open x the share
+          of the old position left open; required margin = |perp after| x perp open / L; perp cost = fee + spread + impact; spot cost
+          = order x open + fee + spread + impact.
+          Portfolio: no keeper; f = adjusted equity after the fills at open prices - sum of required margin at perp open, over all assets,
+          and all orders shrink alike.
+    4. **Transfers** (not in portfolio mode) for the legs of a and b, and for those to which c gave orders (cross: the shared wallet if any
+       leg is such a leg): the wallet is set to max(0, required margin at perp open - u at perp open). Wallets that give cash back, and
+       wallets without any position (emptied into cash, also negative ones), come first, in order of the assets; then the others take at
+       most free cash (at spot open).
+    5. **Liquidation** inside the bar. Isolated, each leg: if margin + perp (x - entry) <= maintenance at the adverse extreme x of mark
        (high for a short, low for a long), the leg is liquidated at p = mark open if the condition holds there already, else at the
        liquidation price. Cross: the sum over legs at their adverse extremes at once; p lies on the straight line from the mark opens
        to the extremes where balance = maintenance. Portfolio: as cross, balance = adjusted equity, against 1.05 x maintenance,
@@ -93,13 +104,14 @@ class FundingHedgeEnv(gym.Env[Any, Any]):
        `partial_above`, where no such bracket exists, or where the balance <= v x rate of the first bracket (cross: balance less the
        maintenance of the other legs). Cross: every leg that can be reduced is, asset after asset; if none can, all are closed. The test
        is then repeated from p on with what is left.
-       The fill is worse than p by (half-spread + impact) x stress, the fee is `liquidation_fee` x what is closed x fill. When the last
+       The fill is worse than p by (h + i) x `cost_scale` x `stress_multiplier`, the fee is `liquidation_fee` x `fee_scale` x what is
+       closed x fill. The rules are those in force on the day on which the episode begins, or on `venue_date`. When the last
        position of a wallet is closed, a loss beyond the wallet is borne by the venue and the rest returns to cash (portfolio: the account
        bears it).
-    5. **Interest** for the bar: free cash (spot close) > 0 earns `cash_rate`; cash < 0 pays `quote_borrow_rate`; borrowed base pays
+    6. **Interest** for the bar: free cash (spot close) > 0 earns `cash_rate`; cash < 0 pays `quote_borrow_rate`; borrowed base pays
        `base_borrow_rate` on its value at spot close; all through cash.
-    6. **Mark to close**. The margin test at the close is implied by the test at the extreme (low <= close <= high, and interest touches
-       cash alone). If equity <= `ruin_fraction` x initial equity the step ends here: terminated.
+    7. **Mark to close**. The margin test at the close is implied by the test at the extreme (low <= close <= high, and interest
+       touches cash alone). If equity <= `ruin_fraction` x initial equity the step ends here: terminated (and not truncated).
 
     After the D bars the step ends. It is truncated when the episode has its length, or when fewer than D bars are left. After a
     liquidation the spot leg is governed by `after_liquidation`: `flatten` (at the next open), `rehedge` (at the next open), or `naked`
@@ -136,10 +148,12 @@ class FundingHedgeEnv(gym.Env[Any, Any]):
 
     ## Reward
 
-    In thousandths of log growth over a step of T years; E before and after: `log_growth` 1000 (ln(max(E', 0.01 E_0) / E) - cash_rate T);
-    `mean_variance` subtracts 1000 gamma/2 ((spot_pnl + perp_pnl) / E)^2; `expected` is 1000 (ln(max(1 + y, 0.01)) - cash_rate T), y the
-    sum of the parts over E with the price profit replaced by its conditional mean: per bar perp x last spot close x (-(1 - 0.5^(bar /
-    basis_half_life))) x last basis deviation.
+    In thousandths of log growth over a step of T years, E before, E' after, E_0 at the start, floor F = 0.01 E_0: `log_growth` is
+    1000 (ln(max(E', F) / max(E, F)) - cash_rate T); `mean_variance` subtracts 1000 gamma/2 ((spot_pnl + perp_pnl) / E)^2; `expected`
+    is 1000 (ln(max(1 + y, 0.01)) - cash_rate T), y the sum of the parts over E in which the move of the basis is replaced by its
+    conditional mean: the price profit becomes, per bar, (spot + perp) x change of the spot price (before and after the trade, as in
+    spot_pnl) + perp after the trade x last spot close x (-(1 - 0.5^(bar / basis_half_life))) x last basis deviation. A step with a
+    liquidation or ruin counts as realised (`log_growth`).
 
     ## Starting state
 

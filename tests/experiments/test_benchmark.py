@@ -1,0 +1,208 @@
+"""The benchmark from its command line: results, resume, Ctrl-C and one-line errors."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pandas as pd
+import pytest
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+import agents
+from experiments.market_args import _span
+from experiments.report import KEYS
+from experiments.tracker import LIQUIDATIONS, NET_GROWTH, PART_TAGS, REWARD, STATE_TAGS, TURNOVER
+from fundenv.dynamics.types import PARTS
+from fundenv.market import synthetic_frames, write_frames
+
+ROOT = Path(__file__).parents[2]
+TINY = (
+    "--params", "ppo.n_envs=16", "ppo.n_steps=16", "ppo.batch_size=128", "ppo.hidden=8", "ppo.funding_scales=[1.0]",
+    "sac.n_envs=8", "sac.batch_size=32", "sac.hidden=8", "sac.funding_scales=[1.0]",
+)  # fmt: skip
+
+
+def command(script: str, *words: object) -> list[str]:
+    return [sys.executable, "-m", f"experiments.{script}", *map(str, words)]
+
+
+def run(script: str, *words: object, status: int = 0) -> subprocess.CompletedProcess[str]:
+    """Run a script to its end; fails with its output where the exit status is another."""
+    done = subprocess.run(command(script, *words), cwd=ROOT, capture_output=True, text=True, timeout=120, check=False)
+    assert done.returncode == status, done.stdout + done.stderr
+    return done
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder of files of two symbols, 150 days each."""
+    folder = tmp_path_factory.mktemp("data")
+    for seed, symbol in enumerate(("AAAUSDT", "BBBUSDT")):
+        write_frames(synthetic_frames(years=150 / 365, seed=seed, symbol=symbol, start="2021-01-01"), folder, venue="binance")
+    return folder
+
+
+@pytest.fixture(scope="module")
+def benchmark(data: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A finished run with two seeds."""
+    out = tmp_path_factory.mktemp("runs") / "benchmark"
+    spans = ("--train", "2021-02-01:2021-03-31", "--test", "2021-04-15:2021-05-20")
+    run("benchmark", "--data", data, "--symbols", "AAAUSDT", "BBBUSDT", *spans, "--seeds", 2, "--steps", 512, "--out", out, *TINY)
+    return out
+
+
+def test_there_is_one_row_for_each_agent_symbol_seed_and_split(benchmark: Path) -> None:
+    rows = json.loads((benchmark / "results.json").read_text())
+    found = {(r["agent"], r["symbol"], r["seed"], r["split"]) for r in rows}
+    runs = [("flat", 0), ("carry", 0), ("zscore", 0), ("ppo", 0), ("ppo", 1), ("sac", 0), ("sac", 1)]
+    wanted = {(a, symbol, seed, split) for a, seed in runs for symbol in ("AAAUSDT", "BBBUSDT") for split in ("train", "test")}
+    assert found == wanted
+    assert len(rows) == len(wanted)
+    assert all(tuple(r) == KEYS for r in rows)
+
+
+def test_parts_of_every_row_add_up_to_growth_plus_the_cash_rate(benchmark: Path) -> None:
+    for r in json.loads((benchmark / "results.json").read_text()):
+        assert sum(r[part] for part in PARTS) - 0.045 == pytest.approx(r["net_log_growth"], abs=1e-9)
+
+
+def test_curves_hold_every_step_and_agree_with_the_rows(benchmark: Path) -> None:
+    frame = pd.read_parquet(benchmark / "walks" / "test" / "carry-0.parquet")
+    rows = {r["symbol"]: r for r in json.loads((benchmark / "results.json").read_text()) if r["agent"] == "carry" and r["split"] == "test"}
+    for symbol, steps in frame.groupby("symbol"):
+        assert steps["step"].tolist() == list(range(1, len(steps) + 1))
+        assert steps["time"].diff().dropna().unique().tolist() == [pd.Timedelta("8h")]
+        years = len(steps) * 8 / 8760
+        assert steps["reward"].sum() / 1000 / years == pytest.approx(rows[str(symbol)]["net_log_growth"], abs=1e-6)
+
+
+def test_rules_and_learners_write_the_same_tags(benchmark: Path) -> None:
+    def tags(folder: Path) -> set[str]:
+        events = EventAccumulator(str(folder))
+        events.Reload()
+        return set(events.Tags()["scalars"])
+
+    test = benchmark / "tensorboard" / "test"
+    rule, learner = tags(test / "zscore-0" / "AAAUSDT"), tags(test / "ppo-1" / "AAAUSDT")
+    assert rule == learner
+    assert {*PART_TAGS.values(), *STATE_TAGS.values(), NET_GROWTH, REWARD, TURNOVER, LIQUIDATIONS, "Return/equity"} == rule
+    learning = tags(benchmark / "tensorboard" / "learning" / "ppo-0")
+    assert rule - {"Return/equity"} <= learning
+    assert "Learner/train/entropy_loss" in learning
+
+
+def test_the_report_names_market_and_agents(benchmark: Path) -> None:
+    text = (benchmark / "results.md").read_text()
+    assert "| ppo |" in text
+    assert "AAAUSDT, BBBUSDT, 2021-04-15 .. 2021-05-20" in text
+    record = json.loads((benchmark / "provenance.json").read_text())
+    assert record["markets"]["train"]["hash"] == agents.load(benchmark / "agents" / "ppo-0").provenance.market
+
+
+def test_a_finished_run_is_shown_again_without_training(benchmark: Path, data: Path) -> None:
+    before = (benchmark / "agents" / "ppo-0" / "model.zip").stat().st_mtime_ns
+    spans = ("--train", "2021-02-01:2021-03-31", "--test", "2021-04-15:2021-05-20")
+    words = ("--data", data, "--symbols", "AAAUSDT", "BBBUSDT", *spans, "--seeds", 2, "--out", benchmark, *TINY)
+    run("benchmark", *words, "--steps", 512, "--resume")
+    assert (benchmark / "agents" / "ppo-0" / "model.zip").stat().st_mtime_ns == before
+    refused = run("benchmark", *words, "--steps", 1024, "--resume", status=2)
+    assert "was made with --steps 512, now 1024" in refused.stderr
+
+
+def test_trained_agents_are_evaluated_from_their_folder(benchmark: Path, data: Path) -> None:
+    spans = ("--train", "2021-02-01:2021-03-31", "--test", "2021-04-15:2021-05-20")
+    out = benchmark.parent / "again"
+    chosen = (benchmark / "agents" / "ppo-1", "carry")
+    run("evaluate", "--agents", *chosen, "--data", data, *spans, "--out", out)
+    again = {(r["agent"], r["symbol"]): r["net_log_growth"] for r in json.loads((out / "results.json").read_text())}
+    first = [r for r in json.loads((benchmark / "results.json").read_text()) if r["split"] == "test"]
+    for r in first:
+        if (r["agent"], r["seed"]) in (("ppo", 1), ("carry", 0)):
+            assert again[r["agent"], r["symbol"]] == pytest.approx(r["net_log_growth"], abs=1e-12)
+
+
+def interrupt_when(started: Path, process: subprocess.Popen[str]) -> str:
+    """Press Ctrl-C once `started` exists and the training has had a moment; returns what the process said."""
+    deadline = time.monotonic() + 60
+    while not list(started.glob("*tfevents*")):
+        assert process.poll() is None, process.communicate()
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+    time.sleep(3.0)
+    process.send_signal(signal.SIGINT)
+    _, said = process.communicate(timeout=60)
+    return said
+
+
+def test_ctrl_c_leaves_a_checkpoint_from_which_the_run_goes_on(data: Path, tmp_path: Path) -> None:
+    out = tmp_path / "run"
+    words = ("--data", data, "--symbols", "AAAUSDT", "--agents", "carry", "ppo", "--out", out, "--steps", 40_000, *TINY[:6])
+    environment = os.environ | {"PYTHONUNBUFFERED": "1"}
+    process = subprocess.Popen(
+        command("benchmark", *words), cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment
+    )
+    said = interrupt_when(out / "tensorboard" / "learning" / "ppo-0", process)
+    assert process.returncode == 130, said
+    assert "Traceback" not in said
+    last = said.strip().splitlines()[-1]
+    assert last.startswith("interrupted after")
+    assert "--resume" in last
+    done = agents.load(out / "agents" / "ppo-0").steps_done  # type: ignore[attr-defined]
+    assert 0 < done < 40_000
+    run("benchmark", *words, "--resume")
+    assert agents.load(out / "agents" / "ppo-0").steps_done >= 40_000  # type: ignore[attr-defined]
+    rows = json.loads((out / "results.json").read_text())
+    assert {r["agent"] for r in rows} == {"carry", "ppo"}
+
+
+def test_training_alone_goes_on_to_more_steps(tmp_path: Path, data: Path) -> None:
+    out = tmp_path / "ppo"
+    words = ("--data", data, "--symbols", "AAAUSDT", "--out", out, "--params", *(word.removeprefix("ppo.") for word in TINY[1:6]))
+    run("train", *words, "--steps", 256)
+    run("train", *words, "--steps", 512, "--resume")
+    assert agents.load(out).steps_done == 512  # type: ignore[attr-defined]
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (("--agents", "ppo", "zscroe"), "unknown agent 'zscroe'; did you mean zscore?"),
+        (("--symbols", "AAAUSDT", "XYZ"), "symbol 'XYZ' has no complete set of files; available: AAAUSDT, BBBUSDT"),
+        (("--train", "2030-01-01:2030-02-01"), "AAAUSDT 2021-01-31 01:00 .. 2021-05-31 00:00"),  # the span of the data
+        (("--train", "2021-02-01:2021-05-01", "--test", "2021-04-15:2021-05-20"), "overlap"),
+        (("--train", "2021-02-01"), "--train 2021-02-01: expected START:END"),
+        (("--train", "2021-03-01:2021-02-01"), "the start lies after the end"),
+        (("--params", "zscore.entry=30"), "agent zscore: entry = 30 is outside 0 .. 20"),
+        (("--params", "entry=3"), "expected AGENT.NAME=VALUE"),
+        (("--env", "episod=30D"), "unknown setting 'episod'; did you mean episode?"),
+        (("--env", "decision_interval=90min"), "decision_interval = '90min' is not a multiple"),
+        (("--cash-rate", "5"), "cash_rate = 5.0 is outside"),
+        (("--venue", "binanse"), "unknown venue 'binanse'"),
+        (("--seeds", "0"), "both must be at least 1"),
+        (("--resume", "--out", "/nonexistent/folder"), "holds no run to continue"),
+    ],
+)
+def test_bad_input_is_one_line(data: Path, tmp_path: Path, words: tuple[str, ...], said: str) -> None:
+    out = () if "--out" in words else ("--out", tmp_path / "run")
+    done = run("benchmark", "--data", data, "--steps", 16, *out, *words, status=2)
+    assert said in done.stderr
+    assert len(done.stderr.strip().splitlines()) == 1
+    assert done.stderr.startswith("error: ")
+
+
+def test_the_folder_lists_its_scripts() -> None:
+    done = subprocess.run([sys.executable, "-m", "experiments"], cwd=ROOT, capture_output=True, text=True, check=True)
+    assert all(name in done.stdout for name in ("benchmark", "evaluate", "train"))
+
+
+def test_a_span_is_days_months_or_years_and_counts_whole() -> None:
+    first, end = _span("2020-02:2024-06", "--train")
+    assert (str(first), str(end)) == ("2020-02-01 00:00:00+00:00", "2024-07-01 00:00:00+00:00")
+    assert _span("2024-06-30:2024-06-30", "--test")[1] - _span("2024-06-30:2024-06-30", "--test")[0] == pd.Timedelta(days=1)
+    assert str(_span("2020:2021", "--train")[1]) == "2022-01-01 00:00:00+00:00"
