@@ -80,7 +80,8 @@ class FundingHedgeEnv(gym.Env[Any, Any]):
        e. *Fills*: buy at open x (1 + h + i), sell at open x (1 - h - i), open = perp open or spot open, h = half-spread x `cost_scale` x
           stress, at most 1, i = impact coefficient x sigma_day x sqrt(|order| / day volume) x `cost_scale` x stress (0 where the day volume is 0), at most
           1 - h; stress = `stress_multiplier` for the orders of b, else 1. Fee = fee rate x `fee_scale` x |fill| x price. Spot pays
-          from cash. The perp fee is taken from the wallet; closing part of a position moves the realised profit to the wallet; adding to it averages the entry; crossing zero
+          from cash. The perp fee is taken from the wallet; closing part of a position moves the realised profit to the wallet;
+          adding to it averages the entry; crossing zero
           closes, then opens at the fill. With shares k of the orders filled, f = cash - spot cost + sum over wallets[B_open - perp
           cost - max(u_left, required margin at perp open)] - sum(max(-spot after, 0) x spot open), the sum over wallets for those
           that get a transfer in this bar; B_open = margin + u_open, u_open at perp open before the trade; u_left = u_open x the share

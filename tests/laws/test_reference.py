@@ -137,4 +137,4 @@ def test_kernel_and_reference_agree_on_real_markets(real, assets, decision, marg
         first, end = market.paths[path]
         walk(env, market, chosen, path, int(rng.integers(end - first - 300)), rng, 30, seen)
     assert seen["steps"] > 600
-    assert seen["liquidations"] > 0 or decision == "1h"
+    assert seen["liquidations"] > 0 or decision == "1h" or margin_mode == "portfolio"  # whose hedged legs outlive these markets
