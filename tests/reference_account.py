@@ -103,7 +103,7 @@ class ReferenceAccount:
         first, end = (int(v) for v in market.paths[path])
         self.market, self.config = market, config
         self.row, self.last_row = first + start_row, end - 1
-        date = pd.Timestamp(int(market.close_ns[first])).date()
+        date = pd.Timestamp(int(market.close_ns.max())).date()
         self.rules = [Rules(venue, config, name, venue.brackets(name, date)) for name in market.symbols[path]]
         self.n = market.n_assets
         self.legs = [Leg() for _ in range(self.n)]
@@ -149,24 +149,25 @@ class ReferenceAccount:
             leg.stress = 1.0
         self._settle()  # 1
         equity = self.equity_at([b.spot_close for b in self.last], [b.mark_close for b in self.last])
-        moved = self._decide(targets, equity, first)  # 2a, 2b
-        moved |= self._keep(set(moved))  # 2c
+        self._liquidate_at_the_open()  # 2
+        moved = self._decide(targets, max(equity, 0.0), first)  # 3a, 3b
+        moved |= self._keep(set(moved))  # 3c
         if first:
             self.requested = [(leg.order_spot, leg.order_perp) if t else (0.0, 0.0) for leg, t in zip(self.legs, targets, strict=True)]
-        self._limit(moved)  # 2d
+        self._limit(moved)  # 3d
         self._book_price_profit([b.spot_close for b in self.last], [b.spot_open for b in self.now],
                                 [b.mark_close for b in self.last], [b.perp_open for b in self.now])  # fmt: skip
-        self._fill()  # 2e
+        self._fill()  # 3e
         for leg, bar in zip(self.legs, self.now, strict=True):
             if (leg.pending == "flatten" and leg.spot == 0) or (leg.pending == "rehedge" and not bar.halted):
                 leg.pending = ""
-        self._transfer(moved)  # 3
+        self._transfer(moved)  # 4
         for leg, last, deviation in zip(self.legs, self.last, self._basis_deviation(), strict=True):
-            self.expected_pnl += leg.perp * last.spot_close * -self.basis_reverted * deviation
-        self._liquidate()  # 4
+            self.expected_pnl += leg.perp * last.spot_close * -self.basis_reverted * deviation  # the basis
+        self._liquidate()  # 5
         self._book_price_profit([b.spot_open for b in self.now], [b.spot_close for b in self.now],
                                 [b.perp_open for b in self.now], [b.mark_close for b in self.now])  # fmt: skip
-        self._accrue()  # 5
+        self._accrue()  # 6
 
     # --- 1 settlement ---------------------------------------------------------------------------------------------------------------------
 
@@ -185,10 +186,10 @@ class ReferenceAccount:
                 self.cash -= from_cash
                 self.margin[a] -= -received - from_cash
 
-    # --- 2 orders -------------------------------------------------------------------------------------------------------------------------
+    # --- 3 orders -------------------------------------------------------------------------------------------------------------------------
 
     def _decide(self, targets: list[Target | None], equity: float, first: bool) -> set[int]:
-        """2a and 2b: orders of decisions and after liquidations; returns the assets whose wallets are set afterwards."""
+        """3a and 3b: orders of decisions and after liquidations; returns the assets whose wallets are set afterwards."""
         moved: set[int] = set()
         for a, (leg, target) in enumerate(zip(self.legs, targets, strict=True)):
             if first and target is None:
@@ -197,7 +198,8 @@ class ReferenceAccount:
                 leg.stress = self.config.stress_multiplier
             if target is not None:
                 leg.carry, leg.hedge, leg.leverage = target
-                leg.pending = ""
+                if not self.now[a].halted:
+                    leg.pending = ""
                 self._order_to_target(a, equity, band=True)
                 moved.add(a)
             elif leg.pending == "flatten":
@@ -210,7 +212,7 @@ class ReferenceAccount:
 
     def _order_to_target(self, a: int, equity: float, band: bool) -> None:
         leg, last = self.legs[a], self.last[a]
-        perp = -leg.carry * max(equity, 0.0) * leg.leverage / (1 + leg.leverage) / self.n / last.mark_close
+        perp = -leg.carry * equity * leg.leverage / (1 + leg.leverage) / self.n / last.mark_close
         spot = -leg.hedge * perp
         if spot < 0 and not self.config.allow_short_spot:
             perp = spot = 0.0
@@ -223,7 +225,7 @@ class ReferenceAccount:
             leg.order_perp = leg.order_spot = 0.0
 
     def _keep(self, busy: set[int]) -> set[int]:
-        """2c: the margin keeper; returns the assets that it trades."""
+        """3c: the margin keeper; returns the assets that it trades."""
         bar_ns = round(self.market.bar_hours * 3600e9)
         opened = (int(self.market.close_ns[self.row]) - bar_ns) // bar_ns
         if not self.keeper_bars or opened % self.keeper_bars or (self.config.margin_mode == "cross" and busy):
@@ -253,8 +255,8 @@ class ReferenceAccount:
         return traded
 
     def _limit(self, moved: set[int]) -> None:
-        """2d: what the market and the purse allow of the orders."""
-        for a, (leg, bar, last, rules) in enumerate(zip(self.legs, self.now, self.last, self.rules, strict=True)):
+        """3d: what the market and the purse allow of the orders."""
+        for a, (leg, bar) in enumerate(zip(self.legs, self.now, strict=True)):
             if bar.halted:
                 self._cut(a, 0.0, 0.0, "halted")
                 continue
@@ -265,26 +267,35 @@ class ReferenceAccount:
                         factor = min(factor, self.config.max_participation * volume / abs(order))
                 if factor < 1:
                     self._cut(a, leg.order_spot * factor, leg.order_perp * factor, "participation")
-            spot, perp = self._in_lots(a)
-            if abs(spot) * last.spot_close < rules.min_notional_spot and spot != -leg.spot:
-                spot = 0.0
-            if abs(perp) * last.mark_close < rules.min_notional_perp and perp != -leg.perp:
-                perp = 0.0
-            if (leg.order_spot and not spot) or (leg.order_perp and not perp):
+            if self._round(a):
                 self.reasons[a] = "below lot or minimum notional"
-            leg.order_spot, leg.order_perp = spot, perp
-        at_none, at_all = self._free_after(0.0, moved), self._free_after(1.0, moved)
-        if at_all >= 0 or at_all >= at_none:
+        everybody, nobody = set(range(self.n)), set[int]()
+        at_all, at_none = self._free_after(everybody, moved), self._free_after(nobody, moved)
+        if at_all >= 0:
             return
-        k = min(max(at_none / (at_none - at_all), 0.0), 1.0)
+        needy = {a for a in everybody if self._free_after({a}, moved) < at_none}
+        without = self._free_after(everybody - needy, moved)
+        if at_all >= without:
+            return
+        k = min(max(without / (without - at_all), 0.0), 1.0)
+        k = 0.0 if k < 1e-9 else k
         if k < 1:
-            for a, leg in enumerate(self.legs):
-                self._cut(a, k * leg.order_spot, k * leg.order_perp, "not enough funds")
-                leg.order_spot, leg.order_perp = self._in_lots(a)
+            for a in needy:
+                self._cut(a, k * self.legs[a].order_spot, k * self.legs[a].order_perp, "not enough funds")
+                self._round(a)
 
-    def _in_lots(self, a: int) -> tuple[float, float]:
-        leg, rules = self.legs[a], self.rules[a]
-        return _whole_lots(leg.order_spot, rules.lot_spot, leg.spot), _whole_lots(leg.order_perp, rules.lot_perp, leg.perp)
+    def _round(self, a: int) -> bool:
+        """Lots and minimum notional; says whether a leg is dropped."""
+        leg, last, rules = self.legs[a], self.last[a], self.rules[a]
+        spot = _whole_lots(leg.order_spot, rules.lot_spot, leg.spot)
+        perp = _whole_lots(leg.order_perp, rules.lot_perp, leg.perp)
+        if abs(spot) * last.spot_close < rules.min_notional_spot and spot != -leg.spot:
+            spot = 0.0
+        if abs(perp) * last.mark_close < rules.min_notional_perp and perp != -leg.perp:
+            perp = 0.0
+        dropped = bool((leg.order_spot and not spot) or (leg.order_perp and not perp))
+        leg.order_spot, leg.order_perp = spot, perp
+        return dropped
 
     def _cut(self, a: int, spot: float, perp: float, reason: str) -> None:
         leg = self.legs[a]
@@ -292,26 +303,27 @@ class ReferenceAccount:
             self.reasons[a] = reason
         leg.order_spot, leg.order_perp = spot, perp
 
-    def _free_after(self, k: float, moved: set[int]) -> float:
-        """f(k): free cash at open prices once the orders times k are filled and the wallets are set."""
+    def _free_after(self, assets: set[int], moved: set[int]) -> float:
+        """f: free cash at open prices once the orders of `assets` are filled and the wallets are set."""
         free = self.cash
+        orders = [(leg.order_spot, leg.order_perp) if a in assets else (0.0, 0.0) for a, leg in enumerate(self.legs)]
         for a, (leg, bar) in enumerate(zip(self.legs, self.now, strict=True)):
-            _, spread, impact, fee = self._spot_fill(a, k * leg.order_spot)
-            free -= k * leg.order_spot * bar.spot_open + fee + spread + impact
-            free -= max(-(leg.spot + k * leg.order_spot), 0.0) * bar.spot_open
+            order, _ = orders[a]
+            _, spread, impact, fee = self._spot_fill(a, order)
+            free -= order * bar.spot_open + fee + spread + impact
+            free -= max(-(leg.spot + order), 0.0) * bar.spot_open
         for w, members in enumerate(self.wallets):
             if not moved & set(members):
                 continue
             unrealised = left = cost = required = 0.0
             for a in members:
-                leg, bar = self.legs[a], self.now[a]
-                _, spread, impact, fee = self._perp_fill(a, k * leg.order_perp)
-                closes = leg.perp * leg.order_perp < 0
-                share = max(0.0, 1 - k * abs(leg.order_perp / leg.perp)) if closes else 1.0
+                leg, bar, order = self.legs[a], self.now[a], orders[a][1]
+                _, spread, impact, fee = self._perp_fill(a, order)
+                share = max(0.0, 1 - abs(order / leg.perp)) if leg.perp * order < 0 else 1.0
                 unrealised += leg.unrealised(bar.perp_open)
                 left += leg.unrealised(bar.perp_open) * share
                 cost += fee + spread + impact
-                required += abs(leg.perp + k * leg.order_perp) * bar.perp_open / leg.leverage
+                required += abs(leg.perp + order) * bar.perp_open / leg.leverage
             free += self.margin[w] + unrealised - cost - max(left, required)
         return free
 
@@ -327,9 +339,9 @@ class ReferenceAccount:
         self, order: float, start: float, half_spread: float, day_volume: float, fee_rate: float, a: int, stress: float
     ) -> tuple[float, ...]:
         """Fill price, then spread, impact and fee in quote (all costs >= 0 but a maker's fee)."""
-        half_spread *= self.config.cost_scale * stress
+        half_spread = min(half_spread * self.config.cost_scale * stress, 1.0)
         impact = self.rules[a].impact * self.now[a].sigma_day * math.sqrt(abs(order) / day_volume) if day_volume > 0 else 0.0
-        impact *= self.config.cost_scale * stress
+        impact = min(impact * self.config.cost_scale * stress, 1.0 - half_spread)
         price = start * (1 + math.copysign(half_spread + impact, order))
         return price, abs(order) * start * half_spread, abs(order) * start * impact, fee_rate * abs(order) * price
 
@@ -366,25 +378,29 @@ class ReferenceAccount:
         self.values[a][2 * which] += abs(order) * price
         self.values[a][2 * which + 1] += abs(order)
 
-    # --- 3 transfers ----------------------------------------------------------------------------------------------------------------------
+    # --- 4 transfers ----------------------------------------------------------------------------------------------------------------------
 
     def _transfer(self, moved: set[int]) -> None:
+        wanted: dict[int, float] = {}
         for w, members in enumerate(self.wallets):
-            if not moved & set(members):
-                continue
-            if all(self.legs[a].perp == 0 for a in members):
-                self.cash += self.margin[w]
-                self.margin[w] = 0.0
-                continue
-            required = sum(abs(self.legs[a].perp) * self.now[a].perp_open / self.legs[a].leverage for a in members)
-            unrealised = sum(self.legs[a].unrealised(self.now[a].perp_open) for a in members)
-            top_up = max(0.0, required - unrealised) - self.margin[w]
-            if top_up > 0:
+            if moved & set(members):
+                required = sum(abs(self.legs[a].perp) * self.now[a].perp_open / self.legs[a].leverage for a in members)
+                unrealised = sum(self.legs[a].unrealised(self.now[a].perp_open) for a in members)
+                wanted[w] = max(0.0, required - unrealised) - self.margin[w]
+        taking = {w for w, top_up in wanted.items() if top_up > 0 and any(self.legs[a].perp for a in self.wallets[w])}
+        for w, top_up in sorted(wanted.items(), key=lambda item: item[0] in taking):
+            if w in taking:
                 top_up = min(top_up, max(0.0, self._free([b.spot_open for b in self.now])))
             self.cash -= top_up
             self.margin[w] += top_up
 
-    # --- 4 liquidation --------------------------------------------------------------------------------------------------------------------
+    # --- 2 and 5 liquidation --------------------------------------------------------------------------------------------------------------
+
+    def _liquidate_at_the_open(self) -> None:
+        for w, members in enumerate(self.wallets):
+            opens = {a: self.now[a].mark_open for a in members if self.legs[a].perp != 0}
+            if opens and self._excess(w, opens) <= 0:
+                self._close_wallet(w, opens, [b.mark_close for b in self.last])
 
     def _liquidate(self) -> None:
         for w, members in enumerate(self.wallets):
@@ -396,7 +412,7 @@ class ReferenceAccount:
             if self._excess(w, extremes) > 0:
                 continue
             prices = opens if self._excess(w, opens) <= 0 else self._liquidation_prices(w, opens, extremes)
-            self._close_wallet(w, prices)
+            self._close_wallet(w, prices, [b.perp_open for b in self.now])
 
     def _excess(self, w: int, prices: dict[int, float]) -> float:
         """Margin balance less maintenance at the given marks."""
@@ -425,7 +441,8 @@ class ReferenceAccount:
                 return at(left + (right - left) * high / (high - low))
         raise AssertionError("no root although the excess changes sign")
 
-    def _close_wallet(self, w: int, prices: dict[int, float]) -> None:
+    def _close_wallet(self, w: int, prices: dict[int, float], booked_at: list[float]) -> None:
+        """Close every leg of a wallet; the price profit of each is booked up to the price in `booked_at`."""
         for a, p in prices.items():
             leg, bar, rules = self.legs[a], self.now[a], self.rules[a]
             order = -leg.perp
@@ -434,7 +451,7 @@ class ReferenceAccount:
             )
             fee = rules.liquidation_fee * abs(order) * fill
             self.margin[w] += leg.unrealised(fill) - fee
-            self.parts["perp_pnl"] += leg.perp * (p - bar.perp_open)
+            self.parts["perp_pnl"] += leg.perp * (p - booked_at[a])
             self.parts["liquidation_loss"] -= spread + impact + fee
             leg.perp = leg.entry = 0.0
             after = self.config.after_liquidation
@@ -446,7 +463,7 @@ class ReferenceAccount:
         self.cash += self.margin[w]
         self.margin[w] = 0.0
 
-    # --- 5 interest and the rest ----------------------------------------------------------------------------------------------------------
+    # --- 6 interest and the rest ----------------------------------------------------------------------------------------------------------
 
     def _accrue(self) -> None:
         free = self._free([b.spot_close for b in self.now])
@@ -461,6 +478,7 @@ class ReferenceAccount:
     def _book_price_profit(self, spot_from: list[float], spot_to: list[float], perp_from: list[float], perp_to: list[float]) -> None:
         for a, leg in enumerate(self.legs):
             self.parts["spot_pnl"] += leg.spot * (spot_to[a] - spot_from[a])
+            self.expected_pnl += (leg.spot + leg.perp) * (spot_to[a] - spot_from[a])
             self.parts["perp_pnl"] += leg.perp * (perp_to[a] - perp_from[a])
 
     def _free(self, spot_prices: list[float]) -> float:
@@ -518,18 +536,19 @@ class ReferenceAccount:
                 "reason": list(self.reasons),
             },
             "liquidated": np.array(self.liquidated),
-            "reward": self._reward(before, bars),
+            "reward": self._reward(before, bars, terminated),
             "terminated": terminated,
             "truncated": truncated,
         }
 
-    def _reward(self, before: float, bars: int) -> float:
+    def _reward(self, before: float, bars: int, ruined: bool) -> float:
         config, idle = self.config, self.config.cash_rate * bars * self.years
         price_profit = self.parts["spot_pnl"] + self.parts["perp_pnl"]
-        if config.reward == "expected":
+        if config.reward == "expected" and not ruined and not any(self.liquidated):
             y = (sum(self.parts.values()) - price_profit + self.expected_pnl) / before
             return 1e3 * (math.log(max(1 + y, 0.01)) - idle)
-        x = math.log(max(self.equity(), 0.01 * config.initial_equity) / before) - idle
+        floor = 0.01 * config.initial_equity
+        x = math.log(max(self.equity(), floor) / max(before, floor)) - idle
         penalty = config.risk_aversion / 2 * (price_profit / before) ** 2 if config.reward == "mean_variance" else 0.0
         return 1e3 * (x - penalty)
 

@@ -114,7 +114,9 @@ def _shrink(world, store, p, i, row, path, after):
     before = free_cash_after(world, store, p, i, row, path, 0.0, 1.0)
     if after >= before:
         return
-    k = min(max(before / (before - after), 0.0), 1.0)  # f is concave in k: the chord lies below it, so the cash is never overdrawn
+    k = min(
+        max(before / (before - after), 0.0), 1.0
+    )  # f is concave in k (but for the cap on impact): the chord lies below it, so the cash is not overdrawn
     if k < _DUST:
         k = 0.0
     for a in range(legs.shape[1]):
@@ -129,11 +131,11 @@ def _shrink(world, store, p, i, row, path, after):
 def _set_wallet(store, i, wallet, profit, required, positions, free, top_up):
     """Move cash so that the wallet plus its unrealised profit holds the required margin; returns the free cash left.
 
-    Acts only where cash goes into the wallet (`top_up`, limited by `free`) or only where it comes out.
+    Acts only on wallets that take cash (`top_up`, limited by `free`), or only on those that give it back or hold no position any more.
     """
     margin = store.legs[i, wallet, MARGIN]
     move = max(required - profit, 0.0) - margin if positions else -margin
-    if (move > 0.0) != top_up:
+    if (positions and move > 0.0) != top_up:
         return free
     if positions and top_up:
         move = min(move, max(free, 0.0))

@@ -38,8 +38,8 @@ class FundingHedgeEnv(gym.Env[Any, Any]):
 
     ## One step
 
-    An observation is taken at the close of a bar. The step covers the `decision_interval` (D bars) that follows it. Each bar t+1 opens at
-    the instant bar t closes; "last" means the close of bar t. In each bar, in this order:
+    An observation is taken at the close of a bar. The step covers the `decision_interval` (D bars) that follows it. Each bar t+1
+    opens at the instant bar t closes; "last" means the close of bar t. In each bar, in this order:
 
     1. **Settlement**, if one falls on the open. Each perp position held before any trade receives -perp x settlement price x rate.
        Isolated: a receipt goes to cash; a payment is taken from free cash (valued at last spot closes, never below 0) first, the rest
@@ -47,8 +47,8 @@ class FundingHedgeEnv(gym.Env[Any, Any]):
     2. **Margin test at the open**, on what was held before any order, because a gap comes first: as in 5, with the mark open in place
        of the extreme; perp_pnl then runs from the last mark close to it, and an after-liquidation order that follows is due in this
        very bar.
-    3. **Orders** at the open, quantities fixed from what was known at the last close (equity E after the settlement, not below 0;
-       mark and spot close).
+    3. **Orders** at the open, quantities fixed from what was known at the last close (equity E after the settlement and before the
+       margin test, not below 0; mark and spot close).
        a. *Decision*, in the first bar of the step, for each asset whose action is not `hold`: target perp = -carry x E x L / (1 + L)
           / A / last mark, target spot = -hedge x target perp (base units: hedge 1 is delta-neutral). The targets (carry, hedge, L)
           are remembered; a pending after-liquidation order is dropped unless the asset is halted. If base may not be borrowed, a
@@ -73,34 +73,34 @@ class FundingHedgeEnv(gym.Env[Any, Any]):
           those of the assets that use cash, k = 1 if f1 >= f0 (the account comes closer to its required margin, if need be on
           borrowed quote), else k = clip(f0 / (f0 - f1), 0, 1), taken as 0 below 1e-9; the shrunk orders pass lots and minimum
           notional again.
-       e. *Fills*: buy at open x (1 + h + i), sell at open x (1 - h - i), open = perp open or spot open, h the half-spread (at most
-          1), i = impact coefficient x sigma_day x sqrt(|order| / day volume) (0 where the day volume is 0; at most 1 - h), both x
-          `cost_scale` x stress. Fee = fee rate x `fee_scale` x |fill| x price. Spot pays from cash. The perp fee is taken from the
-          wallet; closing part of a position moves the realised profit to the wallet; adding to it averages the entry; crossing zero
-          closes, then opens at the fill. With shares k of the orders filled, f = cash - spot cost + sum over wallets[B_open - perp
-          cost - max(u_left, required margin at perp open)] - sum(max(-spot after, 0) x spot open), the sum over wallets for those
-          that get a transfer in this bar; B_open = margin + u_open, u_open at perp open before the trade; u_left = u_open x the share
-          of the old position left open; required margin = |perp after| x perp open / L; perp cost = fee + spread + impact; spot cost
-          = order x open + fee + spread + impact.
+       e. *Fills*: buy at open x (1 + h + i), sell at open x (1 - h - i), open = perp open or spot open, h = half-spread x
+          `cost_scale` x stress, at most 1, i = impact coefficient x sigma_day x sqrt(|order| / day volume) x `cost_scale` x stress (0
+          where the day volume is 0), at most 1 - h; stress = `stress_multiplier` for the orders of b, else 1. Fee = fee rate x
+          `fee_scale` x |fill| x price. Spot pays from cash. The perp fee is taken from the wallet; closing part of a position moves
+          the realised profit to the wallet; adding to it averages the entry; crossing zero closes, then opens at the fill. With
+          shares k of the orders filled, f = cash - spot cost + sum over wallets[B_open - perp cost - max(u_left, required margin at
+          perp open)] - sum(max(-spot after, 0) x spot open), the sum over wallets for those that get a transfer in this bar; B_open =
+          margin + u_open, u_open at perp open before the trade; u_left = u_open x the share of the old position left open; required
+          margin = |perp after| x perp open / L; perp cost = fee + spread + impact; spot cost = order x open + fee + spread + impact.
     4. **Transfers** for the legs of a and b, and for those to which c gave orders (cross: the shared wallet if any leg is such a
-       leg): the wallet is set to max(0, required margin at perp open - u at perp open). Wallets that give cash back come first, in
-       order of the assets; then the others take at most free cash (at spot open). A wallet without any position is emptied into cash,
-       also when it is negative.
+       leg): the wallet is set to max(0, required margin at perp open - u at perp open). Wallets that give cash back, and wallets
+       without any position (emptied into cash, also negative ones), come first, in order of the assets; then the others take at most
+       free cash (at spot open).
     5. **Liquidation** inside the bar. Isolated, each leg: if margin + perp (x - entry) <= maintenance(|perp| x) at the adverse
        extreme x of mark (high for a short, low for a long), the whole leg is closed at p = mark open if the condition holds there
        already, else at the liquidation price. Cross: the sum over legs at their adverse extremes at once; p lies on the straight line
-       from the mark opens to the extremes where balance = maintenance. The fill is worse than p by (h + i) x `cost_scale` x
-       `stress_multiplier`, the fee is `liquidation_fee` x `fee_scale` x |perp| x fill; a loss beyond the wallet is borne by the
-       venue. The rest of the wallet returns to cash. maintenance(n) = n x rate - amount of the bracket that holds n; the brackets are
-       those in force on the last day of the market.
+       from the mark opens to the extremes where balance = maintenance. The fill is worse than p by h + i under stress, the fee is
+       `liquidation_fee` x `fee_scale` x |perp| x fill; a loss beyond the wallet is borne by the venue. The rest of the wallet returns
+       to cash. maintenance(n) = n x rate - amount of the bracket that holds n; the brackets are those in force on the last day of the
+       market.
     6. **Interest** for the bar: free cash (spot close) > 0 earns `cash_rate`; cash < 0 pays `quote_borrow_rate`; borrowed base pays
        `base_borrow_rate` on its value at spot close; all through cash.
     7. **Mark to close**. The margin test at the close is implied by the test at the extreme (low <= close <= high, and interest
        touches cash alone). If equity <= `ruin_fraction` x initial equity the step ends here: terminated (and not truncated).
 
     After the D bars the step ends. It is truncated when the episode has its length, or when fewer than D bars are left. After a
-    liquidation the spot leg is governed by `after_liquidation`: `flatten` (at the next open), `rehedge` (at the next open), or `naked`
-    (kept until the next decision).
+    liquidation the spot leg is governed by `after_liquidation`: `flatten` (at the next open), `rehedge` (at the next open), or
+    `naked` (kept until the next decision).
 
     ## Parts
 

@@ -109,7 +109,7 @@ def test_an_order_below_the_minimum_notional_is_dropped():
 
 def test_closing_a_leg_exactly_ignores_lot_and_minimum():
     # 6.25 units of spot (625 quote) at 100 are worth 375 at 60, below the minimum of 500, and are sold all the same
-    market = tape(bar(100), bar(100), bar(60), bar(60), symbols=("COSTLY",))
+    market = tape(bar(100), bar(100, 60), bar(60), bar(60), symbols=("COSTLY",))
     info = play(make_env(market, cost_scale=0.0), [(0.03125, 1.0, 2.0), FLAT])[1]
     assert info["trade"]["filled_spot"][0] == -6.25
     assert info["account"]["spot"][0] == 0.0
@@ -170,11 +170,12 @@ def test_a_small_change_inside_the_band_is_not_traded():
 
 
 def test_a_band_does_not_keep_the_agent_in_the_market():
-    info = play(make_env(flat_tape(), rebalance_band=1.0), [(1.0, 1.0, 2.0), FLAT])
-    assert info[0]["trade"]["filled_perp"][0] == 0  # 20,000 <= 30,000: inside
-    wide = play(make_env(flat_tape(), rebalance_band=0.5), [(1.0, 1.0, 2.0), (0.5, 1.0, 2.0), FLAT])
-    assert wide[1]["trade"]["filled_perp"][0] == 0
-    assert wide[2]["account"]["perp"][0] == wide[2]["account"]["spot"][0] == 0
+    # band 15,000. 20,000 quote are bought, fall to 12,000 at 60: a change by less than the band is not traded, going flat is
+    market = tape(bar(100), bar(100, 60), *[bar(60)] * 4)
+    _, smaller, flat, small = play(make_env(market, rebalance_band=0.5), [FULL, HALF, FLAT, HALF])
+    assert smaller["trade"]["filled_perp"][0] == 0
+    assert flat["account"]["perp"][0] == flat["account"]["spot"][0] == 0
+    assert small["trade"]["filled_perp"][0] == 0  # 10,000 <= 15,000
 
 
 @pytest.mark.parametrize("margin_mode", ["isolated", "cross"])
@@ -224,14 +225,17 @@ def test_interest_is_charged_and_earned_by_the_hour():
 
 
 def test_a_negative_purse_pays_the_quote_rate():
-    # a cross wallet pays costs after the fact: fees on a close that frees less than it costs leave cash < 0 only through impact; here the
-    # shortest way into debt: borrowed base rallies. Reverse carry 100 units liquidated in a crash, left naked, bought back at 500.
-    market = tape(bar(100), bar(100), bar(100, 40), bar(40, 500), bar(500), bar(500))
-    env = make_env(market, after_liquidation="naked", ruin_fraction=0.0, quote_borrow_rate=0.0876, initial_equity=60_000.0)
-    *_, rallied, closed = play(env, [(-0.25, 1.0, 2.0), HOLD, HOLD, FLAT])
-    assert not rallied["terminated"]
-    assert closed["account"]["spot"][0] == 0
-    assert closed["parts"]["borrow_interest"] == pytest.approx(min(0.0, closed["account"]["cash"]) * 1e-5, rel=1e-4)
+    # asset 0: 75 units short, unhedged, wallet 7,500; asset 1: 100 short, 150 of spot, wallet 5,000; cash 30,000 - 27,500 = 2,500.
+    # Asset 0 is closed at 300 while the mark stays at 100 (no liquidation): its wallet is 7,500 - 15,000, and emptied into cash: -5,000.
+    # 0.0876 a year = 1e-5 an hour
+    rows = [[bar(100), bar(100)]] * 2 + [[bar(100, perp_open=300.0), bar(100)]] * 2
+    env = make_env(tape(*rows, symbols=("PLAIN", "OTHER")), quote_borrow_rate=0.0876, cash_rate=0.5)
+    info = play(env, [[(1.0, 0.0, 1.0), (1.0, 1.5, 2.0)], [FLAT, HOLD]])[1]
+    assert info["account"]["cash"] == pytest.approx(
+        -5_000.05 + 2_500 * 0.5 / 8760, rel=1e-9
+    )  # interest of the first bar was earned on 2,500
+    assert info["parts"]["borrow_interest"] == pytest.approx(-0.05, rel=1e-4)
+    assert info["parts"]["cash_interest"] == 0.0
 
 
 def test_leverage_alone_moves_money_between_the_wallets():
@@ -252,3 +256,96 @@ def test_adding_averages_the_entry_and_closing_a_part_keeps_it():
     assert other["account"]["perp"][0] == pytest.approx(125 / 3, rel=1e-12)
     assert other["account"]["entry"][0] == pytest.approx(120, rel=1e-12)  # crossed zero: a new position
     assert other["equity"] == pytest.approx(30_000, rel=1e-12)
+
+
+def test_no_sale_gets_a_negative_price():
+    # cost_scale 100: half-spread 10 % and 20 %; impact 100 x 0.5 x 0.04 x sqrt(100 / 100) = 200 %, so spread and impact are 100 % together.
+    # Entry without impact: spot at 120, perp at 90, wallet 5,000 + 1,000, cash 30,000 - 12,000 - 6,000. The spot leg is given away; the
+    # perp is bought back at 200: 6,000 - 100 x 110 = -5,000
+    day = {"spot_day_volume": 100.0, "perp_day_volume": 100.0}
+    market = tape(bar(100), bar(100, sigma_day=0.0), bar(100, **day), bar(100), symbols=("COSTLY",))
+    opened, closed = play(make_env(market, cost_scale=100.0), [HALF, FLAT])
+    assert opened["account"]["cash"] == pytest.approx(12_000, rel=1e-12)
+    assert closed["prices"]["fill_spot"][0] == pytest.approx(0.0, abs=1e-12)
+    assert closed["prices"]["fill_perp"][0] == pytest.approx(200.0, rel=1e-12)
+    assert closed["parts"]["spread"] == pytest.approx(-(1_000 + 2_000), rel=1e-12)
+    assert closed["parts"]["impact"] == pytest.approx(-(9_000 + 8_000), rel=1e-12)
+    assert closed["equity"] == closed["account"]["cash"] == pytest.approx(7_000, rel=1e-12)
+
+
+def test_a_half_spread_is_at_most_the_price():
+    # stress 10 x cost_scale 100 x 20 bp = 200 %: the spot leg of a liquidated short goes for nothing, and not for -100 %
+    row = {"sigma_day": 0.0}
+    market = tape(bar(100, **row), bar(100, **row), bar(100, 150, **row), bar(150, **row), bar(150, **row), symbols=("COSTLY",))
+    _, hit, sold = play(make_env(market, cost_scale=100.0, stress_multiplier=10.0), [HALF, HOLD, HOLD])
+    assert list(hit["liquidated"]) == [1]
+    assert sold["prices"]["fill_spot"][0] == pytest.approx(0.0, abs=1e-12)
+    assert sold["parts"]["spread"] == pytest.approx(-100 * 150, rel=1e-12)
+    assert sold["equity"] == pytest.approx(hit["account"]["cash"], rel=1e-12)
+
+
+@pytest.mark.parametrize("margin_mode", ["isolated", "cross"])
+@pytest.mark.parametrize("swapped", [False, True])
+def test_an_asset_that_releases_cash_is_filled_whole_while_another_shrinks(swapped, margin_mode):
+    # A: 100 short, 100 spot, wallet 5,000, cash 15,000. Then A halves: + 5,000 + 2,500. B wants 75 short at leverage 1 and 112.5 of spot and
+    # opens at 200: 22,500 + 15,000 of the 22,500 there are: 0.6 of it
+    def order(a, b):
+        return [b, a] if swapped else [a, b]
+
+    rows = [[bar(100), bar(100)]] * 2 + [order(bar(100), bar(200))] * 2
+    moves = [order(FULL, FLAT), order(HALF, (1.0, 1.5, 1.0))]
+    info = play(make_env(tape(*rows, symbols=("PLAIN", "OTHER")), margin_mode=margin_mode), moves)[1]
+    account, trade = info["account"], info["trade"]
+    assert order(*trade["reason"]) == ["none", "not enough funds"]
+    assert order(*account["perp"]) == pytest.approx([-50, -45], rel=1e-9)
+    assert order(*account["spot"]) == pytest.approx([50, 67.5], rel=1e-9)
+    assert account["cash"] == pytest.approx(0.0, abs=1e-6)
+    assert account["margin"].sum() == pytest.approx(2_500 + 9_000, rel=1e-9)
+
+
+def test_shrunk_orders_pass_the_minimum_notional_again():
+    # 200 units asked at 100; the bar opens at 3,000: 900,000 are needed, k = 1/30: 6.67, in lots 6.5 units: 650 at the last close.
+    # That is below 1,000 for the perpetual and above 500 for spot
+    market = tape(bar(100), bar(3000), bar(3000), symbols=("COSTLY",))
+    info = play(make_env(market, cost_scale=0.0), [FULL])[0]
+    assert info["trade"]["filled_perp"][0] == 0.0
+    assert info["trade"]["filled_spot"][0] == 6.5
+    assert info["trade"]["reason"][0] == "not enough funds"
+
+
+def test_a_billionth_of_the_cash_trades_nothing():
+    # all 30,000 are spent; a settlement pays 1e-7, and the 100 units of spot more would cost 10,000: k = 1e-11
+    market = tape(bar(100), bar(100), bar(100, settle_rate=1e-7 / 20_000, settle_price=100.0), bar(100))
+    opened, more = play(make_env(market), [FULL, (1.0, 1.5, 2.0)])
+    assert opened["account"]["cash"] == 0.0
+    assert 0 < more["account"]["cash"] <= 1.01e-7
+    assert more["trade"]["filled_spot"][0] == more["trade"]["filled_perp"][0] == 0.0
+    assert more["trade"]["reason"][0] == "not enough funds"
+
+
+@pytest.mark.parametrize("swapped", [False, True])
+def test_a_wallet_that_releases_pays_for_one_that_needs(swapped):
+    # both 100 short with wallets of 5,000, no cash; sizes stay (band 3,000). Leverage 2 -> 1 needs 5,000 more, 2 -> 4 releases 2,500
+    def order(a, b):
+        return [b, a] if swapped else [a, b]
+
+    row = [bar(100), bar(100)]
+    env = make_env(tape(row, row, row, row, symbols=("PLAIN", "OTHER")), rebalance_band=0.1)
+    info = play(env, [[FULL, FULL], order((1.0, 1.0, 1.0), (1.0, 1.0, 4.0))])[1]
+    assert info["trade"]["reason"] == ("inside the band",) * 2
+    assert order(*info["account"]["margin"]) == pytest.approx([7_500, 2_500], rel=1e-12)
+    assert info["account"]["cash"] == pytest.approx(0.0, abs=1e-9)
+
+
+def test_an_overdrawn_wallet_is_emptied_before_another_is_topped_up():
+    # A: 100 short, 150 of spot, wallet 5,000, wants leverage 1: 5,000 more. B: 75 short unhedged, wallet 7,500, leaves at 300: -7,500.
+    # Cash 2,500. Mirrored assets must get mirrored wallets: the debt first, so that none is left for A
+    def order(a, b):
+        return [b, a] if swapped else [a, b]
+
+    for swapped in (False, True):
+        rows = [[bar(100), bar(100)]] * 2 + [order(bar(100), bar(100, perp_open=300.0))] * 2
+        env = make_env(tape(*rows, symbols=("PLAIN", "OTHER")), rebalance_band=0.2)
+        info = play(env, [order((1.0, 1.5, 2.0), (1.0, 0.0, 1.0)), order((1.0, 1.5, 1.0), FLAT)])[1]
+        assert order(*info["account"]["margin"]) == pytest.approx([5_000, 0], rel=1e-12), swapped
+        assert info["account"]["cash"] == pytest.approx(-5_000, rel=1e-12)

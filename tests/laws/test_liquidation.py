@@ -11,10 +11,11 @@ import math
 
 import pytest
 
-from tests.laws.play import HOLD, equity_of, make_env, play
+from tests.laws.play import FLAT, HOLD, equity_of, make_env, play
 from tests.markets import bar, tape
 
 SHORT = (1.0, 1.0, 2.0)
+HALF = (0.5, 1.0, 2.0)
 LONG_UNHEDGED = (-1.0, 0.0, 2.0)
 SHORT_AT, LONG_AT = 30_000 / 202, 10_000 / 198
 MODES = pytest.mark.parametrize("margin_mode", ["isolated", "cross"])
@@ -85,6 +86,48 @@ def test_a_gap_below_the_wallet_closes_at_the_open_and_not_at_the_liquidation_pr
     market = tape(bar(100), bar(100), bar(149), bar(149))
     info = play(make_env(market, margin_mode=margin_mode, after_liquidation="naked"), [SHORT, HOLD])[1]
     assert info["account"]["cash"] == pytest.approx(51.0, rel=1e-6)
+
+
+@MODES
+@pytest.mark.parametrize("perp_open", [160.0, 101.0])
+@pytest.mark.parametrize("after", ["flatten", "naked", "rehedge"])
+@pytest.mark.parametrize("move", [HOLD, FLAT, SHORT])
+def test_a_gap_comes_before_any_order(move, after, perp_open, margin_mode):
+    # the mark opens at 160: perp -12,000, fee 160, the venue bears 2,160, whatever is decided and wherever the perpetual trades.
+    # 200 of spot are left, sold at 160 or kept; a new short finds no cash (flat spot fetches 32,000, a rehedge keeps it)
+    market = tape(bar(100), bar(100), bar(160, perp_open=perp_open), bar(160))
+    info = play(make_env(market, margin_mode=margin_mode, after_liquidation=after), [SHORT, move])[1]
+    assert list(info["liquidated"]) == [1]
+    assert info["parts"]["perp_pnl"] == pytest.approx(-12_000, rel=1e-12)
+    assert info["parts"]["spot_pnl"] == pytest.approx(12_000, rel=1e-12)
+    assert info["parts"]["liquidation_loss"] == pytest.approx(2_000, rel=1e-9)
+    assert info["equity"] == pytest.approx(32_000, rel=1e-12)
+    assert info["account"]["perp"][0] == 0
+    sold = move == FLAT or (move is HOLD and after == "flatten")
+    assert info["account"]["spot"][0] == (0 if sold else 200)
+
+
+@MODES
+def test_a_rehedge_after_a_gap_knows_the_equity_of_the_last_close(margin_mode):
+    # carry 0.5: 100 units, wallet 5,000 lost (6,000 + fee), cash 15,000. E is 30,000, the last mark 100: 100 units again, now at 160:
+    # wallet 8,000
+    market = tape(bar(100), bar(100), bar(160), bar(160))
+    info = play(make_env(market, margin_mode=margin_mode, after_liquidation="rehedge"), [HALF, HOLD])[1]
+    assert list(info["liquidated"]) == [1]
+    assert info["account"]["perp"][0] == pytest.approx(-100, rel=1e-12)
+    assert info["account"]["entry"][0] == 160
+    assert info["account"]["margin"][0] == pytest.approx(8_000, rel=1e-12)
+    assert info["account"]["cash"] == pytest.approx(7_000, rel=1e-12)
+
+
+@MODES
+@pytest.mark.parametrize(("rate", "liquidated"), [(0.0, 0), (-0.01, 1)])
+def test_the_settlement_comes_before_the_gap(rate, liquidated, margin_mode):
+    # 148 is survived with a wallet of 10,000 (up to 148.51), not with 9,800: (9,800 + 20,000) / 202 = 147.52. No cash
+    market = tape(bar(100), bar(100), bar(148, settle_rate=rate, settle_price=100.0), bar(148))
+    info = play(make_env(market, margin_mode=margin_mode), [SHORT, FLAT])[1]
+    assert list(info["liquidated"]) == [liquidated]
+    assert info["parts"]["perp_pnl"] == pytest.approx(-9_600, rel=1e-12)
 
 
 @MODES
@@ -190,6 +233,61 @@ def test_the_pending_order_runs_inside_a_step_of_several_bars():
     assert info["equity"] == pytest.approx(30_000 + 148.5148514, rel=1e-9)
 
 
+@MODES
+def test_a_decision_in_the_bar_of_a_pending_order_pays_stressed_cost(margin_mode):
+    # COSTLY half-spread of spot 20 bp x 5; the agent sells the naked leg itself
+    row = {"sigma_day": 0.0}
+    market = tape(bar(100, **row), bar(100, **row), bar(100, 150, **row), bar(150, **row), bar(150, **row), symbols=("COSTLY",))
+    _, hit, sold = play(make_env(market, margin_mode=margin_mode, after_liquidation="flatten"), [(0.5, 1.0, 2.0), HOLD, FLAT])
+    assert list(hit["liquidated"]) == [1]
+    assert sold["prices"]["fill_spot"][0] == pytest.approx(150 * 0.99, rel=1e-12)
+    assert sold["trade"]["requested_spot"][0] == -hit["account"]["spot"][0]
+
+
+@MODES
+@pytest.mark.parametrize("after", ["flatten", "rehedge"])
+def test_a_pending_order_waits_while_the_asset_is_halted(after, margin_mode):
+    market = tape(bar(100), bar(100), bar(100, 150), bar(150, halted=1.0), bar(150), bar(150))
+    _, hit, halted, back = play(make_env(market, margin_mode=margin_mode, after_liquidation=after), [SHORT] + [HOLD] * 3)
+    assert halted["account"]["spot"][0] == hit["account"]["spot"][0] == 200
+    assert (back["account"]["spot"][0] == 0) == (after == "flatten")
+    assert (back["account"]["perp"][0] < 0) == (after == "rehedge")
+
+
+@MODES
+def test_flatten_goes_on_until_the_spot_leg_is_gone(margin_mode):
+    # 0.1 x 800 units fill in a bar: 200 units are sold in three
+    rows = [bar(100)] * 2 + [bar(100, 150)] + [bar(150, spot_volume=800.0)] * 5
+    infos = play(make_env(tape(*rows), margin_mode=margin_mode, max_participation=0.1), [SHORT] + [HOLD] * 5)
+    assert [info["account"]["spot"][0] for info in infos] == pytest.approx([200, 200, 120, 40, 0, 0])
+
+
+@MODES
+def test_a_new_decision_drops_the_pending_order(margin_mode):
+    # carry 0.5 at equity 30,148.51 and price 150: 67.0 units each; had the order stayed, the next bar would sell the spot leg
+    market = tape(bar(100), bar(100), bar(100, 150), bar(150), bar(150), bar(150))
+    *_, decided, last = play(make_env(market, margin_mode=margin_mode), [SHORT, HOLD, HALF, HOLD])
+    for info in (decided, last):
+        assert info["account"]["spot"][0] == pytest.approx(0.5 * (30_000 + 148.5148514) * 2 / 3 / 150, rel=1e-9)
+        assert info["account"]["perp"][0] == pytest.approx(-info["account"]["spot"][0], rel=1e-12)
+
+
+@MODES
+@pytest.mark.parametrize("after", ["flatten", "rehedge"])
+@pytest.mark.parametrize("move", [FLAT, HALF])
+def test_a_decision_during_a_halt_does_not_drop_the_pending_order(move, after, margin_mode):
+    # the decision fills nothing, but a rehedge goes to its target: carry 0 or 0.5 of 30,148.51
+    market = tape(bar(100), bar(100), bar(100, 150), bar(150, halted=1.0), bar(150), bar(150), bar(150))
+    env = make_env(market, margin_mode=margin_mode, after_liquidation=after)
+    _, _, halted, back, still = play(env, [SHORT, HOLD, move, HOLD, HOLD])
+    assert halted["trade"]["reason"] == ("halted",)
+    assert halted["account"]["spot"][0] == 200
+    size = move[0] * (30_000 + 148.5148514) * 2 / 3 / 150 if after == "rehedge" else 0.0
+    for info in (back, still):
+        assert info["account"]["spot"][0] == pytest.approx(size, rel=1e-9)
+        assert info["account"]["perp"][0] == pytest.approx(-size, rel=1e-9)
+
+
 RALLY = [100.0 * 1.1**i for i in range(8)]  # 100, 110, ... 195: the wallet of a short at leverage 2 does not survive 148.5
 
 
@@ -250,6 +348,26 @@ def test_the_keeper_looks_only_when_its_interval_is_due():
     assert abs(perps[4]) < abs(perps[0])
 
 
+def test_the_keeper_leaves_a_wallet_that_holds_its_margin_up_to_rounding():
+    # both decisions set the wallet to N / L; after the second one balance and requirement differ in the last digit
+    market = tape(bar(83.6), bar(83.6, 103.2), *[bar(103.2)] * 3)
+    env = make_env(market, keeper_interval="1h", keeper_down=1.0)
+    info = play(env, [(0.5, 1.0, 3.0), (0.5, 1.0, 3.0), HOLD])[2]
+    assert info["trade"]["filled_perp"][0] == info["trade"]["filled_spot"][0] == 0
+
+
+@MODES
+@pytest.mark.parametrize("side", [1.0, -1.0])
+def test_the_keeper_trades_beyond_a_billionth_on_either_side(side, margin_mode):
+    # B = 10,000 - 200 d, M = 10,000 + 100 d for a move by d: |B - M| / M = 0.03 d; no cash to move, none to spare
+    for d, trades in ((1e-9, False), (2e-8, False), (1e-6, True)):
+        price = 100 + side * d
+        market = tape(bar(100), bar(100, price), bar(price), bar(price))
+        env = make_env(market, margin_mode=margin_mode, keeper_interval="1h", keeper_up=1.0, keeper_down=1.0)
+        _, info = play(env, [SHORT, HOLD])
+        assert (info["trade"]["filled_perp"][0] != 0) == trades, d
+
+
 @MODES
 def test_the_keeper_cannot_help_against_a_gap(margin_mode):
     market = tape(bar(100), bar(100), bar(150), bar(150))
@@ -290,3 +408,18 @@ def test_ruin_inside_a_step_ends_it_at_that_bar():
     assert info["terminated"]
     assert info["row"] == 3
     assert info["reward"] == pytest.approx(1e3 * (math.log(info["equity"] / 30_000) - 3e-5), rel=1e-9)  # 0.0876 a year = 1e-5 an hour
+
+
+def test_below_the_floor_of_the_reward_nothing_is_earned():
+    # 200 units of naked spot fall to 0.0075: equity 148.51 + 1.5 = 150.01, half of the floor of 300. Idle: only the hurdle of 1e-5 an hour;
+    # back to 2.2575: 148.51 + 451.5 = 600.01, twice the floor
+    market = tape(bar(100), bar(100), bar(100, 150), bar(150, 0.0075), bar(0.0075), bar(0.0075, 2.2575), bar(2.2575))
+    env = make_env(market, after_liquidation="naked", ruin_fraction=0.0)
+    _, hit, fell, idle, back = play(env, [SHORT] + [HOLD] * 4)
+    assert fell["equity"] == pytest.approx(150.0148514, rel=1e-7)
+    assert fell["reward"] == pytest.approx(1e3 * math.log(300 / hit["equity"]), rel=1e-9)
+    assert idle["reward"] == 0.0
+    assert back["reward"] == pytest.approx(1e3 * math.log(600.0148514 / 300), rel=1e-7)
+    env = make_env(market, after_liquidation="naked", ruin_fraction=0.0, cash_rate=0.0876)
+    idle = play(env, [SHORT] + [HOLD] * 3)[-1]
+    assert idle["reward"] == pytest.approx(-1e-2, rel=1e-9)

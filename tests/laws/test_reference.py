@@ -10,18 +10,29 @@ import numpy as np
 import pytest
 from hypothesis import HealthCheck, given
 from hypothesis import settings as hypothesis_settings
+from hypothesis import strategies as st
 
 from fundenv.market import Market, joint, load_market
 from tests.laws.play import action, as_float32, difference, frictionless, make_env
-from tests.laws.wild import MAX_LEVERAGE, SEEDS, SYMBOLS, settings, targets
+from tests.laws.wild import MAX_LEVERAGE, SEEDS, SYMBOLS, full_targets, poor_settings, settings, targets
 from tests.markets import wild_market
 from tests.reference_account import ReferenceAccount
 
 EXAMPLES, PATHS = 200, 4
+SEVERAL = st.sampled_from([("PLAIN", "PLAIN2"), ("FINE", "COSTLY"), ("COSTLY", "FINE", "PLAIN"), ("PLAIN", "PLAIN2", "PLAIN3")])
+EVERYTHING: Any = {"deadline": None, "derandomize": True, "database": None, "suppress_health_check": list(HealthCheck)}
 
 
 def walk(
-    env: Any, market: Market, chosen: dict[str, Any], path: int, start: int, rng: np.random.Generator, steps: int, seen: Counter[str]
+    env: Any,
+    market: Market,
+    chosen: dict[str, Any],
+    path: int,
+    start: int,
+    rng: np.random.Generator,
+    steps: int,
+    seen: Counter[str],
+    draw: Any = targets,
 ) -> None:
     """One episode side by side; fails at the first number that differs."""
     config = frictionless(**chosen)
@@ -29,7 +40,7 @@ def walk(
     env.reset(options={"path": path, "start": start})
     scale = config.initial_equity
     for number in range(steps):
-        move = [as_float32(t) for t in targets(rng, market.n_assets)]
+        move = [as_float32(t) for t in draw(rng, market.n_assets)]
         _, reward, terminated, truncated, info = env.step(action(move))
         expected = reference.step(move)
         scale = max(scale, abs(expected["equity"]), *np.abs(expected["account"]["perp"] * expected["prices"]["mark"]))
@@ -47,7 +58,7 @@ def walk(
 def test_kernel_and_reference_agree_on_wild_markets():
     seen: Counter[str] = Counter()
 
-    @hypothesis_settings(max_examples=EXAMPLES, deadline=None, derandomize=True, database=None, suppress_health_check=list(HealthCheck))
+    @hypothesis_settings(max_examples=EXAMPLES, **EVERYTHING)
     @given(SEEDS, SYMBOLS, settings())
     def check(seed, symbols, chosen):
         market = wild_market(seed, symbols, PATHS)
@@ -70,6 +81,22 @@ def test_kernel_and_reference_agree_on_wild_markets():
         "none",
     ):
         assert seen[reason] > 20, (reason, seen)
+
+
+def test_kernel_and_reference_agree_where_the_purse_is_empty():
+    seen: Counter[str] = Counter()
+
+    @hypothesis_settings(max_examples=EXAMPLES // 2, **EVERYTHING)
+    @given(SEEDS, SEVERAL, poor_settings())
+    def check(seed, symbols, chosen):
+        market = wild_market(seed, symbols, PATHS)
+        env, rng = make_env(market, **chosen), np.random.default_rng(seed)
+        for path in range(PATHS):
+            walk(env, market, chosen, path, int(rng.integers(0, 20)), rng, 40, seen, full_targets)
+
+    check()
+    assert seen["not enough funds"] > 500, seen
+    assert seen["steps"] > 2_000
 
 
 REAL: dict[str, Any] = {

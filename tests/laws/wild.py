@@ -23,7 +23,7 @@ def settings(draw: st.DrawFn) -> dict[str, Any]:
         "after_liquidation": draw(st.sampled_from(["flatten", "rehedge", "naked"])),
         "keeper_interval": draw(st.sampled_from([None, "1h", "2h", "8h"])),
         "keeper_up": draw(st.sampled_from([1.0, 1.1, 1.6])),
-        "keeper_down": draw(st.sampled_from([0.0, 1 / 2.56, 0.95])),
+        "keeper_down": draw(st.sampled_from([0.0, 1 / 2.56, 1.0])),
         "decision_interval": draw(st.sampled_from(["1h", "3h", "8h"])),
         "episode": draw(st.sampled_from([None, "24h", "72h"])),
         "reward": draw(st.sampled_from(["log_growth", "mean_variance", "expected"])),
@@ -42,6 +42,37 @@ def settings(draw: st.DrawFn) -> dict[str, Any]:
         "rebalance_band": draw(st.sampled_from([0.0, 0.02, 0.45])),
         "max_participation": draw(st.sampled_from([0.0, 0.01, 0.1])),
     }
+
+
+@st.composite
+def poor_settings(draw: st.DrawFn) -> dict[str, Any]:
+    """Accounts whose purse is empty most of the time: dear trades, full carry, and no ruin before the last penny."""
+    return draw(settings()) | {
+        "keeper_interval": None,
+        "decision_interval": "1h",
+        "episode": None,
+        "ruin_fraction": 0.0,
+        "allow_short_spot": True,
+        "cash_rate": 0.0,
+        "rebalance_band": 0.0,
+        "max_participation": 0.0,
+        "initial_equity": draw(st.sampled_from([3_000.0, 100_000.0])),
+        "perp_fee": draw(st.sampled_from([0.0, 0.003])),
+        "cost_scale": draw(st.sampled_from([0.0, 1.0, 100.0])),
+        "stress_multiplier": draw(st.sampled_from([1.0, 8.0])),
+    }
+
+
+def full_targets(rng: np.random.Generator, assets: int) -> list[Target | None]:
+    """One move: half of the assets want all that they may have, the others leave or hold."""
+
+    def one() -> Target | None:
+        kind = rng.random()
+        if kind < 0.35:
+            return FLAT if kind < 0.25 else None
+        return float(rng.choice([-1.0, 0.3, 1.0])), float(rng.choice([0.0, 1.0, 1.5])), float(rng.choice([1.0, 3.0, MAX_LEVERAGE]))
+
+    return [one() for _ in range(assets)]
 
 
 def targets(rng: np.random.Generator, assets: int) -> list[Target | None]:
