@@ -40,8 +40,8 @@ class FundingHedgeEnv(gym.Env[Any, Any]):
 
     ## One step
 
-    An observation is taken at the close of a bar. The step covers the `decision_interval` (D bars) that follows it. Each bar t+1 opens at
-    the instant bar t closes; "last" means the close of bar t. In each bar, in this order:
+    An observation is taken at the close of a bar. The step covers the `decision_interval` (D bars) that follows it. Each bar t+1
+    opens at the instant bar t closes; "last" means the close of bar t. In each bar, in this order:
 
     1. **Settlement**, if one falls on the open. Each perp position held before any trade receives -perp x settlement price x rate.
        Isolated: a receipt goes to cash; a payment is taken from free cash (valued at last spot closes, never below 0) first, the rest
@@ -115,8 +115,8 @@ class FundingHedgeEnv(gym.Env[Any, Any]):
        touches cash alone). If equity <= `ruin_fraction` x initial equity the step ends here: terminated (and not truncated).
 
     After the D bars the step ends. It is truncated when the episode has its length, or when fewer than D bars are left. After a
-    liquidation the spot leg is governed by `after_liquidation`: `flatten` (at the next open), `rehedge` (at the next open), or `naked`
-    (kept until the next decision).
+    liquidation the spot leg is governed by `after_liquidation`: `flatten` (at the next open), `rehedge` (at the next open), or
+    `naked` (kept until the next decision).
 
     ## Parts
 
