@@ -49,19 +49,18 @@ class FundingHedgeEnv(gym.Env[Any, Any]):
     2. **Margin test at the open**, on what was held before any order, because a gap comes first: as in 5, with the mark open in place
        of the extreme; perp_pnl then runs from the last mark close to it, and an after-liquidation order that follows is due in this
        very bar.
-    3. **Orders** at the open, quantities fixed from what was known at the last close (equity E after the settlement
-       and before the margin test, not below 0; mark and spot close).
+    3. **Orders** at the open, quantities fixed from what was known at the last close (equity E after the settlement and before the
+       margin test, not below 0; mark and spot close).
        a. *Decision*, in the first bar of the step, for each asset whose action is not `hold`: target perp = -carry x E x L / (1 + L)
           / A / last mark, target spot = -hedge x target perp (base units: hedge 1 is delta-neutral). The targets (carry, hedge, L)
           are remembered; a pending after-liquidation order is dropped unless the asset is halted. If base may not be borrowed, a
           target with spot < 0 becomes flat (perp and spot 0). If both |order| values (perp at last mark, spot at last spot close) are
           <= `rebalance_band` x E and the target carry is not 0, nothing is traded (transfers still happen).
-       b. *After liquidation*, for an asset with a pending order and no decision in this bar: `flatten` brings the spot leg
-          to -hedge x perp, to 0 where the perp is gone; `rehedge`
-          trades to the remembered target like a decision without band. Half-spread and
-          impact are multiplied by `stress_multiplier`. A decision in the very bar in which an order is pending trades at stressed cost too. A pending order
-          stays pending while the asset is halted; `flatten` until the spot leg is gone (one attempt
-          where a perp is left); `rehedge` is one attempt.
+       b. *After liquidation*, for an asset with a pending order and no decision in this bar: `flatten` brings the spot leg to -hedge
+          x perp, to 0 where the perp is gone; `rehedge` trades to the remembered target like a decision without band. Half-spread and
+          impact are multiplied by `stress_multiplier`. A decision in the very bar in which an order is pending trades at stressed
+          cost too. A pending order stays pending while the asset is halted; `flatten` until the spot leg is gone (one attempt where a
+          perp is left); `rehedge` is one attempt.
        c. *Keeper*, every `keeper_interval` (bars counted by their open time since 1970), if neither a nor b applies: isolated, per
           leg with perp != 0; cross, for all legs together and only if no leg had a decision or pending order. At last prices B =
           sum(margin + u), M = sum(N / L), V = sum(max(spot, 0) x spot close) over the legs concerned. It acts if B < M / keeper_up or
@@ -77,38 +76,35 @@ class FundingHedgeEnv(gym.Env[Any, Any]):
           those of the assets that use cash, k = 1 if f1 >= f0 (the account comes closer to its required margin, if need be on
           borrowed quote), else k = clip(f0 / (f0 - f1), 0, 1), taken as 0 below 1e-9; the shrunk orders pass lots and minimum
           notional again.
-       e. *Fills*: buy at open x (1 + h + i), sell at open x (1 - h - i), open = perp open or spot open, h = half-spread x `cost_scale` x
-          stress, at most 1, i = impact coefficient x sigma_day x sqrt(|order| / day volume) x `cost_scale` x stress (0 where the day volume is 0), at most
-          1 - h; stress = `stress_multiplier` for the orders of b, else 1. Fee = fee rate x `fee_scale` x |fill| x price. Spot pays
-          from cash. The perp fee is taken from the wallet; closing part of a position moves the realised profit to the wallet;
-          adding to it averages the entry; crossing zero
-          closes, then opens at the fill. With shares k of the orders filled, f = cash - spot cost + sum over wallets[B_open - perp
-          cost - max(u_left, required margin at perp open)] - sum(max(-spot after, 0) x spot open), the sum over wallets for those
-          that get a transfer in this bar; B_open = margin + u_open, u_open at perp open before the trade; u_left = u_open x the share
-          of the old position left open; required margin = |perp after| x perp open / L; perp cost = fee + spread + impact; spot cost
-          = order x open + fee + spread + impact.
-          Portfolio: no keeper; f = adjusted equity after the fills at open prices - sum of required margin at perp open, over all assets,
-          and all orders shrink alike.
-    4. **Transfers** (not in portfolio mode) for the legs of a and b, and for those to which c gave orders (cross: the shared wallet if any
-       leg is such a leg): the wallet is set to max(0, required margin at perp open - u at perp open). Wallets that give cash back, and
-       wallets without any position (emptied into cash, also negative ones), come first, in order of the assets; then the others take at
-       most free cash (at spot open).
-    5. **Liquidation** inside the bar. Isolated, each leg: if margin + perp (x - entry) <= maintenance at the adverse extreme x of mark
-       (high for a short, low for a long), the leg is liquidated at p = mark open if the condition holds there already, else at the
-       liquidation price. Cross: the sum over legs at their adverse extremes at once; p lies on the straight line from the mark opens
-       to the extremes where balance = maintenance. Portfolio: as cross, balance = adjusted equity, against 1.05 x maintenance,
-       the spot price of an asset with a position moving in proportion to its mark (spot open x mark / mark open).
-       maintenance(n) = n x rate - amount of the bracket that holds n, n = |perp| x mark, or |perp| x entry where the venue says so
-       (`maintenance_on`).
-       Of a leg worth v = |perp| x p the venue's `procedure` closes: `whole` all; `tier` what takes it just below (relative 1e-9) the floor of
-       its bracket, `two_tiers` of the bracket below that; `fifth` 20 % the first time in a bar, then all. All of it where v <=
-       `partial_above`, where no such bracket exists, or where the balance <= v x rate of the first bracket (cross: balance less the
-       maintenance of the other legs). Cross: every leg that can be reduced is, asset after asset; if none can, all are closed. The test
-       is then repeated from p on with what is left.
-       The fill is worse than p by (h + i) x `cost_scale` x `stress_multiplier`, the fee is `liquidation_fee` x `fee_scale` x what is
-       closed x fill. The rules are those in force on the day on which the episode begins, or on `venue_date`. When the last
-       position of a wallet is closed, a loss beyond the wallet is borne by the venue and the rest returns to cash (portfolio: the account
-       bears it).
+       e. *Fills*: buy at open x (1 + h + i), sell at open x (1 - h - i), open = perp open or spot open, h = half-spread x
+          `cost_scale` x stress, at most 1, i = impact coefficient x sigma_day x sqrt(|order| / day volume) x `cost_scale` x stress (0
+          where the day volume is 0), at most 1 - h; stress = `stress_multiplier` for the orders of b, else 1. Fee = fee rate x
+          `fee_scale` x |fill| x price. Spot pays from cash. The perp fee is taken from the wallet; closing part of a position moves
+          the realised profit to the wallet; adding to it averages the entry; crossing zero closes, then opens at the fill. With
+          shares k of the orders filled, f = cash - spot cost + sum over wallets[B_open - perp cost - max(u_left, required margin at
+          perp open)] - sum(max(-spot after, 0) x spot open), the sum over wallets for those that get a transfer in this bar; B_open =
+          margin + u_open, u_open at perp open before the trade; u_left = u_open x the share of the old position left open; required
+          margin = |perp after| x perp open / L; perp cost = fee + spread + impact; spot cost = order x open + fee + spread + impact.
+          Portfolio: no keeper; f = adjusted equity after the fills at open prices - sum of required margin at perp open, over all
+          assets, and all orders shrink alike.
+    4. **Transfers** (not in portfolio mode) for the legs of a and b, and for those to which c gave orders (cross: the shared wallet
+       if any leg is such a leg): the wallet is set to max(0, required margin at perp open - u at perp open). Wallets that give cash
+       back, and wallets without any position (emptied into cash, also negative ones), come first, in order of the assets; then the
+       others take at most free cash (at spot open).
+    5. **Liquidation** inside the bar. Isolated, each leg: if margin + perp (x - entry) <= maintenance at the adverse extreme x of
+       mark (high for a short, low for a long), the leg is liquidated at p = mark open if the condition holds there already, else at
+       the liquidation price. Cross: the sum over legs at their adverse extremes at once; p lies on the straight line from the mark
+       opens to the extremes where balance = maintenance. Portfolio: as cross, balance = adjusted equity, against 1.05 x maintenance,
+       the spot price of an asset with a position moving in proportion to its mark (spot open x mark / mark open). maintenance(n) = n
+       x rate - amount of the bracket that holds n, n = |perp| x mark, or |perp| x entry where the venue says so (`maintenance_on`).
+       Of a leg worth v = |perp| x p the venue's `procedure` closes: `whole` all; `tier` what takes it just below (relative 1e-9) the
+       floor of its bracket, `two_tiers` of the bracket below that; `fifth` 20 % the first time in a bar, then all. All of it where v
+       <= `partial_above`, where no such bracket exists, or where the balance <= v x rate of the first bracket (cross: balance less
+       the maintenance of the other legs). Cross: every leg that can be reduced is, asset after asset; if none can, all are closed.
+       The test is then repeated from p on with what is left. The fill is worse than p by (h + i) x `cost_scale` x
+       `stress_multiplier`, the fee is `liquidation_fee` x `fee_scale` x what is closed x fill. The rules are those in force on the
+       day on which the episode begins, or on `venue_date`. When the last position of a wallet is closed, a loss beyond the wallet is
+       borne by the venue and the rest returns to cash (portfolio: the account bears it).
     6. **Interest** for the bar: free cash (spot close) > 0 earns `cash_rate`; cash < 0 pays `quote_borrow_rate`; borrowed base pays
        `base_borrow_rate` on its value at spot close; all through cash.
     7. **Mark to close**. The margin test at the close is implied by the test at the extreme (low <= close <= high, and interest
