@@ -32,14 +32,14 @@ class Args(MarketArgs):
     """Who takes part."""
     seeds: int = 1
     """Trainings of each learner, seeds 0 .. N - 1."""
-    steps: int = 1_000_000
+    steps: int = 3_000_000
     """Environment steps of one training of PPO; learners that use a step more than once take fewer (SAC an eighth)."""
     params: tuple[str, ...] = ()
     """Parameters of agents, AGENT.NAME=VALUE, e.g. ppo.entropy=0.01 zscore.entry=2."""
     out: Path | None = None
     """Folder of the run; default: runs/benchmark-<time>."""
     resume: bool = False
-    """Continue the run in --out (default: the newest); finished parts are not done again."""
+    """Continue the run in --out (default: the newest); finished parts are not done again. A folder without a run is begun."""
 
 
 @dataclass(frozen=True)

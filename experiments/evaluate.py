@@ -12,13 +12,14 @@ from pathlib import Path
 from typing import Any, Literal
 
 import agents
-from agents import Agent
+from agents import Agent, Learner
 from agents.base import CHECKPOINT
 from experiments.assess import assess
 from experiments.cli import run
 from experiments.market_args import MarketArgs, shown
 from experiments.report import Row, show, write_results
 from experiments.run_folder import RunError, provenance, write_json
+from fundenv.config import EnvConfig
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -37,6 +38,8 @@ def main(args: Args) -> None:
     """Load, walk, show."""
     settings = args.settings()
     chosen = [_agent(name) for name in args.agents]
+    for agent in chosen:
+        _note_differences(agent, settings)
     market = args.markets()[args.split]
     print(f"{args.split:<6}{shown(market)}", flush=True)
     rows: list[Row] = []
@@ -63,6 +66,18 @@ def _agent(name: str) -> Agent:
     if kind.learns:
         raise RunError(f"agent {name} has to be trained first; give the folder of a trained one")
     return agents.make(name)
+
+
+def _note_differences(agent: Agent, settings: dict[str, Any]) -> None:
+    """Say where a learner meets other settings than it was trained under."""
+    if not agent.learns:
+        return
+    assert isinstance(agent, Learner)
+    here = EnvConfig.from_dict(settings | agent.env_settings()).to_dict()
+    skip = {*agent.training_settings(), *agent.env_settings()}
+    for key, before in agent.provenance.env.items():
+        if key not in skip and here.get(key) != before:
+            print(f"note  {agent.name} was trained with {key} = {before}, here it is {here.get(key)}")
 
 
 if __name__ == "__main__":

@@ -125,7 +125,7 @@ def show(rows: Sequence[Row], *, title: str) -> None:
     console = Console()
     for split in reversed(splits(rows)):
         header, *lines = summary(rows, split)
-        table = Table(title=f"{title}: {split}", box=box.SIMPLE_HEAD, title_justify="left", pad_edge=False)
+        table = Table(title=f"{title}: {split}", box=box.SIMPLE_HEAD, title_justify="left", padding=0, show_edge=False)
         for column in header:
             table.add_column(column, justify="left" if column == "agent" else "right", no_wrap=True)
         for line in lines:

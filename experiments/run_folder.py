@@ -72,7 +72,8 @@ def open_run(out: Path | None, script: str, args: dict[str, Any], fixed: tuple[s
     """The folder of this run, new or continued.
 
     Args:
-        out: where; None makes `runs/<script>-<time>`, or with `resume` takes the newest of that name.
+        out: where; None makes `runs/<script>-<time>`, or with `resume` takes the newest of that name. An `out` without a run is begun, with
+            `resume` too, so that one command serves both.
         args: JSON values, kept in `config.json`.
         fixed: names among `args` that a continued run may not change.
     """
@@ -92,8 +93,6 @@ def open_run(out: Path | None, script: str, args: dict[str, Any], fixed: tuple[s
                 raise RunError(
                     f"{out} was made with {flag} {_shown(before.get(name))}, now {_shown(args[name])}; use the same, or choose another --out"
                 )
-    elif resume:
-        raise RunError(f"{out} holds no run to continue; drop --resume to begin one there")
     write_json(config, args)
     return out
 

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 
 import agents
 from agents import AgentError, Learner
+from agents.sb3 import SAC
 from fundenv.batch.cpu import Batch
 from fundenv.market import Market, joint, synthetic_market
 
@@ -62,6 +64,34 @@ def test_training_goes_on_where_it_stopped(name: str, market: Market, tmp_path: 
     done = again.steps_done
     again.learn(market, {"cash_rate": 0.02}, steps=done + 64, seed=0)
     assert again.steps_done >= done + 64
+
+
+class StopAfter:
+    """A watcher that ends the learning once so many steps are done."""
+
+    def __init__(self, steps: int) -> None:
+        self.steps = steps
+
+    def step(self, steps: int, batch: Any) -> bool:
+        return steps < self.steps
+
+    def update(self, steps: int, scalars: dict[str, float]) -> None:
+        pass
+
+
+def test_an_interrupted_sac_keeps_its_replay_buffer_and_a_finished_one_drops_it(market: Market, tmp_path: Path) -> None:
+    agent = agents.make("sac", **TINY["sac"])
+    assert isinstance(agent, Learner)
+    agent.learn(market, {}, steps=200, seed=0, watcher=StopAfter(100))
+    assert agent.steps_done == 100
+    agent.save(tmp_path)
+    again = agents.load(tmp_path)
+    assert isinstance(again, SAC)
+    assert again.model.replay_buffer.size() == 24  # rows of 4 envs; the step that was stopped at is not stored
+    again.learn(market, {}, steps=200, seed=0)
+    again.save(tmp_path)
+    assert again.steps_done == 200
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["checkpoint.json", "model.zip"]
 
 
 def test_a_learner_refuses_an_env_it_was_not_made_for(market: Market) -> None:
