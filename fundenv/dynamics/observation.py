@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
-
 from fundenv.dynamics.access import params_of, rules_of
 from fundenv.dynamics.borrowing import locked_cash
 from fundenv.dynamics.collateral import LIQUIDATION_RATIO, spot_collateral
@@ -34,19 +32,10 @@ from fundenv.dynamics.types import (
     TARGET_HEDGE,
     TARGET_LEVERAGE,
 )
+from fundenv.market import Feature
 from fundenv.market.layout import MARK_CLOSE, SIGMA_DAY, SPOT_CLOSE
 
-
-class Column(NamedTuple):
-    """One observation: clip(raw value / scale, low, high)."""
-
-    name: str
-    meaning: str
-    unit: str
-    low: float
-    high: float
-    scale: float
-
+Column = Feature  # one observation: clip(raw value / scale, low, high), market or account alike
 
 # In the order in which `observe` writes them; the scale and limits stand here and are passed to the kernel nowhere else.
 LEG_COLUMNS = (
