@@ -5,7 +5,7 @@
 VENV   ?= .venv
 PYTHON ?= python3
 RUNS   ?= runs
-DEMO   ?= --steps 1000000 --out $(RUNS)/demo --resume
+DEMO   ?= --out $(RUNS)/demo --resume
 PYTEST ?=
 
 python := $(VENV)/bin/python

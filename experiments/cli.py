@@ -53,6 +53,15 @@ def run(args: type[A], main: Callable[[A], None], description: str | None) -> No
     """Parse the command line into `args`, call `main`, and exit: 0, 2 with one line on bad input, 130 with one line on Ctrl-C."""
     parsed = tyro.cli(args, description=description)
     warnings.filterwarnings("ignore", category=UserWarning, module="stable_baselines3")
+    shown: set[str] = set()
+
+    def note(message: Warning | str, *where: Any, **more: Any) -> None:
+        text = " ".join(str(message).split())
+        if text not in shown:
+            shown.add(text)
+            print(f"note  {text}", flush=True)
+
+    warnings.showwarning = note
     try:
         main(parsed)
     except (AgentError, ConfigError, DataError, RunError, SplitError, VenueError) as error:
