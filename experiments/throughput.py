@@ -128,14 +128,7 @@ def _single(count: int, settings: dict[str, Any], threads: int) -> tuple[Callabl
 def _vector(count: int, settings: dict[str, Any], threads: int) -> tuple[Callable[[], int], int]:
     env = gymnasium.make_vec(ID, num_envs=count, threads=threads, **settings)
     env.reset(seed=0)
-    actions = np.random.default_rng(0).uniform(-1, 1, (20, *(env.action_space.shape or ()))).astype(np.float32)
-
-    def steps() -> int:
-        for action in actions:
-            env.step(action)
-        return len(actions) * count
-
-    return steps, (env.single_observation_space.shape or (0,))[0]
+    return _stepper(env, env.single_action_space, count), (env.single_observation_space.shape or (0,))[0]
 
 
 def _sb3(count: int, settings: dict[str, Any], threads: int) -> tuple[Callable[[], int], int]:
@@ -144,14 +137,19 @@ def _sb3(count: int, settings: dict[str, Any], threads: int) -> tuple[Callable[[
     env = FundingHedgeVecEnv(count, threads=threads, **settings)
     env.seed(0)
     env.reset()
-    actions = np.random.default_rng(0).uniform(-1, 1, (20, count, *(env.action_space.shape or ()))).astype(np.float32)
+    return _stepper(env, env.action_space, count), (env.observation_space.shape or (0,))[0]
+
+
+def _stepper(env: Any, space: Any, count: int) -> Callable[[], int]:
+    """Twenty steps of `count` environments with random actions of `space` (one environment's); returns the environment steps done."""
+    actions = np.random.default_rng(0).uniform(-1, 1, (20, count, *space.shape)).astype(np.float32)
 
     def steps() -> int:
         for action in actions:
             env.step(action)
         return len(actions) * count
 
-    return steps, (env.observation_space.shape or (0,))[0]
+    return steps
 
 
 def _ppo(count: int, settings: dict[str, Any], threads: int) -> tuple[Callable[[], int], int]:

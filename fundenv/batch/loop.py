@@ -21,7 +21,6 @@ from fundenv.dynamics.types import (
     EPISODE_STEPS,
     EQUITY,
     EQUITY_PEAK,
-    EQUITY_START,
     LAST_ROW,
     MARGIN,
     MARGIN_CROSS,
@@ -104,7 +103,7 @@ def begin_episode(world, store, i, path, row):
     if drawn:
         path, row = _draw_start(world, store, i)
     account[i, CASH], account[i, EPISODE_REWARD] = p.initial_equity, 0.0
-    account[i, EQUITY], account[i, EQUITY_PEAK], account[i, EQUITY_START] = p.initial_equity, p.initial_equity, p.initial_equity
+    account[i, EQUITY], account[i, EQUITY_PEAK] = p.initial_equity, p.initial_equity
     for a in range(legs.shape[1]):
         for column in range(N_LEG):
             legs[i, a, column] = 0.0

@@ -20,9 +20,8 @@ Bool = NDArray[np.bool_]
 CASH = 0  # quote on the spot wallet; negative = borrowed quote
 EQUITY = 1  # quote, at the last close
 EQUITY_PEAK = 2  # highest equity at a decision since the start of the episode
-EQUITY_START = 3
-EPISODE_REWARD = 4
-N_ACCOUNT = 5
+EPISODE_REWARD = 3
+N_ACCOUNT = 4
 
 # --- leg: one row per environment and asset -------------------------------------------------------------------------------------------
 SPOT = 0  # base units; negative = borrowed base
@@ -177,7 +176,7 @@ class World(NamedTuple):
 
 
 class Store(NamedTuple):
-    """The state of n environments. Shapes: params (1 or n, fields of Params), account (n, 5), legs (n, A, 16), episode (n, 8)."""
+    """The state of n environments. Shapes: params (1 or n, fields of Params), account (n, 4), legs (n, A, 16), episode (n, 8)."""
 
     params: Float64
     account: Float64
