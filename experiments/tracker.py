@@ -114,9 +114,9 @@ class Stretch:
         self._reward = self._turnover = self._liquidations = 0.0
 
     def add(self, batch: Any) -> None:
-        """Count the step that the batch has just made; equity is taken at the start of the episode, which is close enough for a curve."""
+        """Count the step that the batch has just made, in shares of the equity that episodes begin with, which is close enough for a curve."""
         t = self._types
-        start = batch.store.account[:, t.EQUITY_START]
+        start = batch.store.params[:, t.Params._fields.index("initial_equity")]  # one row for all environments, or a row for each
         self._n += 1
         self._parts += (batch.ledger[:, : t.N_PARTS] / start[:, None]).mean(axis=0)
         self._turnover += float((batch.trades[:, :, t.TURNOVER].sum(axis=1) / start).mean())
