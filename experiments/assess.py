@@ -8,7 +8,7 @@ from typing import Any
 import pandas as pd
 
 from agents.base import Agent
-from experiments.report import Row, row
+from experiments.results import Row, row
 from experiments.tracker import write_walk
 from experiments.walk import walk
 

@@ -18,7 +18,7 @@ from experiments.assess import assess
 from experiments.cli import Stopped, run
 from experiments.learning import Progress, done_steps, train
 from experiments.market_args import MarketArgs, pairs, shown
-from experiments.report import Row, show, write_results
+from experiments.results import Row, show, write_results
 from experiments.run_folder import RunError, open_run, provenance, read_json, write_json
 
 FIXED = ("data", "symbols", "train", "test", "venue", "cash_rate", "env", "steps", "params")

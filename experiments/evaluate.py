@@ -17,7 +17,7 @@ from agents.base import CHECKPOINT
 from experiments.assess import assess
 from experiments.cli import run
 from experiments.market_args import MarketArgs, shown
-from experiments.report import Row, show, write_results
+from experiments.results import Row, show, write_results
 from experiments.run_folder import RunError, provenance, write_json
 from fundenv.config import EnvConfig
 

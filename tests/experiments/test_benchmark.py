@@ -16,7 +16,7 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 
 import agents
 from experiments.market_args import _span
-from experiments.report import KEYS
+from experiments.results import KEYS
 from experiments.tracker import LIQUIDATIONS, NET_GROWTH, PART_TAGS, REWARD, STATE_TAGS, TURNOVER
 from fundenv.dynamics.types import PARTS
 from fundenv.market import synthetic_frames, write_frames
