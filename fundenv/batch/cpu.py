@@ -66,6 +66,11 @@ class Batch:
         """Assets A of every environment."""
         return self.market.n_assets
 
+    @property
+    def obs_buffers(self) -> tuple[t.Float32, ...]:
+        """The two buffers (n, D) between which `obs` alternates."""
+        return tuple(out.obs for out, _ in self._faces)
+
     def reset(self, seed: int | Sequence[int] | None = None, paths: Any = None, starts: Any = None, mask: Any = None) -> t.Float32:
         """Begin new episodes and return the observations (n, D).
 
