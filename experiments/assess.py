@@ -9,6 +9,7 @@ import pandas as pd
 
 from agents.base import Agent
 from experiments.results import Row, row
+from experiments.run_folder import write_frame
 from experiments.tracker import write_walk
 from experiments.walk import walk
 
@@ -16,17 +17,15 @@ from experiments.walk import walk
 def assess(agent: Agent, market: Any, settings: dict[str, Any], *, seed: int, split: str, out: Path, events: bool = True) -> list[Row]:
     """Walk all paths of `market`.
 
-    Writes `out/walks/<split>/<agent>-<seed>.parquet` (a row per symbol and step) and, with `events`, TensorBoard scalars of each walk under
-    `out/tensorboard/<split>/<agent>-<seed>/<symbol>`.
+    Writes `out/walks/<split>/<agent>-<seed>.parquet` (a row per symbol and step), `out/trades/<split>/<agent>-<seed>.parquet` (a row per trade) and,
+    with `events`, TensorBoard scalars of each walk under `out/tensorboard/<split>/<agent>-<seed>/<symbol>`.
     """
     name = f"{agent.name}-{seed}"
     walks = walk(agent, market, settings)
-    path = out / "walks" / split / f"{name}.parquet"
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(f".{path.name}.partial")
-    frames = [item.frame().assign(agent=agent.name, seed=seed, split=split) for item in walks]
-    pd.concat(frames, ignore_index=True).to_parquet(partial, compression="zstd")
-    partial.replace(path)
+    head: dict[str, Any] = {"agent": agent.name, "seed": seed, "split": split}
+    write_frame(out / "walks" / split / f"{name}.parquet", pd.concat([item.frame().assign(**head) for item in walks], ignore_index=True))
+    books = [item.trades.assign(symbol=item.symbol, **head) for item in walks]
+    write_frame(out / "trades" / split / f"{name}.parquet", pd.concat(books, ignore_index=True))
     rows = []
     for item in walks:
         if events:

@@ -11,6 +11,8 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
+
 _PACKAGES = ("fundenv", "numpy", "pandas", "numba", "gymnasium", "torch", "stable-baselines3", "tensorboard")
 
 
@@ -29,6 +31,14 @@ def write_text(path: Path, text: str) -> None:
 def write_json(path: Path, value: Any) -> None:
     """Write JSON by an atomic rename."""
     write_text(path, json.dumps(value, indent=1) + "\n")
+
+
+def write_frame(path: Path, frame: pd.DataFrame) -> None:
+    """Write Parquet by an atomic rename; the folder is made."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = path.with_name(f".{path.name}.partial")
+    frame.to_parquet(partial, compression="zstd")
+    partial.replace(path)
 
 
 def read_json(path: Path) -> Any:

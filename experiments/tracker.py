@@ -42,6 +42,8 @@ STATE_TAGS = {
     "leverage": "Risk/leverage",
     "margin_distance": "Risk/margin_distance",
     "drawdown": "Risk/drawdown",
+    "funding_last": "Funding/rate_bp_8h",
+    "perp_weight": "Position/perp_weight",
 }
 EQUITY, NET_GROWTH, REWARD, TURNOVER, LIQUIDATIONS = (
     "Return/equity",

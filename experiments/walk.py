@@ -11,12 +11,14 @@ from numpy.typing import NDArray
 
 from agents.base import Agent, observed
 from experiments.run_folder import label
+from experiments.trades import SCALED, TradeLog
 from fundenv import metrics
 from fundenv.batch.cpu import Batch
 from fundenv.config import hours
 from fundenv.dynamics import types as t
 
-STATES = ("carry", "hedge_ratio", "leverage", "margin_distance", "drawdown")  # observations kept of every step, raw; mean over the assets
+# observations kept of every step, raw; mean over the assets
+STATES = ("carry", "hedge_ratio", "leverage", "margin_distance", "drawdown", "funding_last", "perp_weight")
 
 Array = NDArray[np.float64]
 
@@ -33,7 +35,9 @@ class Walk:
     parts: Array  # (T, 9) quote
     turnover: Array  # (T,) quote
     liquidations: Array  # (T,) legs
-    states: Array  # (T, 5) after each step: STATES
+    states: Array  # (T, 7) after each step: STATES
+    actions: Array  # (T, k) as the agent gave them
+    trades: pd.DataFrame  # columns of `experiments.trades.TradeLog`
 
     def metrics(self, cash_rate: float) -> metrics.Metrics:
         """The figures of this walk."""
@@ -80,10 +84,13 @@ def _record(agent: Agent, batch: Batch) -> list[dict[str, Any]]:
     columns = [observed(batch.observation_table, name) for name in STATES]
     steps: list[dict[str, Any]] = []
     batch.reset(0)
-    active = np.ones(batch.num_envs, dtype=bool)
+    active, log = np.ones(batch.num_envs, dtype=bool), TradeLog(batch)
     lengths = np.zeros(batch.num_envs, dtype=int)
     while active.any():
-        batch.step(agent.act(batch.obs))
+        actions = np.asarray(agent.act(batch.obs), np.float64)
+        log.before(batch)
+        batch.step(actions)
+        log.after(batch, active)
         lengths += active
         steps.append(
             {
@@ -94,20 +101,24 @@ def _record(agent: Agent, batch: Batch) -> list[dict[str, Any]]:
                 "turnover": batch.trades[:, :, t.TURNOVER].sum(axis=1),
                 "liquidations": batch.store.legs[:, :, t.LIQUIDATED].sum(axis=1),
                 "states": np.stack([column.of(batch.obs).mean(axis=1) for column in columns], axis=1).astype(np.float64),
+                "actions": actions,
             }
         )
         active &= ~(batch.terminated | batch.truncated)
     whole = {name: np.stack([step[name] for step in steps], axis=1) for name in steps[0]}
-    return [{name: values[i, : lengths[i]] for name, values in whole.items()} for i in range(batch.num_envs)]
+    return [{name: values[i, : lengths[i]] for name, values in whole.items()} | {"trades": log.frame(i)} for i in range(batch.num_envs)]
 
 
 def _chain(symbol: str, records: list[dict[str, Any]], step_hours: float, start: float) -> Walk:
     """One walk of several in time order: money of each is scaled so that it begins where the one before ended."""
-    factor, equity = 1.0, [np.array([start])]
+    factor, equity, trades = 1.0, [np.array([start])], []
     for record in records:
+        book = record.pop("trades")
+        trades.append(book.assign(**{name: book[name] * factor for name in SCALED}))
         for name in ("equity", "parts", "turnover"):
             record[name] = record[name] * factor
         equity.append(record["equity"])
         factor = float(record["equity"][-1]) / start
     joined = {name: np.concatenate([record[name] for record in records]) for name in records[0] if name != "equity"}
-    return Walk(symbol=symbol, step_hours=step_hours, equity=np.concatenate(equity), **joined)
+    book = pd.concat(trades, ignore_index=True)
+    return Walk(symbol=symbol, step_hours=step_hours, equity=np.concatenate(equity), trades=book, **joined)
