@@ -7,6 +7,7 @@ import datetime as dt
 import difflib
 import hashlib
 import json
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -70,10 +71,15 @@ class EnvConfig:
     reward: Literal["log_growth", "mean_variance", "expected"] = "log_growth"
     risk_aversion: float = 10.0  # gamma of mean_variance, 0 .. 1e6
     basis_half_life: str = "12h"  # of the basis deviation, for the `expected` reward: about 30 % reverts in 8 h on Binance
+    # training and stress
+    funding_scale: float = 1.0  # multiplies every settled rate, 0 .. 10; the observations of funding follow
+    funding_shift: float = 0.0  # annual rate added to funding, -5 .. 5 (0.033 is 0.3 bp per 8 h); the observations follow
+    randomize: Any = ()  # {field of fundenv.dynamics.types.Params: (low, high) or ("log", low, high)}, drawn anew for each episode
 
     def __post_init__(self) -> None:
         for name in ("dials", "carry_grid", "hedge_grid", "leverage_grid"):
             object.__setattr__(self, name, tuple(getattr(self, name)))
+        object.__setattr__(self, "randomize", _ranges(self.randomize))
         _check_choices(self)
         for name, (low, high) in _RANGES.items():
             value = getattr(self, name)
@@ -95,7 +101,8 @@ class EnvConfig:
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values, ready for JSON; `from_dict` reads them back."""
-        return {key: list(value) if isinstance(value, tuple) else value for key, value in dataclasses.asdict(self).items()}
+        values = {key: list(value) if isinstance(value, tuple) else value for key, value in dataclasses.asdict(self).items()}
+        return values | {"randomize": {name: list(drawn) for name, *drawn in self.randomize}}
 
     @classmethod
     def from_dict(cls, values: dict[str, Any]) -> EnvConfig:
@@ -134,6 +141,8 @@ _RANGES: dict[str, tuple[float, float]] = {
     "keeper_down": (0.0, 1.0),
     "keeper_up": (1.0, 100.0),
     "risk_aversion": (0.0, 1e6),
+    "funding_scale": (0.0, 10.0),
+    "funding_shift": (-5.0, 5.0),
 }
 _CHOICES: dict[str, tuple[str, ...]] = {
     "margin_mode": ("isolated", "cross", "portfolio"),
@@ -146,6 +155,28 @@ _CHOICES: dict[str, tuple[str, ...]] = {
 def code(name: str, value: str) -> int:
     """The kernel's integer for a choice: its position among the values allowed."""
     return _CHOICES[name].index(value)
+
+
+def limits(name: str) -> tuple[float, float]:
+    """Lowest and highest value of a numeric setting."""
+    return _RANGES[name]
+
+
+def _ranges(given: Any) -> tuple[tuple[str, str, float, float], ...]:
+    """(name, "uniform" or "log", low, high), sorted by name, of what the user wrote; values that are so already pass unchanged."""
+    items = given.items() if isinstance(given, Mapping) else [(name, drawn) for name, *drawn in given]
+    ranges = []
+    for name, drawn in items:
+        kind, *edges = drawn if isinstance(drawn, Sequence) and len(drawn) == 3 else ("uniform", *_listed(drawn))
+        fits = kind in ("uniform", "log") and len(edges) == 2 and all(isinstance(edge, (int, float)) for edge in edges)
+        if not fits or not edges[0] <= edges[1] or (kind == "log" and edges[0] <= 0):
+            raise ConfigError(f"randomize[{name!r}] = {drawn!r}: expected (low, high), or ('log', low, high) with 0 < low; low <= high")
+        ranges.append((str(name), str(kind), float(edges[0]), float(edges[1])))
+    return tuple(sorted(ranges))
+
+
+def _listed(drawn: Any) -> list[Any]:
+    return list(drawn) if isinstance(drawn, Sequence) else [drawn]
 
 
 def _check_choices(config: EnvConfig) -> None:

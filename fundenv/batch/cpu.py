@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -12,11 +13,12 @@ import numpy as np
 
 from fundenv.batch.audit import audit
 from fundenv.batch.entry import Calls
+from fundenv.batch.randomize import range_table
 from fundenv.batch.world import action_width, build_params, build_world, load_rules, resolve_market
 from fundenv.config import ConfigError, EnvConfig
 from fundenv.dynamics import types as t
 from fundenv.dynamics.observation import ACCOUNT_COLUMNS, LEG_COLUMNS, N_ACCOUNT_COLUMNS, N_LEG_COLUMNS, Column
-from fundenv.market import Market
+from fundenv.market import Market, path_range, stack
 
 AUTORESET_MODES = ("disabled", "next_step", "same_step")
 
@@ -100,6 +102,44 @@ class Batch:
         else:
             list(self._pool.map(self.calls.step, *zip(*self._chunks, strict=True)))
 
+    def randomize(self, ranges: Mapping[str, Sequence[Any]]) -> None:
+        """Draw the numbers of the episodes that begin from now on from other ranges: the steps of a curriculum.
+
+        ranges: as `EnvConfig.randomize`, for the same fields as before (low = high pins one). Raises `ConfigError`.
+        """
+        config = replace(self.config, randomize=ranges)
+        now, then = ({name for name, *_ in c.randomize} for c in (config, self.config))
+        if now != then:
+            known = ", ".join(sorted(then)) or "none; build it with randomize={...}"
+            raise ConfigError(
+                f"randomize: {sorted(now ^ then)[0]!r} does not match the fields that this batch draws ({known}); give exactly these"
+            )
+        self.world.ranges[:] = range_table(config)
+        self.config = config
+
+    def refresh(self, market: Market) -> None:
+        """Let the episodes that begin from now on begin on `market`; those under way go on where they are.
+
+        market: as many paths, of the same lengths, as the one before, in the same bars, features and venue. `path` of `reset` counts its paths.
+        Raises `ConfigError` where it differs, or where an episode is still on the market that the last call replaced: two are kept, not more.
+        """
+        open_paths, first = int(self.world.codes[t.OPEN_PATHS]), int(self.world.codes[t.FIRST_PATH])
+        current = path_range(self.market, first, first + open_paths)
+        if not np.array_equal(current.paths, market.paths):
+            shapes = " and ".join(f"{m.n_paths} path(s) of {len(m.bars)} bars in all" for m in (current, market))
+            raise ConfigError(f"refresh: the markets have {shapes}; give as many paths of the same lengths")
+        left = (first + open_paths) % (2 * open_paths)  # where the paths of the new market stand: 0 or as many as are open
+        path = self.store.episode[:, t.PATH]
+        busy = (path >= left) & (path < left + open_paths) & (self.store.episode[:, t.MUST_RESET] == 0)
+        if self.market.n_paths > open_paths and busy.any():
+            raise ConfigError(
+                f"refresh: {busy.sum()} episode(s) are still on the market before the last one; refresh less often than an episode lasts"
+            )
+        self.market = stack([market, current] if left == 0 else [current, market])
+        self.world = build_world(self.market, self.config, self.venue, int(self.world.codes[t.AUTORESET]))
+        self.world.codes[t.FIRST_PATH], self.world.codes[t.OPEN_PATHS] = left, open_paths
+        self._connect([out for out, _ in self._faces])
+
     def audit(self) -> dict[str, Any]:
         """What an auditor needs to replay the last step from outside: see `fundenv.batch.audit`."""
         return audit(self.market, self.store.account, self.store.legs, self.out.ledger, self.out.trades, self.store.episode[:, t.ROW])
@@ -125,6 +165,10 @@ class Batch:
         self._start_paths, self._start_rows = np.full(n, -1, dtype=np.int64), np.full(n, -1, dtype=np.int64)
         shared = (self.final_obs, self.reward, self.terminated, self.truncated, ledger, trades, self.final_stats)
         outs = [t.Out(np.zeros((n, width), dtype=np.float32), *shared) for _ in range(2)]
+        self._connect(outs)
+
+    def _connect(self, outs: list[t.Out]) -> None:
+        """The compiled calls on the arrays of the world, the store and both outputs."""
         starts = (self.actions, self._start_paths, self._start_rows)
         self._faces = [(out, Calls(self.world, self.store, out, *starts)) for out in outs]
         self.out, self.calls = self._faces[0]
@@ -135,10 +179,12 @@ class Batch:
         if paths is None and starts is None:
             return np.full(n, -1, dtype=np.int64), np.full(n, -1, dtype=np.int64)
         where = np.broadcast_to(np.asarray(0 if paths is None else paths, dtype=np.int64), (n,)).copy()
-        if where.min() < 0 or where.max() >= self.market.n_paths:
+        count = int(self.world.codes[t.OPEN_PATHS])
+        if where.min() < 0 or where.max() >= count:
             raise ConfigError(
-                f"path {where.min() if where.min() < 0 else where.max()} does not exist; the market has paths 0 .. {self.market.n_paths - 1}"
+                f"path {where.min() if where.min() < 0 else where.max()} does not exist; the market has paths 0 .. {count - 1}"
             )
+        where += self.world.codes[t.FIRST_PATH]
         first, last = self.world.paths[where, 0], self.world.paths[where, 1]
         if starts is None:
             return where, self.world.starts[where, 0].copy()

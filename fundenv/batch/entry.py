@@ -61,6 +61,8 @@ def _world(table, assets):
         carray(_i8(table[20]), (t.N_CODES,)),
         carray(_f8(table[21]), (3, grid)),
         carray(_f8(table[22]), (features,)),
+        carray(_f8(table[23]), (features, 4)),
+        carray(_f8(table[24]), (N_PARAMS, 3)),
     )
 
 
@@ -68,10 +70,10 @@ def _world(table, assets):
 def _store(table, assets):
     envs = table[8]
     return t.Store(
-        carray(_f8(table[23]), (table[7], N_PARAMS)),
-        carray(_f8(table[24]), (envs, t.N_ACCOUNT)),
-        carray(_f8(table[25]), (envs, assets, t.N_LEG)),
-        carray(_i8(table[26]), (envs, t.N_EPISODE)),
+        carray(_f8(table[25]), (table[7], N_PARAMS)),
+        carray(_f8(table[26]), (envs, t.N_ACCOUNT)),
+        carray(_f8(table[27]), (envs, assets, t.N_LEG)),
+        carray(_i8(table[28]), (envs, t.N_EPISODE)),
     )
 
 
@@ -79,26 +81,26 @@ def _store(table, assets):
 def _out(table, assets):
     envs, width = table[8], table[9]
     return t.Out(
-        carray(_f4(table[27]), (envs, width)),
-        carray(_f4(table[28]), (envs, width)),
-        carray(_f8(table[29]), (envs,)),
-        carray(_u1(table[30]), (envs,)),
-        carray(_u1(table[31]), (envs,)),
-        carray(_f8(table[32]), (envs, t.N_LEDGER)),
-        carray(_f8(table[33]), (envs, assets, t.N_TRADE)),
-        carray(_f8(table[34]), (envs, 3)),
+        carray(_f4(table[29]), (envs, width)),
+        carray(_f4(table[30]), (envs, width)),
+        carray(_f8(table[31]), (envs,)),
+        carray(_u1(table[32]), (envs,)),
+        carray(_u1(table[33]), (envs,)),
+        carray(_f8(table[34]), (envs, t.N_LEDGER)),
+        carray(_f8(table[35]), (envs, assets, t.N_TRADE)),
+        carray(_f8(table[36]), (envs, 3)),
     )
 
 
 @_jit_outer
 def _step(table, assets, first, last):
-    actions = carray(_f4(table[35]), (table[8], table[10]))
+    actions = carray(_f4(table[37]), (table[8], table[10]))
     step_range(_world(table, assets), _store(table, assets), _out(table, assets), actions, first, last)
 
 
 @_jit_outer
 def _reset(table, assets, first, last):
-    paths, rows = carray(_i8(table[36]), (table[8],)), carray(_i8(table[37]), (table[8],))
+    paths, rows = carray(_i8(table[38]), (table[8],)), carray(_i8(table[39]), (table[8],))
     reset_range(_world(table, assets), _store(table, assets), _out(table, assets), paths, rows, first, last)
 
 

@@ -1,5 +1,7 @@
 """Loops over environments: starts, the time limit, autoreset and final observations, written once for every backend."""
 
+import math
+
 from fundenv.batch.prefetch import prefetch_row
 from fundenv.dynamics.access import params_of
 from fundenv.dynamics.funds import unbacked_share
@@ -21,6 +23,7 @@ from fundenv.dynamics.types import (
     EPISODE_STEPS,
     EQUITY,
     EQUITY_PEAK,
+    FIRST_PATH,
     LAST_ROW,
     MARGIN,
     MARGIN_CROSS,
@@ -30,9 +33,12 @@ from fundenv.dynamics.types import (
     N_LEDGER,
     N_LEG,
     N_TRADE,
+    OPEN_PATHS,
     PATH,
     PERP,
     RANDOM_START,
+    RANGE_LOG,
+    RANGE_NONE,
     ROW,
     SEED,
     SPOT,
@@ -44,6 +50,7 @@ from fundenv.market.layout import MARK_CLOSE, SPOT_CLOSE
 
 _AHEAD = 8  # environments between the hint and the step that reads the row; 4 to 16 are equally fast
 _DRAW_PATH, _DRAW_ROW, _DRAW_INVESTED = 0, 1, 2
+_DRAW_PARAM = 16  # and the following: field k of Params is draw 16 + k, so that it does not depend on what else is drawn
 
 
 @jit
@@ -51,13 +58,25 @@ def _draw_start(world, store, i):
     """(path, row) at whose close the next episode of environment i begins."""
     codes, episode = world.codes, store.episode
     seed, number = episode[i, SEED], episode[i, EPISODE]
-    paths = world.paths.shape[0]
+    first, paths = codes[FIRST_PATH], codes[OPEN_PATHS]
     if not codes[RANDOM_START]:
-        path = (i + number) % paths
+        path = first + (i + number) % paths
         return path, world.starts[path, 0]
-    path = below(seed, number, _DRAW_PATH, paths)
+    path = first + below(seed, number, _DRAW_PATH, paths)
     count = max(world.starts[path, 1] - max(codes[EPISODE_STEPS] - 1, 0), 1)
     return path, world.starts[path, 0] + codes[DECISION_BARS] * below(seed, number, _DRAW_ROW, count)
+
+
+@jit
+def _draw_params(world, store, i):
+    """Draw the fields of Params that have a range for the episode that begins."""
+    ranges = world.ranges
+    for k in range(ranges.shape[0]):
+        if ranges[k, 0] != RANGE_NONE:
+            low, high = ranges[k, 1], ranges[k, 2]
+            share = uniform(store.episode[i, SEED], store.episode[i, EPISODE], _DRAW_PARAM + k)
+            value = low * math.exp(share * math.log(high / low)) if ranges[k, 0] == RANGE_LOG else low + share * (high - low)
+            store.params[i, k] = min(max(value, low), high)
 
 
 @jit
@@ -97,6 +116,7 @@ def _open_at_start(world, store, p, i, path, row):
 @jit_rare
 def begin_episode(world, store, i, path, row):
     """Start an episode of environment i at the close of `row` of `path`; a negative path draws both."""
+    _draw_params(world, store, i)
     p = params_of(store.params, i)
     account, legs, episode = store.account, store.legs, store.episode
     drawn = path < 0

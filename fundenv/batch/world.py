@@ -11,11 +11,13 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from fundenv.batch.randomize import range_table
 from fundenv.config import DIALS, ConfigError, EnvConfig, code, hours
 from fundenv.dynamics import types as t
 from fundenv.dynamics.fees import blended_rate
 from fundenv.market import Market, load_market, select, synthetic_market
 from fundenv.market.frames import GENERATED
+from fundenv.market.table import funding_levels
 from fundenv.venues import Bracket, Venue, load_venue
 
 _NO_FLOOR = math.inf
@@ -71,6 +73,8 @@ def build_world(market: Market, config: EnvConfig, venue: Venue, autoreset: int)
         codes=_codes(market, config, venue, autoreset),
         grids=np.array([list(grid) + [0.0] * (max(map(len, grids)) - len(grid)) for grid in grids]),
         scales=np.array([feature.scale for feature in market.table]),
+        levels=funding_levels(market.table),
+        ranges=range_table(config),
     )
 
 
@@ -86,10 +90,13 @@ def build_params(config: EnvConfig, venue: Venue, market: Market, n: int, per_en
         "bar_years": market.bar_hours / 8760.0,
     }
     row = np.array([[float(given[name] if name in given else getattr(config, name)) for name in t.Params._fields]])
-    if not per_env:
+    drawn = [name for name, *_ in config.randomize]
+    if not per_env and not drawn:
         return row
     rows = np.repeat(row, n, axis=0)
-    for name, values in per_env.items():
+    for name, values in (per_env or {}).items():
+        if name in drawn:
+            raise ConfigError(f"{name!r} stands in per_env and in randomize; keep one of them")
         if name not in t.Params._fields:
             raise ConfigError(f"per_env has no setting {name!r}; it takes {', '.join(t.Params._fields)}")
         column = np.asarray(values, dtype=np.float64)
@@ -195,6 +202,7 @@ def _codes(market: Market, config: EnvConfig, venue: Venue, autoreset: int) -> t
         if name not in names:
             raise ConfigError(f"the market has no feature {name!r}, which the environment reads; build it with fundenv.market")
         codes[column] = names.index(name)
+    codes[t.OPEN_PATHS] = market.n_paths
     codes[t.ENTRY_MARGIN] = venue.choice("liquidation", "maintenance_on") == "entry"
     codes[t.ACTION_WIDTH] = action_width(config)
     for dial, grid in ((0, config.carry_grid), (1, config.hedge_grid), (2, config.leverage_grid)):

@@ -10,7 +10,7 @@ from fundenv.dynamics.payments import (
     dydx_settlement,
     window_payment,
 )
-from fundenv.dynamics.types import ACCRUED, CASH, FUNDING, MARGIN, MARGIN_CROSS, MARGIN_ISOLATED, MARGIN_MODE, PERP
+from fundenv.dynamics.types import ACCRUED, CASH, FUNDING, MARGIN, MARGIN_CROSS, MARGIN_ISOLATED, MARGIN_MODE, PATH, PERP
 from fundenv.market.layout import SETTLE_PRICE, SETTLE_RATE
 from fundenv.market.premium import (
     annual_compounded,
@@ -80,6 +80,9 @@ __all__ = [
 ]
 
 
+_LONGEST_YEARS = 8.0 / 8760.0
+
+
 @formula
 def payment(size, price, rate):
     """Cash flow [quote] to the holder of a linear position at a settlement: -size x price x rate. Positive rate: longs pay shorts.
@@ -100,7 +103,26 @@ def inverse_payment(contracts, price, rate, face=1.0):
 
 
 @jit
-def settle(world, store, out, i, row, free):
+def _years_closed(world, store, p, i, row, a):
+    """Length of the interval that the settlement at the open of bar `row` closes; eight hours, the longest there is, where none came before."""
+    first, longest = world.paths[store.episode[i, PATH], 0], round(_LONGEST_YEARS / p.bar_years)
+    bars = 1
+    while bars < longest and (row - bars < first or world.bars[row - bars, a, SETTLE_PRICE] <= 0.0):
+        bars += 1
+    return bars * p.bar_years
+
+
+@jit
+def _settled_rate(world, store, p, i, row, a):
+    """Rate of the settlement at the open of bar `row`, at the level of funding of the episode."""
+    rate = p.funding_scale * world.bars[row, a, SETTLE_RATE]
+    if p.funding_shift != 0.0:
+        rate += p.funding_shift * _years_closed(world, store, p, i, row, a)
+    return rate
+
+
+@jit
+def settle(world, store, out, p, i, row, free):
     """Settle every leg of environment i at the open of bar `row`; returns the sum of the payments [quote].
 
     free: free cash at the last close. A payment is taken from it first and then from the margin of the leg, so the liquidation price moves.
@@ -111,7 +133,7 @@ def settle(world, store, out, i, row, free):
         price = world.bars[row, a, SETTLE_PRICE]
         if price <= 0.0 or legs[i, a, PERP] == 0.0:
             continue
-        flow = payment(legs[i, a, PERP], price, world.bars[row, a, SETTLE_RATE])
+        flow = payment(legs[i, a, PERP], price, _settled_rate(world, store, p, i, row, a))
         total += flow
         legs[i, a, ACCRUED] += flow
         if world.codes[MARGIN_MODE] != MARGIN_ISOLATED:

@@ -105,6 +105,16 @@ def margin_balance(world, store, i, first, last, row):
 
 
 @jit
+def _shift_level(world, p, obs, i, at):
+    """Bring the funding features of one asset, which stand from obs[i, at] on, to the level of funding of the episode."""
+    levels = world.levels
+    for f in range(levels.shape[0]):
+        if levels[f, 0] > 0.0:
+            moved = p.funding_scale * obs[i, at + f] + p.funding_shift * levels[f, 1]
+            obs[i, at + f] = _clip(moved, levels[f, 2], levels[f, 3])
+
+
+@jit
 def observe(world, store, obs, i):
     """Write the observation of environment i, taken at the close of its current bar, into obs[i]."""
     p = params_of(store.params, i)
@@ -118,6 +128,9 @@ def observe(world, store, obs, i):
     for a in range(assets):
         for f in range(features):
             obs[i, at + f] = world.features[row, a, f]
+        if p.funding_scale != 1.0 or p.funding_shift != 0.0:
+            _shift_level(world, p, obs, i, at)
+        funding = obs[i, at + world.codes[FUNDING_FEATURE]] * world.scales[world.codes[FUNDING_FEATURE]] * _PER_YEAR
         at += features
         size, spot, mark = legs[i, a, PERP], legs[i, a, SPOT], bars[row, a, MARK_CLOSE]
         balance, needed, value = margin_balance(world, store, i, 0 if cross else a, assets if cross else a + 1, row)
@@ -132,7 +145,6 @@ def observe(world, store, obs, i):
         target = legs[i, a, TARGET_LEVERAGE]
         weight = size * mark * per_equity
         gross = (1.0 + target * unbacked_share(world, world.symbols[store.episode[i, BOOK], a])) / target
-        funding = world.features[row, a, world.codes[FUNDING_FEATURE]] * world.scales[world.codes[FUNDING_FEATURE]] * _PER_YEAR
         obs[i, at] = _clip(weight, -10.0, 10.0)
         obs[i, at + 1] = _clip(spot * bars[row, a, SPOT_CLOSE] * per_equity, -10.0, 10.0)
         obs[i, at + 2] = _clip(hedge, -10.0, 10.0)

@@ -67,11 +67,11 @@ def _clear(store, out, i):
 
 
 @jit
-def _settle(world, store, out, i, row):
+def _settle(world, store, out, p, i, row):
     for a in range(store.legs.shape[1]):
         if world.bars[row, a, SETTLE_PRICE] > 0.0:
             free = store.account[i, CASH] - locked_cash(world, store, i, row - 1, SPOT_CLOSE)
-            return settle(world, store, out, i, row, free)
+            return settle(world, store, out, p, i, row, free)
     return 0.0
 
 
@@ -135,7 +135,7 @@ def step_bar(world, store, out, p, actions, i, row, path, book, first):
         legs[i, a, TOUCH], legs[i, a, WANT_SPOT], legs[i, a, WANT_PERP] = TOUCH_NONE, 0.0, 0.0
         legs[i, a, IDLE_BARS] += 1.0
     equity = store.account[i, EQUITY]
-    equity += _settle(world, store, out, i, row)  # on what was held before any trade, at the mark of the settlement
+    equity += _settle(world, store, out, p, i, row)  # on what was held before any trade, at the mark of the settlement
     liquidate(world, store, out, p, i, row, book, True)  # a gap comes before any order
     if first:
         decide(world, store, out, p, actions, i, row, equity)

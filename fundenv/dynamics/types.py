@@ -104,13 +104,16 @@ GRID_HEDGE = 13
 GRID_LEVERAGE = 14
 ACTION_WIDTH = 15  # entries of an action row per asset
 ENTRY_MARGIN = 16  # 1 = the venue takes the maintenance margin of the value at ENTRY, not at mark
-N_CODES = 17
+FIRST_PATH = 17  # episodes begin on the paths FIRST_PATH .. FIRST_PATH + OPEN_PATHS - 1
+OPEN_PATHS = 18
+N_CODES = 19
 
 ACTION_CONTINUOUS, ACTION_DISCRETE, ACTION_TARGET = 0, 1, 2
 MARGIN_ISOLATED, MARGIN_CROSS, MARGIN_PORTFOLIO = 0, 1, 2
 AFTER_FLATTEN, AFTER_REHEDGE, AFTER_NAKED = 0, 1, 2
 PROCEDURE_WHOLE, PROCEDURE_TIER, PROCEDURE_TWO_TIERS, PROCEDURE_FIFTH = 0, 1, 2, 3
 PROCEDURES = ("whole", "tier", "two_tiers", "fifth")  # their names in a venue file
+RANGE_NONE, RANGE_UNIFORM, RANGE_LOG = 0, 1, 2  # how a field of Params is drawn for each episode
 REWARD_LOG_GROWTH, REWARD_MEAN_VARIANCE, REWARD_EXPECTED = 0, 1, 2
 AUTORESET_DISABLED, AUTORESET_NEXT_STEP, AUTORESET_SAME_STEP = 0, 1, 2
 
@@ -138,6 +141,8 @@ class Params(NamedTuple):
     frozen_hedge: float
     frozen_leverage: float
     bar_years: float  # length of a bar
+    funding_scale: float  # multiplies every settled rate; the observations of funding follow
+    funding_shift: float  # annual rate added to every settlement, in proportion to the interval that it closes
 
 
 class AssetRules(NamedTuple):
@@ -173,6 +178,8 @@ class World(NamedTuple):
     codes: Int64  # (N_CODES,)
     grids: Float64  # (3, G): discrete carry, hedge ratio, leverage
     scales: Float64  # (F,): raw value of a market feature = scale * feature
+    levels: Float64  # (F, 4): 1 where a feature is linear in the level of funding, what an annual shift of 1 adds to it, its low and high
+    ranges: Float64  # (fields of Params, 3): RANGE_* code, lowest and highest value drawn at the start of an episode
 
 
 class Store(NamedTuple):

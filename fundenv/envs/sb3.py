@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from stable_baselines3.common.callbacks import BaseCallback
 from stable_baselines3.common.vec_env import VecEnv
 
 from fundenv.batch.cpu import Batch
+from fundenv.envs.curriculum import ranges_at
 from fundenv.envs.spaces import action_space, observation_space
 from fundenv.market import Market
 
@@ -84,3 +86,38 @@ class FundingHedgeVecEnv(VecEnv):
     def env_is_wrapped(self, wrapper_class: Any, indices: Any = None) -> list[bool]:
         """False for every environment: there are no wrappers inside."""
         return [False for _ in self._get_indices(indices)]
+
+
+class Curriculum(BaseCallback):
+    """Moves the ranges of `randomize` with the progress of the training, before every rollout; `stages` as `fundenv.envs.curriculum.ranges_at`."""
+
+    def __init__(self, stages: Mapping[float, Mapping[str, Sequence[Any]]]) -> None:
+        """Raises `ConfigError` for stages that do not fit together."""
+        super().__init__()
+        ranges_at(stages, 0.0)
+        self.stages = stages
+
+    def _on_rollout_start(self) -> None:
+        progress = 1.0 - self.model._current_progress_remaining
+        self.training_env.env_method("randomize", ranges_at(self.stages, progress), indices=0)
+
+    def _on_step(self) -> bool:
+        return True
+
+
+class FreshMarket(BaseCallback):
+    """Gives the environments a new market every `every` environment steps: number k = steps done // every is `make(k)`, so that a resumed training
+    meets the same ones. The environments begin on `make(0)`; see `Batch.refresh`."""
+
+    def __init__(self, make: Callable[[int], Market], every: int) -> None:
+        super().__init__()
+        self.make, self.every, self.number = make, every, 0
+
+    def _on_rollout_start(self) -> None:
+        number = self.num_timesteps // self.every
+        if number != self.number:
+            self.number = number
+            self.training_env.env_method("refresh", self.make(number), indices=0)
+
+    def _on_step(self) -> bool:
+        return True

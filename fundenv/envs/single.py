@@ -43,7 +43,8 @@ class FundingHedgeEnv(gym.Env[Any, Any]):
     An observation is taken at the close of a bar. The step covers the `decision_interval` (D bars) that follows it. Each bar t+1
     opens at the instant bar t closes; "last" means the close of bar t. In each bar, in this order:
 
-    1. **Settlement**, if one falls on the open. Each perp position held before any trade receives -perp x settlement price x rate.
+    1. **Settlement**, if one falls on the open. Each perp position held before any trade receives -perp x settlement price x rate;
+       rate = `funding_scale` x settled rate + `funding_shift` x years since the settlement before (8 h if the path has none in them).
        Isolated: a receipt goes to cash; a payment is taken from free cash (valued at last spot closes, never below 0) first, the rest
        from that leg's margin. Cross: both go to the shared wallet; portfolio: to cash. Assets in order.
     2. **Margin test at the open**, on what was held before any order, because a gap comes first: as in 5, with the mark open in place
@@ -143,6 +144,9 @@ class FundingHedgeEnv(gym.Env[Any, Any]):
 
     A settlement on the very instant of the observation is not in it; only its running estimate is.
 
+    `funding_scale` and `funding_shift` move the observations that are linear in the settled rates along; `funding_z` stays the same
+    by its nature, `funding_persistence` is that of the recorded rates.
+
     ## Reward
 
     In thousandths of log growth over a step of T years, E before, E' after, E_0 at the start, floor F = 0.01 E_0: `log_growth` is
@@ -158,6 +162,11 @@ class FundingHedgeEnv(gym.Env[Any, Any]):
     P. `start_invested`: with this probability a random episode starts with full carry at the frozen hedge and leverage, entered without
     cost. `reset(seed=s)` restarts the stream; environment i of a vector environment seeded s draws what a single environment seeded s + i
     draws. `reset(options={"path": p, "start": k})` starts at the close of row k of path p.
+
+    `randomize={"cash_rate": (-0.02, 0.07), "fee_scale": ("log", 0.5, 2.0)}` draws numbers of `fundenv.dynamics.types.Params` anew at the
+    start of each episode, uniform or uniform in the logarithm, by (seed, number of the episode, field) alone: no other range, no batch
+    size and no thread changes a draw. `env.unwrapped.batch.randomize(ranges)` moves the ranges for the episodes to come (a curriculum,
+    `fundenv.envs.curriculum`), `.refresh(market)` lets them begin on another market.
 
     ## Episode end
 

@@ -5,7 +5,7 @@ from fundenv.market.frames import SymbolFrames, write_frames
 from fundenv.market.load import load_market, read_frames
 from fundenv.market.market import Feature, Market
 from fundenv.market.schema import DataError, check_table, read_table
-from fundenv.market.split import SplitError, between, joint, select, split, stack
+from fundenv.market.split import SplitError, between, joint, path_range, select, split, stack
 from fundenv.market.synthetic import synthetic_frames, synthetic_market
 from fundenv.market.table import FEATURES, feature_table
 
@@ -22,6 +22,7 @@ __all__ = [
     "feature_table",
     "joint",
     "load_market",
+    "path_range",
     "read_frames",
     "read_table",
     "select",

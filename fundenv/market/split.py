@@ -130,6 +130,19 @@ def stack(markets: Sequence[Market]) -> Market:
     )
 
 
+def path_range(market: Market, first: int, last: int) -> Market:
+    """The paths first .. last - 1, sharing the memory of the market; their rows must stand one behind another, as those of any built market do."""
+    low, high = int(market.paths[first, 0]), int(market.paths[last - 1, 1])
+    return replace(
+        market,
+        bars=market.bars[low:high],
+        features=market.features[low:high],
+        paths=market.paths[first:last] - low,
+        close_ns=market.close_ns[low:high],
+        symbols=market.symbols[first:last],
+    )
+
+
 def _check_known(market: Market, symbols: Sequence[str], known: set[str]) -> None:
     for symbol in symbols:
         if symbol not in known:

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+from numpy.typing import NDArray
 
 from fundenv.market.market import Feature
 
@@ -70,6 +73,9 @@ FEATURES: tuple[Feature, ...] = (
     Feature("funding_market", "mean of funding_last over the symbols loaded together", _8H, -10.0, 10.0, 3.0),
 )
 NAMES = tuple(feature.name for feature in FEATURES)
+_LEVELS = ("funding_last", "funding_ewma_", "funding_fr", "funding_estimate", "funding_market")  # a level of funding: names begin so
+_DIFFERENCES = ("funding_divergence",)
+_PER_YEAR = 1e4 / (3.0 * 365.0)  # an annual rate in bp per 8 h
 
 
 def feature_table(extra: Mapping[str, float]) -> tuple[Feature, ...]:
@@ -84,3 +90,17 @@ def feature_table(extra: Mapping[str, float]) -> tuple[Feature, ...]:
             raise ValueError(f"extra column {name!r}: scale {scale!r}; expected a number > 0, about the size of a typical value")
     meaning = "last value known at the close, at most 24 h old, else 0"
     return (*FEATURES, *(Feature(name, meaning, "as in the data", -10.0, 10.0, float(scale)) for name, scale in extra.items()))
+
+
+def funding_levels(table: Sequence[Feature]) -> NDArray[np.float64]:
+    """How the features (F) follow the level of funding, (F, 4): 1 where a feature is linear in the settled rates, else 0; what an annual shift of 1
+    of all rates adds to it; its low and high.
+
+    The z-score does not move with level and scale. The persistence of the sign cannot be derived from the features; it stays that of the recorded rates.
+    """
+    rows = np.zeros((len(table), 4))
+    for row, feature in zip(rows, table, strict=True):
+        level, difference = feature.name.startswith(_LEVELS), feature.name.startswith(_DIFFERENCES)
+        shift = (1.0 if feature.unit == _YEAR else _PER_YEAR) / feature.scale
+        row[:] = float(level or difference), shift * level, feature.low, feature.high
+    return rows

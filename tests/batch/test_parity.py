@@ -13,7 +13,8 @@ from fundenv.envs.single import FundingHedgeEnv
 from fundenv.envs.vector import FundingHedgeVectorEnv
 from tests.markets import PLAIN_VENUE, wild_market
 
-SETTINGS = {"episode": "2D", "decision_interval": "4h", "venue": PLAIN_VENUE, "start_invested": 0.5}
+RANGES = {"fee_scale": ("log", 0.5, 2.0), "funding_scale": (0.5, 1.5), "funding_shift": (-0.05, 0.05)}
+SETTINGS = {"episode": "2D", "decision_interval": "4h", "venue": PLAIN_VENUE, "start_invested": 0.5, "randomize": RANGES}
 MARKET = wild_market(11, paths=6, length=120)
 STEPS = 60
 
