@@ -66,6 +66,8 @@ class Agent(ABC):
     parameters: ClassVar[type[Params]] = Params
     learns: ClassVar[bool] = False
 
+    reasons: NDArray[np.int8] | None = None  # (n, A) `agents.Reason` of the last `act`; None for agents that give none
+
     def __init__(self, params: Params | None = None) -> None:
         self.params = params if params is not None else self.parameters()
         self.provenance = Provenance()

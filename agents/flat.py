@@ -7,11 +7,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from agents._reason import Reason
+from agents._rule import Rule
 from agents._target import targets
-from agents.base import Agent, observed
+from agents.base import observed
 
 
-class Flat(Agent):
+class Flat(Rule):
     """Holds nothing; a position given at the start of an episode is closed."""
 
     name = "flat"
@@ -23,4 +25,5 @@ class Flat(Agent):
     def act(self, obs: NDArray[np.float32], *, deterministic: bool = True) -> NDArray[Any]:
         """Close what there is, else hold."""
         carry = self.carry.of(obs)
+        self.reasons = np.where(carry == 0, Reason.NEUTRAL, Reason.CLOSE).astype(np.int8)
         return targets(carry == 0, np.zeros_like(carry))

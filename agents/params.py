@@ -5,8 +5,12 @@ from __future__ import annotations
 import dataclasses
 import difflib
 import typing
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Literal, Self
+from typing import Any, ClassVar, Literal, Self
+
+import numpy as np
+from numpy.typing import NDArray
 
 
 class AgentError(ValueError):
@@ -28,6 +32,8 @@ class Params:
     annotation raises `AgentError` with field, value and range.
     """
 
+    below: ClassVar[tuple[tuple[str, str], ...]] = ()  # (lower, upper): the first field must lie below the second
+
     def __post_init__(self) -> None:
         for name, hint in typing.get_type_hints(type(self), include_extras=True).items():
             value = getattr(self, name)
@@ -35,6 +41,7 @@ class Params:
                 value = tuple(value)
                 object.__setattr__(self, name, value)
             _check(name, value, hint)
+        _check_order(type(self), vars(self))
 
     @classmethod
     def from_dict(cls, values: dict[str, Any], *, owner: str) -> Self:
@@ -47,6 +54,36 @@ class Params:
             return cls(**values)
         except AgentError as error:
             raise AgentError(f"agent {owner}: {error}") from None
+
+    def vary(self, values: Mapping[str, Any], *, owner: str) -> dict[str, NDArray[Any]]:
+        """One value per environment for some number or flag fields, as arrays (n,), checked like single values.
+
+        Raises `AgentError` with field, value and range; fields not named keep the value of `self`.
+        """
+        hints = typing.get_type_hints(type(self), include_extras=True)
+        arrays = {name: np.asarray(value) for name, value in values.items()}
+        sizes = {array.shape for array in arrays.values()}
+        if len(sizes) > 1 or any(len(size) != 1 for size in sizes):
+            raise AgentError(
+                f"agent {owner}: values of {', '.join(arrays)} have shapes {sorted(sizes)}; give one value per environment each"
+            )
+        for name, array in arrays.items():
+            if name not in hints or name == "below":
+                raise AgentError(f"agent {owner} has no parameter {name!r}; {nearest(name, [f.name for f in dataclasses.fields(self)])}")
+            for value in np.unique(array).tolist():
+                try:
+                    _check(
+                        name,
+                        int(value) if isinstance(value, float) and _is_whole(hints[name]) and value.is_integer() else value,
+                        hints[name],
+                    )
+                except AgentError as error:
+                    raise AgentError(f"agent {owner}: {error}") from None
+        try:
+            _check_order(type(self), vars(self) | arrays)
+        except AgentError as error:
+            raise AgentError(f"agent {owner}: {error}") from None
+        return arrays
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values, ready for JSON."""
@@ -74,6 +111,22 @@ def _check(name: str, value: Any, hint: Any) -> None:
             raise AgentError(f"{name} = {value!r} is neither true nor false")
     elif ranges:
         _check_numbers(name, value, kind, ranges[0])
+
+
+def _check_order(kind: type[Params], values: Mapping[str, Any]) -> None:
+    """Raise `AgentError` where a field does not lie below the one that it must lie below; values are numbers or arrays (n,)."""
+    hints = typing.get_type_hints(kind, include_extras=True)
+    for lower, upper in kind.below:
+        low, high = np.broadcast_arrays(values[lower], values[upper])
+        wrong = np.flatnonzero(np.atleast_1d(low >= high))
+        if len(wrong):
+            least = next(note.low for note in hints[lower].__metadata__ if isinstance(note, Range))
+            bad, limit = np.atleast_1d(low)[wrong[0]].item(), np.atleast_1d(high)[wrong[0]].item()
+            raise AgentError(f"{lower} = {bad!r} is outside {least:g} .. {upper} = {limit!r} (excluded); lower {lower} or raise {upper}")
+
+
+def _is_whole(hint: Any) -> bool:
+    return typing.get_origin(hint) is typing.Annotated and typing.get_args(hint)[0] is int
 
 
 def _check_numbers(name: str, value: Any, kind: Any, allowed: Range) -> None:

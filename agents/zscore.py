@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Annotated, Any
+from typing import Annotated, Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
 
+from agents._rule import Rule
 from agents._target import HELD, targets
-from agents.base import Agent, observed
-from agents.params import AgentError, Params, Range
+from agents.base import observed
+from agents.params import Params, Range
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -22,14 +23,10 @@ class ZScoreParams(Params):
     two_sided: bool = False  # True: also reverse carry (short spot, long perp) at z <= -entry
     invalidation: bool = True  # leave when the last settled rate has turned against the position
     leverage: Annotated[float, Range(1, 125)] = 3.0  # perp notional over perp wallet
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        if self.exit >= self.entry:
-            raise AgentError(f"exit = {self.exit!r} is outside -20 .. entry = {self.entry!r} (excluded); lower exit or raise entry")
+    below: ClassVar = (("exit", "entry"),)
 
 
-class ZScore(Agent):
+class ZScore(Rule):
     """Enters carry at z >= entry and positive settled funding (two-sided: the mirror image too), leaves at z < exit or when funding flips.
 
     Keeps no memory: whether it is in the market stands in the observation `carry`.
@@ -47,12 +44,11 @@ class ZScore(Agent):
 
     def act(self, obs: NDArray[np.float32], *, deterministic: bool = True) -> NDArray[Any]:
         """The rule, for each asset on its own."""
-        p = self.params
+        p = self.p
         z, funding, carry = self.z.of(obs), self.funding.of(obs), self.carry.of(obs)
         position = np.where(np.abs(carry) > HELD, np.sign(carry), 0.0)
         leave = position * z < p.exit
-        if p.invalidation:
-            leave |= position * funding < 0
+        leave |= (position * funding < 0) & p.invalidation
         keep = (position != 0) & ~leave
         enter = (z >= p.entry) & (funding > 0)
         enter_reverse = (z <= -p.entry) & (funding < 0) & p.two_sided

@@ -1,0 +1,33 @@
+"""Why a rule decided as it did: one code per environment and asset and decision."""
+
+from __future__ import annotations
+
+from enum import IntEnum
+
+
+class Reason(IntEnum):
+    """The reason of a decision; `text` says it in words."""
+
+    HOLD = 0, "keeps what it has"
+    NEUTRAL = 1, "flat, the signal is weak"
+    MONITOR = 2, "flat, the signal is near entry"
+    ENTER = 3, "enters"
+    RESIZE = 4, "changes the size"
+    LEVER = 5, "restores the leverage"
+    EXIT = 6, "leaves, the signal is gone"
+    FLIP = 7, "leaves, funding has turned against the position"
+    STOP = 8, "leaves, the price loss has reached the stop"
+    PENDING = 9, "waits for an after-liquidation order"
+    UNCONFIRMED = 10, "stays flat, RSI does not confirm"
+    COSTS = 11, "stays flat, expected funding does not pay the costs"
+    COOL = 12, "stays flat after a stop until the signal has been neutral"
+    CLOSE = 13, "closes what it found"
+
+    text: str
+
+    def __new__(cls, code: int, text: str) -> Reason:
+        """A member that carries its words."""
+        member = int.__new__(cls, code)
+        member._value_ = code
+        member.text = text
+        return member

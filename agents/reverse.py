@@ -1,0 +1,59 @@
+"""Reverse carry: short borrowed spot, long perpetual, while funding is negative enough to pay for it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Annotated, Any, ClassVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from agents._reason import Reason
+from agents._rule import BP_PER_YEAR, Rule, base_borrow_rate
+from agents._settled import Mean, Settled
+from agents._target import HELD, targets
+from agents.base import observed
+from agents.params import Params, Range
+
+
+@dataclass(frozen=True, kw_only=True)
+class ReverseParams(Params):
+    """Parameters of reverse carry; its signal is minus the mean of settled rates minus the hurdle, in bp per 8 h."""
+
+    span: Annotated[float, Range(1, 2000)] = 9.0  # settlements of the exponential mean
+    enter: Annotated[float, Range(-100, 100)] = 0.5  # bp per 8 h: enter above it
+    exit: Annotated[float, Range(-100, 100)] = -0.5  # bp per 8 h: leave below it
+    leverage: Annotated[float, Range(1, 125)] = 3.0  # perp notional over perp wallet
+    below: ClassVar = (("exit", "enter"),)
+
+
+class Reverse(Rule):
+    """The mirror image of the EWMA rule. Proceeds of the borrowed coins are locked and earn nothing, so a notional N gives up the cash rate on its
+    margin N / L alone and pays the borrow rate on N: the hurdle is r / L + borrow rate, the venue's or the config's."""
+
+    name = "reverse"
+    parameters = ReverseParams
+    params: ReverseParams
+
+    def look_up(self, batch: Any) -> None:
+        """Find the columns and the borrow rate."""
+        table = batch.observation_table
+        self.carry, self.pending, self.cash_rate = (observed(table, name) for name in ("carry", "pending", "cash_rate"))
+        self.borrow_rate = base_borrow_rate(batch)
+        self.settled, self.mean = Settled(table), Mean(table)
+        self.memories = [self.settled, self.mean]
+
+    def act(self, obs: NDArray[np.float32], *, deterministic: bool = True) -> NDArray[Any]:
+        """The rule, for each asset on its own."""
+        p = self.p
+        hurdle = (self.cash_rate.of(obs) / p.leverage + self.borrow_rate) * BP_PER_YEAR
+        signal = -self.mean.see(obs, *self.settled.see(obs), p.span) - hurdle
+        inside, pending = self.carry.of(obs) < -HELD, self.pending.of(obs) != 0
+        target = np.where(inside, signal >= p.exit, signal > p.enter)
+        hold = (target == inside) | pending
+        self.reasons = np.select(
+            [pending, target & ~inside, inside & ~target, inside],
+            [Reason.PENDING, Reason.ENTER, Reason.EXIT, Reason.HOLD],
+            Reason.NEUTRAL,
+        ).astype(np.int8)
+        return targets(hold, -1.0 * target, leverage=p.leverage)
