@@ -80,7 +80,7 @@ class Batch:
         starts: row within the path at whose close the episode begins (drawn or first where not given). mask: only these environments.
         """
         if seed is not None or not self._seeded:
-            self.store.episode[:, t.SEED] = _seeds(seed, self.num_envs)
+            self.store.episode[:, t.SEED] = seeds_of(seed, self.num_envs)
             self.store.episode[:, t.EPISODE] = 0
             self._seeded = True
         self._start_paths[:], self._start_rows[:] = self._where(paths, starts)
@@ -94,6 +94,10 @@ class Batch:
     def step(self, actions: Any) -> None:
         """Step every environment by one decision; `actions` (n, ...) in the action space of the config. The results stand in the arrays."""
         np.copyto(self.actions, np.asarray(actions).reshape(self.actions.shape), casting="unsafe")
+        self.advance()
+
+    def advance(self, stream: int = 0) -> None:
+        """Step with the actions that stand in `actions` (n, A x entries per asset); `stream` is for a batch on a GPU."""
         self._faces.reverse()
         self.out, self.calls = self._faces[0]
         self.obs = self.out.obs
@@ -212,7 +216,8 @@ def observation_table(market: Market) -> tuple[Column, ...]:
     return (*table, *ACCOUNT_COLUMNS)
 
 
-def _seeds(seed: int | Sequence[int] | None, n: int) -> t.Int64:
+def seeds_of(seed: int | Sequence[int] | None, n: int) -> t.Int64:
+    """The seed (n,) of every environment: seed + i, or seed[i]; fresh entropy for None. Raises `ConfigError`."""
     if seed is None:
         entropy = int.from_bytes(os.urandom(7), "little")
         return np.arange(n, dtype=np.int64) + entropy

@@ -163,32 +163,43 @@ def _finish(world, store, out, i):
 
 
 @jit_outer
+def step_env(world, store, out, actions, i):
+    """Step environment i by one decision; actions (n, ...) float32."""
+    if store.episode[i, MUST_RESET]:
+        _idle_step(store, out, i)
+        if world.codes[AUTORESET] == AUTORESET_NEXT_STEP:
+            out.terminated[i], out.truncated[i] = False, False
+            begin_episode(world, store, i, -1, -1)
+        observe(world, store, out.obs, i)
+        return
+    step_one(world, store, out, actions, i)
+    store.account[i, EPISODE_REWARD] += out.reward[i]
+    observe(world, store, out.obs, i)
+    if out.terminated[i] or out.truncated[i]:
+        _finish(world, store, out, i)
+
+
+@jit_outer
+def reset_env(world, store, out, paths, rows, i):
+    """Begin an episode of environment i at (paths[i], rows[i]), drawn where paths[i] is negative."""
+    _idle_step(store, out, i)
+    out.terminated[i], out.truncated[i] = False, False
+    begin_episode(world, store, i, paths[i], rows[i])
+    observe(world, store, out.obs, i)
+
+
+@jit_outer
 def step_range(world, store, out, actions, first, last):
     """Step the environments first..last-1 by one decision each; actions (n, ...) float32."""
-    mode = world.codes[AUTORESET]
     for i in range(first, last):
         ahead = min(i + _AHEAD, last - 1)
         prefetch_row(world.bars, store.episode[ahead, ROW] + 1)
         prefetch_row(world.features, store.episode[ahead, ROW] + world.codes[DECISION_BARS])
-        if store.episode[i, MUST_RESET]:
-            _idle_step(store, out, i)
-            if mode == AUTORESET_NEXT_STEP:
-                out.terminated[i], out.truncated[i] = False, False
-                begin_episode(world, store, i, -1, -1)
-            observe(world, store, out.obs, i)
-            continue
-        step_one(world, store, out, actions, i)
-        store.account[i, EPISODE_REWARD] += out.reward[i]
-        observe(world, store, out.obs, i)
-        if out.terminated[i] or out.truncated[i]:
-            _finish(world, store, out, i)
+        step_env(world, store, out, actions, i)
 
 
 @jit_outer
 def reset_range(world, store, out, paths, rows, first, last):
     """Begin episodes of the environments first..last-1 at (paths, rows), drawn where paths is negative."""
     for i in range(first, last):
-        _idle_step(store, out, i)
-        out.terminated[i], out.truncated[i] = False, False
-        begin_episode(world, store, i, paths[i], rows[i])
-        observe(world, store, out.obs, i)
+        reset_env(world, store, out, paths, rows, i)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +24,8 @@ class FundingHedgeTorchEnv:
         obs, info = env.reset(seed=0)
         obs, reward, terminated, truncated, final_obs, info = env.step(actions)
 
-    All tensors live on `device` and are views of the buffers that the simulation writes: nothing is copied but the reward's cast.
+    All tensors live on `device` ("cpu", "cuda", "cuda:1", ...) and are views of the buffers that the simulation writes: nothing is copied but the
+    actions and the reward's cast. On a GPU the environment is their fastest axis: `obs.stride()` is (1, n), which matrix products take as it is.
 
     - `actions` (n, W), any number type, in the action space of the config (`action_space` is one environment's; continuous: W numbers in [-1, 1];
       discrete: W indices). They are copied before `step` returns.
@@ -36,6 +38,9 @@ class FundingHedgeTorchEnv:
       order of `fundenv.dynamics.types.PARTS`; `turnover` (n, A) float64 [quote]; `equity` (n,) float64 [quote], of the new episode where
       one has ended; `liquidated` (n, A) float64: liquidations during the step, 0 where an episode has ended; of the last
       finished episode `episode_return`, `episode_length` and `episode_equity` (n,) float64.
+
+    On a GPU `step` queues its work on torch's current stream and returns at once. It can be captured in a CUDA graph: run one `reset` and two `step`s
+    first (they compile the kernels), then capture an even number of steps, since the observation alternates between two buffers.
 
     Environment i seeded with s draws what every other face of fundenv draws from seed s + i. Settings are those of `FundingHedgeEnv`, and `per_env` as
     for `fundenv.batch.cpu.Batch`; `threads` is the number of CPU threads.
@@ -52,17 +57,19 @@ class FundingHedgeTorchEnv:
         **settings: Any,
     ) -> None:
         """See the class docstring; raises `ConfigError` with one line that names the setting, also where `device` cannot be had."""
-        self.device = torch.device(device)
-        if self.device.type != "cpu":
-            raise ConfigError(f"device = {str(device)!r} is not available; use device='cpu'")
-        self.batch = Batch(num_envs, market=market, symbols=symbols, autoreset="same_step", threads=threads, **settings)
+        self.device = _usable(device)
+        given: dict[str, Any] = {"market": market, "symbols": symbols, "autoreset": "same_step", **settings}
+        self.batch: Batch = (
+            _cuda_batch(num_envs, self.device, given) if self.device.type == "cuda" else Batch(num_envs, threads=threads, **given)
+        )
         self.num_envs = num_envs
         self.observation_space = observation_space(self.batch)
         self.action_space = action_space(self.batch)
-        self._obs = {id(buffer): torch.from_numpy(buffer) for buffer in self.batch.obs_buffers}
-        self._final_obs, self._reward64 = torch.from_numpy(self.batch.final_obs), torch.from_numpy(self.batch.reward)
+        self._obs = {id(buffer): self._view(buffer) for buffer in self.batch.obs_buffers}
+        self._actions, self._final_obs, self._reward64, self._terminated, self._truncated = map(
+            self._view, (self.batch.actions, self.batch.final_obs, self.batch.reward, self.batch.terminated, self.batch.truncated)
+        )
         self._reward = torch.zeros(num_envs, dtype=torch.float32, device=self.device)
-        self._terminated, self._truncated = torch.from_numpy(self.batch.terminated), torch.from_numpy(self.batch.truncated)
         self.info = self._views()
 
     @property
@@ -76,14 +83,18 @@ class FundingHedgeTorchEnv:
 
     def step(self, actions: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor, dict[str, Tensor]]:
         """Step every environment by one decision. Returns (obs, reward, terminated, truncated, final_obs, info): see the class docstring."""
-        batch = self.batch
-        batch.step(actions.detach().cpu().numpy())
+        self._actions.copy_(actions.detach().reshape(self._actions.shape))
+        self.batch.advance(torch.cuda.current_stream(self.device).cuda_stream if self.device.type == "cuda" else 0)
         self._reward.copy_(self._reward64)
-        return self._obs[id(batch.obs)], self._reward, self._terminated, self._truncated, self._final_obs, self.info
+        return self._obs[id(self.batch.obs)], self._reward, self._terminated, self._truncated, self._final_obs, self.info
 
     def close(self) -> None:
         """Stop the threads."""
         self.batch.close()
+
+    def _view(self, array: Any) -> Tensor:
+        """A tensor on the memory of a numpy or numba device array."""
+        return torch.from_numpy(array) if self.device.type == "cpu" else torch.as_tensor(array, device=self.device)
 
     def _views(self) -> dict[str, Tensor]:
         store, batch = self.batch.store, self.batch
@@ -99,3 +110,27 @@ class FundingHedgeTorchEnv:
             "episode_length": final[:, 1],
             "episode_equity": final[:, 2],
         }
+
+
+def _usable(device: str | torch.device) -> torch.device:
+    """The device, a CUDA device with its number; raises `ConfigError` where it cannot be had."""
+    try:
+        wished = torch.device(device)
+    except RuntimeError:
+        raise ConfigError(f"device = {device!r} is no torch device; use 'cpu' or 'cuda'") from None
+    if wished.type == "cpu":
+        return wished
+    if wished.type != "cuda":
+        raise ConfigError(f"device = {str(device)!r}: the simulation runs on 'cpu' and 'cuda' only")
+    if not torch.cuda.is_available():
+        raise ConfigError(f"device = {str(device)!r}: this torch ({torch.__version__}) sees no CUDA device; use device='cpu'")
+    if find_spec("numba_cuda") is None:
+        raise ConfigError(f"device = {str(device)!r} needs numba-cuda: pip install 'fundenv[cuda]', or use device='cpu'")
+    return torch.device("cuda", torch.cuda.current_device() if wished.index is None else wished.index)
+
+
+def _cuda_batch(num_envs: int, device: torch.device, given: dict[str, Any]) -> Batch:
+    from fundenv.batch.cuda import CudaBatch  # needs the extra `cuda`
+
+    torch.zeros(1, device=device)  # torch makes the context that both share
+    return CudaBatch(num_envs, device=device.index, **given)

@@ -77,5 +77,38 @@ def test_actions_may_need_gradients_and_be_integers() -> None:
 def test_a_device_that_is_not_there_is_named_in_one_line() -> None:
     if torch.cuda.is_available():
         pytest.skip("a CUDA device is here")
-    with pytest.raises(ConfigError, match=r"^device = 'cuda' .*device='cpu'$"):
+    with pytest.raises(ConfigError, match=r"^device = 'cuda': .*use device='cpu'$"):
         FundingHedgeTorchEnv(2, device="cuda", **SETTINGS)
+
+
+def test_a_device_that_cannot_be_is_named_in_one_line() -> None:
+    with pytest.raises(ConfigError, match="device = 'meta'"):
+        FundingHedgeTorchEnv(2, device="meta", **SETTINGS)
+    with pytest.raises(ConfigError, match="device = 'gpu' is no torch device"):
+        FundingHedgeTorchEnv(2, device="gpu", **SETTINGS)
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")
+def test_a_captured_graph_steps_like_the_cpu() -> None:
+    pytest.importorskip("numba_cuda", reason="the extra `cuda` is not installed")
+    n, steps = 512, 60
+    here, there = FundingHedgeTorchEnv(n, **SETTINGS), FundingHedgeTorchEnv(n, device="cuda", **SETTINGS)
+    actions = torch.rand(steps, n, 3, generator=torch.Generator().manual_seed(0)) * 2 - 1
+    for env in (here, there):
+        env.reset(seed=1)
+    for k in range(2):
+        for env in (here, there):
+            env.step(actions[k].to(env.device))
+    slots = torch.zeros(2, n, 3, device="cuda")
+    graph = torch.cuda.CUDAGraph()
+    with torch.cuda.graph(graph):
+        for k in range(2):
+            obs, reward, _, truncated, _, _ = there.step(slots[k])
+    for k in range(2, steps, 2):
+        slots.copy_(actions[k : k + 2])
+        graph.replay()
+        for j in range(2):
+            expected = here.step(actions[k + j])
+        assert torch.allclose(obs.cpu(), expected[0], atol=1e-5)
+        assert torch.allclose(reward.cpu(), expected[1], atol=1e-4)
+        assert torch.equal(truncated.cpu(), expected[3])

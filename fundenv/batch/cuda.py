@@ -1,0 +1,222 @@
+"""A batch of environments on an NVIDIA GPU: the scalar rules of the CPU in one kernel, one thread an environment.
+
+numba-cuda compiles the Python functions behind the rules again for the device, so no rule is written twice. Every array of n environments has the
+environment as its fastest axis: the threads of a warp then read neighbours. Products and sums are not contracted to fused ones, so that the device
+rounds as the CPU does; only exp and log are another library's, and may differ in the last bit.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from functools import cache
+from pathlib import Path
+from typing import Any, Literal, NamedTuple
+
+import numpy as np
+from numba import cuda
+from numba.cuda.core import config
+from numpy.typing import NDArray
+
+from fundenv.batch.audit import audit
+from fundenv.batch.cpu import Batch, seeds_of
+from fundenv.batch.loop import reset_env, step_env
+from fundenv.batch.world import action_width
+from fundenv.config import ConfigError, EnvConfig
+from fundenv.dynamics import types as t
+from fundenv.dynamics.jit import cache_folder
+from fundenv.market import Market
+
+BLOCK = 128  # threads of a block
+
+
+def _step_kernel(world, store, out, actions):
+    i = cuda.grid(1)
+    if i < store.account.shape[0]:
+        step_env(world, store, out, actions, i)
+
+
+def _reset_kernel(world, store, out, paths, rows, mask):
+    i = cuda.grid(1)
+    if i < store.account.shape[0] and mask[i]:
+        reset_env(world, store, out, paths, rows, i)
+
+
+KERNELS: dict[str, Callable[..., None]] = {"step": _step_kernel, "reset": _reset_kernel}
+
+
+@contextmanager
+def exact_arithmetic() -> Iterator[None]:
+    """What numba-cuda compiles inside rounds every product before it is added (NVVM's option fma=0), which `cuda.jit` cannot be asked for."""
+    from numba.cuda import compiler, dispatcher
+
+    plain = compiler.compile_cuda
+
+    def compile_exactly(*args: Any, nvvm_options: Mapping[str, Any] | None = None, **kwargs: Any) -> Any:
+        return plain(*args, nvvm_options={**(nvvm_options or {}), "fma": False}, **kwargs)
+
+    compiler.compile_cuda = dispatcher.compile_cuda = compile_exactly
+    try:
+        yield
+    finally:
+        compiler.compile_cuda = dispatcher.compile_cuda = plain
+
+
+def simulated() -> bool:
+    """Whether numba's CUDA simulator stands in for a device (NUMBA_ENABLE_CUDASIM=1, with NUMBA_DISABLE_JIT=1): Python threads, for tests."""
+    return bool(config.ENABLE_CUDASIM)
+
+
+@cache
+def _dispatcher(name: str, max_registers: int | None) -> Any:
+    if simulated():
+        return cuda.jit(KERNELS[name])
+    others, config.CACHE_DIR = config.CACHE_DIR, cache_folder()
+    try:
+        return cuda.jit(cache=True, lto=False, max_registers=max_registers)(KERNELS[name])
+    finally:
+        config.CACHE_DIR = others
+
+
+class Arrays(NamedTuple):
+    """Everything a batch of n environments owns apart from the world; the environment is the fastest axis of each array."""
+
+    store: Any  # Store
+    outs: tuple[Any, Any]  # two Out that share all but `obs`
+    actions: Any  # (n, A x entries per asset) float32
+    paths: Any  # (n,) int64: where `reset` begins
+    rows: Any  # (n,) int64
+    mask: Any  # (n,) bool: which environments `reset` begins anew
+
+
+def arrays(n: int, assets: int, width: int, entries: int, params: t.Float64, place: Callable[[NDArray[Any]], Any]) -> Arrays:
+    """Arrays of zeros for n environments with `width` observations; `place` puts each one where it shall live."""
+
+    def zeros(*shape: int, dtype: Any = np.float64) -> Any:
+        return place(np.zeros(shape, dtype=dtype, order="F"))
+
+    store = t.Store(place(params), zeros(n, t.N_ACCOUNT), zeros(n, assets, t.N_LEG), zeros(n, t.N_EPISODE, dtype=np.int64))
+    shared = (
+        zeros(n, width, dtype=np.float32),
+        zeros(n),
+        zeros(n, dtype=np.bool_),
+        zeros(n, dtype=np.bool_),
+        zeros(n, t.N_LEDGER),
+        zeros(n, assets, t.N_TRADE),
+        zeros(n, 3),
+    )
+    first, second = (t.Out(zeros(n, width, dtype=np.float32), *shared) for _ in range(2))
+    paths, rows = (zeros(n, dtype=np.int64) for _ in range(2))
+    return Arrays(store, (first, second), zeros(n, entries, dtype=np.float32), paths, rows, zeros(n, dtype=np.bool_))
+
+
+def arguments(world: t.World, own: Arrays, out: t.Out) -> dict[str, tuple[Any, ...]]:
+    """The arguments of each kernel."""
+    return {"step": (world, own.store, out, own.actions), "reset": (world, own.store, out, own.paths, own.rows, own.mask)}
+
+
+class CudaBatch(Batch):
+    """`Batch` on a GPU: the same arguments, the same starts for the same seed, the same columns; every array is a numba device array.
+
+    `step` takes actions from the host or the device; `advance(stream)` steps with what stands in `actions` and returns at once. `device` is the
+    number of the GPU. `block` (threads) and `max_registers` (None: as many as the compiler likes) tune the kernel, not its numbers.
+    """
+
+    def __init__(
+        self,
+        num_envs: int,
+        *,
+        device: int = 0,
+        block: int = BLOCK,
+        max_registers: int | None = None,
+        market: Market | str | Path | None = None,
+        symbols: Sequence[str] | None = None,
+        autoreset: Literal["disabled", "next_step", "same_step"] = "disabled",
+        per_env: Mapping[str, Any] | None = None,
+        config: EnvConfig | None = None,
+        **settings: Any,
+    ) -> None:
+        """See the class docstring; raises `ConfigError` also where no CUDA device can be used."""
+        if not simulated() and not cuda.is_available():
+            raise ConfigError(f"device = {device}: no CUDA device can be used here ({_reason()}); use the CPU batch")
+        self.device, self._block, self._max_registers = device, block, max_registers
+        super().__init__(num_envs, market=market, symbols=symbols, autoreset=autoreset, per_env=per_env, config=config, **settings)
+
+    def reset(self, seed: int | Sequence[int] | None = None, paths: Any = None, starts: Any = None, mask: Any = None) -> Any:
+        """As `Batch.reset`; returns the observations (n, D) on the device."""
+        n, own = self.num_envs, self._own
+        with cuda.gpus[self.device]:
+            if seed is not None or not self._seeded:
+                own.store.episode[:, t.SEED].copy_to_device(seeds_of(seed, n))
+                own.store.episode[:, t.EPISODE].copy_to_device(np.zeros(n, dtype=np.int64))
+                self._seeded = True
+            begun = np.ones(n, dtype=np.bool_) if mask is None else np.asarray(mask, dtype=np.bool_)
+            for target, values in zip((own.paths, own.rows, own.mask), (*self._where(paths, starts), begun), strict=True):
+                target.copy_to_device(values)
+            self._launch("reset", 0)
+        return self.obs
+
+    def step(self, actions: Any) -> None:
+        """Step every environment by one decision; `actions` (n, ...) in the action space of the config."""
+        with cuda.gpus[self.device]:
+            wished = np.asarray(actions, dtype=np.float32).reshape(self.actions.shape)
+            self._own.actions.copy_to_device(np.asfortranarray(wished))
+        self.advance()
+
+    def advance(self, stream: int = 0) -> None:
+        """Step with the actions that stand in `actions`, on a CUDA stream given by its handle; nothing is waited for."""
+        self._front: int = 1 - self._front
+        self.out = self._own.outs[self._front]
+        self.obs = self.out.obs
+        with cuda.gpus[self.device]:
+            self._launch("step", stream)
+
+    def audit(self) -> dict[str, Any]:
+        """As `Batch.audit`, copied to the host."""
+        store, out = self._own.store, self._own.outs[self._front]
+        account, legs, ledger, trades, episode = (
+            array.copy_to_host() for array in (store.account, store.legs, out.ledger, out.trades, store.episode)
+        )
+        return audit(self.market, account, legs, ledger, trades, episode[:, t.ROW])
+
+    @property
+    def obs_buffers(self) -> tuple[Any, ...]:
+        """The two buffers (n, D) between which `obs` alternates."""
+        return tuple(out.obs for out in self._own.outs)
+
+    @property
+    def bytes_per_env(self) -> int:
+        """Device memory of one environment; the market, which all share, is apart."""
+        own = self._own
+        return sum(array.nbytes for array in (*own.store[1:], *own.outs[0], own.outs[1].obs, *own[2:])) // self.num_envs
+
+    def _allocate(self, params: t.Float64) -> None:
+        assets, width = self.n_assets, len(self.observation_table)
+        with cuda.gpus[self.device]:
+            self._own = arrays(self.num_envs, assets, width, action_width(self.config) * assets, params, cuda.to_device)
+            self._device_world = t.World(*(cuda.to_device(np.ascontiguousarray(array)) for array in self.world))
+        self.store, self.actions, out = self._own.store, self._own.actions, self._own.outs[0]
+        self.final_obs, self.reward, self.terminated, self.truncated = out.final_obs, out.reward, out.terminated, out.truncated
+        self.ledger, self.trades, self.final_stats = out.ledger, out.trades, out.final
+        self.out, self.obs = out, out.obs
+        self._front = 0
+        self._compiled: set[str] = set()
+
+    def _launch(self, name: str, stream: int) -> None:
+        given = arguments(self._device_world, self._own, self.out)[name]
+        kernel, blocks = _dispatcher(name, self._max_registers), -(-self.num_envs // self._block)
+        launch = kernel[blocks, self._block, cuda.external_stream(stream) if stream else 0]
+        if name in self._compiled or simulated():
+            launch(*given)
+            return
+        with exact_arithmetic():  # the first launch compiles
+            launch(*given)
+        self._compiled.add(name)
+
+
+def _reason() -> str:
+    try:
+        cuda.current_context()
+    except Exception as error:
+        return " ".join(str(error).split())[:200]
+    return "unknown"
