@@ -24,7 +24,8 @@ ALLOWED: dict[str, set[str]] = {
     "dynamics": {"market"},  # rules see numbers and the columns of a bar, never a config or a venue
     "metrics": {"dynamics"},
     "batch": LEAVES | {"market", "dynamics"},
-    "envs": LEAVES | KERNEL | {"fundenv", "market", "metrics"},
+    "reference": LEAVES | KERNEL | {"market"},  # exact optima
+    "envs": LEAVES | KERNEL | {"fundenv", "market", "metrics", "reference"},
     "checks": LEAVES | KERNEL | {"fundenv", "market", "metrics", "envs"},
 }
 ALLOWED["agents"] = set(ALLOWED) - KERNEL  # an agent knows observations and actions, not the kernel
