@@ -6,6 +6,8 @@ tables, equity curves (Parquet) and TensorBoard events are kept.
 
 from __future__ import annotations
 
+import dataclasses
+import json
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
@@ -53,6 +55,7 @@ def main(args: Args) -> None:
         fact = f"{args.split}: {shown(market)} (market {market.hash}); cash rate {100 * args.cash_rate:g} %, venue {args.venue}"
         write_results(args.out, rows, title="Evaluation", facts=[fact, f"agents: {', '.join(args.agents)}"])
         write_json(args.out / "provenance.json", provenance({args.split: market}))
+        write_json(args.out / "config.json", json.loads(json.dumps(dataclasses.asdict(args), default=str)))
     show(rows, title="Evaluation")
 
 

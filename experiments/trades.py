@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from agents import Agent, Reason
 from agents.base import observed
 from fundenv.batch.cpu import Batch
 from fundenv.dynamics import types as t
@@ -23,26 +24,41 @@ SCALED = (
     "equity",
 )  # grow with the account
 COLUMNS = (
-    *("time", "asset", "reason", "shortfall", "spot_before", "spot_after", "perp_before", "perp_after", "filled_spot", "filled_perp"),
+    *(
+        "time",
+        "asset",
+        "reason",
+        "rule",
+        "shortfall",
+        "spot_before",
+        "spot_after",
+        "perp_before",
+        "perp_after",
+        "filled_spot",
+        "filled_perp",
+    ),
     *("spot_price", "perp_price", "traded", "leverage", "equity", *SEEN),
 )
+_WORDS = {int(reason): reason.text for reason in Reason}
 FLAT = 1e-9  # base units per unit of quote equity: below it a position is nothing
 
 
 class TradeLog:
     """Collects the trades of every environment of a batch, one row per asset and step in which something was filled or liquidated.
 
-    Columns: `time` end of the step; `asset`; `reason`, the word of `_reason`; `shortfall`, why an order was not filled whole; positions before and
-    after and fills [base units]; average fill prices [quote], nan without a fill; `traded` [quote, both legs]; `equity` after the step [quote];
-    and the observations of `SEEN` at the decision, in the units of the observation table.
+    Columns: `time` end of the step; `asset`; `reason`, the word of `_reason`; `rule`, what a rule says for itself; `shortfall`, why an order was
+    not filled whole; positions before and after and fills [base units]; average fill prices [quote], nan without a fill; `traded` [quote, both
+    legs]; `leverage`, the target; `equity` after the step [quote]; and the observations of `SEEN` at the decision, in the units of the
+    observation table.
     """
 
     def __init__(self, batch: Batch) -> None:
         self._columns = {name: observed(batch.observation_table, name) for name in SEEN}
         self._rows: list[list[dict[str, Any]]] = [[] for _ in range(batch.num_envs)]
 
-    def before(self, batch: Batch) -> None:
-        """Keep what the step will change."""
+    def before(self, batch: Batch, agent: Agent) -> None:
+        """Keep what the step will change, and why the agent, which has just decided, wants it."""
+        self._rule = None if agent.reasons is None else agent.reasons.copy()
         self._legs = batch.store.legs.copy()
         self._seen = {name: column.of(batch.obs) for name, column in self._columns.items()}
 
@@ -65,6 +81,7 @@ class TradeLog:
             "time": pd.Timestamp(int(batch.market.close_ns[row]), tz="UTC"),
             "asset": batch.market.symbols[path][a],
             "reason": _reason(before, after, trade, FLAT * float(batch.store.account[i, t.EQUITY])),
+            "rule": "" if self._rule is None else _WORDS[int(self._rule[i, a])],
             "shortfall": "" if after[t.REASON] in (t.REASON_NONE, t.REASON_HOLD) else t.REASONS[int(after[t.REASON])],
             "spot_before": before[t.SPOT],
             "spot_after": after[t.SPOT],

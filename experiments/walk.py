@@ -88,7 +88,7 @@ def _record(agent: Agent, batch: Batch) -> list[dict[str, Any]]:
     lengths = np.zeros(batch.num_envs, dtype=int)
     while active.any():
         actions = np.asarray(agent.act(batch.obs), np.float64)
-        log.before(batch)
+        log.before(batch, agent)
         batch.step(actions)
         log.after(batch, active)
         lengths += active

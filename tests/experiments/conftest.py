@@ -1,0 +1,21 @@
+"""A small finished run, made once: three rules and two seeds of a hardly trained PPO on a synthetic market of two symbols."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from experiments import benchmark
+
+SMALL = ("ppo.n_envs=16", "ppo.n_steps=16", "ppo.batch_size=128", "ppo.hidden=8", "ppo.funding_scales=[1.0]", "zscore.entry=1.0")
+
+
+@pytest.fixture(scope="session")
+def small_run(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of the run; do not write into it."""
+    out = tmp_path_factory.mktemp("runs") / "small"
+    spans = {"train": "2020-01:2020-12", "test": "2022-01:2022-06"}
+    names = ("flat", "carry", "zscore", "ppo")
+    benchmark.main(benchmark.Args(agents=names, seeds=2, steps=512, params=SMALL, out=out, **spans))
+    return out
