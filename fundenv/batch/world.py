@@ -16,7 +16,7 @@ from fundenv.config import DIALS, ConfigError, EnvConfig, code, hours
 from fundenv.dynamics import types as t
 from fundenv.dynamics.fees import blended_rate
 from fundenv.market import Market, load_market, select, synthetic_market
-from fundenv.market.frames import GENERATED
+from fundenv.market.frames import GENERATED, contract_of
 from fundenv.market.table import funding_levels
 from fundenv.venues import Bracket, Venue, load_venue
 
@@ -46,20 +46,22 @@ def build_world(market: Market, config: EnvConfig, venue: Venue, autoreset: int)
         raise ConfigError(
             f"max_participation = {config.max_participation:g} needs traded volumes, which this market lacks; set max_participation=0"
         )
-    names = sorted({name for path in market.symbols for name in path})
+    names = sorted({contract_of(name) for path in market.symbols for name in path})
     dates = _dates(market, config, venue, names)
     if venue.contract != "linear":
         raise ConfigError(
             f"venue = {config.venue!r} trades inverse contracts, which the environment does not step; use a venue of linear ones"
         )
-    for name in (name for name in names if not name.startswith(GENERATED)):  # a made-up market has no exchange
+    for name in sorted(
+        {name for path in market.symbols for name in path if not name.startswith(GENERATED)}
+    ):  # a made-up one has no exchange
         venue.warn_unsourced(name, _used_keys(config), dates[-1])
     tables = [_brackets(venue, config, name, date) for date in dates for name in names]
     tiers = np.full((len(tables), max(map(len, tables)), 3), _NO_FLOOR)
     for s, table in enumerate(tables):
         tiers[s, : len(table)] = [(b.floor, b.rate, b.amount) for b in table]
         tiers[s, len(table) :, 1:] = table[-1].rate, table[-1].amount
-    lines = np.array([[names.index(name) for name in path] for path in market.symbols], dtype=np.int64)
+    lines = np.array([[names.index(contract_of(name)) for name in path] for path in market.symbols], dtype=np.int64)
     grids = [config.carry_grid, config.hedge_grid, config.leverage_grid]
     return t.World(
         bars=market.bars,

@@ -1,11 +1,13 @@
 """Market data: checked tables on one grid of bars with causal features, immutable; from files, exchanges or a generator."""
 
+from fundenv.market.bootstrap import bootstrap_market
 from fundenv.market.build import build_market
 from fundenv.market.frames import SymbolFrames, write_frames
 from fundenv.market.load import load_market, read_frames
 from fundenv.market.market import Feature, Market
 from fundenv.market.schema import DataError, check_table, read_table
 from fundenv.market.split import SplitError, between, joint, path_range, select, split, stack
+from fundenv.market.stress import splice
 from fundenv.market.synthetic import synthetic_frames, synthetic_market
 from fundenv.market.table import FEATURES, feature_table
 
@@ -17,6 +19,7 @@ __all__ = [
     "SplitError",
     "SymbolFrames",
     "between",
+    "bootstrap_market",
     "build_market",
     "check_table",
     "feature_table",
@@ -26,6 +29,7 @@ __all__ = [
     "read_frames",
     "read_table",
     "select",
+    "splice",
     "split",
     "stack",
     "synthetic_frames",

@@ -10,6 +10,7 @@ Nothing is interpolated, nothing looks ahead, and whatever was done is told in `
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -40,7 +41,7 @@ class Aligned:
         turnover: (T,) spot + perp volume x close of this bar, quote units; 0 where unknown.
         settlements: every settlement of the file that lies before the end of the grid.
         funded: (T,) False inside holes of the funding file.
-        frames: what it was made of.
+        extras: extra columns, name -> table (time, column).
         notes: what was masked, carried or resampled.
     """
 
@@ -53,7 +54,7 @@ class Aligned:
     turnover: NDArray[np.float64]
     settlements: Settlements
     funded: NDArray[np.bool_]
-    frames: SymbolFrames
+    extras: Mapping[str, pd.DataFrame]
     notes: tuple[str, ...]
 
     @property
@@ -87,6 +88,23 @@ def align(frames: SymbolFrames, *, venue: str, bar_ns: int | None = None, volume
     if frames.mark is not None and mark["close"].isna().any():
         notes.append(f"{mark['close'].isna().sum()} bars without a mark price use the perpetual's own")
     settlements = read_settlements(frames, open_ns, bar_ns, notes)
+    return lay(frames.symbol, bar_ns, perp=perp, spot=spot, mark=mark, settlements=settlements, extras=frames.extras, notes=notes)
+
+
+def lay(
+    symbol: str,
+    bar_ns: int,
+    *,
+    perp: pd.DataFrame,
+    spot: pd.DataFrame,
+    mark: pd.DataFrame,
+    settlements: Settlements,
+    extras: Mapping[str, pd.DataFrame],
+    notes: Sequence[str],
+) -> Aligned:
+    """One symbol from bars that are on their grid: tables (T rows, index open_ns) with open, high, low, close, volume, NaN where not genuine."""
+    open_ns = np.asarray(spot.index, dtype=np.int64)
+    notes = list(notes)
     bars = _bars(perp, spot, mark, bar_ns)
     _settle(bars, open_ns, settlements)
     _note_halts(open_ns, spot["close"].isna().to_numpy(), perp["close"].isna().to_numpy(), notes)
@@ -96,7 +114,7 @@ def align(frames: SymbolFrames, *, venue: str, bar_ns: int | None = None, volume
     funded = settlements.funded(open_ns)
     if not funded.all():
         notes.append(f"{(~funded).sum()} bars without a settlement in the 8 h before (start or hole of the funding file) are left out")
-    return Aligned(frames.symbol, bar_ns, open_ns, bars, basis, spread, turnover, settlements, funded, frames, tuple(notes))
+    return Aligned(symbol, bar_ns, open_ns, bars, basis, spread, turnover, settlements, funded, extras, tuple(notes))
 
 
 def _check_volume(frames: SymbolFrames, kind: str, required: bool, notes: list[str]) -> None:

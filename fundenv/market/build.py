@@ -43,21 +43,25 @@ def build_market(
     Raises `DataError` naming what does not hold up and what to do about it.
     """
     rules = venue if isinstance(venue, Venue) else load_venue(venue)
-    extra = dict(extra or {})
-    table = feature_table(extra)
     names = [f.symbol for f in frames]
     if not names or len(set(names)) < len(names):
         raise DataError(f"symbols {names}: expected at least one and each once; drop the duplicates")
     bar_ns = bar_length_ns(bar) if bar else max(native_bar_ns(f) for f in frames)
     aligned = [align(f, venue=rules.name, bar_ns=bar_ns, volume_required=volume_required) for f in frames]
+    market = assemble(aligned, rules, dict(extra or {}))
+    return between(market, start, end) if start or end else market
+
+
+def assemble(aligned: Sequence[Aligned], rules: Venue, extra: Mapping[str, float]) -> Market:
+    """Features of aligned symbols, and one market of all of them."""
+    table = feature_table(extra)
     raws = [raw_features(a, rules) for a in aligned]
     _add_market_mean(aligned, raws)
     notes: dict[str, list[str]] = {}
     for a, raw in zip(aligned, raws, strict=True):
         for note in (*a.notes, *_add_extra(a, raw, extra)):
             notes.setdefault(note, []).append(a.symbol)
-    market = _assemble(aligned, raws, table, rules.name, notes)
-    return between(market, start, end) if start or end else market
+    return _rows(aligned, raws, table, rules.name, notes)
 
 
 def _add_market_mean(aligned: Sequence[Aligned], raws: Sequence[Raw]) -> None:
@@ -71,8 +75,8 @@ def _add_market_mean(aligned: Sequence[Aligned], raws: Sequence[Raw]) -> None:
 def _add_extra(aligned: Aligned, raw: Raw, extra: Mapping[str, float]) -> list[str]:
     """Put the extra columns into `raw`; returns what was missing."""
     for name in extra:
-        if name not in aligned.frames.extras:
-            have = ", ".join(aligned.frames.extras) or "none"
+        if name not in aligned.extras:
+            have = ", ".join(aligned.extras) or "none"
             raise DataError(
                 f"{aligned.symbol}: extra column {name} is missing (found {have}); add a table that has it or drop it from `extra`"
             )
@@ -81,9 +85,7 @@ def _add_extra(aligned: Aligned, raw: Raw, extra: Mapping[str, float]) -> list[s
     return [f"{name} unknown for more than 24 h at {count} closes, 0 there" for name, count in missing.items() if count]
 
 
-def _assemble(
-    aligned: Sequence[Aligned], raws: Sequence[Raw], table: tuple[Feature, ...], venue: str, notes: dict[str, list[str]]
-) -> Market:
+def _rows(aligned: Sequence[Aligned], raws: Sequence[Raw], table: tuple[Feature, ...], venue: str, notes: dict[str, list[str]]) -> Market:
     bars, features, close_ns, paths, symbols = [], [], [], [], []
     rows = 0
     for a, raw in zip(aligned, raws, strict=True):

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from fundenv.market import layout
 from fundenv.market.align import DAY_NS, Aligned
-from fundenv.market.frames import HOUR_NS, floats, times_ns
+from fundenv.market.frames import HOUR_NS, contract_of, floats, times_ns
 from fundenv.market.premium import running_premium
 from fundenv.market.rates import rate_by_rule
 from fundenv.market.settlements import Settlements
@@ -48,7 +48,7 @@ def extra_features(aligned: Aligned, names: Mapping[str, float]) -> tuple[Raw, d
     raw: Raw = {}
     missing: dict[str, int] = {}
     for name in names:
-        table = aligned.frames.extras[name].dropna(subset=[name])
+        table = aligned.extras[name].dropna(subset=[name])
         stamps, close = times_ns(table), aligned.close_ns
         row = np.searchsorted(stamps, close, side="right") - 1
         fresh = (row >= 0) & (close - stamps[np.maximum(row, 0)] <= EXTRA_AGE_NS) if len(stamps) else np.zeros(len(close), dtype=bool)
@@ -108,20 +108,19 @@ def _estimate(aligned: Aligned, last: NDArray[np.int64], venue: Venue) -> NDArra
     Premium P = mean of the closes' basis since the last settlement (weights 1, 2, .. where the venue has them); then the rule in force at the close.
     At a settlement instant it estimates the rate settled there; the next bar starts anew.
     """
+    contract = contract_of(aligned.symbol)
     hours = _at(aligned.settlements.hours, last)
     mean_rate = _at(floats(pd.Series(aligned.settlements.rate).rolling(8, min_periods=1).mean()), last)
     day = aligned.close_ns.astype("datetime64[ns]").astype("datetime64[D]")
     estimate = np.full(len(last), np.nan)
-    for start in [np.datetime64("1970-01-01"), *(np.datetime64(date) for date in venue.changes(aligned.symbol))]:
+    for start in [np.datetime64("1970-01-01"), *(np.datetime64(date) for date in venue.changes(contract))]:
         if not (day >= start).any():
             continue
         date = start.astype(object)
         rule = venue.choice("funding", "rule", date)
         premium = running_premium(aligned.basis, last, "linear" if rule in ("binance", "bybit", "okx") else "equal")
         interest, clamp, scaled = (venue.value("funding", key, date=date) for key in ("interest_8h", "clamp", "scaled"))
-        rate = rate_by_rule(
-            rule, premium, hours, interest, clamp, venue.value("funding", "cap", aligned.symbol, date), bool(scaled), mean_rate
-        )
+        rate = rate_by_rule(rule, premium, hours, interest, clamp, venue.value("funding", "cap", contract, date), bool(scaled), mean_rate)
         estimate = np.where(day >= start, rate / (hours / 8.0) * 1e4, estimate)
     return estimate
 

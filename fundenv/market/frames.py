@@ -64,6 +64,11 @@ class SymbolFrames:
         return SymbolFrames(symbol=self.symbol, funding=_until(self.funding, ns), extras=extras, names=self.names, **bars)
 
 
+def contract_of(symbol: str) -> str:
+    """The contract whose rules a symbol has: BTCUSDT for SYNTH-BTCUSDT-3, which was made out of it; any other symbol's own name."""
+    return symbol.removeprefix(GENERATED).rsplit("-", 1)[0] if symbol.startswith(GENERATED) else symbol
+
+
 def to_ns(instant: str | pd.Timestamp) -> int:
     """Nanoseconds since 1970 of an instant; without an offset it is UTC."""
     stamp = pd.Timestamp(instant)

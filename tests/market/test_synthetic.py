@@ -4,80 +4,67 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from fundenv.market import layout, synthetic_frames, synthetic_market
-from fundenv.market.presets import PRESETS
+from fundenv.market import build_market, layout, stack, synthetic_frames, synthetic_market
+from fundenv.market.facts import PAIR_TARGETS, TARGETS, facts, pair_facts
 
-SEEDS, YEARS = range(8), 5
-
-
-def autocorrelation(x, lag):
-    x = x - x.mean()
-    return float((x[lag:] * x[:-lag]).mean() / x.var())
+PATHS, YEARS = 8, 5
 
 
-def statistics(frames):
-    rate = frames.funding["rate"].to_numpy() * 1e4
-    spot, perp = frames.spot["close"].to_numpy(), frames.perp["close"].to_numpy()
-    r, basis = np.diff(np.log(spot)), (perp / spot - 1) * 1e4
-    ends = np.arange(79, len(spot), 8)  # closes on settlement instants with 3 days before them
-    trailing = np.log(spot[ends] / spot[ends - 72])
-    return {
-        "mean": rate.mean(),
-        "sd": rate.std(),
-        "positive": (rate > 0).mean(),
-        "one": (np.abs(rate - 1) < 1e-9).mean(),
-        "lag1": autocorrelation(rate, 1),
-        "lag3": autocorrelation(rate, 3),
-        "lag9": autocorrelation(rate, 9),
-        "lag90": autocorrelation(rate, 90),
-        "vol": r.std() * np.sqrt(8760),
-        "kurtosis": ((r - r.mean()) ** 4).mean() / r.var() ** 2,
-        "lag1_abs": autocorrelation(np.abs(r), 1),
-        "large": (np.abs(r) > 0.03).mean() * 8760,
-        "median_basis": np.median(basis),
-        "basis_change_lag1": autocorrelation(np.clip(np.diff(basis[7::8]), -50, 50), 1),
-        "on_trailing_return": np.corrcoef(rate[(ends + 1) // 8], trailing)[0, 1],
-        "on_next_return": np.corrcoef(rate[(ends[:-9] + 1) // 8], trailing[9:])[0, 1],
-    }
+def mean_facts(market):
+    return pd.DataFrame([facts(market, path) for path in range(market.n_paths)]).mean()
 
 
 @pytest.fixture(scope="module")
 def btc():
-    return pd.DataFrame([statistics(synthetic_frames("btc", years=YEARS, seed=seed)) for seed in SEEDS]).mean()
+    return mean_facts(synthetic_market("btc", years=YEARS, paths=PATHS))
 
 
-# (statistic, target, tolerance of the mean over 8 seeds x 5 years)
-TARGETS = [
-    ("mean", 0.66, 0.12),
-    ("sd", 0.87, 0.15),
-    ("positive", 0.87, 0.03),
-    ("one", 0.32, 0.04),
-    ("lag1", 0.77, 0.05),
-    ("lag3", 0.64, 0.08),
-    ("lag9", 0.54, 0.08),
-    ("lag90", 0.20, 0.08),
-    ("vol", 0.56, 0.03),
-    ("kurtosis", 13.0, 5.0),
-    ("lag1_abs", 0.27, 0.07),
-    ("large", 35.0, 15.0),
-    ("median_basis", -3.9, 0.6),
-    ("basis_change_lag1", -0.425, 0.075),
-    ("on_trailing_return", 0.24, 0.04),
-    ("on_next_return", 0.0, 0.04),
-]
-
-
-@pytest.mark.parametrize(("name", "target", "tolerance"), TARGETS, ids=[t[0] for t in TARGETS])
+@pytest.mark.parametrize(("name", "target", "tolerance"), TARGETS, ids=[target[0] for target in TARGETS])
 def test_btc_has_the_measured_statistics(btc, name, target, tolerance):
     assert btc[name] == pytest.approx(target, abs=tolerance)
 
 
 @pytest.mark.parametrize(("preset", "vol"), [("eth", 0.70), ("alt", 0.90)])
 def test_other_presets_have_their_volatility_and_mostly_positive_funding(preset, vol):
-    found = pd.DataFrame([statistics(synthetic_frames(preset, years=YEARS, seed=seed)) for seed in range(4)]).mean()
-    assert found["vol"] == pytest.approx(vol, rel=0.08)
-    assert 0.8 < found["positive"] < 0.92
-    assert found["sd"] > PRESETS["btc"].quantiles[-1][1] / 20
+    found = mean_facts(synthetic_market(preset, years=YEARS, paths=4))
+    assert found["volatility"] == pytest.approx(vol, rel=0.08)
+    assert 0.8 < found["funding_positive"] < 0.92
+    assert found["funding_sd"] > 0.9
+    assert found["funding_on_past_return"] == pytest.approx(0.24, abs=0.08)
+
+
+@pytest.fixture(scope="module")
+def joint_market():
+    return synthetic_market(("btc", "eth", "alt", "alt"), years=3, paths=4)
+
+
+@pytest.mark.parametrize(("assets", "name", "target", "tolerance"), PAIR_TARGETS, ids=[f"{a}-{name}" for a, name, *_ in PAIR_TARGETS])
+def test_coins_move_together_as_measured(joint_market, assets, name, target, tolerance):
+    found = [pair_facts(joint_market, path, assets)[name] for path in range(joint_market.n_paths)]
+    assert np.mean(found) == pytest.approx(target, abs=tolerance)
+
+
+def test_coins_of_a_path_share_a_clock_and_further_coins_leave_the_first_ones_as_they_were(joint_market):
+    assert joint_market.symbols[1] == ("SYNTH-BTC-1", "SYNTH-ETH-1", "SYNTH-ALT-1", "SYNTH-ALT2-1")
+    pair = synthetic_market(("btc", "eth"), years=3, paths=4)
+    assert np.array_equal(pair.bars, joint_market.bars[:, :2])
+    assert not np.array_equal(joint_market.bars[:, 2], joint_market.bars[:, 3])
+
+
+def test_chunks_of_paths_are_the_paths_of_one_call():
+    whole = synthetic_market(years=0.1, paths=40, seed=2)
+    parts = stack([synthetic_market(years=0.1, paths=20, seed=2, first_path=first) for first in (0, 20)])
+    assert whole.hash == parts.hash
+
+
+def test_the_market_is_what_the_tables_give():
+    """The direct way from arrays to a market agrees with the way of a file: checked tables, laid on a grid."""
+    frames = synthetic_frames("eth", years=0.2, seed=(5, 0), start="2019-11-26", symbol="SYNTH-ETH-0")
+    market = synthetic_market("eth", years=0.2 - 36 / 365, seed=5)
+    by_tables = build_market([frames], start="2020-01-01")
+    assert np.array_equal(market.bars, by_tables.bars)
+    assert np.array_equal(market.features, by_tables.features)
+    assert np.array_equal(market.close_ns, by_tables.close_ns)
 
 
 def test_the_same_seed_gives_the_same_market_and_another_one_does_not():
@@ -145,3 +132,5 @@ def test_impossible_requests_are_refused():
         synthetic_frames(years=0)
     with pytest.raises(ValueError, match="paths = 0"):
         synthetic_market(paths=0)
+    with pytest.raises(ValueError, match="preset is empty"):
+        synthetic_market(())
