@@ -54,8 +54,8 @@ class MarketArgs:
         first, last = (pd.Timestamp(int(whole.close_ns[i]), tz="UTC") for i in (whole.close_ns.argmin(), whole.close_ns.argmax()))
         cut = (first + (last - first) * 2 / 3).floor("D")
         spans = {
-            "train": _span(self.train, "--train") if self.train else (first, cut),
-            "test": _span(self.test, "--test") if self.test else (cut, last + _DAY),
+            "train": span_edges(self.train, "--train") if self.train else (first, cut),
+            "test": span_edges(self.test, "--test") if self.test else (cut, last + _DAY),
         }
         parts = split(whole, spans, embargo=EMBARGO)
         for name, part in parts.items():
@@ -66,7 +66,7 @@ class MarketArgs:
         return parts
 
 
-def _span(text: str, flag: str) -> tuple[pd.Timestamp, pd.Timestamp]:
+def span_edges(text: str, flag: str) -> tuple[pd.Timestamp, pd.Timestamp]:
     """[first instant of START, first instant after END) of a text START:END; each is a day, a month or a year, and counts whole."""
     try:
         first, last = (pd.Period(edge) for edge in text.split(":"))

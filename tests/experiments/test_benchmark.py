@@ -15,7 +15,7 @@ import pytest
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 import agents
-from experiments.market_args import _span
+from experiments.market_args import span_edges
 from experiments.results import KEYS
 from experiments.tracker import LIQUIDATIONS, NET_GROWTH, PART_TAGS, REWARD, STATE_TAGS, TURNOVER
 from fundenv.dynamics.types import PARTS
@@ -200,7 +200,7 @@ def test_the_folder_lists_its_scripts() -> None:
 
 
 def test_a_span_is_days_months_or_years_and_counts_whole() -> None:
-    first, end = _span("2020-02:2024-06", "--train")
+    first, end = span_edges("2020-02:2024-06", "--train")
     assert (str(first), str(end)) == ("2020-02-01 00:00:00+00:00", "2024-07-01 00:00:00+00:00")
-    assert _span("2024-06-30:2024-06-30", "--test")[1] - _span("2024-06-30:2024-06-30", "--test")[0] == pd.Timedelta(days=1)
-    assert str(_span("2020:2021", "--train")[1]) == "2022-01-01 00:00:00+00:00"
+    assert span_edges("2024-06-30:2024-06-30", "--test")[1] - span_edges("2024-06-30:2024-06-30", "--test")[0] == pd.Timedelta(days=1)
+    assert str(span_edges("2020:2021", "--train")[1]) == "2022-01-01 00:00:00+00:00"
