@@ -38,7 +38,7 @@ def draw(markets: Mapping[str, Market], file: Path) -> None:
     panels = rows[1].subplots(2, 3).ravel()
     for axes, (name, market), colour in zip(years, markets.items(), _COLOURS, strict=False):
         rate = _rates(market)[0][:_YEAR]
-        axes.bar(np.arange(len(rate)) / 3.0, rate, width=0.34, color=colour)
+        axes.stairs(rate, np.arange(len(rate) + 1) / 3.0, fill=True, color=colour)
         axes.set_title(f"{name}: settled rate, bp, {len(rate) / 3:.0f} days", loc="left", fontsize=10)
         axes.axhline(0.0, color="#444444", lw=0.6)
     years[0].set_ylim(*np.quantile(np.concatenate([np.concatenate(_rates(m)) for m in markets.values()]), [0.0005, 0.9995]))
