@@ -8,8 +8,10 @@ here, so the compiler folds them into the addressing.
 from __future__ import annotations
 
 import ctypes
+import sys
 from collections.abc import Callable
 from functools import cache
+from pathlib import Path
 from typing import Any
 
 import numba
@@ -20,7 +22,7 @@ from numba.extending import intrinsic
 
 from fundenv.batch.loop import reset_range, step_range
 from fundenv.dynamics import types as t
-from fundenv.dynamics.jit import cached_on_disk
+from fundenv.dynamics.jit import EntryCompiler, cache_folder, cached_on_disk
 from fundenv.market.layout import N_COLUMNS
 
 # `carray` makes arrays, which only code with reference counts may return; the arrays own nothing, so the counts cost nothing.
@@ -117,10 +119,17 @@ def _reset_assets(table: Any, first: int, last: int) -> None:
 
 
 @cache
+def _announce() -> None:
+    sys.stderr.write("fundenv: compiling the simulation for the first time, about half a minute; later runs load it from disk\n")
+
+
+@cache
 def _compiled(entry: Callable[..., None]) -> Any:
     signature = types.void(types.CPointer(types.int64), types.int64, types.int64)
+    if not any(Path(cache_folder()).rglob(f"entry.{entry.__name__}-*.nbi")):
+        _announce()
     with cached_on_disk():
-        compiled = numba.cfunc(signature, cache=True, error_model="numpy")(entry)
+        compiled = numba.cfunc(signature, cache=True, error_model="numpy", pipeline_class=EntryCompiler)(entry)
     return ctypes.CFUNCTYPE(None, ctypes.c_void_p, ctypes.c_int64, ctypes.c_int64)(compiled.address), compiled
 
 

@@ -1,7 +1,8 @@
 """The one decorator of all rules: numba, with a disk cache that notices an edit anywhere in the package.
 
 numba keys its cache on the file that holds the compiled function, so an edited callee in another file keeps serving the old number. Here the
-cache folder is named by the hash of every source file of the package instead.
+cache folder is named by the hash of every source file of the package instead. Only the entry points of `batch.entry` are emitted and cached:
+a rule is translated once, pasted into them, and optimised there (measured: half the computing of a cold start).
 """
 
 from __future__ import annotations
@@ -17,10 +18,13 @@ from typing import Any, TypeVar
 
 import numba
 from numba.core import config as numba_config
+from numba.core.codegen import JITCodeLibrary
+from numba.core.compiler import Compiler
+from numba.core.registry import CPUDispatcher
 from numba.extending import register_jitable
 
 F = TypeVar("F", bound=Callable[..., Any])
-_OPTIONS: dict[str, Any] = {"cache": True, "nogil": True, "fastmath": False, "error_model": "numpy", "_nrt": False}
+_OPTIONS: dict[str, Any] = {"nogil": True, "fastmath": False, "error_model": "numpy", "_nrt": False}
 PACKAGE = Path(__file__).resolve().parents[1]
 
 
@@ -53,14 +57,80 @@ def cached_on_disk() -> Iterator[None]:
         numba_config.CACHE_DIR = others
 
 
+class _PastedCode(JITCodeLibrary):
+    """Code that is only ever linked into a caller: nothing is optimised or emitted here, the entry point's module is, once for all.
+
+    numba's own library optimises and emits every function together with all that it calls, at every level of the call graph again.
+    """
+
+    def _optimize_functions(self, module: Any) -> None:
+        module.data_layout = self._codegen._data_layout
+
+    def _optimize_final_module(self) -> None:
+        pass
+
+    def _finalize_final_module(self) -> None:
+        self._finalized = True
+
+
+class _EntryCode(JITCodeLibrary):
+    """An entry point with everything that it calls, optimised once: numba's first, cheaper run is there to prune reference counts; there are none."""
+
+    def _optimize_functions(self, module: Any) -> None:
+        module.data_layout = self._codegen._data_layout
+
+    def _optimize_final_module(self) -> None:
+        passes, builder = self._codegen._module_pass_manager()
+        passes.run(self._final_module, builder)
+
+
+class EntryCompiler(Compiler):  # type: ignore[misc]
+    """numba's pipeline for an entry point."""
+
+    def __init__(self, typingctx: Any, targetctx: Any, library: Any, args: Any, return_type: Any, flags: Any, locals: Any) -> None:
+        library = _EntryCode(targetctx.codegen(), "entry")
+        library.enable_object_caching()
+        super().__init__(typingctx, targetctx, library, args, return_type, flags, locals)
+
+
+class _RuleCompiler(Compiler):  # type: ignore[misc]
+    """numba's pipeline up to LLVM's intermediate code, without entry points for Python or C."""
+
+    def __init__(self, typingctx: Any, targetctx: Any, library: Any, args: Any, return_type: Any, flags: Any, locals: Any) -> None:
+        flags.no_compile = flags.no_cpython_wrapper = flags.no_cfunc_wrapper = True
+        library = _PastedCode(targetctx.codegen(), "rule")
+        super().__init__(typingctx, targetctx, library, args, return_type, flags, locals)
+
+    def compile_extra(self, func: Callable[..., Any]) -> Any:
+        # numba finds the code of a callee by its entry point; any object of its own will do
+        return super().compile_extra(func)._replace(entry_point=object())
+
+
+class _Rule(CPUDispatcher):  # type: ignore[misc]
+    """A rule for compiled callers alone."""
+
+    def add_overload(self, cres: Any) -> None:
+        self.targetctx.insert_user_function(cres.entry_point, cres.fndesc, [cres.library])
+        self.overloads[tuple(cres.signature.args)] = cres
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        name = self.py_func.__name__
+        raise TypeError(f"{name} is a rule for compiled code; call {name}.py_func, or set NUMBA_DISABLE_JIT=1")
+
+
+def _rule(function: Callable[..., Any], **how: Any) -> Any:
+    if numba_config.DISABLE_JIT:
+        return function
+    return _Rule(function, targetoptions={"nopython": True, "boundscheck": None, **_OPTIONS, **how}, pipeline_class=_RuleCompiler)
+
+
 def jit(function: Callable[..., Any]) -> Any:
-    """Compile a scalar rule: IEEE arithmetic in program order, no Python objects, no allocation (so no reference counts), cached on disk.
+    """Compile a scalar rule: IEEE arithmetic in program order, no Python objects, no allocation (so no reference counts).
 
     Rules are inlined into their caller: a call would copy the descriptors of two dozen arrays (measured: 4x slower). With NUMBA_DISABLE_JIT=1 the
     plain Python function comes back.
     """
-    with cached_on_disk():
-        return numba.njit(function, forceinline=True, **_OPTIONS)
+    return _rule(function, forceinline=True)
 
 
 def formula(function: F) -> F:
@@ -73,13 +143,11 @@ def formula(function: F) -> F:
 
 
 def jit_outer(function: Callable[..., Any]) -> Any:
-    """As `jit` for the few functions around all others, each called in one place: pasted into their caller before the types are known, so that
-    the whole step is optimised once and not again at every level around it (measured: 39 to 32 s of computing for a cold start)."""
-    with cached_on_disk():
-        return numba.njit(function, inline="always", **_OPTIONS)
+    """As `jit` for the few functions around all others, each called in one place: pasted into their caller before the types are known,
+    so that numba has to translate no call with two dozen arrays there."""
+    return _rule(function, inline="always")
 
 
 def jit_rare(function: Callable[..., Any]) -> Any:
     """As `jit` for a rule that few steps reach (a liquidation, a new episode): called and not inlined, which halves the time to compile."""
-    with cached_on_disk():
-        return numba.njit(function, **_OPTIONS)
+    return _rule(function)
