@@ -57,7 +57,7 @@ def cached_on_disk() -> Iterator[None]:
         numba_config.CACHE_DIR = others
 
 
-class _PastedCode(JITCodeLibrary):
+class _PastedCode(JITCodeLibrary):  # type: ignore[misc]
     """Code that is only ever linked into a caller: nothing is optimised or emitted here, the entry point's module is, once for all.
 
     numba's own library optimises and emits every function together with all that it calls, at every level of the call graph again.
@@ -73,7 +73,7 @@ class _PastedCode(JITCodeLibrary):
         self._finalized = True
 
 
-class _EntryCode(JITCodeLibrary):
+class _EntryCode(JITCodeLibrary):  # type: ignore[misc]
     """An entry point with everything that it calls, optimised once: numba's first, cheaper run is there to prune reference counts; there are none."""
 
     def _optimize_functions(self, module: Any) -> None:
