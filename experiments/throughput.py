@@ -1,6 +1,7 @@
 """Measures environment steps per second on this machine, after checking that the numbers are right.
 
-Parity and accounting are checked on the very market that is timed; every mode is warmed up and repeated, and the median and the spread are shown.
+Parity with the reference account, accounting, and the CPU's numbers on any other device are checked on the very market that is timed; every mode is
+warmed up and repeated, and the median and the spread are shown.
 """
 
 from __future__ import annotations
@@ -8,27 +9,29 @@ from __future__ import annotations
 import os
 import platform
 import statistics
+import subprocess
+import sys
+import tempfile
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
-import gymnasium
-import numpy as np
 from rich.console import Console
 from rich.table import Table
 
-import fundenv  # noqa: F401  registers the environment
+from experiments import peers
 from experiments.cli import run
 from experiments.run_folder import RunError, write_json
+from experiments.stepping import MODES
+from experiments.verification import device_error, reference_error
 from fundenv.checks import check_accounting, check_parity
 from fundenv.config import hours
 from fundenv.market import Market, load_market, synthetic_market
 
-ID = "fundenv/FundingHedge-v0"
-MODES = ("single", "vector", "sb3", "ppo")
 MIN_SECONDS = 0.5  # of one repetition
+ON_CPU, ON_GPU = (("single", "vector", "sb3", "torch"), (1024, 4096)), (("torch",), (4096, 65_536, 1_048_576))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -39,133 +42,178 @@ class Args:
     """Folder of Parquet or CSV files; without it the embedded synthetic market."""
     symbols: tuple[str, ...] = ()
     """Symbols as in the file names; none: all that the folder has."""
-    modes: tuple[str, ...] = ("single", "vector", "sb3")
-    """Of single (gymnasium.make), vector (gymnasium.make_vec), sb3 (the native VecEnv), ppo (training end to end)."""
-    batches: tuple[int, ...] = (1024, 4096)
-    """Numbers of environments for vector and sb3; ppo takes the first."""
+    device: str = "cpu"
+    """cpu, or cuda (torch mode only): first the CPU's numbers are checked on it."""
+    modes: tuple[str, ...] = ()
+    """Of single (gymnasium.make), vector (gymnasium.make_vec), sb3 (the native VecEnv), torch (tensors), ppo (training end to end); none: all but ppo."""
+    batches: tuple[int, ...] = ()
+    """Numbers of environments; ppo takes the first. None: 1024 4096, on a GPU up to 1,048,576."""
     intervals: tuple[str, ...] = ("1h", "8h")
     """Decision intervals."""
     threads: int = 1
     """Threads of a batch."""
+    clock: Literal["wall", "cpu"] = "wall"
+    """What is measured: wall clock, or processor time of the one stepping thread, which other work on the machine disturbs less."""
     repeats: int = 7
     """Timed repetitions of each mode."""
+    peers: bool = False
+    """Also time gymnasium's CartPole and, where the extra `peers` is installed, other trading environments."""
+    startup: bool = False
+    """Also time import and first step, compiled anew and from the disk."""
     json: Path | None = None
     """Also write the rows to this file."""
 
 
 def main(args: Args) -> None:
     """Check, measure, show."""
-    unknown = sorted(set(args.modes) - set(MODES))
-    if unknown:
-        raise RunError(f"--modes {unknown[0]}: expected some of {', '.join(MODES)}")
+    default_modes, default_batches = ON_CPU if args.device == "cpu" else ON_GPU
+    modes, batches = args.modes or default_modes, args.batches or default_batches
+    _refuse(args, modes)
     market = load_market(args.data, list(args.symbols) or None) if args.data else synthetic_market("btc", years=3, seed=0)
-    console = Console()
-    error = check_accounting(market=market, decision_interval=args.intervals[0])
-    check_parity(market=market, decision_interval=args.intervals[0], episode="30D")
-    console.print(f"checked: accounting to {error:.0e}, single = serial = threaded bit for bit")
-    rows = []
-    for interval in args.intervals:
-        for mode in args.modes:
-            for count in {"single": (1,), "ppo": args.batches[:1]}.get(mode, args.batches):
-                rows.append(_measure(mode, count, interval, market, args))
-                console.print(_shown(rows[-1]))
-    table = Table(
-        "mode", "envs", "bars per decision", "observations", "steps/s (median)", "lowest", "highest", "bars/s", title=_machine(args)
-    )
-    for row in rows:
-        speeds = (f"{row[key]:,.0f}" for key in ("steps_per_s", "lowest", "highest", "bars_per_s"))
-        table.add_row(row["mode"], f"{row['batch']:,}", str(row["decision_bars"]), *speeds)
-    console.print(table)
+    console = Console(width=None if sys.stdout.isatty() else 160)
+    _check(market, args, console)
+    rows = [
+        _measure(mode, count, interval, market, args, console)
+        for interval in args.intervals
+        for mode in modes
+        for count in {"single": (1,), "ppo": batches[:1]}.get(mode, batches)
+    ]
+    if args.peers:
+        rows += [_peer(peer, args, console) for peer in peers.installed(batches)]
+    console.print(_table(rows, args))
+    if args.startup:
+        console.print(_startup())
     if args.json:
         write_json(args.json, rows)
 
 
-def _measure(mode: str, count: int, interval: str, market: Market, args: Args) -> dict[str, Any]:
+def _refuse(args: Args, modes: tuple[str, ...]) -> None:
+    unknown = sorted(set(modes) - set(MODES))
+    if unknown:
+        raise RunError(f"--modes {unknown[0]}: expected some of {', '.join(MODES)}")
+    if args.clock == "cpu" and (args.threads > 1 or args.device != "cpu"):
+        raise RunError("--clock cpu sees one thread on the CPU only; use --clock wall")
+    if args.device != "cpu" and set(modes) != {"torch"}:
+        raise RunError(f"--device {args.device}: only the mode torch runs there; leave --modes out")
+
+
+def _check(market: Market, args: Args, console: Console) -> None:
+    interval = args.intervals[0]
+    error = check_accounting(market=market, decision_interval=interval)
+    check_parity(market=market, decision_interval=interval, episode="30D")
+    console.print(f"checked: parts add up to {error:.0e}; single = serial = threaded bit for bit")
+    reference = reference_error(market, interval)
+    told = "not checked: it is part of the checkout's tests" if reference is None else f"agrees to {reference:.0e} of the equity"
+    console.print(f"checked: the reference account {told}" if reference is not None else f"the reference account is {told}")
+    if args.device != "cpu":
+        gap = device_error(market, interval, args.device)
+        console.print(f"checked: {args.device} has the CPU's flags, and its money to {gap:.0e} of the equity")
+
+
+def _measure(mode: str, count: int, interval: str, market: Market, args: Args, console: Console) -> dict[str, Any]:
     """One row: median, lowest and highest steps per second over the repetitions."""
-    settings = {"market": market, "decision_interval": interval}
-    steps, width = {"single": _single, "vector": _vector, "sb3": _sb3, "ppo": _ppo}[mode](count, settings, args.threads)
-    steps()
-    amount = 1
-    while _timed(steps, amount)[1] < MIN_SECONDS and mode != "ppo":
-        amount *= 2
-    speeds = [done / seconds for done, seconds in (_timed(steps, amount) for _ in range(1 if mode == "ppo" else args.repeats))]
+    stepper = MODES[mode](count, {"market": market, "decision_interval": interval}, args.threads, args.device)
+    speeds = _speeds(stepper.run, 1 if mode == "ppo" else args.repeats, args.clock, grow=mode != "ppo")
     bars = round(hours(interval, "--intervals") / market.bar_hours)
-    return {
-        "mode": mode,
-        "device": "cpu",
-        "batch": count,
+    row = _row(mode, count, speeds) | {
+        "device": args.device,
         "threads": args.threads,
         "decision_bars": bars,
-        "obs_size": width,
-        "steps_per_s": statistics.median(speeds),
-        "lowest": min(speeds),
-        "highest": max(speeds),
+        "obs_size": stepper.obs_size,
         "bars_per_s": statistics.median(speeds) * bars,
+        "bytes_per_env": stepper.bytes_per_env,
+        "bytes_per_step": stepper.bytes_per_step,
     }
+    if args.device != "cpu" and stepper.bytes_per_step:
+        row["bandwidth_share"] = row["steps_per_s"] * stepper.bytes_per_step / _bandwidth(args.device)
+    console.print(f"{mode:<7} {count:>9,} envs, {bars} bar(s) per decision: {row['steps_per_s']:>13,.0f} steps/s")
+    return row
 
 
-def _timed(steps: Callable[[], int], amount: int) -> tuple[int, float]:
-    begun = time.perf_counter()
-    done = sum(steps() for _ in range(amount))
-    return done, time.perf_counter() - begun
+def _peer(peer: peers.Peer, args: Args, console: Console) -> dict[str, Any]:
+    speeds = _speeds(peer.run, args.repeats, args.clock, grow=True)
+    row = _row(peer.name, peer.batch, speeds) | {"device": "cpu", "threads": 1, "decision_bars": 1, "obs_size": peer.obs_size}
+    console.print(f"{peer.name:<20} {peer.batch:>6,} envs: {row['steps_per_s']:>13,.0f} steps/s")
+    return row | {"bars_per_s": row["steps_per_s"], "compared_with": peer.mode}
 
 
-def _single(count: int, settings: dict[str, Any], threads: int) -> tuple[Callable[[], int], int]:
-    env = gymnasium.make(ID, **settings)
-    env.reset(seed=0)
-    actions = np.random.default_rng(0).uniform(-1, 1, (2_000, *(env.action_space.shape or ()))).astype(np.float32)
-
-    def steps() -> int:
-        for action in actions:
-            _, _, terminated, truncated, _ = env.step(action)
-            if terminated or truncated:
-                env.reset()
-        return len(actions)
-
-    return steps, (env.observation_space.shape or (0,))[0]
+def _row(mode: str, count: int, speeds: list[float]) -> dict[str, Any]:
+    return {"mode": mode, "batch": count, "steps_per_s": statistics.median(speeds), "lowest": min(speeds), "highest": max(speeds)}
 
 
-def _vector(count: int, settings: dict[str, Any], threads: int) -> tuple[Callable[[], int], int]:
-    env = gymnasium.make_vec(ID, num_envs=count, threads=threads, **settings)
-    env.reset(seed=0)
-    return _stepper(env, env.single_action_space, count), (env.single_observation_space.shape or (0,))[0]
+def _speeds(steps: Callable[[], int], repeats: int, clock: str, grow: bool) -> list[float]:
+    now = time.perf_counter if clock == "wall" else time.thread_time
+
+    def timed() -> tuple[int, float]:
+        begun = now()
+        done = sum(steps() for _ in range(amount))
+        return done, now() - begun
+
+    steps()
+    amount = 1
+    while grow and timed()[1] < MIN_SECONDS:
+        amount *= 2
+    return [done / seconds for done, seconds in (timed() for _ in range(repeats))]
 
 
-def _sb3(count: int, settings: dict[str, Any], threads: int) -> tuple[Callable[[], int], int]:
-    from fundenv.envs.sb3 import FundingHedgeVecEnv
+def _bandwidth(device: str) -> float:
+    """Bytes per second that a plain copy of 1 GiB reads and writes on the device."""
+    import torch
 
-    env = FundingHedgeVecEnv(count, threads=threads, **settings)
-    env.seed(0)
-    env.reset()
-    return _stepper(env, env.action_space, count), (env.observation_space.shape or (0,))[0]
-
-
-def _stepper(env: Any, space: Any, count: int) -> Callable[[], int]:
-    """Twenty steps of `count` environments with random actions of `space` (one environment's); returns the environment steps done."""
-    actions = np.random.default_rng(0).uniform(-1, 1, (20, count, *space.shape)).astype(np.float32)
-
-    def steps() -> int:
-        for action in actions:
-            env.step(action)
-        return len(actions) * count
-
-    return steps
+    source = torch.zeros(1 << 28, device=device)
+    target = torch.empty_like(source)
+    seconds = []
+    for _ in range(10):
+        torch.cuda.synchronize(device)
+        begun = time.perf_counter()
+        target.copy_(source)
+        torch.cuda.synchronize(device)
+        seconds.append(time.perf_counter() - begun)
+    return 2 * source.nbytes / min(seconds)
 
 
-def _ppo(count: int, settings: dict[str, Any], threads: int) -> tuple[Callable[[], int], int]:
-    import agents
+def _table(rows: list[dict[str, Any]], args: Args) -> Table:
+    """All rows; a peer also shows how many times faster fundenv is in the mode it is compared with."""
+    columns = [
+        "mode",
+        "envs",
+        "bars per decision",
+        "observations",
+        "steps/s (median)",
+        "lowest",
+        "highest",
+        "bars/s",
+        "bytes/env",
+        "bytes/step",
+    ]
+    table = Table(*columns, "of bandwidth" if args.device != "cpu" else "fundenv is", title=_machine(args))
+    own = {(row["mode"], row["batch"]): row["steps_per_s"] for row in rows if row["decision_bars"] == 1 and "compared_with" not in row}
+    for row in rows:
+        speeds = (f"{row[key]:,.0f}" for key in ("steps_per_s", "lowest", "highest", "bars_per_s"))
+        sizes = (f"{row[key]:,}" if row.get(key) else "" for key in ("bytes_per_env", "bytes_per_step"))
+        ours = own.get((row.get("compared_with", ""), row["batch"]))
+        last = f"{row['bandwidth_share']:.0%}" if "bandwidth_share" in row else f"{ours / row['steps_per_s']:.2f} x" if ours else ""
+        table.add_row(row["mode"], f"{row['batch']:,}", str(row["decision_bars"]), str(row["obs_size"] or ""), *speeds, *sizes, last)
+    return table
 
-    def steps() -> int:
-        agent: Any = agents.make("ppo", n_envs=count)
-        done = 8 * count * agent.params.n_steps
-        agent.learn(settings["market"], {"decision_interval": settings["decision_interval"]}, steps=done, seed=0)
-        return int(done)
 
-    return steps, 0
+_FIRST_STEP = """
+import time; t = time.perf_counter(); import gymnasium
+a = time.perf_counter(); import fundenv
+b = time.perf_counter(); env = gymnasium.make("fundenv/FundingHedge-v0"); env.reset(seed=0); env.step(env.action_space.sample())
+print(a - t, b - a, time.perf_counter() - b)
+"""
 
 
-def _shown(row: dict[str, Any]) -> str:
-    return f"{row['mode']:<7} {row['batch']:>6,} envs, {row['decision_bars']} bar(s) per decision: {row['steps_per_s']:>12,.0f} steps/s"
+def _startup() -> Table:
+    """Seconds of import and first step in a fresh process, compiled anew and from the disk."""
+    table = Table("start-up", "import gymnasium", "import fundenv", "make, reset, first step")
+    with tempfile.TemporaryDirectory() as folder:
+        for name in ("compiling", "compiled before", "compiled before"):
+            environment = os.environ | {"NUMBA_CACHE_DIR": folder}
+            done = subprocess.run([sys.executable, "-c", _FIRST_STEP], env=environment, capture_output=True, text=True, check=True)
+            table.add_row(name, *(f"{float(seconds):.2f} s" for seconds in done.stdout.split()))
+    return table
 
 
 def _machine(args: Args) -> str:
@@ -173,7 +221,11 @@ def _machine(args: Args) -> str:
     if Path("/proc/cpuinfo").is_file():
         names = [line.split(":", 1)[1].strip() for line in Path("/proc/cpuinfo").read_text().splitlines() if line.startswith("model name")]
         model = names[0] if names else model
-    return f"{model}, {os.cpu_count()} cores, {args.threads} thread(s), Python {platform.python_version()}"
+    if args.device != "cpu":
+        import torch
+
+        model = f"{torch.cuda.get_device_name(args.device)}, {model}"
+    return f"{model}, {os.cpu_count()} cores, {args.threads} thread(s), {args.clock} time, Python {platform.python_version()}"
 
 
 if __name__ == "__main__":
