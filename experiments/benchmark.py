@@ -14,6 +14,7 @@ from typing import Any
 
 import agents
 from agents import Learner
+from experiments import calibrated
 from experiments.assess import assess
 from experiments.cli import Stopped, run
 from experiments.learning import Progress, done_steps, train
@@ -21,7 +22,7 @@ from experiments.market_args import MarketArgs, pairs, shown
 from experiments.results import Row, show, write_results
 from experiments.run_folder import RunError, open_run, provenance, read_json, write_json
 
-FIXED = ("data", "symbols", "train", "test", "venue", "cash_rate", "env", "steps", "params")
+FIXED = ("data", "symbols", "train", "test", "venue", "cash_rate", "env", "steps", "params", "calibrated")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -36,6 +37,8 @@ class Args(MarketArgs):
     """Environment steps of one training of PPO; learners that use a step more than once take fewer (SAC an eighth)."""
     params: tuple[str, ...] = ()
     """Parameters of agents, AGENT.NAME=VALUE, e.g. ppo.entropy=0.01 zscore.entry=2."""
+    calibrated: Path | None = None
+    """File of calibrated parameters (calibrated.toml of experiments.calibrate); --params goes before it."""
     out: Path | None = None
     """Folder of the run; default: runs/benchmark-<time>."""
     resume: bool = False
@@ -116,7 +119,7 @@ def _jobs(args: Args) -> list[Job]:
 
 def _params(args: Args) -> dict[str, dict[str, Any]]:
     """Parameters by agent; every agent is made once, so that a wrong one is reported before anything runs."""
-    by_agent: dict[str, dict[str, Any]] = {}
+    by_agent: dict[str, dict[str, Any]] = calibrated.read(args.calibrated) if args.calibrated else {}
     for name, value in pairs(args.params, "--params").items():
         agent, dot, field = name.partition(".")
         if not dot or agent not in args.agents:

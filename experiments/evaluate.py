@@ -16,6 +16,7 @@ from typing import Any, Literal
 import agents
 from agents import Agent, Learner
 from agents.base import CHECKPOINT
+from experiments import calibrated
 from experiments.assess import assess
 from experiments.cli import run
 from experiments.market_args import MarketArgs, shown
@@ -32,6 +33,8 @@ class Args(MarketArgs):
     """Folders of trained agents, and names of rules."""
     split: Literal["test", "train"] = "test"
     """The span to walk."""
+    calibrated: Path | None = None
+    """File of calibrated parameters of rules (calibrated.toml of experiments.calibrate)."""
     out: Path | None = None
     """Folder for tables, curves and events; default: none are kept."""
 
@@ -39,7 +42,8 @@ class Args(MarketArgs):
 def main(args: Args) -> None:
     """Load, walk, show."""
     settings = args.settings()
-    chosen = [_agent(name) for name in args.agents]
+    tables = calibrated.read(args.calibrated) if args.calibrated else {}
+    chosen = [_agent(name, tables.get(name, {})) for name in args.agents]
     for agent in chosen:
         _note_differences(agent, settings)
     market = args.markets()[args.split]
@@ -59,8 +63,8 @@ def main(args: Args) -> None:
     show(rows, title="Evaluation")
 
 
-def _agent(name: str) -> Agent:
-    """The agent in a folder, or the rule of that name."""
+def _agent(name: str, params: dict[str, Any]) -> Agent:
+    """The agent in a folder, or the rule of that name with `params`."""
     if Path(name).is_dir():
         return agents.load(name)
     kind: Any = agents.agent_class(name) if "/" not in name else None
@@ -68,7 +72,7 @@ def _agent(name: str) -> Agent:
         raise RunError(f"no folder {name}; give one that holds {CHECKPOINT}, or the name of a rule")
     if kind.learns:
         raise RunError(f"agent {name} has to be trained first; give the folder of a trained one")
-    return agents.make(name)
+    return agents.make(name, **params)
 
 
 def _note_differences(agent: Agent, settings: dict[str, Any]) -> None:

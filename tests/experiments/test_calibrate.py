@@ -1,0 +1,197 @@
+"""Calibration: the sweep agrees with walks of single rules, folds look at the past alone, the script resumes and refuses in one line."""
+
+from __future__ import annotations
+
+import signal
+import subprocess
+import sys
+import time
+import tomllib
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+import tyro
+
+import agents
+from agents import AgentError
+from experiments import calibrated
+from experiments.calibrate import Args, main
+from experiments.folds import deepest, folds, scores, walk_forward, yearly
+from experiments.run_folder import RunError
+from experiments.search import Proposals, dimensions, grid, in_order
+from experiments.sweep import sweep
+from experiments.walk import walk
+from fundenv.market import Market, synthetic_frames, synthetic_market, write_frames
+
+ROOT = Path(__file__).parents[2]
+
+
+@pytest.fixture(scope="module")
+def market() -> Market:
+    return synthetic_market("btc", years=0.5, paths=2, seed=4)
+
+
+def test_a_sweep_agrees_with_walks_of_single_rules(market: Market) -> None:
+    values = {"span": np.array([3.0, 30.0]), "leverage": np.array([2.0, 5.0])}
+    found = sweep("ewma", {"enter": 0.2}, values, market, {})
+    assert found is not None
+    assert found.growth.shape[:2] == (2, len(found.symbols))
+    for k in range(2):
+        for s, item in enumerate(walk(agents.make("ewma", enter=0.2, span=values["span"][k], leverage=values["leverage"][k]), market, {})):
+            years = len(item.time) * 8 / 8760
+            assert item.symbol == found.symbols[s]
+            assert found.growth[k, s].sum() / years == pytest.approx(item.metrics(0.045).net_log_growth, abs=1e-7)
+            assert found.turnover[k, s] * found.years == pytest.approx((item.turnover / item.equity[:-1]).sum())
+            daily = np.diff(np.log(item.equity[::3])) - 0.045 / 365  # the walk starts at midnight, three steps a day
+            assert found.growth[k, s, : len(daily)] == pytest.approx(daily, abs=1e-8)
+
+
+def test_growth_and_drawdown_by_hand() -> None:
+    day = 0.01
+    growth = np.array(
+        [[[day, -3 * day, day], [0.0, 0.0, 0.0]], [[-day, day, day], [0.0, 0.0, 0.0]]], np.float32
+    )  # 2 settings, 2 symbols, 3 days
+    assert yearly(growth) == pytest.approx([-day / 6 * 365, day / 6 * 365])
+    assert deepest(growth, 0.0) == pytest.approx([1 - np.exp(-0.03), 1 - np.exp(-0.01)], rel=1e-5)
+    assert deepest(growth, 0.365)[0] == pytest.approx(1 - np.exp(-0.03 + 0.001), rel=1e-5)  # equity earns the cash rate on top
+    assert scores(growth, 0.0, 0.02).tolist() == [-np.inf, pytest.approx(day / 6 * 365)]
+
+
+def test_folds_expand_and_purge() -> None:
+    parts = folds(1000, 4, 14)
+    assert [(f.fit, f.start, f.end) for f in parts] == [(186, 200, 400), (386, 400, 600), (586, 600, 800), (786, 800, 1000)]
+    with pytest.raises(RunError, match="--folds 10: the first of them leaves"):
+        folds(700, 10, 14)
+
+
+def test_a_fold_chooses_by_what_lies_before_its_embargo() -> None:
+    rng = np.random.default_rng(0)
+    growth = (rng.standard_normal((30, 2, 1000)) * 1e-4).astype(np.float32)
+    growth[3, :, :186] += 1e-3
+    growth[8, :, 186:400] += 1.0  # brilliant within the embargo and afterwards
+    out = walk_forward(growth, folds(1000, 4, 14)[:1], 8, cash_rate=0.0, limit=1.0)
+    assert out.chosen == [3]
+    assert out.judged == pytest.approx(yearly(growth[:, :, 200:400])[3:4])
+    assert out.final == pytest.approx(yearly(growth[:, :, 200:400])[8:9])
+
+
+def test_spaces() -> None:
+    space = dimensions("ewma", ["enter=0,0.5", "exit=-0.5,0.2,0.7", "leverage=3"])
+    values = grid(space)
+    assert len(values["enter"]) == 6
+    assert in_order("ewma", {}, values).sum() == 3  # exit below enter
+    assert in_order("ewma", {"enter": 1.0}, {"exit": np.array([0.9, 1.1])}).tolist() == [True, False]
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("spam=3", r"agent ewma has no parameter 'spam'; did you mean span\?"),
+        ("span=0,3", r"agent ewma: span = 0 is outside 1 \.\. 2000; set it within"),
+        ("span=3:9000", r"agent ewma: span = 9000.0 is outside 1 \.\. 2000"),
+        ("span=9:3", r"--space span=9:3: expected LOW < HIGH"),
+        ("span=1:3:lag", r"--space span=1:3:lag: expected LOW < HIGH"),
+        ("span=a:b", r"--space span=a:b: expected NAME=LOW:HIGH"),
+        ("span=x", r"--space span=x: 'x' is no list of numbers"),
+        ("span", r"--space span: expected NAME=V1,V2"),
+    ],
+)
+def test_wrong_spaces_are_named(text: str, said: str) -> None:
+    with pytest.raises((AgentError, RunError), match=said):
+        dimensions("ewma", [text])
+
+
+def test_optuna_finds_a_peak() -> None:
+    search = Proposals(dimensions("ewma", ["span=1:1000:log", "enter=-3:3"]), seed=0)
+    best = -np.inf
+    for _ in range(15):
+        trials, values = search.ask(20)
+        found = -((np.log10(values["span"]) - 2) ** 2) - (values["enter"] - 1) ** 2
+        search.tell(trials, found.tolist())
+        best = max(best, float(found.max()))
+    assert best > -0.01
+
+
+def test_calibrated_parameters_survive_the_file(tmp_path: Path) -> None:
+    tables = {"zscore": agents.make("zscore", entry=2, two_sided=True).params.to_dict(), "carry": {"leverage": 2.5}}
+    calibrated.write(tmp_path / "calibrated.toml", tables, {"zscore": ["best of 3"], "carry": []})
+    assert calibrated.read(tmp_path / "calibrated.toml") == tables
+    (tmp_path / "wrong.toml").write_text("[zscore]\nentry = 30\n")
+    with pytest.raises(AgentError, match=r"agent zscore: entry = 30 is outside 0 \.\. 20"):
+        calibrated.read(tmp_path / "wrong.toml")
+    with pytest.raises(RunError, match=r"no file .*none.toml; write one with"):
+        calibrated.read(tmp_path / "none.toml")
+
+
+# --- the script ---------------------------------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("data")
+    write_frames(synthetic_frames(years=1.5, seed=1, symbol="AAAUSDT", start="2021-01-01"), folder, venue="binance")
+    return folder
+
+
+def command(data: Path, out: Path, *words: object) -> list[str]:
+    spans = ("--train", "2021-02:2022-02", "--test", "2022-03:2022-05")
+    return [sys.executable, "-m", "experiments.calibrate", "--data", str(data), *spans, "--out", str(out), "--folds", "2", *map(str, words)]
+
+
+def test_the_script_writes_what_it_says_and_an_interrupted_search_goes_on(data: Path, tmp_path: Path) -> None:
+    out = tmp_path / "run"
+    words = ("--rules", "ewma", "--space", "ewma.span=3:90:log", "ewma.enter=0,0.5", "--trials", 160, "--drawdown", 0.5)
+    process = subprocess.Popen(command(data, out, *words), cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    deadline = time.monotonic() + 120
+    while not (out / "ewma" / "chunks" / "0001.npz").exists():
+        assert process.poll() is None, process.communicate()
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+    process.send_signal(signal.SIGINT)
+    _, said = process.communicate(timeout=60)
+    assert process.returncode == 130, said
+    assert "go on with --resume" in said
+    kept = {path.name: path.stat().st_mtime_ns for path in (out / "ewma" / "chunks").glob("[0-9]*.npz")}
+    assert 2 <= len(kept) < 20
+    subprocess.run(command(data, out, *words, "--resume"), cwd=ROOT, check=True, capture_output=True)
+    chunks = list((out / "ewma" / "chunks").glob("[0-9]*.npz"))
+    assert len(chunks) == 20
+    assert all(path.stat().st_mtime_ns == kept[path.name] for path in chunks if path.name in kept)
+    settings = pd.read_parquet(out / "ewma" / "settings.parquet")
+    assert len(settings) == 160
+    assert settings["span"].nunique() > 150
+    chosen = tomllib.loads((out / "calibrated.toml").read_text())["ewma"]
+    best = settings.loc[settings["growth"].idxmax()]
+    assert chosen == agents.make("ewma", span=best["span"], enter=best["enter"]).params.to_dict()
+    assert "probability of backtest overfitting" in (out / "ewma" / "report.md").read_text()
+    assert (out / "ewma" / "heatmap.png").stat().st_size > 10_000
+    done = subprocess.run(
+        [sys.executable, "-m", "experiments.evaluate", "--data", data, "--test", "2022-03:2022-05", "--train", "2021-02:2022-02", "--agents", "ewma",
+         "--calibrated", out / "calibrated.toml", "--out", tmp_path / "e"], cwd=ROOT, check=True, capture_output=True, text=True,
+    )  # fmt: skip
+    report = (out / "ewma" / "report.md").read_text()
+    growth = pd.read_json(tmp_path / "e" / "results.json")["net_log_growth"][0]
+    assert f"on the test span: {100 * growth:+.2f}" in report, done.stdout
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (("--rules", "ppo"), "--rules ppo: it learns; only rules are calibrated"),
+        (("--rules", "flat"), "rule flat has no space of its own"),
+        (("--rules", "carry", "--drawdown", "0"), "expected at least 1 trial, and a drawdown in 0 .. 1"),
+        (("--rules", "carry", "--space", "ewma.span=3"), "--space ewma.span=3: expected RULE.NAME=.. with a rule of this run (carry)"),
+        (("--rules", "carry", "--params", "carry.leverage=2"), "--params carry.leverage is searched too"),
+        (("--rules", "ewma", "--trials", "10"), "settings, --trials allows 1 .. 10"),
+        (("--rules", "ewma", "--space", "ewma.enter=0:1", "ewma.exit=2:3"), "exit lies nowhere below enter"),
+        (("--rules", "carry", "--drawdown", "1e-9"), "no setting of carry keeps --drawdown 1e-09; the smallest is 0.0"),
+    ],
+)
+def test_bad_input_is_one_line(data: Path, tmp_path: Path, words: tuple[str, ...], said: str) -> None:
+    args = tyro.cli(Args, args=command(data, tmp_path / "run", *words)[3:])
+    with pytest.raises((AgentError, RunError)) as error:
+        main(args)
+    assert said in str(error.value)
+    assert "\n" not in str(error.value)
