@@ -12,16 +12,18 @@ class Reason(IntEnum):
     NEUTRAL = 1, "flat, the signal is weak"
     MONITOR = 2, "flat, the signal is near entry"
     ENTER = 3, "enters"
-    RESIZE = 4, "changes the size"
+    ENTER_CUT = 4, "enters smaller, funding is high everywhere"
     LEVER = 5, "restores the leverage"
     EXIT = 6, "leaves, the signal is gone"
     FLIP = 7, "leaves, funding has turned against the position"
     STOP = 8, "leaves, the price loss has reached the stop"
     PENDING = 9, "waits for an after-liquidation order"
-    UNCONFIRMED = 10, "stays flat, RSI does not confirm"
-    COSTS = 11, "stays flat, expected funding does not pay the costs"
-    COOL = 12, "stays flat after a stop until the signal has been neutral"
-    CLOSE = 13, "closes what it found"
+    AGAINST = 10, "stays flat, funding itself has the other sign"
+    UNCONFIRMED = 11, "stays flat, RSI does not confirm"
+    COSTS = 12, "stays flat, expected funding does not pay the costs"
+    SMALL = 13, "stays flat, the size allowed is not worth an order"
+    COOL = 14, "stays flat after a stop until the signal has been neutral"
+    CLOSE = 15, "closes what it found"
 
     text: str
 

@@ -83,3 +83,38 @@ class Deviation(Memory):
         self._variance = np.where(self.fresh[:, None], start, moved)
         self.settle_in()
         return np.maximum(np.sqrt(self._variance), self.FLOOR)
+
+
+class Window(Memory):
+    """Mean and sample deviation of the last N settled rates, N up to each environment.
+
+    Rates are kept as whole multiples of 1e-4 bp, as venues publish them, so that the running sums are exact and equal rates have no deviation.
+    """
+
+    GRAIN = 1e-4  # bp
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._kept: NDArray[Any] = np.zeros((0, 0, 0), dtype=np.int64)
+
+    def see(self, rate: Array, new: NDArray[np.bool_], window: Any) -> tuple[Array, Array, NDArray[np.int64]]:
+        """(mean, deviation, how many rates have been seen), each (n, A) [bp per 8 h]; of all rates seen while they are fewer than `window`."""
+        longest = int(np.max(window))
+        if self.arrive(len(rate)) or len(self._kept) != longest:
+            self._kept = np.zeros((longest, *rate.shape), dtype=np.int64)
+            self._count, self._sum, self._squares = (np.zeros(rate.shape, dtype=np.int64) for _ in range(3))
+            self._index: Any = tuple(np.indices(rate.shape))
+        for array in (self._count, self._sum, self._squares):
+            array[self.fresh] = 0
+        self.settle_in()
+        value = np.rint(rate / self.GRAIN).astype(np.int64)
+        behind = (self._count - window) % longest
+        dropped = np.where(self._count >= window, self._kept[(behind, *self._index)], 0)
+        self._sum += np.where(new, value - dropped, 0)
+        self._squares += np.where(new, value**2 - dropped**2, 0)
+        slot = (self._count % longest, *self._index)
+        self._kept[slot] = np.where(new, value, self._kept[slot])
+        self._count += new
+        used = np.maximum(np.minimum(self._count, window), 1).astype(np.float64)
+        variance = np.maximum(used * self._squares - self._sum.astype(np.float64) ** 2, 0.0) / np.maximum(used * (used - 1.0), 1.0)
+        return self._sum / used * self.GRAIN, np.sqrt(variance) * self.GRAIN, self._count.copy()

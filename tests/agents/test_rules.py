@@ -14,6 +14,7 @@ from agents import AgentError, Reason
 from agents.base import Agent
 from fundenv.config import EnvConfig
 from fundenv.dynamics.observation import ACCOUNT_COLUMNS, LEG_COLUMNS
+from fundenv.market.layout import N_COLUMNS
 from fundenv.market.table import FEATURES
 
 COLUMNS = (*FEATURES, *LEG_COLUMNS)  # of one asset
@@ -24,7 +25,8 @@ def bound(agent: Agent, assets: int = 1) -> Any:
     legs = [column._replace(name=f"{a}:{column.name}" if assets > 1 else column.name) for a in range(assets) for column in COLUMNS]
     config = EnvConfig(**agent.env_settings())
     venue = SimpleNamespace(value=lambda *key: 0.0876, brackets=lambda symbol: [SimpleNamespace(floor=0.0, rate=0.01)])
-    market = SimpleNamespace(hash="none", symbols=(("A",),))
+    bars = np.ones((1000, assets, N_COLUMNS))  # a settlement in every bar
+    market = SimpleNamespace(hash="none", symbols=(("A",),), bars=bars, paths=np.array([[0, 1000]]))
     agent.bind(SimpleNamespace(observation_table=(*legs, *ACCOUNT_COLUMNS), config=config, market=market, venue=venue))
     return agent
 

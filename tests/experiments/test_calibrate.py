@@ -16,7 +16,7 @@ import tyro
 
 import agents
 from agents import AgentError
-from experiments import calibrated
+from experiments import calibrated, evaluate
 from experiments.calibrate import Args, main
 from experiments.folds import deepest, folds, scores, walk_forward, yearly
 from experiments.run_folder import RunError
@@ -155,7 +155,7 @@ def test_the_script_writes_what_it_says_and_an_interrupted_search_goes_on(data: 
     assert "go on with --resume" in said
     kept = {path.name: path.stat().st_mtime_ns for path in (out / "ewma" / "chunks").glob("[0-9]*.npz")}
     assert 2 <= len(kept) < 20
-    subprocess.run(command(data, out, *words, "--resume"), cwd=ROOT, check=True, capture_output=True)
+    main(tyro.cli(Args, args=command(data, out, *words, "--resume")[3:]))
     chunks = list((out / "ewma" / "chunks").glob("[0-9]*.npz"))
     assert len(chunks) == 20
     assert all(path.stat().st_mtime_ns == kept[path.name] for path in chunks if path.name in kept)
@@ -167,13 +167,11 @@ def test_the_script_writes_what_it_says_and_an_interrupted_search_goes_on(data: 
     assert chosen == agents.make("ewma", span=best["span"], enter=best["enter"]).params.to_dict()
     assert "probability of backtest overfitting" in (out / "ewma" / "report.md").read_text()
     assert (out / "ewma" / "heatmap.png").stat().st_size > 10_000
-    done = subprocess.run(
-        [sys.executable, "-m", "experiments.evaluate", "--data", data, "--test", "2022-03:2022-05", "--train", "2021-02:2022-02", "--agents", "ewma",
-         "--calibrated", out / "calibrated.toml", "--out", tmp_path / "e"], cwd=ROOT, check=True, capture_output=True, text=True,
-    )  # fmt: skip
+    spans = {"train": "2021-02:2022-02", "test": "2022-03:2022-05"}
+    evaluate.main(evaluate.Args(data=data, agents=("ewma",), calibrated=out / "calibrated.toml", out=tmp_path / "e", **spans))
     report = (out / "ewma" / "report.md").read_text()
     growth = pd.read_json(tmp_path / "e" / "results.json")["net_log_growth"][0]
-    assert f"on the test span: {100 * growth:+.2f}" in report, done.stdout
+    assert f"on the test span: {100 * growth:+.2f}" in report
 
 
 @pytest.mark.parametrize(
