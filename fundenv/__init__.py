@@ -1,6 +1,6 @@
 """fundenv: learn hedging and leverage policies for crypto perpetual swaps.
 
-`import fundenv` registers `fundenv/FundingHedge-v0` with Gymnasium and imports nothing heavy.
+`import fundenv` registers `fundenv/FundingHedge-v0` with Gymnasium, and three problems with a known optimum, and imports nothing heavy.
 """
 
 from gymnasium.envs.registration import register, registry
@@ -16,3 +16,18 @@ if "fundenv/FundingHedge-v0" not in registry:
         disable_env_checker=True,
         order_enforce=False,
     )
+
+for _id, _problem in (
+    ("fundenv/SolvableCarry-v0", "linear"),
+    ("fundenv/SolvableCarry-Quadratic-v0", "quadratic"),
+    ("fundenv/SolvableCarry-Leverage-v0", "leverage"),
+):
+    if _id not in registry:
+        register(
+            id=_id,
+            entry_point="fundenv.envs.solvable:SolvableEnv",
+            vector_entry_point="fundenv.envs.solvable:SolvableVectorEnv",
+            kwargs={"problem": _problem},
+            disable_env_checker=True,
+            order_enforce=False,
+        )

@@ -33,7 +33,7 @@ ALLOWED["experiments"] = set(ALLOWED)
 
 # What pip installs with `fundenv` alone, and the adapters that exist to bind something else.
 CORE = {"fundenv", "numpy", "pandas", "pyarrow", "numba", "llvmlite", "gymnasium"}  # llvmlite is the compiler inside numba
-ADAPTERS = {"fundenv.envs.sb3", "fundenv.envs.torch", "fundenv.envs.rllib", "fundenv.batch.cuda"}
+ADAPTERS = {"fundenv.envs.sb3", "fundenv.envs.sb3_solvable", "fundenv.envs.torch", "fundenv.envs.rllib", "fundenv.batch.cuda"}
 
 
 def read_modules(root: Path) -> dict[str, ast.Module]:
