@@ -33,8 +33,17 @@ def _limits(batch: Batch) -> tuple[list[float], list[float]]:
 
 
 def account_equity(batch: Batch) -> t.Float64:
-    """Equity (n,) [quote] from balances and prices alone: cash + sum(spot x price + margin + perp x (mark - entry))."""
+    """Equity (n,) [quote] from balances and prices alone: cash + sum(spot x price + margin + perp x (mark - entry)).
+
+    Inverse contracts: cash + sum(spot price x (spot + margin + perp x (1 / entry - 1 / mark))).
+    """
     legs, bars = batch.store.legs, batch.market.bars[batch.store.episode[:, t.ROW]]
+    if batch.world.contract == t.INVERSE:
+        entry = np.where(legs[:, :, t.PERP] != 0.0, legs[:, :, t.ENTRY], np.inf)
+        profit = legs[:, :, t.PERP] * (1.0 / entry - 1.0 / bars[:, :, layout.MARK_CLOSE])
+        coins = legs[:, :, t.SPOT] + legs[:, :, t.MARGIN] + profit
+        held: t.Float64 = batch.store.account[:, t.CASH] + (coins * bars[:, :, layout.SPOT_CLOSE]).sum(axis=1)
+        return held
     spot = legs[:, :, t.SPOT] * bars[:, :, layout.SPOT_CLOSE]
     perp = legs[:, :, t.MARGIN] + legs[:, :, t.PERP] * (bars[:, :, layout.MARK_CLOSE] - legs[:, :, t.ENTRY])
     equity: t.Float64 = batch.store.account[:, t.CASH] + (spot + perp).sum(axis=1)

@@ -93,6 +93,10 @@ class Rules:
         bracket = [b for b in self.brackets if b.floor <= notional][-1]
         return notional * bracket.rate - bracket.amount
 
+    def largest(self, leverage: float) -> float:
+        """Largest position value allowed at a leverage."""
+        return min((b.floor for b in self.brackets if b.max_leverage < leverage * (1 - 1e-6)), default=math.inf)
+
     def needed(self, perp: float, entry: float, mark: float) -> float:
         """Maintenance margin of a position, on its value at mark or at entry."""
         return self.maintenance(abs(perp) * (entry if self.entry_margin else mark))
@@ -186,13 +190,13 @@ class ReferenceAccount:
                                 [b.mark_close for b in self.last], [b.perp_open for b in self.now])  # fmt: skip
         self._fill()  # 3e
         for leg, bar in zip(self.legs, self.now, strict=True):
-            if (leg.pending == "flatten" and (leg.spot == 0 or (leg.attempt and not bar.halted))) or (
+            if (leg.pending == "flatten" and (self._gone(leg) or (leg.attempt and not bar.halted))) or (
                 leg.pending == "rehedge" and not bar.halted
             ):
                 leg.pending = ""
         self._transfer(moved)  # 4
-        for leg, last, deviation in zip(self.legs, self.last, self._basis_deviation(), strict=True):
-            self.expected_pnl += leg.perp * last.spot_close * -self.basis_reverted * deviation  # the basis
+        for a, deviation in enumerate(self._basis_deviation()):
+            self.expected_pnl += self._basis_profit(a, deviation)
         self._liquidate()  # 5
         self._book_price_profit([b.spot_open for b in self.now], [b.spot_close for b in self.now],
                                 [b.perp_open for b in self.now], [b.mark_close for b in self.now])  # fmt: skip
@@ -293,9 +297,16 @@ class ReferenceAccount:
             if bar.halted:
                 self._cut(a, 0.0, 0.0, "halted")
                 continue
+            _, base = self._sizes(a)
+            after = leg.perp + leg.order_perp
+            limit = self.rules[a].largest(leg.leverage)
+            if abs(after) > abs(leg.perp) and self._bracket_value(a, after) > limit:
+                allowed = math.copysign(limit / self._bracket_value(a, 1.0), after)
+                factor = max((allowed - leg.perp) / leg.order_perp, 0.0)
+                self._cut(a, leg.order_spot * factor, leg.order_perp * factor, "leverage limit of the bracket")
             if self.config.max_participation > 0:
                 factor = 1.0
-                for order, volume in ((leg.order_spot, bar.spot_volume), (leg.order_perp, bar.perp_volume)):
+                for order, volume in ((leg.order_spot, bar.spot_volume), (leg.order_perp * base, bar.perp_volume)):
                     if abs(order) > self.config.max_participation * volume:
                         factor = min(factor, self.config.max_participation * volume / abs(order))
                 if factor < 1:
@@ -338,7 +349,7 @@ class ReferenceAccount:
         perp = _whole_lots(leg.order_perp, rules.lot_perp, leg.perp)
         if abs(spot) * last.spot_close < rules.min_notional_spot and spot != -leg.spot:
             spot = 0.0
-        if abs(perp) * last.mark_close < rules.min_notional_perp and perp != -leg.perp:
+        if abs(perp) * self._sizes(a)[0] < rules.min_notional_perp and perp != -leg.perp:
             perp = 0.0
         dropped = bool((leg.order_spot and not spot) or (leg.order_perp and not perp))
         leg.order_spot, leg.order_perp = spot, perp
@@ -349,6 +360,14 @@ class ReferenceAccount:
         if spot != leg.order_spot or perp != leg.order_perp:
             self.reasons[a] = reason
         leg.order_spot, leg.order_perp = spot, perp
+
+    def _sizes(self, a: int) -> tuple[float, float]:
+        """Value [quote] of one unit of perp at the last mark, and base units of it."""
+        return self.last[a].mark_close, 1.0
+
+    def _bracket_value(self, a: int, perp: float) -> float:
+        """What the venue's brackets see of a position at the last mark."""
+        return abs(perp) * self.last[a].mark_close
 
     def _free_after(self, assets: set[int], moved: set[int]) -> float:
         """f: free cash at open prices once the orders of `assets` are filled and the wallets are set."""
@@ -362,7 +381,7 @@ class ReferenceAccount:
         for w, members in enumerate(self.wallets):
             if not moved & set(members):
                 continue
-            unrealised = left = cost = required = 0.0
+            unrealised = left = cost = required = needed = 0.0
             for a in members:
                 leg, bar, order = self.legs[a], self.now[a], orders[a][1]
                 _, spread, impact, fee = self._perp_fill(a, order)
@@ -371,7 +390,9 @@ class ReferenceAccount:
                 left += leg.unrealised(bar.perp_open) * share
                 cost += fee + spread + impact
                 required += abs(leg.perp + order) * bar.perp_open / leg.leverage
-            free += self.margin[w] + unrealised - cost - max(left, required)
+                needed += self.rules[a].maintenance(abs(leg.perp + order) * bar.perp_open)
+            balance = self.margin[w] + unrealised - cost
+            free += balance - max(left + min(max(balance - left, 0.0), needed), required)
         return free
 
     def _free_collateral_after(self, k: float) -> float:
@@ -447,7 +468,9 @@ class ReferenceAccount:
             if moved & set(members):
                 required = sum(abs(self.legs[a].perp) * self.now[a].perp_open / self.legs[a].leverage for a in members)
                 unrealised = sum(self.legs[a].unrealised(self.now[a].perp_open) for a in members)
-                wanted[w] = max(0.0, required - unrealised) - self.margin[w]
+                needed = sum(self.rules[a].maintenance(abs(self.legs[a].perp) * self.now[a].perp_open) for a in members)
+                kept = min(max(self.margin[w], 0.0), needed)
+                wanted[w] = max(kept, required - unrealised) - self.margin[w]
         taking = {w for w, top_up in wanted.items() if top_up > 0 and any(self.legs[a].perp for a in self.wallets[w])}
         for w, top_up in sorted(wanted.items(), key=lambda item: item[0] in taking):
             if w in taking:
@@ -546,11 +569,23 @@ class ReferenceAccount:
         self.margin[w] += closed * (fill - leg.entry) - fee
         self.parts["perp_pnl"] += closed * (p - booked_at)
         self.parts["liquidation_loss"] -= spread + impact + fee
+        self._after_closing(a, closed, share)
+
+    def _after_closing(self, a: int, closed: float, share: float) -> None:
+        leg = self.legs[a]
         leg.perp = leg.perp - closed if share < 1 else 0.0
         leg.entry = leg.entry if share < 1 else 0.0
         after = self.config.after_liquidation
-        leg.pending = "" if after == "naked" or (after == "flatten" and leg.spot == 0) else after
+        leg.pending = "" if after == "naked" or (after == "flatten" and self._unhedged(leg)) else after
         self.liquidated[a] += 1
+
+    def _unhedged(self, leg: Leg) -> bool:
+        """Whether a liquidated leg leaves no spot to flatten."""
+        return leg.spot == 0
+
+    def _gone(self, leg: Leg) -> bool:
+        """Whether a flatten order is done."""
+        return leg.spot == 0
 
     def _close_wallet(self, w: int, prices: dict[int, float], booked_at: list[float]) -> None:
         """Close every leg of a wallet; the price profit of each is booked up to the price in `booked_at`."""
@@ -587,6 +622,9 @@ class ReferenceAccount:
 
     def _wallet(self, a: int) -> int:
         return a if self.config.margin_mode == "isolated" else 0
+
+    def _basis_profit(self, a: int, deviation: float) -> float:
+        return self.legs[a].perp * self.last[a].spot_close * -self.basis_reverted * deviation
 
     def _read(self, row: int) -> list[Bar]:
         return [Bar(*self.market.bars[row, a].tolist()) for a in range(self.n)]
@@ -657,4 +695,4 @@ class ReferenceAccount:
 def _whole_lots(order: float, lot: float, position: float) -> float:
     if lot == 0 or order == -position:
         return order
-    return math.copysign(math.floor(abs(order) / lot) * lot, order)
+    return math.copysign(math.floor(abs(order) / lot * (1 + 1e-12)) * lot, order)

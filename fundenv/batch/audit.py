@@ -20,9 +20,9 @@ def audit(
 
     `time`: end of the step, datetime64[ns] UTC. `row`: its row in `Market.bars`. `equity` [quote]. `parts`: the nine parts of the change of equity
     [quote]. `account`: cash [quote] and per asset spot [base], perp [base], entry [quote per base], margin [quote] (cross: the shared wallet stands
-    at asset 0). `prices`: spot, perp and mark at the close, average fill prices of the step (0 without a fill: a
-    NaN would fail Gymnasium's checker). `trade`: base units requested by
-    the decision and filled in the whole step, reason of the last shortfall. `liquidated`: liquidations of the leg during the step.
+    at asset 0); inverse contracts: perp in quote (contracts x face), margin in coin, a wallet for every asset. `prices`: spot, perp and mark at the
+    close, average fill prices of the step (0 without a fill: a NaN would fail Gymnasium's checker). `trade`: units requested by the decision and
+    filled in the whole step, reason of the last shortfall. `liquidated`: liquidations of the leg during the step.
     """
     bars = market.bars[rows]
     fill_spot = trades[:, :, t.SPOT_VALUE] / np.where(trades[:, :, t.SPOT_QUANTITY] > 0, trades[:, :, t.SPOT_QUANTITY], 1.0)

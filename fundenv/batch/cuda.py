@@ -30,19 +30,47 @@ from fundenv.market import Market
 BLOCK = 128  # threads of a block
 
 
+def _of_contract(world, contract):
+    """The world with its contract as a constant, so that the rules of the other kind vanish from the kernel."""
+    return t.World(
+        world.bars, world.features, world.paths, world.starts, world.eras, world.symbols, world.rules, world.tiers, world.codes, world.grids,
+        world.scales, world.levels, world.ranges, contract,
+    )  # fmt: skip
+
+
+_pinned = cuda.jit(device=True, inline="always")(_of_contract)
+
+
 def _step_kernel(world, store, out, actions):
     i = cuda.grid(1)
     if i < store.account.shape[0]:
-        step_env(world, store, out, actions, i)
+        step_env(_pinned(world, 0), store, out, actions, i)
 
 
 def _reset_kernel(world, store, out, paths, rows, mask):
     i = cuda.grid(1)
     if i < store.account.shape[0] and mask[i]:
-        reset_env(world, store, out, paths, rows, i)
+        reset_env(_pinned(world, 0), store, out, paths, rows, i)
 
 
-KERNELS: dict[str, Callable[..., None]] = {"step": _step_kernel, "reset": _reset_kernel}
+def _step_inverse_kernel(world, store, out, actions):
+    i = cuda.grid(1)
+    if i < store.account.shape[0]:
+        step_env(_pinned(world, 1), store, out, actions, i)
+
+
+def _reset_inverse_kernel(world, store, out, paths, rows, mask):
+    i = cuda.grid(1)
+    if i < store.account.shape[0] and mask[i]:
+        reset_env(_pinned(world, 1), store, out, paths, rows, i)
+
+
+KERNELS: dict[str, Callable[..., None]] = {
+    "step": _step_kernel,
+    "reset": _reset_kernel,
+    "step_inverse": _step_inverse_kernel,
+    "reset_inverse": _reset_inverse_kernel,
+}
 
 
 @contextmanager
@@ -194,7 +222,10 @@ class CudaBatch(Batch):
         assets, width = self.n_assets, len(self.observation_table)
         with cuda.gpus[self.device]:
             self._own = arrays(self.num_envs, assets, width, action_width(self.config) * assets, params, cuda.to_device)
-            self._device_world = t.World(*(cuda.to_device(np.ascontiguousarray(array)) for array in self.world))
+            placed = {
+                name: cuda.to_device(np.ascontiguousarray(array)) for name, array in self.world._asdict().items() if name != "contract"
+            }
+            self._device_world = self.world._replace(**placed)
         self.store, self.actions, out = self._own.store, self._own.actions, self._own.outs[0]
         self.final_obs, self.reward, self.terminated, self.truncated = out.final_obs, out.reward, out.terminated, out.truncated
         self.ledger, self.trades, self.final_stats = out.ledger, out.trades, out.final
@@ -204,7 +235,8 @@ class CudaBatch(Batch):
 
     def _launch(self, name: str, stream: int) -> None:
         given = arguments(self._device_world, self._own, self.out)[name]
-        kernel, blocks = _dispatcher(name, self._max_registers), -(-self.num_envs // self._block)
+        kind = f"{name}_inverse" if self.world.contract == t.INVERSE else name
+        kernel, blocks = _dispatcher(kind, self._max_registers), -(-self.num_envs // self._block)
         launch = kernel[blocks, self._block, cuda.external_stream(stream) if stream else 0]
         if name in self._compiled or simulated():
             launch(*given)

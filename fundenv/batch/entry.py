@@ -49,7 +49,7 @@ _f8, _f4, _i8, _u1 = (_caster(scalar) for scalar in (types.float64, types.float3
 
 
 @_jit_with_counts
-def _world(table, assets):
+def _world(table, assets, contract):
     rows, features, paths, symbols, brackets, grid = table[0], table[2], table[3], table[4], table[5], table[6]
     return t.World(
         carray(_f8(table[12]), (rows, assets, N_COLUMNS)),
@@ -59,12 +59,13 @@ def _world(table, assets):
         carray(_i8(table[16]), (table[11],)),
         carray(_i8(table[17]), (table[11] * paths, assets)),
         carray(_f8(table[18]), (symbols, N_RULES)),
-        carray(_f8(table[19]), (symbols, brackets, 3)),
+        carray(_f8(table[19]), (symbols, brackets, 4)),
         carray(_i8(table[20]), (t.N_CODES,)),
         carray(_f8(table[21]), (3, grid)),
         carray(_f8(table[22]), (features,)),
         carray(_f8(table[23]), (features, 4)),
         carray(_f8(table[24]), (N_PARAMS, 3)),
+        contract,
     )
 
 
@@ -95,27 +96,35 @@ def _out(table, assets):
 
 
 @_jit_outer
-def _step(table, assets, first, last):
+def _step(table, assets, contract, first, last):
     actions = carray(_f4(table[37]), (table[8], table[10]))
-    step_range(_world(table, assets), _store(table, assets), _out(table, assets), actions, first, last)
+    step_range(_world(table, assets, contract), _store(table, assets), _out(table, assets), actions, first, last)
 
 
 @_jit_outer
-def _reset(table, assets, first, last):
+def _reset(table, assets, contract, first, last):
     paths, rows = carray(_i8(table[38]), (table[8],)), carray(_i8(table[39]), (table[8],))
-    reset_range(_world(table, assets), _store(table, assets), _out(table, assets), paths, rows, first, last)
+    reset_range(_world(table, assets, contract), _store(table, assets), _out(table, assets), paths, rows, first, last)
 
 
 def _step_one_asset(table: Any, first: int, last: int) -> None:
-    _step(table, 1, first, last)  # a constant: the loops over assets vanish (measured: a third faster)
+    _step(table, 1, 0, first, last)  # constants: the loops over assets vanish (measured: a third faster), and so do the inverse contracts
 
 
 def _step_assets(table: Any, first: int, last: int) -> None:
-    _step(table, table[1], first, last)
+    _step(table, table[1], 0, first, last)
+
+
+def _step_inverse(table: Any, first: int, last: int) -> None:
+    _step(table, table[1], 1, first, last)
 
 
 def _reset_assets(table: Any, first: int, last: int) -> None:
-    _reset(table, table[1], first, last)
+    _reset(table, table[1], 0, first, last)
+
+
+def _reset_inverse(table: Any, first: int, last: int) -> None:
+    _reset(table, table[1], 1, first, last)
 
 
 @cache
@@ -154,7 +163,7 @@ class Calls:
                 strict=True,
             )
         )
-        flat = (*world, *store, *out, actions, paths, rows)
+        flat = (*world[:-1], *store, *out, actions, paths, rows)  # the contract is a constant of the entry point
         for array in flat:
             if not array.flags.c_contiguous:
                 raise ValueError(f"array of shape {array.shape} is not contiguous; the kernel addresses rows directly")
@@ -163,8 +172,9 @@ class Calls:
         if numba_config.DISABLE_JIT:
             self.step, self.reset = self._plain_step, self._plain_reset
             return
-        step = _compiled(_step_one_asset if world.bars.shape[1] == 1 else _step_assets)[0]
-        reset = _compiled(_reset_assets)[0]
+        linear_step = _step_one_asset if world.bars.shape[1] == 1 else _step_assets
+        step = _compiled(_step_inverse if world.contract == t.INVERSE else linear_step)[0]
+        reset = _compiled(_reset_inverse if world.contract == t.INVERSE else _reset_assets)[0]
         address = self._address
         self.step = lambda first, last: step(address, first, last)
         self.reset = lambda first, last: reset(address, first, last)

@@ -3,8 +3,8 @@
 import math
 
 from fundenv.batch.prefetch import prefetch_row
-from fundenv.dynamics.access import params_of
-from fundenv.dynamics.funds import unbacked_share
+from fundenv.dynamics.access import params_of, rules_of
+from fundenv.dynamics.funds import gross_of
 from fundenv.dynamics.jit import jit, jit_outer, jit_rare
 from fundenv.dynamics.observation import observe
 from fundenv.dynamics.rng import below, uniform
@@ -24,6 +24,7 @@ from fundenv.dynamics.types import (
     EQUITY,
     EQUITY_PEAK,
     FIRST_PATH,
+    INVERSE,
     LAST_ROW,
     MARGIN,
     MARGIN_CROSS,
@@ -90,6 +91,20 @@ def _book(world, path, row):
 
 
 @jit
+def _open_coins_at_start(world, store, p, i, a, row, symbol):
+    """Full carry of an inverse leg: contracts, the coins that hedge them, and of these the margin in the wallet (cross: all that are owned)."""
+    legs, mode = store.legs, world.codes[MARGIN_MODE]
+    mark, leverage = world.bars[row, a, MARK_CLOSE], p.frozen_leverage
+    size = p.initial_equity / legs.shape[1] / gross_of(world, symbol, leverage)
+    coins, wallet = p.frozen_hedge * size / mark, 0.0 if mode == MARGIN_PORTFOLIO else size / mark / leverage
+    if mode == MARGIN_CROSS:
+        wallet = max(wallet, coins)
+    legs[i, a, PERP], legs[i, a, ENTRY], legs[i, a, SPOT], legs[i, a, MARGIN] = -size, mark, coins - wallet, wallet
+    legs[i, a, TARGET_CARRY] = 1.0
+    store.account[i, CASH] -= coins * world.bars[row, a, SPOT_CLOSE]
+
+
+@jit
 def _open_at_start(world, store, p, i, path, row):
     """Give the account a full carry at the prices of the start, without cost: what a desk that was already invested would hold."""
     legs = store.legs
@@ -97,15 +112,14 @@ def _open_at_start(world, store, p, i, path, row):
     cross = world.codes[MARGIN_MODE] == MARGIN_CROSS
     portfolio = world.codes[MARGIN_MODE] == MARGIN_PORTFOLIO
     for a in range(assets):
+        symbol = world.symbols[_book(world, path, row), a]
+        if world.contract == INVERSE:
+            _open_coins_at_start(world, store, p, i, a, row, symbol)
+            continue
         mark, spot_price = world.bars[row, a, MARK_CLOSE], world.bars[row, a, SPOT_CLOSE]
         leverage, hedge = p.frozen_leverage, p.frozen_hedge
-        size = p.initial_equity / assets / (hedge * spot_price + mark / leverage)
-        if portfolio:
-            size = (
-                p.initial_equity
-                / assets
-                / (hedge * spot_price * unbacked_share(world, world.symbols[_book(world, path, row), a]) + mark / leverage)
-            )
+        unbacked = 1.0 - rules_of(world.rules, symbol).haircut if portfolio else 1.0
+        size = p.initial_equity / assets / (hedge * spot_price * unbacked + mark / leverage)
         legs[i, a, PERP], legs[i, a, ENTRY], legs[i, a, SPOT] = -size, mark, hedge * size
         wallet = 0.0 if portfolio else size * mark / leverage
         legs[i, 0 if cross else a, MARGIN] += wallet

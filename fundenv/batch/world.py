@@ -48,19 +48,15 @@ def build_world(market: Market, config: EnvConfig, venue: Venue, autoreset: int)
         )
     names = sorted({contract_of(name) for path in market.symbols for name in path})
     dates = _dates(market, config, venue, names)
-    if venue.contract != "linear":
-        raise ConfigError(
-            f"venue = {config.venue!r} trades inverse contracts, which the environment does not step; use a venue of linear ones"
-        )
     for name in sorted(
         {name for path in market.symbols for name in path if not name.startswith(GENERATED)}
     ):  # a made-up one has no exchange
         venue.warn_unsourced(name, _used_keys(config), dates[-1])
     tables = [_brackets(venue, config, name, date) for date in dates for name in names]
-    tiers = np.full((len(tables), max(map(len, tables)), 3), _NO_FLOOR)
+    tiers = np.full((len(tables), max(map(len, tables)), 4), _NO_FLOOR)
     for s, table in enumerate(tables):
-        tiers[s, : len(table)] = [(b.floor, b.rate, b.amount) for b in table]
-        tiers[s, len(table) :, 1:] = table[-1].rate, table[-1].amount
+        tiers[s, : len(table)] = [(b.floor, b.rate, b.amount, b.max_leverage) for b in table]
+        tiers[s, len(table) :, 1:] = table[-1].rate, table[-1].amount, table[-1].max_leverage
     lines = np.array([[names.index(contract_of(name)) for name in path] for path in market.symbols], dtype=np.int64)
     grids = [config.carry_grid, config.hedge_grid, config.leverage_grid]
     return t.World(
@@ -77,6 +73,7 @@ def build_world(market: Market, config: EnvConfig, venue: Venue, autoreset: int)
         scales=np.array([feature.scale for feature in market.table]),
         levels=funding_levels(market.table),
         ranges=range_table(config),
+        contract=t.CONTRACTS.index(venue.contract),
     )
 
 

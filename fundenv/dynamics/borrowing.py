@@ -46,6 +46,23 @@ def margin_level(owned: float, owed: float) -> float:
     return owned / owed if owed > 0.0 else math.inf
 
 
+def spot_margin_price(cash: float, owned: float, owed: float, level: float, owed_quote: float = 0.0) -> float:
+    """Price of the coin at which a spot margin account reaches a margin level: (level x owed_quote - cash) / (owned - level x owed) [quote per base].
+
+    cash: quote owned, sale proceeds included; owned, owed: coins; owed_quote: quote borrowed; interest belongs to what is owed. Level of Binance's cross
+    margin: 1.1 liquidates; of a short of 1 BTC with 110,000 quote that is 100,000. Infinite where no price reaches it.
+    """
+    held = owned - level * owed
+    return (level * owed_quote - cash) / held if held != 0.0 else math.inf
+
+
+def margin_call_state(level: float, call: float = 1.3, liquidation: float = 1.1) -> str:
+    """What follows a `margin_level`: above call "normal", above liquidation "margin call", else "liquidation". Binance cross margin at 3x or 5x."""
+    if level > call:
+        return "normal"
+    return "margin call" if level > liquidation else "liquidation"
+
+
 @jit
 def locked_cash(world, store, i, row, column):
     """Proceeds of borrowed base [quote] at the spot price in `column` of bar `row`: cash that neither earns nor can be spent."""

@@ -3,8 +3,9 @@
 import math
 
 from fundenv.dynamics.access import rules_of
-from fundenv.dynamics.contract import after_fill
+from fundenv.dynamics.contract import base_of, fill_of, quote_of, value_of
 from fundenv.dynamics.jit import jit
+from fundenv.dynamics.margin import largest_value
 from fundenv.dynamics.types import (
     ACCRUED,
     CASH,
@@ -14,6 +15,7 @@ from fundenv.dynamics.types import (
     FILLED_SPOT,
     IDLE_BARS,
     IMPACT,
+    INVERSE,
     MARGIN,
     MARGIN_ISOLATED,
     MARGIN_MODE,
@@ -21,6 +23,7 @@ from fundenv.dynamics.types import (
     PERP_QUANTITY,
     PERP_VALUE,
     REASON,
+    REASON_BRACKET,
     REASON_HALTED,
     REASON_PARTICIPATION,
     REASON_SIZE,
@@ -28,6 +31,7 @@ from fundenv.dynamics.types import (
     SPOT_QUANTITY,
     SPOT_VALUE,
     SPREAD,
+    TARGET_LEVERAGE,
     TOUCH,
     TOUCH_STRESSED,
     TURNOVER,
@@ -47,6 +51,8 @@ from fundenv.market.layout import (
     SPOT_VOLUME,
 )
 
+_ROUNDING = 1.0 + 1e-12
+
 
 @jit
 def impact_fraction(order, day_volume, sigma_day, coefficient):
@@ -61,10 +67,13 @@ def impact_fraction(order, day_volume, sigma_day, coefficient):
 
 @jit
 def cut_to_lot(order, position, lot):
-    """The order cut towards zero to a multiple of the lot, untouched where it closes the position exactly or lots are not known (0)."""
+    """The order cut towards zero to a multiple of the lot, untouched where it closes the position exactly or lots are not known (0).
+
+    What rounding alone keeps below a multiple (by less than a relative 1e-12) counts as that multiple.
+    """
     if lot <= 0.0 or order == -position:
         return order
-    return math.copysign(math.floor(abs(order) / lot) * lot, order)
+    return math.copysign(math.floor(abs(order) / lot * _ROUNDING) * lot, order)
 
 
 @jit
@@ -85,6 +94,15 @@ def participation_factor(order, volume, share):
 
 
 @jit
+def bracket_factor(order, position, limit):
+    """Factor in [0, 1] that keeps |position + order| within `limit` (same unit) where the order makes the position larger."""
+    after = abs(position + order)
+    if after <= limit or after <= abs(position):
+        return 1.0
+    return max((math.copysign(limit, position + order) - position) / order, 0.0)
+
+
+@jit
 def size_order(world, store, i, a, row, book):
     """Cut the wanted orders of leg a to lots and drop what is below the minimum notional at the last prices."""
     legs, bars = store.legs, world.bars
@@ -92,7 +110,7 @@ def size_order(world, store, i, a, row, book):
     spot = cut_to_lot(legs[i, a, WANT_SPOT], legs[i, a, SPOT], rule.lot_spot)
     perp = cut_to_lot(legs[i, a, WANT_PERP], legs[i, a, PERP], rule.lot_perp)
     spot = drop_if_small(spot, legs[i, a, SPOT], bars[row - 1, a, SPOT_CLOSE], rule.min_notional_spot)
-    perp = drop_if_small(perp, legs[i, a, PERP], bars[row - 1, a, MARK_CLOSE], rule.min_notional_perp)
+    perp = drop_if_small(perp, legs[i, a, PERP], quote_of(world.contract, 1.0, bars[row - 1, a, MARK_CLOSE]), rule.min_notional_perp)
     if (spot == 0.0 and legs[i, a, WANT_SPOT] != 0.0) or (perp == 0.0 and legs[i, a, WANT_PERP] != 0.0):
         legs[i, a, REASON] = REASON_SIZE
     legs[i, a, WANT_SPOT], legs[i, a, WANT_PERP] = spot, perp
@@ -100,7 +118,7 @@ def size_order(world, store, i, a, row, book):
 
 @jit
 def limit_orders(world, store, p, i, row, book):
-    """Apply halt, participation, lot and minimum notional, in this order, to the wanted orders of every leg."""
+    """Apply halt, the bracket's leverage, participation, lot and minimum notional, in this order, to the wanted orders of every leg."""
     legs, bars = store.legs, world.bars
     for a in range(legs.shape[1]):
         spot, perp = legs[i, a, WANT_SPOT], legs[i, a, WANT_PERP]
@@ -110,9 +128,15 @@ def limit_orders(world, store, p, i, row, book):
             legs[i, a, WANT_SPOT], legs[i, a, WANT_PERP] = 0.0, 0.0
             legs[i, a, REASON] = REASON_HALTED
             continue
+        mark, size = bars[row - 1, a, MARK_CLOSE], legs[i, a, PERP]
+        limit = largest_value(world.tiers, world.symbols[book, a], legs[i, a, TARGET_LEVERAGE]) / value_of(world.contract, 1.0, mark)
+        factor = bracket_factor(perp, size, limit)
+        if factor < 1.0:
+            spot, perp = spot * factor, perp * factor
+            legs[i, a, REASON] = REASON_BRACKET
         factor = min(
             participation_factor(spot, bars[row, a, SPOT_VOLUME], p.max_participation),
-            participation_factor(perp, bars[row, a, PERP_VOLUME], p.max_participation),
+            participation_factor(base_of(world.contract, perp, bars[row, a, PERP_OPEN]), bars[row, a, PERP_VOLUME], p.max_participation),
         )
         if factor < 1.0:
             spot, perp = spot * factor, perp * factor
@@ -136,11 +160,21 @@ def spot_slippage(bars, row, a, rule, order, stress):
 
 
 @jit
-def perp_slippage(bars, row, a, rule, order, stress):
-    """(half-spread, impact) of a perpetual order in bar `row` of asset a, as fractions of the open; together at most 1."""
-    spread = min(rule.half_spread_perp * stress, 1.0)
-    impact = impact_fraction(order, bars[row, a, PERP_DAY_VOLUME], bars[row, a, SIGMA_DAY], rule.impact) * stress
-    return spread, min(impact, 1.0 - spread)
+def perp_slippage(world, row, a, rule, order, stress):
+    """(half-spread, impact) of a perpetual order in bar `row` of asset a, as fractions of the open; together at most 1 (inverse: at most 1/2)."""
+    bars = world.bars
+    most = 0.5 if world.contract == INVERSE else 1.0
+    spread = min(rule.half_spread_perp * stress, most)
+    traded = base_of(world.contract, order, bars[row, a, PERP_OPEN])
+    impact = impact_fraction(traded, bars[row, a, PERP_DAY_VOLUME], bars[row, a, SIGMA_DAY], rule.impact) * stress
+    return spread, min(impact, most - spread)
+
+
+@jit
+def order_cost(order, mid, spread, impact, fee_rate):
+    """Spread, impact and fee [quote] of an order in base units at a mid price."""
+    slip = math.copysign(spread + impact, order)
+    return abs(order) * mid * (spread + impact) + abs(order) * mid * (1.0 + slip) * fee_rate
 
 
 @jit
@@ -165,23 +199,29 @@ def fill_spot(world, store, out, p, rule, i, a, row):
 
 @jit
 def fill_perp(world, store, out, p, rule, i, a, row):
-    """Fill the wanted perpetual order of leg a at the open of bar `row`; fee and realised profit go through its wallet."""
+    """Fill the wanted perpetual order of leg a at the open of bar `row`; fee and realised profit go through its wallet.
+
+    An inverse contract costs coin, valued at the spot open: spread and impact of the fraction s are |order| s / fill price.
+    """
     legs, order = store.legs, store.legs[i, a, WANT_PERP]
-    wallet = a if world.codes[MARGIN_MODE] == MARGIN_ISOLATED else 0
-    spread, impact = perp_slippage(world.bars, row, a, rule, order, stress_of(p, legs[i, a, TOUCH]))
+    inverse = world.contract == INVERSE
+    wallet = a if inverse or world.codes[MARGIN_MODE] == MARGIN_ISOLATED else 0
+    spread, impact = perp_slippage(world, row, a, rule, order, stress_of(p, legs[i, a, TOUCH]))
     size, mid = abs(order), world.bars[row, a, PERP_OPEN]
     price = mid * (1.0 + math.copysign(spread + impact, order))
-    fee = rule.fee_perp * p.fee_scale * size * price
+    fee = rule.fee_perp * p.fee_scale * value_of(world.contract, order, price)
+    worth = world.bars[row, a, SPOT_OPEN] if inverse else 1.0
     before = legs[i, a, PERP]
-    legs[i, a, PERP], legs[i, a, ENTRY], realised = after_fill(before, legs[i, a, ENTRY], order, price)
+    legs[i, a, PERP], legs[i, a, ENTRY], realised = fill_of(world.contract, before, legs[i, a, ENTRY], order, price)
     if before * legs[i, a, PERP] <= 0.0:
         legs[i, a, ACCRUED] = 0.0
     legs[i, wallet, MARGIN] += realised - fee
     legs[i, a, IDLE_BARS] = 0.0
-    out.ledger[i, FEES] -= fee
-    out.ledger[i, SPREAD] -= size * mid * spread
-    out.ledger[i, IMPACT] -= size * mid * impact
+    traded = value_of(world.contract, order, price if inverse else mid) * worth
+    out.ledger[i, FEES] -= fee * worth
+    out.ledger[i, SPREAD] -= traded * spread
+    out.ledger[i, IMPACT] -= traded * impact
     out.trades[i, a, FILLED_PERP] += order
     out.trades[i, a, PERP_VALUE] += size * price
     out.trades[i, a, PERP_QUANTITY] += size
-    out.trades[i, a, TURNOVER] += size * price
+    out.trades[i, a, TURNOVER] += quote_of(world.contract, size, price)

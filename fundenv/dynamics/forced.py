@@ -1,12 +1,13 @@
 """The margin test inside a bar and what the venue does when it fails."""
 
 from fundenv.dynamics.access import rules_of
+from fundenv.dynamics.coins import coins_of, transfer_coins
 from fundenv.dynamics.collateral import LIQUIDATION_RATIO, spot_collateral
-from fundenv.dynamics.contract import notional, unrealised
+from fundenv.dynamics.contract import profit_of, value_of
 from fundenv.dynamics.execution import perp_slippage
 from fundenv.dynamics.funds import to_cash
 from fundenv.dynamics.jit import jit, jit_rare
-from fundenv.dynamics.margin import bracket_of, liquidation_price, required_maintenance
+from fundenv.dynamics.margin import bracket_of, inverse_liquidation_price, liquidation_price, required_maintenance
 from fundenv.dynamics.types import (
     ACCRUED,
     AFTER_FLATTEN,
@@ -15,6 +16,7 @@ from fundenv.dynamics.types import (
     CASH,
     ENTRY,
     ENTRY_MARGIN,
+    INVERSE,
     LIQUIDATED,
     LIQUIDATION_LOSS,
     MARGIN,
@@ -33,7 +35,7 @@ from fundenv.dynamics.types import (
     PROCEDURE_WHOLE,
     SPOT,
 )
-from fundenv.market.layout import MARK_CLOSE, MARK_HIGH, MARK_LOW, MARK_OPEN, PERP_OPEN, SPOT_OPEN
+from fundenv.market.layout import MARK_CLOSE, MARK_HIGH, MARK_LOW, MARK_OPEN, PERP_OPEN, SPOT_CLOSE, SPOT_OPEN
 
 _BISECTIONS = 60
 _FIRST_ORDER = 0.2  # Hyperliquid's first liquidation order, share of the position
@@ -48,16 +50,16 @@ def adverse_extreme(bars, row, a, size):
 
 @jit
 def leg_excess(world, store, i, a, symbol, price):
-    """Unrealised profit minus maintenance margin [quote] of leg a at a mark price; add the wallet for the margin left above maintenance."""
+    """Unrealised profit minus maintenance margin [quote; inverse: coin] of leg a at a mark price; add the wallet for the margin above maintenance."""
     size, entry = store.legs[i, a, PERP], store.legs[i, a, ENTRY]
-    return unrealised(size, entry, price) - required_maintenance(world, symbol, size, entry, price)
+    return profit_of(world.contract, size, entry, price) - required_maintenance(world, symbol, size, entry, price)
 
 
 @jit
 def share_to_close(world, symbol, value, balance, first):
-    """Share in (0, 1] of a position worth `value` [quote] that the venue's procedure closes now.
+    """Share in (0, 1] of a position worth `value` [quote; inverse: coin] that the venue's procedure closes now.
 
-    balance: margin balance of the wallet less what the other legs need [quote]; first: nothing was closed in this bar yet. tier: down to the next
+    balance: margin balance of the wallet less what the other legs need [unit of value]; first: nothing was closed in this bar yet. tier: down to the next
     bracket below; two_tiers: down by two; where that does not exist, or the balance does not even cover the lowest bracket's rate, all of it. fifth:
     20 % of a large position first, then all. Sources: Binance liquidation protocol; OKX help (2020), section VIII; Hyperliquid docs "Liquidations".
     """
@@ -74,41 +76,46 @@ def share_to_close(world, symbol, value, balance, first):
 
 
 @jit_rare
-def close_leg(world, store, out, p, i, a, wallet, row, book, price, valued, share):
+def close_leg(world, store, out, p, i, a, wallet, row, book, price, at_open, share):
     """Take over a share of the perpetual leg at mark `price`: slippage and fee on what is closed, booked through the wallet of index `wallet`.
 
-    The caller caps the loss at the wallet. Perp P&L is booked from `valued`, the price up to which it was booked before, to `price`.
+    The caller caps the loss at the wallet. Perp P&L is booked from the price up to which it was booked before to `price`.
     """
-    legs = store.legs
+    legs, contract = store.legs, world.contract
+    worth, valued = _worth(world, row, a, at_open), _valued(world, row, a, at_open)
     rule = rules_of(world.rules, world.symbols[book, a])
     size = legs[i, a, PERP] * share
-    spread, impact = perp_slippage(world.bars, row, a, rule, size, p.cost_scale * p.stress_multiplier)
+    spread, impact = perp_slippage(world, row, a, rule, size, p.cost_scale * p.stress_multiplier)
     slip = spread + impact
     fill = price * (1.0 - slip) if size > 0.0 else price * (1.0 + slip)
-    fee = rule.liquidation_fee * p.fee_scale * abs(size) * fill
-    legs[i, wallet, MARGIN] += unrealised(size, legs[i, a, ENTRY], fill) - fee
-    out.ledger[i, PERP_PNL] += size * (price - valued)
-    out.ledger[i, LIQUIDATION_LOSS] -= abs(size * (fill - price)) + fee
+    fee = rule.liquidation_fee * p.fee_scale * value_of(contract, size, fill)
+    legs[i, wallet, MARGIN] += profit_of(contract, size, legs[i, a, ENTRY], fill) - fee
+    out.ledger[i, PERP_PNL] += profit_of(contract, size, valued, price) * worth
+    out.ledger[i, LIQUIDATION_LOSS] -= (abs(profit_of(contract, size, price, fill)) + fee) * worth
     if share < 1.0:
         legs[i, a, PERP] -= size
     else:
         legs[i, a, PERP], legs[i, a, ENTRY], legs[i, a, ACCRUED] = 0.0, 0.0, 0.0
     legs[i, a, LIQUIDATED] += 1.0
     after = world.codes[AFTER_LIQUIDATION]
-    if after == AFTER_NAKED or (after == AFTER_FLATTEN and legs[i, a, SPOT] == 0.0):
+    hedged = contract == INVERSE or legs[i, a, SPOT] != 0.0  # the coins of an inverse leg may all lie in its wallet
+    if after == AFTER_NAKED or (after == AFTER_FLATTEN and not hedged):
         legs[i, a, PENDING] = PENDING_NONE
     else:
         legs[i, a, PENDING] = PENDING_FLATTEN if after == AFTER_FLATTEN else PENDING_REHEDGE
 
 
 @jit
-def release_wallet(store, out, i, wallet):
-    """After a liquidation: the venue bears what the wallet cannot, the rest returns to cash."""
+def release_wallet(world, store, out, i, wallet, worth):
+    """After a liquidation: the venue bears what the wallet cannot, the rest returns to cash (inverse: to the free coins). worth: quote per unit of it."""
     rest = store.legs[i, wallet, MARGIN]
     if rest < 0.0:
-        out.ledger[i, LIQUIDATION_LOSS] -= rest
+        out.ledger[i, LIQUIDATION_LOSS] -= rest * worth
         rest = 0.0
-    store.account[i, CASH] += rest
+    if world.contract == INVERSE:
+        store.legs[i, wallet, SPOT] += rest
+    else:
+        store.account[i, CASH] += rest
     store.legs[i, wallet, MARGIN] = 0.0
 
 
@@ -119,6 +126,14 @@ def _valued(world, row, a, at_open):
 
 
 @jit
+def _worth(world, row, a, at_open):
+    """Quote value of a unit of the wallet's currency: 1; of a coin the spot price up to which its profit is booked."""
+    if world.contract == INVERSE:
+        return world.bars[row - 1, a, SPOT_CLOSE] if at_open else world.bars[row, a, SPOT_OPEN]
+    return 1.0
+
+
+@jit
 def _trigger(world, store, i, a, symbol, start, worst):
     """Mark price between `start` and `worst` at which leg a fails its own wallet's test; `start` where it fails there already."""
     legs = store.legs
@@ -126,14 +141,20 @@ def _trigger(world, store, i, a, symbol, start, worst):
     if margin + leg_excess(world, store, i, a, symbol, start) <= 0.0:
         return start
     if world.codes[ENTRY_MARGIN] != 0:
-        price = entry - (margin - required_maintenance(world, symbol, size, entry, entry)) / size
+        spare = margin - required_maintenance(world, symbol, size, entry, entry)
+        if world.contract == INVERSE:
+            price = size / (spare + size / entry)
+        else:
+            price = entry - spare / size
+    elif world.contract == INVERSE:
+        price = inverse_liquidation_price(margin, size, entry, world.tiers, symbol)
     else:
         price = liquidation_price(margin, size, entry, world.tiers, symbol)
     return min(max(price, min(start, worst)), max(start, worst))
 
 
 @jit_rare
-def _liquidate_leg(world, store, out, p, i, a, row, book, worst, valued):
+def _liquidate_leg(world, store, out, p, i, a, row, book, worst, at_open):
     """Close of leg a what the procedure asks, again and again until it passes its test at `worst` or is gone."""
     legs = store.legs
     symbol = world.symbols[book, a]
@@ -141,13 +162,13 @@ def _liquidate_leg(world, store, out, p, i, a, row, book, worst, valued):
     while failing:
         price = _trigger(world, store, i, a, symbol, price, worst)
         size = legs[i, a, PERP]
-        balance = legs[i, a, MARGIN] + unrealised(size, legs[i, a, ENTRY], price)
-        share = share_to_close(world, symbol, notional(size, price), balance, first)
-        close_leg(world, store, out, p, i, a, a, row, book, price, valued, share)
+        balance = legs[i, a, MARGIN] + profit_of(world.contract, size, legs[i, a, ENTRY], price)
+        share = share_to_close(world, symbol, value_of(world.contract, size, price), balance, first)
+        close_leg(world, store, out, p, i, a, a, row, book, price, at_open, share)
         first = False
         failing = share < 1.0 and legs[i, a, MARGIN] + leg_excess(world, store, i, a, symbol, worst) <= 0.0
     if legs[i, a, PERP] == 0.0:
-        release_wallet(store, out, i, a)
+        release_wallet(world, store, out, i, a, _worth(world, row, a, at_open))
 
 
 @jit
@@ -160,7 +181,7 @@ def liquidate_isolated(world, store, out, p, i, row, book, at_open):
             continue
         worst = world.bars[row, a, MARK_OPEN] if at_open else adverse_extreme(world.bars, row, a, size)
         if legs[i, a, MARGIN] + leg_excess(world, store, i, a, world.symbols[book, a], worst) <= 0.0:
-            _liquidate_leg(world, store, out, p, i, a, row, book, worst, _valued(world, row, a, at_open))
+            _liquidate_leg(world, store, out, p, i, a, row, book, worst, at_open)
 
 
 @jit
@@ -171,6 +192,12 @@ def _price_at(bars, row, a, size, way):
 
 
 @jit
+def _spot_at(world, row, a, size, price):
+    """Spot price of asset a when its mark stands at `price`: it moves in proportion; without a position it stays at the open."""
+    return world.bars[row, a, SPOT_OPEN] * (price / world.bars[row, a, MARK_OPEN] if size != 0.0 else 1.0)
+
+
+@jit
 def _cross_excess(world, store, i, row, book, way):
     """Margin above maintenance of the shared wallet when every leg stands at mark open + way x (adverse extreme - mark open).
 
@@ -178,6 +205,8 @@ def _cross_excess(world, store, i, row, book, way):
     """
     legs = store.legs
     portfolio = world.codes[MARGIN_MODE] == MARGIN_PORTFOLIO
+    if world.contract == INVERSE:
+        return _coin_excess(world, store, i, row, book, way)
     excess = legs[i, 0, MARGIN]
     if portfolio:
         excess += store.account[i, CASH]
@@ -187,10 +216,25 @@ def _cross_excess(world, store, i, row, book, way):
         if size != 0.0:
             excess += leg_excess(world, store, i, a, symbol, price)
         if portfolio:
-            spot = world.bars[row, a, SPOT_OPEN] * (price / world.bars[row, a, MARK_OPEN] if size != 0.0 else 1.0)
-            excess += spot_collateral(legs[i, a, SPOT], spot, rules_of(world.rules, symbol).haircut)
+            excess += spot_collateral(legs[i, a, SPOT], _spot_at(world, row, a, size, price), rules_of(world.rules, symbol).haircut)
             if size != 0.0:
                 excess -= (LIQUIDATION_RATIO - 1.0) * required_maintenance(world, symbol, size, legs[i, a, ENTRY], price)
+    return excess
+
+
+@jit
+def _coin_excess(world, store, i, row, book, way):
+    """`_cross_excess` of a portfolio of inverse contracts: cash and all coins after their haircut less 1.05 x maintenance at the spot price [quote]."""
+    legs = store.legs
+    excess = store.account[i, CASH]
+    for a in range(legs.shape[1]):
+        size, symbol = legs[i, a, PERP], world.symbols[book, a]
+        price = _price_at(world.bars, row, a, size, way)
+        spot = _spot_at(world, row, a, size, price)
+        needed = required_maintenance(world, symbol, size, legs[i, a, ENTRY], price)
+        excess += (
+            spot_collateral(coins_of(store, i, a, price), spot, rules_of(world.rules, symbol).haircut) - LIQUIDATION_RATIO * needed * spot
+        )
     return excess
 
 
@@ -209,6 +253,12 @@ def _cross_trigger(world, store, i, row, book, start):
     return high
 
 
+@jit
+def _wallet(world, a):
+    """Index of the wallet through which leg a is closed: the shared one, or the asset's own coins."""
+    return a if world.contract == INVERSE else 0
+
+
 @jit_rare
 def _reduce_cross(world, store, out, p, i, row, book, way, first, at_open):
     """Close a share of every leg whose procedure allows a partial liquidation; returns how many there were."""
@@ -218,10 +268,12 @@ def _reduce_cross(world, store, out, p, i, row, book, way, first, at_open):
         size = legs[i, a, PERP]
         if size != 0.0:
             symbol, price = world.symbols[book, a], _price_at(world.bars, row, a, size, way)
-            balance = _cross_excess(world, store, i, row, book, way) + required_maintenance(world, symbol, size, legs[i, a, ENTRY], price)
-            share = share_to_close(world, symbol, notional(size, price), balance, first)
+            unit = _spot_at(world, row, a, size, price) if world.contract == INVERSE else 1.0
+            balance = _cross_excess(world, store, i, row, book, way) / unit
+            balance += required_maintenance(world, symbol, size, legs[i, a, ENTRY], price)
+            share = share_to_close(world, symbol, value_of(world.contract, size, price), balance, first)
             if share < 1.0:
-                close_leg(world, store, out, p, i, a, 0, row, book, price, _valued(world, row, a, at_open), share)
+                close_leg(world, store, out, p, i, a, _wallet(world, a), row, book, price, at_open, share)
                 count += 1
     return count
 
@@ -238,13 +290,15 @@ def _liquidate_shared(world, store, out, p, i, row, book, at_open, end):
                 size = legs[i, a, PERP]
                 if size != 0.0:
                     price = _price_at(world.bars, row, a, size, way)
-                    close_leg(world, store, out, p, i, a, 0, row, book, price, _valued(world, row, a, at_open), 1.0)
+                    close_leg(world, store, out, p, i, a, _wallet(world, a), row, book, price, at_open, 1.0)
             if world.codes[MARGIN_MODE] == MARGIN_CROSS:
-                release_wallet(store, out, i, 0)
+                release_wallet(world, store, out, i, 0, 1.0)
             failing = False
         first = False
         failing = failing and _cross_excess(world, store, i, row, book, end) <= 0.0
-    if world.codes[MARGIN_MODE] == MARGIN_PORTFOLIO:
+    if world.contract == INVERSE:
+        transfer_coins(world, store, p, i, row, book)
+    elif world.codes[MARGIN_MODE] == MARGIN_PORTFOLIO:
         to_cash(store, i)
 
 
@@ -266,7 +320,8 @@ def liquidate_cross(world, store, out, p, i, row, book, at_open):
 @jit
 def liquidate(world, store, out, p, i, row, book, at_open):
     """The margin test in the account's margin mode: at the mark open on what was held before the orders, or inside the bar on what is held after."""
-    if world.codes[MARGIN_MODE] == MARGIN_ISOLATED:
+    mode = world.codes[MARGIN_MODE]
+    if mode == MARGIN_ISOLATED or (world.contract == INVERSE and mode == MARGIN_CROSS):
         liquidate_isolated(world, store, out, p, i, row, book, at_open)
     else:
         liquidate_cross(world, store, out, p, i, row, book, at_open)

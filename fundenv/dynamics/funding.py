@@ -3,22 +3,29 @@
 Payments are cash flows to the holder: + received. A positive rate means that longs pay shorts.
 """
 
+from fundenv.dynamics.coins import settle_coin
 from fundenv.dynamics.jit import formula, jit
 from fundenv.dynamics.payments import (
     deribit_payment,
     dydx_index_change,
     dydx_settlement,
+    kraken_payment,
     window_payment,
 )
-from fundenv.dynamics.types import ACCRUED, CASH, FUNDING, MARGIN, MARGIN_CROSS, MARGIN_ISOLATED, MARGIN_MODE, PATH, PERP
-from fundenv.market.layout import SETTLE_PRICE, SETTLE_RATE
+from fundenv.dynamics.types import ACCRUED, CASH, FUNDING, INVERSE, MARGIN, MARGIN_CROSS, MARGIN_ISOLATED, MARGIN_MODE, PATH, PERP
+from fundenv.market.layout import SETTLE_PRICE, SETTLE_RATE, SPOT_CLOSE
 from fundenv.market.premium import (
     annual_compounded,
     annual_simple,
     average_premium,
+    basis_mark_price,
     binance_mark_price,
+    bitmex_premium_index,
     fair_price,
     impact_notional,
+    impact_price,
+    median_mark_price,
+    mid_premium,
     premium_index,
     running_premium,
 )
@@ -47,12 +54,14 @@ __all__ = [
     "annual_compounded",
     "annual_simple",
     "average_premium",
+    "basis_mark_price",
     "binance_cap",
     "binance_mark_price",
     "binance_rate",
     "bitmex_cap",
     "bitmex_change_cap",
     "bitmex_interest",
+    "bitmex_premium_index",
     "bitmex_rate",
     "bybit_rate",
     "clamped_rate",
@@ -65,9 +74,13 @@ __all__ = [
     "fair_price",
     "hyperliquid_rate",
     "impact_notional",
+    "impact_price",
     "inverse_payment",
+    "kraken_payment",
     "kraken_relative_rate",
     "limited",
+    "median_mark_price",
+    "mid_premium",
     "okx_rate",
     "okx_rate_until_2025",
     "payment",
@@ -88,6 +101,7 @@ def payment(size, price, rate):
     """Cash flow [quote] to the holder of a linear position at a settlement: -size x price x rate. Positive rate: longs pay shorts.
 
     size: signed, base units, as held at that instant; price: MARK (Binance, Bybit, OKX, BitMEX) or ORACLE (Hyperliquid, dYdX), never the entry;
+    of a position VALUE in quote pass it as size and price 1;
     rate: of the whole interval, a fraction.
     """
     return -size * price * rate
@@ -125,7 +139,8 @@ def _settled_rate(world, store, p, i, row, a):
 def settle(world, store, out, p, i, row, free):
     """Settle every leg of environment i at the open of bar `row`; returns the sum of the payments [quote].
 
-    free: free cash at the last close. A payment is taken from it first and then from the margin of the leg, so the liquidation price moves.
+    free: free cash at the last close. A payment is taken from it first and then from the margin of the leg, so the liquidation price moves. Inverse
+    contracts pay coin, valued at the last spot close.
     """
     account, legs = store.account, store.legs
     total = 0.0
@@ -133,7 +148,13 @@ def settle(world, store, out, p, i, row, free):
         price = world.bars[row, a, SETTLE_PRICE]
         if price <= 0.0 or legs[i, a, PERP] == 0.0:
             continue
-        flow = payment(legs[i, a, PERP], price, _settled_rate(world, store, p, i, row, a))
+        rate = _settled_rate(world, store, p, i, row, a)
+        if world.contract == INVERSE:
+            flow, worth = inverse_payment(legs[i, a, PERP], price, rate), world.bars[row - 1, a, SPOT_CLOSE]
+            settle_coin(world, store, i, a, flow, worth)
+            total += flow * worth
+            continue
+        flow = payment(legs[i, a, PERP], price, rate)
         total += flow
         legs[i, a, ACCRUED] += flow
         if world.codes[MARGIN_MODE] != MARGIN_ISOLATED:

@@ -1,16 +1,17 @@
 """Whether the account can pay for its orders, and the transfers between cash and the perp wallets."""
 
-import math
-
 from fundenv.dynamics.access import rules_of
 from fundenv.dynamics.borrowing import locked_cash
+from fundenv.dynamics.coins import free_cash_after_coins, free_collateral_of_coins, transfer_coins
 from fundenv.dynamics.collateral import spot_collateral
 from fundenv.dynamics.contract import notional, unrealised
-from fundenv.dynamics.execution import perp_slippage, size_order, spot_slippage, stress_of
+from fundenv.dynamics.execution import order_cost, perp_slippage, size_order, spot_slippage, stress_of
 from fundenv.dynamics.jit import jit, jit_rare
+from fundenv.dynamics.margin import maintenance, wallet_floor
 from fundenv.dynamics.types import (
     CASH,
     ENTRY,
+    INVERSE,
     MARGIN,
     MARGIN_CROSS,
     MARGIN_MODE,
@@ -19,6 +20,9 @@ from fundenv.dynamics.types import (
     REASON,
     REASON_FUNDS,
     SHRINK,
+    SHRINK_FOUND,
+    SHRINK_RESTS,
+    SHRINK_USES,
     SPOT,
     TARGET_LEVERAGE,
     TOUCH,
@@ -28,7 +32,6 @@ from fundenv.dynamics.types import (
 )
 from fundenv.market.layout import PERP_OPEN, SPOT_OPEN
 
-_RESTS, _USES, _FOUND = 0.0, 1.0, 2.0  # values of column SHRINK; _FOUND stands for _USES while the other legs are tried
 _DUST = 1e-9  # a smaller share of an order is rounding and is not filled
 
 
@@ -44,10 +47,12 @@ def _share_left(size, order):
 def free_cash_after(world, store, p, i, row, book, using, rest):
     """Free cash [quote] at open prices after the transfers, when the share `using` of every order marked in column SHRINK is filled and the share
     `rest` of every other: f of the specification."""
+    if world.contract == INVERSE:
+        return free_cash_after_coins(world, store, p, i, row, book, using, rest)
     legs = store.legs
     cross = world.codes[MARGIN_MODE] == MARGIN_CROSS
     free = store.account[i, CASH]
-    wallet, left, need, touched = 0.0, 0.0, 0.0, False
+    wallet, left, need, kept, touched = 0.0, 0.0, 0.0, 0.0, False
     for a in range(legs.shape[1]):
         touch = legs[i, a, TOUCH]
         spot_open, perp_open = world.bars[row, a, SPOT_OPEN], world.bars[row, a, PERP_OPEN]
@@ -60,7 +65,7 @@ def free_cash_after(world, store, p, i, row, book, using, rest):
             continue
         rule = rules_of(world.rules, world.symbols[book, a])
         stress = stress_of(p, touch)
-        k = using if legs[i, a, SHRINK] == _USES else rest
+        k = using if legs[i, a, SHRINK] == SHRINK_USES else rest
         spot_order, perp_order = k * legs[i, a, WANT_SPOT], k * legs[i, a, WANT_PERP]
         spread, impact = spot_slippage(world.bars, row, a, rule, spot_order, stress)
         price_cost = abs(spot_order) * spot_open
@@ -68,38 +73,37 @@ def free_cash_after(world, store, p, i, row, book, using, rest):
         free -= spot_order * spot_open + price_cost * (spread + impact)
         free -= price_cost * (1.0 + sign * (spread + impact)) * rule.fee_spot * p.fee_scale
         free += min(legs[i, a, SPOT] + spot_order, 0.0) * spot_open
-        spread, impact = perp_slippage(world.bars, row, a, rule, perp_order, stress)
+        spread, impact = perp_slippage(world, row, a, rule, perp_order, stress)
         price_cost = abs(perp_order) * perp_open
         sign = 1.0 if perp_order > 0.0 else -1.0
         cost = price_cost * (spread + impact) + price_cost * (1.0 + sign * (spread + impact)) * rule.fee_perp * p.fee_scale
         profit = unrealised(size, legs[i, a, ENTRY], perp_open)
         required = notional(size + perp_order, perp_open) / legs[i, a, TARGET_LEVERAGE]
         profit_left = profit * _share_left(size, perp_order)
+        floor = maintenance(world.tiers, world.symbols[book, a], notional(size + perp_order, perp_open))
         if cross:
             wallet += profit - cost
             left += profit_left
             need += required
+            kept += floor
             touched = touched or touch != TOUCH_NONE
         else:
-            free += legs[i, a, MARGIN] + profit - cost - max(profit_left, required)
+            balance = legs[i, a, MARGIN] + profit - cost
+            free += balance - max(profit_left + wallet_floor(balance - profit_left, floor), required)
     if cross and touched:
-        free += wallet - max(left, need)
+        free += wallet - max(left + wallet_floor(wallet - left, kept), need)
     return free
 
 
 @jit
-def unbacked_share(world, symbol):
-    """Share of the spot leg that equity must pay for: all of it, in portfolio mode what its haircut leaves uncovered."""
+def gross_of(world, symbol, leverage):
+    """Equity that a carry of one quote unit of perpetual ties up: spot leg and margin, (1 + L) / L.
+
+    Portfolio: (1 + (1 - haircut) L) / L, equity pays only for what the haircut leaves uncovered. Inverse: 1, the coins of the hedge are the margin.
+    """
     if world.codes[MARGIN_MODE] == MARGIN_PORTFOLIO:
-        return 1.0 - rules_of(world.rules, symbol).haircut
-    return 1.0
-
-
-@jit
-def _order_cost(order, mid, spread, impact, fee_rate):
-    """Spread, impact and fee [quote] of an order at a mid price."""
-    slip = math.copysign(spread + impact, order)
-    return abs(order) * mid * (spread + impact) + abs(order) * mid * (1.0 + slip) * fee_rate
+        return (1.0 + leverage * (1.0 - rules_of(world.rules, symbol).haircut)) / leverage
+    return 1.0 if world.contract == INVERSE else (1.0 + leverage) / leverage
 
 
 @jit
@@ -109,14 +113,17 @@ def free_collateral_after(world, store, p, i, row, book, k):
     free = store.account[i, CASH]
     for a in range(legs.shape[1]):
         rule = rules_of(world.rules, world.symbols[book, a])
+        if world.contract == INVERSE:
+            free += free_collateral_of_coins(world, store, p, i, a, row, rule, k)
+            continue
         stress = stress_of(p, legs[i, a, TOUCH])
         spot_open, perp_open = world.bars[row, a, SPOT_OPEN], world.bars[row, a, PERP_OPEN]
         spot_order, perp_order = k * legs[i, a, WANT_SPOT], k * legs[i, a, WANT_PERP]
         spread, impact = spot_slippage(world.bars, row, a, rule, spot_order, stress)
-        free -= spot_order * spot_open + _order_cost(spot_order, spot_open, spread, impact, rule.fee_spot * p.fee_scale)
+        free -= spot_order * spot_open + order_cost(spot_order, spot_open, spread, impact, rule.fee_spot * p.fee_scale)
         free += spot_collateral(legs[i, a, SPOT] + spot_order, spot_open, rule.haircut)
-        spread, impact = perp_slippage(world.bars, row, a, rule, perp_order, stress)
-        free -= _order_cost(perp_order, perp_open, spread, impact, rule.fee_perp * p.fee_scale)
+        spread, impact = perp_slippage(world, row, a, rule, perp_order, stress)
+        free -= order_cost(perp_order, perp_open, spread, impact, rule.fee_perp * p.fee_scale)
         free += unrealised(legs[i, a, PERP], legs[i, a, ENTRY], perp_open)
         free -= notional(legs[i, a, PERP] + perp_order, perp_open) / legs[i, a, TARGET_LEVERAGE]
     return free
@@ -128,14 +135,14 @@ def mark_cash_users(world, store, p, i, row, book):
     legs = store.legs
     nothing = free_cash_after(world, store, p, i, row, book, 0.0, 0.0)
     for a in range(legs.shape[1]):
-        legs[i, a, SHRINK] = _RESTS
+        legs[i, a, SHRINK] = SHRINK_RESTS
     for a in range(legs.shape[1]):
-        legs[i, a, SHRINK] = _USES
+        legs[i, a, SHRINK] = SHRINK_USES
         alone = free_cash_after(world, store, p, i, row, book, 1.0, 0.0)
-        legs[i, a, SHRINK] = _FOUND if alone < nothing else _RESTS
+        legs[i, a, SHRINK] = SHRINK_FOUND if alone < nothing else SHRINK_RESTS
     for a in range(legs.shape[1]):
-        if legs[i, a, SHRINK] == _FOUND:
-            legs[i, a, SHRINK] = _USES
+        if legs[i, a, SHRINK] == SHRINK_FOUND:
+            legs[i, a, SHRINK] = SHRINK_USES
 
 
 @jit
@@ -181,7 +188,7 @@ def _shrink(world, store, p, i, row, book, after):
     if k < _DUST:
         k = 0.0
     for a in range(legs.shape[1]):
-        if legs[i, a, SHRINK] == _USES:
+        if legs[i, a, SHRINK] == SHRINK_USES:
             legs[i, a, WANT_SPOT] *= k
             legs[i, a, WANT_PERP] *= k
             size_order(world, store, i, a, row, book)
@@ -189,13 +196,15 @@ def _shrink(world, store, p, i, row, book, after):
 
 
 @jit
-def _set_wallet(store, i, wallet, profit, required, positions, free, top_up):
+def _set_wallet(store, i, wallet, profit, required, floor, positions, free, top_up):
     """Move cash so that the wallet plus its unrealised profit holds the required margin; returns the free cash left.
+
+    floor: maintenance margin of the wallet, which is never withdrawn, however large the profit.
 
     Acts only on wallets that take cash (`top_up`, limited by `free`), or only on those that give it back or hold no position any more.
     """
     margin = store.legs[i, wallet, MARGIN]
-    move = max(required - profit, 0.0) - margin if positions else -margin
+    move = max(required - profit, wallet_floor(margin, floor)) - margin if positions else -margin
     if (positions and move > 0.0) != top_up:
         return free
     if positions and top_up:
@@ -213,15 +222,18 @@ def to_cash(store, i):
 
 
 @jit
-def transfer(world, store, i, row):
+def transfer(world, store, p, i, row, book):
     """Bring the wallets of all touched legs to their required margin at the open of bar `row` (cross: the shared wallet); releases come first."""
+    if world.contract == INVERSE:
+        transfer_coins(world, store, p, i, row, book)
+        return
     legs = store.legs
     if world.codes[MARGIN_MODE] == MARGIN_PORTFOLIO:
         to_cash(store, i)
         return
     free = store.account[i, CASH] - locked_cash(world, store, i, row, SPOT_OPEN)
     if world.codes[MARGIN_MODE] == MARGIN_CROSS:
-        _transfer_shared(world, store, i, row, free)
+        _transfer_shared(world, store, i, row, book, free)
         return
     for top_up in (False, True):
         for a in range(legs.shape[1]):
@@ -229,19 +241,21 @@ def transfer(world, store, i, row):
                 size, price = legs[i, a, PERP], world.bars[row, a, PERP_OPEN]
                 required = notional(size, price) / legs[i, a, TARGET_LEVERAGE]
                 profit = unrealised(size, legs[i, a, ENTRY], price)
-                free = _set_wallet(store, i, a, profit, required, size != 0.0, free, top_up)
+                floor = maintenance(world.tiers, world.symbols[book, a], notional(size, price))
+                free = _set_wallet(store, i, a, profit, required, floor, size != 0.0, free, top_up)
 
 
 @jit
-def _transfer_shared(world, store, i, row, free):
+def _transfer_shared(world, store, i, row, book, free):
     legs = store.legs
-    profits, needs, touched, positions = 0.0, 0.0, False, False
+    profits, needs, floor, touched, positions = 0.0, 0.0, 0.0, False, False
     for a in range(legs.shape[1]):
         size, price = legs[i, a, PERP], world.bars[row, a, PERP_OPEN]
         profits += unrealised(size, legs[i, a, ENTRY], price)
         needs += notional(size, price) / legs[i, a, TARGET_LEVERAGE]
+        floor += maintenance(world.tiers, world.symbols[book, a], notional(size, price))
         touched = touched or legs[i, a, TOUCH] != TOUCH_NONE
         positions = positions or size != 0.0
     if touched:
-        free = _set_wallet(store, i, 0, profits, needs, positions, free, False)
-        _set_wallet(store, i, 0, profits, needs, positions, free, True)
+        free = _set_wallet(store, i, 0, profits, needs, floor, positions, free, False)
+        _set_wallet(store, i, 0, profits, needs, floor, positions, free, True)

@@ -15,11 +15,14 @@ from fundenv.dynamics.contract import (
 )
 from fundenv.dynamics.jit import formula
 from fundenv.dynamics.procedures import (
+    bankruptcy_takeover_loss,
     binance_adl_rank,
     bitmex_adl_rank,
     buffered_price,
     dydx_fillable_price,
+    dydx_liquidation_penalty,
     hyperliquid_adl_rank,
+    hyperliquid_backstop,
     hyperliquid_first_order,
     insurance_loss,
     partial_quantity,
@@ -28,6 +31,7 @@ from fundenv.dynamics.procedures import (
 
 __all__ = [
     "bankruptcy_price",
+    "bankruptcy_takeover_loss",
     "binance_adl_rank",
     "binance_coinm_price",
     "binance_hedge_price",
@@ -38,14 +42,18 @@ __all__ = [
     "bybit_inverse_price",
     "bybit_price",
     "dydx_fillable_price",
+    "dydx_liquidation_penalty",
     "dydx_price",
     "entry_margin_price",
     "hyperliquid_adl_rank",
+    "hyperliquid_backstop",
     "hyperliquid_first_order",
     "hyperliquid_price",
     "insurance_loss",
     "inverse_bankruptcy_price",
+    "inverse_entry_margin_price",
     "inverse_wallet_bankruptcy_price",
+    "okx_inverse_price",
     "okx_price",
     "partial_quantity",
     "tick_rounded",
@@ -159,3 +167,23 @@ def entry_margin_price(wallet, size, entry, rate):
     wallet: quote, everything that backs the position (cross: the whole balance).
     """
     return entry - (wallet - abs(size) * entry * rate) / size
+
+
+def inverse_entry_margin_price(wallet, contracts, entry, rate, face=1.0):
+    """Liquidation price of an inverse position whose maintenance is fixed at the ENTRY value (BitMEX XBTUSD, Bybit).
+
+    n / (wallet + n / entry - |n| / entry x rate), n = contracts x face, signed. wallet: base, everything that backs the position (isolated: its margin);
+    rate: maintenance rate, with the taker fee where the venue counts it (BitMEX). Infinite: none.
+    """
+    amount = contracts * face
+    return quotient(amount, wallet + amount / entry - abs(amount) / entry * rate)
+
+
+def okx_inverse_price(side, entry, margin, contracts, rate, fee_rate, face=100.0):
+    """OKX and Gate coin-margined isolated: n (1 + side x (rate + fee_rate)) / (n / entry + side x margin), n = contracts x face.
+
+    contracts: positive; face: quote per contract (OKX BTC-USD 100, others 10); margin: base; rate: maintenance rate; fee_rate: taker (liquidation) fee.
+    `binance_coinm_price` with the fee in the rate. Infinite or negative: none.
+    """
+    amount = contracts * face
+    return quotient(amount * (1.0 + side * (rate + fee_rate)), amount / entry + side * margin)

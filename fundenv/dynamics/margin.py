@@ -5,6 +5,7 @@ Public functions take numbers; `marginal_margin` and the products take arrays to
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -19,15 +20,21 @@ from fundenv.dynamics.collateral import (
     tiered_collateral_value,
     uni_mmr,
 )
-from fundenv.dynamics.contract import notional
+from fundenv.dynamics.contract import value_of
 from fundenv.dynamics.jit import formula, jit
 from fundenv.dynamics.types import ENTRY_MARGIN
 from fundenv.market.premium import Values
 
 __all__ = [
+    "account_margin_ratio",
     "adjusted_equity",
     "borrow_power",
+    "bracket_number",
     "collateral_value",
+    "deribit_margin_rates",
+    "free_collateral",
+    "hyperliquid_maintenance_rate",
+    "largest_leverage",
     "liquidation_price",
     "maintenance",
     "maintenance_amount",
@@ -36,10 +43,15 @@ __all__ = [
     "margin_ratio",
     "marginal_margin",
     "portfolio_status",
+    "removable_margin",
     "risk_limit_margins",
     "tiered_collateral_value",
+    "tiered_maintenance",
     "uni_mmr",
+    "withdrawable_cross",
 ]
+
+_ROUNDED = 1.0 - 1e-6  # an action of single precision may exceed a limit by its rounding
 
 
 @formula
@@ -105,10 +117,17 @@ def margin_ratio(margin, profit, value):
 def maintenance(tiers: Any, symbol: Any, value: Any) -> Any:
     """Maintenance margin [quote] of a position worth `value` [quote]: value x rate - amount of its bracket.
 
-    tiers: (S, K, 3) floor, rate, amount; source: Binance "Leverage and Margin of USD-M Futures".
+    tiers: (S, K, 4) floor, rate, amount, maximum leverage; an inverse contract's value and brackets are in coin. Source: Binance "Leverage and
+    Margin of USD-M Futures".
     """
     k = bracket_of(tiers, symbol, value)
     return maintenance_margin(value, tiers[symbol, k, 1], tiers[symbol, k, 2])
+
+
+@jit
+def wallet_floor(wallet: Any, needed: Any) -> Any:
+    """What must stay in a wallet from which margin is withdrawn: its maintenance margin, as far as it is there. Source: `removable_margin`."""
+    return min(max(wallet, 0.0), needed)
 
 
 @jit
@@ -122,8 +141,8 @@ def bracket_of(tiers: Any, symbol: Any, value: Any) -> Any:
 
 @jit
 def required_maintenance(world: Any, symbol: Any, size: Any, entry: Any, price: Any) -> Any:
-    """Maintenance margin [quote] of a leg at a mark price, on its value at that price or at entry, as the venue has it."""
-    return maintenance(world.tiers, symbol, notional(size, entry if world.codes[ENTRY_MARGIN] != 0 else price))
+    """Maintenance margin [quote; inverse: coin] of a leg at a mark price, on its value at that price or at entry, as the venue has it."""
+    return maintenance(world.tiers, symbol, value_of(world.contract, size, entry if world.codes[ENTRY_MARGIN] != 0 else price))
 
 
 @jit
@@ -131,7 +150,7 @@ def liquidation_price(margin: Any, size: Any, entry: Any, tiers: Any, symbol: An
     """Mark price at which margin + size (price - entry) meets the maintenance margin; 0 or below means a long cannot be liquidated.
 
     margin: wallet of the position [quote]; size: signed, base units; entry: quote per base. `binance_price` with the bracket that holds at the price
-    itself; tiers (S, K, 3) as for `maintenance`, symbol: its first index.
+    itself; tiers (S, K, 4) as for `maintenance`, symbol: its first index.
     """
     price = 0.0
     for k in range(tiers.shape[1]):
@@ -139,3 +158,96 @@ def liquidation_price(margin: Any, size: Any, entry: Any, tiers: Any, symbol: An
         if k + 1 == tiers.shape[1] or abs(size) * price < tiers[symbol, k + 1, 0]:
             break
     return price
+
+
+@jit
+def inverse_liquidation_price(margin: Any, size: Any, entry: Any, tiers: Any, symbol: Any) -> Any:
+    """Mark price at which margin + size (1 / entry - 1 / price) meets the maintenance margin; infinite where no rally liquidates a short.
+
+    margin: wallet [coin]; size: signed, quote (contracts x face). `binance_coinm_price` with the bracket that holds at the price itself; tiers in coin.
+    """
+    price = 0.0
+    for k in range(tiers.shape[1]):
+        funds = margin + tiers[symbol, k, 2] + size / entry
+        price = (size + abs(size) * tiers[symbol, k, 1]) / funds
+        if size < 0.0 and funds >= 0.0:
+            price = math.inf
+        if k + 1 == tiers.shape[1] or abs(size) < tiers[symbol, k + 1, 0] * price:
+            break
+    return price
+
+
+@jit
+def largest_value(tiers: Any, symbol: Any, leverage: Any) -> Any:
+    """Largest position value [quote; inverse: coin] that may be held at `leverage`: the floor of the first bracket whose maximum is lower."""
+    for k in range(tiers.shape[1]):
+        if tiers[symbol, k, 3] < leverage * _ROUNDED:
+            return tiers[symbol, k, 0]
+    return math.inf
+
+
+def bracket_number(value: float, floors: Sequence[float]) -> int:
+    """Number, from 0, of the bracket that holds a position value: the last one whose floor is at or below it. floors: ascending, the first 0."""
+    return int(np.searchsorted(np.asarray(floors, dtype=np.float64), value, side="right")) - 1
+
+
+def tiered_maintenance(value: Values, floors: Sequence[float], rates: Sequence[float]) -> NDArray[np.float64]:
+    """Maintenance margin of a position from a whole table of brackets: `marginal_margin`, which is value x rate - amount of its bracket."""
+    return marginal_margin(value, floors, rates)
+
+
+def largest_leverage(value: float, floors: Sequence[float], leverages: Sequence[float]) -> float:
+    """Largest leverage at which a position of this value may be opened: that of its bracket (Binance, Bybit, OKX). floors as in `bracket_number`."""
+    return float(leverages[bracket_number(value, floors)])
+
+
+@formula
+def hyperliquid_maintenance_rate(max_leverage):
+    """Hyperliquid: maintenance rate, half the initial rate at the maximum leverage of the asset or tier: 1 / (2 x max_leverage); 40x gives 1.25 %."""
+    return 0.5 / max_leverage
+
+
+@formula
+def deribit_margin_rates(position, base_initial=0.02, base_maintenance=0.01, step=0.00005):
+    """Deribit: (initial rate, maintenance rate) of a perpetual of `position` coins: base + position x step each.
+
+    BTC: 2 % and 1 % plus 0.5 % for every 100 BTC; recalled from Deribit's margin pages and not retrieved.
+    """
+    return base_initial + abs(position) * step, base_maintenance + abs(position) * step
+
+
+@formula
+def account_margin_ratio(maintenance, balance):
+    """Binance USD-M margin ratio, also Bybit's maintenance margin rate of an account: maintenance / margin balance; liquidation at 1. One unit.
+
+    balance: wallet + unrealised profit. OKX states the ratio the other way round: `margin_ratio`.
+    """
+    return maintenance / balance
+
+
+@formula
+def free_collateral(equity, initial):
+    """What may still be used or withdrawn: equity - sum of initial margins (dYdX free collateral, Binance available balance), in one unit."""
+    return equity - initial
+
+
+def removable_margin(wallet: Values, profit: Values, initial: Values, maintenance: Values) -> NDArray[np.float64]:
+    """Margin that Binance lets go from an isolated position: max(0, min(wallet - maintenance, wallet + profit - initial)).
+
+    wallet: isolated wallet; profit: unrealised at mark; initial: |position value at mark| / leverage; maintenance: maintenance margin; all in quote, or all
+    in base for COIN-M. Profit counts as margin but is itself never paid out. Until 2020 maintenance was not subtracted (pass 0).
+    Source: binance.com FAQ 360038447311.
+    """
+    held = np.asarray(wallet, dtype=np.float64)
+    return np.asarray(np.maximum(np.minimum(held - maintenance, held + profit - initial), 0.0))
+
+
+def withdrawable_cross(
+    wallet: Values, profit: Values, initial: Values, maintenance: Values, isolated_initial: Values = 0.0
+) -> NDArray[np.float64]:
+    """What Binance lets go from a cross wallet: max(0, min(wallet - isolated_initial - maintenance, wallet + profit - initial - isolated_initial)).
+
+    profit, initial, maintenance: sums over the cross positions; isolated_initial: initial margin of open isolated orders. Source: FAQ 360038447311.
+    """
+    held = np.asarray(wallet, dtype=np.float64) - isolated_initial
+    return removable_margin(held, profit, initial, maintenance)

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from fundenv.dynamics.access import params_of, rules_of
 from fundenv.dynamics.borrowing import locked_cash
+from fundenv.dynamics.coins import coins_of
 from fundenv.dynamics.collateral import LIQUIDATION_RATIO, spot_collateral
-from fundenv.dynamics.contract import notional, unrealised
-from fundenv.dynamics.funds import unbacked_share
+from fundenv.dynamics.contract import base_of, profit_of, quote_of, value_of
+from fundenv.dynamics.funds import gross_of
 from fundenv.dynamics.jit import jit
 from fundenv.dynamics.margin import required_maintenance
 from fundenv.dynamics.reward import LOG_FLOOR
@@ -19,6 +20,7 @@ from fundenv.dynamics.types import (
     EQUITY_PEAK,
     FUNDING_FEATURE,
     IDLE_BARS,
+    INVERSE,
     LIQUIDATED,
     MARGIN,
     MARGIN_ISOLATED,
@@ -40,8 +42,12 @@ Column = Feature  # one observation: clip(raw value / scale, low, high), market 
 # In the order in which `observe` writes them; the scale and limits stand here and are passed to the kernel nowhere else.
 LEG_COLUMNS = (
     Column("perp_weight", "signed perpetual notional over equity", "fraction", -10, 10, 1),
-    Column("spot_weight", "signed spot value over equity", "fraction", -10, 10, 1),
-    Column("hedge_ratio", "minus spot over perp in base units, 0 without a perpetual position", "fraction", -10, 10, 1),
+    Column(
+        "spot_weight", "signed spot value over equity (inverse: all coins, margin and unrealised profit included)", "fraction", -10, 10, 1
+    ),
+    Column(
+        "hedge_ratio", "minus spot (inverse: all coins) over perp in base units, 0 without a perpetual position", "fraction", -10, 10, 1
+    ),
     Column("leverage", "perpetual notional over margin balance (margin + unrealised profit), 0 without a position", "times", 0, 10, 10),
     Column("target_leverage", "leverage of the last decision", "times", 0, 10, 10),
     Column(
@@ -55,9 +61,14 @@ LEG_COLUMNS = (
     Column("accrued_funding", "funding received since the perpetual position was opened, over equity", "fraction", -10, 10, 0.01),
     Column("idle_time", "time since the last fill", "days", 0, 10, 10),
     Column(
-        "carry", "carry held now: minus perpetual notional over equity x (1 + L) / L x A, L the target leverage", "fraction", -10, 10, 1
+        "carry",
+        "carry held now: minus perpetual notional over equity x (1 + L) / L x A, L the target leverage (inverse: without (1 + L) / L)",
+        "fraction",
+        -10,
+        10,
+        1,
     ),
-    Column("net_carry", "annualised funding_ewma_9 minus the hurdle cash_rate (1 + L) / L", "per year", -10, 10, 0.5),
+    Column("net_carry", "annualised funding_ewma_9 minus the hurdle cash_rate (1 + L) / L (inverse: cash_rate)", "per year", -10, 10, 0.5),
     Column("liquidated", "1 if the leg was liquidated during the last step", "flag", 0, 1, 1),
     Column("pending", "1 while an after-liquidation order waits", "flag", 0, 1, 1),
     Column("target_carry", "carry of the last decision that was not hold", "fraction", -1, 1, 1),
@@ -81,18 +92,36 @@ def _clip(value, low, high):
 
 
 @jit
+def coin_balance(world, store, i, first, last, row):
+    """`margin_balance` of inverse contracts, whose wallets hold coin."""
+    legs = store.legs
+    portfolio = world.codes[MARGIN_MODE] == MARGIN_PORTFOLIO
+    balance, needed, value = store.account[i, CASH] if portfolio else 0.0, 0.0, 0.0
+    for a in range(first, last):
+        mark, size, spot = world.bars[row, a, MARK_CLOSE], legs[i, a, PERP], world.bars[row, a, SPOT_CLOSE]
+        symbol = world.symbols[store.episode[i, BOOK], a]
+        coins = coins_of(store, i, a, mark)
+        balance += spot_collateral(coins, spot, rules_of(world.rules, symbol).haircut) if portfolio else (coins - legs[i, a, SPOT]) * spot
+        needed += required_maintenance(world, symbol, size, legs[i, a, ENTRY], mark) * spot
+        value += value_of(world.contract, size, mark) * spot
+    return balance, needed * (LIQUIDATION_RATIO if portfolio else 1.0), value
+
+
+@jit
 def margin_balance(world, store, i, first, last, row):
     """(margin balance, maintenance, notional) [quote] of the legs first..last-1 at the close of bar `row`; the wallet is that of leg `first`.
 
-    Portfolio mode: adjusted equity, and 1.05 x maintenance.
+    Portfolio mode: adjusted equity, and 1.05 x maintenance. Inverse: valued at the spot close.
     """
+    if world.contract == INVERSE:
+        return coin_balance(world, store, i, first, last, row)
     legs = store.legs
     book = store.episode[i, BOOK]
     balance, needed, value = legs[i, first, MARGIN], 0.0, 0.0
     for a in range(first, last):
         mark, size = world.bars[row, a, MARK_CLOSE], legs[i, a, PERP]
-        balance += unrealised(size, legs[i, a, ENTRY], mark)
-        held = notional(size, mark)
+        balance += profit_of(world.contract, size, legs[i, a, ENTRY], mark)
+        held = value_of(world.contract, size, mark)
         needed += required_maintenance(world, world.symbols[book, a], size, legs[i, a, ENTRY], mark)
         value += held
     if world.codes[MARGIN_MODE] == MARGIN_PORTFOLIO:
@@ -123,7 +152,8 @@ def observe(world, store, obs, i):
     assets, features = legs.shape[1], world.features.shape[2]
     equity = max(account[i, EQUITY], LOG_FLOOR * p.initial_equity)
     per_equity = 1.0 / equity
-    cross = world.codes[MARGIN_MODE] != MARGIN_ISOLATED
+    mode = world.codes[MARGIN_MODE]
+    cross = mode == MARGIN_PORTFOLIO or (mode != MARGIN_ISOLATED and world.contract != INVERSE)
     at, wallets = 0, 0.0
     for a in range(assets):
         for f in range(features):
@@ -140,11 +170,13 @@ def observe(world, store, obs, i):
         if value > 0.0:
             leverage = value / balance if balance > 0.0 else 100.0
             distance = (balance - needed) / (value * bars[row, a, SIGMA_DAY])
+        if world.contract == INVERSE:
+            spot = coins_of(store, i, a, mark)
         if size != 0.0:
-            hedge = -spot / size
+            hedge = -spot / base_of(world.contract, size, mark)
         target = legs[i, a, TARGET_LEVERAGE]
-        weight = size * mark * per_equity
-        gross = (1.0 + target * unbacked_share(world, world.symbols[store.episode[i, BOOK], a])) / target
+        weight = quote_of(world.contract, size, mark) * per_equity
+        gross = gross_of(world, world.symbols[store.episode[i, BOOK], a], target)
         obs[i, at] = _clip(weight, -10.0, 10.0)
         obs[i, at + 1] = _clip(spot * bars[row, a, SPOT_CLOSE] * per_equity, -10.0, 10.0)
         obs[i, at + 2] = _clip(hedge, -10.0, 10.0)

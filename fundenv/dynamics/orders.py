@@ -2,13 +2,15 @@
 
 from fundenv.dynamics.action import decode
 from fundenv.dynamics.borrowing import locked_cash
-from fundenv.dynamics.contract import notional, unrealised
-from fundenv.dynamics.funds import unbacked_share
+from fundenv.dynamics.coins import coins_of, keep_coins
+from fundenv.dynamics.contract import base_of, notional, quote_of, unrealised
+from fundenv.dynamics.funds import gross_of
 from fundenv.dynamics.jit import jit
 from fundenv.dynamics.types import (
     BOOK,
     CASH,
     ENTRY,
+    INVERSE,
     KEEPER_BARS,
     MARGIN,
     MARGIN_CROSS,
@@ -42,19 +44,37 @@ _EVEN = 1e-9  # relative difference below which a wallet counts as holding its r
 
 
 @jit
+def spot_target(world, store, i, a, row, perp, backed):
+    """Spot position [base] that hedges a perpetual of size `perp` with the remembered ratio, at last prices.
+
+    Inverse: what the free coins must be so that ALL coins of the asset, wallet and unrealised profit included, are the hedge; `backed`: at least the
+    required margin.
+    """
+    legs = store.legs
+    mark = world.bars[row - 1, a, MARK_CLOSE]
+    base = base_of(world.contract, perp, mark)
+    target = -legs[i, a, TARGET_HEDGE] * base
+    if world.contract == INVERSE:
+        if backed:
+            target = max(target, abs(base) / legs[i, a, TARGET_LEVERAGE])
+        target -= coins_of(store, i, a, mark) - legs[i, a, SPOT]
+    return target
+
+
+@jit
 def order_to_target(world, store, p, i, a, row, equity, band):
     """Orders that bring leg a to its remembered target, sized with equity [quote] and prices of the last close; none inside the band."""
     legs, bars = store.legs, world.bars
     mark, spot_price = bars[row - 1, a, MARK_CLOSE], bars[row - 1, a, SPOT_CLOSE]
     carry, leverage = legs[i, a, TARGET_CARRY], legs[i, a, TARGET_LEVERAGE]
-    unbacked = unbacked_share(world, world.symbols[store.episode[i, BOOK], a])
-    perp = -carry * max(equity, 0.0) * leverage / (1.0 + leverage * unbacked) / legs.shape[1] / mark
-    spot = -legs[i, a, TARGET_HEDGE] * perp
-    if spot < 0.0 and p.allow_short_spot < 0.5:
-        perp, spot = 0.0, 0.0
+    gross = gross_of(world, world.symbols[store.episode[i, BOOK], a], leverage)
+    perp = -carry * max(equity, 0.0) / gross / legs.shape[1] / quote_of(world.contract, 1.0, mark)
+    lends = p.allow_short_spot > 0.5
+    if -legs[i, a, TARGET_HEDGE] * perp < 0.0 and not lends:
+        perp = 0.0
         legs[i, a, REASON] = REASON_BORROW
-    perp_order, spot_order = perp - legs[i, a, PERP], spot - legs[i, a, SPOT]
-    inside = abs(perp_order) * mark <= band * equity and abs(spot_order) * spot_price <= band * equity
+    perp_order, spot_order = perp - legs[i, a, PERP], spot_target(world, store, i, a, row, perp, not lends) - legs[i, a, SPOT]
+    inside = abs(quote_of(world.contract, perp_order, mark)) <= band * equity and abs(spot_order) * spot_price <= band * equity
     if inside and carry != 0.0:
         if perp_order != 0.0 or spot_order != 0.0:
             legs[i, a, REASON] = REASON_BAND
@@ -96,7 +116,8 @@ def after_liquidation(world, store, p, i, row, equity):
         ordered = True
         legs[i, a, TOUCH] = TOUCH_STRESSED
         if pending == PENDING_FLATTEN:
-            legs[i, a, WANT_SPOT], legs[i, a, WANT_PERP] = -legs[i, a, SPOT] - legs[i, a, TARGET_HEDGE] * legs[i, a, PERP], 0.0
+            legs[i, a, WANT_SPOT] = spot_target(world, store, i, a, row, legs[i, a, PERP], False) - legs[i, a, SPOT]
+            legs[i, a, WANT_PERP] = 0.0
             if legs[i, a, PERP] != 0.0 and world.bars[row, a, HALTED] == 0.0:
                 legs[i, a, PENDING] = PENDING_NONE  # after a partial liquidation the hedge of what is left is restored once
         else:
@@ -107,10 +128,11 @@ def after_liquidation(world, store, p, i, row, equity):
 
 
 @jit
-def clear_flattened(store, i):
-    """A pending `flatten` ends when the spot leg is gone."""
+def clear_flattened(world, store, i):
+    """A pending `flatten` ends when the spot leg is gone (inverse: and the perpetual, whose wallet holds coins)."""
     for a in range(store.legs.shape[1]):
-        if store.legs[i, a, PENDING] == PENDING_FLATTEN and store.legs[i, a, SPOT] == 0.0:
+        gone = store.legs[i, a, SPOT] == 0.0 and (world.contract != INVERSE or store.legs[i, a, PERP] == 0.0)
+        if store.legs[i, a, PENDING] == PENDING_FLATTEN and gone:
             store.legs[i, a, PENDING] = PENDING_NONE
 
 
@@ -152,6 +174,11 @@ def keep_margin(world, store, p, i, row, path):
     ):
         return
     legs = store.legs
+    if world.contract == INVERSE:
+        for a in range(legs.shape[1]):
+            if legs[i, a, TOUCH] == TOUCH_NONE and legs[i, a, PERP] != 0.0:
+                keep_coins(world, store, p, i, a, row, _EVEN)
+        return
     if world.codes[MARGIN_MODE] == MARGIN_CROSS:
         for a in range(legs.shape[1]):
             if legs[i, a, TOUCH] != TOUCH_NONE:

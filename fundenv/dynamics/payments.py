@@ -28,6 +28,14 @@ def window_payment(
     return float(flows[held].sum())
 
 
+def kraken_payment(size: Values, absolute_rate: Values, hours: Values = 1.0) -> NDArray[np.float64]:
+    """Cash flow [quote] to a Kraken linear perpetual over `hours`: -size x absolute_rate x hours.
+
+    size: signed, base units; absolute_rate: quote per base and hour, as Kraken publishes it (`kraken_relative_rate` makes it a fraction).
+    """
+    return np.asarray(-np.asarray(size, dtype=np.float64) * absolute_rate * hours)
+
+
 def deribit_payment(amount: Values, rate_8h: Values, price: Values, seconds: Values) -> NDArray[np.float64]:
     """Cash flow [base] that a Deribit inverse perpetual accrues in `seconds` at a constant 8 h rate: -amount / price x rate_8h x seconds / 28,800.
 

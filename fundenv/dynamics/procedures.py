@@ -72,3 +72,23 @@ def dydx_fillable_price(side, price, equity, total_maintenance, rate, spread_mul
     ratio = adjustment * (1.0 - equity / total_maintenance)
     bounded = (abs(ratio) - abs(ratio - 1.0) + 1.0) / 2.0
     return price * (1.0 - side * bounded * spread_multiple * rate)
+
+
+def hyperliquid_backstop(equity: float, maintenance: float) -> bool:
+    """Whether Hyperliquid's backstop vault takes the position over: equity below 2/3 of the maintenance margin (account value and sum, quote)."""
+    return equity < 2.0 / 3.0 * maintenance
+
+
+@formula
+def bankruptcy_takeover_loss(size, bankruptcy, fill):
+    """What an insurance fund gains (+) or loses (-) [quote] on a position taken over at its bankruptcy price and closed at `fill`.
+
+    size x (fill - bankruptcy); size: signed, base units, of the position that was liquidated.
+    """
+    return size * (fill - bankruptcy)
+
+
+@formula
+def dydx_liquidation_penalty(value, remaining, share=0.015):
+    """dYdX v4: penalty to the insurance fund [quote], the smaller of share x value closed and the collateral that remains after the fill."""
+    return (value * share + remaining - abs(value * share - remaining)) / 2.0

@@ -2,6 +2,8 @@
 
 from fundenv.dynamics.access import params_of, rules_of
 from fundenv.dynamics.borrowing import accrue, locked_cash
+from fundenv.dynamics.coins import coins_of
+from fundenv.dynamics.contract import profit_of, quote_of
 from fundenv.dynamics.execution import fill_perp, fill_spot, limit_orders
 from fundenv.dynamics.forced import liquidate
 from fundenv.dynamics.funding import settle
@@ -21,6 +23,7 @@ from fundenv.dynamics.types import (
     EQUITY_PEAK,
     EXPECTED_PNL,
     IDLE_BARS,
+    INVERSE,
     LAST_ROW,
     LIQUIDATED,
     MARGIN,
@@ -50,6 +53,9 @@ def equity_of(world, store, i, row):
     legs = store.legs
     equity = store.account[i, CASH]
     for a in range(legs.shape[1]):
+        if world.contract == INVERSE:
+            equity += coins_of(store, i, a, world.bars[row, a, MARK_CLOSE]) * world.bars[row, a, SPOT_CLOSE]
+            continue
         profit = legs[i, a, PERP] * (world.bars[row, a, MARK_CLOSE] - legs[i, a, ENTRY])
         equity += legs[i, a, SPOT] * world.bars[row, a, SPOT_CLOSE] + legs[i, a, MARGIN] + profit
     return equity
@@ -76,34 +82,74 @@ def _settle(world, store, out, p, i, row):
 
 
 @jit
+def _book_prices(world, store, out, i, a, spot_from, spot_to, perp_from, perp_to):
+    """Book the price profit of what leg a holds. Inverse: all its coins at the change of the spot price, the change of its coin profit at the new one."""
+    held, worth = store.legs[i, a, SPOT], 1.0
+    if world.contract == INVERSE:
+        held, worth = coins_of(store, i, a, perp_from), spot_to
+    out.ledger[i, SPOT_PNL] += held * (spot_to - spot_from)
+    out.ledger[i, PERP_PNL] += profit_of(world.contract, store.legs[i, a, PERP], perp_from, perp_to) * worth
+
+
+@jit
+def _close_out(store, i, a, before):
+    """Inverse: where an order closed the perpetual whole and the coins go too, sell exactly the coins that are left."""
+    legs = store.legs
+    if before != 0.0 and legs[i, a, PERP] == 0.0 and legs[i, a, WANT_SPOT] != 0.0:
+        legs[i, a, SPOT] += legs[i, a, MARGIN]
+        legs[i, a, MARGIN] = 0.0
+        legs[i, a, WANT_SPOT] = -legs[i, a, SPOT]
+
+
+@jit
+def _fill_leg(world, store, out, p, i, a, row, book):
+    """Fill the orders of leg a; of an inverse contract the perpetual first, because it leaves the coins that are sold."""
+    legs = store.legs
+    rule = rules_of(world.rules, world.symbols[book, a])
+    if world.contract == INVERSE and legs[i, a, WANT_PERP] != 0.0:
+        before = legs[i, a, PERP]
+        fill_perp(world, store, out, p, rule, i, a, row)
+        _close_out(store, i, a, before)
+    if legs[i, a, WANT_SPOT] != 0.0:
+        fill_spot(world, store, out, p, rule, i, a, row)
+    if world.contract != INVERSE and legs[i, a, WANT_PERP] != 0.0:
+        fill_perp(world, store, out, p, rule, i, a, row)
+
+
+@jit
 def _fill(world, store, out, p, i, row, book):
     """Limit, fund and fill the orders of the bar; book the price profit from the last close to the open of what was held before."""
     legs, bars = store.legs, world.bars
     touched = False
     for a in range(legs.shape[1]):
-        out.ledger[i, SPOT_PNL] += legs[i, a, SPOT] * (bars[row, a, SPOT_OPEN] - bars[row - 1, a, SPOT_CLOSE])
-        out.ledger[i, PERP_PNL] += legs[i, a, PERP] * (bars[row, a, PERP_OPEN] - bars[row - 1, a, MARK_CLOSE])
+        spot, mark = bars[row - 1, a, SPOT_CLOSE], bars[row - 1, a, MARK_CLOSE]
+        _book_prices(world, store, out, i, a, spot, bars[row, a, SPOT_OPEN], mark, bars[row, a, PERP_OPEN])
         touched = touched or legs[i, a, TOUCH] != TOUCH_NONE
     if not touched:
         return
     limit_orders(world, store, p, i, row, book)
     shrink_to_funds(world, store, p, i, row, book)
     for a in range(legs.shape[1]):
-        rule = rules_of(world.rules, world.symbols[book, a])
-        if legs[i, a, WANT_SPOT] != 0.0:
-            fill_spot(world, store, out, p, rule, i, a, row)
-        if legs[i, a, WANT_PERP] != 0.0:
-            fill_perp(world, store, out, p, rule, i, a, row)
-    transfer(world, store, i, row)
-    clear_flattened(store, i)
+        _fill_leg(world, store, out, p, i, a, row, book)
+    transfer(world, store, p, i, row, book)
+    clear_flattened(world, store, i)
+
+
+@jit
+def _delta(world, store, i, a):
+    """Base units of asset a that move with spot while the basis stands still: both legs; all coins and the contracts at entry of an inverse leg."""
+    legs = store.legs
+    if world.contract == INVERSE:
+        sold = legs[i, a, PERP] / legs[i, a, ENTRY] if legs[i, a, PERP] != 0.0 else 0.0
+        return legs[i, a, SPOT] + legs[i, a, MARGIN] + sold
+    return legs[i, a, SPOT] + legs[i, a, PERP]
 
 
 @jit
 def _expect_to_open(world, store, out, i, row):
     """`expected` reward: what spot does to both legs from the last close to the open, on what is held before the orders."""
     for a in range(store.legs.shape[1]):
-        net = store.legs[i, a, SPOT] + store.legs[i, a, PERP]
-        out.ledger[i, EXPECTED_PNL] += net * (world.bars[row, a, SPOT_OPEN] - world.bars[row - 1, a, SPOT_CLOSE])
+        out.ledger[i, EXPECTED_PNL] += _delta(world, store, i, a) * (world.bars[row, a, SPOT_OPEN] - world.bars[row - 1, a, SPOT_CLOSE])
 
 
 @jit
@@ -111,19 +157,19 @@ def _expect_to_close(world, store, out, p, i, row):
     """`expected` reward: what spot does from the open to the close on what is held now, and the reversion of the last basis deviation."""
     feature = world.codes[BASIS_FEATURE]
     for a in range(store.legs.shape[1]):
-        perp = store.legs[i, a, PERP]
+        perp = quote_of(world.contract, store.legs[i, a, PERP], world.bars[row - 1, a, SPOT_CLOSE])
         deviation = world.features[row - 1, a, feature] * world.scales[feature] * 1e-4
         spot_move = world.bars[row, a, SPOT_CLOSE] - world.bars[row, a, SPOT_OPEN]
-        out.ledger[i, EXPECTED_PNL] += (store.legs[i, a, SPOT] + perp) * spot_move
-        out.ledger[i, EXPECTED_PNL] -= perp * world.bars[row - 1, a, SPOT_CLOSE] * p.basis_reversion * deviation
+        out.ledger[i, EXPECTED_PNL] += _delta(world, store, i, a) * spot_move
+        out.ledger[i, EXPECTED_PNL] -= perp * p.basis_reversion * deviation
 
 
 @jit
 def _mark(world, store, out, i, row):
-    legs, bars = store.legs, world.bars
-    for a in range(legs.shape[1]):
-        out.ledger[i, SPOT_PNL] += legs[i, a, SPOT] * (bars[row, a, SPOT_CLOSE] - bars[row, a, SPOT_OPEN])
-        out.ledger[i, PERP_PNL] += legs[i, a, PERP] * (bars[row, a, MARK_CLOSE] - bars[row, a, PERP_OPEN])
+    bars = world.bars
+    for a in range(store.legs.shape[1]):
+        perp, mark = bars[row, a, PERP_OPEN], bars[row, a, MARK_CLOSE]
+        _book_prices(world, store, out, i, a, bars[row, a, SPOT_OPEN], bars[row, a, SPOT_CLOSE], perp, mark)
     return equity_of(world, store, i, row)
 
 

@@ -25,9 +25,9 @@ N_ACCOUNT = 4
 
 # --- leg: one row per environment and asset -------------------------------------------------------------------------------------------
 SPOT = 0  # base units; negative = borrowed base
-PERP = 1  # signed size, base units
+PERP = 1  # signed size: base units; inverse contracts: quote units (contracts x face)
 ENTRY = 2  # average entry price of the perpetual; 0 when flat
-MARGIN = 3  # perp wallet, quote, without unrealised profit; in cross mode the shared wallet stands at asset 0
+MARGIN = 3  # perp wallet, quote (inverse: coins), without unrealised profit; in cross mode of linear contracts the shared wallet stands at asset 0
 TARGET_CARRY = 4  # carry of the last decision that was not `hold`
 TARGET_HEDGE = 5
 TARGET_LEVERAGE = 6
@@ -43,10 +43,23 @@ SHRINK = 15  # whether the order of the current bar uses free cash (scratch)
 N_LEG = 16
 
 TOUCH_NONE, TOUCH_NORMAL, TOUCH_STRESSED = 0, 1, 2
+SHRINK_RESTS, SHRINK_USES, SHRINK_FOUND = 0.0, 1.0, 2.0  # FOUND stands for USES while the other legs are tried
 
 PENDING_NONE, PENDING_FLATTEN, PENDING_REHEDGE = 0, 1, 2
-REASON_NONE, REASON_HOLD, REASON_BAND, REASON_SIZE, REASON_PARTICIPATION, REASON_FUNDS, REASON_HALTED, REASON_BORROW = range(8)
-REASONS = ("none", "hold", "inside the band", "below lot or minimum notional", "participation", "not enough funds", "halted", "no borrow")
+REASON_NONE, REASON_HOLD, REASON_BAND, REASON_SIZE, REASON_PARTICIPATION, REASON_FUNDS, REASON_HALTED, REASON_BORROW, REASON_BRACKET = (
+    range(9)
+)
+REASONS = (
+    "none",
+    "hold",
+    "inside the band",
+    "below lot or minimum notional",
+    "participation",
+    "not enough funds",
+    "halted",
+    "no borrow",
+    "leverage limit of the bracket",
+)
 
 # --- episode: one row per environment -------------------------------------------------------------------------------------------------
 SEED = 0
@@ -110,6 +123,8 @@ N_CODES = 19
 
 ACTION_CONTINUOUS, ACTION_DISCRETE, ACTION_TARGET = 0, 1, 2
 MARGIN_ISOLATED, MARGIN_CROSS, MARGIN_PORTFOLIO = 0, 1, 2
+LINEAR, INVERSE = 0, 1
+CONTRACTS = ("linear", "inverse")  # their names in a venue file
 AFTER_FLATTEN, AFTER_REHEDGE, AFTER_NAKED = 0, 1, 2
 PROCEDURE_WHOLE, PROCEDURE_TIER, PROCEDURE_TWO_TIERS, PROCEDURE_FIFTH = 0, 1, 2, 3
 PROCEDURES = ("whole", "tier", "two_tiers", "fifth")  # their names in a venue file
@@ -174,12 +189,14 @@ class World(NamedTuple):
     eras: Int64  # first bar number since 1970 of each set of rules; the first holds from ever
     symbols: Int64  # row of `rules` and `tiers`, one line per era and path (era x P + path)
     rules: Float64  # (S, fields of AssetRules)
-    tiers: Float64  # (S, K, 3): floor [quote], maintenance rate, maintenance amount [quote]; unused rows have an infinite floor
+    tiers: Float64  # (S, K, 4): floor, maintenance rate, maintenance amount, maximum leverage; floor and amount in quote (inverse: coins); unused
+    # rows have an infinite floor
     codes: Int64  # (N_CODES,)
     grids: Float64  # (3, G): discrete carry, hedge ratio, leverage
     scales: Float64  # (F,): raw value of a market feature = scale * feature
     levels: Float64  # (F, 4): 1 where a feature is linear in the level of funding, what an annual shift of 1 adds to it, its low and high
     ranges: Float64  # (fields of Params, 3): RANGE_* code, lowest and highest value drawn at the start of an episode
+    contract: int  # LINEAR or INVERSE; an entry point passes it as a constant, so that the other kind costs nothing
 
 
 class Store(NamedTuple):

@@ -37,6 +37,7 @@ class FundingHedgeEnv(gym.Env[Any, Any]):
     - u = perp (mark - entry) is unrealised profit. Equity = cash + sum(spot x spot price + margin + u).
     - free cash = cash - sum(max(-spot, 0) x spot price): the proceeds of borrowed base are locked.
     - With N the quote notional |perp| x mark and L the target leverage, required margin is N / L.
+    - All of this is for linear contracts. A venue whose `contract` is inverse: see "Inverse contracts" below.
 
     ## One step
 
@@ -68,9 +69,12 @@ class FundingHedgeEnv(gym.Env[Any, Any]):
           B > M / keeper_down (effective leverage above keeper_up x L or below keeper_down x L). If B < M: cash up to free cash moves
           into the wallet until B = M. If then |B - M| > 1e-9 M, both orders of each leg are (f - 1) x position with f = (V + max(B,
           0)) / (V + M).
-       d. *Fill limits*, in this order. Halted bar: no fill. Participation: both orders of an asset shrink by the same factor so that
+       d. *Fill limits*, in this order. Halted bar: no fill. Leverage limit of the bracket: an order that makes the position larger than
+          the brackets allow at L (value at last mark: the floor of the first bracket whose maximum leverage is below L) shrinks to
+          that, and the spot order by the same factor. Participation: both orders of an asset shrink by the same factor so that
           neither exceeds `max_participation` x the bar's volume of its leg. Lots: each order is cut towards zero to a multiple of the
-          lot, unless it closes the leg exactly. Minimum notional (perp at last mark, spot at last spot close): a smaller order is
+          lot (a relative 1e-12 below one counts as it), unless it closes the leg exactly. Minimum notional (perp at last mark, spot at
+          last spot close): a smaller order is
           dropped, unless it closes the leg exactly. Funds: let f be the free cash at open prices after fills and transfers (see e).
           If f with all orders >= 0, all are filled. Else an asset uses cash if its orders alone leave a lower f than no orders at
           all; the orders of these assets shrink by one factor k, the others are filled: with f1 = f of all orders and f0 = f without
@@ -82,14 +86,16 @@ class FundingHedgeEnv(gym.Env[Any, Any]):
           where the day volume is 0), at most 1 - h; stress = `stress_multiplier` for the orders of b, else 1. Fee = fee rate x
           `fee_scale` x |fill| x price. Spot pays from cash. The perp fee is taken from the wallet; closing part of a position moves
           the realised profit to the wallet; adding to it averages the entry; crossing zero closes, then opens at the fill. With
-          shares k of the orders filled, f = cash - spot cost + sum over wallets[B_open - perp cost - max(u_left, required margin at
-          perp open)] - sum(max(-spot after, 0) x spot open), the sum over wallets for those that get a transfer in this bar; B_open =
-          margin + u_open, u_open at perp open before the trade; u_left = u_open x the share of the old position left open; required
+          shares k of the orders filled, f = cash - spot cost + sum over wallets[B_open - perp cost - max(u_left + floor, required
+          margin at perp open)] - sum(max(-spot after, 0) x spot open), the sum over wallets for those that get a transfer in this bar; B_open =
+          margin + u_open, u_open at perp open before the trade; u_left = u_open x the share of the old position left open; floor = min(max(B_open - perp
+          cost - u_left, 0), maintenance of the position after the trade at perp open); required
           margin = |perp after| x perp open / L; perp cost = fee + spread + impact; spot cost = order x open + fee + spread + impact.
           Portfolio: no keeper; f = adjusted equity after the fills at open prices - sum of required margin at perp open, over all
           assets, and all orders shrink alike.
     4. **Transfers** (not in portfolio mode) for the legs of a and b, and for those to which c gave orders (cross: the shared wallet
-       if any leg is such a leg): the wallet is set to max(0, required margin at perp open - u at perp open). Wallets that give cash
+       if any leg is such a leg): the wallet is set to max(required margin at perp open - u at perp open, min(max(margin, 0),
+       maintenance at perp open)): profit counts as margin, but the maintenance margin is not withdrawn (Binance FAQ 360038447311). Wallets that give cash
        back, and wallets without any position (emptied into cash, also negative ones), come first, in order of the assets; then the
        others take at most free cash (at spot open).
     5. **Liquidation** inside the bar. Isolated, each leg: if margin + perp (x - entry) <= maintenance at the adverse extreme x of
@@ -114,6 +120,37 @@ class FundingHedgeEnv(gym.Env[Any, Any]):
     After the D bars the step ends. It is truncated when the episode has its length, or when fewer than D bars are left. After a
     liquidation the spot leg is governed by `after_liquidation`: `flatten` (at the next open), `rehedge` (at the next open), or
     `naked` (kept until the next decision).
+
+    ## Inverse contracts
+
+    On a venue whose `contract` is inverse (coin-margined) the account still counts in quote, but a perpetual is margined, settled and
+    charged in the coin of its asset. What differs from the above, by the same numbers:
+
+    - `perp` is signed quote value (contracts x face); `margin` is coin; u = perp (1 / entry - 1 / mark) is coin. C = spot + margin + u
+      are all coins of the asset. Equity = cash + sum(C x spot price). N = |perp| / mark is coin and so is required margin N / L;
+      brackets and maintenance are in coin. Every asset has a wallet of its own in coin, in `cross` mode too: there it holds all coins
+      that are owned, in `isolated` mode the required margin, in `portfolio` mode there is none. The coins bought as the hedge are the
+      margin, so a short at L = 1 with hedge 1 keeps its value in quote at every price (a synthetic dollar) and no rally liquidates it.
+    - 1: received: -perp / settlement price x rate, in coin. Isolated: to spot; a payment is taken from max(spot, 0) first. Cross: margin;
+      portfolio: spot. `funding` is this x the last spot close.
+    - 3a, 3b: for L / (1 + L) read 1: target perp = -carry x E / A (portfolio: as above). The target of spot is such that C = -hedge x
+      target perp / last mark, and at least the required margin where base may not be borrowed: margin is borrowed too where the hedge
+      does not supply it. Orders are worth |order| (perp) and |order| x spot close.
+    - 3c: isolated and cross alike, leg by leg, not in portfolio mode; B and M in coin. If B < M / keeper_up: coins that may move (below)
+      enter the wallet until B = M; if then B < (1 - 1e-9) M, orders are (f - 1) perp and (f - 1) min(C, 0), f = max(B, 0) / M: coins
+      that are owned are not sold. If B > M / keeper_down (isolated): only the transfer of 4. Nothing if |B - M| <= 1e-9 M.
+    - 3d: participation compares |perp order| / perp open; the minimum notional of the perpetual |order|; f = cash - sum(spot order x
+      spot open + spot costs) + sum(min(G, 0) x spot open), G = spot where no transfer follows, else C at perp open + spot order - perp
+      cost - max(u_left + floor, required margin). Portfolio: an asset adds the adjusted value of C - perp cost less required margin x spot open.
+    - 3e: perpetuals first; h + i is at most 1/2; size in base for the impact: |order| / perp open. Spread, impact and fee are each rate x
+      |order| / fill price coin, booked at spot open. Adding averages 1 / entry. An order that closes a perpetual whole beside a spot
+      order sells exactly the coins that are left.
+    - 4: the wallet is set to max(required margin - u, floor as in 4), cross: at least to spot + margin, without position to 0; assets in order. It
+      takes at most max(spot, 0) + (where base may be borrowed) max(free cash, 0) / spot open coins: what may move.
+    - 2, 5: cross legs stand alone, with their wallets. Portfolio: adjusted equity counts C, maintenance x spot price. Coins are valued at
+      the last spot close in 2, at spot open in 5; the rest of a wallet returns to spot.
+    - Parts: spot_pnl = C (u at the first price) x change of the spot price; perp_pnl = change of u x the new spot price. `expected`
+      reads spot + margin + perp / entry for spot + perp, and perp for perp x last spot close.
 
     ## Parts
 

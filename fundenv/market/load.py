@@ -49,7 +49,7 @@ def load_market(
         folder: where the files lie.
         symbols: names as in the files. None: every symbol of the venue with funding, perp and spot whose bars are short enough for `bar`
             (default: for the shortest step that any of them has); the notes name those left out.
-        venue: name, path or `Venue`; its name is the first part of the file names.
+        venue: name, path or `Venue`; its `prefix` is the first part of the file names.
         bar: length of the bars, "1h" or longer.
         start: keep bars that close at `start` (UTC) or later; their features still look back before it.
         end: and before `end`.
@@ -60,18 +60,18 @@ def load_market(
     """
     rules = venue if isinstance(venue, Venue) else load_venue(venue)
     files = _scan(Path(folder))
-    available = sorted({f.symbol for f in files if f.venue == rules.name and _steps(files, rules.name, f.symbol)})
+    available = sorted({f.symbol for f in files if f.venue == rules.prefix and _steps(files, rules.prefix, f.symbol)})
     if not available:
         raise DataError(
-            f"{folder}: no symbol with files {rules.name}_<symbol>_funding, .._perp_<step>, .._spot_<step>; add them or name another venue"
+            f"{folder}: no symbol with files {rules.prefix}_<symbol>_funding, .._perp_<step>, .._spot_<step>; add them or name another venue"
         )
     notes: list[str] = []
     if symbols is None:
-        symbols, bar = _short_enough(files, rules.name, available, bar, notes)
+        symbols, bar = _short_enough(files, rules.prefix, available, bar, notes)
     for symbol in symbols:
         if symbol not in available:
             raise DataError(f"{folder}: symbol {symbol!r} has no complete set of files; available: {', '.join(available)}")
-    frames = [_read(files, rules.name, symbol, bar, tuple(extra or ())) for symbol in symbols]
+    frames = [_read(files, rules.prefix, symbol, bar, tuple(extra or ())) for symbol in symbols]
     market = build_market(frames, venue=rules, bar=bar, start=start, end=end, extra=extra, volume_required=volume_required)
     return market.with_notes(*notes)
 

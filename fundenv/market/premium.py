@@ -26,6 +26,33 @@ def premium_index(impact_bid: Values, impact_ask: Values, index: Values) -> Numb
     return np.asarray((np.maximum(bid - reference, 0.0) - np.maximum(reference - ask, 0.0)) / reference)
 
 
+def impact_price(prices: Values, quantities: Values, notional: float) -> float:
+    """Average fill price of a market order that trades `notional` quote through one side of an order book: the impact bid or ask price.
+
+    prices, quantities: levels from the best on, quote per base and base units. Raises ValueError where the book is not deep enough.
+    """
+    price, quantity = (np.asarray(x, dtype=np.float64) for x in (prices, quantities))
+    value = np.minimum(price * quantity, np.maximum(notional - np.append(0.0, np.cumsum(price * quantity)[:-1]), 0.0))
+    if value.sum() < notional * (1.0 - 1e-12):
+        raise ValueError(f"notional = {notional:g}: the book holds {value.sum():g} quote; give more levels or a smaller order")
+    return float(value.sum() / (value / price).sum())
+
+
+def bitmex_premium_index(impact_bid: Values, impact_ask: Values, mark: Values, index: Values, fair_basis_rate: Values) -> Numbers:
+    """BitMEX premium sample: [max(0, impact bid - mark) - max(0, mark - impact ask)] / index + fair_basis_rate.
+
+    mark: the fair price, `fair_price`; fair_basis_rate: its basis over the index, funding rate x time to funding / interval.
+    """
+    bid, ask, fair = (np.asarray(x, dtype=np.float64) for x in (impact_bid, impact_ask, mark))
+    return np.asarray((np.maximum(bid - fair, 0.0) - np.maximum(fair - ask, 0.0)) / index + fair_basis_rate)
+
+
+def mid_premium(best_bid: Values, best_ask: Values, index: Values) -> Numbers:
+    """Premium of the mid price: ((best bid + best ask) / 2 - index) / index (OKX until April 2025)."""
+    middle = (np.asarray(best_bid, dtype=np.float64) + best_ask) / 2.0
+    return np.asarray((middle - index) / index)
+
+
 def _weights(kind: str, position: NDArray[Any]) -> NDArray[Any]:
     if kind not in ("linear", "equal"):
         raise ValueError(f"weights = {kind!r} is not one of linear, equal")
@@ -80,7 +107,7 @@ def binance_mark_price(
     mid_basis: Values,
     last_price: Values,
 ) -> Numbers:
-    """Binance's mark price: median(Price 1, Price 2, last traded price of the contract).
+    """Binance's and Bybit's mark price: median(Price 1, Price 2, last traded price of the contract).
 
     Price 1 = `fair_price(index, rate, ...)` with the last funding rate; Price 2 = index + mid_basis, mid_basis [quote] = moving average of
     (best bid + best ask) / 2 - index (30 s since 2025-09-18, one minute before). Sources: Binance support "Mark Price", announcement of 2025-09-16.
@@ -88,6 +115,18 @@ def binance_mark_price(
     first = fair_price(index, rate, seconds_to_funding, interval_seconds)
     second = np.asarray(index, dtype=np.float64) + mid_basis
     return np.asarray(np.median(np.stack(np.broadcast_arrays(first, second, np.asarray(last_price, dtype=np.float64))), axis=0))
+
+
+def basis_mark_price(index: Values, basis: Values) -> Numbers:
+    """Mark price from a smoothed basis: index + moving average of (mid price - index) [quote]. OKX; Deribit with a 30 s exponential average."""
+    return np.asarray(np.asarray(index, dtype=np.float64) + basis)
+
+
+def median_mark_price(first: Values, second: Values, third: Values) -> Numbers:
+    """Median of three prices: Hyperliquid's mark, of (oracle + 150 s average of mid - oracle), median(best bid, best ask, last) and the CEX perps' median;
+    Binance's and Bybit's of Price 1, Price 2 and the last price."""
+    stacked = np.stack(np.broadcast_arrays(*(np.asarray(x, dtype=np.float64) for x in (first, second, third))))
+    return np.asarray(np.median(stacked, axis=0))
 
 
 def annual_simple(rate: Values, hours: Values = 8.0) -> Numbers:

@@ -12,7 +12,7 @@ _HEAD = """# Venues: every rule, its value, its source
 
 Generated from the TOML files beside this page. "not sourced" marks a value that no exchange document backs; the environment says so once when it uses
 one. Where a value changed, each one stands with the day from which it holds. Formulas: `fundenv.dynamics.funding`, `.liquidation`, `.margin`,
-`.borrowing`, `.contract`. Inverse venues serve the public formulas and the market's funding estimate; the environment steps linear contracts.
+`.borrowing`, `.contract`. Linear and inverse venues are both stepped; brackets and lots of an inverse contract are in coins and in quote.
 
 ## What articles on funding often have wrong
 

@@ -53,6 +53,11 @@ class Venue:
         """The number under `section.key`, for `symbol` where the table is per symbol, in force on `date`."""
         return float(self._leaf((section, key), symbol, date)["value"])
 
+    @property
+    def prefix(self) -> str:
+        """First part of the names of its data files: the exchange, without what stands behind an underscore (bybit_inverse: "bybit")."""
+        return self.name.split("_")[0]
+
     def choice(self, section: str, key: str, date: dt.date | None = None) -> str:
         """The word under `section.key` in force on `date`."""
         return str(self._leaf((section, key), None, date)["value"])

@@ -73,14 +73,18 @@ def play(
     return infos
 
 
-def equity_of(info: dict[str, Any]) -> float:
+def equity_of(info: dict[str, Any], inverse: bool = False) -> float:
     """Equity counted up from account and prices."""
     account, prices = info["account"], info["prices"]
+    if inverse:
+        held = np.where(account["perp"] != 0, account["entry"], np.inf)
+        coins = account["spot"] + account["margin"] + account["perp"] * (1 / held - 1 / prices["mark"])
+        return float(account["cash"] + (coins * prices["spot"]).sum())
     legs = account["spot"] * prices["spot"] + account["margin"] + account["perp"] * (prices["mark"] - account["entry"])
     return float(account["cash"] + legs.sum())
 
 
-def difference(got: dict[str, Any], expected: dict[str, Any], scale: float, tolerance: float = 1e-9) -> str:
+def difference(got: dict[str, Any], expected: dict[str, Any], scale: float, tolerance: float = 1e-9, inverse: bool = False) -> str:
     """The first field in which an environment's info departs from the reference's, or "".
 
     `scale` is the size of money against which an error is measured; a price at which less than `tolerance` of it was traded or is held may be anything.
@@ -97,11 +101,11 @@ def difference(got: dict[str, Any], expected: dict[str, Any], scale: float, tole
             if n not in ("cash", "reason")
         ]
         values = {f"{g}.{n}[{a}]": (x, y) for g, n, x, y in at}
-        units = dict.fromkeys(values, 0.0) | {f"account.margin[{a}]": scale}
+        units = dict.fromkeys(values, 0.0) | {f"account.margin[{a}]": scale / spot[a] if inverse else scale}
         for n in ("account.spot", "trade.requested_spot", "trade.filled_spot"):
             units[f"{n}[{a}]"] = scale / spot[a]
         for n in ("account.perp", "trade.requested_perp", "trade.filled_perp"):
-            units[f"{n}[{a}]"] = scale / mark[a]
+            units[f"{n}[{a}]"] = scale if inverse else scale / mark[a]
         for price, quantity in (
             ("account.entry", "account.perp"),
             ("prices.fill_spot", "trade.filled_spot"),

@@ -17,6 +17,13 @@ MAX_LEVERAGE = 20.0
 VENUES = st.sampled_from(
     [PLAIN_VENUE, *(str(Path(__file__).with_name(f"{name}.toml")) for name in ("tiered", "twofold", "fifths", "entry"))]
 )
+INVERSE_VENUES = st.sampled_from([str(Path(__file__).with_name(f"{name}.toml")) for name in ("coin", "coin_tier", "coin_entry")])
+
+
+@st.composite
+def inverse_settings(draw: st.DrawFn) -> dict[str, Any]:
+    """`settings` on a venue of coin-margined contracts."""
+    return draw(settings()) | {"venue": draw(INVERSE_VENUES)}
 
 
 @st.composite

@@ -90,7 +90,9 @@ def test_unknown_names_and_paths_list_what_exists():
 
 
 def test_every_exchange_of_the_list_ships():
-    assert set(venue_names()) == set("binance binance_coinm bitmex bybit bybit_inverse deribit dydx hyperliquid kraken okx".split())
+    assert set(venue_names()) == set(
+        "binance binance_coinm bitmex bybit bybit_inverse deribit dydx hyperliquid kraken kraken_inverse okx".split()
+    )
 
 
 @pytest.mark.parametrize("name", venue_names())

@@ -1,0 +1,180 @@
+"""The coin account of inverse contracts: what is coin-margined is paid for, margined and settled in the coin itself.
+
+Each asset has one pool of coins: free coins (column SPOT, negative = borrowed), the wallet (MARGIN) and the unrealised profit. In isolated mode the
+wallet holds the required margin, in cross mode every coin that is owned; in portfolio mode there is no wallet. Sizes are in quote (contracts x face).
+"""
+
+from fundenv.dynamics.access import rules_of
+from fundenv.dynamics.borrowing import locked_cash
+from fundenv.dynamics.collateral import spot_collateral
+from fundenv.dynamics.contract import inverse_notional, inverse_unrealised
+from fundenv.dynamics.execution import order_cost, perp_slippage, spot_slippage, stress_of
+from fundenv.dynamics.jit import jit
+from fundenv.dynamics.margin import maintenance, wallet_floor
+from fundenv.dynamics.types import (
+    ACCRUED,
+    CASH,
+    ENTRY,
+    MARGIN,
+    MARGIN_CROSS,
+    MARGIN_ISOLATED,
+    MARGIN_MODE,
+    MARGIN_PORTFOLIO,
+    PERP,
+    SHRINK,
+    SHRINK_USES,
+    SPOT,
+    TARGET_LEVERAGE,
+    TOUCH,
+    TOUCH_NONE,
+    TOUCH_NORMAL,
+    WANT_PERP,
+    WANT_SPOT,
+)
+from fundenv.market.layout import MARK_CLOSE, PERP_OPEN, SPOT_CLOSE, SPOT_OPEN
+
+
+@jit
+def coin_profit(store, i, a, price):
+    """Unrealised profit [coin] of leg a at a price of the perpetual."""
+    size = store.legs[i, a, PERP]
+    return inverse_unrealised(size, store.legs[i, a, ENTRY], price) if size != 0.0 else 0.0
+
+
+@jit
+def coins_of(store, i, a, price):
+    """All coins of asset a at a price of the perpetual: free coins + wallet + unrealised profit."""
+    return store.legs[i, a, SPOT] + store.legs[i, a, MARGIN] + coin_profit(store, i, a, price)
+
+
+@jit
+def settle_coin(world, store, i, a, flow, worth):
+    """Book a funding payment [coin]: to free coins or out of them first, the rest out of the wallet (cross: the wallet). worth: quote per coin."""
+    legs = store.legs
+    legs[i, a, ACCRUED] += flow * worth
+    if world.codes[MARGIN_MODE] == MARGIN_CROSS:
+        legs[i, a, MARGIN] += flow
+        return
+    from_free = flow
+    if world.codes[MARGIN_MODE] == MARGIN_ISOLATED:
+        from_free = max(flow, -max(legs[i, a, SPOT], 0.0))
+    legs[i, a, SPOT] += from_free
+    legs[i, a, MARGIN] += flow - from_free
+
+
+@jit
+def coin_cost(order, price, slip, fee_rate):
+    """Slippage and fee [coin] of a perpetual order of `order` quote units at a mid price: both on the value at the fill."""
+    return inverse_notional(order, price * (1.0 + (slip if order > 0.0 else -slip))) * (slip + fee_rate)
+
+
+@jit
+def _orders(world, store, p, i, a, row, rule, k):
+    """(spot order, quote that it costs, perp order, coin that it costs) of the share k of the wanted orders of leg a at open prices."""
+    stress = stress_of(p, store.legs[i, a, TOUCH])
+    spot_order, perp_order = k * store.legs[i, a, WANT_SPOT], k * store.legs[i, a, WANT_PERP]
+    spread, impact = spot_slippage(world.bars, row, a, rule, spot_order, stress)
+    spot_cost = order_cost(spot_order, world.bars[row, a, SPOT_OPEN], spread, impact, rule.fee_spot * p.fee_scale)
+    spread, impact = perp_slippage(world, row, a, rule, perp_order, stress)
+    return (
+        spot_order,
+        spot_cost,
+        perp_order,
+        coin_cost(perp_order, world.bars[row, a, PERP_OPEN], spread + impact, rule.fee_perp * p.fee_scale),
+    )
+
+
+@jit
+def free_cash_after_coins(world, store, p, i, row, book, using, rest):
+    """`free_cash_after` of inverse contracts: cash less what the spot orders cost less the value of the coins that must be borrowed."""
+    legs = store.legs
+    free = store.account[i, CASH]
+    for a in range(legs.shape[1]):
+        spot_open, perp_open = world.bars[row, a, SPOT_OPEN], world.bars[row, a, PERP_OPEN]
+        if legs[i, a, TOUCH] == TOUCH_NONE:
+            free += min(legs[i, a, SPOT], 0.0) * spot_open
+            continue
+        k = using if legs[i, a, SHRINK] == SHRINK_USES else rest
+        rule = rules_of(world.rules, world.symbols[book, a])
+        spot_order, spot_cost, perp_order, perp_cost = _orders(world, store, p, i, a, row, rule, k)
+        size = legs[i, a, PERP]
+        left = coin_profit(store, i, a, perp_open)
+        if size * perp_order < 0.0:
+            left *= max(1.0 - abs(perp_order) / abs(size), 0.0)
+        required = inverse_notional(size + perp_order, perp_open) / legs[i, a, TARGET_LEVERAGE]
+        floor = maintenance(world.tiers, world.symbols[book, a], inverse_notional(size + perp_order, perp_open))
+        balance = legs[i, a, MARGIN] + coin_profit(store, i, a, perp_open) - perp_cost
+        unpledged = legs[i, a, SPOT] + spot_order + balance - max(left + wallet_floor(balance - left, floor), required)
+        free += min(unpledged, 0.0) * spot_open - spot_order * spot_open - spot_cost
+    return free
+
+
+@jit
+def free_collateral_of_coins(world, store, p, i, a, row, rule, k):
+    """What asset a adds to `free_collateral_after` [quote]: its coins after their haircut less initial margin and what the spot order costs."""
+    legs = store.legs
+    spot_open, perp_open = world.bars[row, a, SPOT_OPEN], world.bars[row, a, PERP_OPEN]
+    spot_order, spot_cost, perp_order, perp_cost = _orders(world, store, p, i, a, row, rule, k)
+    coins = coins_of(store, i, a, perp_open) + spot_order - perp_cost
+    required = inverse_notional(legs[i, a, PERP] + perp_order, perp_open) / legs[i, a, TARGET_LEVERAGE]
+    return spot_collateral(coins, spot_open, rule.haircut) - required * spot_open - spot_order * spot_open - spot_cost
+
+
+@jit
+def lendable(world, store, p, i, a, row, column):
+    """Coins that may move into a wallet: the free ones, and those that free cash can borrow where base may be borrowed."""
+    coins = max(store.legs[i, a, SPOT], 0.0)
+    if p.allow_short_spot > 0.5:
+        free = store.account[i, CASH] - locked_cash(world, store, i, row, column)
+        coins += max(free, 0.0) / world.bars[row, a, column]
+    return coins
+
+
+@jit
+def _move(store, i, a, coins):
+    store.legs[i, a, MARGIN] += coins
+    store.legs[i, a, SPOT] -= coins
+
+
+@jit
+def transfer_coins(world, store, p, i, row, book):
+    """Bring the wallets of all touched legs to their required margin at the open of bar `row` (cross: to all coins owned), asset after asset."""
+    legs = store.legs
+    for a in range(legs.shape[1]):
+        margin = legs[i, a, MARGIN]
+        if world.codes[MARGIN_MODE] == MARGIN_PORTFOLIO or (legs[i, a, TOUCH] != TOUCH_NONE and legs[i, a, PERP] == 0.0):
+            _move(store, i, a, -margin)
+        elif legs[i, a, TOUCH] != TOUCH_NONE:
+            price = world.bars[row, a, PERP_OPEN]
+            required = inverse_notional(legs[i, a, PERP], price) / legs[i, a, TARGET_LEVERAGE]
+            floor = maintenance(world.tiers, world.symbols[book, a], inverse_notional(legs[i, a, PERP], price))
+            wanted = max(required - coin_profit(store, i, a, price), wallet_floor(margin, floor))
+            if world.codes[MARGIN_MODE] == MARGIN_CROSS:
+                wanted = max(wanted, margin + legs[i, a, SPOT])
+            _move(store, i, a, min(wanted - margin, lendable(world, store, p, i, a, row, SPOT_OPEN)))
+
+
+@jit
+def keep_coins(world, store, p, i, a, row, even):
+    """Margin keeper of one inverse leg at prices of the last close: coins into the wallet first, then a smaller position; what is too much goes back.
+
+    It never sells coins: they are the hedge. even: relative difference below which the wallet counts as holding its required margin.
+    """
+    legs = store.legs
+    size, mark = legs[i, a, PERP], world.bars[row - 1, a, MARK_CLOSE]
+    required = inverse_notional(size, mark) / legs[i, a, TARGET_LEVERAGE]
+    balance = legs[i, a, MARGIN] + coin_profit(store, i, a, mark)
+    if abs(balance - required) <= even * required:
+        return
+    if balance < required / p.keeper_up:
+        top_up = min(required - balance, lendable(world, store, p, i, a, row - 1, SPOT_CLOSE))
+        _move(store, i, a, top_up)
+        balance += top_up
+        if balance >= required * (1.0 - even):
+            return
+        factor = max(balance, 0.0) / required
+        legs[i, a, WANT_PERP] = (factor - 1.0) * size
+        legs[i, a, WANT_SPOT] = (factor - 1.0) * min(coins_of(store, i, a, mark), 0.0)
+        legs[i, a, TOUCH] = TOUCH_NORMAL
+    elif balance * p.keeper_down > required and world.codes[MARGIN_MODE] == MARGIN_ISOLATED:
+        legs[i, a, TOUCH] = TOUCH_NORMAL

@@ -1,0 +1,199 @@
+"""Coin-margined contracts: against the slow account, against closed forms, and the short at 1x that is a synthetic dollar."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import warnings
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import settings as hypothesis_settings
+
+from fundenv.dynamics import contract, funding, liquidation
+from fundenv.market import load_market
+from fundenv.venues import UnsourcedValue, load_venue, venue_names
+from tests.laws.play import FLAT, HOLD, action, difference, equity_of, frictionless, make_env, play
+from tests.laws.test_accounting import books_are_wrong
+from tests.laws.test_causality import corrupted, random_moves, same
+from tests.laws.test_reference import EVERYTHING, walk
+from tests.laws.wild import SEEDS, SYMBOLS, inverse_settings, targets
+from tests.markets import bar, tape, wild_market
+from tests.reference_inverse import InverseAccount
+
+COIN = str(Path(__file__).with_name("coin.toml"))
+MODES = pytest.mark.parametrize("margin_mode", ["isolated", "cross", "portfolio"])
+WALLETS = pytest.mark.parametrize("margin_mode", ["isolated", "cross"])
+SHORT, LONG = (1.0, 1.0, 1.0), (-1.0, 1.0, 1.0)
+
+
+def coin_env(market: Any, **settings: Any) -> Any:
+    return make_env(market, **({"venue": COIN} | settings))
+
+
+def test_kernel_and_reference_agree_on_wild_markets():
+    seen: Counter[str] = Counter()
+
+    @hypothesis_settings(max_examples=int(os.environ.get("FUNDENV_EXAMPLES", "100")), **EVERYTHING)
+    @given(SEEDS, SYMBOLS, inverse_settings())
+    def check(seed, symbols, chosen):
+        market = wild_market(seed, symbols, 4)
+        env, rng = make_env(market, **chosen), np.random.default_rng(seed)
+        for path in range(4):
+            walk(env, market, chosen, path, int(rng.integers(0, 20)), rng, 40, seen, account=InverseAccount)
+
+    check()
+    assert seen["steps"] > 2_000
+    assert min(seen[f"liquidated {mode}"] for mode in ("isolated", "cross", "portfolio")) > 30, seen
+    assert seen["partial liquidations"] > 20
+    for reason in ("hold", "inside the band", "below lot or minimum notional", "participation", "not enough funds", "halted", "no borrow"):
+        assert seen[reason] > 10, (reason, seen)
+    assert seen["leverage limit of the bracket"] > 10
+
+
+def test_parts_add_up_to_the_change_of_equity_and_equity_to_the_coins():
+    @hypothesis_settings(max_examples=50, **EVERYTHING)
+    @given(SEEDS, SYMBOLS, inverse_settings())
+    def check(seed, symbols, chosen):
+        rng, env = np.random.default_rng(seed), make_env(wild_market(seed, symbols, 4), **chosen)
+        for path in range(4):
+            env.reset(options={"path": path, "start": int(rng.integers(0, 20))})
+            before, done = chosen["initial_equity"], False
+            while not done:
+                _, reward, terminated, truncated, info = env.step(action(targets(rng, len(symbols))))
+                assert books_are_wrong(before, dict(info) | {"reward": reward}, inverse=True) == ""
+                before, done = info["equity"], terminated or truncated
+
+    check()
+
+
+@MODES
+@pytest.mark.parametrize("reward", ["log_growth", "expected"])
+def test_the_future_changes_no_observation_reward_or_info(margin_mode, reward):
+    settings: dict[str, Any] = {"perp_fee": None, "keeper_interval": "2h", "max_participation": 0.1, "decision_interval": "3h"}
+    settings |= {"margin_mode": margin_mode, "reward": reward, "ruin_fraction": 0.0}
+    for seed in range(3):
+        market = wild_market(seed, ("COSTLY", "FINE"), length=38)
+        moves = random_moves(seed, 12, 2)
+        whole = play(coin_env(market, **settings), moves)
+        for known in range(1, len(whole)):
+            part = play(coin_env(corrupted(market, whole[known - 1]["row"], seed), **settings), moves[:known])
+            assert all(same(x, y) for x, y in zip(whole, part, strict=False)), f"seed {seed}: step {known} saw the future"
+
+
+@WALLETS
+def test_a_short_at_leverage_one_is_a_synthetic_dollar(margin_mode):
+    """All coins are margin: 30,000 quote stay 30,000 through a rally of 100 times and a fall by 99 %, and nothing liquidates them."""
+    prices = [100.0, 100.0, 300.0, 10_000.0, 1.0, 5_000.0]
+    rows = [bar(start, end) for start, end in zip(prices, prices[1:], strict=False)]
+    infos = play(coin_env(tape(rows[0], *rows), margin_mode=margin_mode), [SHORT, *[HOLD] * 4])
+    assert len(infos) == 5
+    for info in infos:
+        assert info["equity"] == pytest.approx(30_000.0, rel=1e-9)
+        assert not info["liquidated"].any()
+        assert info["account"]["perp"][0] == pytest.approx(-30_000.0)
+        assert info["account"]["spot"][0] == pytest.approx(0.0, abs=1e-9)
+        assert info["account"]["margin"][0] == pytest.approx(300.0)  # 30,000 / 100 coins
+
+
+@pytest.mark.parametrize(("side", "leverage"), [(-1, 3.0), (-1, 8.0), (1, 1.0), (1, 5.0)])
+def test_profit_funding_and_liquidation_price_are_the_public_formulas(side, leverage):
+    """Without hedge at 100, 30,000 quote of contracts: the wallet holds 300 / leverage borrowed coins."""
+    move = (-float(side), 0.0, leverage)
+    calm = [bar(100.0), bar(100.0), bar(100.0, 104.0, settle_price=101.0, settle_rate=0.01)]
+    opened, settled = play(coin_env(tape(*calm)), [move, HOLD])
+    account = opened["account"]
+    size, margin = float(account["perp"][0]), float(account["margin"][0])
+    assert size == pytest.approx(side * 30_000)
+    assert margin == pytest.approx(contract.initial_margin(contract.inverse_notional(size, 100.0), leverage))
+    assert account["spot"][0] + margin == pytest.approx(0.0, abs=1e-9)  # no coin is held on balance: the hedge is 0
+    paid = funding.inverse_payment(size, 101.0, 0.01)
+    assert settled["parts"]["funding"] == pytest.approx(paid * 100.0)  # coin at the last spot close
+    assert settled["parts"]["perp_pnl"] == pytest.approx(contract.inverse_unrealised(size, 100.0, 104.0) * 104.0)
+    price = liquidation.binance_coinm_price(margin, size, 100.0, 0.01, face=1.0)
+    assert (price - 100.0) * side < 0
+    for factor, fires in ((1 + side * 1e-7, False), (1 - side * 1e-7, True)):
+        wick = {"low": price * factor} if side > 0 else {"high": price * factor}
+        last = play(coin_env(tape(*calm[:2], bar(100.0, **wick))), [move, HOLD])[-1]
+        assert bool(last["liquidated"][0]) is fires
+
+
+@MODES
+def test_going_flat_sells_every_coin(margin_mode):
+    rows = [bar(100.0), bar(100.0, 110.0), bar(111.0, 90.0), bar(90.0)]
+    infos = play(coin_env(tape(*rows), margin_mode=margin_mode, perp_fee=0.001, spot_fee=0.001), [(0.9, 1.0, 2.0), FLAT, HOLD])
+    account = infos[-1]["account"]
+    assert account["perp"][0] == account["spot"][0] == account["margin"][0] == 0.0
+
+    assert 29_700 < infos[-1]["equity"] < 30_000 - 4 * 27  # four fills of 27,000 or more at 10 bp
+
+
+@WALLETS
+def test_a_reverse_carry_borrows_its_margin_and_its_hedge(margin_mode):
+    opened, later = play(coin_env(tape(bar(100.0), bar(100.0), bar(100.0, 130.0)), margin_mode=margin_mode), [LONG, HOLD])
+    account = opened["account"]
+    assert account["perp"][0] == pytest.approx(30_000.0)
+    assert account["margin"][0] == pytest.approx(300.0)
+    assert account["spot"][0] == pytest.approx(-600.0)  # 300 sold, 300 posted
+    assert later["equity"] == pytest.approx(30_000.0)
+
+
+def test_isolated_holds_the_margin_apart_and_cross_all_coins():
+    wallets = {}
+    for mode in ("isolated", "cross"):
+        account = play(coin_env(tape(*[bar(100.0)] * 2), margin_mode=mode), [(1.0, 1.0, 5.0)])[-1]["account"]
+        wallets[mode] = float(account["margin"][0]), float(account["spot"][0])
+    assert wallets["isolated"] == pytest.approx((60.0, 240.0))
+    assert wallets["cross"] == pytest.approx((300.0, 0.0))
+
+
+def test_a_wick_takes_the_isolated_wallet_and_leaves_cross():
+    rows = [bar(100.0), bar(100.0), bar(100.0, high=140.0)]
+    lost = {mode: play(coin_env(tape(*rows), margin_mode=mode), [(1.0, 1.0, 5.0), HOLD])[-1] for mode in ("isolated", "cross")}
+    assert lost["isolated"]["liquidated"][0] == 1
+    assert lost["cross"]["liquidated"][0] == 0
+
+
+@pytest.mark.parametrize("name", [name for name in venue_names() if load_venue(name).contract == "inverse"])
+@MODES
+def test_every_inverse_venue_of_the_package_keeps_its_books(name, margin_mode):
+    settings = {"venue": name, "margin_mode": margin_mode, "perp_fee": None, "spot_fee": None, "keeper_interval": "1h"}
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", UnsourcedValue)
+        market = wild_market(3, ("BTCUSD",), 2)
+        env, reference = coin_env(market, **settings), InverseAccount(market, frictionless(**settings), 1, 0)
+        env.reset(options={"path": 1, "start": 0})
+        rng, before = np.random.default_rng(0), 30_000.0
+        for _ in range(40):
+            move = [None if t is None else tuple(float(np.float32(min(v, 9.0))) for v in t) for t in targets(rng, 1)]
+            _, reward, terminated, truncated, info = env.step(action(move))
+            flags = {"reward": reward, "terminated": terminated, "truncated": truncated}
+            assert books_are_wrong(before, dict(info) | flags, inverse=True) == ""
+            assert difference(dict(info) | flags, reference.step(move), 1e5, inverse=True) == ""
+            before = info["equity"]
+            if terminated or truncated:
+                break
+
+
+def test_bybit_inverse_history_is_stepped(tmp_path):
+    """Real funding and contract prices of Bybit's BTCUSD beside Binance's spot: the synthetic dollar earns the funding that was paid."""
+    if "FUNDENV_DATA" not in os.environ:
+        pytest.skip("FUNDENV_DATA is unset: no real market data")
+    data = Path(os.environ["FUNDENV_DATA"])
+    names = {"bybit_BTCUSD_funding": None, "bybit_BTCUSD_perp_8h": None, "binance_BTCUSDT_spot_1h": "bybit_BTCUSD_spot_1h"}
+    for name, other in names.items():
+        shutil.copy(data / f"{name}.parquet", tmp_path / f"{other or name}.parquet")
+    market = load_market(tmp_path, ["BTCUSD"], venue="bybit_inverse", volume_required=False)
+    settings = {"venue": COIN, "decision_interval": "8h"}
+    infos = play(coin_env(market, **settings), [SHORT, *[HOLD] * 3000])
+    assert len(infos) > 2_000
+    assert not any(info["liquidated"].any() for info in infos)
+    paid = sum(info["parts"]["funding"] for info in infos)
+    assert equity_of(infos[-1], inverse=True) == pytest.approx(infos[-1]["equity"])
+    rates = market.bars[: infos[-1]["row"] + 1, 0, 8]
+    assert paid / 30_000.0 == pytest.approx(rates.sum(), abs=0.1)  # simple interest on 30,000 dollars, paid in coins that are kept
+    assert paid > 0
