@@ -5,7 +5,7 @@
 VENV   ?= .venv
 PYTHON ?= python3
 RUNS   ?= runs
-DEMO   ?= --out $(RUNS)/demo --resume
+DEMO   ?= --preset quick --out $(RUNS)/demo --resume
 PYTEST ?=
 
 python := $(VENV)/bin/python

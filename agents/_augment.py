@@ -1,34 +1,29 @@
-"""More training markets out of one: the same history at other levels of funding.
-
-Funding has fallen from year to year, so a policy that knows the past levels only learns to stay invested. Scaling the settled rates together
-with the features that are linear in them keeps rates and observations consistent; prices and their features stay as they are.
-"""
+"""A quieter training market: the same history without the hourly noise of the basis."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
+import pandas as pd
 
-from fundenv.market import Market, stack
-from fundenv.market.layout import SETTLE_RATE
-
-LINEAR = ("funding_last", "funding_ewma_", "funding_fr", "funding_divergence", "funding_estimate", "funding_market")  # names begin so
-
-
-def with_funding(market: Market, scale: float) -> Market:
-    """The market with every settled rate times `scale`."""
-    bars, features = market.bars.copy(), market.features.copy()
-    bars[:, :, SETTLE_RATE] *= scale
-    for column, feature in enumerate(market.table):
-        if feature.name.startswith(LINEAR):
-            features[:, :, column] = np.clip(features[:, :, column] * scale, feature.low, feature.high)
-    return replace(market, bars=bars, features=features)
+from fundenv.market import Market
+from fundenv.market.layout import MARK_CLOSE, MARK_HIGH, MARK_LOW, MARK_OPEN, PERP_CLOSE, PERP_OPEN, SETTLE_PRICE, SPOT_CLOSE
 
 
-def at_levels(market: Market, scales: Sequence[float]) -> Market:
-    """All paths of the market at every scale of funding; episodes draw among them evenly."""
-    if tuple(scales) == (1.0,):
-        return market
-    return stack([with_funding(market, scale) for scale in scales])
+def with_smooth_basis(market: Market, span: float) -> Market:
+    """The market with the perpetual's distance from spot replaced by its exponential mean over `span` bars, in prices and not in the features.
+
+    What the basis will do within hours cannot be known, but paid out at every step it drowns the funding of a decision. Averaged it keeps its level.
+    """
+    bars = market.bars.copy()
+    for first, last in market.paths:
+        part = bars[first:last]
+        ratio = part[:, :, MARK_CLOSE] / part[:, :, SPOT_CLOSE]
+        factor = pd.DataFrame(ratio).ewm(span=span, adjust=False).mean().to_numpy() / ratio
+        before = np.concatenate([factor[:1], factor[:-1]])
+        for column in (PERP_CLOSE, MARK_HIGH, MARK_LOW, MARK_CLOSE):
+            part[:, :, column] *= factor
+        for column in (PERP_OPEN, MARK_OPEN, SETTLE_PRICE):
+            part[:, :, column] *= before
+    return replace(market, bars=bars)

@@ -8,27 +8,37 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 from stable_baselines3 import SAC
 from stable_baselines3.common.callbacks import BaseCallback
 from stable_baselines3.common.logger import KVWriter
 from stable_baselines3.common.noise import ActionNoise
+from stable_baselines3.common.torch_layers import BaseFeaturesExtractor
 from stable_baselines3.common.vec_env import VecEnv, VecEnvWrapper
 from stable_baselines3.common.vec_env.base_vec_env import VecEnvObs, VecEnvStepReturn
 
+from agents._potential import Hindsight
+from agents._sb3_resume import Snapshot
 from agents._sb3_zones import zone_space, zone_targets
-from agents.base import Watcher
+from agents.base import Watcher, batch_of, observed
 
 
 class Looker(BaseCallback):
-    """Shows every step of the batch to the watcher, and stops the learning when it says so."""
+    """Shows every step of the batch to the watcher, and stops the learning when it says so; before each rollout it notes where all stands."""
 
-    def __init__(self, watcher: Watcher | None, batch: Any) -> None:
+    def __init__(self, watcher: Watcher | None, agent: Any) -> None:
         super().__init__()
-        self.watcher, self.batch = watcher, batch
+        self.watcher, self.agent, self.stopped = watcher, agent, False
+
+    def _on_rollout_start(self) -> None:
+        self.agent.before_rollout(self.model)
+        self.agent.snapshot = Snapshot.take(self.model) if self.agent.place() == "cpu" else None
+        self.agent.steps_done = self.model.num_timesteps
 
     def _on_step(self) -> bool:
-        return self.watcher is None or self.watcher.step(self.num_timesteps, self.batch)
+        self.stopped = self.watcher is not None and not self.watcher.step(self.num_timesteps, batch_of(self.training_env))
+        return not self.stopped
 
 
 class Forward(KVWriter):
@@ -47,21 +57,77 @@ class Forward(KVWriter):
         """Nothing is open."""
 
 
-class Scaled(VecEnvWrapper):
-    """Multiplies rewards, so that returns are of order one and the value loss does not drown the policy's gradient when both are clipped."""
+class Shaped(VecEnvWrapper):
+    """The env with its rewards scaled, so that returns are of order one, and shaped by a potential: scale x (r + 1000 (gamma Phi' - Phi)).
 
-    def __init__(self, venv: VecEnv, scale: float) -> None:
+    Phi' is that of the state in which the step ended, also where the episode was cut off there (the value of that state then follows from the critic), and 0
+    after ruin. Without a potential, rewards are scaled only. `clip` > 0 limits what one step can count: a liquidation outweighs a thousand ordinary decisions,
+    and one in a minibatch would drown what the others say.
+    """
+
+    def __init__(self, venv: VecEnv, scale: float, gamma: float, potential: Hindsight | None, clip: float = 0.0) -> None:
         super().__init__(venv)
-        self.scale = np.float32(scale)
+        self.scale, self.gamma, self.potential = scale, gamma, potential
+        self.clip = clip if clip > 0 else np.inf
+        self.batch = batch_of(venv)
+        self.weight = observed(self.batch.observation_table, "perp_weight")
+        self.phi = np.zeros(venv.num_envs)
+        self.path, self.row = self.batch.where
+
+    def state(self) -> dict[str, Any]:
+        """Copies of what the next step depends on."""
+        return {"phi": self.phi.copy(), "path": self.path.copy(), "row": self.row.copy()}
+
+    def restore(self, state: dict[str, Any]) -> None:
+        """Go on from what `state` returned."""
+        self.phi, self.path, self.row = (state[name].copy() for name in ("phi", "path", "row"))
 
     def reset(self) -> VecEnvObs:
         """First observations."""
-        return self.venv.reset()
+        obs = self.venv.reset()
+        self._begin(obs)
+        return obs
 
     def step_wait(self) -> VecEnvStepReturn:
-        """What the env answers, the rewards scaled."""
-        obs, rewards, dones, infos = self.venv.step_wait()
-        return obs, rewards * self.scale, dones, infos
+        """What the env answers, with the training reward."""
+        answer = self.venv.step_wait()
+        obs: Any = answer[0]
+        _, rewards, dones, infos = answer
+        if self.potential is None:
+            return obs, self._limited(rewards * self.scale), dones, infos
+        ends = obs
+        if dones.any():
+            ends = obs.copy()
+            ends[dones] = self.batch.final_obs[dones]
+        path, row = self.batch.where
+        row = np.where(dones, self.row + self.potential.bars, row)
+        phi = np.where(self.batch.terminated, 0.0, self.potential(np.where(dones, self.path, path), row, -self.weight.of(ends)))
+        shaped = self.scale * (rewards + 1e3 * (self.gamma * phi - self.phi))
+        self.phi, self.path, self.row = phi, path, self.batch.where[1]
+        if dones.any():
+            self._begin(obs)
+        return obs, self._limited(shaped), dones, infos
+
+    def _limited(self, rewards: NDArray[Any]) -> NDArray[np.float32]:
+        limited: NDArray[np.float32] = np.clip(rewards, -self.clip, self.clip).astype(np.float32)
+        return limited
+
+    def _begin(self, obs: Any) -> None:
+        self.path, self.row = self.batch.where
+        if self.potential is not None:
+            self.phi = self.potential(self.path, self.row, -self.weight.of(obs))
+
+
+class Chosen(BaseFeaturesExtractor):
+    """Lets a policy see some of the observations only."""
+
+    def __init__(self, observation_space: Any, columns: list[int]) -> None:
+        super().__init__(observation_space, len(columns))
+        self.register_buffer("columns", torch.as_tensor(columns))
+
+    def forward(self, observations: torch.Tensor) -> torch.Tensor:
+        """(n, D) to (n, chosen)."""
+        return observations[:, self.columns]  # type: ignore[index]
 
 
 class ExploringSAC(SAC):

@@ -7,15 +7,15 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-import numpy as np
 from numpy.typing import NDArray
 
-from agents._augment import at_levels
+from agents._augment import with_smooth_basis
+from agents._sb3_terms import draw_terms, hindsight
 from agents.base import Learner, Watcher
 from agents.params import AgentError, Params, Range
 from fundenv.config import EnvConfig
 
-MODEL = "model.zip"
+MODEL, SNAPSHOT = "model.zip", "snapshot.pt"
 
 
 def libraries() -> tuple[Any, Any]:
@@ -38,13 +38,40 @@ class LearningParams(Params):
     gamma: Annotated[float, Range(0, 1)] = 0.995  # discount per decision
     hidden: Annotated[int, Range(1, 4096)] = 64  # width of both hidden layers
     reward: Literal["log_growth", "mean_variance", "expected"] = "log_growth"  # of training only
+    shaping: bool = True  # the potential of hindsight (agents/_potential.py) added to the training reward
     start_invested: Annotated[float, Range(0, 1)] = 0.5  # share of training episodes that begin with full carry
     episode_days: Annotated[int, Range(1, 3650)] = 90  # length of a training episode
     cash_low: Annotated[float, Range(-0.5, 1)] = -0.02  # the envs' cash rates lie evenly from here ...
     cash_high: Annotated[float, Range(-0.5, 1)] = 0.07  # ... to here, and further where the rate asked for lies outside
-    funding_scales: Annotated[tuple[float, ...], Range(0, 10)] = (0.25, 0.4, 0.6, 0.8, 1.0, 1.25)  # levels of funding in training
-    reward_scale: Annotated[float, Range(1e-6, 1e6)] = 0.1  # on the env's reward of 1000 x net log growth, in training
+    fee_low: Annotated[float, Range(0.01, 100)] = 0.5  # the envs' fees are the venue's times factors from here ...
+    fee_high: Annotated[float, Range(0.01, 100)] = 2.0  # ... to here, evenly on a log scale
+    funding_low: Annotated[float, Range(0.01, 10)] = 0.25  # the envs' funding is the recorded one times factors from here ...
+    funding_high: Annotated[float, Range(0.01, 10)] = 1.25  # ... to here, evenly on a log scale
+    funding_shift: Annotated[float, Range(0, 10)] = 0.3  # and shifted by up to so many bp per 8 h either way
+    funding_share: Annotated[float, Range(0, 1)] = 0.7  # of the envs have such a level of funding; the others see the history
+    basis_span: Annotated[float, Range(0, 10_000)] = 0.0  # bars over which the basis of the training prices is averaged; 0: as it was
+    observations: Literal["all", "carry"] = "carry"  # what the policy looks at: all, or what the value of a carry depends on
+    reward_scale: Annotated[float, Range(1e-6, 1e6)] = 0.5  # on the env's reward of 1000 x net log growth, in training
+    reward_clip: Annotated[float, Range(0, 1e6)] = 10.0  # limit of the training reward of one step; 0: none
     threads: Annotated[int, Range(1, 256)] = 1  # of the env's batch and of torch
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        for low, high in (("cash_low", "cash_high"), ("fee_low", "fee_high"), ("funding_low", "funding_high")):
+            if getattr(self, low) > getattr(self, high):
+                raise AgentError(f"{low} = {getattr(self, low)!r} is above {high} = {getattr(self, high)!r}; lower it")
+
+
+CARRY_COLUMNS = {
+    "basis", "basis_deviation", "volatility_7d", "perp_weight", "leverage", "target_leverage", "margin_distance", "carry", "net_carry", "pending",
+    "target_carry", "free_cash", "cash_rate",
+}  # fmt: skip
+
+
+def carry_columns(names: list[str]) -> list[int]:
+    """Numbers of the observations that the value of a carry depends on: funding, the phase of its settlement, and `CARRY_COLUMNS`."""
+    bare = [name.split(":")[-1] for name in names]
+    return [i for i, name in enumerate(bare) if name in CARRY_COLUMNS or name.startswith(("funding_", "settlement_"))]
 
 
 class SB3Agent(Learner):
@@ -55,6 +82,7 @@ class SB3Agent(Learner):
     def __init__(self, params: Params | None = None) -> None:
         super().__init__(params)
         self.model: Any = None
+        self.snapshot: Any = None  # of the collecting side, while a training is under way: agents/_sb3_resume.py
         self.steps_wanted = 0
 
     def training_settings(self) -> dict[str, Any]:
@@ -67,35 +95,47 @@ class SB3Agent(Learner):
         torch, _ = libraries()
         from stable_baselines3.common.logger import Logger
 
-        from agents._sb3_bridge import Forward, Looker, Scaled
+        from agents._sb3_bridge import Forward, Looker
+
+        torch.set_num_threads(self.params.threads)  # small networks: more threads than one cost more than they bring
+        self.steps_wanted = steps
+        env = self.training_env(market, settings, seed)
+        try:
+            if self.steps_done == 0:  # nor does one that was stopped in its first rollout go on
+                self.snapshot = None
+                self.model = self.build(env, seed)
+            else:
+                self.model.set_env(env, force_reset=self.snapshot is None)
+            self.model.set_logger(Logger(None, [Forward(watcher)]))
+            looker = Looker(watcher, self)
+            if self.snapshot is not None:
+                self.snapshot.restore(self.model)
+            done = self.model.num_timesteps
+            if done < steps:
+                self.model.learn(steps - done, callback=looker, log_interval=self.log_interval(), reset_num_timesteps=done == 0)
+            if not looker.stopped:
+                self.snapshot, self.steps_done = None, self.model.num_timesteps
+        finally:
+            env.close()
+
+    def training_env(self, market: Any, settings: dict[str, Any], seed: int) -> Any:
+        """The envs of the training: terms of their own each, funding at several levels, the reward shaped."""
+        from agents._sb3_bridge import Shaped
         from fundenv.envs.sb3 import FundingHedgeVecEnv
 
         p = self.params
         settings = settings | self.training_settings() | self.env_settings()
-        rate = EnvConfig.from_dict(settings).cash_rate
-        settings["per_env"] = {"cash_rate": np.linspace(min(p.cash_low, rate), max(p.cash_high, rate), p.n_envs)}
-        venv = FundingHedgeVecEnv(p.n_envs, threads=p.threads, market=at_levels(market, p.funding_scales), **settings)
+        config = EnvConfig.from_dict(settings)
+        terms = draw_terms(p, config, seed)
+        settings["per_env"] = terms._asdict()
+        played = with_smooth_basis(market, p.basis_span) if p.basis_span else market
+        venv = FundingHedgeVecEnv(p.n_envs, threads=p.threads, market=played, **settings)
         self.bind(venv.batch)
         self.provenance = replace(self.provenance, market=market.hash)
-        self.steps_wanted = steps
-        env = Scaled(self.wrap(venv), p.reward_scale)
-        torch.set_num_threads(p.threads)  # small networks: more threads than one cost more than they bring
-        try:
-            if self.model is None:
-                self.model = self.build(env, seed)
-            else:
-                self.model.set_env(env, force_reset=True)
-            self.model.set_logger(Logger(None, [Forward(watcher)]))
-            done = self.model.num_timesteps
-            if done < steps:
-                self.model.learn(
-                    steps - done, callback=Looker(watcher, venv.batch), log_interval=self.log_interval(), reset_num_timesteps=done == 0
-                )
-        finally:
-            self.steps_done = self.model.num_timesteps if self.model is not None else 0
-            venv.close()
+        potential = hindsight(played, config, venv.batch.venue, terms, p.gamma) if p.shaping else None
+        return Shaped(self.wrap(venv), p.reward_scale, p.gamma, potential, p.reward_clip)
 
-    def act(self, obs: NDArray[np.float32], *, deterministic: bool = True) -> NDArray[Any]:
+    def act(self, obs: NDArray[Any], *, deterministic: bool = True) -> NDArray[Any]:
         """The model's actions, greedy or drawn."""
         if self.model is None:
             raise AgentError(f"agent {self.name} has not learned yet; train it or load a checkpoint")
@@ -103,16 +143,20 @@ class SB3Agent(Learner):
         return actions
 
     def write(self, folder: Path) -> None:
-        """The model's zip, by an atomic rename."""
+        """The model's zip, by an atomic rename, and what an unfinished training needs to go on as if it had not stopped."""
         if self.model is None:
             return
         partial = folder / f".partial.{MODEL}"
         self.model.save(partial)
         partial.replace(folder / MODEL)
+        if self.snapshot is None:
+            (folder / SNAPSHOT).unlink(missing_ok=True)
+        else:
+            self.snapshot.save(folder / SNAPSHOT)
 
     def extra(self) -> dict[str, Any]:
         """How far the training has come."""
-        return {"steps_done": self.model.num_timesteps if self.model is not None else 0, "steps_wanted": self.steps_wanted}
+        return {"steps_done": self.steps_done, "steps_wanted": self.steps_wanted}
 
     def read(self, folder: Path, record: dict[str, Any]) -> None:
         """The model, on the CPU."""
@@ -121,7 +165,30 @@ class SB3Agent(Learner):
         torch, _ = libraries()
         torch.set_num_threads(self.params.threads)
         self.model = self.algorithm().load(folder / MODEL, device="cpu")
-        self.steps_done, self.steps_wanted = self.model.num_timesteps, record["steps_wanted"]
+        self.steps_done, self.steps_wanted = record["steps_done"], record["steps_wanted"]
+        if (folder / SNAPSHOT).is_file():
+            from agents._sb3_resume import Snapshot
+
+            self.snapshot = Snapshot.load(folder / SNAPSHOT)
+
+    def place(self) -> str:
+        """The device of the networks."""
+        return "cpu"
+
+    def before_rollout(self, model: Any) -> None:
+        """Called before each rollout, for what changes in the course of the training."""
+
+    def policy_settings(self, env: Any) -> dict[str, Any]:
+        """Arguments of the policy that both algorithms share."""
+        from agents._sb3_bridge import Chosen
+
+        torch, _ = libraries()
+        p = self.params
+        common = {"net_arch": [p.hidden, p.hidden], "activation_fn": torch.nn.Tanh}
+        if p.observations == "all":
+            return common
+        columns = carry_columns([column.name for column in env.batch.observation_table])
+        return common | {"features_extractor_class": Chosen, "features_extractor_kwargs": {"columns": columns}}
 
     def wrap(self, venv: Any) -> Any:
         """The env as the model sees it."""

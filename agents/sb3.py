@@ -25,19 +25,27 @@ class PPOParams(LearningParams):
     n_steps: Annotated[int, Range(1, 4096)] = 64  # decisions per env and rollout
     batch_size: Annotated[int, Range(1, 1_000_000)] = 4096
     epochs: Annotated[int, Range(1, 100)] = 4
-    learning_rate: Annotated[float, Range(1e-7, 1)] = 3e-3
+    learning_rate: Annotated[float, Range(1e-7, 1)] = 7e-4
     gae_lambda: Annotated[float, Range(0, 1)] = 0.95
-    entropy: Annotated[float, Range(0, 1)] = 0.003
-    hold_bias: Annotated[float, Range(-10, 10)] = 3.0  # head start of the logit of `hold`; greedy actions take it back
+    entropy: Annotated[float, Range(0, 1)] = 0.003  # bonus at the start of the training ...
+    entropy_end: Annotated[float, Range(0, 1)] = 0.0005  # ... and at its end, falling linearly
+    max_grad_norm: Annotated[float, Range(1e-6, 1e6)] = 0.5
+    clip_range: Annotated[float, Range(1e-6, 10)] = 0.2
+    hold_bias: Annotated[float, Range(-10, 10)] = 3.0  # head start of the logit of `hold`
+    hold_back: bool = False  # greedy actions take the head start back
+    imitate: Annotated[int, Range(0, 100_000_000)] = (
+        60_000  # observations on which the policy first imitates a threshold rule; 0: it begins at random
+    )
+    imitate_leverage: Annotated[float, Range(1, 125)] = 3.0  # of that rule
     carry_grid: Annotated[tuple[float, ...], Range(-1, 1)] = (0.0, 1.0)
-    leverage_grid: Annotated[tuple[float, ...], Range(1, 125)] = (2.0, 3.0)  # at 4 one liquidation costs more than a year's gain
+    leverage_grid: Annotated[tuple[float, ...], Range(1, 125)] = (2.0, 3.0)
 
 
 class PPO(SB3Agent):
     """PPO with one head for {hold, each carry} and one for the leverage.
 
-    Greedy is the argmax of each head, after the head start of `hold` is taken back: a policy that enters with a chance of one in five at every
-    decision means to be invested, but its plain argmax would hold for ever.
+    Greedy is the argmax of each head. Without shaping, a policy that enters with a chance of one in five at every decision may mean to be invested
+    while its plain argmax holds for ever: `hold_back` takes the head start of `hold` back.
     """
 
     name = "ppo"
@@ -71,13 +79,24 @@ class PPO(SB3Agent):
                 gamma=p.gamma,
                 gae_lambda=p.gae_lambda,
                 ent_coef=p.entropy,
-                policy_kwargs={"net_arch": [p.hidden, p.hidden], "activation_fn": torch.nn.Tanh},
+                max_grad_norm=p.max_grad_norm,
+                clip_range=p.clip_range,
+                policy_kwargs=self.policy_settings(env),
                 seed=seed,
-                device="cpu",
+                device=self.place(),
             )
         with torch.no_grad():
             model.policy.action_net.bias[torch.as_tensor(_gates(model))] += p.hold_bias
+        if p.imitate:
+            from agents._imitate import imitate
+
+            imitate(model, p.leverage_grid, p.imitate_leverage, samples=p.imitate, seed=seed)
         return model
+
+    def before_rollout(self, model: Any) -> None:
+        """The entropy bonus follows the progress of the training."""
+        left = 1 - min(1.0, model.num_timesteps / self.steps_wanted)
+        model.ent_coef = self.params.entropy_end + (self.params.entropy - self.params.entropy_end) * left
 
     def act(self, obs: NDArray[np.float32], *, deterministic: bool = True) -> NDArray[Any]:
         """Entries of the gate and of the leverage grid, per asset."""
@@ -86,8 +105,10 @@ class PPO(SB3Agent):
         torch, _ = libraries()
         policy = self.model.policy
         with torch.no_grad():
-            logits = policy.action_net(policy.mlp_extractor.forward_actor(torch.as_tensor(obs)))
-            logits[:, _gates(self.model)] -= self.params.hold_bias
+            seen = policy.pi_features_extractor(torch.as_tensor(obs))
+            logits = policy.action_net(policy.mlp_extractor.forward_actor(seen))
+            if self.params.hold_back:
+                logits[:, _gates(self.model)] -= self.params.hold_bias
             heads = torch.split(logits, [int(n) for n in self.model.action_space.nvec], dim=1)
             return np.stack([head.argmax(dim=1).numpy() for head in heads], axis=1)
 
@@ -99,63 +120,94 @@ def _gates(model: Any) -> list[int]:
 
 @dataclass(frozen=True, kw_only=True)
 class SACParams(LearningParams):
-    """Parameters of SAC on a Box of zones (`agents._sb3_zones`)."""
+    """Parameters of SAC, on counted actions (`agents._soft_q`) or on a Box of zones (`agents._sb3_zones`)."""
 
+    kind: Literal["discrete", "zones"] = "discrete"
     n_envs: Annotated[int, Range(1, 65536)] = 256
-    batch_size: Annotated[int, Range(1, 1_000_000)] = 512
+    batch_size: Annotated[int, Range(1, 1_000_000)] = 1024
     learning_rate: Annotated[float, Range(1e-7, 1)] = 1e-3
-    gamma: Annotated[float, Range(0, 1)] = 0.99
-    gradient_steps: Annotated[int, Range(1, 1000)] = 4  # per step of all envs
+    gradient_steps: Annotated[int, Range(1, 1000)] = 2  # per step of all envs
     buffer_size: Annotated[int, Range(1, 100_000_000)] = 500_000
     learning_starts: Annotated[int, Range(0, 10_000_000)] = 10_000  # environment steps of uniform exploration, at most a fifth of all
-    entropy: Annotated[float, Range(0, 100)] = 0.002  # temperature, in scaled rewards; 0 = tuned by the algorithm, which drowns the carry
+    entropy: Annotated[float, Range(0, 100)] = (
+        0.002  # temperature, in scaled rewards; 0 = tuned by the algorithm (zones only), which drowns the carry
+    )
     explore: Annotated[float, Range(0, 1)] = 0.1  # share of uniform actions in training
-    tau: Annotated[float, Range(0, 1)] = 0.05  # of the target networks: slower ones never see as far ahead as a trade takes to pay
-    leverage_low: Annotated[float, Range(1, 125)] = 2.0
-    leverage_high: Annotated[float, Range(1, 125)] = 4.0
-    act_by: Literal["actor", "critic"] = "actor"  # who chooses the greedy action
+    tau: Annotated[float, Range(0, 1)] = 0.02  # of the target networks: slower ones never see as far ahead as a trade takes to pay
+    leverage_grid: Annotated[tuple[float, ...], Range(1, 125)] = (2.0, 3.0)  # zones use its first and last
+    act_by: Literal["actor", "critic"] = "critic"  # zones: who chooses the greedy action
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if self.leverage_low > self.leverage_high:
-            raise AgentError(f"leverage_low = {self.leverage_low!r} is above leverage_high = {self.leverage_high!r}; lower it")
+        if list(self.leverage_grid) != sorted(set(self.leverage_grid)):
+            raise AgentError(f"leverage_grid = {self.leverage_grid!r} does not rise; sort it")
+        if self.kind == "discrete" and self.entropy == 0:
+            raise AgentError("entropy = 0 is the automatic temperature, which kind = 'discrete' lacks; give one above 0")
 
 
 class SAC(SB3Agent):
-    """SAC on zones {off, hold, on} x leverage.
+    """SAC on {hold, off, on} x leverage.
 
-    The greedy action is the actor's own, or the best of a few candidates in the eyes of the critics.
+    discrete: a critic over the counted actions and the softmax of it as policy; greedy on the critic. zones: SB3's SAC with a Box that is cut into
+    zones; greedy is the actor's action, or the best of a few candidates in the eyes of the critics.
     """
 
     name = "sac"
     parameters = SACParams
     params: SACParams
-    step_cost = 7.0
-    reuse = 8.0
+    step_cost = 2.0
+    reuse = 6.0
+
+    @property
+    def _discrete(self) -> bool:
+        return self.params.kind == "discrete"
+
+    def look_up(self, batch: Any) -> None:
+        """The number of assets, for the meaning of actions."""
+        self.assets = batch.market.n_assets
 
     def wrap(self, venv: Any) -> Any:
-        """The env with a Box of zones."""
+        """The env with the actions of the model."""
+        assets = venv.batch.market.n_assets
+        if self._discrete:
+            from agents._soft_q import Choices
+
+            return Choices(venv, assets=assets, leverages=self.params.leverage_grid)
         from agents._sb3_bridge import Zones
 
-        return Zones(venv, assets=venv.batch.market.n_assets, leverage=self._leverage)
+        return Zones(venv, assets=assets, leverage=self._leverage)
 
     @property
     def _leverage(self) -> tuple[float, float]:
-        return self.params.leverage_low, self.params.leverage_high
+        return self.params.leverage_grid[0], self.params.leverage_grid[-1]
 
     def algorithm(self) -> Any:
-        """SB3's class, with uniform exploration."""
+        """The class of the model."""
         libraries()
+        if self._discrete:
+            from agents._soft_q import SoftQ
+
+            return SoftQ
         from agents._sb3_bridge import ExploringSAC
 
         return ExploringSAC
 
     def build(self, env: Any, seed: int) -> Any:
         """A new model."""
-        torch, _ = libraries()
+        libraries()
         from stable_baselines3.common.utils import LinearSchedule
 
         p = self.params
+        own: dict[str, Any]
+        if self._discrete:
+            own = {
+                "target_update_interval": 1,
+                "exploration_initial_eps": p.explore,
+                "exploration_final_eps": p.explore,
+                "max_grad_norm": 10.0,
+            }
+        else:
+            own = {"ent_coef": p.entropy or "auto_0.1"}
         model = self.algorithm()(
             "MlpPolicy",
             env,
@@ -167,12 +219,12 @@ class SAC(SB3Agent):
             gamma=p.gamma,
             train_freq=1,
             gradient_steps=p.gradient_steps,
-            ent_coef=p.entropy or "auto_0.1",
-            policy_kwargs={"net_arch": [p.hidden, p.hidden], "activation_fn": torch.nn.Tanh},
+            policy_kwargs=self.policy_settings(env),
             seed=seed,
-            device="cpu",
+            device=self.place(),
+            **own,
         )
-        model.explore = p.explore
+        model.explore, model.temperature = p.explore, p.entropy
         return model
 
     def log_interval(self) -> int:
@@ -180,7 +232,13 @@ class SAC(SB3Agent):
         return self.params.n_envs
 
     def act(self, obs: NDArray[np.float32], *, deterministic: bool = True) -> NDArray[Any]:
-        """Target actions; see `act_by`."""
+        """Target actions."""
+        if self._discrete:
+            from agents._soft_q import choice_targets, choices
+
+            return choice_targets(
+                super().act(obs, deterministic=deterministic), choices(self.assets, self.params.leverage_grid), self.params.leverage_grid
+            )
         if deterministic and self.model is not None and self.params.act_by == "critic":
             return zone_targets(self._best(obs), self._leverage)
         return zone_targets(super().act(obs, deterministic=deterministic), self._leverage)
@@ -204,7 +262,7 @@ class SAC(SB3Agent):
         """The model, and the replay buffer as long as the training is not finished."""
         super().write(folder)
         replay = folder / REPLAY
-        if self.model is None or self.model.num_timesteps >= self.steps_wanted:
+        if self.model is None or self.snapshot is None:
             replay.unlink(missing_ok=True)
             return
         partial = folder / f".partial.{REPLAY}"

@@ -1,125 +1,181 @@
 """Trains PPO and SAC and compares them with the rules, on synthetic or real markets.
 
-Without --data everything runs on the embedded synthetic market. The folder --out receives results.md, results.json, a checkpoint for each
-learner and seed, the equity curves (Parquet) and TensorBoard events. Ctrl-C keeps what is done; --resume goes on.
+Without --data everything runs on the embedded synthetic market. The folder --out receives results.md, results.json, results.parquet (one row per agent, fold,
+symbol, seed, cash rate and cost), a checkpoint for each learner and seed, the equity curves (Parquet) and TensorBoard events. Ctrl-C keeps what is
+done; --resume goes on.
 """
 
 from __future__ import annotations
 
 import dataclasses
 import json
+import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import agents
-from agents import Learner
-from experiments import calibrated
-from experiments.assess import assess
-from experiments.cli import Stopped, run
-from experiments.learning import Progress, done_steps, train
-from experiments.market_args import MarketArgs, pairs, shown
-from experiments.results import Row, show, write_results
-from experiments.run_folder import RunError, open_run, provenance, read_json, write_json
+import pandas as pd
 
-FIXED = ("data", "symbols", "train", "test", "venue", "cash_rate", "env", "steps", "params", "calibrated")
+import agents
+from experiments import calibrated
+from experiments.cli import Stopped, run
+from experiments.contest import FINAL, Contest, Job, do, learns
+from experiments.learning import Progress, done_steps
+from experiments.market_args import MarketArgs, fold_markets, pairs, shown
+from experiments.pool import run_jobs
+from experiments.preset import Candidate, Preset, read_preset
+from experiments.results import show, show_table, write_results
+from experiments.run_folder import RunError, open_run, provenance, read_json, write_frame, write_json
+from experiments.verdict import choose, picture, rows_of, sections
+
+FIXED = ("data", "symbols", "train", "test", "venue", "cash_rate", "cash_rates", "env", "preset", "steps", "folds", "params", "calibrated")
 
 
 @dataclass(frozen=True, kw_only=True)
 class Args(MarketArgs):
     """Command line of the benchmark."""
 
-    agents: tuple[str, ...] = ("flat", "carry", "zscore", "ppo", "sac")
+    agents: tuple[str, ...] = ("flat", "carry", "zscore", "ewma", "dynamic_leverage", "clairvoyant", "ppo", "sac")
     """Who takes part."""
-    seeds: int = 1
-    """Trainings of each learner, seeds 0 .. N - 1."""
-    steps: int = 3_000_000
-    """Environment steps of one training of PPO; learners that use a step more than once take fewer (SAC an eighth)."""
+    preset: str = "standard"
+    """Seeds, folds, length and parameters of the trainings: quick (minutes), standard, long, or a .toml file like those in agents/presets."""
+    seeds: int | None = None
+    """Trainings of each learner, seeds 0 .. N - 1; default: the preset's."""
+    steps: int | None = None
+    """Environment steps of one training of PPO; learners that use a step more than once take fewer (SAC an eighth). Default: the preset's."""
+    folds: int | None = None
+    """Walk-forward folds within the training span, judged apart from the test; default: the preset's."""
+    cash_rates: tuple[float, ...] = (0.0, 0.02, 0.045)
+    """Cash rates over which the verdict averages."""
     params: tuple[str, ...] = ()
-    """Parameters of agents, AGENT.NAME=VALUE, e.g. ppo.entropy=0.01 zscore.entry=2."""
+    """Parameters of agents, AGENT.NAME=VALUE, e.g. ppo.entropy=0.01 zscore.entry=2; they go before --calibrated, and that before the preset."""
     calibrated: Path | None = None
-    """File of calibrated parameters (calibrated.toml of experiments.calibrate); --params goes before it."""
+    """File of calibrated parameters of rules (calibrated.toml of experiments.calibrate)."""
+    workers: int = min(2, os.cpu_count() or 1)
+    """Processes that train side by side."""
     out: Path | None = None
     """Folder of the run; default: runs/benchmark-<time>."""
     resume: bool = False
     """Continue the run in --out (default: the newest); finished parts are not done again. A folder without a run is begun."""
 
 
-@dataclass(frozen=True)
-class Job:
-    """One agent with one seed."""
-
-    name: str
-    seed: int
-    steps: int = 0  # of training; 0 for rules
-    cost: float = 0.0  # relative time of a step
-
-    @property
-    def key(self) -> str:
-        """Name of its files."""
-        return f"{self.name}-{self.seed}"
-
-
 def main(args: Args) -> None:
     """Run what is not done yet, then write and show the tables."""
-    params, jobs = _params(args), _jobs(args)
-    settings = args.settings()
-    markets = args.markets()
+    if (args.seeds or 1) < 1 or (args.steps or 1) < 1 or (args.folds or 0) < 0 or args.workers < 1 or not args.cash_rates:
+        raise RunError("--seeds, --steps and --workers must be at least 1, --folds at least 0, and --cash-rates not empty")
+    preset = read_preset(args.preset)
+    params = _params(args, preset)
+    preset = dataclasses.replace(
+        preset,
+        seeds=args.seeds or preset.seeds,
+        folds=preset.folds if args.folds is None else args.folds,
+        candidates={name: _candidates(name, preset, params.get(name, {}), args.steps) for name in args.agents if learns(name)},
+    )
+    settings, markets = args.settings(), args.markets()
+    markets |= fold_markets(markets["train"], preset.folds)
     out = open_run(args.out, "benchmark", _plain(args), FIXED, resume=args.resume)
     _same_markets(out, markets)
     for name, market in markets.items():
-        print(f"{name:<6}{shown(market)}")
+        print(f"{name:<18}{shown(market)}")
     print(f"out   {out}   (tensorboard --logdir {out / 'tensorboard'})", flush=True)
-    open_jobs = [job for job in jobs if not (out / "parts" / f"{job.key}.json").exists()]
-    progress = Progress(sum(job.cost * max(0, job.steps - done_steps(out / "agents" / job.key)) for job in open_jobs))
+    contest = Contest(markets=markets, settings=settings, cash_rates=args.cash_rates, out=out)
+    jobs = _jobs(args, preset, params, contest)
+    _report(args, preset, jobs, contest)
+
+
+def _jobs(args: Args, preset: Preset, params: dict[str, dict[str, Any]], contest: Contest) -> list[Job]:
+    """Do all jobs; the candidates meet on the folds first where a learner has several. Returns every job."""
+    rules = [
+        Job(agent=name, fold=fold, params=params.get(name, {}))
+        for fold in (FINAL, *range(preset.folds))
+        for name in args.agents
+        if not learns(name)
+    ]
+    tried = [
+        _training(candidate, number, fold, seed)
+        for fold in range(preset.folds)
+        for candidates in preset.candidates.values()
+        for number, candidate in enumerate(candidates)
+        for seed in range(preset.fold_seeds)
+    ]
+    single = all(len(candidates) == 1 for candidates in preset.candidates.values())
+    final = [_training(candidates[0], 0, FINAL, seed) for seed in range(preset.seeds) for candidates in preset.candidates.values()]
+    if single:
+        _run([*rules, *final, *tried], contest, args.workers)
+        return [*rules, *final, *tried]
+    if not preset.folds:
+        raise RunError(f"preset {args.preset} has several candidates and no folds to choose on; give --folds")
+    _run([*rules, *tried], contest, args.workers)
+    tidy = rows_of([read_json(contest.out / "parts" / f"{job.key}.json") for job in tried])
+    chosen = {name: choose(tidy, name) if len(candidates) > 1 else 0 for name, candidates in preset.candidates.items()}
+    final = [
+        _training(preset.candidates[name][number], number, FINAL, seed) for seed in range(preset.seeds) for name, number in chosen.items()
+    ]
+    _run(final, contest, args.workers)
+    return [*rules, *final, *tried]
+
+
+def _training(candidate: Candidate, number: int, fold: int, seed: int) -> Job:
+    cost = agents.agent_class(candidate.agent).step_cost  # type: ignore[attr-defined]
+    return Job(agent=candidate.agent, seed=seed, fold=fold, candidate=number, params=candidate.params, steps=candidate.steps, cost=cost)
+
+
+def _run(jobs: list[Job], contest: Contest, workers: int) -> None:
+    """The jobs that are not done yet, with one bar."""
+    waiting = [job for job in jobs if not contest.done(job)]
+    progress = Progress(sum(job.cost * max(0, job.steps - done_steps(contest.out / "agents" / job.key)) for job in waiting))
     try:
-        for job in open_jobs:
-            _do(job, params.get(job.name, {}), markets, settings, out, progress)
+        rules = [job for job in waiting if not job.steps]
+        run_jobs(rules, do, contest, progress, 1)  # seconds each: not worth a process
+        run_jobs([job for job in waiting if job.steps], do, contest, progress, workers)
     except KeyboardInterrupt:
-        raise Stopped(f"interrupted; finished parts are kept in {out}, go on with --resume --out {out}") from None
+        raise Stopped(f"interrupted; finished parts are kept in {contest.out}, go on with --resume --out {contest.out}") from None
     finally:
         progress.close()
-    rows = [row for job in jobs for row in read_json(out / "parts" / f"{job.key}.json")]
-    facts = [f"{name}: {shown(market)} (market {market.hash})" for name, market in markets.items()]
-    facts.append(f"cash rate {100 * args.cash_rate:g} %, venue {args.venue}, {args.seeds} seed(s), {args.steps:,} steps (PPO)")
-    write_results(out, rows, title="Benchmark", facts=facts)
+
+
+def _report(args: Args, preset: Preset, jobs: list[Job], contest: Contest) -> None:
+    """Tables and pictures of all parts."""
+    out = contest.out
+    parts = [read_json(out / "parts" / f"{job.key}.json") for job in jobs]
+    tidy = rows_of(parts)
+    write_frame(out / "results.parquet", tidy)
+    daily = pd.concat([pd.read_parquet(out / "daily" / f"{job.key}.parquet") for job in jobs], ignore_index=True)
+    picture(tidy[tidy["fold"] == FINAL], out / "results.png")
+    rows = [row for job, part in zip(jobs, parts, strict=True) if job.fold == FINAL for row in part["rows"]]
+    facts = [f"{name}: {shown(market)} (market {market.hash})" for name, market in contest.markets.items()]
+    facts.append(
+        f"cash rate {100 * args.cash_rate:g} % (verdict: mean over {', '.join(f'{100 * rate:g} %' for rate in args.cash_rates)}), venue {args.venue}"
+    )
+    facts += [
+        f"{job.agent}: {preset.candidates[job.agent][job.candidate].label}, {preset.seeds} seed(s)"
+        for job in jobs
+        if job.steps and job.fold == FINAL and job.seed == 0
+    ]
+    verdict = sections(tidy, daily, args.cash_rates)
+    write_results(out, rows, title="Benchmark", facts=facts, verdict=verdict)
     show(rows, title="Benchmark")
+    for heading, table in reversed(verdict):
+        show_table(table, title=heading.lstrip("# "))
     print(f"results: {out / 'results.md'}")
 
 
-def _do(job: Job, params: dict[str, Any], markets: dict[str, Any], settings: dict[str, Any], out: Path, progress: Progress) -> None:
-    """Train where needed, assess on both splits, keep the rows."""
-    if job.steps:
-        folder, events = out / "agents" / job.key, out / "tensorboard" / "learning" / job.key
-        agent: Any = train(
-            job.name, params, markets["train"], settings, steps=job.steps, seed=job.seed, folder=folder, events=events, progress=progress
-        )
-    else:
-        agent = agents.make(job.name, **params)
-    progress.at(f"{job.key}, evaluation")
-    rows: list[Row] = []
-    for split in ("train", "test"):
-        rows += assess(agent, markets[split], settings, seed=job.seed, split=split, out=out, events=split == "test")
-    write_json(out / "parts" / f"{job.key}.json", rows)
+def _candidates(name: str, preset: Preset, given: dict[str, Any], steps: int | None) -> list[Candidate]:
+    """The candidates of a learner, with what the command line says put before the preset."""
+    reuse = agents.agent_class(name).reuse  # type: ignore[attr-defined]
+    listed = preset.candidates.get(name, [])
+    if not listed and steps is None:
+        raise RunError(f"the preset has no table [{name}]; add one with its steps, or give --steps")
+    wanted = None if steps is None else max(1, round(steps / reuse))
+    base = listed or [Candidate(agent=name, steps=wanted or 1, params={})]
+    return [Candidate(agent=name, steps=wanted or each.steps, params=each.params | given) for each in base]
 
 
-def _jobs(args: Args) -> list[Job]:
-    """Rules once, learners once per seed; rules first."""
-    if args.seeds < 1 or args.steps < 1:
-        raise RunError(f"--seeds {args.seeds} --steps {args.steps}: both must be at least 1")
-    jobs = []
-    for name in args.agents:
-        kind = agents.agent_class(name)
-        if issubclass(kind, Learner):
-            jobs += [Job(name, seed, max(1, round(args.steps / kind.reuse)), kind.step_cost) for seed in range(args.seeds)]
-        else:
-            jobs.append(Job(name, 0))
-    return sorted(jobs, key=lambda job: (job.steps > 0, job.seed))
-
-
-def _params(args: Args) -> dict[str, dict[str, Any]]:
+def _params(args: Args, preset: Preset) -> dict[str, dict[str, Any]]:
     """Parameters by agent; every agent is made once, so that a wrong one is reported before anything runs."""
-    by_agent: dict[str, dict[str, Any]] = calibrated.read(args.calibrated) if args.calibrated else {}
+    by_agent = {name: dict(values) for name, values in preset.rules.items() if name in args.agents}
+    for name, values in (calibrated.read(args.calibrated) if args.calibrated else {}).items():
+        by_agent[name] = by_agent.get(name, {}) | values
     for name, value in pairs(args.params, "--params").items():
         agent, dot, field = name.partition(".")
         if not dot or agent not in args.agents:

@@ -43,7 +43,7 @@ def main(args: Args) -> None:
     """Load, walk, show."""
     settings = args.settings()
     tables = calibrated.read(args.calibrated) if args.calibrated else {}
-    chosen = [_agent(name, tables.get(name, {})) for name in args.agents]
+    chosen = [agent_of(name, tables.get(name, {})) for name in args.agents]
     for agent in chosen:
         _note_differences(agent, settings)
     market = args.markets()[args.split]
@@ -63,7 +63,7 @@ def main(args: Args) -> None:
     show(rows, title="Evaluation")
 
 
-def _agent(name: str, params: dict[str, Any]) -> Agent:
+def agent_of(name: str, params: dict[str, Any] | None = None) -> Agent:
     """The agent in a folder, or the rule of that name with `params`."""
     if Path(name).is_dir():
         return agents.load(name)
@@ -72,7 +72,7 @@ def _agent(name: str, params: dict[str, Any]) -> Agent:
         raise RunError(f"no folder {name}; give one that holds {CHECKPOINT}, or the name of a rule")
     if kind.learns:
         raise RunError(f"agent {name} has to be trained first; give the folder of a trained one")
-    return agents.make(name, **params)
+    return agents.make(name, **(params or {}))
 
 
 def _note_differences(agent: Agent, settings: dict[str, Any]) -> None:

@@ -12,6 +12,7 @@ from tqdm import tqdm
 import agents
 from agents.base import CHECKPOINT, Learner
 from experiments.cli import Interrupt, Stopped, deferred
+from experiments.pool import Reporter
 from experiments.run_folder import RunError, read_json
 from experiments.tracker import POINTS, Stretch, Tracker
 from fundenv.config import hours
@@ -48,7 +49,7 @@ class Progress:
 class Learning:
     """Watches one training: the `Watcher` of `agents.base`."""
 
-    def __init__(self, agent: Learner, folder: Path, tracker: Tracker, progress: Progress, interrupt: Interrupt, steps: int) -> None:
+    def __init__(self, agent: Learner, folder: Path, tracker: Tracker, progress: Reporter, interrupt: Interrupt, steps: int) -> None:
         self.agent, self.folder, self.tracker, self.progress, self.interrupt = agent, folder, tracker, progress, interrupt
         self.every = max(1, steps // POINTS)
         self.wanted = steps
@@ -103,7 +104,7 @@ def train(
     seed: int,
     folder: Path,
     events: Path,
-    progress: Progress,
+    progress: Reporter,
 ) -> Learner:
     """The agent after `steps` steps, from the checkpoint in `folder` where there is one; the folder holds its newest checkpoint throughout.
 

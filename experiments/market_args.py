@@ -60,10 +60,23 @@ class MarketArgs:
         parts = split(whole, spans, embargo=EMBARGO)
         for name, part in parts.items():
             missing = sorted({label(whole, p) for p in range(whole.n_paths)} - {label(part, p) for p in range(part.n_paths)})
-            if missing:
-                raise RunError(f"{', '.join(missing)}: no data in the {name} span; leave it out of --symbols or widen --{name}")
+            if missing:  # listed later, or delisted: it is learned on or judged on where it exists
+                print(f"note  {', '.join(missing)}: no data in the {name} span")
             Batch(1, market=part, **self.settings())  # settings that do not fit this market are reported before anything runs
         return parts
+
+
+def fold_markets(market: Market, folds: int) -> dict[str, Market]:
+    """`fold<k>-train` and `fold<k>-validation`: the second half of the span in `folds` equal pieces, each with all that lies before it to learn on, less the
+    embargo."""
+    first, last = (pd.Timestamp(int(edge), tz="UTC") for edge in (market.close_ns.min(), market.close_ns.max()))
+    edges = [(first + (last - first) * (1 + k / max(1, folds)) / 2).floor("D") for k in range(folds)] + [last + _DAY]
+    found = {}
+    for k in range(folds):
+        spans = {"train": (first.floor("D"), edges[k]), "validation": (edges[k], edges[k + 1])}
+        for name, part in split(market, spans, embargo=EMBARGO).items():
+            found[f"fold{k}-{name}"] = part
+    return found
 
 
 def span_edges(text: str, flag: str) -> tuple[pd.Timestamp, pd.Timestamp]:

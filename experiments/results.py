@@ -50,10 +50,14 @@ def row(agent: str, symbol: str, seed: int, split: str, figures: Metrics) -> Row
     return {key: head[key] if key in head else figures.parts[key] if key in PARTS else getattr(figures, key) for key in KEYS}
 
 
-def write_results(folder: Path, rows: Sequence[Row], *, title: str, facts: Sequence[str]) -> None:
-    """results.json (the rows) and results.md (the tables, with `facts` above them)."""
+def write_results(
+    folder: Path, rows: Sequence[Row], *, title: str, facts: Sequence[str], verdict: Sequence[tuple[str, Cells]] = ()
+) -> None:
+    """results.json (the rows) and results.md (the tables, with `facts` and the tables of the `verdict` above them)."""
     write_json(folder / "results.json", list(rows))
     lines = [f"# {title}", "", *(f"- {fact}" for fact in facts), ""]
+    for heading, table in verdict:
+        lines += [heading, "", *_markdown(table), ""]
     for split in splits(rows):
         for heading, table in ((f"## {split}", summary(rows, split)), (f"### Net growth by symbol, {split}", by_symbol(rows, split))):
             lines += [heading, "", *_markdown(table), ""]
@@ -122,15 +126,20 @@ def spread(values: Sequence[Any]) -> str:
 
 def show(rows: Sequence[Row], *, title: str) -> None:
     """Print the summary of each split, the test last so that it stands at the prompt."""
-    console = Console()
     for split in reversed(splits(rows)):
-        header, *lines = summary(rows, split)
-        table = Table(title=f"{title}: {split}", box=box.SIMPLE_HEAD, title_justify="left", padding=0, show_edge=False)
-        for column in header:
-            table.add_column(column, justify="left" if column == "agent" else "right", no_wrap=True)
-        for line in lines:
-            table.add_row(*line)
-        console.print(table)
+        show_table(summary(rows, split), title=f"{title}: {split}")
+
+
+def show_table(cells: Cells, *, title: str) -> None:
+    """Print one table."""
+    header, *lines = cells
+    table = Table(title=title, box=box.SIMPLE_HEAD, title_justify="left", padding=0, show_edge=False)
+    for column in header:
+        table.add_column(column, justify="left" if column in ("agent", "learner", "rule") else "right", no_wrap=True)
+    for line in lines:
+        table.add_row(*line)
+    console = Console()
+    Console(width=max(console.width, 120)).print(table)
 
 
 def _agents(rows: Sequence[Row]) -> list[str]:

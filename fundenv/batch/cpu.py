@@ -73,6 +73,28 @@ class Batch:
         """The two buffers (n, D) between which `obs` alternates."""
         return tuple(out.obs for out, _ in self._faces)
 
+    @property
+    def where(self) -> tuple[t.Int64, t.Int64]:
+        """Path (n,) of every environment, and the row (n,) of the market at whose close it stands."""
+        return self.store.episode[:, t.PATH].copy(), self.store.episode[:, t.ROW].copy()
+
+    def state(self) -> dict[str, Any]:
+        """Copies of everything that the next steps depend on; `restore` puts them back into a batch built alike."""
+        return {name: array.copy() for name, array in self._held().items()} | {"seeded": self._seeded}
+
+    def restore(self, state: Mapping[str, Any]) -> None:
+        """Go on where the batch that `state` was taken from stood, with the same numbers."""
+        for name, array in self._held().items():
+            if array.shape != state[name].shape:
+                raise ConfigError(
+                    f"the state has {name} of shape {state[name].shape}, this batch {array.shape}; build it with the same settings"
+                )
+            array[...] = state[name]
+        self._seeded = bool(state["seeded"])
+
+    def _held(self) -> dict[str, Any]:
+        return {"params": self.store.params, "block": self.block, "episode": self.store.episode, "obs": self.obs}
+
     def reset(self, seed: int | Sequence[int] | None = None, paths: Any = None, starts: Any = None, mask: Any = None) -> t.Float32:
         """Begin new episodes and return the observations (n, D).
 

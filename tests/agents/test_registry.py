@@ -36,7 +36,7 @@ def test_lists_from_json_become_tuples() -> None:
         ("ppo", {"leverage_grid": [0.5, 2]}, r"agent ppo: leverage_grid = \(0.5, 2\) is outside 1 \.\. 125"),
         ("ppo", {"carry_grid": []}, r"agent ppo: carry_grid is empty"),
         ("ppo", {"reward": "sharpe"}, r"agent ppo: reward = 'sharpe' is not one of"),
-        ("sac", {"leverage_low": 5}, r"agent sac: leverage_low = 5 is above leverage_high = 4.0"),
+        ("sac", {"leverage_grid": [3.0, 2.0]}, r"agent sac: leverage_grid = \(3.0, 2.0\) does not rise; sort it"),
     ],
 )
 def test_wrong_names_and_values_are_named(name: str, params: dict[str, object], said: str) -> None:

@@ -22,10 +22,14 @@ from fundenv.dynamics.types import PARTS
 from fundenv.market import synthetic_frames, write_frames
 
 ROOT = Path(__file__).parents[2]
+RULES = ("flat", "carry", "zscore")
 TINY = (
-    "--params", "ppo.n_envs=16", "ppo.n_steps=16", "ppo.batch_size=128", "ppo.hidden=8", "ppo.funding_scales=[1.0]",
-    "sac.n_envs=8", "sac.batch_size=32", "sac.hidden=8", "sac.funding_scales=[1.0]",
+    "--params", "ppo.n_envs=16", "ppo.n_steps=16", "ppo.batch_size=128", "ppo.hidden=8", "ppo.funding_share=0", "ppo.imitate=64",
+    "sac.n_envs=8", "sac.batch_size=32", "sac.hidden=8", "sac.funding_share=0",
 )  # fmt: skip
+
+
+SIZE = ("--seeds", 2, "--folds", 1, "--agents", *RULES, "ppo", "sac")
 
 
 def command(script: str, *words: object) -> list[str]:
@@ -34,7 +38,7 @@ def command(script: str, *words: object) -> list[str]:
 
 def run(script: str, *words: object, status: int = 0) -> subprocess.CompletedProcess[str]:
     """Run a script to its end; fails with its output where the exit status is another."""
-    done = subprocess.run(command(script, *words), cwd=ROOT, capture_output=True, text=True, timeout=120, check=False)
+    done = subprocess.run(command(script, *words), cwd=ROOT, capture_output=True, text=True, timeout=900, check=False)
     assert done.returncode == status, done.stdout + done.stderr
     return done
 
@@ -53,7 +57,7 @@ def benchmark(data: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A finished run with two seeds."""
     out = tmp_path_factory.mktemp("runs") / "benchmark"
     spans = ("--train", "2021-02-01:2021-03-31", "--test", "2021-04-15:2021-05-20")
-    run("benchmark", "--data", data, "--symbols", "AAAUSDT", "BBBUSDT", *spans, "--seeds", 2, "--steps", 512, "--out", out, *TINY)
+    run("benchmark", "--data", data, "--symbols", "AAAUSDT", "BBBUSDT", *spans, *SIZE, "--steps", 512, "--out", out, *TINY)
     return out
 
 
@@ -65,6 +69,46 @@ def test_there_is_one_row_for_each_agent_symbol_seed_and_split(benchmark: Path) 
     assert found == wanted
     assert len(rows) == len(wanted)
     assert all(tuple(r) == KEYS for r in rows)
+
+
+def test_the_tidy_table_has_every_agent_fold_symbol_seed_cash_rate_and_cost(benchmark: Path) -> None:
+    tidy = pd.read_parquet(benchmark / "results.parquet")
+    runs = {(rule, 0) for rule in RULES} | {(learner, seed) for learner in ("ppo", "sac") for seed in (0, 1)}
+    final = tidy[tidy["fold"] == -1]
+    keys = ["agent", "seed", "symbol", "cash_rate", "cost"]
+    wanted = {
+        (a, seed, symbol, rate, cost)
+        for a, seed in runs
+        for symbol in ("AAAUSDT", "BBBUSDT")
+        for rate in (0.0, 0.02, 0.045)
+        for cost in (1.0, 2.0)
+    }
+    assert set(final[keys].itertuples(index=False, name=None)) == wanted
+    assert len(final) == len(wanted)
+    fold = tidy[tidy["fold"] == 0]
+    assert set(fold["agent"]) == {*RULES, "ppo", "sac"}
+    assert set(fold["span"]) == {"fold0-validation"}
+
+
+def test_a_fold_is_judged_after_what_it_learned_on_and_never_on_the_test_span(benchmark: Path) -> None:
+    spans = {
+        name: [path[1:] for path in market["paths"]]
+        for name, market in json.loads((benchmark / "provenance.json").read_text())["markets"].items()
+    }
+    ends = {name: max(end for _, end in paths) for name, paths in spans.items()}
+    starts = {name: min(start for start, _ in paths) for name, paths in spans.items()}
+    assert pd.Timestamp(starts["fold0-validation"]) - pd.Timestamp(ends["fold0-train"]) >= pd.Timedelta("14D")
+    assert ends["fold0-validation"] <= ends["train"] < starts["test"]
+    learned = agents.load(benchmark / "agents" / "fold0-candidate0-ppo-0").provenance.market
+    assert learned == json.loads((benchmark / "provenance.json").read_text())["markets"]["fold0-train"]["hash"]
+
+
+def test_the_verdict_is_the_mean_over_cash_rates_of_what_the_tidy_table_holds(benchmark: Path) -> None:
+    tidy = pd.read_parquet(benchmark / "results.parquet")
+    own = tidy[(tidy["agent"] == "carry") & (tidy["fold"] == -1) & (tidy["cost"] == 1.0)]
+    line = next(line for line in (benchmark / "results.md").read_text().splitlines() if line.startswith("| carry |"))
+    assert float(line.split("|")[2]) == pytest.approx(100 * own.groupby("symbol")["net_log_growth"].mean().mean(), abs=0.006)
+    assert (benchmark / "results.png").read_bytes()[:4] == b"\x89PNG"
 
 
 def test_parts_of_every_row_add_up_to_growth_plus_the_cash_rate(benchmark: Path) -> None:
@@ -108,7 +152,7 @@ def test_the_report_names_market_and_agents(benchmark: Path) -> None:
 def test_a_finished_run_is_shown_again_without_training(benchmark: Path, data: Path) -> None:
     before = (benchmark / "agents" / "ppo-0" / "model.zip").stat().st_mtime_ns
     spans = ("--train", "2021-02-01:2021-03-31", "--test", "2021-04-15:2021-05-20")
-    words = ("--data", data, "--symbols", "AAAUSDT", "BBBUSDT", *spans, "--seeds", 2, "--out", benchmark, *TINY)
+    words = ("--data", data, "--symbols", "AAAUSDT", "BBBUSDT", *spans, *SIZE, "--out", benchmark, *TINY)
     run("benchmark", *words, "--steps", 512, "--resume")
     assert (benchmark / "agents" / "ppo-0" / "model.zip").stat().st_mtime_ns == before
     refused = run("benchmark", *words, "--steps", 1024, "--resume", status=2)

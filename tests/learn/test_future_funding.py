@@ -73,7 +73,7 @@ def test_the_columns_hold_what_the_step_after_books() -> None:
         assert (np.sign(funding[1:]) == np.sign(known[decided[1:], 1])).all()
 
 
-SMALL = {"gamma": 0.9, "funding_scales": (1.0,), "cash_low": 0.0, "cash_high": 0.0}
+SMALL = {"gamma": 0.9, "funding_share": 0.0, "cash_low": 0.0, "cash_high": 0.0}
 LEARNERS = {
     "ppo": (SMALL | {"n_envs": 64, "n_steps": 32, "batch_size": 512, "hold_bias": 0.0}, 60_000),
     "sac": (SMALL | {"n_envs": 32, "batch_size": 256, "gradient_steps": 2, "learning_starts": 2_000, "entropy": 0.02}, 16_000),

@@ -1,0 +1,126 @@
+"""One entry of the benchmark: an agent with one seed, trained where it learns, judged under every term of the comparison."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+import agents
+from agents import Agent, Learner
+from experiments.assess import assess
+from experiments.learning import train
+from experiments.pool import Reporter
+from experiments.results import Row
+from experiments.run_folder import write_frame, write_json
+from experiments.walk import Walk, walk
+from fundenv import metrics
+
+FINAL = -1  # fold number of the training on the whole training span, judged on the test span
+COSTS = (1.0, 2.0)  # factors on fees, half-spread and impact
+
+
+@dataclass(frozen=True, kw_only=True)
+class Job:
+    """One agent, one candidate, one fold, one seed."""
+
+    agent: str
+    seed: int = 0
+    fold: int = FINAL
+    candidate: int = 0
+    params: dict[str, Any] = field(default_factory=dict)
+    steps: int = 0  # of training; 0 for rules
+    cost: float = 0.0  # relative time of a step
+
+    @property
+    def key(self) -> str:
+        """Name of its files."""
+        where = "" if self.fold == FINAL else f"fold{self.fold}-candidate{self.candidate}-" if self.steps else f"fold{self.fold}-"
+        return f"{where}{self.agent}-{self.seed}"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Contest:
+    """What all jobs share; goes to the workers."""
+
+    markets: dict[str, Any]  # train, test, and fold<k>-train, fold<k>-validation
+    settings: dict[str, Any]
+    cash_rates: tuple[float, ...]
+    out: Path
+
+    def done(self, job: Job) -> bool:
+        """Whether its results are there."""
+        return (self.out / "parts" / f"{job.key}.json").exists()
+
+    def spans(self, job: Job) -> tuple[str, str]:
+        """Names of the markets to learn on and to be judged on."""
+        return ("train", "test") if job.fold == FINAL else (f"fold{job.fold}-train", f"fold{job.fold}-validation")
+
+
+def do(job: Job, contest: Contest, reporter: Reporter) -> None:
+    """Train where needed, judge, keep the rows: `parts/<key>.json` {"rows", "tidy"} and `daily/<key>.parquet`."""
+    learned, judged = contest.spans(job)
+    if job.steps:
+        folder, events = contest.out / "agents" / job.key, contest.out / "tensorboard" / "learning" / job.key
+        agent: Any = train(
+            job.agent,
+            job.params,
+            contest.markets[learned],
+            contest.settings,
+            steps=job.steps,
+            seed=job.seed,
+            folder=folder,
+            events=events,
+            progress=reporter,
+        )
+    else:
+        agent = agents.make(job.agent, **job.params)
+    reporter.at(f"{job.key}, evaluation")
+    rows: list[Row] = []
+    if job.fold == FINAL:
+        for split in ("train", "test"):
+            rows += assess(
+                agent, contest.markets[split], contest.settings, seed=job.seed, split=split, out=contest.out, events=split == "test"
+            )
+    tidy, daily = judge(agent, job, contest, judged)
+    write_frame(contest.out / "daily" / f"{job.key}.parquet", pd.concat(daily, ignore_index=True))
+    write_json(contest.out / "parts" / f"{job.key}.json", {"rows": rows, "tidy": tidy})
+
+
+def judge(agent: Agent, job: Job, contest: Contest, market: str) -> tuple[list[dict[str, Any]], list[pd.DataFrame]]:
+    """Figures of every symbol at every cash rate and cost, and daily returns net of the cash rate at single cost."""
+    tidy, daily = [], []
+    head: dict[str, Any] = {"agent": job.agent, "candidate": job.candidate, "fold": job.fold, "span": market, "seed": job.seed}
+    for cash_rate in contest.cash_rates:
+        for cost in COSTS if job.fold == FINAL else COSTS[:1]:
+            for item in walk(agent, contest.markets[market], contest.settings | _terms(contest.settings, cash_rate, cost)):
+                figures = asdict(item.metrics(cash_rate))
+                parts = figures.pop("parts")
+                tidy.append(head | {"symbol": item.symbol, "cash_rate": cash_rate, "cost": cost} | figures | parts)
+                if cost == 1.0:
+                    daily.append(_daily(item, cash_rate).assign(**head, symbol=item.symbol, cash_rate=cash_rate))
+    return tidy, daily
+
+
+def _terms(settings: dict[str, Any], cash_rate: float, cost: float) -> dict[str, float]:
+    return {
+        "cash_rate": cash_rate,
+        "fee_scale": cost * settings.get("fee_scale", 1.0),
+        "cost_scale": cost * settings.get("cost_scale", 1.0),
+    }
+
+
+def _daily(item: Walk, cash_rate: float) -> pd.DataFrame:
+    returns = metrics.daily_net_log_returns(item.equity, step_hours=item.step_hours, cash_rate=cash_rate)
+    stride = max(1, round(24 / item.step_hours))
+    ends = item.time[stride - 1 :: stride][: len(returns)]
+    if len(ends) < len(returns):  # a span shorter than a day
+        ends = item.time[-1:]
+    return pd.DataFrame({"time": pd.to_datetime(ends, utc=True), "net": returns})
+
+
+def learns(name: str) -> bool:
+    """Whether an agent has to be trained."""
+    return issubclass(agents.agent_class(name), Learner)

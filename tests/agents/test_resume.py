@@ -1,0 +1,76 @@
+"""A training that was stopped and goes on ends with the very weights of one that was not."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+import agents
+from agents import Learner
+from fundenv.market import Market, synthetic_market
+
+SMALL: dict[str, dict[str, Any]] = {
+    "ppo": {"n_envs": 8, "n_steps": 16, "batch_size": 64, "hidden": 8, "episode_days": 5},
+    "sac": {"n_envs": 4, "batch_size": 16, "hidden": 8, "learning_starts": 40, "episode_days": 5},
+}
+STEPS = {"ppo": 640, "sac": 200}
+
+
+class StopAfter:
+    """A watcher that ends the learning once so many steps are done, and saves now and then as the scripts do."""
+
+    def __init__(self, agent: Learner, steps: int, folder: Path) -> None:
+        self.agent, self.steps, self.folder = agent, steps, folder
+
+    def step(self, steps: int, batch: Any) -> bool:
+        if steps % 56 == 0:
+            self.agent.save(self.folder)
+        return steps < self.steps
+
+    def update(self, steps: int, scalars: dict[str, float]) -> None:
+        pass
+
+
+@pytest.fixture(scope="module")
+def market() -> Market:
+    return synthetic_market(years=0.5, paths=2, seed=3)
+
+
+def learner(name: str) -> Learner:
+    agent = agents.make(name, **SMALL[name])
+    assert isinstance(agent, Learner)
+    return agent
+
+
+def weights(agent: Any) -> dict[str, np.ndarray]:
+    return {name: tensor.numpy() for name, tensor in agent.model.policy.state_dict().items()}
+
+
+@pytest.mark.parametrize("name", ["ppo", "sac"])
+def test_a_stopped_training_ends_as_if_it_had_not_been_stopped(name: str, market: Market, tmp_path: Path) -> None:
+    whole = learner(name)
+    whole.learn(market, {}, steps=STEPS[name], seed=5)
+
+    first = learner(name)
+    first.learn(market, {}, steps=STEPS[name], seed=5, watcher=StopAfter(first, STEPS[name] * 6 // 10, tmp_path))
+    first.save(tmp_path)
+    assert 0 < first.steps_done < STEPS[name]
+    np.random.default_rng(0)  # what happens in between must not matter
+    learner(name).learn(market, {}, steps=128, seed=9)
+
+    second = agents.load(tmp_path)
+    assert isinstance(second, Learner)
+    second.learn(market, {}, steps=STEPS[name], seed=5)
+    assert second.steps_done == whole.steps_done
+    for key, value in weights(whole).items():
+        np.testing.assert_array_equal(weights(second)[key], value, err_msg=key)
+
+
+def test_another_seed_ends_elsewhere(market: Market) -> None:
+    one, other = learner("ppo"), learner("ppo")
+    one.learn(market, {}, steps=128, seed=0)
+    other.learn(market, {}, steps=128, seed=1)
+    assert any((weights(one)[key] != value).any() for key, value in weights(other).items())
