@@ -1,6 +1,8 @@
 """Find the files of some symbols in a folder and build their market.
 
-Files are named `{venue}_{symbol}_{kind}[_{step}].parquet` or `.csv`, kind one of funding, perp, spot, mark (optional); step such as 1h, 4h.
+Files are named `{venue}_{symbol}_{kind}[_{step}].parquet` or `.csv`, kind one of funding, perp, spot, mark (optional); step such as 1h, 4h. A table
+may also be a folder `{venue}/{symbol}/{kind}[_{step}]` of Parquet files whose rows follow one another in the order of their names, as
+`fundenv.market.download` writes them.
 An extra column may lie in the perp, spot or mark file (known when the bar closes), in the funding file (known just after the
 settlement), or in any other file `*_{symbol}_*` (known from the time of its row).
 """
@@ -20,6 +22,7 @@ from fundenv.market.market import Market
 from fundenv.market.schema import DataError, Kind, read_table
 from fundenv.venues import Venue, load_venue
 
+_TABLE = re.compile(r"(?P<kind>[A-Za-z]+)(?:_(?P<step>\d+[a-z]+))?")
 _NAME = re.compile(r"(?P<venue>[^_]+)_(?P<symbol>[^_]+)_(?P<kind>[A-Za-z]+)(?:_(?P<step>\d+[a-z]+))?\.(?:parquet|csv)")
 _REQUIRED: tuple[Kind, ...] = ("funding", "perp", "spot")
 
@@ -93,9 +96,21 @@ def _scan(folder: Path) -> list[_File]:
     for path in sorted(folder.iterdir()):
         match = _NAME.fullmatch(path.name)
         if match:
-            step = match["step"]
-            files.append(_File(path, match["venue"], match["symbol"], match["kind"], bar_length_ns(step) if step else 0))
+            files.append(_file(path, match["venue"], match["symbol"], match))
+    for path in sorted(folder.glob("*/*/*/")):
+        match = _TABLE.fullmatch(path.name)
+        if match and any(path.glob("[!.]*.parquet")):
+            files.append(_file(path, path.parts[-3], path.parts[-2], match))
+    for known in {f[1:] for f in files}:
+        same = [str(f.path.relative_to(folder)) for f in files if f[1:] == known]
+        if len(same) > 1:
+            raise DataError(f"{folder}: {' and '.join(same)} are one table twice; remove one of them")
     return files
+
+
+def _file(path: Path, venue: str, symbol: str, match: re.Match[str]) -> _File:
+    step = match["step"]
+    return _File(path, venue, symbol, match["kind"], bar_length_ns(step) if step else 0)
 
 
 def _steps(files: Sequence[_File], venue: str, symbol: str) -> dict[Kind, list[_File]]:
@@ -134,7 +149,7 @@ def _read(files: Sequence[_File], venue: str, symbol: str, bar: str | None, extr
         if choices:
             fitting = [f for f in choices if bar_ns and f.step_ns and bar_ns % f.step_ns == 0]
             file = fitting[-1] if fitting else choices[0]
-            tables[kind], names[kind] = read_table(file.path, kind), file.path.name
+            tables[kind], names[kind] = read_table(file.path, kind), _called(file)
     extras = {column: _extra(files, venue, symbol, column, tables, names) for column in extra}
     return SymbolFrames(
         symbol=symbol,
@@ -160,10 +175,15 @@ def _extra(
     found = [f for f in others if column in _columns(f.path)]
     own = [f for f in found if f.venue == venue] or found
     if len(own) != 1:
-        seen = ", ".join(f.path.name for f in own) or "in none of " + (", ".join(f.path.name for f in others) or "the files of this symbol")
+        seen = ", ".join(map(_called, own)) or "in none of " + (", ".join(map(_called, others)) or "the files of this symbol")
         raise DataError(f"{symbol}: extra column {column!r} found {seen}; expected in exactly one file; add, rename or remove one")
-    names[column] = own[0].path.name
+    names[column] = _called(own[0])
     return read_table(own[0].path, "extra")[["time", column]]
+
+
+def _called(file: _File) -> str:
+    """What messages call a table."""
+    return "/".join(file.path.parts[-3:]) if file.path.is_dir() else file.path.name
 
 
 def _columns(path: Path) -> list[str]:
@@ -171,4 +191,6 @@ def _columns(path: Path) -> list[str]:
         return list(pd.read_csv(path, nrows=0).columns)
     from pyarrow import parquet  # only needed here, and slow to import
 
+    if path.is_dir():
+        path = min(path.glob("[!.]*.parquet"))
     return list(parquet.read_schema(path).names)

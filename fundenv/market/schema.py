@@ -32,20 +32,41 @@ class DataError(ValueError):
 
 
 def read_table(path: str | Path, kind: Kind) -> pd.DataFrame:
-    """Read and check one Parquet or CSV file; see `check_table` for what comes back.
+    """Read and check one Parquet or CSV file, or a folder of Parquet files whose rows follow one another; see `check_table` for what comes back.
 
     Raises `DataError` where the file cannot be read or does not hold up.
     """
     path = Path(path)
+    if path.is_dir():
+        return _read_parts(path, kind)
     if path.suffix not in (".parquet", ".csv"):
         raise DataError(f"{path.name}: suffix {path.suffix!r}; expected .parquet or .csv; convert the file")
-    try:
-        frame = pd.read_parquet(path) if path.suffix == ".parquet" else pd.read_csv(path)
-    except (OSError, ValueError) as error:  # pyarrow's errors are among both
-        raise DataError(f"{path.name}: cannot be read ({str(error).splitlines()[0]}); download or write the file again") from error
+    frame = _read(path)
     if path.suffix == ".csv" and "time" in frame.columns:
         frame["time"] = _csv_times(frame["time"], path.name)
     return check_table(frame, kind, path.name)
+
+
+def _read(path: Path) -> pd.DataFrame:
+    try:
+        return pd.read_parquet(path) if path.suffix == ".parquet" else pd.read_csv(path)
+    except (OSError, ValueError) as error:  # pyarrow's errors are among both
+        raise DataError(f"{path.name}: cannot be read ({str(error).splitlines()[0]}); download or write the file again") from error
+
+
+def _read_parts(folder: Path, kind: Kind) -> pd.DataFrame:
+    """The files of a folder as one table; those whose names begin with a dot are being written."""
+    name = "/".join(folder.parts[-3:])
+    parts = {path.name: _read(path) for path in sorted(folder.glob("[!.]*.parquet"))}
+    if not parts:
+        raise DataError(f"{name}: no .parquet file in it; download or write it again")
+    columns = list(next(iter(parts.values())).columns)
+    for part, frame in parts.items():
+        if list(frame.columns) != columns:
+            raise DataError(
+                f"{name}/{part}: columns {', '.join(map(str, frame.columns))}; expected {', '.join(map(str, columns))} as before it"
+            )
+    return check_table(pd.concat(parts.values(), ignore_index=True), kind, name)
 
 
 def check_table(frame: pd.DataFrame, kind: Kind, name: str) -> pd.DataFrame:

@@ -123,6 +123,7 @@ def _in_force(tables: Any, date: dt.date | None) -> Any:
 def load_venue(venue: str | Path) -> Venue:
     """Load a venue by the name of a file that ships with the package ("binance") or by the path of one's own TOML.
 
+    One's own may begin with `extends = "binance"`: it then holds only what differs from the shipped file, such as one's own fees.
     Raises `VenueError` with file, key, value and expectation where the file does not hold up.
     """
     name = str(venue)
@@ -142,8 +143,28 @@ def load_venue(venue: str | Path) -> Venue:
         document = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
         raise VenueError(f"{path}: not a TOML file: {error}") from error
+    if "extends" in document:
+        document = _extended(document, path)
     validate(document, path)
     return Venue(name=document["name"], title=document["title"], contract=document["contract"], path=str(path), document=document)
+
+
+def _extended(document: dict[str, Any], path: Path) -> dict[str, Any]:
+    """The shipped venue file that `document` names under `extends`, with what `document` says itself in place of it."""
+    if document["extends"] not in venue_names():
+        raise VenueError(f"{path}: extends = {document['extends']!r}: expected one of {', '.join(venue_names())}")
+    base = resources.files("fundenv.venues").joinpath(f"{document['extends']}.toml").read_text(encoding="utf-8")
+    over = {key: value for key, value in document.items() if key != "extends"}
+    whole: dict[str, Any] = _overlaid(tomllib.loads(base), over)
+    return whole
+
+
+def _overlaid(base: Any, over: Any) -> Any:
+    """Tables are merged key by key, leaves replaced; dated tables take the place of those of the same day or later and leave the earlier ones."""
+    if isinstance(base, dict) and isinstance(over, dict) and "value" not in over:
+        return base | {key: _overlaid(base.get(key), value) for key, value in over.items()}
+    dated = isinstance(base, list) and isinstance(over, list) and bool(over) and all("valid_from" in table for table in (*base, *over))
+    return [table for table in base if table["valid_from"] < over[0]["valid_from"]] + over if dated else over
 
 
 def venue_names() -> tuple[str, ...]:

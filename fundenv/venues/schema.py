@@ -136,7 +136,7 @@ def _check_brackets(table: Any, key: str, path: Path) -> None:
             f"{path}: {key}.brackets = {rows!r}: expected rows [floor, max leverage, maintenance rate], the first with floor 0"
         )
     for previous, row in zip(rows, rows[1:], strict=False):
-        if not (row[0] > previous[0] and row[1] < previous[1] and row[2] > previous[2]):
+        if not (row[0] > previous[0] and row[1] <= previous[1] and row[2] > previous[2]):
             raise VenueError(
-                f"{path}: {key}.brackets row {row!r} after {previous!r}: expected a higher floor, a lower leverage and a higher rate"
+                f"{path}: {key}.brackets row {row!r} after {previous!r}: expected a higher floor, no higher leverage and a higher rate"
             )

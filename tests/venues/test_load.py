@@ -59,7 +59,7 @@ def test_own_file_is_loaded_by_its_path(write):
         (
             "[[0, 125, 0.004], [50e3, 100, 0.005]",
             "[[0, 125, 0.004], [50e3, 100, 0.003]",
-            "expected a higher floor, a lower leverage and a higher rate",
+            "expected a higher floor, no higher leverage and a higher rate",
         ),
         ("valid_from = 2025-08-19", 'valid_from = "once"', "tiers.BTCUSDT[1].valid_from = 'once': expected a date"),
         ("valid_from = 2025-08-19", "valid_from = 2019-09-08", "each later than the one before"),

@@ -1,0 +1,169 @@
+"""The folder of a series: one Parquet file a month and `manifest.toml`, which says what each file holds and whether it is whole.
+
+    {root}/{venue}/{symbol}/{kind}[_{step}]/2024-01.parquet, manifest.toml
+
+A month is written to a temporary file and renamed, then so is the manifest. A process that dies leaves the old state, or a file that its manifest does
+not know: both are told apart by the SHA-256 in the manifest, and such a month is fetched again. One process at a time works on a series (a file lock).
+"""
+
+from __future__ import annotations
+
+import contextlib
+import datetime as dt
+import os
+import tomllib
+from collections.abc import Callable, Iterator
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from fundenv.market.download.archive import sha256
+from fundenv.market.download.http import needed
+from fundenv.market.download.series import DownloadError, Series
+from fundenv.market.download.tables import stored, unstored
+
+MANIFEST = "manifest.toml"
+VERSION = 1
+
+
+@dataclass(frozen=True, kw_only=True)
+class Part:
+    """One month.
+
+    Attributes:
+        rows: number of rows; 0: no file.
+        sha256: of the file, empty without one.
+        first, last: `time` of the first and the last row as stored; None without rows.
+        covered: instant up to which every source has been asked (UTC); the rows after it are still to come.
+        complete: nothing is still to come: later runs leave the month alone.
+        sources: addresses that rows came from.
+        fetched: when.
+        notes: what was dropped, what is missing.
+    """
+
+    rows: int
+    sha256: str = ""
+    first: dt.datetime | None = None
+    last: dt.datetime | None = None
+    covered: dt.datetime
+    complete: bool
+    sources: list[str] = field(default_factory=list)
+    fetched: dt.datetime
+    notes: list[str] = field(default_factory=list)
+
+
+@dataclass(frozen=True)
+class Store:
+    """A data folder."""
+
+    root: Path
+
+    def folder(self, series: Series) -> Path:
+        """Where a series lies."""
+        return self.root / series.folder
+
+    def series(self) -> list[Series]:
+        """Every series in the folder that has a manifest."""
+        return [self._document(path)[0] for path in sorted(self.root.glob(f"*/*/*/{MANIFEST}"))]
+
+    def parts(self, series: Series) -> dict[str, Part]:
+        """Month -> what the manifest says of it, in order; empty where there is none yet."""
+        path = self.folder(series) / MANIFEST
+        return self._document(path)[1] if path.exists() else {}
+
+    def file(self, series: Series, month: str) -> Path:
+        """The file of a month."""
+        return self.folder(series) / f"{month}.parquet"
+
+    def damage(self, series: Series, month: str, part: Part) -> str:
+        """What is wrong with the file of a month, in words; empty where it is the one that the manifest describes."""
+        path = self.file(series, month)
+        if not part.rows:
+            return f"{path} exists, the manifest knows of no rows" if path.exists() else ""
+        if not path.exists():
+            return f"{path} is missing"
+        found = sha256(path)
+        return "" if found == part.sha256 else f"{path}: checksum {found[:12]}.. is not the manifest's {part.sha256[:12]}.."
+
+    def read(self, series: Series, month: str) -> pd.DataFrame:
+        """Rows of a month as sources give them (`time` int64 ms, a bar's open)."""
+        return unstored(pd.read_parquet(self.file(series, month)), series)
+
+    def write(self, series: Series, month: str, table: pd.DataFrame, **described: Any) -> Part:
+        """Replace a month by `table` (as sources give it), then its entry in the manifest. Needs the lock."""
+        folder, path = self.folder(series), self.file(series, month)
+        digest, first, last = "", None, None
+        if len(table):
+            kept = stored(table, series)
+            first, last = (kept["time"].iloc[i].to_pydatetime() for i in (0, -1))
+            write_whole(path, lambda partial: kept.to_parquet(partial, index=False))
+            digest = sha256(path)
+        else:
+            path.unlink(missing_ok=True)
+        part = Part(rows=len(table), sha256=digest, first=first, last=last, fetched=_now(), **described)
+        parts = dict(sorted((self.parts(series) | {month: part}).items()))
+        document = {"version": VERSION, "series": asdict(series), "parts": {name: _plain(part) for name, part in parts.items()}}
+        text = needed("tomli_w").dumps(document)
+        write_whole(folder / MANIFEST, lambda partial: partial.write_text(text, encoding="utf-8"))
+        return part
+
+    def forget(self, series: Series) -> None:
+        """Remove the manifest: every month counts as not fetched. Needs the lock."""
+        (self.folder(series) / MANIFEST).unlink(missing_ok=True)
+
+    @contextlib.contextmanager
+    def lock(self, series: Series, waiting: Callable[[], None] = lambda: None) -> Iterator[None]:
+        """Hold the series; `waiting` is called where another process holds it already. Clears what a dead process left."""
+        filelock = needed("filelock")
+        folder = self.folder(series)
+        folder.mkdir(parents=True, exist_ok=True)
+        lock = filelock.FileLock(folder / ".lock")
+        try:
+            lock.acquire(timeout=0)
+        except filelock.Timeout:
+            waiting()
+            lock.acquire()
+        try:
+            for left in folder.glob(".*.partial"):
+                left.unlink()
+            yield
+        finally:
+            lock.release()
+
+    def _document(self, path: Path) -> tuple[Series, dict[str, Part]]:
+        try:
+            document = tomllib.loads(path.read_text(encoding="utf-8"))
+            told = document["series"]
+            series = Series(**told | {"asked": tuple((venue, symbol) for venue, symbol in told["asked"])})
+            parts = {month: Part(**part) for month, part in document["parts"].items()}
+        except (tomllib.TOMLDecodeError, UnicodeDecodeError, KeyError, TypeError, ValueError) as error:
+            raise DownloadError(
+                f"{path} is damaged ({' '.join(str(error).split())}); delete it: its months are then fetched again"
+            ) from None
+        if document.get("version") != VERSION or path.parent != self.folder(series):
+            raise DownloadError(
+                f"{path}: of version {document.get('version')} and for {series.folder}; expected {VERSION} and its own folder"
+            )
+        return series, parts
+
+
+def write_whole(path: Path, write: Callable[[Path], object]) -> None:
+    """Let `write` fill a temporary file, then put it in place at once, on disk: `path` is the old file or the new one, never a piece of one."""
+    partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
+    try:
+        write(partial)
+        with partial.open("rb") as file:
+            os.fsync(file.fileno())
+        partial.replace(path)
+    finally:
+        partial.unlink(missing_ok=True)
+
+
+def _plain(part: Part) -> dict[str, Any]:
+    return {name: value for name, value in asdict(part).items() if value is not None}
+
+
+def _now() -> dt.datetime:
+    return dt.datetime.now(dt.UTC).replace(microsecond=0)
