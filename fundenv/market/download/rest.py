@@ -7,11 +7,12 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from fundenv.market.download.exchange import APIS, Exchange
 from fundenv.market.download.http import Policy
 from fundenv.market.download.series import HOUR_MS, KINDS, DownloadError, Piece, Series, Span
-from fundenv.market.download.tables import gaps, join
+from fundenv.market.download.tables import JITTER_MS, gaps, join
 from fundenv.market.schema import PRICES
 
 _PRICE = {"mark": ("mark", "fetchMarkOHLCV"), "index": ("index", "fetchIndexOHLCV"), "premium": ("premiumIndex", "fetchPremiumIndexOHLCV")}
@@ -48,7 +49,7 @@ class Rest:
     def pieces(self, series: Series, span: Span) -> list[Piece]:
         """Windows that one request answers each."""
         api = APIS[series.venue]
-        window = api.bars * series.step_ms if series.step_ms else api.fundings * HOUR_MS  # no venue settles more often than each hour
+        window = api.bars * series.step_ms if series.step_ms else (api.fundings - 1) * HOUR_MS  # no venue settles more often than each hour
         starts = range(span.start, span.end, window)
         return [self._piece(series, Span(start, min(start + window, span.end))) for start in starts]
 
@@ -61,7 +62,8 @@ class Rest:
             table = table[(table["time"] >= span.start) & (table["time"] < span.end)]
             if len(table):
                 tables.append(table)
-                todo += gaps(np.unique(table["time"].to_numpy()), series, span)
+                times = np.unique(table["time"].to_numpy())
+                todo += gaps(times, series, span) if series.step_ms else _edges(times, span)
         return join(tables, series)
 
     def _piece(self, series: Series, span: Span) -> Piece:
@@ -70,7 +72,7 @@ class Rest:
     def _funding(self, series: Series, span: Span) -> pd.DataFrame:
         api, exchange = APIS[series.venue], self.exchange(series.venue)
         market = exchange.market(series.symbol)["symbol"]
-        rows = exchange.call("fetch_funding_rate_history", market, span.start, api.fundings, **({api.until: span.end} if api.until else {}))
+        rows = exchange.call("fetch_funding_rate_history", market, span.start, api.fundings, **_until(api.until, span))
         if series.venue == "deribit":  # ccxt hands out the trailing 8 h rate; what accrued in the hour is another field
             rows = [row | {"fundingRate": row["info"]["interest_1h"]} for row in rows]
         return _numeric([[row["timestamp"], row["fundingRate"]] for row in rows], ("time", "rate"), series)
@@ -82,6 +84,21 @@ class Rest:
         params |= {"until": span.end - 1} if api.until else {}
         rows = exchange.call("fetch_ohlcv", market, series.step, span.start, api.bars, **params)
         return _numeric(rows, _BAR, series)[["time", *KINDS[series.kind].columns]]
+
+
+def _until(word: str, span: Span) -> dict[str, int]:
+    """The end of a window of settlements: ccxt's `until` is the last instant wanted, OKX's `after` the first one not wanted."""
+    return {word: span.end - (1 if word == "until" else 0)} if word else {}
+
+
+def _edges(times: NDArray[np.int64], span: Span) -> list[Span]:
+    """Where an answer with the settlements `times` (n,) stops short of its window by more than their own usual spacing."""
+    if len(times) < 2:
+        return []
+    usual = int(np.median(np.diff(times))) + JITTER_MS
+    first, last = int(times[0]), int(times[-1])
+    edges = (Span(span.start, first), Span(last + 1, span.end))
+    return [edge for edge in edges if edge.end - edge.start > usual]
 
 
 def _numeric(rows: Any, columns: tuple[str, ...], series: Series) -> pd.DataFrame:

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from fundenv.market.download.series import KINDS, DownloadError, Series, Span, stamp
 from fundenv.market.schema import MAX_FUNDING, PRICES
 
-_JITTER_MS = 60_000  # exchanges stamp a settlement some milliseconds late; two within a minute are one
+JITTER_MS = 60_000  # exchanges stamp a settlement some milliseconds late; two within a minute are one
 _FEW_BAD = 3  # rows of a table, or one in a hundred, that may be impossible before all of it is refused
 _ROUNDING = 1e-9  # relative, of a high or low against open and close
 
@@ -62,8 +62,8 @@ def tidy(table: pd.DataFrame, series: Series, name: str) -> tuple[pd.DataFrame, 
 
 def _one_a_settlement(table: pd.DataFrame) -> pd.DataFrame:
     """Of settlements within a minute that agree, the first."""
-    same = (table["time"].diff() <= _JITTER_MS) & (table["rate"].diff() == 0.0)
-    close = (table["time"].diff() <= _JITTER_MS) & ~same & (table["time"].diff() > 0)
+    same = (table["time"].diff() <= JITTER_MS) & (table["rate"].diff() == 0.0)
+    close = (table["time"].diff() <= JITTER_MS) & ~same & (table["time"].diff() > 0)
     if close.any():
         raise DownloadError(f"two different settlements at {stamp(int(table.loc[close, 'time'].iloc[0]))}; the source contradicts itself")
     return table[~same].reset_index(drop=True)
@@ -106,7 +106,7 @@ def gaps(times: NDArray[np.int64], series: Series, span: Span) -> list[Span]:
     regular = bool(series.step_ms)
     before = span.start - (longest if regular else 1)
     edges = np.r_[before, inside, span.end]
-    wide = np.flatnonzero(np.diff(edges) > longest + (0 if regular else _JITTER_MS))
+    wide = np.flatnonzero(np.diff(edges) > longest + (0 if regular else JITTER_MS))
     found = [Span(int(edges[i]) + (longest if regular else 1), int(edges[i + 1])) for i in wide]
     return [gap for gap in found if gap.start < gap.end]
 
