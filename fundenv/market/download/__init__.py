@@ -7,6 +7,7 @@ updater = Updater(Store(Path("data/raw")), sources.all())
 updater.update(Series(venue="binance", symbol="BTCUSDT", kind="perp", step="1h"), "2020-01")
 """
 
+from fundenv.market.download.audit import Finding, Status, findings, status
 from fundenv.market.download.http import Http, Policy
 from fundenv.market.download.rest import Rest
 from fundenv.market.download.series import KINDS, DownloadError, Missing, Piece, Series, Source, Span
@@ -18,6 +19,7 @@ from fundenv.market.download.update import Outcome, Updater
 __all__ = [
     "KINDS",
     "DownloadError",
+    "Finding",
     "Http",
     "Mirrors",
     "Missing",
@@ -30,7 +32,10 @@ __all__ = [
     "Source",
     "Sources",
     "Span",
+    "Status",
     "Store",
     "Updater",
+    "findings",
+    "status",
     "write_tiers",
 ]

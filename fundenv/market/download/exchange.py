@@ -67,8 +67,8 @@ class Exchange:
     def clock_ms(self) -> int | None:
         """The exchange's time: its own answer, else the date of its last answer; None where it tells neither."""
         if self.client().has.get("fetchTime"):
-            told = float(self._patiently("fetch_time", lambda c: c.fetch_time()))
-            return int(told if told > 1e11 else told * 1000)  # ccxt hands on dYdX's seconds as they are
+            answer = float(self._patiently("fetch_time", lambda c: c.fetch_time()))
+            return int(answer if answer > 1e11 else answer * 1000)  # ccxt hands on dYdX's seconds as they are
         self._patiently("load_markets", lambda c: c.load_markets())
         told = (self.client().last_response_headers or {}).get("Date")
         return int(email.utils.parsedate_to_datetime(told).timestamp() * 1000) if told else None

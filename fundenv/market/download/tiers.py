@@ -53,8 +53,12 @@ def write_tiers(rest: Rest, venue: str, symbols: tuple[str, ...], folder: Path, 
     path = folder / f"{venue}_{day}.toml"
     folder.mkdir(parents=True, exist_ok=True)
     text = needed("tomli_w").dumps(document)
-    write_whole(path, lambda partial: partial.write_text(text, encoding="utf-8"))
-    load_venue(path)
+
+    def checked(partial: Path) -> None:
+        partial.write_text(text, encoding="utf-8")
+        load_venue(partial)
+
+    write_whole(path, checked)
     return path, notes
 
 
