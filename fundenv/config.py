@@ -56,10 +56,21 @@ class EnvConfig:
     # execution
     perp_fee: float | None = None  # fraction of notional, -0.01 .. 0.05
     spot_fee: float | None = None
+    fee_tier: Literal["base", "high"] = "base"  # the venue's fees of a regular user, or of one high tier
     maker_share: float = 0.0  # share of every own order that rests in the book: maker fee, no half-spread, 0 .. 1
     fee_scale: float = 1.0  # 0 .. 100
     cost_scale: float = 1.0  # scales half-spread and impact, 0 .. 100
-    stress_multiplier: float = 5.0  # on half-spread and impact of forced orders, 1 .. 100
+    stress_multiplier: float = 5.0  # on half-spread and impact of forced orders, and of all orders in a crash, 1 .. 100
+    crash_sigma: float = (
+        0.0  # a bar in which mark ranged over more daily volatilities is a crash: the next open is stressed; 0 = none, 0 .. 100
+    )
+    adl_sigma: float = (
+        0.0  # auto-deleveraging: mark moves so many daily volatilities in favour of a position within a bar; 0 = never, 0 .. 100
+    )
+    adl_share: float = 0.5  # share of the position that the venue then closes, 0 .. 0.9
+    margin_level: float = (
+        0.0  # assets over debt of the spot account at which borrowed coins are bought back; 1.1 at Binance; 0 = never, 0 .. 10
+    )
     rebalance_band: float = 0.02  # fraction of equity, 0 .. 1
     max_participation: float = 0.1  # fraction of a bar's volume, 0 .. 1; 0 = no limit
     # risk
@@ -136,6 +147,10 @@ _RANGES: dict[str, tuple[float, float]] = {
     "fee_scale": (0.0, 100.0),
     "cost_scale": (0.0, 100.0),
     "stress_multiplier": (1.0, 100.0),
+    "crash_sigma": (0.0, 100.0),
+    "adl_sigma": (0.0, 100.0),
+    "adl_share": (0.0, 0.9),
+    "margin_level": (0.0, 10.0),
     "rebalance_band": (0.0, 1.0),
     "max_participation": (0.0, 1.0),
     "keeper_down": (0.0, 1.0),
@@ -146,6 +161,7 @@ _RANGES: dict[str, tuple[float, float]] = {
 }
 _CHOICES: dict[str, tuple[str, ...]] = {
     "margin_mode": ("isolated", "cross", "portfolio"),
+    "fee_tier": ("base", "high"),
     "actions": ("continuous", "discrete", "target"),
     "after_liquidation": ("flatten", "rehedge", "naked"),
     "reward": ("log_growth", "mean_variance", "expected"),

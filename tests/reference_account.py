@@ -69,10 +69,12 @@ class Rules:
             return venue.value(section, key) if override is None else override
 
         def fee(override: float | None, leg: str) -> float:
-            maker, taker = (given(override, "fees", f"{leg}_{kind}") for kind in ("maker", "taker"))
+            section = "fees" if config.fee_tier == "base" else "fees_high"
+            maker, taker = (given(override, section, f"{leg}_{kind}") for kind in ("maker", "taker"))
             return (maker * config.maker_share + taker * (1 - config.maker_share)) * config.fee_scale
 
         self.perp_fee, self.spot_fee = fee(config.perp_fee, "perp"), fee(config.spot_fee, "spot")
+        self.settles_on_spot = venue.choice("funding", "price") != "mark"
         self.procedure = venue.choice("liquidation", "procedure")
         self.partial_above = venue.value("liquidation", "partial_above")
         self.entry_margin = venue.choice("liquidation", "maintenance_on") == "entry"
@@ -185,6 +187,8 @@ class ReferenceAccount:
         moved |= self._keep(set(moved))  # 3c
         if first:
             self.requested = [(leg.order_spot, leg.order_perp) if t else (0.0, 0.0) for leg, t in zip(self.legs, targets, strict=True)]
+        moved |= self._call_loans()  # 3f
+        self._stress_crashes()  # 3g
         self._limit(moved)  # 3d
         self._book_price_profit([b.spot_close for b in self.last], [b.spot_open for b in self.now],
                                 [b.mark_close for b in self.last], [b.perp_open for b in self.now])  # fmt: skip
@@ -198,6 +202,7 @@ class ReferenceAccount:
         for a, deviation in enumerate(self._basis_deviation()):
             self.expected_pnl += self._basis_profit(a, deviation)
         self._liquidate()  # 5
+        self._deleverage()
         self._book_price_profit([b.spot_open for b in self.now], [b.spot_close for b in self.now],
                                 [b.perp_open for b in self.now], [b.mark_close for b in self.now])  # fmt: skip
         self._accrue()  # 6
@@ -208,7 +213,7 @@ class ReferenceAccount:
         for a, (leg, bar) in enumerate(zip(self.legs, self.now, strict=True)):
             if bar.settle_price <= 0:
                 continue
-            received = -leg.perp * bar.settle_price * bar.settle_rate
+            received = -leg.perp * self._settle_price(a) * bar.settle_rate
             self.parts["funding"] += received
             if self.portfolio:
                 self.cash += received
@@ -220,6 +225,10 @@ class ReferenceAccount:
                 from_cash = min(-received, max(0.0, self._free([b.spot_close for b in self.last])))
                 self.cash -= from_cash
                 self.margin[a] -= -received - from_cash
+
+    def _settle_price(self, a: int) -> float:
+        """Mark of the settlement, or the last spot close where the venue settles on its oracle or index."""
+        return self.last[a].spot_close if self.rules[a].settles_on_spot else self.now[a].settle_price
 
     # --- 3 orders -------------------------------------------------------------------------------------------------------------------------
 
@@ -290,6 +299,55 @@ class ReferenceAccount:
                     leg.order_spot, leg.order_perp = (f - 1) * leg.spot, (f - 1) * leg.perp
                 traded |= set(members)
         return traded
+
+    def _call_loans(self) -> set[int]:
+        """3f: below its margin level the spot account buys the coins back that it owes, and the perpetuals beside them are closed."""
+        values = [leg.spot * last.spot_close for leg, last in zip(self.legs, self.last, strict=True)]
+        owned = max(self.cash, 0.0) + sum(v for v in values if v > 0)
+        owed = max(-self.cash, 0.0) - sum(v for v in values if v < 0)
+        if self.config.margin_level <= 0 or owed <= 0 or owned / owed > self.config.margin_level:
+            return set()
+        called = {a for a, leg in enumerate(self.legs) if leg.spot < 0}
+        for a in called:
+            leg = self.legs[a]
+            leg.order_spot, leg.order_perp, leg.stress, leg.carry = -leg.spot, -leg.perp, self.config.stress_multiplier, 0.0
+            self.reasons[a] = "loan called"
+        return called
+
+    def _stress_crashes(self) -> None:
+        """3g: orders behind a bar in which mark ranged far are stressed."""
+        for leg, last in zip(self.legs, self.last, strict=True):
+            if self.config.crash_sigma > 0 and last.mark_high / last.mark_low - 1 > self.config.crash_sigma * last.sigma_day:
+                leg.stress = self.config.stress_multiplier
+
+    def _deleverage(self) -> None:
+        """5: the venue takes a share of a winner off where mark runs far in its favour."""
+        for a, (leg, bar) in enumerate(zip(self.legs, self.now, strict=True)):
+            if self.config.adl_sigma <= 0 or leg.perp == 0:
+                continue
+            p = bar.mark_open * max(1 + math.copysign(self.config.adl_sigma * bar.sigma_day, leg.perp), 0.0)
+            reached = bar.mark_high >= p if leg.perp > 0 else bar.mark_low <= p
+            if p > 0 and reached and self._gain(leg, leg.entry, p) > 0:
+                closed = leg.perp * self.config.adl_share
+                gain = self._gain(leg, leg.entry, p) * self.config.adl_share
+                booked = self._gain(leg, bar.perp_open, p) * self.config.adl_share
+                self.margin[self._wallet(a)] += gain
+                self.parts["perp_pnl"] += booked * self._coin_worth(a)
+                self._after_closing(a, closed, self.config.adl_share)
+        if self.portfolio:
+            self._empty()
+
+    def _gain(self, leg: Leg, start: float, end: float) -> float:
+        """Profit of the whole perpetual between two prices, in the currency of its wallet."""
+        return leg.perp * (end - start)
+
+    def _coin_worth(self, a: int) -> float:
+        """Quote per unit of the wallet's currency inside the bar."""
+        return 1.0
+
+    def _empty(self) -> None:
+        """Portfolio: no wallet keeps anything."""
+        self.cash, self.margin[0] = self.cash + self.margin[0], 0.0
 
     def _limit(self, moved: set[int]) -> None:
         """3d: what the market and the purse allow of the orders."""

@@ -44,7 +44,7 @@ class InverseAccount(ReferenceAccount):
         for a, (leg, bar, last) in enumerate(zip(self.legs, self.now, self.last, strict=True)):
             if bar.settle_price <= 0:
                 continue
-            coin = -leg.perp / bar.settle_price * bar.settle_rate
+            coin = -leg.perp / self._settle_price(a) * bar.settle_rate
             self.parts["funding"] += coin * last.spot_close
             if self.config.margin_mode == "cross":
                 self.margin[a] += coin
@@ -335,3 +335,13 @@ class InverseAccount(ReferenceAccount):
 
     def _wallet(self, a: int) -> int:
         return a
+
+    def _gain(self, leg: Leg, start: float, end: float) -> float:
+        return inverse_profit(leg.perp, start, end)
+
+    def _coin_worth(self, a: int) -> float:
+        return self.now[a].spot_open
+
+    def _empty(self) -> None:
+        for a, leg in enumerate(self.legs):
+            leg.spot, self.margin[a] = leg.spot + self.margin[a], 0.0

@@ -21,6 +21,7 @@ from fundenv.market.table import funding_levels
 from fundenv.venues import Bracket, Venue, load_venue
 
 _NO_FLOOR = math.inf
+_FEES = {"base": "fees", "high": "fees_high"}  # section of the venue file
 
 
 def resolve_market(market: Market | str | Path | None, symbols: Sequence[str] | None, venue: str) -> Market:
@@ -130,11 +131,12 @@ def _dates(market: Market, config: EnvConfig, venue: Venue, names: list[str]) ->
 
 def _used_keys(config: EnvConfig) -> list[str]:
     """The keys of a venue file that the environment reads and the config does not override."""
+    fees = _FEES[config.fee_tier]
     given = {
-        "fees.perp_taker": config.perp_fee,
-        "fees.perp_maker": config.perp_fee,
-        "fees.spot_taker": config.spot_fee,
-        "fees.spot_maker": config.spot_fee,
+        f"{fees}.perp_taker": config.perp_fee,
+        f"{fees}.perp_maker": config.perp_fee,
+        f"{fees}.spot_taker": config.spot_fee,
+        f"{fees}.spot_maker": config.spot_fee,
         "borrow.quote_annual": config.quote_borrow_rate,
         "borrow.base_annual": config.base_borrow_rate,
     }
@@ -153,7 +155,7 @@ def _brackets(venue: Venue, config: EnvConfig, symbol: str, date: dt.date) -> tu
 
 def _rules(venue: Venue, config: EnvConfig, symbol: str, date: dt.date) -> list[float]:
     def fee(leg: str, own: float | None) -> float:
-        maker, taker = (venue.value("fees", f"{leg}_{kind}", date=date) for kind in ("maker", "taker"))
+        maker, taker = (venue.value(_FEES[config.fee_tier], f"{leg}_{kind}", date=date) for kind in ("maker", "taker"))
         return own if own is not None else blended_rate(maker, taker, config.maker_share)
 
     def execution(key: str) -> float:
@@ -203,6 +205,7 @@ def _codes(market: Market, config: EnvConfig, venue: Venue, autoreset: int) -> t
         codes[column] = names.index(name)
     codes[t.OPEN_PATHS] = market.n_paths
     codes[t.ENTRY_MARGIN] = venue.choice("liquidation", "maintenance_on") == "entry"
+    codes[t.SETTLE_ON_SPOT] = venue.choice("funding", "price") != "mark"
     codes[t.ACTION_WIDTH] = action_width(config)
     for dial, grid in ((0, config.carry_grid), (1, config.hedge_grid), (2, config.leverage_grid)):
         codes[t.GRID_CARRY + dial] = len(grid)

@@ -11,7 +11,7 @@ def params_of(rows, i):
     return Params(
         rows[r, 0], rows[r, 1], rows[r, 2], rows[r, 3], rows[r, 4], rows[r, 5], rows[r, 6], rows[r, 7], rows[r, 8], rows[r, 9],
         rows[r, 10], rows[r, 11], rows[r, 12], rows[r, 13], rows[r, 14], rows[r, 15], rows[r, 16], rows[r, 17], rows[r, 18], rows[r, 19],
-        rows[r, 20], rows[r, 21],
+        rows[r, 20], rows[r, 21], rows[r, 22], rows[r, 23], rows[r, 24], rows[r, 25],
     )  # fmt: skip
 
 

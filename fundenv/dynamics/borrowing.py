@@ -74,6 +74,17 @@ def locked_cash(world, store, i, row, column):
 
 
 @jit
+def level_of(world, store, i, row):
+    """`margin_level` of the spot account of environment i at spot closes of bar `row`: cash and coins owned over cash and coins owed."""
+    owned, owed = max(store.account[i, CASH], 0.0), max(-store.account[i, CASH], 0.0)
+    for a in range(store.legs.shape[1]):
+        value = store.legs[i, a, SPOT] * world.bars[row, a, SPOT_CLOSE]
+        owned += max(value, 0.0)
+        owed += max(-value, 0.0)
+    return owned / owed if owed > 0.0 else math.inf
+
+
+@jit
 def accrue(world, store, out, p, i, row, book):
     """Book the interest of bar `row` into cash: simple interest for the length of the bar on the balances after its trades."""
     account, legs = store.account, store.legs

@@ -1,7 +1,7 @@
 """The margin test inside a bar and what the venue does when it fails."""
 
 from fundenv.dynamics.access import rules_of
-from fundenv.dynamics.coins import coins_of, transfer_coins
+from fundenv.dynamics.coins import coins_of
 from fundenv.dynamics.collateral import LIQUIDATION_RATIO, spot_collateral
 from fundenv.dynamics.contract import profit_of, value_of
 from fundenv.dynamics.execution import perp_slippage
@@ -35,7 +35,7 @@ from fundenv.dynamics.types import (
     PROCEDURE_WHOLE,
     SPOT,
 )
-from fundenv.market.layout import MARK_CLOSE, MARK_HIGH, MARK_LOW, MARK_OPEN, PERP_OPEN, SPOT_CLOSE, SPOT_OPEN
+from fundenv.market.layout import MARK_CLOSE, MARK_HIGH, MARK_LOW, MARK_OPEN, PERP_OPEN, SIGMA_DAY, SPOT_CLOSE, SPOT_OPEN
 
 _BISECTIONS = 60
 _FIRST_ORDER = 0.2  # Hyperliquid's first liquidation order, share of the position
@@ -92,13 +92,62 @@ def close_leg(world, store, out, p, i, a, wallet, row, book, price, at_open, sha
     legs[i, wallet, MARGIN] += profit_of(contract, size, legs[i, a, ENTRY], fill) - fee
     out.ledger[i, PERP_PNL] += profit_of(contract, size, valued, price) * worth
     out.ledger[i, LIQUIDATION_LOSS] -= (abs(profit_of(contract, size, price, fill)) + fee) * worth
+    _take_off(world, store, i, a, size, share)
+
+
+@jit
+def _deleverage_price(world, row, a, size, adl_sigma):
+    """Mark price at which a winning position of a signed size is deleveraged in bar `row`, 0 where mark does not get there."""
+    bars = world.bars
+    way = -1.0 if size < 0.0 else 1.0
+    price = bars[row, a, MARK_OPEN] * max(1.0 + way * adl_sigma * bars[row, a, SIGMA_DAY], 0.0)
+    reached = bars[row, a, MARK_LOW] <= price if size < 0.0 else bars[row, a, MARK_HIGH] >= price
+    return price if reached else 0.0
+
+
+@jit_rare
+def deleverage(world, store, out, p, i, row):
+    """Auto-deleveraging: the venue closes a share of every leg that wins while mark runs far in its favour, at that price, without fee or slippage."""
+    legs = store.legs
+    for a in range(legs.shape[1]):
+        size = legs[i, a, PERP]
+        if size == 0.0:
+            continue
+        price = _deleverage_price(world, row, a, size, p.adl_sigma)
+        if price > 0.0 and profit_of(world.contract, size, legs[i, a, ENTRY], price) > 0.0:
+            wallet = a if world.contract == INVERSE or world.codes[MARGIN_MODE] == MARGIN_ISOLATED else 0
+            closed = size * p.adl_share
+            legs[i, wallet, MARGIN] += profit_of(world.contract, closed, legs[i, a, ENTRY], price)
+            out.ledger[i, PERP_PNL] += profit_of(world.contract, closed, _valued(world, row, a, False), price) * _worth(
+                world, row, a, False
+            )
+            _take_off(world, store, i, a, closed, p.adl_share)
+    if world.codes[MARGIN_MODE] == MARGIN_PORTFOLIO:
+        _empty_wallets(world, store, i)
+
+
+@jit
+def _empty_wallets(world, store, i):
+    """Portfolio mode: what went through wallets belongs to cash, of inverse contracts to the free coins."""
+    if world.contract != INVERSE:
+        to_cash(store, i)
+        return
+    for a in range(store.legs.shape[1]):
+        store.legs[i, a, SPOT] += store.legs[i, a, MARGIN]
+        store.legs[i, a, MARGIN] = 0.0
+
+
+@jit
+def _take_off(world, store, i, a, closed, share):
+    """Take what the venue closed off the leg, and remember what the next open owes to its spot leg."""
+    legs = store.legs
     if share < 1.0:
-        legs[i, a, PERP] -= size
+        legs[i, a, PERP] -= closed
     else:
         legs[i, a, PERP], legs[i, a, ENTRY], legs[i, a, ACCRUED] = 0.0, 0.0, 0.0
     legs[i, a, LIQUIDATED] += 1.0
     after = world.codes[AFTER_LIQUIDATION]
-    hedged = contract == INVERSE or legs[i, a, SPOT] != 0.0  # the coins of an inverse leg may all lie in its wallet
+    hedged = world.contract == INVERSE or legs[i, a, SPOT] != 0.0  # the coins of an inverse leg may all lie in its wallet
     if after == AFTER_NAKED or (after == AFTER_FLATTEN and not hedged):
         legs[i, a, PENDING] = PENDING_NONE
     else:
@@ -296,10 +345,8 @@ def _liquidate_shared(world, store, out, p, i, row, book, at_open, end):
             failing = False
         first = False
         failing = failing and _cross_excess(world, store, i, row, book, end) <= 0.0
-    if world.contract == INVERSE:
-        transfer_coins(world, store, p, i, row, book)
-    elif world.codes[MARGIN_MODE] == MARGIN_PORTFOLIO:
-        to_cash(store, i)
+    if world.codes[MARGIN_MODE] == MARGIN_PORTFOLIO:
+        _empty_wallets(world, store, i)
 
 
 @jit

@@ -12,7 +12,19 @@ from fundenv.dynamics.payments import (
     kraken_payment,
     window_payment,
 )
-from fundenv.dynamics.types import ACCRUED, CASH, FUNDING, INVERSE, MARGIN, MARGIN_CROSS, MARGIN_ISOLATED, MARGIN_MODE, PATH, PERP
+from fundenv.dynamics.types import (
+    ACCRUED,
+    CASH,
+    FUNDING,
+    INVERSE,
+    MARGIN,
+    MARGIN_CROSS,
+    MARGIN_ISOLATED,
+    MARGIN_MODE,
+    PATH,
+    PERP,
+    SETTLE_ON_SPOT,
+)
 from fundenv.market.layout import SETTLE_PRICE, SETTLE_RATE, SPOT_CLOSE
 from fundenv.market.premium import (
     annual_compounded,
@@ -148,6 +160,8 @@ def settle(world, store, out, p, i, row, free):
         price = world.bars[row, a, SETTLE_PRICE]
         if price <= 0.0 or legs[i, a, PERP] == 0.0:
             continue
+        if world.codes[SETTLE_ON_SPOT] != 0:
+            price = world.bars[row - 1, a, SPOT_CLOSE]
         rate = _settled_rate(world, store, p, i, row, a)
         if world.contract == INVERSE:
             flow, worth = inverse_payment(legs[i, a, PERP], price, rate), world.bars[row - 1, a, SPOT_CLOSE]

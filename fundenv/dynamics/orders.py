@@ -1,7 +1,7 @@
 """Who orders what at the open of a bar: the decision, the after-liquidation order, the margin keeper."""
 
 from fundenv.dynamics.action import decode
-from fundenv.dynamics.borrowing import locked_cash
+from fundenv.dynamics.borrowing import level_of, locked_cash
 from fundenv.dynamics.coins import coins_of, keep_coins
 from fundenv.dynamics.contract import base_of, notional, quote_of, unrealised
 from fundenv.dynamics.funds import gross_of
@@ -23,6 +23,7 @@ from fundenv.dynamics.types import (
     REASON,
     REASON_BAND,
     REASON_BORROW,
+    REASON_CALLED,
     REASON_HOLD,
     REASON_NONE,
     REQUESTED_PERP,
@@ -38,7 +39,7 @@ from fundenv.dynamics.types import (
     WANT_PERP,
     WANT_SPOT,
 )
-from fundenv.market.layout import HALTED, MARK_CLOSE, SPOT_CLOSE
+from fundenv.market.layout import HALTED, MARK_CLOSE, MARK_HIGH, MARK_LOW, SIGMA_DAY, SPOT_CLOSE
 
 _EVEN = 1e-9  # relative difference below which a wallet counts as holding its required margin
 
@@ -125,6 +126,39 @@ def after_liquidation(world, store, p, i, row, equity):
             if world.bars[row, a, HALTED] == 0.0:
                 legs[i, a, PENDING] = PENDING_NONE
     return ordered
+
+
+@jit
+def call_loans(world, store, p, i, row):
+    """Where the spot account fails its margin level at the last closes, the lender closes the reverse carry: coins owed are bought back, perps closed."""
+    if p.margin_level <= 0.0 or level_of(world, store, i, row - 1) > p.margin_level:
+        return
+    legs = store.legs
+    for a in range(legs.shape[1]):
+        if legs[i, a, SPOT] < 0.0:
+            legs[i, a, TOUCH] = TOUCH_STRESSED
+            legs[i, a, WANT_SPOT] = -legs[i, a, SPOT]
+            legs[i, a, WANT_PERP] = -legs[i, a, PERP]
+            legs[i, a, TARGET_CARRY] = 0.0
+            legs[i, a, REASON] = REASON_CALLED
+
+
+@jit
+def crashed(world, row, a, crash_sigma):
+    """Whether mark ranged over more than `crash_sigma` daily volatilities in the bar before `row`: known when the orders of `row` are filled."""
+    bars = world.bars
+    spread = bars[row - 1, a, MARK_HIGH] / bars[row - 1, a, MARK_LOW] - 1.0
+    return crash_sigma > 0.0 and spread > crash_sigma * bars[row - 1, a, SIGMA_DAY]
+
+
+@jit
+def stress_crashes(world, store, p, i, row):
+    """Every order behind a crash is a stressed one."""
+    if p.crash_sigma <= 0.0:
+        return
+    for a in range(store.legs.shape[1]):
+        if store.legs[i, a, TOUCH] == TOUCH_NORMAL and crashed(world, row, a, p.crash_sigma):
+            store.legs[i, a, TOUCH] = TOUCH_STRESSED
 
 
 @jit

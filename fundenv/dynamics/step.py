@@ -5,11 +5,11 @@ from fundenv.dynamics.borrowing import accrue, locked_cash
 from fundenv.dynamics.coins import coins_of
 from fundenv.dynamics.contract import profit_of, quote_of
 from fundenv.dynamics.execution import fill_perp, fill_spot, limit_orders
-from fundenv.dynamics.forced import liquidate
+from fundenv.dynamics.forced import deleverage, liquidate
 from fundenv.dynamics.funding import settle
 from fundenv.dynamics.funds import shrink_to_funds, transfer
 from fundenv.dynamics.jit import jit, jit_outer
-from fundenv.dynamics.orders import after_liquidation, clear_flattened, decide, keep_margin
+from fundenv.dynamics.orders import after_liquidation, call_loans, clear_flattened, decide, keep_margin, stress_crashes
 from fundenv.dynamics.reward import reward_of
 from fundenv.dynamics.types import (
     BASIS_FEATURE,
@@ -187,12 +187,16 @@ def step_bar(world, store, out, p, actions, i, row, path, book, first):
         decide(world, store, out, p, actions, i, row, equity)
     after_liquidation(world, store, p, i, row, equity)
     keep_margin(world, store, p, i, row, path)
+    call_loans(world, store, p, i, row)  # the lender's orders replace those of the agent
+    stress_crashes(world, store, p, i, row)
     if world.codes[REWARD] == REWARD_EXPECTED:
         _expect_to_open(world, store, out, i, row)
     _fill(world, store, out, p, i, row, book)  # at spot and perp open
     if world.codes[REWARD] == REWARD_EXPECTED:
         _expect_to_close(world, store, out, p, i, row)
     liquidate(world, store, out, p, i, row, book, False)  # at the adverse extreme of mark
+    if p.adl_sigma > 0.0:
+        deleverage(world, store, out, p, i, row)  # at the favourable one
     accrue(world, store, out, p, i, row, book)
     equity = _mark(world, store, out, i, row)  # at mark and spot close
     store.account[i, EQUITY] = equity

@@ -46,9 +46,8 @@ TOUCH_NONE, TOUCH_NORMAL, TOUCH_STRESSED = 0, 1, 2
 SHRINK_RESTS, SHRINK_USES, SHRINK_FOUND = 0.0, 1.0, 2.0  # FOUND stands for USES while the other legs are tried
 
 PENDING_NONE, PENDING_FLATTEN, PENDING_REHEDGE = 0, 1, 2
-REASON_NONE, REASON_HOLD, REASON_BAND, REASON_SIZE, REASON_PARTICIPATION, REASON_FUNDS, REASON_HALTED, REASON_BORROW, REASON_BRACKET = (
-    range(9)
-)
+REASON_NONE, REASON_HOLD, REASON_BAND, REASON_SIZE, REASON_PARTICIPATION, REASON_FUNDS, REASON_HALTED = range(7)
+REASON_BORROW, REASON_BRACKET, REASON_CALLED = 7, 8, 9
 REASONS = (
     "none",
     "hold",
@@ -59,6 +58,7 @@ REASONS = (
     "halted",
     "no borrow",
     "leverage limit of the bracket",
+    "loan called",
 )
 
 # --- episode: one row per environment -------------------------------------------------------------------------------------------------
@@ -119,7 +119,8 @@ ACTION_WIDTH = 15  # entries of an action row per asset
 ENTRY_MARGIN = 16  # 1 = the venue takes the maintenance margin of the value at ENTRY, not at mark
 FIRST_PATH = 17  # episodes begin on the paths FIRST_PATH .. FIRST_PATH + OPEN_PATHS - 1
 OPEN_PATHS = 18
-N_CODES = 19
+SETTLE_ON_SPOT = 19  # 1 = funding is paid on the oracle or index price, for which the last spot close stands
+N_CODES = 20
 
 ACTION_CONTINUOUS, ACTION_DISCRETE, ACTION_TARGET = 0, 1, 2
 MARGIN_ISOLATED, MARGIN_CROSS, MARGIN_PORTFOLIO = 0, 1, 2
@@ -158,6 +159,10 @@ class Params(NamedTuple):
     bar_years: float  # length of a bar
     funding_scale: float  # multiplies every settled rate; the observations of funding follow
     funding_shift: float  # annual rate added to every settlement, in proportion to the interval that it closes
+    crash_sigma: float  # orders behind a bar whose mark moved by more than this many daily volatilities are stressed; 0 = none
+    adl_sigma: float  # a winning position is deleveraged where mark moves this many daily volatilities its way within a bar; 0 = never
+    adl_share: float  # share of it that is closed then
+    margin_level: float  # assets over debt of the spot account at or below which borrowed coins are bought back; 0 = never
 
 
 class AssetRules(NamedTuple):

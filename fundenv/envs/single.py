@@ -46,6 +46,7 @@ class FundingHedgeEnv(gym.Env[Any, Any]):
 
     1. **Settlement**, if one falls on the open. Each perp position held before any trade receives -perp x settlement price x rate;
        rate = `funding_scale` x settled rate + `funding_shift` x years since the settlement before (8 h if the path has none in them).
+       The settlement price is the mark, or the last spot close where the venue pays on its oracle or index price.
        Isolated: a receipt goes to cash; a payment is taken from free cash (valued at last spot closes, never below 0) first, the rest
        from that leg's margin. Cross: both go to the shared wallet; portfolio: to cash. Assets in order.
     2. **Margin test at the open**, on what was held before any order, because a gap comes first: as in 5, with the mark open in place
@@ -93,6 +94,11 @@ class FundingHedgeEnv(gym.Env[Any, Any]):
           margin = |perp after| x perp open / L; perp cost = fee + spread + impact; spot cost = order x open + fee + spread + impact.
           Portfolio: no keeper; f = adjusted equity after the fills at open prices - sum of required margin at perp open, over all
           assets, and all orders shrink alike.
+       f. *Loans*: where assets / debts of the spot account (cash and spot at last closes, + against -) are <= `margin_level` (0: never;
+          Binance liquidates at 1.1), the orders of every asset with spot < 0 become -spot and -perp, at stressed cost; its remembered
+          carry becomes 0. Before the fill limits of d.
+       g. *Crash*: where mark ranged in the last bar over more than `crash_sigma` (0: never) daily volatilities (high / low - 1 over
+          sigma_day of that bar), every order of the asset trades at stressed cost.
     4. **Transfers** (not in portfolio mode) for the legs of a and b, and for those to which c gave orders (cross: the shared wallet
        if any leg is such a leg): the wallet is set to max(required margin at perp open - u at perp open, min(max(margin, 0),
        maintenance at perp open)): profit counts as margin, but the maintenance margin is not withdrawn (Binance FAQ 360038447311). Wallets that give cash
@@ -112,6 +118,9 @@ class FundingHedgeEnv(gym.Env[Any, Any]):
        `stress_multiplier`, the fee is `liquidation_fee` x `fee_scale` x what is closed x fill. The rules are those in force on the
        day on which the episode begins, or on `venue_date`. When the last position of a wallet is closed, a loss beyond the wallet is
        borne by the venue and the rest returns to cash (portfolio: the account bears it).
+       Then, where `adl_sigma` > 0, *auto-deleveraging*: a leg whose mark reaches q = mark open x (1 +- `adl_sigma` x sigma_day), + for a
+       long, and that has a profit there, loses the share `adl_share` at q, without fee or slippage; it counts as `liquidated`, and
+       `after_liquidation` says what becomes of its spot leg.
     6. **Interest** for the bar: free cash (spot close) > 0 earns `cash_rate`; cash < 0 pays `quote_borrow_rate`; borrowed base pays
        `base_borrow_rate` on its value at spot close; all through cash.
     7. **Mark to close**. The margin test at the close is implied by the test at the extreme (low <= close <= high, and interest

@@ -12,7 +12,9 @@ _HEAD = """# Venues: every rule, its value, its source
 
 Generated from the TOML files beside this page. "not sourced" marks a value that no exchange document backs; the environment says so once when it uses
 one. Where a value changed, each one stands with the day from which it holds. Formulas: `fundenv.dynamics.funding`, `.liquidation`, `.margin`,
-`.borrowing`, `.contract`. Linear and inverse venues are both stepped; brackets and lots of an inverse contract are in coins and in quote.
+`.borrowing`, `.contract`. Interval, first hour and lag describe a venue; the
+environment settles when the data say. `clock_hours` needs no rule: orders fill on the hour, so every hour begun is a whole one.
+Linear and inverse venues are both stepped; brackets and lots of an inverse contract are in coins and in quote.
 
 ## What articles on funding often have wrong
 

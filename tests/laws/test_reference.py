@@ -91,6 +91,7 @@ def test_kernel_and_reference_agree_on_wild_markets():
         "halted",
         "no borrow",
         "leverage limit of the bracket",
+        "loan called",
         "none",
     ):
         assert seen[reason] > 20, (reason, seen)

@@ -54,6 +54,11 @@ def settings(draw: st.DrawFn) -> dict[str, Any]:
         "rebalance_band": draw(st.sampled_from([0.0, 0.02, 0.45])),
         "max_participation": draw(st.sampled_from([0.0, 0.01, 0.1])),
         "maker_share": draw(st.sampled_from([0.0, 0.4])),
+        "fee_tier": draw(st.sampled_from(["base", "high"])),
+        "crash_sigma": draw(st.sampled_from([0.0, 0.0, 0.5])),
+        "adl_sigma": draw(st.sampled_from([0.0, 0.0, 0.3])),
+        "adl_share": draw(st.sampled_from([0.2, 0.9])),
+        "margin_level": draw(st.sampled_from([0.0, 1.1, 1.5])),
         "venue": draw(VENUES),
     }
 
