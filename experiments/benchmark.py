@@ -28,7 +28,7 @@ from experiments.results import show, show_table, write_results
 from experiments.run_folder import RunError, open_run, provenance, read_json, write_frame, write_json
 from experiments.verdict import choose, picture, rows_of, sections
 
-FIXED = ("data", "symbols", "train", "test", "venue", "cash_rate", "cash_rates", "env", "preset", "steps", "folds", "params", "calibrated")
+FIXED = ("data", "symbols", "train", "test", "venue", "cash_rate", "cash_rates", "env", "train_on", "made_paths", "stress", "preset", "steps", "folds", "params", "calibrated")
 
 
 @dataclass(frozen=True, kw_only=True)

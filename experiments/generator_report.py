@@ -16,6 +16,7 @@ from tqdm import tqdm
 
 from experiments.cli import run
 from experiments.generator_plot import draw
+from experiments.made_markets import preset_of
 from experiments.market_args import span_edges
 from experiments.run_folder import RunError
 from fundenv.market import Market, SplitError, between, bootstrap_market, joint, load_market, select, stack, synthetic_market
@@ -57,7 +58,7 @@ def main(args: Args) -> None:
     if args.paths < 1 or not args.years >= 0.2:
         raise RunError(f"--paths {args.paths} --years {args.years:g}: expected at least 1 path of 0.2 years")
     recorded = {symbol: _longest(market) for symbol, market in _recorded(args).items()}
-    groups = {preset: [s for s in recorded if _preset(s) == preset] for preset in PRESETS}
+    groups = {preset: [s for s in recorded if preset_of(s) == preset] for preset in PRESETS}
     args.out.mkdir(parents=True, exist_ok=True)
     rows: list[dict[str, object]] = []
     for preset in tqdm([p for p in PRESETS if groups[p] or not recorded], desc="presets", unit="preset"):
@@ -95,10 +96,6 @@ def _longest(market: Market) -> Market:
     return between(market, first, last)
 
 
-def _preset(symbol: str) -> str:
-    return next((name for name in PRESETS if symbol.upper().startswith(name.upper())), "alt")
-
-
 def _over_paths(heading: str, market: Market) -> Columns:
     """Mean and range over the paths of a market."""
     table = pd.DataFrame([facts(market, path) for path in range(market.n_paths)])
@@ -115,7 +112,7 @@ def _pairs(args: Args, recorded: dict[str, Market]) -> list[dict[str, object]]:
         columns["generator"] = dict(pd.DataFrame([pair_facts(made, path, assets) for path in range(made.n_paths)]).mean())
         for a, first in enumerate(recorded):
             for second in list(recorded)[a + 1 :]:
-                if [_preset(first), _preset(second)] == names:
+                if [preset_of(first), preset_of(second)] == names:
                     columns[f"{first} {second}"] = pair_facts(_joint(recorded, first, second))
         rows += _show(f"{names[0]} and {names[1]}", list(MEANINGS)[len(TARGETS) :], columns)
     return rows

@@ -9,6 +9,7 @@ from typing import Any
 
 import pandas as pd
 
+from experiments.made_markets import TrainOn, stressed, training_market
 from experiments.run_folder import RunError, label
 from fundenv.batch.cpu import Batch
 from fundenv.config import EnvConfig
@@ -37,6 +38,13 @@ class MarketArgs:
     env: tuple[str, ...] = ()
     """Further settings of the environment, NAME=VALUE (fundenv.EnvConfig), e.g. keeper_interval=4h episode=60D."""
 
+    train_on: TrainOn = "history"
+    """What training sees: the training span, the generator's coins, or histories resampled from the span in blocks."""
+    made_paths: int = 8
+    """Paths of one year, for each symbol, that the generator or the resampling makes."""
+    stress: tuple[str, ...] = ()
+    """Shocks laid over every path of the test span, each at a place drawn for it: 2020-03-12 2021-05-19 2022-11-09 2025-10-10."""
+
     def settings(self) -> dict[str, Any]:
         """`EnvConfig` fields, checked."""
         settings = {"venue": self.venue, "cash_rate": self.cash_rate} | pairs(self.env, "--env")
@@ -62,6 +70,9 @@ class MarketArgs:
             missing = sorted({label(whole, p) for p in range(whole.n_paths)} - {label(part, p) for p in range(part.n_paths)})
             if missing:  # listed later, or delisted: it is learned on or judged on where it exists
                 print(f"note  {', '.join(missing)}: no data in the {name} span")
+        parts["train"] = training_market(parts["train"], self.train_on, self.made_paths, self.venue)
+        parts["test"] = stressed(parts["test"], self.stress)
+        for part in parts.values():
             Batch(1, market=part, **self.settings())  # settings that do not fit this market are reported before anything runs
         return parts
 

@@ -18,7 +18,7 @@ from experiments.learning import Progress, done_steps, learners, train
 from experiments.market_args import MarketArgs, pairs, shown
 from experiments.run_folder import RunError, open_run, provenance, write_json
 
-FIXED = ("agent", "data", "symbols", "train", "test", "venue", "cash_rate", "env", "params", "seed")
+FIXED = ("agent", "data", "symbols", "train", "test", "venue", "cash_rate", "env", "train_on", "made_paths", "stress", "params", "seed")
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -9,6 +9,7 @@ seen appears, and dependence beyond the length of a block is lost: longer blocks
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -20,6 +21,7 @@ from fundenv.market.market import Market
 from fundenv.market.split import between, stack
 from fundenv.market.table import NAMES
 from fundenv.market.tape import Tape, TapeError, roll, unroll
+from fundenv.venues import Venue
 
 CELL_HOURS = 8  # blocks are cut at 0, 8 and 16 UTC, when every settlement schedule settles
 _MEAN = NAMES.index("funding_market")
@@ -35,12 +37,14 @@ def bootstrap_market(
     block: float = 42.0,
     start: str = "2020-01-01",
     first_path: int = 0,
+    venue: str | Path | Venue | None = None,
 ) -> Market:
     """`paths` resampled histories of `years` from `start` (a midnight UTC), named SYNTH-BTCUSDT-0, ..; their contracts keep the venue's rules.
 
     market: of one symbol, or of several on one clock (`fundenv.market.joint`); cut the training span out of it first. block: mean length of a block in
     settlements of 8 h; 21 to 63 are a week to three. Path k depends on the market, (seed, k) and `block` alone. Prices begin where the market's first
-    path does. Raises `TapeError` where the market has several symbols side by side, extra features, bars that do not divide 8 h or no two days in a row.
+    path does. venue: whose funding constants the features use, by default the market's own. Raises `TapeError` where the market has several symbols side
+    by side, extra features, bars that do not divide 8 h or no two days in a row.
     """
     names = set(market.symbols)
     if len(names) > 1:
@@ -63,7 +67,7 @@ def bootstrap_market(
         rows = source.draw(Generator(PCG64([seed, number])), cells, block, opens)
         tape = Tape(source.tape.bars[rows], source.tape.closed[rows])
         symbols = [f"{GENERATED}{name}-{number}" for name in market.symbols[0]]
-        whole = roll(tape, source.start, opens, symbols, bar_hours=market.bar_hours, venue=market.venue)
+        whole = roll(tape, source.start, opens, symbols, bar_hours=market.bar_hours, venue=venue or market.venue)
         features = whole.features.copy()
         features[:, :, _MEAN] = source.market_mean[rows[-len(features) :]]  # of all coins that were loaded together, these or more
         made.append(between(replace(whole, features=features), start, None))

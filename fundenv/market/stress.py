@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
@@ -18,19 +19,27 @@ from fundenv.market.shocks import SHOCKS, Shock
 from fundenv.market.split import stack
 from fundenv.market.table import NAMES
 from fundenv.market.tape import TapeError, relaid, roll, unroll
+from fundenv.venues import Venue
 
 _LEAD_HOURS = 31 * 24  # of the path before the shock: the features after it look back so far
 _BP = 1e-4
 
 
 def splice(
-    market: Market, shock: str | Shock, *, at: str | pd.Timestamp | int | Sequence[int] | None = None, seed: int = 0, scale: float = 1.0
+    market: Market,
+    shock: str | Shock,
+    *,
+    at: str | pd.Timestamp | int | Sequence[int] | None = None,
+    seed: int = 0,
+    scale: float = 1.0,
+    venue: str | Path | Venue | None = None,
 ) -> Market:
     """The market with a shock on every path: its hours take the place of as many of the history, and all prices after it follow from where it ends.
 
     market: of bars of 1 h. shock: 2020-03-12, 2021-05-19, 2022-11-09, 2025-10-10 (`fundenv.market.shocks`), or one's own. at: the instant (UTC) at which
     it begins, or the row of the path at whose close it does, or one row for each path; None draws a row for each path by (seed, path). scale: multiplies
-    the logarithm of all moves, the basis and the rates. All assets of a path are hit alike. Depth acts as volume, which limits fills.
+    the logarithm of all moves, the basis and the rates. All assets of a path are hit alike. Depth acts as volume, which limits fills. venue: whose funding
+    constants the features use, by default the market's own.
 
     Rows up to the shock keep their numbers, features included. Raises `TapeError` for an unknown shock, a place with less than 31 days before or no hour
     after it, or bars of another length.
@@ -41,7 +50,7 @@ def splice(
     if not 0.0 < scale <= 2.0:
         raise TapeError(f"scale = {scale:g} is outside 0 .. 2; set it within")
     rows = [_row(market, path, given, at, seed) for path in range(market.n_paths)]
-    parts = [_struck(market, path, given, row, scale) for path, row in enumerate(rows)]
+    parts = [_struck(market, path, given, row, scale, venue or market.venue) for path, row in enumerate(rows)]
     when = (pd.Timestamp(int(market.close_ns[market.paths[path, 0] + row])) for path, row in enumerate(rows))
     notes = tuple(f"{'+'.join(names)}: {given.name} from {t:%Y-%m-%d %H:%M} UTC" for names, t in zip(market.symbols, when, strict=True))
     return replace(stack(parts), notes=market.notes + notes)
@@ -75,14 +84,14 @@ def _row(market: Market, path: int, shock: Shock, at: str | pd.Timestamp | int |
     return row
 
 
-def _struck(market: Market, path: int, shock: Shock, row: int, scale: float) -> Market:
+def _struck(market: Market, path: int, shock: Shock, row: int, scale: float, venue: str | Path | Venue) -> Market:
     """One path with the shock from the close of its `row` on."""
     first, last = (int(edge) for edge in market.paths[path])
     tape, start = unroll(market, path)
     bars = tape.bars.copy()
     span = slice(row, row + shock.hours)
     bars[span] = _shocked(bars[row - 1 : row + shock.hours], shock, scale)
-    new = roll(relaid(bars, market.bar_hours), start, int(market.close_ns[first]), market.symbols[path], bar_hours=1.0, venue=market.venue)
+    new = roll(relaid(bars, market.bar_hours), start, int(market.close_ns[first]), market.symbols[path], bar_hours=1.0, venue=venue)
     keep = row + 1  # rows of the path that stay
     after = last - first - keep
     features = np.concatenate(

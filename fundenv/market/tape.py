@@ -7,6 +7,7 @@ perpetual's last price, is taken from the mark price.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
@@ -19,16 +20,16 @@ from fundenv.market.build import assemble
 from fundenv.market.frames import HOUR_NS
 from fundenv.market.market import Market
 from fundenv.market.settlements import LONGEST_NS, Settlements
-from fundenv.market.split import joint
+from fundenv.market.split import SplitError, joint
 from fundenv.market.table import NAMES
-from fundenv.venues import load_venue
+from fundenv.venues import Venue, load_venue
 
 Array = NDArray[np.float64]
 _PRICES = [c.SPOT_OPEN, c.SPOT_CLOSE, c.PERP_OPEN, c.PERP_CLOSE, c.MARK_OPEN, c.MARK_HIGH, c.MARK_LOW, c.MARK_CLOSE, c.SETTLE_PRICE]
 _VOLUMES = [c.SPOT_VOLUME, c.PERP_VOLUME]
 
 
-class TapeError(ValueError):
+class TapeError(SplitError):
     """A history that cannot be cut or laid so; the message says why and what would do."""
 
 
@@ -62,12 +63,12 @@ def check_features(market: Market) -> None:
         raise TapeError(f"the market has the extra column {extra[0]!r}, which its bars do not hold; load it without `extra`")
 
 
-def roll(tape: Tape, start: Array, opens: int, symbols: Sequence[str], *, bar_hours: float, venue: str) -> Market:
+def roll(tape: Tape, start: Array, opens: int, symbols: Sequence[str], *, bar_hours: float, venue: str | Path | Venue) -> Market:
     """The market of a tape whose spot stands at `start` (A,) when its first bar opens at `opens` [ns]; its first 30 days only feed the features.
 
     Raises `DataError` where the tape is too short for them.
     """
-    rules = load_venue(venue)
+    rules = venue if isinstance(venue, Venue) else load_venue(venue)
     coins = [_aligned(tape, asset, float(start[asset]), opens, name, bar_hours) for asset, name in enumerate(symbols)]
     market = assemble(coins, rules, {})
     return joint(market, symbols) if len(symbols) > 1 else market

@@ -4,8 +4,10 @@ import pandas as pd
 import pytest
 
 from experiments.generator_report import Args, main
+from experiments.made_markets import stressed, training_market
+from experiments.market_args import MarketArgs
 from experiments.run_folder import RunError
-from fundenv.market import synthetic_frames, write_frames
+from fundenv.market import SplitError, stack, synthetic_frames, synthetic_market, write_frames
 from fundenv.market.facts import TARGETS
 
 
@@ -35,3 +37,28 @@ def test_with_data_each_symbol_gets_its_own_columns(tmp_path):
 def test_a_path_too_short_to_measure_is_refused(tmp_path):
     with pytest.raises(RunError, match=r"--years 0\.01"):
         main(Args(years=0.01, out=tmp_path))
+
+
+# --- --train-on and --stress ------------------------------------------------------------------------------------------------------------
+
+
+def test_training_markets_follow_the_symbols_of_the_history():
+    history = stack([synthetic_market(preset, years=0.3) for preset in ("btc", "eth")])
+    assert training_market(history, "history", 8, "binance") is history
+    made = training_market(history, "generator", 2, "binance")
+    assert [names[0] for names in made.symbols] == ["SYNTH-BTC-0", "SYNTH-BTC-1", "SYNTH-ETH-0", "SYNTH-ETH-1"]
+    resampled = training_market(history, "bootstrap", 1, "binance")
+    assert [names[0] for names in resampled.symbols] == ["SYNTH-SYNTH-BTC-0-0", "SYNTH-SYNTH-ETH-0-0"]
+    side_by_side = training_market(synthetic_market(("btc", "alt"), years=0.3), "bootstrap", 1, "binance")
+    assert side_by_side.n_assets == 2
+    with pytest.raises(RunError, match="--made-paths 0"):
+        training_market(history, "generator", 0, "binance")
+
+
+def test_stress_changes_the_test_span_alone():
+    plain, struck = MarketArgs().markets(), MarketArgs(stress=("2020-03-12", "2025-10-10")).markets()
+    assert struck["train"].hash == plain["train"].hash
+    assert struck["test"].hash != plain["test"].hash
+    assert len(struck["test"].notes) == len(plain["test"].notes) + 2 * plain["test"].n_paths
+    with pytest.raises(SplitError, match="expected one of 2020-03-12"):
+        stressed(plain["test"], ("2019-01-01",))
