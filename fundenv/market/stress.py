@@ -94,9 +94,8 @@ def _struck(market: Market, path: int, shock: Shock, row: int, scale: float, ven
     new = roll(relaid(bars, market.bar_hours), start, int(market.close_ns[first]), market.symbols[path], bar_hours=1.0, venue=venue)
     keep = row + 1  # rows of the path that stay
     after = last - first - keep
-    features = np.concatenate(
-        [market.features[first : first + keep], _with_market_mean(new.features[-after:], market.features[last - after : last])]
-    )
+    later = _completed(new.features[-after:], market.features[last - after : last], shock.hours)
+    features = np.concatenate([market.features[first : first + keep], later])
     return replace(
         new,
         bars=np.concatenate([market.bars[first : first + keep], new.bars[-after:]]),
@@ -107,12 +106,14 @@ def _struck(market: Market, path: int, shock: Shock, row: int, scale: float, ven
     )
 
 
-def _with_market_mean(new: NDArray[np.float32], old: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Features in which the mean funding of all coins has moved as much as that of the asset."""
-    mean, own = NAMES.index("funding_market"), NAMES.index("funding_last")
-    moved = new.copy()
-    moved[:, :, mean] = np.clip(old[:, :, mean] + new[:, :, own] - old[:, :, own], -10.0, 10.0)
-    return moved
+def _completed(new: NDArray[np.float32], old: NDArray[np.float32], hours: int) -> NDArray[np.float32]:
+    """Features after the shock with what its bars do not hold: the mean funding of all coins has moved as much as that of the asset, and the spread is
+    the history's again a day after the end."""
+    mean, own, spread = (NAMES.index(name) for name in ("funding_market", "funding_last", "spread_proxy"))
+    whole = new.copy()
+    whole[:, :, mean] = np.clip(old[:, :, mean] + new[:, :, own] - old[:, :, own], -10.0, 10.0)
+    whole[hours + 24 :, :, spread] = old[hours + 24 :, :, spread]
+    return whole
 
 
 def _shocked(bars: NDArray[np.float64], shock: Shock, scale: float) -> NDArray[np.float64]:

@@ -26,6 +26,7 @@ from fundenv.venues import Venue, load_venue
 
 Array = NDArray[np.float64]
 _PRICES = [c.SPOT_OPEN, c.SPOT_CLOSE, c.PERP_OPEN, c.PERP_CLOSE, c.MARK_OPEN, c.MARK_HIGH, c.MARK_LOW, c.MARK_CLOSE, c.SETTLE_PRICE]
+_BAR_PRICES = _PRICES[:-1]
 _VOLUMES = [c.SPOT_VOLUME, c.PERP_VOLUME]
 
 
@@ -90,9 +91,10 @@ def _aligned(tape: Tape, asset: int, start: float, opens: int, symbol: str, bar_
     bars[:, _PRICES] *= before[:, None]
     bars[:, _VOLUMES] /= before[:, None]
     open_ns = opens + np.arange(len(bars)) * bar_ns
-    return lay(
-        symbol, bar_ns, settlements=_settlements(bars, tape.closed[:, asset], open_ns), extras={}, notes=(), **_tables(bars, open_ns)
-    )
+    settlements = _settlements(bars, tape.closed[:, asset], open_ns)
+    aligned = lay(symbol, bar_ns, settlements=settlements, extras={}, notes=(), **_tables(bars, open_ns))
+    aligned.bars[:, _BAR_PRICES] = bars[:, _BAR_PRICES]  # a halted bar keeps the prices by which it was valued
+    return aligned
 
 
 def _settlements(bars: Array, closed: Array, open_ns: NDArray[np.int64]) -> Settlements:

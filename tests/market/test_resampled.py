@@ -1,5 +1,7 @@
 """Histories made out of others: resampled in blocks, and struck by a named shock."""
 
+from dataclasses import replace
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -79,8 +81,6 @@ def test_paths_depend_on_seed_and_number_alone():
 
 
 def test_a_resampled_history_can_be_traded_under_the_rules_of_its_contract():
-    from dataclasses import replace
-
     named = replace(SOURCE, symbols=(("BTCUSDT",),))
     made = bootstrap_market(named, years=0.3)
     assert made.symbols == (("SYNTH-BTCUSDT-0",),)
@@ -136,6 +136,27 @@ def test_up_to_the_shock_nothing_changes_and_after_it_features_know_it():
     month = row + 24 * 31  # when no look-back reaches the shock, but for means without end
     same = [k for name, k in column.items() if name in ("basis", "return_14d", "volatility_7d", "rsi", "settlement_sin", "funding_last")]
     assert struck.features[month:, 0, same] == pytest.approx(SOURCE.features[month:, 0, same], abs=1e-3)
+
+
+def test_a_halted_bar_keeps_its_prices():
+    bars = SOURCE.bars.copy()
+    bars[5000, 0, [layout.HALTED, layout.SPOT_VOLUME, layout.PERP_VOLUME]] = 1.0, 0.0, 0.0
+    halted = replace(SOURCE, bars=bars)
+    struck = splice(halted, "2025-10-10", at=2000)
+    factor = closes(struck)[4000] / closes(halted)[4000]
+    later = slice(4000, 6000)
+    prices = [
+        layout.SPOT_OPEN,
+        layout.SPOT_CLOSE,
+        layout.PERP_OPEN,
+        layout.PERP_CLOSE,
+        layout.MARK_HIGH,
+        layout.MARK_LOW,
+        layout.MARK_CLOSE,
+    ]
+    assert struck.bars[later, 0][:, prices] == pytest.approx(halted.bars[later, 0][:, prices] * factor, rel=1e-12)
+    assert np.array_equal(struck.bars[later, 0, layout.HALTED], halted.bars[later, 0, layout.HALTED])
+    assert struck.bars[5000, 0, layout.HALTED] == 1.0
 
 
 def test_november_2022_settles_every_two_hours_at_the_cap():
