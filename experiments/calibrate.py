@@ -30,7 +30,24 @@ from experiments.run_folder import RunError, open_run, provenance, read_json, wr
 from experiments.search import Proposals, Values, check_order, dimensions, grid, in_order, is_grid
 from experiments.sweep import Sweep, sweep
 
-FIXED = ("data", "symbols", "train", "test", "venue", "cash_rate", "env", "rules", "space", "params", "trials", "drawdown", "seed")
+FIXED = (
+    "data",
+    "symbols",
+    "train",
+    "test",
+    "venue",
+    "cash_rate",
+    "env",
+    "train_on",
+    "made_paths",
+    "stress",
+    "rules",
+    "space",
+    "params",
+    "trials",
+    "drawdown",
+    "seed",
+)
 SUMS = ("growth", "turnover", "liquidations")  # fields of a sweep with one row per setting
 CHUNK = 500  # settings that walk together
 
