@@ -28,7 +28,24 @@ from experiments.results import show, show_table, write_results
 from experiments.run_folder import RunError, open_run, provenance, read_json, write_frame, write_json
 from experiments.verdict import choose, picture, rows_of, sections
 
-FIXED = ("data", "symbols", "train", "test", "venue", "cash_rate", "cash_rates", "env", "train_on", "made_paths", "stress", "preset", "steps", "folds", "params", "calibrated")
+FIXED = (
+    "data",
+    "symbols",
+    "train",
+    "test",
+    "venue",
+    "cash_rate",
+    "cash_rates",
+    "env",
+    "train_on",
+    "made_paths",
+    "stress",
+    "preset",
+    "steps",
+    "folds",
+    "params",
+    "calibrated",
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -72,6 +89,8 @@ def main(args: Args) -> None:
         candidates={name: _candidates(name, preset, params.get(name, {}), args.steps) for name in args.agents if learns(name)},
     )
     settings, markets = args.settings(), args.markets()
+    if preset.folds and args.train_on != "history":
+        raise RunError(f"--train-on {args.train_on}: made-up markets have no order in time to fold; give --folds 0")
     markets |= fold_markets(markets["train"], preset.folds)
     out = open_run(args.out, "benchmark", _plain(args), FIXED, resume=args.resume)
     _same_markets(out, markets)
