@@ -33,3 +33,6 @@ class Reason(IntEnum):
         member._value_ = code
         member.text = text
         return member
+
+
+WORDS = {int(reason): reason.text for reason in Reason}

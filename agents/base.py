@@ -15,6 +15,7 @@ from typing import Any, ClassVar, NamedTuple, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from agents._reason import WORDS
 from agents.params import AgentError, Params, nearest
 
 CHECKPOINT = "checkpoint.json"
@@ -100,6 +101,10 @@ class Agent(ABC):
     @abstractmethod
     def act(self, obs: NDArray[np.float32], *, deterministic: bool = True) -> NDArray[Any]:
         """Actions (n, k) for observations (n, D)."""
+
+    def words(self, environment: int = 0) -> tuple[str, ...]:
+        """The reasons of the last `act` for one environment in words, one per asset; empty for an agent that gives none."""
+        return () if self.reasons is None else tuple(WORDS[code] for code in self.reasons[environment].tolist())
 
     def reset(self, mask: NDArray[np.bool_] | None = None) -> None:  # noqa: B027
         """Forget the episodes of the environments in `mask` (n,), or all; agents without memory do nothing."""

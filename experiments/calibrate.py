@@ -65,8 +65,8 @@ class Args(MarketArgs):
     """Parameters that stay fixed, RULE.NAME=VALUE."""
     trials: int = 2000
     """Settings that Optuna may try where a space has ranges, and the most that a grid may have."""
-    drawdown: float = 0.05
-    """Deepest drawdown that a setting may have had on the training span (worst symbol, daily closes; 0.05 = 5 %)."""
+    drawdown: float = 0.1
+    """Deepest drawdown that a setting may have had on the training span (worst symbol, daily closes; 0.1 = 10 %)."""
     folds: int = 4
     """Walk-forward folds within the training span."""
     embargo: int = 14
@@ -99,10 +99,9 @@ def main(args: Args) -> None:
         search = Search(rule, fixed.get(rule, {}), spaces[rule], markets["train"], settings, args, out / rule)
         values, found = search.run()
         parts = folds(len(found.days), args.folds, args.embargo)
-        result = conclude(
-            rule, search.fixed, values, found, parts, markets["test"], settings, cash_rate=args.cash_rate, limit=args.drawdown
-        )
-        write_report(out / rule, result, train=shown(markets["train"]), test=shown(markets["test"]))
+        train, test = markets["train"], markets["test"]
+        result = conclude(rule, search.fixed, values, found, parts, train, test, settings, cash_rate=args.cash_rate, limit=args.drawdown)
+        write_report(out / rule, result, train=shown(train), test=shown(test))
         tables[rule] = result.agent.params.to_dict()
         notes[rule] = _notes(result, markets, args)
         calibrated.write(out / "calibrated.toml", tables, notes)

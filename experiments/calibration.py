@@ -14,11 +14,12 @@ from experiments.folds import Fold, Forward, deepest, scores, walk_forward, year
 from experiments.overfit import deflated, overfitting_probability
 from experiments.run_folder import RunError
 from experiments.search import Values
-from experiments.sweep import Sweep
+from experiments.sweep import Sweep, sweep
 from experiments.walk import walk
 from fundenv.metrics import Metrics
 
 Array = NDArray[np.float64]
+STOP = 0.01  # of notional: the fixed stop to compare with where the chosen setting has none
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -69,13 +70,14 @@ def conclude(
     values: Values,
     found: Sweep,
     parts: list[Fold],
+    market: Any,
     test: Any,
     settings: dict[str, Any],
     *,
     cash_rate: float,
     limit: float,
 ) -> Calibration:
-    """Choose, judge and walk the test span once. `RunError` where no setting keeps the drawdown limit."""
+    """Choose, judge on the training `market` and walk the test span once. `RunError` where no setting keeps the drawdown limit."""
     score = scores(found.growth, cash_rate, limit)
     drawdowns = deepest(found.growth, cash_rate)
     if not np.isfinite(score).any():
@@ -100,5 +102,16 @@ def conclude(
         overfitting=overfitting_probability(daily.T) if len(daily) > 1 else float("nan"),
         tests={item.symbol: item.metrics(cash_rate) for item in walk(agent, test, settings)},
         limit=limit,
-        exits={},
+        exits=ways_out(rule, agent.params.to_dict(), market, settings) if {"stop", "invalidation"} <= set(agent.params.to_dict()) else {},
     )
+
+
+def ways_out(rule: str, params: dict[str, Any], market: Any, settings: dict[str, Any]) -> dict[str, tuple[float, float, float]]:
+    """Growth, drawdown and turnover per year of a setting with every combination of invalidation and a fixed stop, all else equal."""
+    stop = params["stop"] or STOP
+    values: Values = {"invalidation": np.array([False, True, False, True]), "stop": np.array([0.0, 0.0, stop, stop])}
+    found = sweep(rule, {name: value for name, value in params.items() if name not in values}, values, market, settings)
+    assert found is not None  # nobody can stop it
+    names = ("signal alone", "invalidation", f"stop at {100 * stop:g} % of notional", "both")
+    figures = zip(yearly(found.growth), deepest(found.growth, settings["cash_rate"]), found.turnover.mean(axis=1), strict=True)
+    return {name: (float(growth), float(fall), float(turnover)) for name, (growth, fall, turnover) in zip(names, figures, strict=True)}

@@ -7,7 +7,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from agents import Agent, Reason
+from agents import Agent
+from agents._reason import WORDS
 from agents.base import observed
 from fundenv.batch.cpu import Batch
 from fundenv.dynamics import types as t
@@ -39,7 +40,6 @@ COLUMNS = (
     ),
     *("spot_price", "perp_price", "traded", "leverage", "equity", *SEEN),
 )
-_WORDS = {int(reason): reason.text for reason in Reason}
 FLAT = 1e-9  # base units per unit of quote equity: below it a position is nothing
 
 
@@ -81,7 +81,7 @@ class TradeLog:
             "time": pd.Timestamp(int(batch.market.close_ns[row]), tz="UTC"),
             "asset": batch.market.symbols[path][a],
             "reason": _reason(before, after, trade, FLAT * float(batch.store.account[i, t.EQUITY])),
-            "rule": "" if self._rule is None else _WORDS[int(self._rule[i, a])],
+            "rule": "" if self._rule is None else WORDS[int(self._rule[i, a])],
             "shortfall": "" if after[t.REASON] in (t.REASON_NONE, t.REASON_HOLD) else t.REASONS[int(after[t.REASON])],
             "spot_before": before[t.SPOT],
             "spot_after": after[t.SPOT],

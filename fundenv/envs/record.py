@@ -22,12 +22,13 @@ class Recorder:
     def __init__(self, batch: Batch) -> None:
         self._batch = batch
         self._rows: list[dict[str, Any]] = []
+        self.reasons: tuple[str, ...] = ("",) * batch.n_assets  # why the agent decides as it does in the step to come
         self._symbols = batch.market.symbols[0]
         self._picture = EpisodePicture(self._symbols)  # now, so that a missing library is reported when the environment is made
 
     def begin(self) -> None:
         """Forget the last episode."""
-        self._rows = []
+        self._rows, self.reasons = [], ("",) * self._batch.n_assets
 
     def record(self) -> None:
         """Keep what the picture shows of the step just taken."""
@@ -49,8 +50,10 @@ class Recorder:
                 "margin_distance": np.where(legs[:, t.PERP] != 0, self._leg("margin_distance") * bars[:, layout.SIGMA_DAY], np.nan),
                 "liquidated": legs[:, t.LIQUIDATED].copy(),
                 "perp": legs[:, t.PERP].copy(),
+                "reason": self.reasons,
             }
         )
+        self.reasons = ("",) * batch.n_assets
 
     def draw(self) -> NDArray[np.uint8]:
         """The episode so far, (H, W, 3)."""

@@ -34,6 +34,7 @@ DAY_NS = 86_400_000_000_000
 MARGIN_TICKS = (1, 2, 5, 10, 20, 50, 100)  # per cent, log scale
 DANGER = ((0.8, 5.0, 0.24), (5.0, 10.0, 0.10))  # per cent from, to, opacity: within an ordinary day's move, within an ordinary week's
 LEFT, RIGHT, HEIGHTS = 0.066, 0.952, (1.25, 1, 1, 0.95, 1.5)  # fractions of the width; relative heights of the panels
+REASONS = 3  # so many of the agent's latest reasons are written
 LEVERAGE_SHOWN = 30.0  # an effective leverage above it is drawn at it; the distance to liquidation tells the rest
 
 
@@ -79,7 +80,8 @@ class EpisodePicture:
             history: arrays over the n >= 0 steps so far. `time` (n,) datetime64, end of the step; `equity` (n,) quote; `parts` (n, 9) quote booked in
                 the step, in the order of `types.PARTS`; and (n, A): `spot_price`, `perp_price`, `mark_price`; `funding_rate`, settled last, bp per
                 8 h; `carry` and `hedge`, targets; `leverage`, effective; `margin_distance`, from mark to the liquidation price as a fraction of
-                mark, nan or inf when flat; `liquidated`, counts; `perp`, signed size in base units.
+                mark, nan or inf when flat; `liquidated`, counts; `perp`, signed size in base units. `reason` (n, A), where given: why the agent
+                decided so, in words.
         """
         edges = plot.edges(np.asarray(history["time"], dtype="datetime64[ns]").astype(np.int64) / DAY_NS)
         equity = np.asarray(history["equity"], np.float64)
@@ -88,6 +90,8 @@ class EpisodePicture:
             column.update(edges, {name: np.asarray(history[name], np.float64)[:, a] for name in PER_ASSET}, equity)
             for a, column in enumerate(self._columns)
         ]
+        for a, column in enumerate(self._columns):
+            column.explain(history["time"], [reasons[a] for reasons in history.get("reason", ())])
         liquidated = np.asarray(history["liquidated"], np.float64).sum(axis=1)
         shown = [*values[0], self._equity.update(edges, equity, parts, liquidated)]
         for strip, texts in zip(self._strips, shown, strict=True):
@@ -176,6 +180,9 @@ class _AssetColumn:
         self._crosses = plot.line(position, VERMILION, 0, marker="X", markersize=7, clip_on=False)
         self._leverage = plot.line(leverage, PURPLE, 1.4, marker=".", markersize=1.4)
         position.set(ylim=(-1.15, 1.65), yticks=(-1, 0, 1))
+        self._reasons = position.text(
+            0.006, 0.03, "", transform=position.transAxes, fontsize=7.5, color=INK, linespacing=1.15, va="bottom", zorder=5
+        )
 
         self._rates = [plot.steps(funding, colour, 0.85) for colour in (BLUE, VERMILION, GREY)]
         self._exposure = plot.line(exposure, INK, 1.2, drawstyle="steps-pre")
@@ -189,6 +196,11 @@ class _AssetColumn:
         margin.minorticks_off()
         margin.set_ylim(0.8, 150)
         self._margin = plot.line(margin, PURPLE, 1.6, marker=".", markersize=1.6)
+
+    def explain(self, time: NDArray[Any], reasons: Sequence[str]) -> None:
+        """Write the latest changes of the reason, each with the end of its step."""
+        changes = [i for i, reason in enumerate(reasons) if reason and (i == 0 or reason != reasons[i - 1])]
+        self._reasons.set_text("\n".join(f"{pd.Timestamp(time[i]):%m-%d %H:%M}  {reasons[i]}" for i in changes[-REASONS:]))
 
     def update(self, edges: Float64, asset: Mapping[str, Float64], equity: Float64) -> list[list[str]]:
         """Hand new data to the artists; the latest values as text, for each panel."""

@@ -287,6 +287,13 @@ class FundingHedgeEnv(gym.Env[Any, Any]):
             self._recorder.record()
         return out.obs[0].copy(), out.reward.item(0), terminated, truncated, info
 
+    def explain(self, reasons: Sequence[str]) -> None:
+        """Say why the agent decides as it does in the step to come, a text per asset; the picture shows the latest. Nothing without a render mode."""
+        if len(reasons) != self.batch.n_assets:
+            raise ConfigError(f"reasons {list(reasons)!r}: expected {self.batch.n_assets}, one per asset")
+        if self._recorder is not None:
+            self._recorder.reasons = tuple(reasons)
+
     def render(self) -> Any:
         """The episode so far as an image (H, W, 3) uint8; None without a render mode."""
         return None if self._recorder is None else self._recorder.draw()

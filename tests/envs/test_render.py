@@ -145,3 +145,35 @@ def test_pyplot_stays_out() -> None:
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.split() == ["False", "False"]
+
+
+def test_the_latest_reasons_are_written_into_the_picture() -> None:
+    history = episode(30)
+    reasons = np.array([["waits"]] * 10 + [["enters"]] + [["keeps"]] * 19)
+    picture = EpisodePicture(SYMBOLS[:1])
+    without, written = picture.draw(history), picture.draw(history | {"reason": reasons})
+    assert (without != written).any()
+    text = picture._columns[0]._reasons.get_text().splitlines()
+    assert text == ["02-10 16:00  waits", "02-14 00:00  enters", "02-14 08:00  keeps"]  # each with the end of its first step
+
+
+def test_the_environment_hands_the_words_of_a_rule_to_its_picture() -> None:
+    import agents
+    import fundenv  # noqa: F401
+
+    agent = agents.make("ewma", enter=-50.0, exit=-60.0)
+    env = gymnasium.make("fundenv/FundingHedge-v0", render_mode="rgb_array", **agent.env_settings())
+    agent.bind(env)
+    obs, _ = env.reset(seed=1)
+    said = []
+    for _ in range(12):
+        action = agent.act(obs[None])[0]
+        said.append(agent.words()[0])
+        env.unwrapped.explain(agent.words())  # type: ignore[attr-defined]
+        obs, *_ = env.step(action)
+    env.render()
+    shown = env.unwrapped._recorder._picture._columns[0]._reasons.get_text()  # type: ignore[attr-defined]
+    assert shown.splitlines()[-1].endswith(said[-1])
+    assert said[:2] == ["enters", "keeps what it has"]
+    with pytest.raises(ValueError, match="expected 1, one per asset"):
+        env.unwrapped.explain(["a", "b"])  # type: ignore[attr-defined]
