@@ -35,8 +35,8 @@ class Ewma(Rule):
     """
 
     name = "ewma"
-    parameters = EwmaParams
-    params: EwmaParams
+    parameters: ClassVar[type[Params]] = EwmaParams
+    params: Any
 
     def look_up(self, batch: Any) -> None:
         """Find the columns."""

@@ -56,7 +56,7 @@ CHUNK = 500  # settings that walk together
 class Args(MarketArgs):
     """Command line of the calibration."""
 
-    rules: tuple[str, ...] = ("carry", "ewma", "dynamic_leverage", "zscore")
+    rules: tuple[str, ...] = ("carry", "ewma", "har", "dynamic_leverage", "zscore")
     """Rules to calibrate."""
     space: tuple[str, ...] = ()
     """What is searched, RULE.NAME=V1,V2,.. (grid) or RULE.NAME=LOW:HIGH[:log] (Optuna), e.g. zscore.entry=1.5,2,2.5 ewma.span=3:200:log; a rule that
@@ -96,7 +96,9 @@ def main(args: Args) -> None:
     tables: dict[str, dict[str, Any]] = {}
     notes: dict[str, list[str]] = {}
     for rule in args.rules:
-        search = Search(rule, fixed.get(rule, {}), spaces[rule], markets["train"], settings, args, out / rule)
+        search = Search(
+            rule, _fitted(rule, markets["train"]) | fixed.get(rule, {}), spaces[rule], markets["train"], settings, args, out / rule
+        )
         values, found = search.run()
         parts = folds(len(found.days), args.folds, args.embargo)
         train, test = markets["train"], markets["test"]
@@ -240,6 +242,12 @@ def _params(args: Args) -> dict[str, dict[str, Any]]:
             raise RunError(f"--rules {rule}: it learns; only rules are calibrated")
         agents.make(rule, **found.get(rule, {}))
     return found
+
+
+def _fitted(rule: str, market: Any) -> dict[str, Any]:
+    """What a rule with a forecast fits on the whole training span; its folds thus know the forecast's weights, though not the settings."""
+    kind: Any = agents.agent_class(rule)
+    return dict(kind.fit(market)) if hasattr(kind, "fit") else {}
 
 
 def _same_markets(out: Path, markets: dict[str, Any]) -> None:

@@ -22,6 +22,7 @@ Values = dict[str, NDArray[Any]]
 SPACES: dict[str, tuple[str, ...]] = {
     "carry": ("leverage=1,1.5,2,3,4,5,6,8",),
     "ewma": ("span=3,6,9,21,45,90,180", "enter=-0.3,0,0.2,0.4,0.6,1,1.5", "exit=-2,-1.2,-0.6,-0.2,0,0.2", "leverage=2,3,4,5"),
+    "har": ("enter=-0.3,0,0.2,0.4,0.6,1,1.5", "exit=-2,-1.2,-0.6,-0.2,0,0.2", "leverage=2,3,4,5"),
     "reverse": ("span=3,9,21,90", "enter=0,0.3,0.6,1,2,4", "exit=-2,-1,-0.5,0", "leverage=2,3,4"),
     "dynamic_leverage": ("span=3:90:log", "enter=-0.3:1.5", "exit=-2:0.2", "gain=1:100:log", "liquidation=0.0001:0.1:log", "highest=2:8"),
     "zscore": (

@@ -16,6 +16,7 @@ RULES: dict[str, dict[str, list[Any]]] = {
     "carry": {"leverage": [2.0, 3.0, 5.0], "rebalance": [0.0, 0.1, 0.3]},
     "zscore": {"entry": [1.0, 1.5, 2.0], "exit": [0.5, 0.0, -0.5], "two_sided": [True, False, True]},
     "ewma": {"span": [3.0, 9.0, 40.0], "enter": [0.1, 0.3, 0.0], "exit": [-0.3, 0.0, -0.1]},
+    "har": {"last": [0.1, 0.5, 0.2], "enter": [0.1, 0.3, 0.0], "leverage": [2.0, 3.0, 4.0]},
     "reverse": {"span": [3.0, 9.0, 40.0], "enter": [-1.2, -1.0, -1.1], "exit": [-1.3, -1.4, -2.0]},
     "dynamic_leverage": {"gain": [0.5, 2.0, 10.0], "span": [3.0, 9.0, 40.0], "enter": [0.0, 0.1, 0.2]},
     "buy_and_hold": {"leverage": [1.0, 2.0, 3.0]},
@@ -95,3 +96,32 @@ def test_the_mean_of_a_rule_is_the_observed_one(span: int, feature: str, interva
     for _ in range(200):
         assert agent.signal(batch.obs)[0, 0] == pytest.approx(column.of(batch.obs)[0, 0], abs=1e-4)
         batch.step(np.array([[1.0, 0.0, 1.0, 3.0]]))
+
+
+def test_har_weights_are_those_of_least_squares_on_what_a_new_position_would_receive(market: Market) -> None:
+    """By hand from the settled rates: the rate settled at the decision's own instant is neither known nor received."""
+    from agents.har import Har
+    from fundenv.market.layout import SETTLE_PRICE, SETTLE_RATE
+
+    settled = np.flatnonzero(market.bars[:, 0, SETTLE_PRICE] > 0)  # the bar that opens at the settlement
+    rates = market.bars[settled, 0, SETTLE_RATE] * 1e4
+    columns = [
+        [f.name for f in market.table].index(name) for name in ("funding_last", "funding_ewma_3", "funding_ewma_21", "funding_ewma_90")
+    ]
+    known, received = [], []
+    for number, bar in enumerate(settled):
+        if bar >= 1 and number + 3 < len(settled):
+            known.append([1.0, *(market.features[bar - 1, 0, c] * market.table[c].scale for c in columns)])
+            received.append(rates[number + 1 : number + 4].mean())  # entered after settlement `number`
+    weights = np.linalg.lstsq(np.array(known), np.array(received), rcond=None)[0]
+    found = Har.fit(market, horizon=3)
+    assert list(found.values()) == pytest.approx(weights, abs=2e-2)
+    error = np.std(np.array(received) - np.array(known) @ list(found.values()))
+    assert error < np.std(np.array(received) - np.array(known)[:, 1])  # better than no change
+
+
+def test_har_refuses_a_short_market(market: Market) -> None:
+    from agents.har import Har
+
+    with pytest.raises(agents.AgentError, match=r"agent har: 1\d rates to fit on; give a training span of at least 100"):
+        Har.fit(between(market, None, market.times(0)[24 * 8]))
