@@ -15,7 +15,7 @@ import numpy as np
 import pandas as pd
 import tyro
 from rich.console import Console
-from rich.table import Table
+from rich.table import Column, Table
 
 from experiments.cli import deferred, run
 from experiments.download import fetch
@@ -59,13 +59,15 @@ def main(args: Args) -> None:
 
 def show(states: list[Status]) -> None:
     """One row a series."""
-    table = Table("series", "rows", "first", "last", "age", "gaps", "rows lacking", "open months")
+    fixed = [Column(name, no_wrap=True) for name in ("series", "rows", "span", "age")]
+    table = Table(*fixed, "gaps", "rows lacking", "open months")
     for state in states:
-        first, last = (f"{t:%Y-%m-%d %H:%M}" if t is not None else "-" for t in (state.first, state.last))
+        span = f"{state.first:%Y-%m-%d} .. {state.last:%Y-%m-%d}" if state.rows else "-"
         age = "-" if np.isnan(state.age_hours) else f"{state.age_hours:.0f} h" if state.age_hours < 72 else f"{state.age_hours / 24:.0f} d"
-        row = (str(state.rows), first, last, age, str(len(state.gaps)), str(state.lacking), " ".join(state.unfinished))
+        row = (str(state.rows), span, age, str(len(state.gaps)), str(state.lacking), " ".join(state.unfinished))
         table.add_row(state.series.folder, *row)
-    Console().print(table)
+    console = Console()
+    console.print(table, width=max(console.width, 100))
 
 
 def verify(store: Store, states: list[Status], plots: Path) -> None:

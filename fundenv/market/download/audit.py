@@ -17,7 +17,7 @@ from fundenv.market.rates import rate_by_rule
 from fundenv.market.schema import read_table
 from fundenv.venues import load_venue
 
-FAR_BASIS = 0.02  # fraction: neighbouring prices of one coin further apart than this are looked at
+FAR_BASIS = 0.01  # fraction: neighbouring prices of one coin further apart than this are looked at
 FAR_FUNDING_BP = 5.0  # basis points per settlement
 _TWICE_MS = 60_000
 
