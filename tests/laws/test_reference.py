@@ -80,7 +80,7 @@ def test_kernel_and_reference_agree_on_wild_markets():
     assert seen["steps"] > 5_000
     assert seen["liquidations"] > 300
     assert seen["partial liquidations"] > 100
-    assert min(seen[f"liquidated {mode}"] for mode in ("isolated", "cross", "portfolio")) > 50, seen
+    assert min(seen[f"liquidated {mode}"] for mode in ("isolated", "cross", "portfolio")) > 20, seen
     assert seen["ruin"] > 20
     for reason in (
         "hold",
