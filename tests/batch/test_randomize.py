@@ -1,5 +1,7 @@
 """Domain randomisation: the numbers of an episode are drawn from their ranges by counter, so every batch, thread and face draws the same."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -8,6 +10,7 @@ from fundenv.config import ConfigError, EnvConfig
 from fundenv.dynamics.types import Params
 from fundenv.envs.curriculum import ranges_at
 from fundenv.envs.vector import FundingHedgeVectorEnv
+from fundenv.market import layout
 from tests.markets import PLAIN_VENUE, bar, tape, wild_market
 
 MARKET = wild_market(11, paths=6, length=120)
@@ -152,11 +155,12 @@ def play(batch, steps=25):
 
 
 def test_funding_scale_is_the_market_with_scaled_rates():
-    from agents._augment import with_funding
-
     settings = SETTINGS | {"autoreset": "same_step"}
     by_param = Batch(5, market=MARKET, funding_scale=0.5, **settings)
-    by_market = Batch(5, market=with_funding(MARKET, 0.5), **settings)
+    bars, features = MARKET.bars.copy(), MARKET.features.copy()
+    bars[:, :, layout.SETTLE_RATE] *= 0.5
+    features[:, :, [feature.name for feature in MARKET.table].index("funding_ewma_9")] *= 0.5
+    by_market = Batch(5, market=replace(MARKET, bars=bars, features=features), **settings)
     plain = Batch(5, market=MARKET, **settings)
     expected = play(by_market)
     assert np.array_equal(play(by_param), expected)
