@@ -49,7 +49,7 @@ class Recorder:
                 "leverage": self._leg("leverage"),
                 "margin_distance": np.where(legs[:, t.PERP] != 0, self._leg("margin_distance") * bars[:, layout.SIGMA_DAY], np.nan),
                 "liquidated": legs[:, t.LIQUIDATED].copy(),
-                "perp": legs[:, t.PERP].copy(),
+                "perp": legs[:, t.PERP] / (bars[:, layout.MARK_CLOSE] if batch.world.contract == t.INVERSE else 1.0),  # base units
                 "reason": self.reasons,
             }
         )

@@ -45,8 +45,12 @@ def carry_bound(batch: Batch, path: int = 0, *, leverage: float, reverse: bool =
     """Log growth net of the cash rate, (A,), that no account of environment 0 can exceed from row `start` of `path` on; the sum for several assets.
 
     leverage: the highest that the account may ask for; reverse: whether it may be long the perpetual; steps: bars, to the end of the path by default.
-    The account begins in cash. Raises `ValueError` for portfolio margin and for naked legs.
+    The account begins in cash. Raises `ValueError` for inverse contracts, portfolio margin and naked legs.
     """
+    if batch.world.contract == t.INVERSE:
+        raise ValueError(
+            f"venue = {batch.config.venue!r} trades inverse contracts, which the bound does not cover; use a venue of linear ones"
+        )
     if batch.world.codes[t.MARGIN_MODE] == t.MARGIN_PORTFOLIO:
         raise ValueError("margin_mode = 'portfolio' is not covered by the bound; use 'isolated' or 'cross'")
     if batch.world.codes[t.AFTER_LIQUIDATION] == t.AFTER_NAKED:

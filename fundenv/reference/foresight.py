@@ -197,6 +197,10 @@ class Foresight:
     """
 
     def __init__(self, batch: Batch, carries: Sequence[float], leverages: Sequence[float]) -> None:
+        if batch.world.contract == t.INVERSE:
+            raise ValueError(
+                f"venue = {batch.config.venue!r} trades inverse contracts, which the plan does not cover; use one of linear ones"
+            )
         if batch.world.codes[t.MARGIN_MODE] == t.MARGIN_PORTFOLIO:
             raise ValueError("margin_mode = 'portfolio' has no perp wallet that limits carry; use 'isolated' or 'cross'")
         self.batch, self.leverages = batch, tuple(leverages)

@@ -14,8 +14,11 @@ import pytest
 from hypothesis import given
 from hypothesis import settings as hypothesis_settings
 
+from fundenv.batch.cpu import Batch
 from fundenv.dynamics import contract, funding, liquidation
 from fundenv.market import load_market
+from fundenv.reference.bound import carry_bound
+from fundenv.reference.foresight import Foresight
 from fundenv.venues import UnsourcedValue, load_venue, venue_names
 from tests.laws.play import FLAT, HOLD, action, difference, equity_of, frictionless, make_env, play
 from tests.laws.test_accounting import books_are_wrong
@@ -177,6 +180,14 @@ def test_every_inverse_venue_of_the_package_keeps_its_books(name, margin_mode):
             before = info["equity"]
             if terminated or truncated:
                 break
+
+
+def test_the_clairvoyant_refuses_what_it_does_not_cover():
+    batch = Batch(1, market=tape(*[bar(100.0)] * 60), venue=COIN, decision_interval="8h", random_start=False)
+    with pytest.raises(ValueError, match="trades inverse contracts, which the bound does not cover"):
+        carry_bound(batch, leverage=3.0)
+    with pytest.raises(ValueError, match="trades inverse contracts, which the plan does not cover"):
+        Foresight(batch, [0.0, 1.0], [1.0])
 
 
 def test_bybit_inverse_history_is_stepped(tmp_path):
