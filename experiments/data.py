@@ -66,8 +66,7 @@ def show(states: list[Status]) -> None:
         age = "-" if np.isnan(state.age_hours) else f"{state.age_hours:.0f} h" if state.age_hours < 72 else f"{state.age_hours / 24:.0f} d"
         row = (str(state.rows), span, age, str(len(state.gaps)), str(state.lacking), " ".join(state.unfinished))
         table.add_row(state.series.folder, *row)
-    console = Console()
-    console.print(table, width=max(console.width, 100))
+    Console(width=max(Console().width, 110)).print(table)  # a file or a pipe has no width of its own, and 80 cut the names
 
 
 def verify(store: Store, states: list[Status], plots: Path) -> None:

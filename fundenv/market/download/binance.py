@@ -157,6 +157,7 @@ def _read(text: str, series: Series, name: str) -> pd.DataFrame:
     rows = read_rows(text, _KLINES, len(_KLINE), name)
     wanted = _KLINE[1:6] if series.kind in ("perp", "spot") else _KLINE[1:5]
     opened, closed = (to_ms(epochs(rows, column, name), name) for column in ("open_time", "close_time"))
-    if ((closed - opened + 1) != series.step_ms).any():
-        raise DownloadError(f"{name}: bars of {(closed - opened + 1)[0] / 60000:g} minutes; expected {series.step}")
+    usual = float(np.median(closed - opened + 1)) if len(rows) else series.step_ms
+    if usual != series.step_ms:
+        raise DownloadError(f"{name}: bars of {usual / 60000:g} minutes; expected {series.step}")
     return pd.DataFrame({"time": opened} | {column: numbers(rows, column, name) for column in wanted})

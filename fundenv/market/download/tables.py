@@ -33,8 +33,8 @@ def to_ms(stamps: NDArray[np.int64], name: str) -> NDArray[np.int64]:
 def tidy(table: pd.DataFrame, series: Series, name: str) -> tuple[pd.DataFrame, list[str]]:
     """Rows in order and each once; a copy, and what was done about it, one sentence each.
 
-    Rows that repeat another one are dropped, so are bars with an impossible price. Raises `DownloadError` where two rows of one instant differ, or a
-    bar stands off its grid: then nothing of the table can be trusted.
+    Rows that repeat another one are dropped, so are a few bars with an impossible price or off the grid. Raises `DownloadError` where there are many of
+    them, or two rows of one instant differ: then nothing of the table can be trusted.
     """
     notes: list[str] = []
     columns = ["time", *(c for c in table.columns if c != "time")]
@@ -48,11 +48,9 @@ def tidy(table: pd.DataFrame, series: Series, name: str) -> tuple[pd.DataFrame, 
     twice = times[1:] == times[:-1]
     if twice.any():
         raise DownloadError(f"{name}: two different rows at {stamp(int(times[1:][twice][0]))}; the source contradicts itself")
-    if series.step_ms:
-        off = times % series.step_ms != 0
-        if off.any():
-            raise DownloadError(f"{name}: a bar at {pd.Timestamp(int(times[off.argmax()]), unit='ms')} is off the {series.step} grid")
     bad = _impossible(out, series)
+    if series.step_ms:
+        bad |= times % series.step_ms != 0
     if bad.sum() > max(_FEW_BAD, len(bad) // 100) or (bad.any() and bad.all()):
         raise DownloadError(f"{name}: {int(bad.sum())} of {len(bad)} rows hold no possible value; the format may have changed")
     if bad.any():

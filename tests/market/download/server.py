@@ -25,7 +25,7 @@ class Fault:
     """What to do to the next `times` requests whose address matches: a status, or a treatment of the right answer.
 
     kind: "status", "truncate" (half the body, then the end of the connection), "reset" (half, then RST), "drip" (a byte at a time, `seconds` apart), "body"
-    (another body), "slow" (wait `seconds` first), "edit" (`change` of the body, told as if it were the right one).
+    (another body), "unsaid" (its length is not told), "slow" (wait `seconds` first), "edit" (`change` of the body, told as if it were the right one).
     """
 
     match: str
@@ -145,7 +145,10 @@ class _Handler(BaseHTTPRequestHandler):
         self.send_response_only(status)
         self.send_header("Date", email.utils.formatdate(self.server.world.now_ms / 1000, usegmt=True))
         self.send_header("Content-Type", "application/json")
-        self.send_header("Content-Length", str(len(body)))
+        if fault and fault.kind == "unsaid":
+            self.send_header("Connection", "close")
+        else:
+            self.send_header("Content-Length", str(len(body)))
         for name, value in headers.items():
             self.send_header(name, value)
         self.end_headers()
