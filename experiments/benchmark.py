@@ -59,7 +59,7 @@ class Args(MarketArgs):
     seeds: int | None = None
     """Trainings of each learner, seeds 0 .. N - 1; default: the preset's."""
     steps: int | None = None
-    """Environment steps of one training of PPO; learners that use a step more than once take fewer (SAC an eighth). Default: the preset's."""
+    """Environment steps of one training of PPO; learners that use a step more than once take fewer (SAC a sixth). Default: the preset's."""
     folds: int | None = None
     """Walk-forward folds within the training span, judged apart from the test; default: the preset's."""
     cash_rates: tuple[float, ...] = (0.0, 0.02, 0.045)
@@ -78,8 +78,12 @@ class Args(MarketArgs):
 
 def main(args: Args) -> None:
     """Run what is not done yet, then write and show the tables."""
-    if (args.seeds or 1) < 1 or (args.steps or 1) < 1 or (args.folds or 0) < 0 or args.workers < 1 or not args.cash_rates:
-        raise RunError("--seeds, --steps and --workers must be at least 1, --folds at least 0, and --cash-rates not empty")
+    least = {"seeds": 1, "steps": 1, "folds": 0, "workers": 1}
+    for name, low in least.items():
+        if getattr(args, name) is not None and getattr(args, name) < low:
+            raise RunError(f"--{name} {getattr(args, name)}: must be at least {low}")
+    if not args.cash_rates:
+        raise RunError("--cash-rates is empty; give at least one yearly rate, such as 0.02")
     preset = read_preset(args.preset)
     params = _params(args, preset)
     preset = dataclasses.replace(

@@ -11,7 +11,7 @@ import warnings
 from collections.abc import Callable, Sequence
 from typing import Any, Protocol
 
-from experiments.cli import Stopped
+from experiments.cli import Stopped, deferred
 from experiments.run_folder import RunError
 
 _POLL = 0.5  # seconds between looks at the workers
@@ -50,7 +50,7 @@ def _worker(work: Callable[..., None], context: Any, jobs: Any, events: Any) -> 
         while (job := jobs.get()) is not None:
             work(job, context, far)
     except (Stopped, KeyboardInterrupt):
-        events.put(("stopped",))
+        pass  # the parent knows: it passed the Ctrl-C on
     except Exception as error:
         events.put(("failed", f"{type(error).__name__}: {error}"))
         raise
@@ -74,24 +74,22 @@ def run_jobs(jobs: Sequence[Any], work: Callable[..., None], context: Any, progr
     for process in processes:
         process.start()
     stopped, failure = False, ""
-    while any(process.is_alive() for process in processes) or not events.empty():
-        try:
-            kind, *what = events.get(timeout=_POLL)
-        except queue.Empty:
-            continue
-        except KeyboardInterrupt:
-            stopped = True
-            _interrupt(processes)
-            continue
-        if kind == "at":
-            progress.at(*what)
-        elif kind == "add":
-            progress.add(*what)
-        elif kind == "stopped":
-            stopped = True
-        else:
-            failure = what[0]
-            _interrupt(processes)
+    with deferred() as ctrl_c:
+        while any(process.is_alive() for process in processes) or not events.empty():
+            if ctrl_c.requested and not stopped:
+                stopped = True
+                _interrupt(processes)
+            try:
+                kind, *what = events.get(timeout=_POLL)
+            except queue.Empty:
+                continue
+            if kind == "at":
+                progress.at(*what)
+            elif kind == "add":
+                progress.add(*what)
+            elif kind == "failed":
+                failure = what[0]
+                _interrupt(processes)
     if failure:
         raise RunError(f"a worker failed ({failure}); run with --workers 1 to see where, finished parts are kept")
     if stopped:

@@ -17,6 +17,7 @@ from experiments.contest import FINAL, learns
 from experiments.overfit import deflated
 from experiments.results import Cells
 from experiments.statistics import Interval, improvement_interval, interval, paired, profile
+from fundenv.metrics import NO_RISK
 
 Array = NDArray[np.float64]
 TRIALS = Path(__file__).with_name("trials.csv")  # every configuration that was tried while the recipe was made, none left out
@@ -98,7 +99,7 @@ def luck(tidy: pd.DataFrame, daily: pd.DataFrame) -> Cells:
     for learner in (name for name in tidy["agent"].unique() if learns(name)):
         returns = daily_means(daily, learner).to_numpy()
         spread = float(returns.std(ddof=1))
-        mine = float(returns.mean()) / spread if spread > 0 else 0.0
+        mine = float(returns.mean()) / spread if spread > NO_RISK else 0.0
         trials = np.r_[mine, tried[tried["agent"] == learner]["daily_sharpe"].to_numpy(float)]
         table.append([learner, f"{mine * 365**0.5:.2f}", str(len(trials)), f"{deflated(returns, trials):.2f}"])
     return table

