@@ -16,7 +16,7 @@ class Reason(IntEnum):
     LEVER = 5, "restores the leverage"
     EXIT = 6, "leaves, the signal is gone"
     FLIP = 7, "leaves, funding has turned against the position"
-    STOP = 8, "leaves, the price loss has reached the stop"
+    STOP = 8, "leaves, the loss has reached the stop"
     PENDING = 9, "waits for an after-liquidation order"
     AGAINST = 10, "stays flat, funding itself has the other sign"
     UNCONFIRMED = 11, "stays flat, RSI does not confirm"

@@ -76,7 +76,7 @@ class ZScoreParams(Params):
     correlation: bool = False  # several assets: sizes / sqrt(1 + (A - 1) x mean correlation of their funding over the window)
     risk: Annotated[float, Range(0, 1)] = 0.01  # of equity, at most lost when `stop` is reached
     # ways out
-    stop: Annotated[float, Range(0, 1)] = 0.0  # leave at this price loss, fraction of the notional; 0: no stop, and no risk budget
+    stop: Annotated[float, Range(0, 1)] = 0.0  # leave at this loss, fraction of the notional; 0: no stop, and no risk budget
     invalidation: bool = True  # leave when the last settled rate has turned against the position
     # position
     hedge: Annotated[float, Range(0, 1.5)] = 1.0  # spot over perpetual; 0 is the naked perpetual against the crowd
@@ -91,8 +91,9 @@ class ZScore(Rule):
     costs. In a position it leaves at z < exit, when funding turns, or at the stop; after a stop it waits until |z| < monitor. The size is fixed at entry.
 
     Rates are counted as they are observed, one per decision at most; until N have been seen `funding_z` (N = 90) stands in, and for N = 90 it always
-    does. The price loss is what equity has lost since entry (since its last high, where that is later) without funding received, over the notional
-    of all legs; fees of the entry are in it. After `act`, `zones` and `states` (n, A) show the machine, `reasons` why it did what it did.
+    does. The loss that the stop looks at is what the account has lost since entry (since its last high, where that is later: gains beyond it cannot be
+    seen), costs and funding included, over the notional of all legs. After `act`, `zones` and `states` (n, A) show the machine, `reasons` why it did
+    what it did.
     """
 
     name = "zscore"
@@ -103,7 +104,7 @@ class ZScore(Rule):
     def look_up(self, batch: Any) -> None:
         """Find the columns; `AgentError` where the window is longer than the data."""
         table = batch.observation_table
-        names = "carry pending funding_z funding_last funding_ewma_90 funding_market funding_persistence rsi volatility_30d accrued_funding perp_weight"
+        names = "carry pending funding_z funding_last funding_ewma_90 funding_market funding_persistence rsi volatility_30d perp_weight"
         self.column = {name: observed(table, name) for name in (*names.split(), "drawdown", "cash_rate")}
         self.borrow_rate = base_borrow_rate(batch)
         self.settled, self.window, self.market_window, self.trades = Settled(table), Window(), Window(), Trades()
@@ -134,7 +135,8 @@ class ZScore(Rule):
         self.z = z
         rate, pending = see["funding_last"], see["pending"] != 0
         position = np.where(np.abs(see["carry"]) > HELD, np.sign(see["carry"]), 0.0)
-        stopped = self.trades.see(see["drawdown"], position, self._loss(see), p.stop)
+        notional = np.abs(see["perp_weight"]).sum(axis=1, keepdims=True)
+        stopped = self.trades.see(1.0 - see["drawdown"], position, notional, p.stop)
         cooling = self.trades.cool(stopped, np.abs(z) < p.monitor)
         gone = position * z < p.exit
         flipped = (position * rate < 0) & p.invalidation
@@ -169,14 +171,6 @@ class ZScore(Rule):
             common = np.clip(np.divide(together - apart, mixed, out=np.zeros_like(mixed), where=mixed > 0), 0.0, 1.0)
             share = np.where(p.correlation, 1.0 / np.sqrt(1.0 + (rate.shape[1] - 1) * common), 1.0)
         return z, np.where(known, mean, see["funding_ewma_90"]), share
-
-    def _loss(self, see: Mapping[str, NDArray[np.float32]]) -> Any:
-        """(retained share of the account's peak (n, 1), funding received by all legs (n, 1), notional of all legs (n, 1)), the last two over equity."""
-        return (
-            1.0 - see["drawdown"],
-            see["accrued_funding"].sum(axis=1, keepdims=True),
-            np.abs(see["perp_weight"]).sum(axis=1, keepdims=True),
-        )
 
     def _confirmed(self, side: Array, see: Mapping[str, NDArray[np.float32]]) -> Flags:
         return np.asarray((side * see["rsi"] >= np.asarray(self.p.rsi) - 50.0) | np.equal(self.p.rsi, 0))
@@ -236,15 +230,17 @@ class Trades(Memory):
         super().__init__()
         self._start, self._cooling = np.zeros((0, 0)), np.zeros((0, 0), dtype=bool)
 
-    def see(self, drawdown: Any, position: Array, loss: Any, stop: Any) -> Flags:
-        """Whether the price loss of a position has reached the stop, (n, A); drawdown (n, 1)."""
-        kept, received, notional = loss
+    def see(self, kept: Any, position: Array, notional: Any, stop: Any) -> Flags:
+        """Whether the loss of a position has reached the stop, (n, A).
+
+        kept: equity over its highest so far, (n, 1); notional: of all legs over equity, (n, 1).
+        """
         if self.arrive(len(position)):
             self._start, self._cooling = np.zeros(position.shape), np.zeros(position.shape, dtype=bool)
         self._start = np.where((position == 0) | self.fresh[:, None], kept, self._start)
         self._cooling &= ~self.fresh[:, None]
         self.settle_in()
-        lost = (1.0 - kept / np.maximum(self._start, 1e-9)) + received
+        lost = 1.0 - kept / np.maximum(self._start, 1e-9)
         return np.asarray((np.asarray(stop) > 0) & (position != 0) & (lost >= stop * notional))
 
     def cool(self, stopped: Flags, neutral: Flags) -> Flags:

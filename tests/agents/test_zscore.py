@@ -212,20 +212,27 @@ def test_correlated_assets_share_their_size(other: float, factor: float) -> None
 # --- ways out -----------------------------------------------------------------------------------------------------------------------------
 
 
-def test_the_stop_counts_price_losses_alone_and_waits_for_a_neutral_signal() -> None:
+def test_the_stop_measures_from_the_entry_and_then_waits_for_a_neutral_signal() -> None:
     agent = rule(stop=0.04, risk=1.0)
     inside = {"carry": 1.0, "perp_weight": -0.75} | HIGH
     agent.act(observe(**HIGH, drawdown=0.10))  # flat: the account is 10 % below its peak already
-    # 0.9 x (1 - 2.9 %): 0.029 of equity lost, 0.001 paid of it in funding; 0.028 < 0.04 x 0.75 = 0.03
-    agent.act(observe(**inside, drawdown=1 - 0.9 * 0.971, accrued_funding=-0.001))
+    agent.act(observe(**inside, drawdown=1 - 0.9 * 0.971))  # 2.9 % lost since; the stop is 4 % of a notional of 75 %
     assert reasons(agent) == [Reason.HOLD]
-    action = agent.act(observe(**inside, drawdown=1 - 0.9 * 0.971, accrued_funding=0.002))  # the price has taken 0.031
+    action = agent.act(observe(**inside, drawdown=1 - 0.9 * 0.969))
     assert reasons(agent) == [Reason.STOP]
     assert action[0, :2].tolist() == [0.0, 0.0]
     assert agent.states.tolist() == [[State.COOLING]]
     for z, reason in ((3.0, Reason.COOL), (1.6, Reason.MONITOR), (3.0, Reason.COOL), (1.4, Reason.NEUTRAL), (3.0, Reason.ENTER)):
         agent.act(observe(funding_z=z, funding_last=5.0, drawdown=0.13))
         assert reasons(agent) == [reason]
+
+
+def test_funding_that_has_come_in_is_no_loss() -> None:
+    """At a new high nothing has been lost, however much of it was funding."""
+    agent = rule(stop=0.01)
+    agent.act(observe(**HIGH))
+    agent.act(observe(**HIGH, carry=1.0, perp_weight=-0.75, accrued_funding=0.2))
+    assert reasons(agent) == [Reason.HOLD]
 
 
 def test_without_a_stop_no_loss_matters() -> None:
