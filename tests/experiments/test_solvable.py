@@ -1,0 +1,48 @@
+"""The script of the solvable problems: rows, resuming, and the optimum that it judges by."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from experiments import solvable
+from experiments.run_folder import RunError
+from fundenv.envs.solvable import SolvableVectorEnv
+
+
+def test_rows_are_written_and_finished_ones_are_not_trained_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setitem(solvable.TASKS, "C-ppo", dataclasses.replace(solvable.TASKS["C-ppo"], steps=8_192))
+    monkeypatch.setattr(solvable, "EVALUATION", solvable.EVALUATION | {"paths": 4, "decisions": 50})
+    file = tmp_path / "rows.json"
+    args = solvable.Args(tasks=("C-ppo",), seeds=2, json=file)
+    solvable.main(args)
+    rows = json.loads(file.read_text())
+    assert [(row["problem"], row["agent"], row["seed"]) for row in rows] == [("leverage", "ppo", 0), ("leverage", "ppo", 1)]
+    for row in rows:
+        assert np.isfinite(row["percent_of_optimum"])
+        assert row["env_steps"] >= 8_192
+        assert row["seconds"] > 0
+        assert 1 <= row["leverage"] <= 10
+    monkeypatch.setattr(solvable, "train", lambda *_, **__: pytest.fail("trained again"))
+    solvable.main(args)
+    assert json.loads(file.read_text()) == rows
+    assert "leverage" in capsys.readouterr().out
+
+
+def test_the_optimal_rule_keeps_its_promise_and_others_fall_short() -> None:
+    env = SolvableVectorEnv(32, "linear", autoreset_mode="disabled", actions="target", paths=32, decisions=1500)
+    best = float(solvable.play(env, solvable.optimal_rule(env))[100:].mean())
+    assert best == pytest.approx(env.solvable.optimum, rel=0.08)
+    always = float(solvable.play(env, lambda obs: np.tile([0.0, 1.0, 1.0, 1.0], (len(obs), 1))).mean())
+    assert always < 0.5 * best
+
+
+def test_unknown_tasks_are_named() -> None:
+    with pytest.raises(RunError, match="expected some of A-ppo"):
+        solvable.main(solvable.Args(tasks=("D-ppo",)))
