@@ -8,7 +8,15 @@ import pytest
 
 from experiments import benchmark
 
-SMALL = ("ppo.n_envs=16", "ppo.n_steps=16", "ppo.batch_size=128", "ppo.hidden=8", "ppo.funding_scales=[1.0]", "zscore.entry=1.0")
+SMALL = (
+    "ppo.n_envs=16",
+    "ppo.n_steps=16",
+    "ppo.batch_size=128",
+    "ppo.hidden=8",
+    "ppo.funding_share=0",
+    "ppo.imitate=64",
+    "zscore.entry=1.0",
+)
 
 
 @pytest.fixture(scope="session")
@@ -17,5 +25,7 @@ def small_run(tmp_path_factory: pytest.TempPathFactory) -> Path:
     out = tmp_path_factory.mktemp("runs") / "small"
     spans = {"train": "2020-01:2020-12", "test": "2022-01:2022-06"}
     names = ("flat", "carry", "zscore", "ppo")
-    benchmark.main(benchmark.Args(agents=names, seeds=2, steps=512, params=SMALL, out=out, **spans))
+    benchmark.main(
+        benchmark.Args(agents=names, seeds=2, steps=512, folds=0, cash_rates=(0.045,), workers=1, params=SMALL, out=out, **spans)
+    )
     return out
