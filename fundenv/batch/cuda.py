@@ -208,6 +208,41 @@ class CudaBatch(Batch):
         return audit(self.market, account, legs, ledger, trades, episode[:, t.ROW])
 
     @property
+    def where(self) -> tuple[t.Int64, t.Int64]:
+        """As `Batch.where`, copied to the host."""
+        episode = self._own.store.episode.copy_to_host()
+        return episode[:, t.PATH].copy(), episode[:, t.ROW].copy()
+
+    def state(self) -> dict[str, Any]:
+        """As `Batch.state`, on the host."""
+        return {name: array.copy_to_host() for name, array in self._held().items()} | {"seeded": self._seeded}
+
+    def restore(self, state: Mapping[str, Any]) -> None:
+        """As `Batch.restore`, from a `state` of a batch on a GPU."""
+        with cuda.gpus[self.device]:
+            for name, array in self._held().items():
+                if array.shape != state[name].shape:
+                    raise ConfigError(
+                        f"the state has {name} of shape {state[name].shape}, this batch {array.shape}; build it with the same settings"
+                    )
+                array.copy_to_device(state[name])
+        self._seeded = bool(state["seeded"])
+
+    def _held(self) -> dict[str, Any]:
+        store = self._own.store
+        return {"params": store.params, "account": store.account, "legs": store.legs, "episode": store.episode, "obs": self.obs}
+
+    def randomize(self, ranges: Mapping[str, Sequence[Any]]) -> None:
+        """As `Batch.randomize`."""
+        super().randomize(ranges)
+        with cuda.gpus[self.device]:
+            self._device_world.ranges.copy_to_device(np.ascontiguousarray(self.world.ranges))
+
+    def refresh(self, market: Market) -> None:
+        """Only the CPU batch takes another market."""
+        raise ConfigError("refresh: a batch on a GPU keeps its market; build a new one, or use device='cpu'")
+
+    @property
     def obs_buffers(self) -> tuple[Any, ...]:
         """The two buffers (n, D) between which `obs` alternates."""
         return tuple(out.obs for out in self._own.outs)

@@ -62,6 +62,24 @@ def test_the_simulator_gives_the_bits_of_the_compiled_cpu_batch(tmp_path: Path) 
         assert np.array(expected[2::11]).any(), f"{name}: no episode was truncated, so no reset was compared"
 
 
+def test_the_simulator_resumes_and_moves_its_ranges() -> None:
+    script = (
+        "from tests.batch.test_cuda import *; from fundenv.batch.cuda import CudaBatch\n"
+        "make = lambda: CudaBatch(2, randomize={'cash_rate': (0.0, 0.1)}, **COMMON, **CASES['isolated'])\n"
+        "first, second = make(), make(); first.reset(3); second.reset(9)\n"
+        "first.step(np.ones((2, 3))); kept = first.state(); first.step(np.zeros((2, 3)))\n"
+        "second.restore(kept); second.step(np.zeros((2, 3)))\n"
+        "assert np.array_equal(first.audit()['equity'], second.audit()['equity'])\n"
+        "assert np.array_equal(first.where[1], second.audit()['row'])\n"
+        "first.randomize({'cash_rate': (0.25, 0.25)}); first.reset(mask=[True, False]); shown = first.obs.copy_to_host()[:, -2] / 20\n"
+        "assert abs(shown[0] - 0.25) < 1e-6 and shown[1] < 0.1, shown\n"
+        "try:\n    first.refresh(first.market)\nexcept ConfigError:\n    print('refused')\n"
+    )
+    simulator = os.environ | {"NUMBA_ENABLE_CUDASIM": "1", "NUMBA_DISABLE_JIT": "1"}
+    done = subprocess.run([sys.executable, "-W", "ignore", "-c", script], cwd=ROOT, env=simulator, capture_output=True, text=True)
+    assert done.stdout == "refused\n", done.stderr
+
+
 def test_without_a_device_the_error_is_one_line() -> None:
     from fundenv.batch.cuda import CudaBatch, cuda
 
