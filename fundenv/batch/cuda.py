@@ -236,8 +236,8 @@ class CudaBatch(Batch):
         """As `Batch.randomize`."""
         super().randomize(ranges)
         with cuda.gpus[self.device]:
-            ranges: Any = self._device_world.ranges
-            ranges.copy_to_device(np.ascontiguousarray(self.world.ranges))
+            device_ranges: Any = self._device_world.ranges
+            device_ranges.copy_to_device(np.ascontiguousarray(self.world.ranges))
 
     def refresh(self, market: Market) -> None:
         """Only the CPU batch takes another market."""
