@@ -8,9 +8,9 @@ from typing import Any
 import pandas as pd
 
 from agents.base import Agent
+from experiments.desk import EVENTS, write_agent
 from experiments.results import Row, row
 from experiments.run_folder import write_frame
-from experiments.tracker import write_walk
 from experiments.walk import walk
 
 
@@ -18,7 +18,7 @@ def assess(agent: Agent, market: Any, settings: dict[str, Any], *, seed: int, sp
     """Walk all paths of `market`.
 
     Writes `out/walks/<split>/<agent>-<seed>.parquet` (a row per symbol and step), `out/trades/<split>/<agent>-<seed>.parquet` (a row per trade) and,
-    with `events`, TensorBoard scalars of each walk under `out/tensorboard/<split>/<agent>-<seed>/<symbol>`.
+    with `events`, everything for TensorBoard under `out/tensorboard/<split>/<agent>-<seed>` (pictures for seed 0 only).
     """
     name = f"{agent.name}-{seed}"
     walks = walk(agent, market, settings)
@@ -26,9 +26,7 @@ def assess(agent: Agent, market: Any, settings: dict[str, Any], *, seed: int, sp
     write_frame(out / "walks" / split / f"{name}.parquet", pd.concat([item.frame().assign(**head) for item in walks], ignore_index=True))
     books = [item.trades.assign(symbol=item.symbol, **head) for item in walks]
     write_frame(out / "trades" / split / f"{name}.parquet", pd.concat(books, ignore_index=True))
-    rows = []
-    for item in walks:
-        if events:
-            write_walk(out / "tensorboard" / split / name / item.symbol, item, settings["cash_rate"])
-        rows.append(row(agent.name, item.symbol, seed, split, item.metrics(settings["cash_rate"])))
+    rows = [row(agent.name, item.symbol, seed, split, item.metrics(settings["cash_rate"])) for item in walks]
+    if events:
+        write_agent(out / EVENTS / split / name, agent, walks, rows, market, settings, pictured=seed == 0)
     return rows

@@ -24,6 +24,7 @@ from experiments.learning import Progress, done_steps
 from experiments.market_args import MarketArgs, fold_markets, pairs, shown
 from experiments.pool import run_jobs
 from experiments.preset import Candidate, Preset, read_preset
+from experiments.report import conclude
 from experiments.results import show, show_table, write_results
 from experiments.run_folder import RunError, open_run, provenance, read_json, write_frame, write_json
 from experiments.verdict import choose, picture, rows_of, sections
@@ -181,6 +182,7 @@ def _report(args: Args, preset: Preset, jobs: list[Job], contest: Contest) -> No
     for heading, table in reversed(verdict):
         show_table(table, title=heading.lstrip("# "))
     print(f"results: {out / 'results.md'}")
+    conclude(out, rows, facts)
 
 
 def _candidates(name: str, preset: Preset, given: dict[str, Any], steps: int | None) -> list[Candidate]:

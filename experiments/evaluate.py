@@ -20,6 +20,7 @@ from experiments import calibrated
 from experiments.assess import assess
 from experiments.cli import run
 from experiments.market_args import MarketArgs, shown
+from experiments.report import conclude
 from experiments.results import Row, show, write_results
 from experiments.run_folder import RunError, provenance, write_json
 from fundenv.config import EnvConfig
@@ -61,6 +62,8 @@ def main(args: Args) -> None:
         write_json(args.out / "provenance.json", provenance({args.split: market}))
         write_json(args.out / "config.json", json.loads(json.dumps(dataclasses.asdict(args), default=str)))
     show(rows, title="Evaluation")
+    if args.out:
+        conclude(args.out, rows, [fact])
 
 
 def agent_of(name: str, params: dict[str, Any] | None = None) -> Agent:

@@ -12,6 +12,7 @@ from tqdm import tqdm
 import agents
 from agents.base import CHECKPOINT, Learner
 from experiments.cli import Interrupt, Stopped, deferred
+from experiments.desk import action_names
 from experiments.pool import Reporter
 from experiments.run_folder import RunError, read_json
 from experiments.tracker import POINTS, Stretch, Tracker
@@ -83,6 +84,8 @@ class Learning:
         values = self.stretch.scalars(step_hours=step_hours, cash_rate=batch.config.cash_rate)
         speed = (steps - self.first) / max(1e-9, time.monotonic() - self.begun)
         self.tracker.write(steps, values | {"Learner/steps_per_second": speed})
+        for k, name in enumerate(action_names(self.agent, batch.actions.shape[1])):
+            self.tracker.histogram(steps, f"Action/{name}", batch.actions[:, k])
         self.progress.add(0, f"{speed:,.0f} steps/s, growth {100 * values['Return/net_log_growth']:+.1f} %/year")
         self.stretch.clear()
         self.logged = steps

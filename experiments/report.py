@@ -5,14 +5,19 @@ RUN is the folder of a benchmark, or of an evaluation with --out. Several runs a
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import tyro
 
 from experiments.cli import run
+from experiments.desk import write_run
+from experiments.results import Row
 from experiments.run_folder import RunError, write_text
+
+PAGE = "report.html"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -27,16 +32,33 @@ class Args:
 
 def main(args: Args) -> None:
     """Read, write, say where."""
-    try:
-        from experiments.reports.page import page
-    except ImportError as error:
-        raise RunError(f"the report needs plotly and arch ({error}); install them with: pip install 'fundenv[report]'") from None
+    out = args.out if args.out is not None else args.runs[0] / PAGE
+    write_text(out, _pieces().page(_read(args.runs)))
+    print(f"report: {out}")
+
+
+def conclude(out: Path, rows: Sequence[Row], facts: Sequence[str]) -> None:
+    """The end of a benchmark or an evaluation: the cards of TensorBoard and the page of the run folder `out`."""
+    pieces, runs = _pieces(), _read((out,))
+    verdict = pieces.verdict(pieces.intervals(list(runs[0].tracks)), runs[0])
+    write_run(out, rows, facts, runs[0].config, verdict)
+    write_text(out / PAGE, pieces.page(runs))
+    print(f"report: {out / PAGE}")
+
+
+def _read(folders: Sequence[Path]) -> Any:
     from experiments.reports.runs import read_runs
 
-    runs = read_runs(list(args.runs))
-    out = args.out if args.out is not None else args.runs[0] / "report.html"
-    write_text(out, page(runs))
-    print(f"report: {out}")
+    return read_runs(list(folders))
+
+
+def _pieces() -> Any:
+    """The module of the page, which needs the extra `report`."""
+    try:
+        from experiments.reports import page
+    except ImportError as error:
+        raise RunError(f"the report needs plotly and arch ({error}); install them with: pip install 'fundenv[report]'") from None
+    return page
 
 
 if __name__ == "__main__":

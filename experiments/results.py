@@ -57,10 +57,10 @@ def write_results(
     write_json(folder / "results.json", list(rows))
     lines = [f"# {title}", "", *(f"- {fact}" for fact in facts), ""]
     for heading, table in verdict:
-        lines += [heading, "", *_markdown(table), ""]
+        lines += [heading, "", *markdown(table), ""]
     for split in splits(rows):
         for heading, table in ((f"## {split}", summary(rows, split)), (f"### Net growth by symbol, {split}", by_symbol(rows, split))):
-            lines += [heading, "", *_markdown(table), ""]
+            lines += [heading, "", *markdown(table), ""]
     lines.append(LEGEND)
     write_text(folder / "results.md", "\n".join(lines) + "\n")
 
@@ -146,6 +146,7 @@ def _agents(rows: Sequence[Row]) -> list[str]:
     return list(dict.fromkeys(r["agent"] for r in rows))
 
 
-def _markdown(table: Cells) -> list[str]:
+def markdown(table: Cells) -> list[str]:
+    """Lines of a Markdown table."""
     header, *lines = table
     return [f"| {' | '.join(cells)} |" for cells in (header, ["---"] + ["---:"] * (len(header) - 1), *lines)]

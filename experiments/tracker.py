@@ -6,13 +6,16 @@ learns, x is the environment step and money is a yearly rate over the last stret
 
 from __future__ import annotations
 
+import io
 import os
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
 import numpy as np
+from numpy.typing import NDArray
 
 from experiments.run_folder import RunError
 from experiments.walk import STATES, Walk
@@ -55,8 +58,18 @@ EQUITY, NET_GROWTH, REWARD, TURNOVER, LIQUIDATIONS = (
 POINTS = 500  # at most, per walk and per training
 
 
+# Custom scalars: one page of charts for each question; `|` is a regular expression over tags.
+LAYOUT = {
+    "Return": {"equity": [EQUITY], "growth above cash": [NET_GROWTH], "reward": [REWARD]},
+    "Risk": {"drawdown": ["Risk/drawdown"], "margin distance, sigma": ["Risk/margin_distance"], "leverage": ["Risk/leverage"], "liquidations": [LIQUIDATIONS]},
+    "Funding": {"received": ["Funding/received"], "settled rate, bp per 8 h": ["Funding/rate_bp_8h"], "carry held": ["Position/carry"]},
+    "Execution": {"costs": ["Execution/fees", "Execution/spread", "Execution/impact"], "turnover": [TURNOVER]},
+    "Learning": {"losses": ["Learner/.*loss.*"], "entropy": ["Learner/.*entropy.*", "Learner/.*ent_coef"], "speed": ["Learner/steps_per_second"]},
+}  # fmt: skip
+
+
 class Tracker:
-    """Writes the event file of one folder; all values of a step go into one event."""
+    """Writes the event file of one folder; all values of a step go into one event. The only place that knows TensorBoard's formats."""
 
     def __init__(self, folder: Path) -> None:
         try:
@@ -72,7 +85,65 @@ class Tracker:
     def write(self, step: int, values: dict[str, float]) -> None:
         """Scalars by tag at one step."""
         scalars = [self._summary.Value(tag=tag, simple_value=value) for tag, value in values.items()]
-        self._writer.add_event(self._event(wall_time=time.time(), step=step, summary=self._summary(value=scalars)))
+        self._add(step, self._summary(value=scalars))
+
+    def text(self, tag: str, markdown: str) -> None:
+        """A card of text."""
+        from tensorboard.plugins.text.summary_v2 import text_pb
+
+        self._add(0, text_pb(tag, markdown))
+
+    def histogram(self, step: int, tag: str, values: Any) -> None:
+        """A distribution at one step; nothing where there are no finite values."""
+        from tensorboard.plugins.histogram.summary_v2 import histogram_pb
+
+        finite = np.asarray(values, np.float64)
+        finite = finite[np.isfinite(finite)]
+        if finite.size:
+            self._add(step, histogram_pb(tag, finite))
+
+    def image(self, step: int, tag: str, picture: NDArray[np.uint8]) -> None:
+        """A picture (H, W, 3)."""
+        from PIL import Image
+
+        store = io.BytesIO()
+        Image.fromarray(picture).save(store, "PNG")
+        height, width = picture.shape[:2]
+        image = self._summary.Image(height=height, width=width, colorspace=3, encoded_image_string=store.getvalue())
+        self._add(step, self._summary(value=[self._summary.Value(tag=tag, image=image)]))
+
+    def layout(self) -> None:
+        """The pages of custom scalars."""
+        from tensorboard.compat.proto.tensor_pb2 import TensorProto
+        from tensorboard.plugins.custom_scalar import layout_pb2, metadata
+
+        pages = [
+            layout_pb2.Category(
+                title=page,
+                chart=[
+                    layout_pb2.Chart(title=title, multiline=layout_pb2.MultilineChartContent(tag=tags)) for title, tags in charts.items()
+                ],
+            )
+            for page, charts in LAYOUT.items()
+        ]
+        text = TensorProto(dtype="DT_STRING", string_val=[layout_pb2.Layout(category=pages).SerializeToString()])
+        value = self._summary.Value(tag=metadata.CONFIG_SUMMARY_TAG, tensor=text, metadata=metadata.create_summary_metadata())
+        self._add(0, self._summary(value=[value]))  # the plugin's own function wants TensorFlow
+
+    def hparams(self, name: str, settings: dict[str, Any], results: dict[str, float], columns: Sequence[str]) -> None:
+        """One line of the table of runs: settings of the agent and its final figures. `columns` names the settings of all lines: TensorBoard takes the
+        first list that it meets."""
+        from tensorboard.plugins.hparams import api_pb2, plugin_data_pb2, summary_v2
+
+        plain = {key: value if isinstance(value, (bool, int, float, str)) else str(value) for key, value in settings.items()}
+        self._add(0, summary_v2.hparams_config_pb([summary_v2.HParam(key) for key in columns], [summary_v2.Metric(tag) for tag in results]))
+        self._add(0, summary_v2.hparams_pb(plain, trial_id=name))
+        self.write(0, results)
+        end = plugin_data_pb2.HParamsPluginData(session_end_info=plugin_data_pb2.SessionEndInfo(status=api_pb2.STATUS_SUCCESS))
+        self._add(0, summary_v2._summary_pb("_hparams_/session_end_info", end))
+
+    def _add(self, step: int, summary: Any) -> None:
+        self._writer.add_event(self._event(wall_time=time.time(), step=step, summary=summary))
 
     def __enter__(self) -> Self:
         return self

@@ -107,10 +107,12 @@ def position(tracks: Sequence[Track], labels: Sequence[str]) -> go.Figure:
         figure.add_scatter(
             x=_ms(struck["time"]), y=struck["carry"], name="liquidation", mode="markers", marker=style, meta=mark, row=1, col=1
         )
-    for row, title in enumerate(("carry, hedge", "leverage", "margin, σ/day"), start=1):
+    for row, title in enumerate(("carry, hedge", "leverage", "margin, σ"), start=1):
         figure.update_yaxes(title={"text": title}, row=row, col=1)
     figure.update_yaxes(rangemode="tozero", row=2, col=1)
-    figure.update_yaxes(type="log", row=3, col=1, range=(-0.7, 2.05), tickvals=(0.3, 1, 3, 10, 30, 100))
+    figure.update_yaxes(
+        type="log", row=3, col=1, range=(-0.7, 2.05), tickvals=(0.3, 1, 3, 10, 30, 100), ticktext=("0.3", "1", "3", "10", "30", "100")
+    )
     return _dress(figure, None, 560)
 
 
