@@ -92,7 +92,7 @@ def test_open_interest_is_known_five_minutes_after_its_stamp(desk: Desk) -> None
 def test_microsecond_epochs_of_the_spot_archive(desk: Desk) -> None:
     assert str(1735689600000000) in binance_csv("spot", "BTCUSDT", "1h", "2025-01")
     desk.server.now_ms = ms("2025-02-10 00:30")
-    desk.update(series("spot"), "2024-12")
+    assert desk.update(series("spot"), "2024-12").notes == []  # the archives were read: nothing else had to fill in
     assert same(stored(desk, series("spot")), expected("spot", "BTCUSDT", "2024-12-01", ms("2025-02-10")))
 
 
@@ -100,7 +100,7 @@ def test_archives_without_a_header_line(desk: Desk) -> None:
     assert binance_csv("perp", "BTCUSDT", "1h", "2023-06")[0].isdigit()
     assert binance_csv("perp", "BTCUSDT", "1h", "2023-07").startswith("open_time,")
     desk.server.now_ms = ms("2023-08-05 00:06")
-    desk.update(series("perp"), "2023-06")
+    assert desk.update(series("perp"), "2023-06").notes == []
     assert same(stored(desk, series("perp")), expected("perp", "BTCUSDT", "2023-06-01", ms("2023-08-05")))
 
 
