@@ -11,6 +11,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import sys
+import time
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -129,6 +130,7 @@ class Search:
         jobs = self._grid() if is_grid(self.space) else None
         count = sum(len(next(iter(job.values()))) for job in jobs) if jobs else self.args.trials
         form = "{desc} {percentage:3.0f}% |{bar:30}| {n:.0f}/{total:.0f} settings, {elapsed} < {remaining}"
+        begun = time.thread_time()
         rare = 0.2 if sys.stderr.isatty() else 20.0  # a log file needs no more
         with tqdm(total=float(count), desc=self.rule, bar_format=form, mininterval=rare) as bar:
             try:
@@ -137,6 +139,8 @@ class Search:
                 out = self.folder.parent.parent
                 raise Stopped(f"interrupted; settings walked so far are kept in {out}, go on with --resume --out {out}") from None
         values = {name: np.concatenate([job[name] for job, _ in done]) for name in done[0][0]}
+        symbols, days = len(done[0][1].symbols), len(done[0][1].days)
+        print(f"{self.rule}: {count} settings x {symbols} symbols x {days} days in {time.thread_time() - begun:.1f} CPU s", flush=True)
         whole: dict[str, Any] = {name: np.concatenate([getattr(part, name) for _, part in done]) for name in SUMS}
         return values, dataclasses.replace(done[0][1], **whole)
 
