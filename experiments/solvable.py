@@ -42,7 +42,7 @@ class Task:
     numbers: dict[str, Any] = field(default_factory=dict)  # of the problem, where they are not the default
 
 
-_PPO = {"n_envs": 256, "n_steps": 32, "batch_size": 2048, "epochs": 4, "gamma": 0.99, "hold_bias": 3.0, "imitate": 0}
+_PPO = {"n_envs": 256, "n_steps": 32, "batch_size": 2048, "epochs": 4, "gamma": 0.99, "hold_bias": 3.0, "imitate": 0, "observations": "all"}
 _NOISY = {"noise": 20.0, "reward": "expected", "reward_scale": 0.1, "episode": "10D"}
 TASKS: dict[str, Task] = {
     "A-ppo": Task(problem="linear", agent="ppo", steps=700_000, env=_NOISY, params=_PPO | {"learning_rate": 1e-3, "entropy": 0.003}),
@@ -67,6 +67,7 @@ TASKS: dict[str, Task] = {
             "entropy": 0.01,
             "learning_starts": 5_000,
             "kind": "zones",
+            "observations": "all",
             "tau": 0.05,
         },
     ),

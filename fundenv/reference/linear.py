@@ -18,6 +18,8 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from fundenv.config import ConfigError
+
 Array = NDArray[np.float64]
 _DEVIATIONS, _POINTS = 6.0, 801
 _CONTINUITY = (
@@ -35,6 +37,10 @@ class LinearProblem:
     cost: float = 5.0
     low: float = -1.0
     high: float = 1.0
+
+    def __post_init__(self) -> None:
+        if not (0.0 < self.phi < 1.0 and self.sd > 0.0 and self.cost >= 0.0 and self.low < self.high):
+            raise ConfigError(f"{self}: expected phi between 0 and 1, sd > 0, cost >= 0 and low < high")
 
     @property
     def shock(self) -> float:
@@ -81,7 +87,7 @@ def marginal_value(signal: Array, chain: Array, buy: float, sell: float, discoun
         after = np.clip(inner, -sell, buy)
         change = float(np.abs(after - value).max())
         value = after
-        if change < tolerance * max(buy, sell):
+        if change <= tolerance * max(buy, sell):
             return np.asarray(signal + discount * (chain @ value))
 
 

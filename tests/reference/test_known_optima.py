@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from scipy.linalg import solve_discrete_are
 from scipy.special import dawsn
 
+from fundenv.config import ConfigError
 from fundenv.reference import leverage as c
 from fundenv.reference import linear as a
 from fundenv.reference import quadratic as b
@@ -32,6 +33,13 @@ def test_closed_form_with_the_correction_for_steps(phi: float, error: float) -> 
     problem = a.LinearProblem(phi=phi)
     off = a.closed_form(problem) / a.solve(problem).buy - 1.0
     assert 0.5 * error < off < error
+
+
+def test_without_a_cost_the_sign_of_the_signal_decides() -> None:
+    rule = a.solve(a.LinearProblem(cost=0.0))
+    assert rule == pytest.approx((0.0, 0.0, math.sqrt(2 / math.pi)), abs=1e-3)
+    with pytest.raises(ConfigError, match="phi"):
+        a.LinearProblem(phi=1.0)
 
 
 def test_small_cost_and_dawson() -> None:
