@@ -19,4 +19,4 @@ def scripts() -> dict[str, str]:
 if __name__ == "__main__":
     print("python -m experiments.<script> --help\n")
     for name, line in scripts().items():
-        print(f"  {name:<12} {line}")
+        print(f"  {name:<16} {line}")

@@ -1,4 +1,4 @@
-"""Population-based training on Ray Tune: several learners train side by side, the worst take over the best and vary their settings.
+"""Population-based training on Ray Tune: several learners train side by side, the worst go on from the best with other settings.
 
 The objective is growth on the last fifth of the training span, which is kept out of the training; the test span is never touched. The best agent stands
 in --out/best, ready for `evaluate`. --address auto uses a running Ray cluster. An interrupted search goes on with --resume.
