@@ -42,12 +42,13 @@ class _Far:
         self.events.put(("add", cost, note))
 
 
-def _worker(work: Callable[..., None], context: Any, jobs: Any, events: Any) -> None:
+def _worker(work: Callable[..., None], context: Any, jobs: Any, events: Any, stop: Any) -> None:
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # ignored until here: a Ctrl-C in the middle of imports has nothing to save
     os.setpgid(0, 0)  # a Ctrl-C at the terminal reaches the parent alone, which passes it on
     warnings.simplefilter("ignore")  # the parent has shown them
     far = _Far(events)
     try:
-        while (job := jobs.get()) is not None:
+        while not stop.is_set() and (job := jobs.get()) is not None:
             work(job, context, far)
     except (Stopped, KeyboardInterrupt):
         pass  # the parent knows: it passed the Ctrl-C on
@@ -67,17 +68,24 @@ def run_jobs(jobs: Sequence[Any], work: Callable[..., None], context: Any, progr
             work(job, context, progress)
         return
     spawn = multiprocessing.get_context("spawn")  # no forked threads, locks or CUDA contexts
-    waiting, events = spawn.Queue(), spawn.Queue()
+    waiting, events, stop = spawn.Queue(), spawn.Queue(), spawn.Event()
     for job in [*jobs, *[None] * workers]:
         waiting.put(job)
-    processes = [spawn.Process(target=_worker, args=(work, context, waiting, events), daemon=True) for _ in range(min(workers, len(jobs)))]
-    for process in processes:
-        process.start()
+    processes = [
+        spawn.Process(target=_worker, args=(work, context, waiting, events, stop), daemon=True) for _ in range(min(workers, len(jobs)))
+    ]
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)  # which the workers inherit
+    try:
+        for process in processes:
+            process.start()
+    finally:
+        signal.signal(signal.SIGINT, before)
     stopped, failure = False, ""
     with deferred() as ctrl_c:
         while any(process.is_alive() for process in processes) or not events.empty():
             if ctrl_c.requested and not stopped:
                 stopped = True
+                stop.set()
                 _interrupt(processes)
             try:
                 kind, *what = events.get(timeout=_POLL)
@@ -89,6 +97,7 @@ def run_jobs(jobs: Sequence[Any], work: Callable[..., None], context: Any, progr
                 progress.add(*what)
             elif kind == "failed":
                 failure = what[0]
+                stop.set()
                 _interrupt(processes)
     if failure:
         raise RunError(f"a worker failed ({failure}); run with --workers 1 to see where, finished parts are kept")
