@@ -9,8 +9,8 @@ Everything an account may gain from is granted: orders in bars in which only the
 tolerates (any, where it looks less often than every bar), and for a liquidation the difference between the next open and the lowest price at
 which it could have happened.
 So the bound is loose but never beaten. Not covered: hedge ratios other than 1 (and what lots leave open), naked legs
-(`after_liquidation="naked"`, or a spot leg that a halt or the participation limit keeps open), portfolio margin, a reverse carry that the keeper
-enlarges after the price has multiplied, and terms of second order in the return of a bar.
+(`after_liquidation="naked"`, or a spot leg that a halt or the participation limit keeps open), auto-deleveraging (which leaves spot open for a
+while), portfolio margin, a reverse carry that the keeper enlarges after the price has multiplied, and terms of second order in the return of a bar.
 """
 
 from __future__ import annotations
@@ -23,9 +23,8 @@ from numpy.typing import NDArray
 
 from fundenv.batch.cpu import Batch
 from fundenv.dynamics import types as t
-from fundenv.dynamics.jit import jit_rare
 from fundenv.market import layout
-from fundenv.reference.foresight import maintenance_share, trade_costs
+from fundenv.reference.foresight import compiled, maintenance_share, settlements, trade_costs
 
 Array = NDArray[np.float64]
 _CELLS = 100  # of the grid of positions below the smallest limit: limits are rounded up, by 1 % at most
@@ -45,7 +44,7 @@ def carry_bound(batch: Batch, path: int = 0, *, leverage: float, reverse: bool =
     """Log growth net of the cash rate, (A,), that no account of environment 0 can exceed from row `start` of `path` on; the sum for several assets.
 
     leverage: the highest that the account may ask for; reverse: whether it may be long the perpetual; steps: bars, to the end of the path by default.
-    The account begins in cash. Raises `ValueError` for inverse contracts, portfolio margin and naked legs.
+    The account begins in cash. Raises `ValueError` for inverse contracts, portfolio margin, auto-deleveraging and naked legs.
     """
     if batch.world.contract == t.INVERSE:
         raise ValueError(
@@ -55,6 +54,10 @@ def carry_bound(batch: Batch, path: int = 0, *, leverage: float, reverse: bool =
         raise ValueError("margin_mode = 'portfolio' is not covered by the bound; use 'isolated' or 'cross'")
     if batch.world.codes[t.AFTER_LIQUIDATION] == t.AFTER_NAKED:
         raise ValueError("after_liquidation = 'naked' leaves legs open, which no bound covers; use 'flatten' or 'rehedge'")
+    if _param(batch, "adl_sigma") > 0.0:
+        raise ValueError(
+            f"adl_sigma = {_param(batch, 'adl_sigma'):g}: auto-deleveraging leaves spot open, which no bound covers; set it to 0"
+        )
     first, end = (int(row) for row in batch.world.paths[path])
     rows = np.arange(first + start, min(end, first + start + 1 + (steps if steps is not None else end)))
     if len(rows) < 2:
@@ -82,7 +85,8 @@ def _programme(batch: Batch, rows: Any, a: int, leverage: float) -> _Programme:
     last, bar = bars[:-1], bars[1:]
     mark0, mark = last[0, layout.MARK_CLOSE], last[:, layout.MARK_CLOSE]
     spot, spot_open, perp_open = last[:, layout.SPOT_CLOSE], bar[:, layout.SPOT_OPEN], bar[:, layout.PERP_OPEN]
-    due = bar[:, layout.SETTLE_RATE] * bar[:, layout.SETTLE_PRICE]
+    recorded, yearly = (flow[rows[1:], a] for flow in settlements(batch))
+    due = _param(batch, "funding_scale") * recorded + _param(batch, "funding_shift") * yearly
     gap = spot_open - spot - (perp_open - mark) + due
     move = bar[:, layout.SPOT_CLOSE] - spot_open - (bar[:, layout.MARK_CLOSE] - perp_open)
     most, env = _tolerated(batch, leverage), np.zeros(1, dtype=np.int64)
@@ -123,7 +127,7 @@ def _best(programme: _Programme, reverse: bool) -> float:
     return float(_sweep(*programme, step, zero, value))
 
 
-@jit_rare
+@compiled
 def _sweep(before, after, up, down, limit, step, zero, value):  # type: ignore[no-untyped-def]
     """V of a flat account; value: scratch (2, N), position of index j = (j - zero) x step."""
     size = value.shape[1]

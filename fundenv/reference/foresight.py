@@ -4,26 +4,33 @@
 
 w: carry as the perpetual notional sold over equity (+ = long spot, short perpetual), a grid; b_t: what w earns until the orders of decision t fill
 (the settlement on that instant, and the gap to the open); g_t: funding and change of the basis from the fill to the end of the step, less the cost of
-the capital that w binds; all in log growth net of the cash rate. Left out: the drift of w between trades, orders of the keeper, and liquidation
-(a leverage that would not survive a step is not chosen). So V is what such a plan is worth on paper; `fundenv.reference.bound` is never exceeded.
+the capital that w binds; all in log growth net of the cash rate. Left out: the drift of w between trades, orders of the keeper, auto-deleveraging, and
+liquidation (a leverage that would not survive a step is not chosen). So V is what such a plan is worth on paper; `fundenv.reference.bound` is never exceeded.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
+import numba
 import numpy as np
 from numpy.typing import NDArray
 
 from fundenv.batch.cpu import Batch
 from fundenv.dynamics import types as t
 from fundenv.dynamics.execution import impact_fraction
-from fundenv.dynamics.jit import jit_rare
+from fundenv.dynamics.jit import cached_on_disk
 from fundenv.market import layout
 
 Array = NDArray[np.float64]
 _impact = np.vectorize(getattr(impact_fraction, "py_func", impact_fraction), otypes=[float])
+
+
+def compiled(function: Callable[..., Any]) -> Any:
+    """Compile a loop that Python calls itself, unlike the rules of the kernel, and that calls none of them; cached beside the kernel."""
+    with cached_on_disk():
+        return numba.njit(cache=True, nogil=True, error_model="numpy")(function)
 
 
 class Gains(NamedTuple):
@@ -47,7 +54,7 @@ def solve(weights: Array, gains: Gains) -> tuple[Array, NDArray[np.int64]]:
     return value, choice
 
 
-@jit_rare
+@compiled
 def _solve(weights, before, after, up, down, value, choice):  # type: ignore[no-untyped-def]
     n, steps, size = after.shape
     for i in range(n):
@@ -121,11 +128,30 @@ def trade_costs(batch: Batch, envs: Any, bar: Array, order: Any) -> tuple[Array,
     return both[0], both[1]
 
 
+def settlements(batch: Batch) -> tuple[Array, Array]:
+    """What a perpetual of one base unit, sold short, receives at the open of every row [quote], (rows, A): at the recorded rates, and at a rate of 1 a year.
+
+    The kernel pays `funding_scale` of the first and `funding_shift` of the second. Where the venue settles on its oracle, at the spot close before.
+    """
+    bars, first = batch.market.bars, batch.market.paths[:, 0]
+    due = bars[:, :, layout.SETTLE_PRICE] > 0.0
+    price = np.roll(bars[:, :, layout.SPOT_CLOSE], 1, axis=0) if batch.world.codes[t.SETTLE_ON_SPOT] else bars[:, :, layout.SETTLE_PRICE]
+    price = np.where(due, price, 0.0)
+    longest = max(round(8.0 / batch.market.bar_hours), 1)
+    closed = np.zeros(due.shape)
+    for a in range(due.shape[1]):
+        rows = np.flatnonzero(due[:, a])
+        before = np.append(-longest, rows[:-1])
+        known = before >= first[np.searchsorted(first, rows, side="right") - 1]  # a settlement of another path says nothing
+        closed[rows, a] = np.where(known, np.minimum(rows - before, longest), longest)
+    return bars[:, :, layout.SETTLE_RATE] * price, closed * (batch.market.bar_hours / 8760.0) * price
+
+
 def carry_gains(batch: Batch, envs: Any, rows: Any, steps: int, weights: Array, leverages: Sequence[float]) -> Gains:
     """`Gains` of the environments `envs` (m,) of a batch for `steps` decisions from the close of `rows` (m,); n = m x A, environment by environment.
 
-    Fees, spreads, impact (at the largest order of the grid, at the initial equity), cash and borrow rates are those of each environment and of the
-    rules in force when its episode began. Decisions that no longer fit into the path, or the episode, earn nothing.
+    Fees, spreads, impact (at the largest order of the grid, at the initial equity), level of funding, cash and borrow rates are those of each environment and
+    of the rules in force when its episode began. Decisions that no longer fit into the path, or the episode, earn nothing.
     """
     world, market = batch.world, batch.market
     stride, envs, rows = int(world.codes[t.DECISION_BARS]), np.asarray(envs), np.asarray(rows)
@@ -133,13 +159,15 @@ def carry_gains(batch: Batch, envs: Any, rows: Any, steps: int, weights: Array, 
     at = rows[:, None] + stride * np.arange(steps)
     fits = at + stride <= last[:, None]
     at = np.where(fits, at, rows[:, None])
-    paid = np.cumsum(market.bars[:, :, layout.SETTLE_RATE] * market.bars[:, :, layout.SETTLE_PRICE], axis=0)
+    recorded, yearly = (np.cumsum(flow, axis=0) for flow in settlements(batch))
+    scale, shift = _params(batch, envs, "funding_scale"), _params(batch, envs, "funding_shift")
 
     def bars(offset: int) -> Array:
         return np.swapaxes(market.bars[at + offset], 1, 2)  # (m, A, T, 16)
 
     def settled(first: int, end: int) -> Array:
-        return np.swapaxes(paid[at + end] - paid[at + first], 1, 2)
+        flows = (np.swapaxes(paid[at + end] - paid[at + first], 1, 2) for paid in (recorded, yearly))
+        return np.asarray(scale * next(flows) + shift * next(flows))
 
     then, opened, close = bars(0), bars(1), bars(stride)
     mark, spot_open, perp_open = then[..., layout.MARK_CLOSE], opened[..., layout.SPOT_OPEN], opened[..., layout.PERP_OPEN]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import os
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -22,6 +23,7 @@ from fundenv.reference.foresight import Foresight
 from tests.laws.play import FRICTIONLESS
 from tests.markets import bar, tape, wild_market
 
+ORACLE = str(Path(__file__).parents[1] / "laws" / "tiered.toml")
 FEES = {"perp_fee": 0.0004, "spot_fee": 0.0006, "cash_rate": 0.5, "base_borrow_rate": 0.3, "leverage": 4.0}
 
 
@@ -112,6 +114,23 @@ def test_no_plan_beats_the_bound_when_prices_move(seed: int) -> None:
     batch = Batch(1, market=market, **(FRICTIONLESS | FEES))
     batch.reset(0)
     assert growth.max() <= carry_bound(batch, leverage=4.0)[0]
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [{"funding_scale": 3.0}, {"funding_shift": 5.0}, {"funding_scale": 0.0, "funding_shift": -5.0}, {"venue": ORACLE}],
+    ids=str,
+)
+def test_plan_and_bound_are_paid_the_funding_of_the_environment(settings: dict[str, Any]) -> None:
+    quiet = {"decision_interval": "2h"} | settings
+    for seed in range(4):
+        market = bumpy_tape(seed)
+        growth = grow(market, every_plan(6), **quiet)
+        value = foresee(market, (-1.0, 0.0, 1.0), **quiet).value([[0.0]])[0, 0]
+        assert abs(value - growth.max()) < 0.01 * growth.max() + 1e-6
+        batch = Batch(1, market=market, **(FRICTIONLESS | FEES | settings))
+        batch.reset(0)
+        assert growth.max() <= carry_bound(batch, leverage=4.0)[0]
 
 
 def test_the_bound_is_near_where_nothing_moves_but_the_basis() -> None:
@@ -224,9 +243,9 @@ def test_no_agent_beats_the_bound_on_history() -> None:
 
 
 def test_what_the_bound_does_not_cover_is_refused() -> None:
-    for settings in ({"margin_mode": "portfolio"}, {"after_liquidation": "naked"}):
+    for settings in ({"margin_mode": "portfolio"}, {"after_liquidation": "naked"}, {"adl_sigma": 2.0}):
         batch = Batch(1, **settings)
-        with pytest.raises(ValueError, match=r"naked|portfolio"):
+        with pytest.raises(ValueError, match=r"naked|portfolio|adl_sigma"):
             carry_bound(batch, leverage=3.0)
     with pytest.raises(agents.AgentError, match="portfolio"):
         agents.make("clairvoyant").bind(Batch(1, actions="target", margin_mode="portfolio"))
