@@ -51,7 +51,8 @@ def deferred() -> Iterator[Interrupt]:
 
 def run(args: type[A], main: Callable[[A], None], description: str | None) -> None:
     """Parse the command line into `args`, call `main`, and exit: 0, 2 with one line on bad input, 130 with one line on Ctrl-C."""
-    parsed = tyro.cli(args, description=description)
+    started = sys.modules["__main__"].__spec__  # None where a file is run by its path
+    parsed = tyro.cli(args, prog=f"python -m {started.name}" if started else None, description=description)
     warnings.filterwarnings("ignore", category=UserWarning, module="stable_baselines3")
     shown: set[str] = set()
 

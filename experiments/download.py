@@ -8,6 +8,7 @@ Archives first, where the venue has them, then its REST interface. The layout an
 from __future__ import annotations
 
 import datetime as dt
+import difflib
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -17,7 +18,8 @@ from tqdm import tqdm
 
 from experiments.cli import Interrupt, Stopped, deferred, run
 from fundenv.market.download import KINDS, DownloadError, Mirrors, Outcome, Series, Sources, Store, Updater, write_tiers
-from fundenv.market.download.series import months
+from fundenv.market.download.exchange import APIS
+from fundenv.market.download.series import month_of, months
 
 TIMED = ("perp", "spot", "mark", "index", "premium")  # kinds that come in bars
 
@@ -56,19 +58,29 @@ class Args:
 
 def main(args: Args) -> None:
     """Fetch every series, tell what happened, and fail where something is still missing."""
+    series = wanted(args)
+    month_of(args.start)  # no server is asked for what cannot be
+    _end_ms(args.end)
     sources = Sources(args.out, mirrors=args.mirror, names=args.sources)
     if args.tiers:
         path, notes = write_tiers(sources.rest, args.venue, args.symbols, args.out, dt.datetime.now(dt.UTC).date())
         print("\n".join([*(f"note  {note}" for note in notes), f"{path}: use it as --venue {path}"]))
         return
     with deferred() as interrupt:
-        fetch(Store(args.out), sources, wanted(args), args.start, args.end, args.jobs, interrupt)
+        fetch(Store(args.out), sources, series, args.start, args.end, args.jobs, interrupt)
 
 
 def wanted(args: Args) -> list[Series]:
     """The series that a command line names. Raises `DownloadError` where its parts do not fit together."""
     if args.spot and len(args.spot) != len(args.symbols):
         raise DownloadError(f"--spot names {len(args.spot)} pair(s) for {len(args.symbols)} symbol(s); give one for each, in their order")
+    elsewhere = dict(zip(args.symbols, (_pair(text, ":", "--spot", "VENUE:PAIR") for text in args.spot), strict=False))
+    for flag, venue in [("--venue", args.venue), *(("--spot", venue) for venue, _ in elsewhere.values())]:
+        if venue not in APIS:
+            near = difflib.get_close_matches(venue, APIS, n=1)
+            raise DownloadError(
+                f"{flag} {venue}: did you mean {near[0]}?" if near else f"{flag} {venue}: expected one of {', '.join(APIS)}"
+            )
     unknown = [kind for kind in args.kinds if kind not in KINDS]
     if unknown:
         raise DownloadError(f"--kinds {' '.join(unknown)}: expected some of {', '.join(KINDS)}")
@@ -76,7 +88,6 @@ def wanted(args: Args) -> list[Series]:
     stray = [symbol for symbol in before if symbol not in args.symbols]
     if stray:
         raise DownloadError(f"--renamed {stray[0]}={before[stray[0]]}: {stray[0]} is none of --symbols; add it")
-    elsewhere = dict(zip(args.symbols, (_pair(text, ":", "--spot", "VENUE:PAIR") for text in args.spot), strict=False))
     found = []
     for symbol in args.symbols:
         for kind in args.kinds:

@@ -96,7 +96,9 @@ def span_edges(text: str, flag: str) -> tuple[pd.Timestamp, pd.Timestamp]:
         first, last = (pd.Period(edge) for edge in text.split(":"))
         start, end = first.start_time.tz_localize("UTC"), (last + 1).start_time.tz_localize("UTC")
     except ValueError:
-        raise RunError(f"{flag} {text}: expected START:END, e.g. 2020-02-01:2024-06-30 or 2020-02:2024-06") from None
+        raise RunError(
+            f"{flag} {text}: expected START:END, both dates of the calendar, e.g. 2020-02-01:2024-06-30 or 2020-02:2024-06"
+        ) from None
     if start >= end:
         raise RunError(f"{flag} {text}: the start lies after the end; swap them")
     return start, end

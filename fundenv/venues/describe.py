@@ -16,14 +16,8 @@ one. Where a value changed, each one stands with the day from which it holds. Fo
 environment settles when the data say. `clock_hours` needs no rule: orders fill on the hour, so every hour begun is a whole one.
 Linear and inverse venues are both stepped; brackets and lots of an inverse contract are in coins and in quote.
 
-## What articles on funding often have wrong
-
-- 0.05 % is the clamp on (interest - premium), not the cap of the rate: caps are 0.30 % (BTC, ETH) to 2 % and more.
-- No venue subtracts a trailing mean of eight rates; `trailing_average_rate` exists to compare with.
-- Positive funding is earned LONG spot and SHORT perpetual; the reverse carry is for negative funding and pays for borrowed coins.
-- 0.05 % per 8 h is 54.75 % a year simple and 72.9 % compounded, not 130 %.
-- 60 intervals of 8 h are 20 days, not 240.
-- Inside Deribit's dead band the rate is zero, elsewhere 0.01 % per 8 h.
+Inside Deribit's dead band the rate is zero; where a formula clamps (interest - premium), a small premium gives the interest instead, mostly 0.01 % per 8 h.
+What articles on funding often get wrong stands in the main README.
 """
 
 

@@ -59,8 +59,9 @@ def browser() -> Iterator[Any]:
 @pytest.fixture(scope="module")
 def tensorboard(small_run: Path) -> Iterator[str]:
     """Address of a TensorBoard over the run."""
-    words = [sys.executable, "-m", "tensorboard.main", "--logdir", str(small_run.parent), "--host", "127.0.0.1", "--port", "0"]
-    process = subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+    where = small_run.parent.parent  # the page shows the path that it was given
+    words = [sys.executable, "-m", "tensorboard.main", "--logdir", small_run.parent.name, "--host", "127.0.0.1", "--port", "0"]
+    process = subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, cwd=where)
     assert process.stdout is not None
     said = ""
     while not (found := re.search(r"at (http://\S+)", said)):

@@ -147,12 +147,17 @@ class Source(Protocol):
         ...
 
 
-def months(start: str, end_ms: int) -> list[str]:
-    """Names of the months ("2024-01") from the one that holds `start` up to the one that holds `end_ms`."""
+def month_of(start: str) -> pd.Period:
+    """The month that a text names or whose day it names. Raises `DownloadError` where it names none."""
     try:
-        first = pd.Timestamp(start).to_period("M")
+        return pd.Timestamp(start).to_period("M")
     except ValueError:
         raise DownloadError(f"start {start!r}: expected a month such as 2020-01") from None
+
+
+def months(start: str, end_ms: int) -> list[str]:
+    """Names of the months ("2024-01") from the one that holds `start` up to the one that holds `end_ms`."""
+    first = month_of(start)
     last = pd.Timestamp(end_ms - 1, unit="ms").to_period("M")
     if first > last:
         raise DownloadError(f"start {start!r} lies after {last}; choose an earlier one")
