@@ -67,7 +67,7 @@ class EnvConfig:
     adl_sigma: float = (
         0.0  # auto-deleveraging: mark moves so many daily volatilities in favour of a position within a bar; 0 = never, 0 .. 100
     )
-    adl_share: float = 0.5  # share of the position that the venue then closes, 0 .. 0.9
+    adl_share: float = 0.5  # share of the position that the venue then closes, 0.01 .. 0.9
     margin_level: float = (
         0.0  # assets over debt of the spot account at which borrowed coins are bought back; 1.1 at Binance; 0 = never, 0 .. 10
     )
@@ -149,7 +149,7 @@ _RANGES: dict[str, tuple[float, float]] = {
     "stress_multiplier": (1.0, 100.0),
     "crash_sigma": (0.0, 100.0),
     "adl_sigma": (0.0, 100.0),
-    "adl_share": (0.0, 0.9),
+    "adl_share": (0.01, 0.9),
     "margin_level": (0.0, 10.0),
     "rebalance_band": (0.0, 1.0),
     "max_participation": (0.0, 1.0),

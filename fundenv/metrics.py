@@ -56,7 +56,7 @@ def measure(
         step_hours: length of a step.
         cash_rate: annual, what idle cash earns.
         turnover: (T,) quote traded per step; absent = 0.
-        liquidations: (T,) liquidated legs per step; absent = 0.
+        liquidations: (T,) liquidations and auto-deleveragings per step, as `liquidated` counts them; absent = 0.
         carry: (T,) or (T, A) carry held after each step, fraction of its maximum; absent = never in the market.
     """
     steps = len(equity) - 1

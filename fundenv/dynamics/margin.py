@@ -197,8 +197,11 @@ def tiered_maintenance(value: Values, floors: Sequence[float], rates: Sequence[f
 
 
 def largest_leverage(value: float, floors: Sequence[float], leverages: Sequence[float]) -> float:
-    """Largest leverage at which a position of this value may be opened: that of its bracket (Binance, Bybit, OKX). floors as in `bracket_number`."""
-    return float(leverages[bracket_number(value, floors)])
+    """Largest leverage at which a position of this value may be opened: that of its bracket (Binance, Bybit, OKX). floors: ascending, the first 0.
+
+    A bracket reaches up to and including the floor of the next one, as venues print it ("up to 50,000") and as orders are limited in a step.
+    """
+    return float(leverages[max(int(np.searchsorted(np.asarray(floors, dtype=np.float64), value)) - 1, 0)])
 
 
 @formula

@@ -90,5 +90,8 @@ def bankruptcy_takeover_loss(size, bankruptcy, fill):
 
 @formula
 def dydx_liquidation_penalty(value, remaining, share=0.015):
-    """dYdX v4: penalty to the insurance fund [quote], the smaller of share x value closed and the collateral that remains after the fill."""
+    """dYdX v4: penalty to the insurance fund [quote], the smaller of share x value closed and the collateral that remains after the fill.
+
+    Negative where the fill leaves a debt: the fund pays it.
+    """
     return (value * share + remaining - abs(value * share - remaining)) / 2.0

@@ -36,7 +36,7 @@ class FundingHedgeTorchEnv:
       So the value of the next state of a truncated environment is V(final_obs), of a terminated one 0, of any other V(obs).
     - `info`: one dict of views, the same at every step. `parts` (n, 9) float64: the parts of the change of equity during the step [quote], in the
       order of `fundenv.dynamics.types.PARTS`; `turnover` (n, A) float64 [quote]; `equity` (n,) float64 [quote], of the new episode where
-      one has ended; `liquidated` (n, A) float64: liquidations during the step, 0 where an episode has ended; of the last
+      one has ended; `liquidated` (n, A) float64: liquidations and auto-deleveragings during the step, 0 where an episode has ended; of the last
       finished episode `episode_return`, `episode_length` and `episode_equity` (n,) float64.
 
     On a GPU `step` queues its work on torch's current stream and returns at once. It can be captured in a CUDA graph: run one `reset` and two `step`s

@@ -64,7 +64,12 @@ def test_margins_of_accounts():
     for value in (10_000.0, 50_000.0, 700_000.0):
         k = margin.bracket_number(value, floors)
         assert margin.tiered_maintenance(value, floors, rates) == pytest.approx(margin.maintenance_margin(value, rates[k], amounts[k]))
-    assert margin.largest_leverage(600_000.0, floors, [125, 100, 75]) == 75
+    assert [margin.largest_leverage(value, floors, [125, 100, 75]) for value in (0.0, 50_000.0, 600_000.0, 600_001.0)] == [
+        125,
+        125,
+        100,
+        75,
+    ]
     assert margin.hyperliquid_maintenance_rate(40) == pytest.approx(0.0125)
     assert margin.deribit_margin_rates(-100) == pytest.approx((0.025, 0.015))
     assert margin.account_margin_ratio(50.0, 200.0) == 0.25
