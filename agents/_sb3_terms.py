@@ -53,9 +53,9 @@ def draw_terms(params: Any, config: EnvConfig, seed: int) -> EnvTerms:
 def hindsight(market: Market, config: EnvConfig, venue: Venue, terms: EnvTerms, gamma: float) -> Hindsight:
     """The potential for envs under `terms`, at taker fees and the mean half-spread of the symbols."""
     bars = round(hours(config.decision_interval, "decision_interval") / market.bar_hours)
+    fees = "fees_high" if config.fee_tier == "high" else "fees"
     fee = sum(
-        own if own is not None else venue.value("fees", f"{leg}_taker")
-        for leg, own in (("perp", config.perp_fee), ("spot", config.spot_fee))
+        own if own is not None else venue.value(fees, f"{leg}_taker") for leg, own in (("perp", config.perp_fee), ("spot", config.spot_fee))
     )
     names = sorted({name for path in market.symbols for name in path})
     spread = 1e-4 * np.mean([sum(venue.value("execution", f"half_spread_{leg}_bp", name) for leg in ("perp", "spot")) for name in names])

@@ -9,13 +9,14 @@ from typing import Annotated, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from agents._rule import BP_PER_YEAR
 from agents._target import HELD, targets
 from agents.base import Learner, Watcher, observed
 from agents.params import AgentError, Params, Range
 from fundenv.config import hours
 from fundenv.envs.vector import FundingHedgeVectorEnv
-from fundenv.market.layout import MARK_CLOSE, SETTLE_PRICE, SETTLE_RATE
-from fundenv.reference.foresight import carry_gains
+from fundenv.market.layout import MARK_CLOSE
+from fundenv.reference.foresight import carry_gains, settlements
 from fundenv.reference.linear import crossing, marginal_value, transition
 
 Array = NDArray[np.float64]
@@ -158,13 +159,15 @@ class Threshold(Learner):
         at = [names.index(name) for name in SIGNALS]
         scale = np.array([market.table[column].scale for column in at])
         bars = market.bars
-        paid = np.cumsum(bars[..., SETTLE_RATE] * bars[..., SETTLE_PRICE], axis=0)
+        level, shift = batch.config.funding_scale, batch.config.funding_shift
+        recorded, yearly = settlements(batch)
+        paid = np.cumsum(level * recorded + shift * yearly, axis=0)
         signals, earned = [], []
         weight = np.array([0.0, self.params.leverage / (1.0 + self.params.leverage) / market.n_assets])
         ups, downs = [], []
         for path, (_, last) in enumerate(market.paths):
             rows = np.arange(batch.world.starts[path, 0], last - 1 - stride, stride)
-            raw = market.features[rows][:, :, at] * scale
+            raw = level * market.features[rows][:, :, at] * scale + shift * BP_PER_YEAR  # as the env shows them
             signals.append(np.concatenate([np.ones((*raw.shape[:2], 1)), raw], axis=-1))
             earned.append((paid[rows + stride + 1] - paid[rows + 1]) / bars[rows, :, MARK_CLOSE])
             batch.reset(0, paths=path)

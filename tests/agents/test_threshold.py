@@ -66,3 +66,16 @@ def test_checkpoint_plays_the_same_and_other_intervals_are_refused(fitted: Thres
     unfitted.bind(env)
     with pytest.raises(agents.AgentError, match="not been fitted"):
         unfitted.act(obs)
+
+
+def test_fit_sees_the_level_of_funding_of_the_environment(fitted: Threshold) -> None:
+    market = synthetic_market("btc", years=1, paths=2, seed=21)
+    half, raised = Threshold(), Threshold()
+    half.learn(market, {"cash_rate": 0.02, "funding_scale": 0.5}, steps=1, seed=0)
+    raised.learn(market, {"cash_rate": 0.02, "funding_shift": 0.1095}, steps=1, seed=0)
+    assert fitted.fit is not None
+    assert half.fit is not None
+    assert raised.fit is not None
+    assert (half.fit.mean, half.fit.sd) == pytest.approx((0.5 * fitted.fit.mean, 0.5 * fitted.fit.sd), rel=1e-6)
+    assert raised.fit.mean == pytest.approx(fitted.fit.mean + 1e-4, rel=1e-2)
+    assert raised.fit.sd == pytest.approx(fitted.fit.sd, rel=1e-2)
