@@ -125,10 +125,10 @@ def test_a_frame_is_quick() -> None:
     picture, history = EpisodePicture(("BTCUSDT",)), episode(270)
     seconds = []
     for _ in range(4):
-        started = time.perf_counter()
+        started = time.thread_time()
         picture.draw(history)
-        seconds.append(time.perf_counter() - started)
-    assert min(seconds) < 0.6  # 0.11 s on an idle core; the bound leaves room for a busy machine
+        seconds.append(time.thread_time() - started)
+    assert min(seconds) < 0.6  # 0.11 s of processor time; the bound leaves room for a slower core
 
 
 def test_missing_matplotlib_is_one_line_that_names_the_extra(monkeypatch: pytest.MonkeyPatch) -> None:
