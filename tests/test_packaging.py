@@ -21,12 +21,8 @@ ROOT = Path(__file__).resolve().parents[1]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 MAKEFILE = (ROOT / "Makefile").read_text(encoding="utf-8")
-PINNED_ELSEWHERE = (
-    "rllib",
-    "cuda",
-    "ptx",
-    "peers",
-)  # rllib is never installed by `make`; torch pins the NVIDIA packages, each build other ones
+# rllib is never installed by `make`; torch pins the NVIDIA packages, each build other ones
+PINNED_ELSEWHERE = ("rllib", "cuda", "ptx", "peers")
 
 
 def pins() -> dict[str, Version]:
