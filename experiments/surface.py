@@ -54,10 +54,10 @@ def main(args: Args) -> None:
 
     if not args.agents:
         raise RunError("--agents is empty; give folders of trained agents or names of rules")
+    asked = [agent_of(name) for name in args.agents]  # a wrong name is reported before anything is compiled
     market, settings = args.markets()["train"], args.settings()
     figure, axes = plt.subplots(len(args.agents), 3, figsize=(12, 3.1 * len(args.agents)), constrained_layout=True, squeeze=False)
-    for row, name in zip(axes, args.agents, strict=True):
-        agent = agent_of(name)
+    for row, name, agent in zip(axes, args.agents, asked, strict=True):
         batch = Batch(2 * POINTS * POINTS, market=market, **settings | agent.env_settings() | {"episode": "90D", "start_invested": 0.5})
         base = _medians(batch)
         for cell, (x, y) in zip(row, _planes(batch), strict=True):
