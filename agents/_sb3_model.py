@@ -62,16 +62,15 @@ class LearningParams(Params):
                 raise AgentError(f"{low} = {getattr(self, low)!r} is above {high} = {getattr(self, high)!r}; lower it")
 
 
-CARRY_COLUMNS = {
-    "basis", "basis_deviation", "volatility_7d", "perp_weight", "leverage", "target_leverage", "margin_distance", "carry", "net_carry", "pending",
-    "target_carry", "free_cash", "cash_rate",
+ASIDE = {
+    "rsi", "volatility_1d", "volatility_30d", "return_1d", "return_3d", "return_7d", "return_14d", "volume_ratio", "spread_proxy", "spot_weight",
+    "hedge_ratio", "accrued_funding", "idle_time", "liquidated", "target_hedge", "drawdown", "wallet_share",
 }  # fmt: skip
 
 
 def carry_columns(names: list[str]) -> list[int]:
-    """Numbers of the observations that the value of a carry depends on: funding, the phase of its settlement, and `CARRY_COLUMNS`."""
-    bare = [name.split(":")[-1] for name in names]
-    return [i for i, name in enumerate(bare) if name in CARRY_COLUMNS or name.startswith(("funding_", "settlement_"))]
+    """Numbers of the observations that the value of a carry may depend on: all but `ASIDE`, so a feature that the user's market adds is seen."""
+    return [i for i, name in enumerate(names) if name.split(":")[-1] not in ASIDE]
 
 
 class SB3Agent(Learner):

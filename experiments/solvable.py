@@ -56,7 +56,7 @@ TASKS: dict[str, Task] = {
     "A-sac": Task(
         problem="linear",
         agent="sac",
-        steps=100_000,
+        steps=200_000,
         env=_NOISY,
         params={
             "n_envs": 64,

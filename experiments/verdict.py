@@ -20,7 +20,7 @@ from experiments.statistics import Interval, improvement_interval, interval, pai
 from fundenv.metrics import NO_RISK
 
 Array = NDArray[np.float64]
-TRIALS = Path(__file__).with_name("trials.csv")  # every configuration that was tried while the recipe was made, none left out
+TRIALS = Path(__file__).with_name("trials.csv")  # configurations tried while the recipe was made; runs stopped early left no figure
 CLAIRVOYANT, ALWAYS_ON = "clairvoyant", "carry"
 
 

@@ -140,10 +140,17 @@ def command(data: Path, out: Path, *words: object) -> list[str]:
     return [sys.executable, "-m", "experiments.calibrate", "--data", str(data), *spans, "--out", str(out), "--folds", "2", *map(str, words)]
 
 
+def hear_ctrl_c() -> None:
+    """A shell starts its background jobs deaf to SIGINT, and their children inherit it: a test run may be such a job."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
 def test_the_script_writes_what_it_says_and_an_interrupted_search_goes_on(data: Path, tmp_path: Path) -> None:
     out = tmp_path / "run"
     words = ("--rules", "ewma", "--space", "ewma.span=3:90:log", "ewma.enter=0,0.5", "--trials", 160, "--drawdown", 0.5)
-    process = subprocess.Popen(command(data, out, *words), cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    process = subprocess.Popen(
+        command(data, out, *words), cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, preexec_fn=hear_ctrl_c
+    )
     deadline = time.monotonic() + 120
     while not (out / "ewma" / "chunks" / "0001.npz").exists():
         assert process.poll() is None, process.communicate()
