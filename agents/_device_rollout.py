@@ -16,15 +16,15 @@ from stable_baselines3 import PPO
 from stable_baselines3.common.buffers import RolloutBuffer
 from stable_baselines3.common.callbacks import BaseCallback
 from stable_baselines3.common.type_aliases import RolloutBufferSamples
-from stable_baselines3.common.vec_env import VecEnv
 from torch import Tensor
 
 from agents._potential import Hindsight
 from agents.base import observed
+from fundenv.envs.sb3 import OneBatchVecEnv
 from fundenv.envs.torch import FundingHedgeTorchEnv
 
 
-class DeviceEnv(VecEnv):
+class DeviceEnv(OneBatchVecEnv):
     """The face that SB3 asks for its spaces and resets, and `advance`, which steps in tensors with the training reward of `agents._sb3_bridge.Shaped`."""
 
     def __init__(self, env: FundingHedgeTorchEnv, *, scale: float, gamma: float, clip: float, potential: Hindsight | None) -> None:
@@ -103,23 +103,6 @@ class DeviceEnv(VecEnv):
     def close(self) -> None:
         """Stop the threads."""
         self.env.close()
-
-    def get_attr(self, attr_name: str, indices: Any = None) -> list[Any]:
-        """The attribute, once per environment asked for."""
-        return [getattr(self, attr_name) for _ in self._get_indices(indices)]
-
-    def set_attr(self, attr_name: str, value: Any, indices: Any = None) -> None:
-        """Environments share their settings."""
-        raise AttributeError(f"{attr_name!r} cannot be set: the environments share one batch; pass per_env when it is built")
-
-    def env_method(self, method_name: str, *args: Any, indices: Any = None, **kwargs: Any) -> list[Any]:
-        """Call a method of the batch once; its result for every environment asked for."""
-        result = getattr(self.batch, method_name)(*args, **kwargs)
-        return [result for _ in self._get_indices(indices)]
-
-    def env_is_wrapped(self, wrapper_class: Any, indices: Any = None) -> list[bool]:
-        """False: there are no wrappers inside."""
-        return [False for _ in self._get_indices(indices)]
 
 
 class TensorRollouts(RolloutBuffer):

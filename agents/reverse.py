@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Annotated, Any, ClassVar
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,18 +13,12 @@ from agents._rule import BP_PER_YEAR, Rule, base_borrow_rate
 from agents._settled import Mean, Settled
 from agents._target import HELD, targets
 from agents.base import observed
-from agents.params import Params, Range
+from agents.ewma import EwmaParams
 
 
 @dataclass(frozen=True, kw_only=True)
-class ReverseParams(Params):
-    """Parameters of reverse carry; its signal is minus the mean of settled rates minus the hurdle, in bp per 8 h."""
-
-    span: Annotated[float, Range(1, 2000)] = 9.0  # settlements of the exponential mean
-    enter: Annotated[float, Range(-100, 100)] = 0.5  # bp per 8 h: enter above it
-    exit: Annotated[float, Range(-100, 100)] = -0.5  # bp per 8 h: leave below it
-    leverage: Annotated[float, Range(1, 125)] = 3.0  # perp notional over perp wallet
-    below: ClassVar = (("exit", "enter"),)
+class ReverseParams(EwmaParams):
+    """As those of the EWMA rule; the signal is minus the mean of settled rates minus the hurdle, in bp per 8 h."""
 
 
 class Reverse(Rule):

@@ -21,7 +21,7 @@ from experiments import calibrated
 from experiments.cli import Stopped, run
 from experiments.contest import FINAL, Contest, Job, do, learns
 from experiments.learning import Progress, done_steps
-from experiments.market_args import MarketArgs, fold_markets, pairs, shown
+from experiments.market_args import MARKET_FIXED, MarketArgs, fold_markets, pairs, shown
 from experiments.pool import run_jobs
 from experiments.preset import Candidate, Preset, read_preset
 from experiments.report import conclude
@@ -29,24 +29,7 @@ from experiments.results import show, show_table, write_results
 from experiments.run_folder import RunError, open_run, provenance, read_json, write_frame, write_json
 from experiments.verdict import choose, picture, rows_of, sections
 
-FIXED = (
-    "data",
-    "symbols",
-    "train",
-    "test",
-    "venue",
-    "cash_rate",
-    "cash_rates",
-    "env",
-    "train_on",
-    "made_paths",
-    "stress",
-    "preset",
-    "steps",
-    "folds",
-    "params",
-    "calibrated",
-)
+FIXED = (*MARKET_FIXED, "cash_rates", "preset", "steps", "folds", "params", "calibrated")
 
 
 @dataclass(frozen=True, kw_only=True)

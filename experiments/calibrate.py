@@ -26,29 +26,12 @@ from experiments.calibration import Calibration, conclude
 from experiments.calibration_report import write_report
 from experiments.cli import Stopped, deferred, run
 from experiments.folds import folds, scores
-from experiments.market_args import MarketArgs, pairs, shown
+from experiments.market_args import MARKET_FIXED, MarketArgs, pairs, shown
 from experiments.run_folder import RunError, open_run, provenance, read_json, write_json
 from experiments.search import Proposals, Values, check_order, dimensions, grid, in_order, is_grid
 from experiments.sweep import Sweep, sweep
 
-FIXED = (
-    "data",
-    "symbols",
-    "train",
-    "test",
-    "venue",
-    "cash_rate",
-    "env",
-    "train_on",
-    "made_paths",
-    "stress",
-    "rules",
-    "space",
-    "params",
-    "trials",
-    "drawdown",
-    "seed",
-)
+FIXED = (*MARKET_FIXED, "rules", "space", "params", "trials", "drawdown", "seed")
 SUMS = ("growth", "turnover", "liquidations")  # fields of a sweep with one row per setting
 CHUNK = 500  # settings that walk together
 

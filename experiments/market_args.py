@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
@@ -75,6 +75,9 @@ class MarketArgs:
         for part in parts.values():
             Batch(1, market=part, **self.settings())  # settings that do not fit this market are reported before anything runs
         return parts
+
+
+MARKET_FIXED = tuple(field.name for field in fields(MarketArgs))  # what a run that goes on must not change
 
 
 def fold_markets(market: Market, folds: int) -> dict[str, Market]:

@@ -18,12 +18,12 @@ import pandas as pd
 import agents
 from agents import AgentError, Learner
 from experiments.cli import run
-from experiments.market_args import EMBARGO, MarketArgs, pairs, shown
+from experiments.market_args import EMBARGO, MARKET_FIXED, MarketArgs, pairs, shown
 from experiments.run_folder import RunError, open_run, provenance, write_json
 from experiments.walk import walk
 from fundenv.market import split
 
-FIXED = ("agent", "data", "symbols", "train", "test", "venue", "cash_rate", "env", "params", "population", "rounds", "steps")
+FIXED = (*MARKET_FIXED, "agent", "params", "population", "rounds", "steps")
 KEPT_OUT = 0.2  # share of the training span that judges the population
 SCORE, STEPS = "validation_growth", "steps"
 VARIED: dict[str, tuple[float, float]] = {  # parameter -> lowest and highest, drawn on a log scale

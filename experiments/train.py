@@ -15,10 +15,10 @@ import agents
 from agents import Learner
 from experiments.cli import run
 from experiments.learning import Progress, done_steps, learners, train
-from experiments.market_args import MarketArgs, pairs, shown
+from experiments.market_args import MARKET_FIXED, MarketArgs, pairs, shown
 from experiments.run_folder import RunError, open_run, provenance, write_json
 
-FIXED = ("agent", "data", "symbols", "train", "test", "venue", "cash_rate", "env", "train_on", "made_paths", "stress", "params", "seed")
+FIXED = (*MARKET_FIXED, "agent", "params", "seed")
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -67,7 +67,7 @@ class _PastedCode(JITCodeLibrary):  # type: ignore[misc]
         module.data_layout = self._codegen._data_layout
 
     def _optimize_final_module(self) -> None:
-        pass
+        """Left to the entry point, into which this code is linked."""
 
     def _finalize_final_module(self) -> None:
         self._finalized = True

@@ -16,7 +16,31 @@ from fundenv.envs.spaces import action_space, observation_space
 from fundenv.market import Market
 
 
-class FundingHedgeVecEnv(VecEnv):
+class OneBatchVecEnv(VecEnv):
+    """What VecEnvs over one `batch` share: no Python object stands for an environment, so an attribute or a call is everybody's."""
+
+    batch: Any
+
+    def get_attr(self, attr_name: str, indices: Any = None) -> list[Any]:
+        """The attribute of this object or its batch, once per environment asked for."""
+        value = getattr(self, attr_name) if hasattr(self, attr_name) else getattr(self.batch, attr_name)
+        return [value for _ in self._get_indices(indices)]
+
+    def set_attr(self, attr_name: str, value: Any, indices: Any = None) -> None:
+        """Environments share their settings; build a new VecEnv, or use `per_env`."""
+        raise AttributeError(f"{attr_name!r} cannot be set: the environments share one batch; pass per_env when it is built")
+
+    def env_method(self, method_name: str, *args: Any, indices: Any = None, **kwargs: Any) -> list[Any]:
+        """Call a method of the batch once and return its result for every environment asked for."""
+        result = getattr(self.batch, method_name)(*args, **kwargs)
+        return [result for _ in self._get_indices(indices)]
+
+    def env_is_wrapped(self, wrapper_class: Any, indices: Any = None) -> list[bool]:
+        """False for every environment: there are no wrappers inside."""
+        return [False for _ in self._get_indices(indices)]
+
+
+class FundingHedgeVecEnv(OneBatchVecEnv):
     """`num_envs` environments for stable-baselines3, without a Python object per environment.
 
     Rewards are float32 (num_envs,). Infos are fresh dicts, filled only where an episode ended: `terminal_observation`, `TimeLimit.truncated` and
@@ -68,24 +92,6 @@ class FundingHedgeVecEnv(VecEnv):
     def close(self) -> None:
         """Stop the threads."""
         self.batch.close()
-
-    def get_attr(self, attr_name: str, indices: Any = None) -> list[Any]:
-        """The attribute of this object or its batch, once per environment asked for."""
-        value = getattr(self, attr_name) if hasattr(self, attr_name) else getattr(self.batch, attr_name)
-        return [value for _ in self._get_indices(indices)]
-
-    def set_attr(self, attr_name: str, value: Any, indices: Any = None) -> None:
-        """Environments share their settings; build a new VecEnv, or use `per_env`."""
-        raise AttributeError(f"{attr_name!r} cannot be set: the environments share one batch; pass per_env when it is built")
-
-    def env_method(self, method_name: str, *args: Any, indices: Any = None, **kwargs: Any) -> list[Any]:
-        """Call a method of the batch once and return its result for every environment asked for."""
-        result = getattr(self.batch, method_name)(*args, **kwargs)
-        return [result for _ in self._get_indices(indices)]
-
-    def env_is_wrapped(self, wrapper_class: Any, indices: Any = None) -> list[bool]:
-        """False for every environment: there are no wrappers inside."""
-        return [False for _ in self._get_indices(indices)]
 
 
 class Curriculum(BaseCallback):

@@ -82,10 +82,9 @@ def until(check: Callable[[], Any], what: str, seconds: float = 90.0) -> Any:
     return answer
 
 
-def sees(browser: Any, *words: str) -> None:
-    """Wait until the page shows all the words."""
-    for word in words:
-        until(lambda word=word: word in browser.execute_script(DEEP_TEXT), word)
+def sees(browser: Any, *words: str) -> bool:
+    """True once the page shows all the words; fails with the first that it does not show in time."""
+    return all(until(lambda word=word: word in browser.execute_script(DEEP_TEXT), word) for word in words)
 
 
 def resize(browser: Any, width: int, height: int = 900) -> None:
@@ -102,20 +101,20 @@ def keep(browser: Any, name: str) -> None:
 def test_tensorboard_shows_runs_scalars_layout_pictures_and_the_table_of_runs(browser: Any, tensorboard: str) -> None:
     resize(browser, 1400, 1000)
     browser.get(f"{tensorboard}#scalars")
-    sees(browser, "small/tensorboard/test/carry-0/SYNTH-BTC-0", "small/tensorboard/learning/ppo-0", "Return", "Execution", "Learner")
+    assert sees(browser, "small/tensorboard/test/carry-0/SYNTH-BTC-0", "small/tensorboard/learning/ppo-0", "Return", "Execution", "Learner")
     keep(browser, "tensorboard_scalars")
     browser.get(f"{tensorboard}#custom_scalars")
-    sees(browser, "Return", "Risk", "Funding", "Execution", "Learning", "growth above cash", "Matches (10)")
+    assert sees(browser, "Return", "Risk", "Funding", "Execution", "Learning", "growth above cash", "Matches (10)")
     keep(browser, "tensorboard")
     browser.get(f"{tensorboard}#images")
-    sees(browser, "Account/equity", "Film", "Response")  # the rest is on further pages
-    until(lambda: browser.execute_script(DEEP_COUNT, "img") > 5, "pictures")
+    assert sees(browser, "Account/equity", "Film", "Response")  # the rest is on further pages
+    assert until(lambda: browser.execute_script(DEEP_COUNT, "img") > 5, "pictures")
     keep(browser, "tensorboard_images")
     browser.get(f"{tensorboard}#hparams")
-    sees(browser, "Final/net_log_growth", "agent", "zscore", "carry", "ppo")
+    assert sees(browser, "Final/net_log_growth", "agent", "zscore", "carry", "ppo")
     keep(browser, "tensorboard_hparams")
     browser.get(f"{tensorboard}#text")
-    sees(browser, "Cards/verdict", "On the test span")
+    assert sees(browser, "Cards/verdict", "On the test span")
     keep(browser, "tensorboard_text")
 
 

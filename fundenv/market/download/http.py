@@ -205,11 +205,10 @@ def _judge(url: str, response: Any) -> None:
 
 
 def _retry_after(response: Any) -> float:
-    text = response.headers.get("Retry-After", "")
-    try:
-        return max(0.0, float(text))
-    except ValueError:
-        pass
+    """Seconds that the server asks to wait, given as a number or as a date (RFC 9110, 10.2.3); 0 where it asks for nothing that can be read."""
+    text = response.headers.get("Retry-After", "").strip()
+    if text.isdecimal():
+        return float(text)
     try:
         return max(0.0, email.utils.parsedate_to_datetime(text).timestamp() - time.time())
     except ValueError:
