@@ -170,6 +170,10 @@ class SB3Agent(Learner):
 
             self.snapshot = Snapshot.load(folder / SNAPSHOT)
 
+    def speaks(self) -> dict[str, Any]:
+        """What an action of the model means: the settings of the env that it needs. Agents that agree in it can decide together."""
+        return self.env_settings()
+
     def place(self) -> str:
         """The device of the networks."""
         return "cpu"

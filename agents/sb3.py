@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -103,14 +104,18 @@ class PPO(SB3Agent):
         if not deterministic or self.model is None:
             return super().act(obs, deterministic=deterministic)
         torch, _ = libraries()
-        policy = self.model.policy
         with torch.no_grad():
-            seen = policy.pi_features_extractor(torch.as_tensor(obs))
-            logits = policy.action_net(policy.mlp_extractor.forward_actor(seen))
-            if self.params.hold_back:
-                logits[:, _gates(self.model)] -= self.params.hold_bias
-            heads = torch.split(logits, [int(n) for n in self.model.action_space.nvec], dim=1)
-            return np.stack([head.argmax(dim=1).numpy() for head in heads], axis=1)
+            return np.stack([head.argmax(dim=1).numpy() for head in self.heads(obs)], axis=1)
+
+    def heads(self, obs: NDArray[np.float32]) -> list[Any]:
+        """Logits of every head (n, K): gate and leverage of the first asset, of the second ..."""
+        torch, _ = libraries()
+        policy = self.model.policy
+        seen = policy.pi_features_extractor(torch.as_tensor(obs))
+        logits = policy.action_net(policy.mlp_extractor.forward_actor(seen))
+        if self.params.hold_back:
+            logits[:, _gates(self.model)] -= self.params.hold_bias
+        return list(torch.split(logits, [int(n) for n in self.model.action_space.nvec], dim=1))
 
 
 def _gates(model: Any) -> list[int]:
@@ -233,30 +238,21 @@ class SAC(SB3Agent):
 
     def act(self, obs: NDArray[np.float32], *, deterministic: bool = True) -> NDArray[Any]:
         """Target actions."""
-        if self._discrete:
-            from agents._soft_q import choice_targets, choices
+        if not self._discrete and deterministic and self.model is not None and self.params.act_by == "critic":
+            return self.translated(best_zones([self.model], obs))
+        return self.translated(super().act(obs, deterministic=deterministic))
 
-            return choice_targets(
-                super().act(obs, deterministic=deterministic), choices(self.assets, self.params.leverage_grid), self.params.leverage_grid
-            )
-        if deterministic and self.model is not None and self.params.act_by == "critic":
-            return zone_targets(self._best(obs), self._leverage)
-        return zone_targets(super().act(obs, deterministic=deterministic), self._leverage)
+    def translated(self, actions: NDArray[Any]) -> NDArray[np.float64]:
+        """Target actions (n, A * 4) from actions of the model."""
+        if not self._discrete:
+            return zone_targets(actions, self._leverage)
+        from agents._soft_q import choice_targets, choices
 
-    def _best(self, obs: NDArray[np.float32]) -> NDArray[np.float32]:
-        """Per asset the candidate with the highest mean Q, the other assets held: (n, A * 2)."""
-        torch, _ = libraries()
-        best = np.zeros((len(obs), *self.model.action_space.shape), np.float32)
-        with torch.no_grad():
-            seen = torch.as_tensor(obs)
-            for asset in range(best.shape[1] // 2):
-                values = []
-                for candidate in candidates():
-                    trial = best.copy()
-                    trial[:, 2 * asset : 2 * asset + 2] = candidate
-                    values.append(sum(self.model.critic(seen, torch.as_tensor(trial))).numpy()[:, 0])
-                best[:, 2 * asset : 2 * asset + 2] = candidates()[np.argmax(values, axis=0)]
-        return best
+        return choice_targets(actions, choices(self.assets, self.params.leverage_grid), self.params.leverage_grid)
+
+    def speaks(self) -> dict[str, Any]:
+        """What an action means: the kind, the leverages, who chooses."""
+        return super().speaks() | {name: getattr(self.params, name) for name in ("kind", "leverage_grid", "act_by")}
 
     def write(self, folder: Path) -> None:
         """The model, and the replay buffer as long as the training is not finished."""
@@ -274,3 +270,19 @@ class SAC(SB3Agent):
         super().read(folder, record)
         if (folder / REPLAY).is_file():
             self.model.load_replay_buffer(folder / REPLAY, truncate_last_traj=False)
+
+
+def best_zones(models: Sequence[Any], obs: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Per asset the candidate with the highest mean Q of all critics of `models`, the other assets held: (n, A * 2)."""
+    torch, _ = libraries()
+    best = np.zeros((len(obs), *models[0].action_space.shape), np.float32)
+    with torch.no_grad():
+        seen = torch.as_tensor(obs)
+        for asset in range(best.shape[1] // 2):
+            values = []
+            for candidate in candidates():
+                trial = best.copy()
+                trial[:, 2 * asset : 2 * asset + 2] = candidate
+                values.append(sum(q for model in models for q in model.critic(seen, torch.as_tensor(trial))).numpy()[:, 0])
+            best[:, 2 * asset : 2 * asset + 2] = candidates()[np.argmax(values, axis=0)]
+    return best

@@ -19,7 +19,7 @@ import pandas as pd
 import agents
 from experiments import calibrated
 from experiments.cli import Stopped, run
-from experiments.contest import FINAL, Contest, Job, do, learns
+from experiments.contest import FINAL, Contest, Job, do, learns, trained_for, trains
 from experiments.learning import Progress, done_steps
 from experiments.market_args import MARKET_FIXED, MarketArgs, fold_markets, pairs, shown
 from experiments.pool import run_jobs
@@ -37,7 +37,7 @@ class Args(MarketArgs):
     """Command line of the benchmark."""
 
     agents: tuple[str, ...] = ("flat", "carry", "zscore", "ewma", "dynamic_leverage", "clairvoyant", "ppo", "sac")
-    """Who takes part."""
+    """Who takes part; ppo_ensemble and sac_ensemble are all seeds of a learner as one."""
     preset: str = "standard"
     """Seeds, folds, length and parameters of the trainings: quick (minutes), standard, long, or a .toml file like those in agents/presets."""
     seeds: int | None = None
@@ -74,7 +74,7 @@ def main(args: Args) -> None:
         preset,
         seeds=args.seeds or preset.seeds,
         folds=preset.folds if args.folds is None else args.folds,
-        candidates={name: _candidates(name, preset, params.get(name, {}), args.steps) for name in args.agents if learns(name)},
+        candidates={name: _candidates(name, preset, params.get(name, {}), args.steps) for name in args.agents if trains(name)},
     )
     settings, markets = args.settings(), args.markets()
     if preset.folds and args.train_on != "history":
@@ -91,7 +91,30 @@ def main(args: Args) -> None:
 
 
 def _jobs(args: Args, preset: Preset, params: dict[str, dict[str, Any]], contest: Contest) -> list[Job]:
-    """Do all jobs; the candidates meet on the folds first where a learner has several. Returns every job."""
+    """Do all jobs, the ensembles of what was trained last. Returns every job."""
+    done = _singles(args, preset, params, contest)
+    joined = _ensembles(args.agents, done)
+    _run(joined, contest, 1)
+    return [*done, *joined]
+
+
+def _ensembles(names: tuple[str, ...], done: list[Job]) -> list[Job]:
+    """For every ensemble among `names` the seeds of its learner as one, in the final and in each fold."""
+    groups: dict[tuple[str, int, int], list[str]] = {}
+    for job in done:
+        if job.steps:
+            groups.setdefault((job.agent, job.fold, job.candidate), []).append(job.key)
+    wanted = {name: trained_for(name, names) for name in names if learns(name) and not trains(name)}
+    return [
+        Job(agent=name, fold=fold, candidate=candidate, members=tuple(keys))
+        for name, learner in wanted.items()
+        for (agent, fold, candidate), keys in groups.items()
+        if agent == learner
+    ]
+
+
+def _singles(args: Args, preset: Preset, params: dict[str, dict[str, Any]], contest: Contest) -> list[Job]:
+    """Rules and trainings; the candidates meet on the folds first where a learner has several."""
     rules = [
         Job(agent=name, fold=fold, params=params.get(name, {}))
         for fold in (FINAL, *range(preset.folds))
@@ -159,6 +182,7 @@ def _report(args: Args, preset: Preset, jobs: list[Job], contest: Contest) -> No
         for job in jobs
         if job.steps and job.fold == FINAL and job.seed == 0
     ]
+    facts += [f"{job.agent}: {', '.join(job.members)} as one" for job in jobs if job.members and job.fold == FINAL]
     verdict = sections(tidy, daily, args.cash_rates)
     write_results(out, rows, title="Benchmark", facts=facts, verdict=verdict)
     show(rows, title="Benchmark")
@@ -191,6 +215,8 @@ def _params(args: Args, preset: Preset) -> dict[str, dict[str, Any]]:
         by_agent.setdefault(agent, {})[field] = value
     for name in args.agents:
         agents.make(name, **by_agent.get(name, {}))
+        if learns(name) and not trains(name):
+            trained_for(name, args.agents)
     return by_agent
 
 

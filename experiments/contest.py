@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -10,11 +11,13 @@ import pandas as pd
 
 import agents
 from agents import Agent, Learner
+from agents.base import CHECKPOINT
+from agents.ensemble import joined
 from experiments.assess import assess
 from experiments.learning import train
 from experiments.pool import Reporter
 from experiments.results import Row
-from experiments.run_folder import write_frame, write_json
+from experiments.run_folder import RunError, read_json, write_frame, write_json
 from experiments.walk import Walk, walk
 from fundenv import metrics
 
@@ -33,11 +36,18 @@ class Job:
     params: dict[str, Any] = field(default_factory=dict)
     steps: int = 0  # of training; 0 for rules
     cost: float = 0.0  # relative time of a step
+    members: tuple[str, ...] = ()  # of an ensemble: keys of the jobs whose agents decide together
 
     @property
     def key(self) -> str:
         """Name of its files."""
-        where = "" if self.fold == FINAL else f"fold{self.fold}-candidate{self.candidate}-" if self.steps else f"fold{self.fold}-"
+        where = (
+            ""
+            if self.fold == FINAL
+            else f"fold{self.fold}-candidate{self.candidate}-"
+            if self.steps or self.members
+            else f"fold{self.fold}-"
+        )
         return f"{where}{self.agent}-{self.seed}"
 
 
@@ -51,8 +61,10 @@ class Contest:
     out: Path
 
     def done(self, job: Job) -> bool:
-        """Whether its results are there."""
-        return (self.out / "parts" / f"{job.key}.json").exists()
+        """Whether its results are there; those of an ensemble with as many members."""
+        if not (self.out / "parts" / f"{job.key}.json").exists():
+            return False
+        return not job.members or read_json(self.out / "agents" / job.key / CHECKPOINT)["members"] == len(job.members)
 
     def spans(self, job: Job) -> tuple[str, str]:
         """Names of the markets to learn on and to be judged on."""
@@ -60,7 +72,7 @@ class Contest:
 
 
 def do(job: Job, contest: Contest, reporter: Reporter) -> None:
-    """Train where needed, judge, keep the rows: `parts/<key>.json` {"rows", "tidy"} and `daily/<key>.parquet`."""
+    """Train or join where needed, judge, keep the rows: `parts/<key>.json` {"rows", "tidy"} and `daily/<key>.parquet`."""
     learned, judged = contest.spans(job)
     if job.steps:
         folder, events = contest.out / "agents" / job.key, contest.out / "tensorboard" / "learning" / job.key
@@ -75,6 +87,9 @@ def do(job: Job, contest: Contest, reporter: Reporter) -> None:
             events=events,
             progress=reporter,
         )
+    elif job.members:
+        agent = joined([contest.out / "agents" / key for key in job.members])
+        agent.save(contest.out / "agents" / job.key)
     else:
         agent = agents.make(job.agent, **job.params)
     reporter.at(f"{job.key}, evaluation")
@@ -122,5 +137,21 @@ def _daily(item: Walk, cash_rate: float) -> pd.DataFrame:
 
 
 def learns(name: str) -> bool:
+    """Whether an agent has learned: a learner or an ensemble of some."""
+    return agents.agent_class(name).learns
+
+
+def trains(name: str) -> bool:
     """Whether an agent has to be trained."""
     return issubclass(agents.agent_class(name), Learner)
+
+
+def trained_for(name: str, learners: Sequence[str]) -> str:
+    """Which of `learners` the members of the ensemble `name` are; `RunError` where it is not exactly one."""
+    kind: Any = agents.agent_class(name)
+    fit = [learner for learner in learners if issubclass(agents.agent_class(learner), kind.of)]
+    if len(fit) != 1:
+        raise RunError(
+            f"agent {name} joins the seeds of one learner such as {kind.of.name}, and {len(fit)} of --agents fit; name exactly one"
+        )
+    return fit[0]

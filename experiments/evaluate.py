@@ -1,12 +1,14 @@
 """Walks trained agents and rules over the test span and prints the table.
 
-An agent is the folder that training wrote (of `train`, or `agents/<name>-<seed>` in a run of `benchmark`) or the name of a rule. With --out,
-tables, equity curves (Parquet) and TensorBoard events are kept.
+An agent is the folder that training wrote (of `train`, or `agents/<name>-<seed>` in a run of `benchmark`) or the name of a rule. Several folders that
+decide together are joined by + or matched by a pattern in quotes: 'runs/x/agents/ppo-*'. With --out, tables, equity curves (Parquet) and TensorBoard
+events are kept.
 """
 
 from __future__ import annotations
 
 import dataclasses
+import glob
 import json
 import tempfile
 from dataclasses import dataclass
@@ -14,8 +16,9 @@ from pathlib import Path
 from typing import Any, Literal
 
 import agents
-from agents import Agent, Learner
+from agents import Agent
 from agents.base import CHECKPOINT
+from agents.ensemble import Ensemble, joined
 from experiments import calibrated
 from experiments.assess import assess
 from experiments.cli import run
@@ -31,7 +34,7 @@ class Args(MarketArgs):
     """Command line of the evaluation."""
 
     agents: tuple[str, ...] = ("flat", "carry", "zscore")
-    """Folders of trained agents, and names of rules."""
+    """Folders of trained agents, several as one with FOLDER+FOLDER or 'FOLDER-*', and names of rules."""
     split: Literal["test", "train"] = "test"
     """The span to walk."""
     calibrated: Path | None = None
@@ -70,6 +73,8 @@ def agent_of(name: str, params: dict[str, Any] | None = None) -> Agent:
     """The agent in a folder, or the rule of that name with `params`."""
     if Path(name).is_dir():
         return agents.load(name)
+    if "+" in name or "*" in name:
+        return joined(_folders(name))
     kind: Any = agents.agent_class(name) if "/" not in name else None
     if kind is None:
         raise RunError(f"no folder {name}; give one that holds {CHECKPOINT}, or the name of a rule")
@@ -78,13 +83,24 @@ def agent_of(name: str, params: dict[str, Any] | None = None) -> Agent:
     return agents.make(name, **(params or {}))
 
 
+def _folders(name: str) -> list[Path]:
+    """The folders of FOLDER+FOLDER, each of which may be a pattern."""
+    found: list[Path] = []
+    for part in name.split("+"):
+        matches = sorted(Path(path) for path in glob.glob(part) if (Path(path) / CHECKPOINT).is_file())
+        if not matches:
+            raise RunError(f"no folder {part} holds {CHECKPOINT}; give those that training wrote, joined by +")
+        found += matches
+    return found
+
+
 def _note_differences(agent: Agent, settings: dict[str, Any]) -> None:
     """Say where a learner meets other settings than it was trained under."""
     if not agent.learns:
         return
-    assert isinstance(agent, Learner)
+    learner: Any = agent.members[0] if isinstance(agent, Ensemble) else agent
     here = EnvConfig.from_dict(settings | agent.env_settings()).to_dict()
-    skip = {*agent.training_settings(), *agent.env_settings()}
+    skip = {*learner.training_settings(), *agent.env_settings()}
     for key, before in agent.provenance.env.items():
         if key not in skip and here.get(key) != before:
             print(f"note  {agent.name} was trained with {key} = {before}, here it is {here.get(key)}")

@@ -133,4 +133,4 @@ def train(
 
 def learners() -> list[str]:
     """Names of the agents that learn."""
-    return [name for name in agents.names() if agents.agent_class(name).learns]
+    return [name for name in agents.names() if issubclass(agents.agent_class(name), Learner)]

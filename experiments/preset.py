@@ -53,7 +53,7 @@ def read_preset(name: str) -> Preset:
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise RunError(f"{path} is no TOML ({error})") from None
     counts = {key: _count(path, key, table.pop(key, 1 if key != "folds" else 0)) for key in _COUNTS}
-    learners = [name for name in table if agents.agent_class(name).learns]
+    learners = [name for name in table if issubclass(agents.agent_class(name), agents.Learner)]
     rules = {name: values for name, values in table.items() if name not in learners}
     for name, values in rules.items():
         agents.make(name, **values)

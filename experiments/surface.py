@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from agents import Agent
+from agents.ensemble import Ensemble
 from experiments.cli import run
 from experiments.evaluate import agent_of
 from experiments.market_args import MarketArgs
@@ -40,7 +41,7 @@ class Args(MarketArgs):
     """Command line of the surfaces."""
 
     agents: tuple[str, ...]
-    """Folders of trained agents, and names of rules; a row of pictures each."""
+    """Folders of trained agents, several as one with FOLDER+FOLDER or 'FOLDER-*', and names of rules; a row of pictures each."""
     out: Path = Path("surfaces.png")
     """The picture."""
 
@@ -66,7 +67,11 @@ def main(args: Args) -> None:
             entered = np.where(carry > OUT, leverage, np.nan)
             if np.nanmin(entered, initial=np.inf) < np.nanmax(entered, initial=-np.inf):
                 cell.contour(x.at, y.at, entered, colors="black", linewidths=0.8)
-            cell.set(xlabel=x.title, ylabel=y.title, title=Path(name).name)
+            cell.set(
+                xlabel=x.title,
+                ylabel=y.title,
+                title=f"{agent.name} of {len(agent.members)}" if isinstance(agent, Ensemble) else Path(name).name,
+            )
     bar = figure.colorbar(image, ax=axes, ticks=[OUT, STAYS, IN], shrink=0.6)
     bar.ax.set_yticklabels(["flat", "as it is", "invested"])
     args.out.parent.mkdir(parents=True, exist_ok=True)

@@ -100,7 +100,7 @@ def luck(tidy: pd.DataFrame, daily: pd.DataFrame) -> Cells:
         returns = daily_means(daily, learner).to_numpy()
         spread = float(returns.std(ddof=1))
         mine = float(returns.mean()) / spread if spread > NO_RISK else 0.0
-        trials = np.r_[mine, tried[tried["agent"] == learner]["daily_sharpe"].to_numpy(float)]
+        trials = np.r_[mine, tried[tried["agent"] == learner.removesuffix("_ensemble")]["daily_sharpe"].to_numpy(float)]
         table.append([learner, f"{mine * 365**0.5:.2f}", str(len(trials)), f"{deflated(returns, trials):.2f}"])
     return table
 

@@ -29,7 +29,7 @@ TINY = (
 )  # fmt: skip
 
 
-SIZE = ("--seeds", 2, "--folds", 1, "--agents", *RULES, "ppo", "sac")
+SIZE = ("--seeds", 2, "--folds", 1, "--agents", *RULES, "ppo", "sac", "ppo_ensemble")
 
 
 def command(script: str, *words: object) -> list[str]:
@@ -64,7 +64,7 @@ def benchmark(data: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_there_is_one_row_for_each_agent_symbol_seed_and_split(benchmark: Path) -> None:
     rows = json.loads((benchmark / "results.json").read_text())
     found = {(r["agent"], r["symbol"], r["seed"], r["split"]) for r in rows}
-    runs = [("flat", 0), ("carry", 0), ("zscore", 0), ("ppo", 0), ("ppo", 1), ("sac", 0), ("sac", 1)]
+    runs = [("flat", 0), ("carry", 0), ("zscore", 0), ("ppo", 0), ("ppo", 1), ("sac", 0), ("sac", 1), ("ppo_ensemble", 0)]
     wanted = {(a, symbol, seed, split) for a, seed in runs for symbol in ("AAAUSDT", "BBBUSDT") for split in ("train", "test")}
     assert found == wanted
     assert len(rows) == len(wanted)
@@ -73,7 +73,7 @@ def test_there_is_one_row_for_each_agent_symbol_seed_and_split(benchmark: Path) 
 
 def test_the_tidy_table_has_every_agent_fold_symbol_seed_cash_rate_and_cost(benchmark: Path) -> None:
     tidy = pd.read_parquet(benchmark / "results.parquet")
-    runs = {(rule, 0) for rule in RULES} | {(learner, seed) for learner in ("ppo", "sac") for seed in (0, 1)}
+    runs = {(rule, 0) for rule in (*RULES, "ppo_ensemble")} | {(learner, seed) for learner in ("ppo", "sac") for seed in (0, 1)}
     final = tidy[tidy["fold"] == -1]
     keys = ["agent", "seed", "symbol", "cash_rate", "cost"]
     wanted = {
@@ -86,7 +86,7 @@ def test_the_tidy_table_has_every_agent_fold_symbol_seed_cash_rate_and_cost(benc
     assert set(final[keys].itertuples(index=False, name=None)) == wanted
     assert len(final) == len(wanted)
     fold = tidy[tidy["fold"] == 0]
-    assert set(fold["agent"]) == {*RULES, "ppo", "sac"}
+    assert set(fold["agent"]) == {*RULES, "ppo", "sac", "ppo_ensemble"}
     assert set(fold["span"]) == {"fold0-validation"}
 
 
@@ -162,12 +162,12 @@ def test_a_finished_run_is_shown_again_without_training(benchmark: Path, data: P
 def test_trained_agents_are_evaluated_from_their_folder(benchmark: Path, data: Path) -> None:
     spans = ("--train", "2021-02-01:2021-03-31", "--test", "2021-04-15:2021-05-20")
     out = benchmark.parent / "again"
-    chosen = (benchmark / "agents" / "ppo-1", "carry")
+    chosen = (benchmark / "agents" / "ppo-1", "carry", f"{benchmark}/agents/ppo-*")
     run("evaluate", "--agents", *chosen, "--data", data, *spans, "--out", out)
     again = {(r["agent"], r["symbol"]): r["net_log_growth"] for r in json.loads((out / "results.json").read_text())}
     first = [r for r in json.loads((benchmark / "results.json").read_text()) if r["split"] == "test"]
     for r in first:
-        if (r["agent"], r["seed"]) in (("ppo", 1), ("carry", 0)):
+        if (r["agent"], r["seed"]) in (("ppo", 1), ("carry", 0), ("ppo_ensemble", 0)):
             assert again[r["agent"], r["symbol"]] == pytest.approx(r["net_log_growth"], abs=1e-12)
 
 
@@ -231,6 +231,7 @@ def test_training_alone_goes_on_to_more_steps(tmp_path: Path, data: Path) -> Non
         (("--cash-rate", "5"), "cash_rate = 5.0 is outside"),
         (("--venue", "binanse"), "unknown venue 'binanse'"),
         (("--seeds", "0"), "--seeds 0: must be at least 1"),
+        (("--agents", "carry", "sac_ensemble"), "agent sac_ensemble joins the seeds of one learner such as sac, and 0 of --agents fit"),
         (("--preset", "fast"), "no preset fast; choose one of long, quick, standard"),
     ],
 )
