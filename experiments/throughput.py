@@ -21,11 +21,12 @@ from typing import Any, Literal
 from rich.console import Console
 from rich.table import Table
 
-from experiments import peers
+from experiments import instructions, peers, scaling
 from experiments.cli import run
 from experiments.run_folder import RunError, write_json
 from experiments.stepping import MODES
 from experiments.verification import device_error, reference_error
+from fundenv.batch.cpu import Batch
 from fundenv.checks import check_accounting, check_parity
 from fundenv.config import hours
 from fundenv.market import Market, load_market, synthetic_market
@@ -51,13 +52,15 @@ class Args:
     intervals: tuple[str, ...] = ("1h", "8h")
     """Decision intervals."""
     threads: int = 1
-    """Threads of a batch."""
+    """Threads of a batch; more than one: also how many times faster they are than one, and what they bring to loops of arithmetic and of copies."""
     clock: Literal["wall", "cpu"] = "wall"
     """What is measured: wall clock, or processor time of the one stepping thread, which other work on the machine disturbs less."""
     repeats: int = 7
     """Timed repetitions of each mode."""
     peers: bool = False
     """Also time gymnasium's CartPole and, where the extra `peers` is installed, other trading environments."""
+    instructions: bool = False
+    """Also count the machine instructions of a step (Linux; half a minute)."""
     startup: bool = False
     """Also time import and first step, compiled anew and from the disk."""
     json: Path | None = None
@@ -81,6 +84,19 @@ def main(args: Args) -> None:
     if args.peers:
         rows += [_peer(peer, args, console) for peer in peers.installed(batches)]
     console.print(_table(rows, args))
+    if args.threads > 1:
+        settings = {"market": market, "decision_interval": args.intervals[0]}
+        loads = [
+            *scaling.loads(),
+            *(scaling.stepping_load(mode, n, settings) for mode in modes if mode not in ("single", "ppo") for n in batches),
+        ]
+        gains = [scaling.gain(load, args.threads, args.repeats, lambda run: _speeds(run, 1, args.clock, grow=True)[0]) for load in loads]
+        console.print(scaling.table(gains))
+        rows += gains
+    if args.instructions:
+        for interval in args.intervals:
+            counted = instructions.per_step(Batch(64, market=market, decision_interval=interval, autoreset="same_step"))
+            console.print(f"instructions: {counted:,.0f} a step of one environment, decisions every {interval}, code for this processor")
     if args.startup:
         console.print(_startup())
     if args.json:

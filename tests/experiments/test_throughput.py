@@ -30,6 +30,21 @@ def test_a_run_leaves_rows_that_others_can_read(
     assert "the reference account agrees" in capsys.readouterr().out
 
 
+def test_two_threads_are_set_against_what_they_bring_to_other_loops(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(throughput, "MIN_SECONDS", 0.0)
+    file = tmp_path / "rows.json"
+    throughput.main(throughput.Args(modes=("vector",), batches=(8,), intervals=("8h",), repeats=2, threads=2, json=file))
+    timed, *gains = json.loads(file.read_text())
+    assert timed["threads"] == 2
+    assert [(row["mode"], row["batch"]) for row in gains] == [
+        ("arithmetic, waiting", 1), ("arithmetic, dense", 1), ("memory", 1), ("vector", 8),
+    ]  # fmt: skip
+    assert all(0 < row["lowest"] <= row["times_one_thread"] <= row["highest"] for row in gains)
+    assert "times one thread" in capsys.readouterr().out
+
+
 def test_a_wrong_account_is_not_timed(monkeypatch: pytest.MonkeyPatch) -> None:
     market = synthetic_market("btc", years=1, seed=0)
     assert verification.reference_error(market, "8h", walks=1, steps=5) < verification.REFERENCE_TOLERANCE
