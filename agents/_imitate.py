@@ -56,7 +56,7 @@ def imitate(
         asked.append(gates)
         played = np.where(rng.random(gates.shape) < _EXPLORE, rng.integers(0, 3, gates.shape), gates)
         obs, _, _, _ = env.step(np.stack([played, np.full_like(played, entry)], axis=-1).reshape(len(obs), -1))
-    inputs, labels = torch.as_tensor(np.concatenate(seen)), torch.as_tensor(np.concatenate(asked))
+    inputs, labels = (torch.as_tensor(np.concatenate(each), device=model.device) for each in (seen, asked))
     counts = torch.bincount(labels.ravel(), minlength=3).clamp(min=1).float()
     loss_of = torch.nn.CrossEntropyLoss(weight=counts.rsqrt() / counts.rsqrt().mean())
     policy = model.policy
@@ -64,7 +64,7 @@ def imitate(
     optimiser = torch.optim.Adam(parts, lr=2e-3)
     order = torch.Generator().manual_seed(seed)
     for _ in range(epochs):
-        for index in torch.randperm(len(inputs), generator=order).split(batch_size):  # type: ignore[no-untyped-call]
+        for index in torch.randperm(len(inputs), generator=order).to(inputs.device).split(batch_size):  # type: ignore[no-untyped-call]
             heads = gate_logits(model, inputs[index])
             loss = sum(loss_of(head, labels[index, asset]) for asset, head in enumerate(heads))
             optimiser.zero_grad()

@@ -117,13 +117,14 @@ class Hindsight:
 
     def __init__(self, market: Market, *, bars: int, gamma: float, terms: Terms, kind: NDArray[np.int64], leverage: float) -> None:
         gains = earned(market, bars)
-        self._values = schedule_values(gains, terms, gamma)
-        self._first, self._count, self.bars, self._kind = gains.first, gains.length, bars, kind
-        self._weight = leverage / (1 + leverage) / market.n_assets
+        # tables: value (T + 1, P, A, C, 2), first row and number of decisions of each path (P,), kind of each environment (n,); w / A
+        self.values = schedule_values(gains, terms, gamma)
+        self.first, self.count, self.bars, self.kind = gains.first, gains.length, bars, kind
+        self.weight = leverage / (1 + leverage) / market.n_assets
 
     def __call__(self, path: NDArray[np.int64], row: NDArray[np.int64], short: NDArray[Any]) -> Array:
         """Phi (n,) at the close of `row` of `path` (n,), with `short` (n, A) the perpetual notional sold over equity."""
-        at = np.minimum((row - self._first[path]) // self.bars, self._count[path])
-        value = self._values[at, path, :, self._kind].astype(np.float64)  # (n, A, 2)
-        phi: Array = (self._weight * value[..., 0] + short * (value[..., 1] - value[..., 0])).sum(axis=1)
+        at = np.minimum((row - self.first[path]) // self.bars, self.count[path])
+        value = self.values[at, path, :, self.kind].astype(np.float64)  # (n, A, 2)
+        phi: Array = (self.weight * value[..., 0] + short * (value[..., 1] - value[..., 0])).sum(axis=1)
         return phi

@@ -25,7 +25,8 @@ from agents.base import Watcher, batch_of, observed
 
 
 class Looker(BaseCallback):
-    """Shows every step of the batch to the watcher, and stops the learning when it says so; before each rollout it notes where all stands."""
+    """Shows every step of the batch to the watcher (of one on a GPU now and then a copy), and stops the learning when it says so; before each rollout
+    it notes where all stands."""
 
     def __init__(self, watcher: Watcher | None, agent: Any) -> None:
         super().__init__()
@@ -37,7 +38,16 @@ class Looker(BaseCallback):
         self.agent.steps_done = self.model.num_timesteps
 
     def _on_step(self) -> bool:
-        self.stopped = self.watcher is not None and not self.watcher.step(self.num_timesteps, batch_of(self.training_env))
+        if self.watcher is None:
+            return True
+        batch = batch_of(self.training_env)
+        if self.agent.place() != "cpu":
+            from agents._device_env import LOOK_EVERY, on_host
+
+            if self.n_calls % LOOK_EVERY:
+                return True
+            batch = on_host(batch)
+        self.stopped = not self.watcher.step(self.num_timesteps, batch)
         return not self.stopped
 
 
@@ -127,7 +137,7 @@ class Chosen(BaseFeaturesExtractor):
 
     def forward(self, observations: torch.Tensor) -> torch.Tensor:
         """(n, D) to (n, chosen)."""
-        return observations[:, self.columns]  # type: ignore[index]
+        return observations.index_select(1, self.columns)  # type: ignore[arg-type]
 
 
 class ExploringSAC(SAC):

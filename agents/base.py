@@ -140,7 +140,7 @@ class Watcher(Protocol):
     """Who looks on while an agent learns."""
 
     def step(self, steps: int, batch: Any) -> bool:
-        """Called after every step of the batch with the environment steps done; False ends the learning early."""
+        """Called after steps of the batch, after every one where it lies in the host's memory, with the environment steps done; False ends the learning."""
 
     def update(self, steps: int, scalars: dict[str, float]) -> None:
         """Called after updates of the learner with its own diagnostics."""

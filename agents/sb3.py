@@ -105,13 +105,13 @@ class PPO(SB3Agent):
             return super().act(obs, deterministic=deterministic)
         torch, _ = libraries()
         with torch.no_grad():
-            return np.stack([head.argmax(dim=1).numpy() for head in self.heads(obs)], axis=1)
+            return np.stack([head.argmax(dim=1).cpu().numpy() for head in self.heads(obs)], axis=1)
 
     def heads(self, obs: NDArray[np.float32]) -> list[Any]:
         """Logits of every head (n, K): gate and leverage of the first asset, of the second ..."""
         torch, _ = libraries()
         policy = self.model.policy
-        seen = policy.pi_features_extractor(torch.as_tensor(obs))
+        seen = policy.pi_features_extractor(torch.as_tensor(obs, device=self.model.device))
         logits = policy.action_net(policy.mlp_extractor.forward_actor(seen))
         if self.params.hold_back:
             logits[:, _gates(self.model)] -= self.params.hold_bias
@@ -277,12 +277,14 @@ def best_zones(models: Sequence[Any], obs: NDArray[np.float32]) -> NDArray[np.fl
     torch, _ = libraries()
     best = np.zeros((len(obs), *models[0].action_space.shape), np.float32)
     with torch.no_grad():
-        seen = torch.as_tensor(obs)
+        seen = torch.as_tensor(obs, device=models[0].device)
         for asset in range(best.shape[1] // 2):
             values = []
             for candidate in candidates():
                 trial = best.copy()
                 trial[:, 2 * asset : 2 * asset + 2] = candidate
-                values.append(sum(q for model in models for q in model.critic(seen, torch.as_tensor(trial))).numpy()[:, 0])
+                values.append(
+                    sum(q for model in models for q in model.critic(seen, torch.as_tensor(trial, device=seen.device))).cpu().numpy()[:, 0]
+                )
             best[:, 2 * asset : 2 * asset + 2] = candidates()[np.argmax(values, axis=0)]
     return best

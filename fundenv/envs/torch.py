@@ -36,7 +36,8 @@ class FundingHedgeTorchEnv:
       So the value of the next state of a truncated environment is V(final_obs), of a terminated one 0, of any other V(obs).
     - `info`: one dict of views, the same at every step. `parts` (n, 9) float64: the parts of the change of equity during the step [quote], in the
       order of `fundenv.dynamics.types.PARTS`; `turnover` (n, A) float64 [quote]; `equity` (n,) float64 [quote], of the new episode where
-      one has ended; `liquidated` (n, A) float64: liquidations and auto-deleveragings during the step, 0 where an episode has ended; of the last
+      one has ended; `liquidated` (n, A) float64: liquidations and auto-deleveragings during the step, 0 where an episode has ended; `path` and
+      `row` (n,) int64: the path of the market and the row at whose close the environment stands; of the last
       finished episode `episode_return`, `episode_length` and `episode_equity` (n,) float64.
 
     On a GPU `step` queues its work on torch's current stream and returns at once. It can be captured in a CUDA graph: run one `reset` and two `step`s
@@ -77,6 +78,11 @@ class FundingHedgeTorchEnv:
         """The D observations: name, meaning, unit, low, high, scale."""
         return self.batch.observation_table
 
+    @property
+    def obs(self) -> Tensor:
+        """The observations (n, D) to act on next: what `reset` or the last `step` returned."""
+        return self._obs[id(self.batch.obs)]
+
     def reset(self, seed: int | Sequence[int] | None = None) -> tuple[Tensor, dict[str, Tensor]]:
         """Begin new episodes everywhere; seed: environment i gets seed + i, or seed[i]; None goes on with the streams. Returns (obs, info)."""
         return self._obs[id(self.batch.reset(seed))], self.info
@@ -98,14 +104,16 @@ class FundingHedgeTorchEnv:
 
     def _views(self) -> dict[str, Tensor]:
         store, batch = self.batch.store, self.batch
-        account, legs, ledger, trades, final = map(
-            torch.from_numpy, (store.account, store.legs, batch.ledger, batch.trades, batch.final_stats)
+        account, legs, ledger, trades, final, episode = map(
+            self._view, (store.account, store.legs, batch.ledger, batch.trades, batch.final_stats, store.episode)
         )
         return {
             "parts": ledger[:, : t.N_PARTS],
             "turnover": trades[:, :, t.TURNOVER],
             "equity": account[:, t.EQUITY],
             "liquidated": legs[:, :, t.LIQUIDATED],
+            "path": episode[:, t.PATH],
+            "row": episode[:, t.ROW],
             "episode_return": final[:, 0],
             "episode_length": final[:, 1],
             "episode_equity": final[:, 2],

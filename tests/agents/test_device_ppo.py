@@ -34,9 +34,11 @@ def first_rollout(name: str, market: Market) -> Any:
     return model
 
 
-def test_a_rollout_is_that_of_the_usual_loop(market: Market) -> None:
+@pytest.mark.parametrize("assets", [1, 2])
+def test_a_rollout_is_that_of_the_usual_loop(market: Market, assets: int) -> None:
     """Same weights, same draws, same envs: episodes of nine decisions end within it, so values of final observations are in."""
-    usual, here = first_rollout("ppo", market).rollout_buffer, first_rollout("device_ppo", market).rollout_buffer
+    played = market if assets == 1 else joint(market, [names[0] for names in market.symbols])
+    usual, here = (first_rollout(name, played).rollout_buffer for name in ("ppo", "device_ppo"))
     assert usual.episode_starts[1:].sum() == 32
     for name in ROLLOUT:
         np.testing.assert_allclose(here.held[name].numpy(), getattr(usual, name), rtol=1e-4, atol=2e-5, err_msg=name)
@@ -83,9 +85,3 @@ def test_it_resumes_bit_by_bit_on_the_cpu(market: Market, tmp_path: Path) -> Non
     second.learn(market, {}, steps=1152, seed=2)
     for key, value in whole.model.policy.state_dict().items():  # type: ignore[attr-defined]
         np.testing.assert_array_equal(second.model.policy.state_dict()[key].numpy(), value.numpy(), err_msg=key)
-
-
-def test_several_assets_per_path_are_refused(market: Market) -> None:
-    pair = joint(market, [names[0] for names in market.symbols])
-    with pytest.raises(agents.AgentError, match="agent device_ppo takes one asset per path, this market has 2"):
-        agents.make("device_ppo", **SMALL).learn(pair, {}, steps=10, seed=0)  # type: ignore[attr-defined]

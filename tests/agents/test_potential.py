@@ -101,7 +101,7 @@ def test_no_schedule_changes_its_rank_in_the_env_itself(market: Market) -> None:
     end (which the critic's value of that state contains with the opposite sign) is counted."""
     sequences = np.array(list(itertools.product((0, 1, 2), repeat=STEPS))).T
     env = shaped_env(market, sequences.shape[1], episode="30D", random_start=False)
-    first = float(env.potential(np.zeros(1, int), env.potential._first[:1], np.zeros((1, 1)))[0]) if env.potential else 0.0
+    first = float(env.potential(np.zeros(1, int), env.potential.first[:1], np.zeros((1, 1)))[0]) if env.potential else 0.0
     raw, shaped, last = returns(env, sequences)
     assert np.ptp(raw) > 1.0
     assert np.ptp(shaped) > 1.0
@@ -134,7 +134,7 @@ def test_whoever_follows_the_schedule_of_hindsight_regrets_next_to_nothing(marke
     env.venv.env_method("reset", None, np.arange(2), np.zeros(2, int))
     env._begin(env.batch.obs)
     assert isinstance(env.potential, Hindsight)
-    values = env.potential._values[:, :, 0, 0]  # (T + 1, P, 2)
+    values = env.potential.values[:, :, 0, 0]  # (T + 1, P, 2)
     raw = regret = 0.0
     for k in range(200):
         on = gains.price[k, :, 0] + gains.after[k, :, 0] - 0.03 * 4 / 3 * 8 / 8760 + GAMMA * values[k + 1, :, 1]
