@@ -1,8 +1,8 @@
 """Trains PPO and SAC and compares them with the rules, on synthetic or real markets.
 
 Without --data everything runs on the embedded synthetic market. The folder --out receives results.md, results.json, results.parquet (one row per agent, fold,
-symbol, seed, cash rate and cost), a checkpoint for each learner and seed, the equity curves (Parquet) and TensorBoard events. Ctrl-C keeps what is
-done; --resume goes on.
+symbol, seed, cash rate and cost), stress.parquet and stress.png (what named shocks do to each agent), a checkpoint for each learner and seed, the equity
+curves (Parquet) and TensorBoard events. Ctrl-C keeps what is done; --resume goes on.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from typing import Any
 import pandas as pd
 
 import agents
-from experiments import calibrated
+from experiments import calibrated, stress
 from experiments.cli import Stopped, run
 from experiments.contest import FINAL, Contest, Job, do, learns, trained_for, trains
 from experiments.learning import Progress, done_steps
@@ -85,7 +85,11 @@ def main(args: Args) -> None:
     for name, market in markets.items():
         print(f"{name:<18}{shown(market)}")
     print(f"out   {out}   (tensorboard --logdir {out / 'tensorboard'})", flush=True)
-    contest = Contest(markets=markets, settings=settings, cash_rates=args.cash_rates, out=out)
+    contest = Contest(
+        markets=markets, settings=settings, cash_rates=args.cash_rates, out=out, stress=stress.scenarios(markets["test"], settings)
+    )
+    if contest.stress is None:
+        print("note  the test span has no room for a shock (31 days of hourly bars before it); no table under stress")
     jobs = _jobs(args, preset, params, contest)
     _report(args, preset, jobs, contest)
 
@@ -184,6 +188,9 @@ def _report(args: Args, preset: Preset, jobs: list[Job], contest: Contest) -> No
     ]
     facts += [f"{job.agent}: {', '.join(job.members)} as one" for job in jobs if job.members and job.fold == FINAL]
     verdict = sections(tidy, daily, args.cash_rates)
+    if under := stress.conclude(out, [job.key for job in jobs if job.fold == FINAL]):
+        verdict.append(("## Under stress", under))
+        facts.append(f"under stress: {stress.LEGEND}")
     write_results(out, rows, title="Benchmark", facts=facts, verdict=verdict)
     show(rows, title="Benchmark")
     for heading, table in reversed(verdict):

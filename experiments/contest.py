@@ -18,6 +18,7 @@ from experiments.learning import train
 from experiments.pool import Reporter
 from experiments.results import Row
 from experiments.run_folder import RunError, read_json, write_frame, write_json
+from experiments.stress import STRESS, Scenarios, endure
 from experiments.walk import Walk, walk
 from fundenv import metrics
 
@@ -59,10 +60,13 @@ class Contest:
     settings: dict[str, Any]
     cash_rates: tuple[float, ...]
     out: Path
+    stress: Scenarios | None = None  # of the test market
 
     def done(self, job: Job) -> bool:
         """Whether its results are there; those of an ensemble with as many members."""
         if not (self.out / "parts" / f"{job.key}.json").exists():
+            return False
+        if job.fold == FINAL and self.stress is not None and not (self.out / STRESS / f"{job.key}.parquet").exists():
             return False
         return not job.members or read_json(self.out / "agents" / job.key / CHECKPOINT)["members"] == len(job.members)
 
@@ -72,7 +76,7 @@ class Contest:
 
 
 def do(job: Job, contest: Contest, reporter: Reporter) -> None:
-    """Train or join where needed, judge, keep the rows: `parts/<key>.json` {"rows", "tidy"} and `daily/<key>.parquet`."""
+    """Train or join where needed, judge, keep the rows: `parts/<key>.json` {"rows", "tidy"}, `daily/<key>.parquet` and `stress/<key>.parquet`."""
     learned, judged = contest.spans(job)
     if job.steps:
         folder, events = contest.out / "agents" / job.key, contest.out / "tensorboard" / "learning" / job.key
@@ -100,6 +104,9 @@ def do(job: Job, contest: Contest, reporter: Reporter) -> None:
                 agent, contest.markets[split], contest.settings, seed=job.seed, split=split, out=contest.out, events=split == "test"
             )
     tidy, daily = judge(agent, job, contest, judged)
+    if job.fold == FINAL and contest.stress is not None:
+        frame = endure(agent, contest.stress, contest.settings).assign(agent=job.agent, seed=job.seed)
+        write_frame(contest.out / STRESS / f"{job.key}.parquet", frame)
     write_frame(contest.out / "daily" / f"{job.key}.parquet", pd.concat(daily, ignore_index=True))
     write_json(contest.out / "parts" / f"{job.key}.json", {"rows": rows, "tidy": tidy})
 

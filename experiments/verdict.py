@@ -69,6 +69,22 @@ def standings(tidy: pd.DataFrame, cash_rates: Sequence[float]) -> Cells:
     return table
 
 
+def terms(tidy: pd.DataFrame) -> Cells:
+    """One line per agent: growth at every cash rate, at double costs, and in every fold, % a year; mean over symbols and seeds."""
+    final = tidy[tidy["fold"] == FINAL]
+    rates, folds = sorted(final["cash_rate"].unique()), sorted(set(tidy["fold"]) - {FINAL})
+    table = [["agent", *(f"at {100 * rate:g} %" for rate in rates), "mean", "2x costs", *(f"fold {fold + 1}" for fold in folds)]]
+    for agent in final["agent"].unique():
+        own = final[(final["agent"] == agent) & (final["cost"] == 1.0)]
+        pieces = [tidy[(tidy["fold"] == fold)] for fold in folds]
+        values = [own[own["cash_rate"] == rate]["net_log_growth"].mean() for rate in rates]
+        values += [
+            scores(each, agent, cost=cost).mean() for each, cost in ((final, 1.0), (final, 2.0), *((piece, 1.0) for piece in pieces))
+        ]
+        table.append([str(agent), *(f"{100 * value:+.2f}" for value in values)])
+    return table
+
+
 def duels(tidy: pd.DataFrame, daily: pd.DataFrame) -> Cells:
     """One line per learner and rule: probability of improvement, and the paired test of daily returns."""
     table = [["learner", "rule", "P(improvement)", "95 %", "difference, %/year", "95 %", "p"]]

@@ -66,10 +66,7 @@ class Walk:
 
 def walk(agent: Agent, market: Any, settings: dict[str, Any]) -> list[Walk]:
     """Greedy walks of `agent`, one per symbol of `market`; `settings` are `EnvConfig` fields (the reward is always the realised growth)."""
-    fixed = {"episode": None, "random_start": False, "start_invested": 0.0, "reward": "log_growth"}
-    batch = Batch(market.n_paths, market=market, **settings | agent.env_settings() | fixed)
-    agent.bind(batch)
-    agent.reset()
+    batch = _bound(agent, market, settings)
     by_symbol: dict[str, list[dict[str, Any]]] = {}
     for path, record in sorted(enumerate(_record(agent, batch)), key=lambda item: int(market.close_ns[market.paths[item[0]][0]])):
         by_symbol.setdefault(label(market, path), []).append(record)
@@ -77,6 +74,23 @@ def walk(agent: Agent, market: Any, settings: dict[str, Any]) -> list[Walk]:
     walks = [_chain(symbol, records, step_hours, batch.config.initial_equity) for symbol, records in by_symbol.items()]
     order = [label(market, path) for path in range(market.n_paths)]
     return sorted(walks, key=lambda item: order.index(item.symbol))
+
+
+def walk_paths(agent: Agent, market: Any, settings: dict[str, Any]) -> list[Walk]:
+    """As `walk`, one for each path, in order."""
+    batch = _bound(agent, market, settings)
+    step_hours = hours(batch.config.decision_interval, "decision_interval")
+    records = enumerate(_record(agent, batch))
+    return [_chain(label(market, path), [record], step_hours, batch.config.initial_equity) for path, record in records]
+
+
+def _bound(agent: Agent, market: Any, settings: dict[str, Any]) -> Batch:
+    """A batch with an environment for each path, in which the agent is ready to walk."""
+    fixed = {"episode": None, "random_start": False, "start_invested": 0.0, "reward": "log_growth"}
+    batch = Batch(market.n_paths, market=market, **settings | agent.env_settings() | fixed)
+    agent.bind(batch)
+    agent.reset()
+    return batch
 
 
 def _record(agent: Agent, batch: Batch) -> list[dict[str, Any]]:

@@ -163,7 +163,9 @@ def cautions(run: Run) -> list[str]:
     found = []
     for label in run.labels:
         seeds = run.rows[(run.rows["label"] == label) & (run.rows["split"] == run.split)]["seed"].nunique()
-        if learns(label) and seeds < ENOUGH_SEEDS:
+        if label.split(" · ")[0].endswith("_ensemble"):
+            found.append(f"{label}: one ensemble of trained seeds. How far another would differ is not known.")
+        elif learns(label) and seeds < ENOUGH_SEEDS:
             found.append(
                 f"{label}: {seeds} seed(s). Trainings differ by luck; fewer than {ENOUGH_SEEDS} seeds say little about the method."
             )

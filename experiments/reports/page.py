@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import html
 import json
 from collections.abc import Sequence
@@ -12,9 +13,11 @@ import numpy as np
 import pandas as pd
 from plotly.offline import get_plotlyjs
 
+from experiments import stress
 from experiments.reports import charts
 from experiments.reports.figures import Interval, cautions, intervals, learns, months, signed, subject, verdict, worst
 from experiments.reports.runs import Run, Track
+from experiments.verdict import terms
 
 MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
 TRADE_COLUMNS = {
@@ -43,11 +46,13 @@ def page(runs: Sequence[Run]) -> str:
             + _train(runs)
             + (_compared(runs) if len(runs) > 1 else ""),
         ),
+        ("Costs, folds, shocks", "".join(_terms(run, many=len(runs) > 1) for run in runs)),
         ("Growth", _choose("symbol", [charts.ALL, *symbols]) + _chart("growth") + "<h3>Drawdown</h3>" + _chart("falls")),
         ("Attribution", "<p>What a year's log growth is made of, mean over symbols and seeds.</p>" + _chart("attribution")),
         ("Inside an agent", _inside(tracks, chosen, symbols)),
         ("Data and settings", "".join(_provenance(run) for run in runs)),
     ]
+    sections = [(name, content) for name, content in sections if content]
     figures = {
         "growth": charts.growth(tracks, labels), "falls": charts.falls(tracks, labels), "attribution": charts.attribution(rows, labels),
         "parts": charts.parts(tracks, labels), "position": charts.position(tracks, labels), "funding": charts.funding(tracks, labels),
@@ -128,6 +133,28 @@ def _results(run: Run, found: Sequence[Interval], *, many: bool) -> str:
             "Funding, price, costs, cash interest: contributions to yearly log growth, %. Definitions: fundenv/metrics.py.</p>"
         )
     )
+
+
+def _terms(run: Run, *, many: bool) -> str:
+    """Growth at other cash rates, at double costs and in the folds, and what named shocks do; empty for a run that was not a benchmark."""
+    text = f"<h3>{_text(run.name)}</h3>" if many else ""
+    if run.tidy is None:
+        return ""
+    header, *lines = terms(run.tidy)
+    text += _table([_text(cell) for cell in header], [[_text(cell) for cell in line] for line in lines])
+    text += (
+        '<p class="note">Growth: log growth per year above the cash rate, %, mean over symbols and seeds, at each cash rate of the verdict, at twice the '
+        "fees, spread and impact (mean over the cash rates), and on the validation piece of each walk-forward fold, which lies within the training span.</p>"
+    )
+    if run.stress is not None:
+        header, *lines = stress.table(run.stress)
+        text += "<h3>Under stress</h3>" + _table([_text(cell) for cell in header], [[_text(cell) for cell in line] for line in lines])
+        text += f'<p class="note">{_text(stress.LEGEND)}</p>'
+        drawn = run.path / "stress.png"
+        if drawn.is_file():
+            image = base64.b64encode(drawn.read_bytes()).decode()
+            text += f'<img class="drawn" alt="growth since each shock began, and the share of accounts invested" src="data:image/png;base64,{image}">'
+    return text
 
 
 def _train(runs: Sequence[Run]) -> str:

@@ -64,6 +64,8 @@ class Run:
     tracks: tuple[Track, ...]
     provenance: dict[str, Any]
     config: dict[str, Any]
+    tidy: pd.DataFrame | None = None  # results.parquet of a benchmark: every fold, cash rate and cost
+    stress: pd.DataFrame | None = None  # stress.parquet of a benchmark: `experiments.stress.endure`
 
     @property
     def labels(self) -> list[str]:
@@ -132,7 +134,14 @@ def _read(folder: Path, name: str, suffix: str) -> Run:
         tracks=tuple(tracks),
         provenance=read_json(folder / "provenance.json"),
         config=config,
+        tidy=_frame(folder / "results.parquet"),
+        stress=_frame(folder / "stress.parquet"),
     )
+
+
+def _frame(path: Path) -> pd.DataFrame | None:
+    """A Parquet file that only benchmarks have."""
+    return pd.read_parquet(path) if path.is_file() else None
 
 
 def _frames(folder: Path) -> dict[str, pd.DataFrame]:

@@ -21,7 +21,7 @@ from fundenv.market.table import NAMES
 from fundenv.market.tape import TapeError, relaid, roll, unroll
 from fundenv.venues import Venue
 
-_LEAD_HOURS = 31 * 24  # of the path before the shock: the features after it look back so far
+LEAD_HOURS = 31 * 24  # of the path before the shock: the features after it look back so far
 _BP = 1e-4
 
 
@@ -70,14 +70,14 @@ def _row(market: Market, path: int, shock: Shock, at: str | pd.Timestamp | int |
     latest = last - first - shock.hours - 2
     if at is None:
         settled = np.flatnonzero(market.bars[first + 1 : last, 0, c.SETTLE_PRICE] > 0.0)
-        fit = settled[(settled >= _LEAD_HOURS) & (settled <= latest)]
+        fit = settled[(settled >= LEAD_HOURS) & (settled <= latest)]
         row = int(fit[int(Generator(PCG64([seed, path])).random() * len(fit))]) if len(fit) else -1
     elif isinstance(at, (str, pd.Timestamp)):
         row = int(np.searchsorted(market.close_ns[first:last], to_ns(at)))
     else:
         row = int(at) if isinstance(at, (int, np.integer)) else int(at[path])
-    if not _LEAD_HOURS <= row <= latest:
-        span = f"rows {_LEAD_HOURS} .. {latest}" if latest >= _LEAD_HOURS else f"a longer path than {last - first} bars"
+    if not LEAD_HOURS <= row <= latest:
+        span = f"rows {LEAD_HOURS} .. {latest}" if latest >= LEAD_HOURS else f"a longer path than {last - first} bars"
         raise TapeError(
             f"{'+'.join(market.symbols[path])}: {shock.name} cannot begin at {at if at is not None else 'any row'}; it needs {span}"
         )

@@ -20,6 +20,7 @@ from experiments.results import KEYS
 from experiments.tracker import LIQUIDATIONS, NET_GROWTH, PART_TAGS, REWARD, STATE_TAGS, TURNOVER
 from fundenv.dynamics.types import PARTS
 from fundenv.market import synthetic_frames, write_frames
+from fundenv.market.shocks import SHOCKS
 
 ROOT = Path(__file__).parents[2]
 RULES = ("flat", "carry", "zscore")
@@ -109,6 +110,22 @@ def test_the_verdict_is_the_mean_over_cash_rates_of_what_the_tidy_table_holds(be
     line = next(line for line in (benchmark / "results.md").read_text().splitlines() if line.startswith("| carry |"))
     assert float(line.split("|")[2]) == pytest.approx(100 * own.groupby("symbol")["net_log_growth"].mean().mean(), abs=0.006)
     assert (benchmark / "results.png").read_bytes()[:4] == b"\x89PNG"
+
+
+def test_every_agent_meets_every_shock_on_every_symbol(benchmark: Path) -> None:
+    shocked = pd.read_parquet(benchmark / "stress.parquet")
+    runs = {(rule, 0) for rule in (*RULES, "ppo_ensemble")} | {(learner, seed) for learner in ("ppo", "sac") for seed in (0, 1)}
+    met = shocked[["agent", "seed", "shock", "symbol"]].drop_duplicates()
+    assert set(met.itertuples(index=False, name=None)) == {
+        (*each, shock, symbol) for each in runs for shock in SHOCKS for symbol in ("AAAUSDT", "BBBUSDT")
+    }
+    text = (benchmark / "results.md").read_text()
+    assert "## Under stress" in text
+    assert (benchmark / "stress.png").read_bytes()[:4] == b"\x89PNG"
+    page = (benchmark / "report.html").read_text()
+    assert "Costs, folds, shocks" in page
+    assert ">fold 1<" in page
+    assert "data:image/png;base64," in page
 
 
 def test_parts_of_every_row_add_up_to_growth_plus_the_cash_rate(benchmark: Path) -> None:
