@@ -27,6 +27,7 @@ from experiments.preset import Candidate, Preset, read_preset
 from experiments.report import conclude
 from experiments.results import show, show_table, write_results
 from experiments.run_folder import RunError, open_run, provenance, read_json, write_frame, write_json
+from experiments.trials import others
 from experiments.verdict import choose, picture, rows_of, sections
 
 FIXED = (*MARKET_FIXED, "cash_rates", "preset", "steps", "folds", "params", "calibrated")
@@ -187,7 +188,7 @@ def _report(args: Args, preset: Preset, jobs: list[Job], contest: Contest) -> No
         if job.steps and job.fold == FINAL and job.seed == 0
     ]
     facts += [f"{job.agent}: {', '.join(job.members)} as one" for job in jobs if job.members and job.fold == FINAL]
-    verdict = sections(tidy, daily, args.cash_rates)
+    verdict = sections(tidy, daily, args.cash_rates, others(out))
     if under := stress.conclude(out, [job.key for job in jobs if job.fold == FINAL]):
         verdict.append(("## Under stress", under))
         facts.append(f"under stress: {stress.LEGEND}")

@@ -19,6 +19,7 @@ from experiments.pool import Reporter
 from experiments.results import Row
 from experiments.run_folder import RunError, read_json, write_frame, write_json
 from experiments.stress import STRESS, Scenarios, endure
+from experiments.trials import Training, daily_sharpe
 from experiments.walk import Walk, walk
 from fundenv import metrics
 
@@ -90,6 +91,7 @@ def do(job: Job, contest: Contest, reporter: Reporter) -> None:
             folder=folder,
             events=events,
             progress=reporter,
+            trial=Training.of(contest.out, job.key),
         )
     elif job.members:
         agent = joined([contest.out / "agents" / key for key in job.members])
@@ -104,6 +106,8 @@ def do(job: Job, contest: Contest, reporter: Reporter) -> None:
                 agent, contest.markets[split], contest.settings, seed=job.seed, split=split, out=contest.out, events=split == "test"
             )
     tidy, daily = judge(agent, job, contest, judged)
+    if job.steps and job.fold == FINAL:
+        Training.of(contest.out, job.key).finish(daily_sharpe(pd.concat(daily)))
     if job.fold == FINAL and contest.stress is not None:
         frame = endure(agent, contest.stress, contest.settings).assign(agent=job.agent, seed=job.seed)
         write_frame(contest.out / STRESS / f"{job.key}.parquet", frame)

@@ -16,6 +16,7 @@ from experiments.desk import action_names
 from experiments.pool import Reporter
 from experiments.run_folder import RunError, read_json
 from experiments.tracker import POINTS, Stretch, Tracker
+from experiments.trials import Training
 from fundenv.config import hours
 
 SAVE_SECONDS = 60.0  # between checkpoints
@@ -108,8 +109,10 @@ def train(
     folder: Path,
     events: Path,
     progress: Reporter,
+    trial: Training,
 ) -> Learner:
-    """The agent after `steps` steps, from the checkpoint in `folder` where there is one; the folder holds its newest checkpoint throughout.
+    """The agent after `steps` steps, from the checkpoint in `folder` where there is one; the folder holds its newest checkpoint throughout, and the log of
+    `trial` a line from the start on.
 
     Raises `Stopped` after Ctrl-C, with the checkpoint written.
     """
@@ -120,6 +123,7 @@ def train(
         raise RunError(
             f"{folder} was trained on market {agent.provenance.market}, this one is {market.hash}; use the same data, or another --out"
         )
+    trial.start(name, agent.params.to_dict(), steps=steps, seed=seed, market=market.hash)
     progress.at(f"{name}, seed {seed}")
     with deferred() as interrupt, Tracker(events) as tracker:
         agent.learn(market, settings, steps=steps, seed=seed, watcher=Learning(agent, folder, tracker, progress, interrupt, steps))

@@ -35,11 +35,17 @@ def deflated_sharpe(sharpe: float, *, benchmark: float, length: int, skewness: f
 
 
 def deflated(returns: Array, trial_sharpes: Array) -> float:
-    """Deflated Sharpe ratio of one series of returns, chosen among trials whose Sharpe ratios (per period) are given; 0 for a series without risk."""
+    """Deflated Sharpe ratio of one series of returns, chosen among trials whose Sharpe ratios (per period) are given; 0 for a series without risk.
+
+    NaN stands for a trial whose ratio is not known: it counts as a trial, and their variance is that of the known ones. Of several trials with fewer than two
+    known ratios it is the variance of a Sharpe ratio that is estimated from so many returns, 1 / (T - 1).
+    """
     deviation = float(np.std(returns, ddof=1))
     if deviation <= 1e-12:
         return 0.0
-    benchmark = expected_best_sharpe(float(np.var(trial_sharpes, ddof=1)) if len(trial_sharpes) > 1 else 0.0, len(trial_sharpes))
+    known = trial_sharpes[np.isfinite(trial_sharpes)]
+    variance = float(np.var(known, ddof=1)) if len(known) > 1 else 1.0 / max(1, len(returns) - 1)
+    benchmark = expected_best_sharpe(variance, len(trial_sharpes))
     return deflated_sharpe(
         float(np.mean(returns)) / deviation,
         benchmark=benchmark,

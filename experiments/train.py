@@ -1,7 +1,7 @@
 """Trains one agent on the training span and saves it, ready for `agents.load` and for the script `evaluate`.
 
 The folder --out receives the agent (model, settings of the environment, hash of the market) and TensorBoard events. Ctrl-C leaves a usable
-checkpoint; --resume goes on.
+checkpoint; --resume goes on. The training gets a line in trials.csv beside the folder.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from experiments.cli import run
 from experiments.learning import Progress, done_steps, learners, train
 from experiments.market_args import MARKET_FIXED, MarketArgs, pairs, shown
 from experiments.run_folder import RunError, open_run, provenance, write_json
+from experiments.trials import Training
 
 FIXED = (*MARKET_FIXED, "agent", "params", "seed")
 
@@ -55,7 +56,16 @@ def main(args: Args) -> None:
     try:
         events = out / "tensorboard" / "learning"
         train(
-            args.agent, params, markets["train"], settings, steps=args.steps, seed=args.seed, folder=out, events=events, progress=progress
+            args.agent,
+            params,
+            markets["train"],
+            settings,
+            steps=args.steps,
+            seed=args.seed,
+            folder=out,
+            events=events,
+            progress=progress,
+            trial=Training.of(out),
         )
     finally:
         progress.close()

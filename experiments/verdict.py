@@ -17,10 +17,10 @@ from experiments.contest import FINAL, learns
 from experiments.overfit import deflated
 from experiments.results import Cells
 from experiments.statistics import Interval, improvement_interval, interval, paired, profile
+from experiments.trials import recipe_of
 from fundenv.metrics import NO_RISK
 
 Array = NDArray[np.float64]
-TRIALS = Path(__file__).with_name("trials.csv")  # configurations tried while the recipe was made; runs stopped early left no figure
 CLAIRVOYANT, ALWAYS_ON = "clairvoyant", "carry"
 
 
@@ -108,16 +108,19 @@ def duels(tidy: pd.DataFrame, daily: pd.DataFrame) -> Cells:
     return table
 
 
-def luck(tidy: pd.DataFrame, daily: pd.DataFrame) -> Cells:
-    """One line per learner: Sharpe ratio of its mean daily returns, the configurations tried, and the deflated Sharpe ratio."""
-    table = [["learner", "sharpe", "configurations tried", "deflated sharpe"]]
-    tried = pd.read_csv(TRIALS)
-    for learner in (name for name in tidy["agent"].unique() if learns(name)):
-        returns = daily_means(daily, learner).to_numpy()
-        spread = float(returns.std(ddof=1))
-        mine = float(returns.mean()) / spread if spread > NO_RISK else 0.0
-        trials = np.r_[mine, tried[tried["agent"] == learner.removesuffix("_ensemble")]["daily_sharpe"].to_numpy(float)]
-        table.append([learner, f"{mine * 365**0.5:.2f}", str(len(trials)), f"{deflated(returns, trials):.2f}"])
+def luck(tidy: pd.DataFrame, daily: pd.DataFrame, others: pd.DataFrame) -> Cells:
+    """One line per learner: Sharpe ratio of its mean daily returns, the configurations tried, those of them that left no figure, and the deflated Sharpe ratio.
+
+    others: configurations tried besides, as `experiments.trials.others` gives them.
+    """
+    table = [["learner", "sharpe", "configurations tried", "without a figure", "deflated sharpe"]]
+    returns = {name: daily_means(daily, name).to_numpy() for name in tidy["agent"].unique() if learns(name)}
+    sharpes = {name: float(own.mean()) / spread if (spread := float(own.std(ddof=1))) > NO_RISK else 0.0 for name, own in returns.items()}
+    for learner, own in returns.items():
+        here = [value for name, value in sharpes.items() if recipe_of(name) == recipe_of(learner)]
+        trials = np.r_[here, others[others["agent"].map(recipe_of) == recipe_of(learner)]["daily_sharpe"].to_numpy(float)]
+        unknown = int(np.isnan(trials).sum())
+        table.append([learner, f"{sharpes[learner] * 365**0.5:.2f}", str(len(trials)), str(unknown), f"{deflated(own, trials):.2f}"])
     return table
 
 
@@ -159,13 +162,13 @@ def picture(tidy: pd.DataFrame, path: Path) -> None:
     partial.replace(path)
 
 
-def sections(tidy: pd.DataFrame, daily: pd.DataFrame, cash_rates: Sequence[float]) -> list[tuple[str, Cells]]:
-    """Headings and tables of the verdict."""
+def sections(tidy: pd.DataFrame, daily: pd.DataFrame, cash_rates: Sequence[float], others: pd.DataFrame) -> list[tuple[str, Cells]]:
+    """Headings and tables of the verdict; `others` as for `luck`."""
     final, folds = tidy[tidy["fold"] == FINAL], tidy[tidy["fold"] != FINAL]
     shown = [("## Verdict on the test span", standings(final, cash_rates))]
     if any(learns(name) for name in final["agent"].unique()):
         test = daily[daily["fold"] == FINAL]
-        shown += [("### Learners against rules", duels(final, test)), ("### Luck of the search", luck(final, test))]
+        shown += [("### Learners against rules", duels(final, test)), ("### Luck of the search", luck(final, test, others))]
     if len(folds):
         shown.append(("## Walk forward within the training span (validation pieces)", standings(folds, cash_rates)))
     return shown

@@ -10,11 +10,13 @@ import sys
 import time
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 import pytest
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 import agents
+from experiments import trials
 from experiments.market_args import span_edges
 from experiments.results import KEYS
 from experiments.tracker import LIQUIDATIONS, NET_GROWTH, PART_TAGS, REWARD, STATE_TAGS, TURNOVER
@@ -218,10 +220,15 @@ def test_ctrl_c_leaves_a_checkpoint_from_which_the_run_goes_on(data: Path, tmp_p
     assert "--resume" in last
     done = agents.load(out / "agents" / "ppo-0").steps_done  # type: ignore[attr-defined]
     assert done < 40_000
+    begun = trials.read(tmp_path / "trials.csv").set_index("training")["daily_sharpe"]
+    assert np.isnan(begun["run/ppo-0"])  # what was begun counts, whatever becomes of it
     run("benchmark", *words, "--resume")
     assert agents.load(out / "agents" / "ppo-0").steps_done >= 40_000  # type: ignore[attr-defined]
     rows = json.loads((out / "results.json").read_text())
     assert {r["agent"] for r in rows} == {"carry", "ppo"}
+    ended = trials.read(tmp_path / "trials.csv").set_index("training")["daily_sharpe"]
+    assert sorted(ended.index) == [f"run/ppo-{seed}" for seed in range(seeds)]
+    assert np.isfinite(ended).all()
 
 
 def test_training_alone_goes_on_to_more_steps(tmp_path: Path, data: Path) -> None:

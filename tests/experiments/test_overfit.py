@@ -29,6 +29,25 @@ def test_the_best_of_many_coin_flips_is_deflated_to_nothing_special() -> None:
     assert 0.4 < np.mean(honest) < 0.6
 
 
+def test_trials_without_a_figure_count_as_trials() -> None:
+    rng = np.random.default_rng(2)
+    returns = 0.15 + rng.standard_normal(400)
+    known, unknown = np.array([0.15, 0.05, 0.1]), np.full(37, np.nan)
+    spread = np.var(known, ddof=1)
+    found = deflated(returns, np.r_[known, unknown])
+    assert found < deflated(returns, known)
+    mean, sd, third, fourth = returns.mean(), returns.std(ddof=1), *(float(((returns - returns.mean()) ** k).mean()) for k in (3, 4))
+    wanted = deflated_sharpe(
+        mean / sd,
+        benchmark=expected_best_sharpe(float(spread), 40),
+        length=400,
+        skewness=third / returns.std() ** 3,
+        kurtosis=fourth / returns.std() ** 4,
+    )
+    assert found == pytest.approx(wanted)
+    assert deflated(returns, np.r_[0.15, unknown]) < deflated(returns, np.array([0.15]))  # none of the others known
+
+
 def test_a_series_without_risk_proves_nothing() -> None:
     assert deflated(np.zeros(100), np.array([0.0, 0.1])) == 0.0
 
