@@ -8,9 +8,8 @@ goes on where an interrupted run stopped.
 from __future__ import annotations
 
 import time
-import warnings
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -18,9 +17,9 @@ import numpy as np
 from numpy.typing import NDArray
 from tqdm import tqdm
 
-import agents
 from experiments.cli import Stopped, run
 from experiments.run_folder import RunError, read_json, write_json
+from experiments.solvable_tasks import SETTINGS, TASKS, Task, faces, make_agent
 from fundenv.envs.solvable import SolvableVectorEnv
 
 Row = dict[str, Any]
@@ -31,91 +30,36 @@ EVALUATION = {"paths": 64, "decisions": 500, "seed": 987_654, "noise": 0.0}
 
 
 @dataclass(frozen=True, kw_only=True)
-class Task:
-    """One learner on one problem: environment steps, what the environment gets in training, and the learner's parameters."""
-
-    problem: str
-    agent: str  # ppo (discrete), ppo-continuous, sac
-    steps: int
-    env: dict[str, Any]
-    params: dict[str, Any]
-    numbers: dict[str, Any] = field(default_factory=dict)  # of the problem, where they are not the default
-
-
-_PPO = {"n_envs": 256, "n_steps": 32, "batch_size": 2048, "epochs": 4, "gamma": 0.99, "hold_bias": 3.0, "imitate": 0, "observations": "all"}
-_NOISY = {"noise": 20.0, "reward": "expected", "reward_scale": 0.1, "episode": "10D"}
-TASKS: dict[str, Task] = {
-    "A-ppo": Task(problem="linear", agent="ppo", steps=700_000, env=_NOISY, params=_PPO | {"learning_rate": 1e-3, "entropy": 0.003}),
-    "A-ppo-continuous": Task(
-        problem="linear",
-        agent="ppo-continuous",
-        steps=1_500_000,
-        env={"reward_scale": 0.1, "episode": "10D"},
-        params=_PPO | {"learning_rate": 1e-3, "entropy": 0.0},
-    ),
-    "A-sac": Task(
-        problem="linear",
-        agent="sac",
-        steps=200_000,
-        env=_NOISY,
-        params={
-            "n_envs": 64,
-            "batch_size": 512,
-            "gradient_steps": 2,
-            "gamma": 0.99,
-            "learning_rate": 1e-3,
-            "entropy": 0.01,
-            "learning_starts": 5_000,
-            "kind": "zones",
-            "observations": "all",
-            "tau": 0.05,
-        },
-    ),
-    "B-ppo-continuous": Task(
-        problem="quadratic",
-        agent="ppo-continuous",
-        steps=1_500_000,
-        env={"reward_scale": 0.3, "episode": "10D"},
-        params=_PPO | {"learning_rate": 1e-3, "entropy": 0.0, "gamma": 0.98},
-    ),
-    "C-ppo": Task(
-        problem="leverage",
-        agent="ppo",
-        steps=300_000,
-        env={"reward_scale": 0.1, "episode": "50D"},
-        params=_PPO | {"learning_rate": 1e-3, "entropy": 0.003, "gamma": 0.5},
-    ),
-}
-
-
-@dataclass(frozen=True, kw_only=True)
 class Args:
     """Command line."""
 
-    tasks: tuple[str, ...] = tuple(TASKS)
-    """Which of A-ppo, A-ppo-continuous, A-sac, B-ppo-continuous, C-ppo."""
+    tasks: tuple[str, ...] = ()
+    """Which of `experiments.solvable_tasks`: A-ppo, A-ppo-continuous, A-sac, B-ppo-continuous, C-ppo (none: all five), or some of `SETTINGS`."""
+    settings: bool = False
+    """Train the table of settings instead: PPO, device_ppo and SAC on A with other numbers of environments and sizes of the update."""
     seeds: int = 5
     """Trainings of each, seeds 0 .. N - 1."""
     json: Path | None = None
-    """File of the rows problem, agent, seed, percent_of_optimum, env_steps, seconds, ...; rows that it holds are not trained again."""
+    """File of the rows task, problem, agent, seed, percent_of_optimum, env_steps, seconds, ...; rows that it holds are not trained again."""
 
 
 def main(args: Args) -> None:
     """Train what is missing, then print."""
+    known = TASKS | SETTINGS
     for name in args.tasks:
-        if name not in TASKS:
-            raise RunError(f"--tasks {name}: expected some of {', '.join(TASKS)}")
+        if name not in known:
+            raise RunError(f"--tasks {name}: expected some of {', '.join(known)}")
     if args.seeds < 1:
         raise RunError(f"--seeds {args.seeds}: must be at least 1")
     rows: list[Row] = read_json(args.json) if args.json is not None and args.json.exists() else []
-    known = {(row["problem"], row["agent"], row["seed"]) for row in rows}
-    tasks = [TASKS[name] for name in args.tasks]
-    open_tasks = [(task, seed) for seed in range(args.seeds) for task in tasks if (task.problem, task.agent, seed) not in known]
-    bar = tqdm(total=sum(task.steps for task, _ in open_tasks), unit="steps", unit_scale=True, mininterval=1.0)
+    trained = {(row["task"], row["seed"]) for row in rows}
+    names = args.tasks or tuple(SETTINGS if args.settings else TASKS)
+    open_tasks = [(name, known[name], seed) for seed in range(args.seeds) for name in names if (name, seed) not in trained]
+    bar = tqdm(total=sum(task.steps for _, task, _ in open_tasks), unit="steps", unit_scale=True, mininterval=1.0)
     try:
-        for task, seed in open_tasks:
-            bar.set_description_str(f"{task.problem}, {task.agent}, seed {seed}")
-            rows.append(train(task, seed, progress=bar.update))
+        for name, task, seed in open_tasks:
+            bar.set_description_str(f"{name}, seed {seed}")
+            rows.append({"task": name} | train(task, seed, progress=bar.update))
             if args.json is not None:
                 write_json(args.json, rows)
     except KeyboardInterrupt:
@@ -125,18 +69,20 @@ def main(args: Args) -> None:
         raise Stopped(f"interrupted; {kept}") from None
     finally:
         bar.close()
-    print_table([row for row in rows if any((row["problem"], row["agent"]) == (task.problem, task.agent) for task in tasks)])
+    print_table([row for row in rows if row["task"] in names])
 
 
 def train(task: Task, seed: int, *, progress: Callable[[int], Any] = lambda done: None) -> Row:
-    """One training and its row. Seconds are CPU time of the training alone, on one thread; evaluations on the way are not counted."""
+    """One training and its row. Seconds are CPU time of the training alone, on one thread; evaluations on the way are not counted. `env_share` is the part
+    of them that goes into the step of the environments, adapter included."""
     import torch
     from stable_baselines3.common.callbacks import BaseCallback
 
     torch.set_num_threads(1)
     steps = task.steps
     agent, env = make_agent(task, seed)
-    judge = Judge(task, agent)
+    judge, stepping = Judge(task, agent), Stopwatch()
+    stepping.measure(*faces(task, env))
 
     class Clock(BaseCallback):
         """Evaluates now and then, with the clock stopped."""
@@ -144,7 +90,7 @@ def train(task: Task, seed: int, *, progress: Callable[[int], Any] = lambda done
         def __init__(self) -> None:
             super().__init__()
             self.spent, self.counted, self.begun = 0.0, 0, time.thread_time()
-            self.reached: float | None = None
+            self.reached: tuple[float, int] | None = None  # seconds and steps
 
         def _on_step(self) -> bool:
             return True
@@ -161,7 +107,7 @@ def train(task: Task, seed: int, *, progress: Callable[[int], Any] = lambda done
             if share < GOAL:
                 self.reached = None
             elif self.reached is None:
-                self.reached = self.spent
+                self.reached = self.spent, self.num_timesteps
             self.begun = time.thread_time()
             return share
 
@@ -176,70 +122,28 @@ def train(task: Task, seed: int, *, progress: Callable[[int], Any] = lambda done
         "percent_of_optimum": percent,
         "env_steps": agent.model.num_timesteps,
     }
-    row |= {"seconds": clock.spent, "seconds_to_97": clock.reached}
+    reached = dict(zip(("seconds_to_97", "steps_to_97"), clock.reached or (None, None), strict=True))
+    row |= {"seconds": clock.spent, "env_share": stepping.seconds / clock.spent} | reached
     return row | ({"leverage": judge.leverage()} if task.problem == "leverage" else {})
 
 
-class Continuous:
-    """SB3's PPO or SAC on the plain Box of the carry dial, with the parameters of our agents."""
+class Stopwatch:
+    """CPU time of this thread inside some methods."""
 
-    def __init__(self, kind: str, params: dict[str, Any]) -> None:
-        self.agent: Any = agents.make(kind, **params)
-        self.model: Any = None
+    def __init__(self) -> None:
+        self.seconds = 0.0
 
-    def env_settings(self) -> dict[str, Any]:
-        """The carry dial alone."""
-        return {"actions": "continuous", "dials": ("carry",)}
+    def measure(self, owner: Any, name: str) -> None:
+        """Count the time of every later call of `owner.name`."""
+        method = getattr(owner, name)
 
-    def build(self, env: Any, seed: int) -> Any:
-        """A new model."""
-        import torch
-        from stable_baselines3 import PPO
-        from stable_baselines3.common.utils import LinearSchedule
+        def timed(*args: Any) -> Any:
+            begun = time.thread_time()
+            answer = method(*args)
+            self.seconds += time.thread_time() - begun
+            return answer
 
-        p = self.agent.params
-        if self.agent.name == "sac":
-            return self.agent.build(env, seed)
-        return PPO(
-            "MlpPolicy",
-            env,
-            learning_rate=LinearSchedule(p.learning_rate, 0.0, 1.0),
-            n_steps=p.n_steps,
-            batch_size=p.batch_size,
-            n_epochs=p.epochs,
-            gamma=p.gamma,
-            gae_lambda=p.gae_lambda,
-            ent_coef=p.entropy,
-            policy_kwargs={"net_arch": [p.hidden, p.hidden], "activation_fn": torch.nn.Tanh, "log_std_init": -1.0},
-            seed=seed,
-            device="cpu",
-        )
-
-
-def make_agent(task: Task, seed: int) -> tuple[Any, Any]:
-    """(the agent with a new model, its training environment)."""
-    from fundenv.envs.sb3_solvable import SolvableVecEnv
-
-    agent: Any
-    if task.agent == "ppo":
-        grids = {
-            "linear": {"carry_grid": (-1.0, 1.0), "leverage_grid": (1.0,)},
-            "leverage": {"carry_grid": (1.0,), "leverage_grid": tuple(range(1, 11))},
-        }
-        agent = agents.make("ppo", **task.params | grids[task.problem])
-    else:
-        agent = Continuous("sac" if task.agent == "sac" else "ppo", task.params)
-        agent.agent.steps_wanted = task.steps
-    numbers = {"paths": 400, "decisions": 500, "seed": seed, "start_invested": 0.5 if task.problem == "linear" else 0.0}
-    n = agent.params.n_envs if task.agent == "ppo" else agent.agent.params.n_envs
-    env = SolvableVecEnv(n, task.problem, **numbers | task.numbers | task.env | agent.env_settings())
-    if task.agent == "ppo":
-        agent.steps_wanted = task.steps
-        agent.bind(env.batch)
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # a batch size that does not divide the rollout: the last minibatch is smaller
-        agent.model = agent.build(env, seed)
-    return agent, env
+        setattr(owner, name, timed)
 
 
 class Judge:
@@ -306,19 +210,23 @@ def interval(values: Array) -> float:
 
 
 def print_table(rows: list[Row]) -> None:
-    """One line per problem and learner: mean and 95 % interval over the seeds."""
+    """One line per task: mean and 95 % interval over the seeds, medians of the rest."""
     print(
-        f"{'problem':<10} {'agent':<15} {'seeds':>5} {'% of optimum':>18} {'worst':>7} {'steps':>10} {'CPU s':>7} {'s to 97 %':>10}  leverage"
+        f"{'task':<22} {'seeds':>5} {'% of optimum':>18} {'worst':>7} {'steps':>10} {'CPU s':>7} {'steps/s':>9} {'env %':>6} {'steps to 97 %':>14} "
+        f"{'s to 97 %':>12}  leverage"
     )
-    for problem, name in dict.fromkeys((row["problem"], row["agent"]) for row in rows):
-        own = [row for row in rows if (row["problem"], row["agent"]) == (problem, name)]
+    for name in dict.fromkeys(row["task"] for row in rows):
+        own = [row for row in rows if row["task"] == name]
         shares = np.array([row["percent_of_optimum"] for row in own])
-        reached = [row["seconds_to_97"] for row in own if row["seconds_to_97"] is not None]
-        until = f"{np.median(reached):.0f} ({len(reached)}/{len(own)})" if reached else "never"
+        reached = [row for row in own if row["seconds_to_97"] is not None]
+        steps, seconds = (
+            f"{np.median([row[key] for row in reached]):,.0f}" if reached else "never" for key in ("steps_to_97", "seconds_to_97")
+        )
         asked = " ".join(f"{row['leverage']:g}" for row in own if "leverage" in row)
         print(
-            f"{problem:<10} {name:<15} {len(own):>5} {shares.mean():>9.2f} ± {interval(shares):>5.2f} {shares.min():>8.2f} {own[0]['env_steps']:>10,} "
-            f"{np.median([row['seconds'] for row in own]):>7.0f} {until:>10}  {asked}"
+            f"{name:<22} {len(own):>5} {shares.mean():>9.2f} ± {interval(shares):>5.2f} {shares.min():>8.2f} {own[0]['env_steps']:>10,} "
+            f"{np.median([row['seconds'] for row in own]):>7.0f} {np.median([row['env_steps'] / row['seconds'] for row in own]):>9,.0f} "
+            f"{100 * np.median([row['env_share'] for row in own]):>6.1f} {steps:>14} {f'{seconds} ({len(reached)}/{len(own)})':>12}  {asked}"
         )
 
 

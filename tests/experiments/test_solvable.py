@@ -17,18 +17,22 @@ from fundenv.envs.solvable import SolvableVectorEnv
 def test_rows_are_written_and_finished_ones_are_not_trained_again(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setitem(solvable.TASKS, "C-ppo", dataclasses.replace(solvable.TASKS["C-ppo"], steps=8_192))
+    for known, name in ((solvable.TASKS, "C-ppo"), (solvable.SETTINGS, "device-256x32-2048x4")):
+        monkeypatch.setitem(known, name, dataclasses.replace(known[name], steps=8_192))
     monkeypatch.setattr(solvable, "EVALUATION", solvable.EVALUATION | {"paths": 4, "decisions": 50})
     file = tmp_path / "rows.json"
-    args = solvable.Args(tasks=("C-ppo",), seeds=2, json=file)
+    args = solvable.Args(tasks=("C-ppo", "device-256x32-2048x4"), seeds=2, json=file)
+    solvable.main(dataclasses.replace(args, tasks=("C-ppo",), seeds=1))
     solvable.main(args)
     rows = json.loads(file.read_text())
-    assert [(row["problem"], row["agent"], row["seed"]) for row in rows] == [("leverage", "ppo", 0), ("leverage", "ppo", 1)]
+    found = [(row["problem"], row["agent"], row["seed"]) for row in rows]
+    assert found == [("leverage", "ppo", 0), ("linear", "device_ppo", 0), ("leverage", "ppo", 1), ("linear", "device_ppo", 1)]
     for row in rows:
         assert np.isfinite(row["percent_of_optimum"])
         assert row["env_steps"] >= 8_192
         assert row["seconds"] > 0
-        assert 1 <= row["leverage"] <= 10
+        assert 0 < row["env_share"] < 1
+    assert all(1 <= row["leverage"] <= 10 for row in rows[::2])
     monkeypatch.setattr(solvable, "train", lambda *_, **__: pytest.fail("trained again"))
     solvable.main(args)
     assert json.loads(file.read_text()) == rows

@@ -7,7 +7,8 @@ import math
 import numpy as np
 import pytest
 
-from experiments.solvable import Judge, Task, make_agent
+from experiments.solvable import Judge
+from experiments.solvable_tasks import Task, make_agent
 
 GAMMA, SCALE = 0.95, 0.1
 # Without a cost the sign of the signal decides, and a state is worth E|x| / (1 - gamma) on average. Who takes a cut-off for an end learns a tenth of that.

@@ -1,0 +1,181 @@
+"""The trainings on the solvable problems: which learner, with which numbers, on which problem, and how both are made."""
+
+from __future__ import annotations
+
+import warnings
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import agents
+from fundenv.envs.solvable import split_settings
+
+
+@dataclass(frozen=True, kw_only=True)
+class Task:
+    """One learner on one problem: environment steps, what the environment gets in training, and the learner's parameters."""
+
+    problem: str
+    agent: str  # ppo and device_ppo (discrete), ppo-continuous, sac
+    steps: int
+    env: dict[str, Any]
+    params: dict[str, Any]
+    numbers: dict[str, Any] = field(default_factory=dict)  # of the problem, where they are not the default
+
+
+_PPO = {"n_envs": 256, "n_steps": 32, "batch_size": 2048, "epochs": 4, "gamma": 0.99, "hold_bias": 3.0, "imitate": 0, "observations": "all"}
+_NOISY = {"noise": 20.0, "reward": "expected", "reward_scale": 0.1, "episode": "10D"}
+TASKS: dict[str, Task] = {
+    "A-ppo": Task(problem="linear", agent="ppo", steps=700_000, env=_NOISY, params=_PPO | {"learning_rate": 1e-3, "entropy": 0.003}),
+    "A-ppo-continuous": Task(
+        problem="linear",
+        agent="ppo-continuous",
+        steps=1_500_000,
+        env={"reward_scale": 0.1, "episode": "10D"},
+        params=_PPO | {"learning_rate": 1e-3, "entropy": 0.0},
+    ),
+    "A-sac": Task(
+        problem="linear",
+        agent="sac",
+        steps=200_000,
+        env=_NOISY,
+        params={
+            "n_envs": 64,
+            "batch_size": 512,
+            "gradient_steps": 2,
+            "gamma": 0.99,
+            "learning_rate": 1e-3,
+            "entropy": 0.01,
+            "learning_starts": 5_000,
+            "kind": "zones",
+            "observations": "all",
+            "tau": 0.05,
+        },
+    ),
+    "B-ppo-continuous": Task(
+        problem="quadratic",
+        agent="ppo-continuous",
+        steps=1_500_000,
+        env={"reward_scale": 0.3, "episode": "10D"},
+        params=_PPO | {"learning_rate": 1e-3, "entropy": 0.0, "gamma": 0.98},
+    ),
+    "C-ppo": Task(
+        problem="leverage",
+        agent="ppo",
+        steps=300_000,
+        env={"reward_scale": 0.1, "episode": "50D"},
+        params=_PPO | {"learning_rate": 1e-3, "entropy": 0.003, "gamma": 0.5},
+    ),
+}
+
+
+def _ppo(name: str, agent: str, n_envs: int, n_steps: int, batch_size: int, epochs: int) -> dict[str, Task]:
+    sizes = {"n_envs": n_envs, "n_steps": n_steps, "batch_size": batch_size, "epochs": epochs}
+    base = TASKS["A-ppo"]
+    return {f"{name}-{n_envs}x{n_steps}-{batch_size}x{epochs}": replace(base, agent=agent, params=base.params | sizes)}
+
+
+def _sac(n_envs: int, batch_size: int, gradient_steps: int) -> dict[str, Task]:
+    sizes = {"n_envs": n_envs, "batch_size": batch_size, "gradient_steps": gradient_steps}
+    base = TASKS["A-sac"]
+    return {f"sac-{n_envs}-{batch_size}x{gradient_steps}": replace(base, params=base.params | sizes)}
+
+
+# Problem A with other numbers of environments and sizes of the update: PPO as environments x steps - minibatch x epochs, SAC as environments - batch x
+# updates per step of all environments.
+SETTINGS: dict[str, Task] = (
+    _ppo("ppo", "ppo", 8, 1024, 64, 10)  # minibatch and epochs of SB3's defaults
+    | _ppo("ppo", "ppo", 64, 128, 2048, 4)
+    | _ppo("ppo", "ppo", 256, 32, 2048, 4)
+    | _ppo("ppo", "ppo", 256, 64, 4096, 4)
+    | _ppo("ppo", "ppo", 256, 64, 4096, 10)
+    | _ppo("ppo", "ppo", 1024, 16, 4096, 4)
+    | _ppo("ppo", "ppo", 1024, 32, 8192, 4)
+    | _ppo("device", "device_ppo", 256, 32, 2048, 4)
+    | _ppo("device", "device_ppo", 1024, 16, 4096, 4)
+    | _sac(64, 512, 2)
+    | _sac(256, 512, 2)
+    | _sac(256, 1024, 8)
+    | _sac(1024, 1024, 8)
+)
+
+
+_GRIDS: dict[str, dict[str, Any]] = {
+    "linear": {"carry_grid": (-1.0, 1.0), "leverage_grid": (1.0,)},
+    "leverage": {"carry_grid": (1.0,), "leverage_grid": tuple(range(1, 11))},
+}
+
+
+class Continuous:
+    """SB3's PPO or SAC on the plain Box of the carry dial, with the parameters of our agents."""
+
+    def __init__(self, task: Task) -> None:
+        self.agent: Any = agents.make(task.agent.removesuffix("-continuous"), **task.params)
+        self.params: Any = self.agent.params
+        self.model: Any = None
+
+    def env_settings(self) -> dict[str, Any]:
+        """The carry dial alone."""
+        return {"actions": "continuous", "dials": ("carry",)}
+
+    def build(self, env: Any, seed: int) -> Any:
+        """A new model."""
+        import torch
+        from stable_baselines3 import PPO
+        from stable_baselines3.common.utils import LinearSchedule
+
+        p = self.params
+        if self.agent.name == "sac":
+            return self.agent.build(env, seed)
+        return PPO(
+            "MlpPolicy",
+            env,
+            learning_rate=LinearSchedule(p.learning_rate, 0.0, 1.0),
+            n_steps=p.n_steps,
+            batch_size=p.batch_size,
+            n_epochs=p.epochs,
+            gamma=p.gamma,
+            gae_lambda=p.gae_lambda,
+            ent_coef=p.entropy,
+            policy_kwargs={"net_arch": [p.hidden, p.hidden], "activation_fn": torch.nn.Tanh, "log_std_init": -1.0},
+            seed=seed,
+            device="cpu",
+        )
+
+
+def make_agent(task: Task, seed: int) -> tuple[Any, Any]:
+    """(the agent with a new model, its training environment)."""
+    from fundenv.envs.sb3_solvable import SolvableVecEnv
+
+    counted = task.agent in ("ppo", "device_ppo")
+    agent: Any = agents.make(task.agent, **task.params | _GRIDS[task.problem]) if counted else Continuous(task)
+    numbers = {"paths": 400, "decisions": 500, "seed": seed, "start_invested": 0.5 if task.problem == "linear" else 0.0}
+    settings = numbers | task.numbers | task.env | agent.env_settings()
+    env: Any = (
+        _tensors(agent.params, task.problem, **settings)
+        if task.agent == "device_ppo"
+        else SolvableVecEnv(agent.params.n_envs, task.problem, **settings)
+    )
+    if counted:
+        agent.steps_wanted = task.steps
+        agent.bind(env.batch)
+    else:
+        agent.agent.steps_wanted = task.steps
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # a batch size that does not divide the rollout: the last minibatch is smaller
+        agent.model = agent.build(env, seed)
+    return agent, env
+
+
+def _tensors(params: Any, problem: str, *, reward_scale: float, **settings: Any) -> Any:
+    """The environments of device_ppo."""
+    from agents._device_rollout import DeviceEnv
+    from fundenv.envs.torch import FundingHedgeTorchEnv
+
+    made, own = split_settings(problem, settings)
+    env = FundingHedgeTorchEnv(params.n_envs, market=made.market, **{"episode": None} | own)
+    return DeviceEnv(env, scale=reward_scale / made.unit, gamma=params.gamma, clip=0.0, potential=None)
+
+
+def faces(task: Task, env: Any) -> tuple[Any, str]:
+    """(object, name of its method) that steps the environments of a training."""
+    return (env.env, "step") if task.agent == "device_ppo" else (env, "step_wait")
