@@ -68,10 +68,10 @@ TASKS: dict[str, Task] = {
 }
 
 
-def _ppo(name: str, agent: str, n_envs: int, n_steps: int, batch_size: int, epochs: int) -> dict[str, Task]:
+def _ppo(name: str, agent: str, n_envs: int, n_steps: int, batch_size: int, epochs: int, steps: int = 700_000) -> dict[str, Task]:
     sizes = {"n_envs": n_envs, "n_steps": n_steps, "batch_size": batch_size, "epochs": epochs}
     base = TASKS["A-ppo"]
-    return {f"{name}-{n_envs}x{n_steps}-{batch_size}x{epochs}": replace(base, agent=agent, params=base.params | sizes)}
+    return {f"{name}-{n_envs}x{n_steps}-{batch_size}x{epochs}": replace(base, agent=agent, steps=steps, params=base.params | sizes)}
 
 
 def _sac(n_envs: int, batch_size: int, gradient_steps: int) -> dict[str, Task]:
@@ -83,8 +83,7 @@ def _sac(n_envs: int, batch_size: int, gradient_steps: int) -> dict[str, Task]:
 # Problem A with other numbers of environments and sizes of the update: PPO as environments x steps - minibatch x epochs, SAC as environments - batch x
 # updates per step of all environments.
 SETTINGS: dict[str, Task] = (
-    _ppo("ppo", "ppo", 8, 1024, 64, 10)  # minibatch and epochs of SB3's defaults
-    | _ppo("ppo", "ppo", 64, 128, 2048, 4)
+    _ppo("ppo", "ppo", 64, 128, 2048, 4)
     | _ppo("ppo", "ppo", 256, 32, 2048, 4)
     | _ppo("ppo", "ppo", 256, 64, 4096, 4)
     | _ppo("ppo", "ppo", 256, 64, 4096, 10)
@@ -96,6 +95,7 @@ SETTINGS: dict[str, Task] = (
     | _sac(256, 512, 2)
     | _sac(256, 1024, 8)
     | _sac(1024, 1024, 8)
+    | _ppo("ppo", "ppo", 8, 1024, 64, 10, steps=150_000)  # minibatch and epochs of SB3's defaults
 )
 
 

@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 
 import gymnasium
 import numpy as np
+from numpy.typing import NDArray
 
 import fundenv  # noqa: F401  registers the environment
 from fundenv.batch.cpu import Batch
@@ -30,22 +31,16 @@ def single(count: int, settings: dict[str, Any], threads: int, device: str) -> S
     env = gymnasium.make(ID, **settings)
     env.reset(seed=0)
     actions = np.random.default_rng(0).uniform(-1, 1, (2_000, *(env.action_space.shape or ()))).astype(np.float32)
-
-    def run() -> int:
-        for action in actions:
-            _, _, terminated, truncated, _ = env.step(action)
-            if terminated or truncated:
-                env.reset()
-        return len(actions)
-
-    return Stepper(run, (env.observation_space.shape or (0,))[0])
+    return Stepper(walk(env, actions), (env.observation_space.shape or (0,))[0])
 
 
 def vector(count: int, settings: dict[str, Any], threads: int, device: str) -> Stepper:
     """`gymnasium.make_vec`."""
     env: Any = gymnasium.make_vec(ID, num_envs=count, threads=threads, **settings)
     env.reset(seed=0)
-    return Stepper(_bursts(env.step, env.single_action_space, count), env.single_observation_space.shape[0], *_bytes(env.batch))
+    return Stepper(
+        bursts(env.step, _actions(count, env.single_action_space), count), env.single_observation_space.shape[0], *_bytes(env.batch)
+    )
 
 
 def sb3(count: int, settings: dict[str, Any], threads: int, device: str) -> Stepper:
@@ -55,7 +50,7 @@ def sb3(count: int, settings: dict[str, Any], threads: int, device: str) -> Step
     env = FundingHedgeVecEnv(count, threads=threads, **settings)
     env.seed(0)
     env.reset()
-    return Stepper(_bursts(env.step, env.action_space, count), (env.observation_space.shape or (0,))[0], *_bytes(env.batch))
+    return Stepper(bursts(env.step, _actions(count, env.action_space), count), (env.observation_space.shape or (0,))[0], *_bytes(env.batch))
 
 
 def torch(count: int, settings: dict[str, Any], threads: int, device: str) -> Stepper:
@@ -109,16 +104,33 @@ MODES: dict[str, Callable[[int, dict[str, Any], int, str], Stepper]] = {
 }
 
 
-def _bursts(step: Callable[[Any], Any], space: Any, count: int) -> Callable[[], int]:
-    """Bursts of steps of `count` environments with random actions of `space` (one environment's)."""
-    actions = np.random.default_rng(0).uniform(-1, 1, (BURST, count, *space.shape)).astype(np.float32)
+def walk(env: Any, actions: Any) -> Callable[[], int]:
+    """Runs one environment through the actions, with resets where an episode ends."""
+
+    def run() -> int:
+        for action in actions:
+            _, _, terminated, truncated, _ = env.step(action)
+            if terminated or truncated:
+                env.reset()
+        return len(actions)
+
+    return run
+
+
+def bursts(step: Callable[[Any], Any], actions: Any, count: int) -> Callable[[], int]:
+    """Runs `count` environments, which reset themselves, through the actions of all."""
 
     def run() -> int:
         for action in actions:
             step(action)
-        return BURST * count
+        return len(actions) * count
 
     return run
+
+
+def _actions(count: int, space: Any) -> NDArray[np.float32]:
+    """A burst of random actions of `space` (one environment's)."""
+    return np.random.default_rng(0).uniform(-1, 1, (BURST, count, *space.shape)).astype(np.float32)
 
 
 def _bytes(batch: Batch) -> tuple[int, int]:
