@@ -19,7 +19,8 @@ from tqdm import tqdm
 
 from experiments.cli import Stopped, run
 from experiments.run_folder import RunError, read_json, write_json
-from experiments.solvable_tasks import SETTINGS, TASKS, Task, faces, make_agent
+from experiments.solvable_tasks import SETTINGS, TASKS, Task, make_agent
+from experiments.stopwatch import Stopwatch, stepping_of
 from fundenv.envs.solvable import SolvableVectorEnv
 
 Row = dict[str, Any]
@@ -81,8 +82,8 @@ def train(task: Task, seed: int, *, progress: Callable[[int], Any] = lambda done
     torch.set_num_threads(1)
     steps = task.steps
     agent, env = make_agent(task, seed)
-    judge, stepping = Judge(task, agent), Stopwatch()
-    stepping.measure(*faces(task, env))
+    judge, stepping = Judge(task, agent), Stopwatch(time.thread_time)
+    stepping.measure(*stepping_of(env))
 
     class Clock(BaseCallback):
         """Evaluates now and then, with the clock stopped."""
@@ -125,25 +126,6 @@ def train(task: Task, seed: int, *, progress: Callable[[int], Any] = lambda done
     reached = dict(zip(("seconds_to_97", "steps_to_97"), clock.reached or (None, None), strict=True))
     row |= {"seconds": clock.spent, "env_share": stepping.seconds / clock.spent} | reached
     return row | ({"leverage": judge.leverage()} if task.problem == "leverage" else {})
-
-
-class Stopwatch:
-    """CPU time of this thread inside some methods."""
-
-    def __init__(self) -> None:
-        self.seconds = 0.0
-
-    def measure(self, owner: Any, name: str) -> None:
-        """Count the time of every later call of `owner.name`."""
-        method = getattr(owner, name)
-
-        def timed(*args: Any) -> Any:
-            begun = time.thread_time()
-            answer = method(*args)
-            self.seconds += time.thread_time() - begun
-            return answer
-
-        setattr(owner, name, timed)
 
 
 class Judge:

@@ -168,14 +168,9 @@ def make_agent(task: Task, seed: int) -> tuple[Any, Any]:
 
 def _tensors(params: Any, problem: str, *, reward_scale: float, **settings: Any) -> Any:
     """The environments of device_ppo."""
-    from agents._device_rollout import DeviceEnv
+    from agents._device_env import DeviceEnv
     from fundenv.envs.torch import FundingHedgeTorchEnv
 
     made, own = split_settings(problem, settings)
     env = FundingHedgeTorchEnv(params.n_envs, market=made.market, **{"episode": None} | own)
     return DeviceEnv(env, scale=reward_scale / made.unit, gamma=params.gamma, clip=0.0, potential=None)
-
-
-def faces(task: Task, env: Any) -> tuple[Any, str]:
-    """(object, name of its method) that steps the environments of a training."""
-    return (env.env, "step") if task.agent == "device_ppo" else (env, "step_wait")

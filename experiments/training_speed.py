@@ -1,4 +1,4 @@
-"""Measures what a training step of ppo, device_ppo, sac and device_sac costs, collecting and learning apart.
+"""Measures what a training step of ppo, device_ppo, sac and device_sac costs, collecting and learning apart, and the step of the environments.
 
 The learners take turns, so that a machine that slows down slows all of them. On the CPU the clock counts the time of this one thread, so other processes
 hardly matter; on a GPU it is the wall clock. Trainings run on the embedded market, without the warm start, after one round that warms up.
@@ -9,14 +9,14 @@ from __future__ import annotations
 import statistics
 import time
 import warnings
-from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 import agents
 from agents._sb3_model import libraries
 from experiments.cli import run
 from experiments.run_folder import RunError
+from experiments.stopwatch import Stopwatch, stepping_of
 from fundenv.market import synthetic_market
 
 
@@ -36,21 +36,12 @@ class Args:
     """Where device_ppo and device_sac learn."""
 
 
-class Spent:
-    """Seconds of one training, all of it and within `train`."""
+class Spent(NamedTuple):
+    """Seconds of one training: all of it, within `train`, and within the step of the environments."""
 
-    def __init__(self, clock: Callable[[], float]) -> None:
-        self.clock, self.whole, self.learning = clock, 0.0, 0.0
-
-    def timed(self, work: Callable[..., Any]) -> Callable[..., Any]:
-        """`work` with its seconds added to `learning`."""
-
-        def call(*args: Any, **more: Any) -> Any:
-            begun = self.clock()
-            work(*args, **more)
-            self.learning += self.clock() - begun
-
-        return call
+    whole: float
+    learning: float
+    stepping: float
 
 
 def main(args: Args) -> None:
@@ -72,10 +63,12 @@ def main(args: Args) -> None:
     print(
         f"{unit}, {args.envs:,} environments, {args.steps:,} steps, {args.repeats} trainings; microseconds per step, median (lowest .. highest)"
     )
-    print(f"{'learner':<12}{'steps/s':>10}{'a step':>26}{'of that learning':>26}")
+    print(f"{'learner':<12}{'steps/s':>10}{'a step':>26}{'of that learning':>26}{'environments':>26}")
     for name, runs in spent.items():
-        whole, learning = ([1e6 * getattr(each, part) / done for each, done in runs] for part in ("whole", "learning"))
-        print(f"{name:<12}{1e6 / statistics.median(whole):>10,.0f}{_spread(whole):>26}{_spread(learning):>26}")
+        spreads = (_spread([1e6 * getattr(each, part) / done for each, done in runs]) for part in Spent._fields)
+        print(
+            f"{name:<12}{statistics.median(done / each.whole for each, done in runs):>10,.0f}" + "".join(f"{each:>26}" for each in spreads)
+        )
 
 
 def _train(name: str, market: Any, args: Args, seed: int) -> tuple[Spent, int]:
@@ -94,20 +87,23 @@ def _train(name: str, market: Any, args: Args, seed: int) -> tuple[Spent, int]:
         model = agent.build(env, seed)
     model.set_logger(Logger(None, []))
     wait = torch.cuda.synchronize if agent.place() == "cuda" else lambda: None
-    spent = Spent(time.thread_time if args.device == "cpu" else lambda: (wait(), time.perf_counter())[1])
-    model.train = spent.timed(model.train)
+    clock = time.thread_time if args.device == "cpu" else lambda: (wait(), time.perf_counter())[1]
+    learning, stepping, begun = Stopwatch(clock), Stopwatch(clock), clock()
+    learning.measure(model, "train")
+    stepping.measure(*stepping_of(env))
 
     class Start(BaseCallback):
         """Begins the clock once everything is built."""
 
         def _on_training_start(self) -> None:
-            spent.whole = -spent.clock()
+            nonlocal begun
+            begun = clock()
 
         def _on_step(self) -> bool:
             return True
 
     model.learn(args.steps, callback=Start(), log_interval=agent.log_interval())
-    spent.whole += spent.clock()
+    spent = Spent(clock() - begun, learning.seconds, stepping.seconds)
     env.close()
     return spent, int(model.num_timesteps)
 
