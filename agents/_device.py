@@ -35,8 +35,9 @@ class OnDevice(SB3Agent):
         terms = draw_terms(p, config, seed)
         settings["per_env"] = terms._asdict()
         played = with_smooth_basis(market, p.basis_span) if p.basis_span else market
-        env = FundingHedgeTorchEnv(p.n_envs, device=p.device, market=played, threads=p.threads, **settings)
+        walked, of = self.oversampled(played)
+        env = FundingHedgeTorchEnv(p.n_envs, device=p.device, market=walked, threads=p.threads, **settings)
         self.bind(env.batch)
         self.provenance = replace(self.provenance, market=market.hash)
-        potential = hindsight(played, config, env.batch.venue, terms, p.gamma) if p.shaping else None
+        potential = hindsight(played, config, env.batch.venue, terms, p.gamma, of=of) if p.shaping else None
         return DeviceEnv(env, scale=p.reward_scale, gamma=p.gamma, clip=p.reward_clip, potential=potential, spoken=self.spoken(env))

@@ -27,12 +27,14 @@ class DevicePotential:
 
     def __init__(self, potential: Hindsight, device: torch.device) -> None:
         self.bars, self.share = potential.bars, potential.weight
-        self.values, self.first, self.count, self.kind = (
-            torch.as_tensor(table, device=device) for table in (potential.values, potential.first, potential.count, potential.kind)
+        self.values, self.first, self.count, self.kind, self.of = (
+            torch.as_tensor(table, device=device)
+            for table in (potential.values, potential.first, potential.count, potential.kind, potential.of)
         )
 
     def __call__(self, path: Tensor, row: Tensor, short: Tensor) -> Tensor:
         """Phi (n,) float64 at the close of `row` of `path` (n,), with `short` (n, A) the perpetual notional sold over equity."""
+        path = self.of[path]
         at = torch.minimum((row - self.first[path]).div(self.bars, rounding_mode="floor"), self.count[path])
         value = self.values[at, path, :, self.kind].double()  # (n, A, 2)
         return (self.share * value[..., 0] + short * (value[..., 1] - value[..., 0])).sum(dim=1)

@@ -6,7 +6,8 @@ rollout, `train`, is SB3's own.
 
 from __future__ import annotations
 
-from collections.abc import Generator
+from collections.abc import Generator, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import torch
@@ -16,6 +17,7 @@ from stable_baselines3.common.buffers import RolloutBuffer
 from stable_baselines3.common.callbacks import BaseCallback
 from stable_baselines3.common.type_aliases import RolloutBufferSamples
 from torch import Tensor
+from torch.distributions import Distribution
 
 
 class TensorRollouts(RolloutBuffer):
@@ -62,6 +64,17 @@ class TensorRollouts(RolloutBuffer):
             yield RolloutBufferSamples(*(flat[name].index_select(0, index) for name in names))
 
 
+@contextmanager
+def unchecked() -> Iterator[None]:
+    """Distributions inside do not check their arguments: to ask whether all are valid would wait for a GPU at every step."""
+    before = Distribution._validate_args
+    Distribution.set_default_validate_args(False)
+    try:
+        yield
+    finally:
+        Distribution.set_default_validate_args(before)
+
+
 class TensorPPO(PPO):
     """PPO on a `DeviceEnv`; its files open in plain `stable_baselines3.PPO`."""
 
@@ -73,6 +86,7 @@ class TensorPPO(PPO):
     def _excluded_save_params(self) -> list[str]:
         return [*super()._excluded_save_params(), "rollout_buffer_class", "rollout_buffer_kwargs"]
 
+    @unchecked()
     def collect_rollouts(self, env: Any, callback: BaseCallback, rollout_buffer: Any, n_rollout_steps: int) -> bool:
         """SB3's loop in tensors. An environment cut off by the time limit is credited the value of the state in which it was cut, V(final_obs)."""
         self.policy.set_training_mode(False)

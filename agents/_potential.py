@@ -115,15 +115,28 @@ class Hindsight:
         Phi = sum over assets of (w / A) V(off) + n_a (V(on) - V(off))
     """
 
-    def __init__(self, market: Market, *, bars: int, gamma: float, terms: Terms, kind: NDArray[np.int64], leverage: float) -> None:
+    def __init__(
+        self,
+        market: Market,
+        *,
+        bars: int,
+        gamma: float,
+        terms: Terms,
+        kind: NDArray[np.int64],
+        leverage: float,
+        of: NDArray[np.int64] | None = None,
+    ) -> None:
+        """`of` (P',): the path of `market` that each path of the batch is a part of, where they differ."""
         gains = earned(market, bars)
         # tables: value (T + 1, P, A, C, 2), first row and number of decisions of each path (P,), kind of each environment (n,); w / A
         self.values = schedule_values(gains, terms, gamma)
         self.first, self.count, self.bars, self.kind = gains.first, gains.length, bars, kind
         self.weight = leverage / (1 + leverage) / market.n_assets
+        self.of = np.arange(market.n_paths) if of is None else of
 
     def __call__(self, path: NDArray[np.int64], row: NDArray[np.int64], short: NDArray[Any]) -> Array:
         """Phi (n,) at the close of `row` of `path` (n,), with `short` (n, A) the perpetual notional sold over equity."""
+        path = self.of[path]
         at = np.minimum((row - self.first[path]) // self.bars, self.count[path])
         value = self.values[at, path, :, self.kind].astype(np.float64)  # (n, A, 2)
         phi: Array = (self.weight * value[..., 0] + short * (value[..., 1] - value[..., 0])).sum(axis=1)

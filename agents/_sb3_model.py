@@ -9,7 +9,7 @@ from typing import Annotated, Any, Literal
 
 from numpy.typing import NDArray
 
-from agents._augment import with_smooth_basis
+from agents._augment import with_crashes, with_smooth_basis
 from agents._sb3_terms import draw_terms, hindsight
 from agents.base import Learner, Watcher
 from agents.params import AgentError, Params, Range
@@ -49,6 +49,9 @@ class LearningParams(Params):
     funding_high: Annotated[float, Range(0.01, 10)] = 1.25  # ... to here, evenly on a log scale
     funding_shift: Annotated[float, Range(0, 10)] = 0.3  # and shifted by up to so many bp per 8 h either way
     funding_share: Annotated[float, Range(0, 1)] = 0.7  # of the envs have such a level of funding; the others see the history
+    crash_share: Annotated[float, Range(0, 0.9)] = (
+        0.0  # share of training episodes that begin 1 to 10 days before one of the 16 wildest days; 0: as drawn
+    )
     basis_span: Annotated[float, Range(0, 10_000)] = 0.0  # bars over which the basis of the training prices is averaged; 0: as it was
     observations: Literal["all", "carry"] = "carry"  # what the policy looks at: all, or what the value of a carry depends on
     reward_scale: Annotated[float, Range(1e-6, 1e6)] = 0.5  # on the env's reward of 1000 x net log growth, in training
@@ -128,11 +131,17 @@ class SB3Agent(Learner):
         terms = draw_terms(p, config, seed)
         settings["per_env"] = terms._asdict()
         played = with_smooth_basis(market, p.basis_span) if p.basis_span else market
-        venv = FundingHedgeVecEnv(p.n_envs, threads=p.threads, market=played, **settings)
+        walked, of = self.oversampled(played)
+        venv = FundingHedgeVecEnv(p.n_envs, threads=p.threads, market=walked, **settings)
         self.bind(venv.batch)
         self.provenance = replace(self.provenance, market=market.hash)
-        potential = hindsight(played, config, venv.batch.venue, terms, p.gamma) if p.shaping else None
+        potential = hindsight(played, config, venv.batch.venue, terms, p.gamma, of=of) if p.shaping else None
         return Shaped(self.wrap(venv), p.reward_scale, p.gamma, potential, p.reward_clip)
+
+    def oversampled(self, market: Any) -> Any:
+        """The market that the training envs walk, with crashes where `crash_share` asks for them, and which path of `market` each of its paths is a part of."""
+        p = self.params
+        return with_crashes(market, p.crash_share, 24.0 * p.episode_days) if p.crash_share else (market, None)
 
     def act(self, obs: NDArray[Any], *, deterministic: bool = True) -> NDArray[Any]:
         """The model's actions, greedy or drawn."""

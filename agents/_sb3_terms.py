@@ -50,8 +50,8 @@ def draw_terms(params: Any, config: EnvConfig, seed: int) -> EnvTerms:
     )
 
 
-def hindsight(market: Market, config: EnvConfig, venue: Venue, terms: EnvTerms, gamma: float) -> Hindsight:
-    """The potential for envs under `terms`, at taker fees and the mean half-spread of the symbols."""
+def hindsight(market: Market, config: EnvConfig, venue: Venue, terms: EnvTerms, gamma: float, *, of: Any = None) -> Hindsight:
+    """The potential for envs under `terms`, at taker fees and the mean half-spread of the symbols; `of` as for `Hindsight`."""
     bars = round(hours(config.decision_interval, "decision_interval") / market.bar_hours)
     fees = "fees_high" if config.fee_tier == "high" else "fees"
     fee = sum(
@@ -67,4 +67,4 @@ def hindsight(market: Market, config: EnvConfig, venue: Venue, terms: EnvTerms, 
         scale=scale,
         shift=shift,
     )
-    return Hindsight(market, bars=bars, gamma=gamma, terms=priced, kind=kind, leverage=LEVERAGE)
+    return Hindsight(market, bars=bars, gamma=gamma, terms=priced, kind=kind, leverage=LEVERAGE, of=of)

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 from stable_baselines3 import PPO
 from stable_baselines3.common.logger import Logger
 
@@ -42,6 +43,14 @@ def test_a_rollout_is_that_of_the_usual_loop(market: Market, assets: int) -> Non
     assert usual.episode_starts[1:].sum() == 32
     for name in ROLLOUT:
         np.testing.assert_allclose(here.held[name].numpy(), getattr(usual, name), rtol=1e-4, atol=2e-5, err_msg=name)
+
+
+def test_arguments_of_distributions_are_checked_again_after_a_rollout(market: Market) -> None:
+    before = torch.distributions.Distribution._validate_args
+    first_rollout("device_ppo", market)
+    assert torch.distributions.Distribution._validate_args == before
+    with pytest.raises(ValueError, match="satisfy the constraint"):
+        torch.distributions.Normal(0.0, -1.0)
 
 
 def test_minibatches_hold_every_step_once(market: Market) -> None:

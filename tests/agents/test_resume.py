@@ -16,7 +16,8 @@ SMALL: dict[str, dict[str, Any]] = {
     "ppo": {"n_envs": 8, "n_steps": 16, "batch_size": 64, "hidden": 8, "episode_days": 5},
     "sac": {"n_envs": 4, "batch_size": 16, "hidden": 8, "learning_starts": 40, "episode_days": 5},
 }
-STEPS = {"ppo": 640, "sac": 200}
+SMALL["ppo with crashes"] = SMALL["ppo"] | {"crash_share": 0.6}
+STEPS = {"ppo": 640, "sac": 200, "ppo with crashes": 640}
 
 
 class StopAfter:
@@ -40,7 +41,7 @@ def market() -> Market:
 
 
 def learner(name: str) -> Learner:
-    agent = agents.make(name, **SMALL[name])
+    agent = agents.make(name.split()[0], **SMALL[name])
     assert isinstance(agent, Learner)
     return agent
 
@@ -49,7 +50,7 @@ def weights(agent: Any) -> dict[str, np.ndarray]:
     return {name: tensor.numpy() for name, tensor in agent.model.policy.state_dict().items()}
 
 
-@pytest.mark.parametrize("name", ["ppo", "sac"])
+@pytest.mark.parametrize("name", ["ppo", "sac", "ppo with crashes"])
 def test_a_stopped_training_ends_as_if_it_had_not_been_stopped(name: str, market: Market, tmp_path: Path) -> None:
     whole = learner(name)
     whole.learn(market, {}, steps=STEPS[name], seed=5)
