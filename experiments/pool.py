@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import multiprocessing
 import os
 import queue
@@ -48,10 +49,9 @@ def _worker(work: Callable[..., None], context: Any, jobs: Any, events: Any, sto
     warnings.simplefilter("ignore")  # the parent has shown them
     far = _Far(events)
     try:
-        while not stop.is_set() and (job := jobs.get()) is not None:
-            work(job, context, far)
-    except (Stopped, KeyboardInterrupt):
-        pass  # the parent knows: it passed the Ctrl-C on
+        with contextlib.suppress(Stopped, KeyboardInterrupt):  # the parent knows: it passed the Ctrl-C on
+            while not stop.is_set() and (job := jobs.get()) is not None:
+                work(job, context, far)
     except Exception as error:
         events.put(("failed", f"{type(error).__name__}: {error}"))
         raise
@@ -87,10 +87,9 @@ def run_jobs(jobs: Sequence[Any], work: Callable[..., None], context: Any, progr
                 stopped = True
                 stop.set()
                 _interrupt(processes)
-            try:
+            kind = ""
+            with contextlib.suppress(queue.Empty):  # nobody has anything to say: look at the workers again
                 kind, *what = events.get(timeout=_POLL)
-            except queue.Empty:
-                continue
             if kind == "at":
                 progress.at(*what)
             elif kind == "add":

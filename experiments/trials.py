@@ -7,6 +7,7 @@ was made.
 
 from __future__ import annotations
 
+import contextlib
 import csv
 import hashlib
 import io
@@ -106,9 +107,8 @@ def _begin(log: Path) -> None:
     partial = log.with_name(f".{os.getpid()}.{LOG}")
     partial.write_bytes(_csv(COLUMNS))
     try:
-        os.link(partial, log)
-    except FileExistsError:  # another process was first
-        pass
+        with contextlib.suppress(FileExistsError):  # another process was first
+            os.link(partial, log)
     finally:
         partial.unlink()
 

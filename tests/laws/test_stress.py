@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import warnings
+from collections import Counter
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from fundenv.venues import UnsourcedValue, load_venue, venue_names
-from tests.laws.play import HOLD, action, difference, frictionless, make_env, play
-from tests.laws.test_accounting import books_are_wrong
-from tests.laws.wild import targets
+from tests.laws.play import HOLD, make_env, play
+from tests.laws.test_reference import walk
+from tests.laws.wild import tame_targets
 from tests.markets import bar, tape, wild_market
-from tests.reference_account import ReferenceAccount
 
 LAWS = Path(__file__).parent
 SHORT = (1.0, 1.0, 3.0)
@@ -82,15 +82,4 @@ def test_every_linear_venue_of_the_package_keeps_its_books(name, margin_mode):
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", UnsourcedValue)
         market = wild_market(3, ("BTCUSDT",), 2)
-        env, reference = make_env(market, **settings), ReferenceAccount(market, frictionless(**settings), 1, 0)
-        env.reset(options={"path": 1, "start": 0})
-        rng, before = np.random.default_rng(0), 30_000.0
-        for _ in range(40):
-            move = [None if t is None else tuple(float(np.float32(min(v, 9.0))) for v in t) for t in targets(rng, 1)]
-            _, reward, terminated, truncated, info = env.step(action(move))
-            flags = {"reward": reward, "terminated": terminated, "truncated": truncated}
-            assert books_are_wrong(before, dict(info) | flags) == ""
-            assert difference(dict(info) | flags, reference.step(move), 1e5) == ""
-            before = info["equity"]
-            if terminated or truncated:
-                break
+        walk(make_env(market, **settings), market, settings, 1, 0, np.random.default_rng(0), 40, Counter(), tame_targets)

@@ -108,3 +108,8 @@ def targets(rng: np.random.Generator, assets: int) -> list[Target | None]:
         return float(carry), float(hedge), float(rng.choice([1.0, 3.0, MAX_LEVERAGE, rng.uniform(1, MAX_LEVERAGE)]))
 
     return [one() for _ in range(assets)]
+
+
+def tame_targets(rng: np.random.Generator, assets: int) -> list[Target | None]:
+    """One move of `targets` with a leverage of at most 9, which every venue allows."""
+    return [None if t is None else (t[0], t[1], min(t[2], 9.0)) for t in targets(rng, assets)]
