@@ -86,11 +86,8 @@ def main(args: Args) -> None:
     for name, market in markets.items():
         print(f"{name:<18}{shown(market)}")
     print(f"out   {out}   (tensorboard --logdir {out / 'tensorboard'})", flush=True)
-    contest = Contest(
-        markets=markets, settings=settings, cash_rates=args.cash_rates, out=out, stress=stress.scenarios(markets["test"], settings)
-    )
-    if contest.stress is None:
-        print("note  the test span has no room for a shock (31 days of hourly bars before it); no table under stress")
+    shocks = stress.scenarios_or_note(markets["test"], settings)
+    contest = Contest(markets=markets, settings=settings, cash_rates=args.cash_rates, out=out, stress=shocks)
     jobs = _jobs(args, preset, params, contest)
     _report(args, preset, jobs, contest)
 

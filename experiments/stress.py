@@ -20,6 +20,7 @@ from fundenv.config import EnvConfig, hours
 from fundenv.market import Market, splice, stack
 from fundenv.market.shocks import SHOCKS
 from fundenv.market.stress import LEAD_HOURS
+from fundenv.market.tape import TapeError
 
 PLACES = (0.25, 0.5, 0.75)  # of each path, where it has room
 BEFORE, AFTER = 90 * 24, 7 * 24  # hours walked before and after a shock, where the path has them
@@ -54,6 +55,18 @@ def scenarios(market: Market, settings: dict[str, Any]) -> Scenarios | None:
     if not parts:
         return None
     return Scenarios(market=stack(parts), shocks=tuple(shocks), symbols=tuple(symbols), begins=np.array(begins))
+
+
+def scenarios_or_note(market: Market, settings: dict[str, Any]) -> Scenarios | None:
+    """`scenarios`; where there are none, one printed line says why."""
+    try:
+        found = scenarios(market, settings)
+        why = "no path has hourly bars and room for a shock, 31 days before it"
+    except TapeError as error:
+        found, why = None, str(error)
+    if found is None:
+        print(f"note  no table under stress: {why}")
+    return found
 
 
 def _rows(close_ns: NDArray[np.int64], length: int, every: int) -> list[int]:

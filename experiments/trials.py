@@ -56,8 +56,13 @@ class Training(NamedTuple):
 
     def _append(self, line: dict[str, Any]) -> None:
         """One write for the line, which processes side by side do not tear."""
-        _begin(self.log)
-        descriptor = os.open(self.log, os.O_WRONLY | os.O_APPEND)
+        try:
+            _begin(self.log)
+            descriptor = os.open(self.log, os.O_WRONLY | os.O_APPEND)
+        except OSError as error:
+            raise RunError(
+                f"{self.log} cannot be written ({error.strerror}); every training is logged there, choose another --out"
+            ) from None
         try:
             os.write(descriptor, _csv([(line | {"training": self.name}).get(name, "") for name in COLUMNS]))
         finally:

@@ -14,6 +14,7 @@ from experiments import stress
 from experiments.walk import walk
 from fundenv.market import Market, splice, synthetic_market
 from fundenv.market.shocks import SHOCKS
+from fundenv.market.tape import TapeError
 
 SETTINGS: dict[str, Any] = {"venue": "binance", "cash_rate": 0.03}
 
@@ -102,3 +103,15 @@ def test_a_market_without_room_or_without_hours_has_no_scenarios(market: Market)
     assert set(found.shocks) == {"2021-05-19", "2025-10-10"}
     assert stress.scenarios(replace(short, paths=np.array([[0, 740]])), SETTINGS) is None
     assert stress.scenarios(replace(short, bar_hours=8.0), SETTINGS) is None
+
+
+def test_why_there_is_no_table_is_said(market: Market, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    assert stress.scenarios_or_note(replace(market, bar_hours=8.0), SETTINGS) is None
+    assert capsys.readouterr().out == "note  no table under stress: no path has hourly bars and room for a shock, 31 days before it\n"
+
+    def refused(*args: Any, **more: Any) -> Market:
+        raise TapeError("cannot be unrolled")
+
+    monkeypatch.setattr(stress, "splice", refused)
+    assert stress.scenarios_or_note(market, SETTINGS) is None
+    assert capsys.readouterr().out == "note  no table under stress: cannot be unrolled\n"

@@ -89,3 +89,9 @@ def test_a_file_of_another_kind_is_named(tmp_path: Path) -> None:
     (tmp_path / "trials.csv").write_text("a,b\n1,2\n")
     with pytest.raises(RunError, match=r"trials.csv has columns a, b; expected training, started"):
         begin(tmp_path / "one")
+
+
+def test_a_log_that_cannot_be_written_is_named(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(RunError, match=r"trials.csv cannot be written \(.*\); every training is logged there, choose another --out"):
+        begin(tmp_path / "file" / "one")
