@@ -33,10 +33,10 @@ class OnDevice(SB3Agent):
         settings = settings | self.training_settings() | self.env_settings()
         config = EnvConfig.from_dict(settings)
         terms = draw_terms(p, config, seed)
-        settings["per_env"] = terms._asdict()
         played = with_smooth_basis(market, p.basis_span) if p.basis_span else market
         walked, of = self.oversampled(played)
-        env = FundingHedgeTorchEnv(p.n_envs, device=p.device, market=walked, threads=p.threads, **settings)
+        self.course = played, settings, terms
+        env = FundingHedgeTorchEnv(p.n_envs, device=p.device, market=walked, threads=p.threads, **settings, per_env=terms._asdict())
         self.bind(env.batch)
         self.provenance = replace(self.provenance, market=market.hash)
         potential = hindsight(played, config, env.batch.venue, terms, p.gamma, of=of) if p.shaping else None

@@ -86,6 +86,7 @@ class SB3Agent(Learner):
         self.model: Any = None
         self.snapshot: Any = None  # of the collecting side, while a training is under way: agents/_sb3_resume.py
         self.steps_wanted = 0
+        self.course: Any = None  # market, settings and terms of the training envs, for a warm start
 
     def training_settings(self) -> dict[str, Any]:
         """Random episodes with the training reward."""
@@ -109,6 +110,8 @@ class SB3Agent(Learner):
             else:
                 self.model.set_env(env, force_reset=self.snapshot is None)
             self.model.set_logger(Logger(None, [Forward(watcher)]))
+            if self.steps_done == 0:
+                self.prepare(self.model, seed, watcher)
             looker = Looker(watcher, self)
             if self.snapshot is not None:
                 self.snapshot.restore(self.model)
@@ -129,10 +132,10 @@ class SB3Agent(Learner):
         settings = settings | self.training_settings() | self.env_settings()
         config = EnvConfig.from_dict(settings)
         terms = draw_terms(p, config, seed)
-        settings["per_env"] = terms._asdict()
         played = with_smooth_basis(market, p.basis_span) if p.basis_span else market
         walked, of = self.oversampled(played)
-        venv = FundingHedgeVecEnv(p.n_envs, threads=p.threads, market=walked, **settings)
+        self.course = played, settings, terms
+        venv = FundingHedgeVecEnv(p.n_envs, threads=p.threads, market=walked, **settings, per_env=terms._asdict())
         self.bind(venv.batch)
         self.provenance = replace(self.provenance, market=market.hash)
         potential = hindsight(played, config, venv.batch.venue, terms, p.gamma, of=of) if p.shaping else None
@@ -213,6 +216,9 @@ class SB3Agent(Learner):
     @abstractmethod
     def build(self, env: Any, seed: int) -> Any:
         """A new model."""
+
+    def prepare(self, model: Any, seed: int, watcher: Watcher | None) -> None:
+        """Called once with a new model before it learns, for a warm start."""
 
     def log_interval(self) -> int:
         """How often SB3 hands out its diagnostics, in its own count."""

@@ -50,21 +50,25 @@ def draw_terms(params: Any, config: EnvConfig, seed: int) -> EnvTerms:
     )
 
 
-def hindsight(market: Market, config: EnvConfig, venue: Venue, terms: EnvTerms, gamma: float, *, of: Any = None) -> Hindsight:
-    """The potential for envs under `terms`, at taker fees and the mean half-spread of the symbols; `of` as for `Hindsight`."""
-    bars = round(hours(config.decision_interval, "decision_interval") / market.bar_hours)
+def priced(market: Market, config: EnvConfig, venue: Venue, terms: EnvTerms) -> Terms:
+    """What a carry costs under `terms`, at taker fees and the mean half-spread of the symbols."""
     fees = "fees_high" if config.fee_tier == "high" else "fees"
     fee = sum(
         own if own is not None else venue.value(fees, f"{leg}_taker") for leg, own in (("perp", config.perp_fee), ("spot", config.spot_fee))
     )
     names = sorted({name for path in market.symbols for name in path})
     spread = 1e-4 * np.mean([sum(venue.value("execution", f"half_spread_{leg}_bp", name) for leg in ("perp", "spot")) for name in names])
-    kinds, kind = np.unique(np.stack(terms), axis=1, return_inverse=True)
-    cash_rate, fee_scale, scale, shift = kinds
-    priced = Terms(
-        hurdle=cash_rate * (1 + LEVERAGE) / LEVERAGE * bars * market.bar_hours / 8760,
-        cost=fee_scale * fee + config.cost_scale * spread,
-        scale=scale,
-        shift=shift,
+    return Terms(
+        hurdle=terms.cash_rate * (1 + LEVERAGE) / LEVERAGE * hours(config.decision_interval, "decision_interval") / 8760,
+        cost=terms.fee_scale * fee + config.cost_scale * spread,
+        scale=terms.funding_scale,
+        shift=terms.funding_shift,
     )
-    return Hindsight(market, bars=bars, gamma=gamma, terms=priced, kind=kind, leverage=LEVERAGE, of=of)
+
+
+def hindsight(market: Market, config: EnvConfig, venue: Venue, terms: EnvTerms, gamma: float, *, of: Any = None) -> Hindsight:
+    """The potential for envs under `terms`; `of` as for `Hindsight`."""
+    bars = round(hours(config.decision_interval, "decision_interval") / market.bar_hours)
+    kinds, kind = np.unique(np.stack(terms), axis=1, return_inverse=True)
+    prices = priced(market, config, venue, EnvTerms(*kinds))
+    return Hindsight(market, bars=bars, gamma=gamma, terms=prices, kind=kind, leverage=LEVERAGE, of=of)

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from agents._sb3_model import LearningParams, SB3Agent, libraries
 from agents._sb3_zones import candidates, zone_targets
+from agents.base import Watcher
 from agents.params import AgentError, Range
 
 REPLAY = "replay.pkl"
@@ -26,18 +27,25 @@ class PPOParams(LearningParams):
     n_steps: Annotated[int, Range(1, 4096)] = 64  # decisions per env and rollout
     batch_size: Annotated[int, Range(1, 1_000_000)] = 4096
     epochs: Annotated[int, Range(1, 100)] = 4
-    learning_rate: Annotated[float, Range(1e-7, 1)] = 7e-4
+    learning_rate: Annotated[float, Range(1e-7, 1)] = 2e-4
+    gamma: Annotated[float, Range(0, 1)] = 0.999  # a trade takes months to pay: at 0.995 PPO unlearns to enter
     gae_lambda: Annotated[float, Range(0, 1)] = 0.95
-    entropy: Annotated[float, Range(0, 1)] = 0.003  # bonus at the start of the training ...
-    entropy_end: Annotated[float, Range(0, 1)] = 0.0005  # ... and at its end, falling linearly
+    entropy: Annotated[float, Range(0, 1)] = 0.0005  # bonus at the start of the training ...
+    entropy_end: Annotated[float, Range(0, 1)] = 0.0005  # ... and at its end, linear in between
     max_grad_norm: Annotated[float, Range(1e-6, 1e6)] = 0.5
     clip_range: Annotated[float, Range(1e-6, 10)] = 0.2
-    hold_bias: Annotated[float, Range(-10, 10)] = 3.0  # head start of the logit of `hold`
+    hold_bias: Annotated[float, Range(-10, 10)] = 1.0  # head start of the logit of `hold`
     hold_back: bool = False  # greedy actions take the head start back
     imitate: Annotated[int, Range(0, 100_000_000)] = (
         60_000  # observations on which the policy first imitates a threshold rule; 0: it begins at random
     )
     imitate_leverage: Annotated[float, Range(1, 125)] = 3.0  # of that rule
+    leverage_bias: Annotated[float, Range(-10, 10)] = 2.0  # head start of the logit of that leverage
+    rehearse: Annotated[int, Range(0, 100_000)] = (
+        16  # rounds, an episode in every environment each, in which the gates then climb the exact gradient (agents/_counterfactual.py); 0: none
+    )
+    rehearse_rate: Annotated[float, Range(1e-7, 1)] = 1e-3  # learning rate of it, falling linearly to 0
+    rehearse_entropy: Annotated[float, Range(0, 1)] = 0.002  # entropy bonus of it, falling linearly to 0
     carry_grid: Annotated[tuple[float, ...], Range(-1, 1)] = (0.0, 1.0)
     leverage_grid: Annotated[tuple[float, ...], Range(1, 125)] = (2.0, 3.0)
 
@@ -88,11 +96,42 @@ class PPO(SB3Agent):
             )
         with torch.no_grad():
             model.policy.action_net.bias[torch.as_tensor(_gates(model))] += p.hold_bias
+            model.policy.action_net.bias[torch.as_tensor(self._leverages(model))] += p.leverage_bias
+        return model
+
+    def prepare(self, model: Any, seed: int, watcher: Watcher | None) -> None:
+        """The warm start: imitate a rule, then climb the exact gradient of both gates."""
+        p = self.params
+        if (p.imitate or p.rehearse) and p.carry_grid != (0.0, 1.0):
+            raise AgentError(
+                f"carry_grid = {p.carry_grid!r}: the warm start knows off and full carry, (0.0, 1.0); set imitate = 0 and rehearse = 0 for another"
+            )
         if p.imitate:
             from agents._imitate import imitate
 
             imitate(model, p.leverage_grid, p.imitate_leverage, samples=p.imitate, seed=seed)
-        return model
+        if p.rehearse:
+            from agents._counterfactual import Rehearsal, rehearse
+
+            rehearsal = Rehearsal(*self.course)
+            try:
+                rehearse(
+                    model,
+                    rehearsal,
+                    episodes=p.rehearse,
+                    seed=seed,
+                    learning_rate=p.rehearse_rate,
+                    entropy=p.rehearse_entropy,
+                    watcher=watcher,
+                )
+            finally:
+                rehearsal.close()
+
+    def _leverages(self, model: Any) -> list[int]:
+        """Number of the logit of the leverage nearest to `imitate_leverage`, of each asset."""
+        p = self.params
+        entry = int(np.argmin(np.abs(np.array(p.leverage_grid) - p.imitate_leverage)))
+        return [gate + 1 + len(p.carry_grid) + entry for gate in _gates(model)]
 
     def before_rollout(self, model: Any) -> None:
         """The entropy bonus follows the progress of the training."""

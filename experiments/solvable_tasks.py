@@ -22,7 +22,17 @@ class Task:
     numbers: dict[str, Any] = field(default_factory=dict)  # of the problem, where they are not the default
 
 
-_PPO = {"n_envs": 256, "n_steps": 32, "batch_size": 2048, "epochs": 4, "gamma": 0.99, "hold_bias": 3.0, "imitate": 0, "observations": "all"}
+_PPO = {
+    "n_envs": 256,
+    "n_steps": 32,
+    "batch_size": 2048,
+    "epochs": 4,
+    "gamma": 0.99,
+    "hold_bias": 3.0,
+    "leverage_bias": 0.0,
+    "imitate": 0,
+    "observations": "all",
+}
 _NOISY = {"noise": 20.0, "reward": "expected", "reward_scale": 0.1, "episode": "10D"}
 TASKS: dict[str, Task] = {
     "A-ppo": Task(problem="linear", agent="ppo", steps=700_000, env=_NOISY, params=_PPO | {"learning_rate": 1e-3, "entropy": 0.003}),

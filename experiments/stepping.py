@@ -87,7 +87,7 @@ def ppo(count: int, settings: dict[str, Any], threads: int, device: str) -> Step
     import agents
 
     def run() -> int:
-        agent: Any = agents.make("ppo", n_envs=count, imitate=0)  # the warm start is no part of a step
+        agent: Any = agents.make("ppo", n_envs=count, imitate=0, rehearse=0)  # the warm start is no part of a step
         done = 8 * count * agent.params.n_steps
         agent.learn(settings["market"], {"decision_interval": settings["decision_interval"]}, steps=done, seed=0)
         return int(done)

@@ -1,4 +1,4 @@
-"""Draws what agents would do: the carry and leverage they choose over funding, cash rate, volatility and distance to liquidation.
+"""Draws what agents would do: the carry and leverage they choose over funding of the last day and before, cash rate, and distance to liquidation.
 
 Every agent is asked twice at each point, once flat and once with full carry: where it would not enter and not leave, the position stays what it is.
 Observations that are not on an axis stand at their medians over the span.
@@ -23,6 +23,7 @@ from fundenv.batch.cpu import Batch
 from fundenv.dynamics import types as t
 
 OUT, STAYS, IN = 0.0, 0.5, 1.0  # leaves or stays flat; whatever it was; enters and stays
+_RECENT = ("funding_last", "funding_ewma_3", "funding_estimate", "funding_market")  # settlements of a day or less, and what is forming now
 _FUNDING = ("funding_last", "funding_ewma_3", "funding_ewma_9", "funding_ewma_21", "funding_ewma_90", "funding_estimate", "funding_market")
 _PER_YEAR = 1e-4 * 3 * 365
 POINTS = 41
@@ -132,13 +133,16 @@ def _follow(obs: NDArray[np.float32], table: Any, names: list[str]) -> None:
 
 def _planes(batch: Batch) -> list[tuple[Axis, Axis]]:
     """The three pairs of axes."""
-    level, z = np.linspace(-1.0, 2.5, POINTS), np.linspace(-4, 4, POINTS)
-    cash, sigma, distance = np.linspace(-0.02, 0.07, POINTS), np.linspace(0.1, 2.0, POINTS), np.linspace(0.5, 12, POINTS)
+    level = np.linspace(-1.0, 2.5, POINTS)
+    cash, distance = np.linspace(-0.02, 0.07, POINTS), np.linspace(0.5, 12, POINTS)
     years = dict.fromkeys(("funding_fr3", "funding_fr14"), level * _PER_YEAR)
     funding = Axis("funding, bp per 8 h", level, dict.fromkeys(_FUNDING, level) | years)
     return [
         (funding, Axis("cash rate", cash, {"cash_rate": cash})),
-        (Axis("funding z-score", z, {"funding_z": z}), Axis("volatility, 7 days", sigma, {"volatility_7d": sigma})),
+        (
+            Axis("funding before, bp per 8 h", level, {name: at for name, at in funding.sets.items() if name not in _RECENT}),
+            Axis("funding of the last day, bp per 8 h", level, dict.fromkeys(_RECENT, level)),
+        ),
         (funding, Axis("margin distance, daily sigmas", distance, {"margin_distance": distance})),
     ]
 

@@ -28,8 +28,8 @@ class Args(MarketArgs):
 
     agent: str = "ppo"
     """Name of a learner: ppo or sac."""
-    steps: int = 600_000
-    """Environment steps in all (SAC needs fewer); more than before, with --resume, trains on."""
+    steps: int = 300_000
+    """Environment steps in all (the recipe of SAC takes 1,200,000); more than before, with --resume, trains on."""
     seed: int = 0
     """Seed of the weights and of the episodes."""
     params: tuple[str, ...] = ()

@@ -99,7 +99,9 @@ def test_the_potential_of_a_part_is_that_of_the_whole(market: Market) -> None:
 
 def test_learners_train_on_crashes_on_both_ways(market: Market) -> None:
     for name in ("ppo", "device_ppo"):
-        agent: Any = agents.make(name, n_envs=8, n_steps=16, batch_size=64, hidden=8, imitate=0, crash_share=0.5, episode_days=20)
+        agent: Any = agents.make(
+            name, n_envs=8, n_steps=16, batch_size=64, hidden=8, imitate=0, rehearse=0, crash_share=0.5, episode_days=20
+        )
         agent.learn(market, {}, steps=128, seed=0)
         assert agent.provenance.market == market.hash
         assert agent.model.get_env().batch.market.n_paths > market.n_paths

@@ -15,7 +15,16 @@ import agents
 from agents import Learner
 from fundenv.market import Market, joint, synthetic_market
 
-SMALL: dict[str, Any] = {"n_envs": 16, "n_steps": 24, "batch_size": 96, "hidden": 8, "imitate": 0, "episode_days": 3, "hold_bias": 0.0}
+SMALL: dict[str, Any] = {
+    "n_envs": 16,
+    "n_steps": 24,
+    "batch_size": 96,
+    "hidden": 8,
+    "imitate": 0,
+    "rehearse": 0,
+    "episode_days": 3,
+    "hold_bias": 0.0,
+}
 ROLLOUT = ("observations", "actions", "rewards", "values", "log_probs", "advantages", "returns")
 
 

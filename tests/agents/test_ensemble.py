@@ -18,7 +18,16 @@ from fundenv.batch.cpu import Batch
 from fundenv.market import Market, synthetic_market
 
 TINY: dict[str, dict[str, Any]] = {
-    "ppo": {"n_envs": 8, "n_steps": 16, "batch_size": 64, "hidden": 8, "imitate": 0, "learning_rate": 0.01, "hold_bias": 0.0},
+    "ppo": {
+        "n_envs": 8,
+        "n_steps": 16,
+        "batch_size": 64,
+        "hidden": 8,
+        "imitate": 0,
+        "rehearse": 0,
+        "learning_rate": 0.01,
+        "hold_bias": 0.0,
+    },
     "sac": {"n_envs": 4, "batch_size": 16, "hidden": 8, "learning_starts": 16, "buffer_size": 256},
 }
 

@@ -15,6 +15,7 @@ SMALL = (
     "ppo.hidden=8",
     "ppo.funding_share=0",
     "ppo.imitate=64",
+    "ppo.rehearse=1",
     "zscore.entry=1.0",
 )
 

@@ -27,7 +27,7 @@ from fundenv.market.shocks import SHOCKS
 ROOT = Path(__file__).parents[2]
 RULES = ("flat", "carry", "zscore")
 TINY = (
-    "--params", "ppo.n_envs=16", "ppo.n_steps=16", "ppo.batch_size=128", "ppo.hidden=8", "ppo.funding_share=0", "ppo.imitate=64",
+    "--params", "ppo.n_envs=16", "ppo.n_steps=16", "ppo.batch_size=128", "ppo.hidden=8", "ppo.funding_share=0", "ppo.imitate=64", "ppo.rehearse=1",
     "sac.n_envs=8", "sac.batch_size=32", "sac.hidden=8", "sac.funding_share=0",
 )  # fmt: skip
 

@@ -77,7 +77,18 @@ SMALL = {"gamma": 0.9, "funding_share": 0.0, "cash_low": 0.0, "cash_high": 0.0}
 LEARNERS = {
     "ppo": (
         SMALL
-        | {"n_envs": 64, "n_steps": 32, "batch_size": 512, "hold_bias": 0.0, "imitate": 0, "learning_rate": 3e-3, "reward_scale": 0.1},
+        | {
+            "n_envs": 64,
+            "n_steps": 32,
+            "batch_size": 512,
+            "hold_bias": 0.0,
+            "leverage_bias": 0.0,
+            "imitate": 0,
+            "rehearse": 0,
+            "entropy": 0.003,
+            "learning_rate": 3e-3,
+            "reward_scale": 0.1,
+        },
         60_000,
     ),
     "sac": (SMALL | {"n_envs": 32, "batch_size": 256, "gradient_steps": 2, "learning_starts": 2_000, "entropy": 0.02}, 16_000),
