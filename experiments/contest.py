@@ -69,7 +69,8 @@ class Contest:
             return False
         if job.fold == FINAL and self.stress is not None and not (self.out / STRESS / f"{job.key}.parquet").exists():
             return False
-        return not job.members or read_json(self.out / "agents" / job.key / CHECKPOINT)["members"] == len(job.members)
+        saved = self.out / "agents" / job.key / CHECKPOINT
+        return not job.members or (saved.exists() and read_json(saved)["members"] == len(job.members))
 
     def spans(self, job: Job) -> tuple[str, str]:
         """Names of the markets to learn on and to be judged on."""
