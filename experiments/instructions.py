@@ -40,13 +40,14 @@ def _counted(run: Callable[[], object]) -> int:
             raise RunError("the system lets no process be traced (ptrace); allow it, or use a profiler")
         instructions = 0
         while True:
-            trace(_SINGLE_STEP, child, None, None)
+            if trace(_SINGLE_STEP, child, None, None):
+                raise RunError("the system steps no process through single instructions (ptrace); use a profiler")
             _, status = os.waitpid(child, 0)
             if not os.WIFSTOPPED(status):
                 raise RunError(f"the traced process ended early (status {status}); call the function once untraced to see why")
-            if os.WSTOPSIG(status) != signal.SIGTRAP:
+            if os.WSTOPSIG(status) == signal.SIGSTOP:
                 return instructions
-            instructions += 1
+            instructions += os.WSTOPSIG(status) == signal.SIGTRAP  # any other signal is not for the copy
     finally:
         if os.WIFSTOPPED(status):
             os.kill(child, signal.SIGKILL)

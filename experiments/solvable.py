@@ -53,6 +53,8 @@ def main(args: Args) -> None:
     if args.seeds < 1:
         raise RunError(f"--seeds {args.seeds}: must be at least 1")
     rows: list[Row] = read_json(args.json) if args.json is not None and args.json.exists() else []
+    if any("task" not in row for row in rows):
+        raise RunError(f"--json {args.json}: its rows name no task, an earlier version wrote them; give another file")
     trained = {(row["task"], row["seed"]) for row in rows}
     names = args.tasks or tuple(SETTINGS if args.settings else TASKS)
     open_tasks = [(name, known[name], seed) for seed in range(args.seeds) for name in names if (name, seed) not in trained]

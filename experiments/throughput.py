@@ -84,7 +84,7 @@ def main(args: Args) -> None:
     if args.peers:
         rows += [_peer(peer, args, console) for peer in peers.installed(batches)]
     console.print(_table(rows, args))
-    if args.threads > 1:
+    if args.threads > 1 and args.device == "cpu":
         settings = {"market": market, "decision_interval": args.intervals[0]}
         loads = [
             *scaling.loads(),

@@ -50,3 +50,10 @@ def test_the_optimal_rule_keeps_its_promise_and_others_fall_short() -> None:
 def test_unknown_tasks_are_named() -> None:
     with pytest.raises(RunError, match="expected some of A-ppo"):
         solvable.main(solvable.Args(tasks=("D-ppo",)))
+
+
+def test_rows_of_an_earlier_version_are_refused(tmp_path: Path) -> None:
+    file = tmp_path / "rows.json"
+    file.write_text('[{"problem": "linear", "agent": "ppo", "seed": 0}]')
+    with pytest.raises(RunError, match="name no task"):
+        solvable.main(solvable.Args(tasks=("A-ppo",), json=file))
