@@ -20,6 +20,7 @@ from fundenv.dynamics import types as t
 from fundenv.dynamics.observation import ACCOUNT_COLUMNS, LEG_COLUMNS, N_ACCOUNT_COLUMNS, N_LEG_COLUMNS, Column
 from fundenv.market import Market, path_range, stack
 
+LINE = 64  # bytes of a cache line
 AUTORESET_MODES = ("disabled", "next_step", "same_step")
 
 
@@ -123,6 +124,8 @@ class Batch:
         self._faces.reverse()
         self.out, self.calls = self._faces[0]
         self.obs = self.out.obs
+        if self.calls.steps_to_lanes:
+            self.calls.count(self.num_envs)
         if self._pool is None:
             self.calls.step(0, self.num_envs)
         else:
@@ -179,18 +182,18 @@ class Batch:
         n, assets, width = self.num_envs, self.n_assets, len(self.observation_table)
         shapes = ((n, t.N_ACCOUNT), (n, assets, t.N_LEG), (n, t.N_LEDGER), (n, assets, t.N_TRADE))
         sizes = [int(np.prod(shape)) for shape in shapes]
-        self.block = np.zeros(sum(sizes))  # account, legs, ledger and trades in one piece: a single environment copies it for its info
+        self.block = aligned(sum(sizes))  # account, legs, ledger and trades in one piece: a single environment copies it for its info
         account, legs, ledger, trades = (
             piece.reshape(shape) for piece, shape in zip(np.split(self.block, np.cumsum(sizes)[:-1]), shapes, strict=True)
         )
-        self.store = t.Store(params, account, legs, np.zeros((n, t.N_EPISODE), dtype=np.int64))
+        self.store = t.Store(params, account, legs, aligned(n * t.N_EPISODE, np.int64).reshape(n, t.N_EPISODE))
         self.reward, self.terminated, self.truncated = np.zeros(n), np.zeros(n, dtype=bool), np.zeros(n, dtype=bool)
         self.ledger, self.trades, self.final_stats = ledger, trades, np.zeros((n, 3))
         self.final_obs = np.zeros((n, width), dtype=np.float32)
         self.actions = np.zeros((n, action_width(self.config) * assets), dtype=np.float32)
         self._start_paths, self._start_rows = np.full(n, -1, dtype=np.int64), np.full(n, -1, dtype=np.int64)
         shared = (self.final_obs, self.reward, self.terminated, self.truncated, ledger, trades, self.final_stats)
-        outs = [t.Out(np.zeros((n, width), dtype=np.float32), *shared) for _ in range(2)]
+        outs = [t.Out(aligned(n * width, np.float32).reshape(n, width), *shared) for _ in range(2)]
         self._connect(outs)
 
     def _connect(self, outs: list[t.Out]) -> None:
@@ -223,6 +226,14 @@ class Batch:
                 f"start {int(rows[bad[0]] - first[bad[0]])} of path {int(where[bad[0]])} is outside 0 .. {limit}; one decision must fit"
             )
         return where, rows
+
+
+def aligned(count: int, dtype: Any = np.float64) -> Any:
+    """Zeros that begin on a cache line."""
+    item = np.dtype(dtype).itemsize
+    raw = np.zeros(count + LINE // item, dtype=dtype)
+    skip = -raw.ctypes.data % LINE // item
+    return raw[skip : skip + count]
 
 
 def observation_table(market: Market) -> tuple[Column, ...]:

@@ -3,6 +3,9 @@
 Handing two dozen arrays to a numba dispatcher costs about 4 us a call, more than the step of a single environment. Their addresses and sizes never
 change while a batch lives, so they are put into a table once and every call passes one pointer (0.3 us). Sizes that the types fix are constants
 here, so the compiler folds them into the addressing.
+
+A batch of the usual kind (`fits`) is stepped in vectors (`fundenv.batch.lanes`), to the same bits. They are compiled apart, and only for a run that
+lasts: a first step waits for the plain loop alone.
 """
 
 from __future__ import annotations
@@ -16,129 +19,67 @@ from typing import Any
 
 import numba
 import numpy as np
-from numba import carray, types
+from numba import types
 from numba.core import config as numba_config
-from numba.extending import intrinsic
 
+from fundenv.batch.blocks import RECORD, facts, fits, step_blocks, tape
+from fundenv.batch.lanes import N_FACTS
 from fundenv.batch.loop import reset_range, step_range
+from fundenv.batch.memory import f4_at, f8_at
+from fundenv.batch.tables import SIZES, out_of, reset_table, step_table, store_of, world_of
 from fundenv.dynamics import types as t
-from fundenv.dynamics.jit import EntryCompiler, cache_folder, cached_on_disk
-from fundenv.market.layout import N_COLUMNS
+from fundenv.dynamics.jit import EntryCompiler, LanesCompiler, cache_folder, cached_on_disk
 
-# `carray` makes arrays, which only code with reference counts may return; the arrays own nothing, so the counts cost nothing.
-_jit_with_counts = numba.njit(forceinline=True)
-_jit_outer = numba.njit(inline="always")
-N_PARAMS, N_RULES = len(t.Params._fields), len(t.AssetRules._fields)
-_SIZES = ("rows", "assets", "features", "paths", "symbols", "brackets", "grid", "param_rows", "envs", "observations", "actions", "eras")
+STEPS_TO_LANES = 2_000_000  # steps of the plain loop, some half a second: a run that lasts longer is worth another compilation
 
 
-def _caster(scalar: Any) -> Any:
-    pointer = types.CPointer(scalar)
-
-    @intrinsic
-    def cast(_typing: Any, address: Any) -> Any:
-        def emit(context: Any, builder: Any, _signature: Any, args: Any) -> Any:
-            return builder.inttoptr(args[0], context.get_value_type(pointer))
-
-        return pointer(types.int64), emit
-
-    return cast
-
-
-_f8, _f4, _i8, _u1 = (_caster(scalar) for scalar in (types.float64, types.float32, types.int64, types.uint8))
-
-
-@_jit_with_counts
-def _world(table, assets, contract):
-    rows, features, paths, symbols, brackets, grid = table[0], table[2], table[3], table[4], table[5], table[6]
-    return t.World(
-        carray(_f8(table[12]), (rows, assets, N_COLUMNS)),
-        carray(_f4(table[13]), (rows, assets, features)),
-        carray(_i8(table[14]), (paths, 2)),
-        carray(_i8(table[15]), (paths, 3)),
-        carray(_i8(table[16]), (table[11],)),
-        carray(_i8(table[17]), (table[11] * paths, assets)),
-        carray(_f8(table[18]), (symbols, N_RULES)),
-        carray(_f8(table[19]), (symbols, brackets, 4)),
-        carray(_i8(table[20]), (t.N_CODES,)),
-        carray(_f8(table[21]), (3, grid)),
-        carray(_f8(table[22]), (features,)),
-        carray(_f8(table[23]), (features, 4)),
-        carray(_f8(table[24]), (N_PARAMS, 3)),
-        contract,
-    )
-
-
-@_jit_with_counts
-def _store(table, assets):
-    envs = table[8]
-    return t.Store(
-        carray(_f8(table[25]), (table[7], N_PARAMS)),
-        carray(_f8(table[26]), (envs, t.N_ACCOUNT)),
-        carray(_f8(table[27]), (envs, assets, t.N_LEG)),
-        carray(_i8(table[28]), (envs, t.N_EPISODE)),
-    )
-
-
-@_jit_with_counts
-def _out(table, assets):
-    envs, width = table[8], table[9]
-    return t.Out(
-        carray(_f4(table[29]), (envs, width)),
-        carray(_f4(table[30]), (envs, width)),
-        carray(_f8(table[31]), (envs,)),
-        carray(_u1(table[32]), (envs,)),
-        carray(_u1(table[33]), (envs,)),
-        carray(_f8(table[34]), (envs, t.N_LEDGER)),
-        carray(_f8(table[35]), (envs, assets, t.N_TRADE)),
-        carray(_f8(table[36]), (envs, 3)),
-    )
-
-
-@_jit_outer
-def _step(table, assets, contract, first, last):
-    actions = carray(_f4(table[37]), (table[8], table[10]))
-    step_range(_world(table, assets, contract), _store(table, assets), _out(table, assets), actions, first, last)
-
-
-@_jit_outer
-def _reset(table, assets, contract, first, last):
-    paths, rows = carray(_i8(table[38]), (table[8],)), carray(_i8(table[39]), (table[8],))
-    reset_range(_world(table, assets, contract), _store(table, assets), _out(table, assets), paths, rows, first, last)
+def _step_lanes(table: Any, first: int, last: int) -> None:
+    world, actions = world_of(table, 1, 0), f4_at(table[37], (table[8], 3))
+    facts, rows = f8_at(table[40], (table[4], N_FACTS)), table[0]
+    tape, tape_f4 = f8_at(table[41], (rows, 1, RECORD)), f4_at(table[41], (rows, 1, 2 * RECORD))
+    step_blocks(table[42], table, world, store_of(table, 1), out_of(table, 1), actions, facts, tape, tape_f4, first, last)
 
 
 def _step_one_asset(table: Any, first: int, last: int) -> None:
-    _step(table, 1, 0, first, last)  # constants: the loops over assets vanish (measured: a third faster), and so do the inverse contracts
+    step_table(
+        table, 1, 0, first, last
+    )  # constants: the loops over assets vanish (measured: a third faster), and so do the inverse contracts
 
 
 def _step_assets(table: Any, first: int, last: int) -> None:
-    _step(table, table[1], 0, first, last)
+    step_table(table, table[1], 0, first, last)
 
 
 def _step_inverse(table: Any, first: int, last: int) -> None:
-    _step(table, table[1], 1, first, last)
+    step_table(table, table[1], 1, first, last)
 
 
 def _reset_assets(table: Any, first: int, last: int) -> None:
-    _reset(table, table[1], 0, first, last)
+    reset_table(table, table[1], 0, first, last)
 
 
 def _reset_inverse(table: Any, first: int, last: int) -> None:
-    _reset(table, table[1], 1, first, last)
+    reset_table(table, table[1], 1, first, last)
 
 
 @cache
-def _announce() -> None:
-    sys.stderr.write("fundenv: compiling the simulation for the first time, about half a minute; later runs load it from disk\n")
+def _announce(what: str = "the simulation for the first time, about half a minute") -> None:
+    sys.stderr.write(f"fundenv: compiling {what}; later runs load it from disk\n")
+
+
+def _on_disk(entry: Callable[..., None]) -> bool:
+    return any(Path(cache_folder()).rglob(f"entry.{entry.__name__}-*.nbi"))
 
 
 @cache
 def _compiled(entry: Callable[..., None]) -> Any:
     signature = types.void(types.CPointer(types.int64), types.int64, types.int64)
-    if not any(Path(cache_folder()).rglob(f"entry.{entry.__name__}-*.nbi")):
-        _announce()
+    if not _on_disk(entry):
+        _announce(*(["the vector form of the step, a quarter of a minute"] if entry is _step_lanes else []))
     with cached_on_disk():
-        compiled = numba.cfunc(signature, cache=True, error_model="numpy", pipeline_class=EntryCompiler)(entry)
+        compiled = numba.cfunc(
+            signature, cache=True, error_model="numpy", pipeline_class=LanesCompiler if entry is _step_lanes else EntryCompiler
+        )(entry)
     return ctypes.CFUNCTYPE(None, ctypes.c_void_p, ctypes.c_int64, ctypes.c_int64)(compiled.address), compiled
 
 
@@ -147,9 +88,10 @@ class Calls:
 
     def __init__(self, world: t.World, store: t.Store, out: t.Out, actions: t.Float32, paths: t.Int64, rows: t.Int64) -> None:
         self._arrays = (world, store, out, actions, paths, rows)
+        self.steps_to_lanes = 0  # 0: nothing to wait for
         sizes = dict(
             zip(
-                _SIZES,
+                SIZES,
                 (
                     *world.features.shape,
                     len(world.paths),
@@ -167,17 +109,37 @@ class Calls:
         for array in flat:
             if not array.flags.c_contiguous:
                 raise ValueError(f"array of shape {array.shape} is not contiguous; the kernel addresses rows directly")
-        self._table = np.array([*sizes.values(), *(array.ctypes.data for array in flat)], dtype=np.int64)
+        self._table = np.array([*sizes.values(), *(array.ctypes.data for array in flat), 0, 0, 0], dtype=np.int64)
         self._address = self._table.ctypes.data
         if numba_config.DISABLE_JIT:
             self.step, self.reset = self._plain_step, self._plain_reset
             return
-        linear_step = _step_one_asset if world.bars.shape[1] == 1 else _step_assets
-        step = _compiled(_step_inverse if world.contract == t.INVERSE else linear_step)[0]
+        linear = _step_one_asset if world.bars.shape[1] == 1 else _step_assets
+        step, own = _compiled(_step_inverse if world.contract == t.INVERSE else linear)
         reset = _compiled(_reset_inverse if world.contract == t.INVERSE else _reset_assets)[0]
         address = self._address
         self.step = lambda first, last: step(address, first, last)
         self.reset = lambda first, last: reset(address, first, last)
+        self._plain_address = own.address
+        if fits(world, store.params, len(store.account)):
+            if _on_disk(_step_lanes):
+                self._use_lanes()
+            else:
+                self.steps_to_lanes = STEPS_TO_LANES
+
+    def count(self, steps: int) -> None:
+        """Take note of `steps` steps to come; compile their vector form before them where so many were made that it pays."""
+        self.steps_to_lanes -= steps
+        if self.steps_to_lanes <= 0:
+            self._use_lanes()
+
+    def _use_lanes(self) -> None:
+        """Step by vector instructions from now on: the same numbers."""
+        world, address = self._arrays[0], self._address
+        self._extra = facts(world), tape(world)
+        self._table[-3:] = *(array.ctypes.data for array in self._extra), self._plain_address
+        step, self.steps_to_lanes = _compiled(_step_lanes)[0], 0
+        self.step = lambda first, last: step(address, first, last)
 
     def _plain_step(self, first: int, last: int) -> None:
         world, store, out, actions, _, _ = self._arrays

@@ -41,3 +41,15 @@ def _prefetch_row(array: Any, row: Any) -> Any:
             _touch(start + offset)
 
     return emit
+
+
+def prefetch_line(array: Any, place: int) -> None:
+    """Ask for the cache line of the entry at `place` in memory order; nothing happens in plain Python."""
+
+
+@overload(prefetch_line, inline="never", jit_options={"forceinline": True})
+def _prefetch_line(array: Any, place: Any) -> Any:
+    def emit(array: Any, place: Any) -> None:
+        _touch(array.ctypes.data + place * array.itemsize)
+
+    return emit

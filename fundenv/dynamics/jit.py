@@ -63,6 +63,12 @@ class _PastedCode(JITCodeLibrary):  # type: ignore[misc]
     numba's own library optimises and emits every function together with all that it calls, at every level of the call graph again.
     """
 
+    def add_ir_module(self, module: Any) -> None:
+        for function in module.functions:
+            if function.name == "sqrt":  # the processor's instruction, without C's errno
+                function._set_name("llvm.sqrt.f64")
+        super().add_ir_module(module)
+
     def _optimize_functions(self, module: Any) -> None:
         module.data_layout = self._codegen._data_layout
 
@@ -84,13 +90,30 @@ class _EntryCode(JITCodeLibrary):  # type: ignore[misc]
         passes.run(self._final_module, builder)
 
 
+class _LanesCode(_EntryCode):
+    """An entry point whose loops become vector instructions: only when all variables have left memory can the compiler see that they may."""
+
+    def _optimize_final_module(self) -> None:
+        passes, builder = self._codegen._module_pass_manager(loop_vectorize=False, slp_vectorize=False)
+        passes.run(self._final_module, builder)
+        super()._optimize_final_module()
+
+
 class EntryCompiler(Compiler):  # type: ignore[misc]
     """numba's pipeline for an entry point."""
 
+    code = _EntryCode
+
     def __init__(self, typingctx: Any, targetctx: Any, library: Any, args: Any, return_type: Any, flags: Any, locals: Any) -> None:
-        library = _EntryCode(targetctx.codegen(), "entry")
+        library = self.code(targetctx.codegen(), "entry")
         library.enable_object_caching()
         super().__init__(typingctx, targetctx, library, args, return_type, flags, locals)
+
+
+class LanesCompiler(EntryCompiler):
+    """numba's pipeline for an entry point that calls a rule of `jit_lanes`."""
+
+    code = _LanesCode
 
 
 class _RuleCompiler(Compiler):  # type: ignore[misc]
@@ -118,10 +141,10 @@ class _Rule(CPUDispatcher):  # type: ignore[misc]
         raise TypeError(f"{name} is a rule for compiled code; call {name}.py_func, or set NUMBA_DISABLE_JIT=1")
 
 
-def _rule(function: Callable[..., Any], **how: Any) -> Any:
+def _rule(function: Callable[..., Any], kind: type[_Rule] = _Rule, pipeline: type[_RuleCompiler] = _RuleCompiler, **how: Any) -> Any:
     if numba_config.DISABLE_JIT:
         return function
-    return _Rule(function, targetoptions={"nopython": True, "boundscheck": None, **_OPTIONS, **how}, pipeline_class=_RuleCompiler)
+    return kind(function, targetoptions={"nopython": True, "boundscheck": None, **_OPTIONS, **how}, pipeline_class=pipeline)
 
 
 def jit(function: Callable[..., Any]) -> Any:
@@ -148,6 +171,43 @@ def jit_outer(function: Callable[..., Any]) -> Any:
     return _rule(function, inline="always")
 
 
+def _give_up(world, store, *rest):
+    store.given_up[0] = True
+
+
+class _RareRule(_Rule):
+    """A rule that does not run on a draft (`types.Draft`, the second argument): the step is given up there."""
+
+    def get_call_template(self, args: Any, kws: Any) -> Any:
+        return _GIVE_UP.get_call_template(args, kws) if _is_draft(args[1]) else super().get_call_template(args, kws)
+
+    def get_overload(self, sig: Any) -> Any:
+        return _GIVE_UP.get_overload(sig) if _is_draft(sig[1]) else super().get_overload(sig)
+
+
+def _is_draft(kind: Any) -> bool:
+    return "given_up" in getattr(kind, "fields", ())
+
+
+_GIVE_UP = _rule(_give_up, forceinline=True)
+
+
 def jit_rare(function: Callable[..., Any]) -> Any:
-    """As `jit` for a rule that few steps reach (a liquidation, a new episode): called and not inlined, which halves the time to compile."""
-    return _rule(function)
+    """As `jit` for a rule that few steps reach (a liquidation, a new episode): called and not inlined, which halves the time to compile.
+
+    Its first arguments are (world, store). On a draft of a state it only takes note that the step has to be taken again on the whole state.
+    """
+    return _rule(function, _RareRule)
+
+
+class _LanesRuleCompiler(_RuleCompiler):
+    """The pipeline of a rule whose arrays do not overlap, which lets the compiler put its loop over lanes into vectors."""
+
+    def __init__(self, typingctx: Any, targetctx: Any, library: Any, args: Any, return_type: Any, flags: Any, locals: Any) -> None:
+        flags.noalias = True
+        super().__init__(typingctx, targetctx, library, args, return_type, flags, locals)
+
+
+def jit_lanes(function: Callable[..., Any]) -> Any:
+    """As `jit`, called and not inlined, for a loop over lanes: no two of its arrays may share memory."""
+    return _rule(function, pipeline=_LanesRuleCompiler)

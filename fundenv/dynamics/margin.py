@@ -51,6 +51,7 @@ __all__ = [
     "withdrawable_cross",
 ]
 
+FEW_BRACKETS = 4
 _ROUNDED = 1.0 - 1e-6  # an action of single precision may exceed a limit by its rounding
 
 
@@ -120,6 +121,12 @@ def maintenance(tiers: Any, symbol: Any, value: Any) -> Any:
     tiers: (S, K, 4) floor, rate, amount, maximum leverage; an inverse contract's value and brackets are in coin. Source: Binance "Leverage and
     Margin of USD-M Futures".
     """
+    if tiers.shape[1] <= FEW_BRACKETS:  # no branch: lanes choose each their own bracket
+        rate, amount = tiers[symbol, 0, 1], tiers[symbol, 0, 2]
+        for k in range(1, tiers.shape[1]):
+            if value >= tiers[symbol, k, 0]:
+                rate, amount = tiers[symbol, k, 1], tiers[symbol, k, 2]
+        return maintenance_margin(value, rate, amount)
     k = bracket_of(tiers, symbol, value)
     return maintenance_margin(value, tiers[symbol, k, 1], tiers[symbol, k, 2])
 
@@ -180,8 +187,15 @@ def inverse_liquidation_price(margin: Any, size: Any, entry: Any, tiers: Any, sy
 @jit
 def largest_value(tiers: Any, symbol: Any, leverage: Any) -> Any:
     """Largest position value [quote; inverse: coin] that may be held at `leverage`: the floor of the first bracket whose maximum is lower."""
+    asked = leverage * _ROUNDED
+    if tiers.shape[1] <= FEW_BRACKETS:  # no branch, as in `maintenance`
+        largest = math.inf
+        for k in range(tiers.shape[1] - 1, -1, -1):
+            if tiers[symbol, k, 3] < asked:
+                largest = tiers[symbol, k, 0]
+        return largest
     for k in range(tiers.shape[1]):
-        if tiers[symbol, k, 3] < leverage * _ROUNDED:
+        if tiers[symbol, k, 3] < asked:
             return tiers[symbol, k, 0]
     return math.inf
 

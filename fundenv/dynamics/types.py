@@ -213,6 +213,16 @@ class Store(NamedTuple):
     episode: Int64
 
 
+class Draft(NamedTuple):
+    """`Store` of one environment while a step is tried on a copy of its state."""
+
+    params: Float64
+    account: Float64
+    legs: Float64
+    episode: Int64
+    given_up: Bool  # (1,): the step met a rare rule, which does not run on a draft
+
+
 class Out(NamedTuple):
     """What a step of n environments writes. D = A (F + 14) + 4 observations."""
 

@@ -1,0 +1,108 @@
+"""Environments side by side in vectors: the same bits as the plain loop, whatever an environment meets."""
+
+import numpy as np
+import pytest
+from numba.core import config as numba_config
+
+from fundenv.batch import entry
+from fundenv.batch.blocks import fits
+from fundenv.batch.cpu import Batch
+from fundenv.batch.memory import LANES
+from fundenv.dynamics import types as t
+from fundenv.market import stack
+from tests.markets import PLAIN_VENUE, wild_market
+
+pytestmark = pytest.mark.skipif(numba_config.DISABLE_JIT, reason="there is no vector form of plain Python")
+
+COUNT = 2 * LANES + 5  # two blocks, and some that are left over
+MARKET = stack([wild_market(11 + k, symbols=(name,), paths=3, length=120) for k, name in enumerate(("PLAIN", "COSTLY", "FINE"))])
+SETTINGS = {"market": MARKET, "decision_interval": "1h", "episode": "2D", "venue": PLAIN_VENUE}
+SCRATCH = [t.WANT_SPOT, t.WANT_PERP, t.TOUCH, t.SHRINK]  # of legs: the plain loop leaves other dregs there
+
+
+def batches(monkeypatch, **settings):
+    """A batch stepped by the plain loop, and the same one in lanes."""
+    monkeypatch.setattr(entry, "_on_disk", lambda _: False)  # else both would step in lanes where these are compiled already
+    plain, lanes = (Batch(COUNT, **(SETTINGS | settings)) for _ in range(2))
+    for _, calls in lanes._faces:
+        calls._use_lanes()
+    return plain, lanes
+
+
+def arrays(batch):
+    store, out = batch.store, batch.out
+    return {
+        "obs": out.obs,
+        "final_obs": out.final_obs,
+        "reward": out.reward,
+        "terminated": out.terminated,
+        "truncated": out.truncated,
+        "ledger": out.ledger,
+        "trades": out.trades,
+        "final": out.final,
+        "account": store.account,
+        "legs": np.delete(store.legs, SCRATCH, axis=2),
+        "episode": store.episode,
+    }
+
+
+def play(plain, lanes, steps=150, seed=5):
+    """Step both; returns how often legs were liquidated, orders were short of funds, and episodes ended."""
+    rng, met = np.random.default_rng(seed), np.zeros(3, dtype=int)
+    plain.reset(seed)
+    lanes.reset(seed)
+    for _ in range(steps):
+        actions = rng.uniform(-1.0, 1.0, plain.actions.shape).astype(np.float32)
+        plain.step(actions)
+        lanes.step(actions)
+        expected = arrays(plain)
+        for name, array in arrays(lanes).items():
+            assert np.array_equal(array, expected[name], equal_nan=True), name
+        met += [
+            (expected["legs"][:, 0, t.LIQUIDATED - 2] > 0).sum(),
+            (plain.store.legs[:, 0, t.REASON] == t.REASON_FUNDS).sum(),
+            (expected["terminated"] | expected["truncated"]).sum(),
+        ]
+    return met
+
+
+@pytest.mark.parametrize("autoreset", ["same_step", "next_step", "disabled"])
+def test_lanes_give_the_bits_of_the_plain_loop(monkeypatch, autoreset):
+    met = play(*batches(monkeypatch, autoreset=autoreset))
+    assert (met > 0).all()
+
+
+UNUSUAL = [
+    {"margin_mode": "cross"},
+    {"actions": "discrete"},
+    {"reward": "expected"},
+    {"dials": ("carry",)},
+    {"decision_interval": "2h"},
+    {"keeper_interval": None},
+    {"crash_sigma": 2.0},
+    {"adl_sigma": 2.0},
+    {"margin_level": 1.1},
+    {"funding_shift": 0.1},
+    {"randomize": {"fee_scale": (0.5, 2.0)}},
+    {"initial_equity": 80_000.0},  # positions may leave the first brackets of COSTLY
+]
+
+
+@pytest.mark.parametrize("settings", UNUSUAL, ids=lambda settings: next(iter(settings)))
+def test_unusual_settings_keep_the_plain_loop(settings):
+    fitting = SETTINGS | {"initial_equity": 50_000.0}
+    for chosen, expected in ((fitting, True), (fitting | settings, False)):
+        batch = Batch(COUNT, **chosen)
+        assert fits(batch.world, batch.store.params, batch.num_envs) is expected
+    assert not fits(batch.world, batch.store.params, LANES - 1)
+
+
+def test_a_run_that_lasts_goes_over_to_lanes(monkeypatch):
+    monkeypatch.setattr(entry, "_on_disk", lambda _: False)
+    monkeypatch.setattr(entry, "STEPS_TO_LANES", 2 * COUNT)
+    batch, used = Batch(COUNT, **(SETTINGS | {"initial_equity": 50_000.0})), []
+    batch.reset(0)
+    for _ in range(6):
+        batch.step(np.zeros(batch.actions.shape))
+        used.append(batch.calls.steps_to_lanes == 0)
+    assert used == [False, False, True, True, True, True]
