@@ -73,7 +73,7 @@ def agent_of(name: str, params: dict[str, Any] | None = None) -> Agent:
     """The agent in a folder, or the rule of that name with `params`."""
     if Path(name).is_dir():
         return agents.load(name)
-    if "+" in name or "*" in name:
+    if set(name) & set("+*?["):
         return joined(_folders(name))
     kind: Any = agents.agent_class(name) if "/" not in name else None
     if kind is None:

@@ -135,7 +135,8 @@ def test_a_saved_ensemble_acts_as_before_and_drops_members_it_no_longer_has(fold
 def test_scripts_take_folders_joined_by_plus_and_patterns(folder: Path) -> None:
     one: Any = agent_of(f"{folder}/ppo-0+{folder}/ppo-1")
     other: Any = agent_of(f"{folder}/ppo-*")
-    assert (one.name, len(one.members), len(other.members)) == ("ppo_ensemble", 2, 2)
+    third: Any = agent_of(f"{folder}/ppo-[01]")
+    assert (one.name, len(one.members), len(other.members), len(third.members)) == ("ppo_ensemble", 2, 2, 2)
     with pytest.raises(RunError, match=r"no folder .*/ddpg-\* holds checkpoint.json"):
         agent_of(f"{folder}/ddpg-*")
     with pytest.raises(RunError, match="agent ppo_ensemble has to be trained first; give the folder"):
