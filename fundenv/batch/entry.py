@@ -30,7 +30,7 @@ from fundenv.batch.tables import SIZES, out_of, reset_table, step_table, store_o
 from fundenv.dynamics import types as t
 from fundenv.dynamics.jit import EntryCompiler, LanesCompiler, cache_folder, cached_on_disk
 
-STEPS_TO_LANES = 2_000_000  # steps of the plain loop, some half a second: a run that lasts longer is worth another compilation
+STEPS_TO_LANES = 1_000_000  # in each of the two buffers, half a second of the plain loop: a run that lasts is worth a compilation
 
 
 def _step_lanes(table: Any, first: int, last: int) -> None:
