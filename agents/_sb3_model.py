@@ -85,7 +85,6 @@ class SB3Agent(Learner):
         super().__init__(params)
         self.model: Any = None
         self.snapshot: Any = None  # of the collecting side, while a training is under way: agents/_sb3_resume.py
-        self.steps_wanted = 0
         self.course: Any = None  # market, settings and terms of the training envs, for a warm start
 
     def training_settings(self) -> dict[str, Any]:
@@ -165,10 +164,6 @@ class SB3Agent(Learner):
         else:
             self.snapshot.save(folder / SNAPSHOT)
 
-    def extra(self) -> dict[str, Any]:
-        """How far the training has come."""
-        return {"steps_done": self.steps_done, "steps_wanted": self.steps_wanted}
-
     def read(self, folder: Path, record: dict[str, Any]) -> None:
         """The model, on the CPU."""
         if not (folder / MODEL).is_file():
@@ -176,7 +171,7 @@ class SB3Agent(Learner):
         torch, _ = libraries()
         torch.set_num_threads(self.params.threads)
         self.model = self.algorithm().load(folder / MODEL, device="cpu")
-        self.steps_done, self.steps_wanted = record["steps_done"], record["steps_wanted"]
+        super().read(folder, record)
         if (folder / SNAPSHOT).is_file():
             from agents._sb3_resume import Snapshot
 

@@ -153,6 +153,15 @@ class Learner(Agent):
     step_cost: ClassVar[float] = 1.0  # relative computing time of one environment step, for estimates of the time left
     reuse: ClassVar[float] = 1.0  # how many steps of PPO one step is worth, as it is learned from more than once
     steps_done: int = 0
+    steps_wanted: int = 0
+
+    def extra(self) -> dict[str, Any]:
+        """How far the training has come."""
+        return {"steps_done": self.steps_done, "steps_wanted": self.steps_wanted}
+
+    def read(self, folder: Path, record: dict[str, Any]) -> None:
+        """How far the training had come."""
+        self.steps_done, self.steps_wanted = record["steps_done"], record["steps_wanted"]
 
     @abstractmethod
     def training_settings(self) -> dict[str, Any]:

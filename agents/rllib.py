@@ -10,6 +10,7 @@ from typing import Annotated, Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from agents._gates import gate_settings, hold_logits
 from agents._sb3_zones import zone_targets
 from agents.base import Learner, Watcher
 from agents.params import AgentError, Params, Range
@@ -64,7 +65,6 @@ class RLlibAgent(Learner):
         super().__init__(params)
         self.module: Any = None
         self.state: Any = None  # of the algorithm
-        self.steps_wanted = 0
         self._algorithm: Any = None
 
     def training_settings(self) -> dict[str, Any]:
@@ -162,10 +162,6 @@ class RLlibAgent(Learner):
             torch.save(value, partial)
             partial.replace(folder / name)
 
-    def extra(self) -> dict[str, Any]:
-        """How far the training has come."""
-        return {"steps_done": self.steps_done, "steps_wanted": self.steps_wanted}
-
     def read(self, folder: Path, record: dict[str, Any]) -> None:
         """The module, on the CPU, and the state of the algorithm."""
         if not (folder / MODEL).is_file():
@@ -180,7 +176,7 @@ class RLlibAgent(Learner):
         self.module = spec.build()
         self.module.set_state(weights)
         self.state = torch.load(folder / STATE, weights_only=False)
-        self.steps_done, self.steps_wanted = record["steps_done"], record["steps_wanted"]
+        super().read(folder, record)
 
     def _remember(self) -> None:
         """Keep what outlives the algorithm."""
@@ -226,8 +222,7 @@ class RLlibPPO(RLlibAgent):
 
     def env_settings(self) -> dict[str, Any]:
         """Hold or one of the carries, and a leverage; the hedge ratio stays at 1."""
-        grids = {"carry_grid": self.params.carry_grid, "leverage_grid": self.params.leverage_grid}
-        return {"actions": "discrete", "dials": ("carry", "leverage"), "hedge": 1.0} | grids
+        return gate_settings(self.params)
 
     def config(self) -> Any:
         """PPO without the KL penalty and with an unclipped value loss."""
@@ -246,7 +241,7 @@ class RLlibPPO(RLlibAgent):
         torch, _ = libraries()
         module = algorithm.learner_group._learner.module[POLICY]
         with torch.no_grad():
-            module.pi.net.mlp[-1].bias[torch.as_tensor(_gates(module.action_space))] += self.params.hold_bias
+            module.pi.net.mlp[-1].bias[torch.as_tensor(hold_logits(module.action_space))] += self.params.hold_bias
         algorithm.env_runner_group.sync_weights(from_worker_or_learner_group=algorithm.learner_group, inference_only=True)
 
     def choose(self, inputs: Any, deterministic: bool) -> NDArray[Any]:
@@ -255,15 +250,10 @@ class RLlibPPO(RLlibAgent):
         space = self.module.action_space
         if deterministic:
             inputs = inputs.clone()
-            inputs[:, _gates(space)] -= self.params.hold_bias
+            inputs[:, hold_logits(space)] -= self.params.hold_bias
         heads = torch.split(inputs, [int(n) for n in space.nvec], dim=1)
         picks = (head.argmax(dim=1) if deterministic else torch.distributions.Categorical(logits=head).sample() for head in heads)
         return np.stack([pick.numpy() for pick in picks], axis=1)
-
-
-def _gates(space: Any) -> list[int]:
-    """Number of the logit of `hold` of each asset: heads alternate gate, leverage."""
-    return [int(first) for first in np.cumsum([0, *space.nvec[:-1]])[::2]]
 
 
 @dataclass(frozen=True, kw_only=True)

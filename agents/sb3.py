@@ -11,6 +11,7 @@ from typing import Annotated, Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from agents._gates import gate_settings, hold_logits
 from agents._sb3_model import LearningParams, SB3Agent, libraries
 from agents._sb3_zones import candidates, zone_targets
 from agents.base import Watcher
@@ -63,22 +64,30 @@ class PPO(SB3Agent):
 
     def env_settings(self) -> dict[str, Any]:
         """Hold or one of the carries, and a leverage; the hedge ratio stays at 1."""
-        grids = {"carry_grid": self.params.carry_grid, "leverage_grid": self.params.leverage_grid}
-        return {"actions": "discrete", "dials": ("carry", "leverage"), "hedge": 1.0} | grids
+        return gate_settings(self.params)
 
     def algorithm(self) -> Any:
         """SB3's class."""
         return libraries()[1].PPO
 
     def build(self, env: Any, seed: int) -> Any:
-        """A new model."""
+        """A new model, its gates and leverages with their head starts."""
         torch, _ = libraries()
+        p, model = self.params, self.network(env, seed)
+        with torch.no_grad():
+            model.policy.action_net.bias[torch.as_tensor(hold_logits(model.action_space))] += p.hold_bias
+            model.policy.action_net.bias[torch.as_tensor(self._leverages(model))] += p.leverage_bias
+        return model
+
+    def network(self, env: Any, seed: int, **policy: Any) -> Any:
+        """The algorithm with the settings of the parameters, on any action space; `policy` are further arguments of the policy."""
+        libraries()
         from stable_baselines3.common.utils import LinearSchedule
 
         p = self.params
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # a batch size that does not divide the rollout: the last minibatch is smaller
-            model = self.algorithm()(
+            return self.algorithm()(
                 "MlpPolicy",
                 env,
                 learning_rate=LinearSchedule(p.learning_rate, 0.0, 1.0),
@@ -90,14 +99,10 @@ class PPO(SB3Agent):
                 ent_coef=p.entropy,
                 max_grad_norm=p.max_grad_norm,
                 clip_range=p.clip_range,
-                policy_kwargs=self.policy_settings(env),
+                policy_kwargs=self.policy_settings(env) | policy,
                 seed=seed,
                 device=self.place(),
             )
-        with torch.no_grad():
-            model.policy.action_net.bias[torch.as_tensor(_gates(model))] += p.hold_bias
-            model.policy.action_net.bias[torch.as_tensor(self._leverages(model))] += p.leverage_bias
-        return model
 
     def prepare(self, model: Any, seed: int, watcher: Watcher | None) -> None:
         """The warm start: imitate a rule, then climb the exact gradient of both gates."""
@@ -131,7 +136,7 @@ class PPO(SB3Agent):
         """Number of the logit of the leverage nearest to `imitate_leverage`, of each asset."""
         p = self.params
         entry = int(np.argmin(np.abs(np.array(p.leverage_grid) - p.imitate_leverage)))
-        return [gate + 1 + len(p.carry_grid) + entry for gate in _gates(model)]
+        return [gate + 1 + len(p.carry_grid) + entry for gate in hold_logits(model.action_space)]
 
     def before_rollout(self, model: Any) -> None:
         """The entropy bonus follows the progress of the training."""
@@ -153,13 +158,8 @@ class PPO(SB3Agent):
         seen = policy.pi_features_extractor(torch.as_tensor(obs, device=self.model.device))
         logits = policy.action_net(policy.mlp_extractor.forward_actor(seen))
         if self.params.hold_back:
-            logits[:, _gates(self.model)] -= self.params.hold_bias
+            logits[:, hold_logits(self.model.action_space)] -= self.params.hold_bias
         return list(torch.split(logits, [int(n) for n in self.model.action_space.nvec], dim=1))
-
-
-def _gates(model: Any) -> list[int]:
-    """Number of the logit of `hold` of each asset: heads alternate gate, leverage."""
-    return [int(first) for first in np.cumsum([0, *model.action_space.nvec[:-1]])[::2]]
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -130,27 +130,9 @@ class Continuous:
 
     def build(self, env: Any, seed: int) -> Any:
         """A new model."""
-        import torch
-        from stable_baselines3 import PPO
-        from stable_baselines3.common.utils import LinearSchedule
-
-        p = self.params
         if self.agent.name == "sac":
             return self.agent.build(env, seed)
-        return PPO(
-            "MlpPolicy",
-            env,
-            learning_rate=LinearSchedule(p.learning_rate, 0.0, 1.0),
-            n_steps=p.n_steps,
-            batch_size=p.batch_size,
-            n_epochs=p.epochs,
-            gamma=p.gamma,
-            gae_lambda=p.gae_lambda,
-            ent_coef=p.entropy,
-            policy_kwargs={"net_arch": [p.hidden, p.hidden], "activation_fn": torch.nn.Tanh, "log_std_init": -1.0},
-            seed=seed,
-            device="cpu",
-        )
+        return self.agent.network(env, seed, log_std_init=-1.0)
 
 
 def make_agent(task: Task, seed: int) -> tuple[Any, Any]:
