@@ -44,12 +44,15 @@ class _Far:
 
 
 def _worker(work: Callable[..., None], context: Any, jobs: Any, events: Any, stop: Any) -> None:
-    signal.signal(signal.SIGINT, signal.default_int_handler)  # ignored until here: a Ctrl-C in the middle of imports has nothing to save
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     os.setpgid(0, 0)  # a Ctrl-C at the terminal reaches the parent alone, which passes it on
     warnings.simplefilter("ignore")  # the parent has shown them
     far = _Far(events)
     try:
         with contextlib.suppress(Stopped, KeyboardInterrupt):  # the parent knows: it passed the Ctrl-C on
+            signal.pthread_sigmask(
+                signal.SIG_UNBLOCK, {signal.SIGINT}
+            )  # held back until here: in the middle of imports there is nothing to save
             while not stop.is_set() and (job := jobs.get()) is not None:
                 work(job, context, far)
     except Exception as error:
@@ -74,14 +77,14 @@ def run_jobs(jobs: Sequence[Any], work: Callable[..., None], context: Any, progr
     processes = [
         spawn.Process(target=_worker, args=(work, context, waiting, events, stop), daemon=True) for _ in range(min(workers, len(jobs)))
     ]
-    before = signal.signal(signal.SIGINT, signal.SIG_IGN)  # which the workers inherit
-    try:
-        for process in processes:
-            process.start()
-    finally:
-        signal.signal(signal.SIGINT, before)
     stopped, failure = False, ""
-    with deferred() as ctrl_c:
+    with deferred() as ctrl_c:  # from the start on: it takes seconds, in which the first workers are at work already
+        mask = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})  # which the workers inherit
+        try:
+            for process in processes:
+                process.start()
+        finally:
+            signal.pthread_sigmask(signal.SIG_SETMASK, mask)
         while any(process.is_alive() for process in processes) or not events.empty():
             if ctrl_c.requested and not stopped:
                 stopped = True
