@@ -93,12 +93,13 @@ def _cut(market: Market, path: int, low: int, high: int) -> Market:
 
 def endure(agent: Agent, given: Scenarios, settings: dict[str, Any]) -> pd.DataFrame:
     """One row per scenario and decision from the shock's beginning on: shock, symbol, begin, hour (since then), growth (of log equity since then), fall (below
-    the highest equity since then), liquidations (so far), carry, margin_distance; and held: the carry when it struck."""
+    the highest equity since then), liquidations (so far), carry, margin_distance; and held: the carry when it struck. Nothing of an account that was ruined
+    before."""
     frames = []
     for number, item in enumerate(walk_paths(agent, given.market, settings)):
         begin = given.begins[number]
         after = item.time > begin
-        first = int(np.argmax(after))
+        first = int(np.searchsorted(item.time, begin, side="right"))
         equity = item.equity[first:]
         carry, margin = (item.states[:, STATES.index(name)] for name in ("carry", "margin_distance"))
         frames.append(
@@ -140,8 +141,8 @@ def table(frame: pd.DataFrame) -> Cells:
 
 LEGEND = (
     "Named shocks (fundenv/market/shocks.py) laid over every coin of the test span, at up to three places each. Under each date: growth of log equity from its "
-    "beginning to seven days after its end, %, mean; the deepest fall of any account, %; liquidations per account. Invested: share of accounts "
-    "with a position when it struck."
+    "beginning to seven days after its end, %, mean, with the interest on idle cash (`flat` earns nothing else); the deepest fall of any account, %; "
+    "liquidations per account. Invested: share of accounts with a position when it struck."
 )
 
 
@@ -160,8 +161,11 @@ def picture(frame: pd.DataFrame, path: Path) -> None:
             own = frame[(frame["shock"] == shock) & (frame["agent"] == agent)].assign(
                 invested=lambda rows: rows["carry"].abs() > metrics.IN_MARKET
             )
-            means = own.groupby("hour")[["growth", "invested"]].mean()
-            days = np.r_[0.0, means.index.to_numpy(float) / 24]
+            each = own.pivot(
+                index="hour", columns=["seed", "symbol", "begin"], values=["growth", "invested"]
+            ).ffill()  # a ruined one stays so
+            means = {name: each[name].astype(float).mean(axis=1) for name in ("growth", "invested")}
+            days = np.r_[0.0, each.index.to_numpy(float) / 24]
             start = float((own["held"].abs() > metrics.IN_MARKET).mean())
             for row, (values, first) in enumerate(((100 * means["growth"], 0.0), (means["invested"], start))):
                 axes[row, column].plot(days, np.r_[first, values.to_numpy(float)], color=colours[agent], label=agent, linewidth=1.5)

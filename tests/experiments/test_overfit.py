@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from experiments.overfit import deflated, deflated_sharpe, expected_best_sharpe, overfitting_probability
+from experiments.overfit import deflated, deflated_sharpe, expected_best_sharpe, independent_length, overfitting_probability
 
 
 def test_worked_example_of_the_paper() -> None:
@@ -40,12 +40,35 @@ def test_trials_without_a_figure_count_as_trials() -> None:
     wanted = deflated_sharpe(
         mean / sd,
         benchmark=expected_best_sharpe(float(spread), 40),
-        length=400,
+        length=independent_length(returns),
         skewness=third / returns.std() ** 3,
         kurtosis=fourth / returns.std() ** 4,
     )
     assert found == pytest.approx(wanted)
     assert deflated(returns, np.r_[0.15, unknown]) < deflated(returns, np.array([0.15]))  # none of the others known
+
+
+def runs(rng: np.random.Generator, length: int, persistence: float) -> np.ndarray:
+    """An autoregression of order one with variance 1."""
+    out = np.empty(length)
+    out[0] = rng.standard_normal()
+    for t in range(1, length):
+        out[t] = persistence * out[t - 1] + (1 - persistence**2) ** 0.5 * rng.standard_normal()
+    return out
+
+
+def test_returns_in_runs_count_as_fewer() -> None:
+    """T (1 - a) / (1 + a) independent ones tell the mean of an autoregression as well; independent returns count as they are."""
+    rng = np.random.default_rng(5)
+    assert np.mean([independent_length(rng.standard_normal(1000)) for _ in range(40)]) > 800
+    assert np.mean([independent_length(runs(rng, 1000, 0.6)) for _ in range(40)]) == pytest.approx(250, rel=0.4)
+
+
+def test_luck_in_runs_is_not_taken_for_skill() -> None:
+    """Returns without skill that come in runs: few may seem sure, whatever their autocorrelation."""
+    rng = np.random.default_rng(6)
+    sure = [deflated(runs(rng, 365, 0.7), np.zeros(1)) > 0.95 for _ in range(200)]
+    assert np.mean(sure) < 0.13
 
 
 def test_a_series_without_risk_proves_nothing() -> None:

@@ -68,6 +68,23 @@ def test_what_is_measured_is_the_walk_from_the_beginning_of_the_shock(market: Ma
     assert (own["held"] > 0.5).all()
 
 
+def test_an_account_that_was_ruined_before_the_shock_leaves_no_line(given: stress.Scenarios, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What a shock did to who was no longer there, nobody can say; and those that it ruins stay in the picture."""
+    real = stress.walk_paths
+
+    def ruined_once(*args: Any) -> Any:
+        walks = real(*args)
+        gone = int(np.searchsorted(walks[0].time, given.begins[0])) - 2
+        ended = {name: getattr(walks[0], name)[:gone] for name in ("time", "liquidations", "states")}
+        return [replace(walks[0], **ended, equity=walks[0].equity[: gone + 1]), *walks[1:]]
+
+    monkeypatch.setattr(stress, "walk_paths", ruined_once)
+    found = stress.endure(agents.make("carry"), given, SETTINGS)
+    begun = set(found[["shock", "symbol", "begin"]].itertuples(index=False, name=None))
+    begins = (pd.Timestamp(int(begin), tz="UTC") for begin in given.begins)
+    assert begun == set(list(zip(given.shocks, given.symbols, begins, strict=True))[1:])
+
+
 def test_who_is_flat_earns_the_cash_rate_alone(given: stress.Scenarios) -> None:
     found = stress.endure(agents.make("flat"), given, SETTINGS)
     np.testing.assert_allclose(found["growth"], 0.03 * found["hour"] / 8760, rtol=1e-3)
