@@ -106,3 +106,7 @@ def test_a_run_that_lasts_goes_over_to_lanes(monkeypatch):
         batch.step(np.zeros(batch.actions.shape))
         used.append(batch.calls.steps_to_lanes == 0)
     assert used == [False, False, True, True, True, True]
+
+
+def test_positions_beyond_the_first_brackets_are_left_to_the_plain_loop(monkeypatch):
+    assert play(*batches(monkeypatch, autoreset="same_step", initial_equity=1_000_000.0))[2] > 0
