@@ -6,6 +6,7 @@ import math
 from weakref import WeakValueDictionary
 
 import numpy as np
+from numba.core import config as numba_config
 from numpy.typing import NDArray
 
 from fundenv.batch.lanes import (
@@ -45,10 +46,12 @@ _TAPES: WeakValueDictionary[tuple[int, int], t.Float64] = WeakValueDictionary() 
 
 
 def fits(world: t.World, params: t.Float64, n: int) -> bool:
-    """Whether n environments have what `step_lanes` takes for granted: the usual settings, one linear asset, and one row of Params for all."""
-    usual = (
-        n >= LANES and world.contract == t.LINEAR and world.bars.shape[1] == 1 and len(params) == 1 and world.features.shape[2] <= 2 * RUN
-    )
+    """Whether n environments have what `step_lanes` takes for granted: the usual settings, one linear asset, and one row of Params for all.
+
+    Where Intel's vector library is installed, a logarithm in a vector would differ from one alone by its last bit.
+    """
+    sized = n >= LANES and world.bars.shape[1] == 1 and len(params) == 1 and world.features.shape[2] <= 2 * RUN
+    usual = sized and world.contract == t.LINEAR and not numba_config.USING_SVML
     return usual and (
         all(world.codes[code] == value for code, value in CODES.items())
         and all(params[0, t.Params._fields.index(name)] == value for name, value in PARAMS.items())
@@ -60,7 +63,7 @@ def facts(world: t.World) -> t.Float64:
     """(S, N_FACTS): what `step_lanes` knows of each symbol."""
     table = np.zeros((len(world.rules), N_FACTS))
     table[:, :N_RULES] = world.rules
-    table[:, AT_LIMIT] = _limits(world)
+    table[:, AT_LIMIT] = (1.0 - 1e-9) * _limits(world)  # the rules divide where `step_lanes` multiplies
     first = np.full((len(table), FEW_BRACKETS, 4), np.inf)
     first[:, : world.tiers.shape[1]] = world.tiers[:, :FEW_BRACKETS]
     table[:, AT_TIERS:] = first.transpose(0, 2, 1).reshape(len(table), -1)
@@ -130,13 +133,13 @@ def _save(store, out, tape, start, features, when, before, after, seen, given_up
         ledger_at[lane], trades_at[lane], obs_at[lane] = i * N_LEDGER, i * N_TRADE, i * out.obs.shape[1] + features
         when[t.ROW, lane] += 1 - given_up[lane]
         when[t.DECISION, lane] += 1 - given_up[lane]
-        out.reward[i] = after[AT_REWARD, lane]
-        out.terminated[i] = after[AT_TERMINATED, lane] > 0.0
-        out.truncated[i] = after[AT_TRUNCATED, lane] > 0.0
     for lane in range(LANES):
         if given_up[lane]:
             for c in range(N_BEFORE):
                 after[c, lane] = before[c, lane]
+        else:  # an episode that has ended is given up, and keeps its flags until the reset
+            out.reward[start + lane] = after[AT_REWARD, lane]
+            out.terminated[start + lane], out.truncated[start + lane] = False, False
     for half in range(0, LANES, 8):
         turn_out(when, 0, LANES, store.episode, at, half, 0, 8)
         for c in range(0, N_LEG, 8):

@@ -85,6 +85,7 @@ class Batch:
 
     def restore(self, state: Mapping[str, Any]) -> None:
         """Go on where the batch that `state` was taken from stood, with the same numbers."""
+        same = np.array_equal(self.store.params, state["params"])
         for name, array in self._held().items():
             if array.shape != state[name].shape:
                 raise ConfigError(
@@ -92,6 +93,8 @@ class Batch:
                 )
             array[...] = state[name]
         self._seeded = bool(state["seeded"])
+        if not same:  # the numbers of the environments say whether they can be stepped in vectors
+            self._connect([out for out, _ in self._faces])
 
     def _held(self) -> dict[str, Any]:
         return {"params": self.store.params, "block": self.block, "episode": self.store.episode, "obs": self.obs}

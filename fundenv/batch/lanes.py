@@ -116,13 +116,15 @@ def _out(params):
 
 @jit_outer
 def _within(bars, facts, before, draft, out, lane):
-    """Whether no position of the step, held or asked for, can have been worth as much as the first brackets tell, at any price of the step."""
+    """Whether the equity is a finite number before and after the step, and no position of the step, held or asked for, can have been worth as much as
+    the first brackets tell, at any price of the step."""
     held, kept = before[AT_LEG + t.PERP, lane], draft.legs[0, 0, t.PERP]
     asked = held + out.trades[0, 0, t.REQUESTED_PERP]
     size = max(max(abs(held), abs(kept)), abs(asked))
     price = max(max(bars[MARK_OPEN, 1, lane], bars[PERP_OPEN, 1, lane]), max(bars[MARK_CLOSE, 0, lane], bars[MARK_CLOSE, 1, lane]))
     price = max(price, max(bars[MARK_HIGH, 1, lane], bars[MARK_LOW, 1, lane]))
-    return size * price < facts[AT_LIMIT, lane]
+    equity = before[t.EQUITY, lane] + draft.account[0, t.EQUITY]  # the sign of a NaN, which lots ask for, is not the same in a vector
+    return size * price < facts[AT_LIMIT, lane] and equity - equity == 0.0
 
 
 @jit_outer

@@ -32,8 +32,8 @@ PACKAGE = Path(__file__).resolve().parents[1]
 def cache_folder() -> str:
     """Folder of the compiled rules: below NUMBA_CACHE_DIR, else the user's cache folder, else a temporary one."""
     digest = hashlib.sha256(numba.__version__.encode())
-    for room in ("dynamics", "batch"):
-        for path in sorted((PACKAGE / room).glob("*.py")):
+    for pattern in ("dynamics/*.py", "batch/*.py", "market/layout.py"):
+        for path in sorted(PACKAGE.glob(pattern)):
             digest.update(path.read_bytes())
     name = f"fundenv-{digest.hexdigest()[:16]}"
     wished = os.environ.get("NUMBA_CACHE_DIR") or os.environ.get("XDG_CACHE_HOME") or str(Path("~/.cache").expanduser())

@@ -8,6 +8,7 @@ import numba
 import pytest
 
 from fundenv.batch import entry
+from fundenv.dynamics import jit
 from fundenv.dynamics.rng import mix
 
 
@@ -33,3 +34,15 @@ def test_a_cold_start_says_once_what_takes_so_long(
 def test_a_rule_says_how_to_call_it() -> None:
     with pytest.raises(TypeError, match=r"call mix\.py_func"):
         mix(1)
+
+
+@pytest.mark.parametrize("file", ["dynamics/rng.py", "batch/loop.py", "market/layout.py"])
+def test_an_edit_of_what_is_compiled_in_changes_the_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, file: str) -> None:
+    for name in ("dynamics/rng.py", "batch/loop.py", "market/layout.py"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_text("A = 1\n")
+    monkeypatch.setattr(jit, "PACKAGE", tmp_path)
+    monkeypatch.setenv("NUMBA_CACHE_DIR", str(tmp_path / "cache"))
+    before = jit.cache_folder.__wrapped__()
+    (tmp_path / file).write_text("A = 2\n")
+    assert jit.cache_folder.__wrapped__() != before

@@ -46,13 +46,14 @@ def arrays(batch):
     }
 
 
-def play(plain, lanes, steps=150, seed=5):
-    """Step both; returns how often legs were liquidated, orders were short of funds, and episodes ended."""
+def play(plain, lanes, steps=150, seed=5, odd=0.0):
+    """Step both; returns how often legs were liquidated, orders were short of funds, and episodes ended. odd: share of actions that are no numbers."""
     rng, met = np.random.default_rng(seed), np.zeros(3, dtype=int)
     plain.reset(seed)
     lanes.reset(seed)
     for _ in range(steps):
         actions = rng.uniform(-1.0, 1.0, plain.actions.shape).astype(np.float32)
+        actions = np.where(rng.random(actions.shape) < odd, rng.choice([np.nan, np.inf, -np.inf], actions.shape), actions)
         plain.step(actions)
         lanes.step(actions)
         expected = arrays(plain)
@@ -70,6 +71,48 @@ def play(plain, lanes, steps=150, seed=5):
 def test_lanes_give_the_bits_of_the_plain_loop(monkeypatch, autoreset):
     met = play(*batches(monkeypatch, autoreset=autoreset))
     assert (met > 0).all()
+
+
+def test_an_episode_that_ended_in_ruin_keeps_its_flags_until_the_reset(monkeypatch):
+    plain, lanes = batches(monkeypatch, autoreset="disabled", ruin_fraction=0.9, initial_equity=50_000.0)
+    play(plain, lanes, steps=60)
+    assert plain.terminated.any()
+
+
+def test_what_is_no_number_goes_the_same_way(monkeypatch):
+    play(*batches(monkeypatch, autoreset="next_step", initial_equity=50_000.0), odd=0.05)
+
+
+def test_the_parts_of_a_step_in_lanes_add_up(monkeypatch):
+    _, lanes = batches(monkeypatch, autoreset="disabled", initial_equity=50_000.0)
+    lanes.reset(3)
+    rng, moved = np.random.default_rng(3), 0
+    for _ in range(40):
+        before = lanes.store.account[:, t.EQUITY].copy()
+        lanes.step(rng.uniform(-1.0, 1.0, lanes.actions.shape))
+        after, parts = lanes.store.account[:, t.EQUITY], lanes.ledger[:, : t.N_PARTS].sum(axis=1)
+        np.testing.assert_allclose(before + parts, after, rtol=1e-12, atol=1e-7)
+        moved += (parts != 0.0).sum()
+    assert moved > 30 * COUNT
+
+
+def test_a_state_with_other_numbers_is_stepped_by_the_plain_loop(monkeypatch):
+    """`restore` puts the numbers of the environments back too, and lanes take some of them for granted."""
+    monkeypatch.setattr(entry, "_on_disk", lambda _: False)
+    plain, batch = Batch(COUNT, **(SETTINGS | {"funding_scale": 3.0})), batches(monkeypatch, initial_equity=50_000.0)[1]
+    plain.reset(7)
+    batch.restore(plain.state())
+    for _ in range(30):
+        for each in (plain, batch):
+            each.step(np.ones(each.actions.shape))
+        assert np.array_equal(plain.reward, batch.reward)
+
+
+def test_another_library_of_logarithms_keeps_the_plain_loop(monkeypatch):
+    batch = Batch(COUNT, **(SETTINGS | {"initial_equity": 50_000.0}))
+    assert fits(batch.world, batch.store.params, COUNT)
+    monkeypatch.setattr(numba_config, "USING_SVML", True)
+    assert not fits(batch.world, batch.store.params, COUNT)
 
 
 UNUSUAL = [
