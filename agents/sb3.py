@@ -290,8 +290,9 @@ class SAC(SB3Agent):
         return choice_targets(actions, choices(self.assets, self.params.leverage_grid), self.params.leverage_grid)
 
     def speaks(self) -> dict[str, Any]:
-        """What an action means: the kind, the leverages, who chooses."""
-        return super().speaks() | {name: getattr(self.params, name) for name in ("kind", "leverage_grid", "act_by")}
+        """What an action means: the kind, the leverages, who chooses; and the unit of what the critics say: that of their rewards."""
+        said = ("kind", "leverage_grid", "act_by", "reward", "reward_scale", "shaping", "gamma")
+        return super().speaks() | {name: getattr(self.params, name) for name in said}
 
     def write(self, folder: Path) -> None:
         """The model, and the replay buffer as long as the training is not finished."""

@@ -39,11 +39,12 @@ def market() -> Market:
 
 @pytest.fixture(scope="module")
 def folder(market: Market, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Folders ppo-0, ppo-1, sac-0, sac-1, zones-0, zones-1 and wide-0, whose leverages differ from those of ppo-0."""
+    """Folders ppo-0, ppo-1, sac-0, sac-1, zones-0, zones-1, wide-0, whose leverages differ from those of ppo-0, and loud-0 with rewards ten times sac-0's."""
     out = tmp_path_factory.mktemp("trained")
-    made = {"ppo": ("ppo", {}), "sac": ("sac", {}), "zones": ("sac", {"kind": "zones"}), "wide": ("ppo", {"leverage_grid": (1.0, 2.0)})}
+    made: dict[str, tuple[str, dict[str, Any]]] = {"ppo": ("ppo", {}), "sac": ("sac", {}), "zones": ("sac", {"kind": "zones"})}
+    made |= {"wide": ("ppo", {"leverage_grid": (1.0, 2.0)}), "loud": ("sac", {"reward_scale": 5.0})}
     for label, (name, more) in made.items():
-        for seed in range(1 if label == "wide" else 2):
+        for seed in range(1 if label in ("wide", "loud") else 2):
             agent: Any = agents.make(name, **TINY[name] | more)
             agent.learn(market, {}, steps=128, seed=seed)
             agent.save(out / f"{label}-{seed}")
@@ -149,6 +150,7 @@ def test_scripts_take_folders_joined_by_plus_and_patterns(folder: Path) -> None:
         (("ppo-0", "wide-0"), r"agent ppo_ensemble: its members have different leverage_grid, \(2.0, 3.0\) and \(1.0, 2.0\)"),
         (("ppo-0", "sac-0"), "agent ppo_ensemble is made of ppo, not of sac; leave it out"),
         (("sac-0", "zones-0"), "agent sac_ensemble: its members have different kind, 'discrete' and 'zones'"),
+        (("sac-0", "loud-0"), "agent sac_ensemble: its members have different reward_scale, 0.5 and 5.0"),
     ],
 )
 def test_members_that_do_not_agree_are_refused(folder: Path, labels: tuple[str, ...], said: str) -> None:
