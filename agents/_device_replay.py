@@ -5,6 +5,7 @@ What is learned from the replay, `train`, is that of the class beside `Collectin
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from typing import Any
 
 import torch
@@ -76,9 +77,9 @@ class Collecting(OffPolicyAlgorithm):
     def _excluded_save_params(self) -> list[str]:
         return [*super()._excluded_save_params(), "replay_buffer_class", "replay_buffer_kwargs"]
 
+    @abstractmethod
     def greedy_or_drawn(self, obs: Tensor) -> Tensor:
         """What the policy does in training, before exploration, (n, W)."""
-        raise NotImplementedError
 
     def uniform(self, n: int) -> Tensor:
         """Uniform actions, (n, W)."""

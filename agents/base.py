@@ -151,7 +151,6 @@ class Learner(Agent):
 
     learns = True
     step_cost: ClassVar[float] = 1.0  # relative computing time of one environment step, for estimates of the time left
-    reuse: ClassVar[float] = 1.0  # how many steps of PPO one step is worth, as it is learned from more than once
     steps_done: int = 0
     steps_wanted: int = 0
 

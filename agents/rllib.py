@@ -280,7 +280,6 @@ class RLlibSAC(RLlibAgent):
     parameters = RLlibSACParams
     params: RLlibSACParams
     step_cost = 20.0
-    reuse = 8.0
 
     def zones(self) -> tuple[float, float]:
         """The ends of the leverage dial."""

@@ -200,7 +200,6 @@ class SAC(SB3Agent):
     parameters = SACParams
     params: SACParams
     step_cost = 2.0
-    reuse = 6.0
 
     @property
     def _discrete(self) -> bool:

@@ -44,7 +44,7 @@ class Args(MarketArgs):
     seeds: int | None = None
     """Trainings of each learner, seeds 0 .. N - 1; default: the preset's."""
     steps: int | None = None
-    """Environment steps of one training of PPO; learners that use a step more than once take fewer (SAC a sixth). Default: the preset's."""
+    """Environment steps of every training. Default: the preset's, which are others for each learner."""
     folds: int | None = None
     """Walk-forward folds within the training span, judged apart from the test; default: the preset's."""
     cash_rates: tuple[float, ...] = (0.0, 0.02, 0.045)
@@ -199,13 +199,11 @@ def _report(args: Args, preset: Preset, jobs: list[Job], contest: Contest) -> No
 
 def _candidates(name: str, preset: Preset, given: dict[str, Any], steps: int | None) -> list[Candidate]:
     """The candidates of a learner, with what the command line says put before the preset."""
-    reuse = agents.agent_class(name).reuse  # type: ignore[attr-defined]
     listed = preset.candidates.get(name, [])
     if not listed and steps is None:
         raise RunError(f"the preset has no table [{name}]; add one with its steps, or give --steps")
-    wanted = None if steps is None else max(1, round(steps / reuse))
-    base = listed or [Candidate(agent=name, steps=wanted or 1, params={})]
-    return [Candidate(agent=name, steps=wanted or each.steps, params=each.params | given) for each in base]
+    base = listed or [Candidate(agent=name, steps=steps or 1, params={})]
+    return [Candidate(agent=name, steps=steps or each.steps, params=each.params | given) for each in base]
 
 
 def _params(args: Args, preset: Preset) -> dict[str, dict[str, Any]]:

@@ -168,7 +168,9 @@ def test_every_inverse_venue_of_the_package_keeps_its_books(name, margin_mode):
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", UnsourcedValue)
         market = wild_market(3, ("BTCUSD",), 2)
-        walk(coin_env(market, **settings), market, settings, 1, 0, np.random.default_rng(0), 40, Counter(), tame_targets, InverseAccount)
+        seen = Counter()
+        walk(coin_env(market, **settings), market, settings, 1, 0, np.random.default_rng(0), 40, seen, tame_targets, InverseAccount)
+    assert seen["steps"] > 0
 
 
 def test_the_clairvoyant_refuses_what_it_does_not_cover():

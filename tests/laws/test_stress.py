@@ -82,4 +82,6 @@ def test_every_linear_venue_of_the_package_keeps_its_books(name, margin_mode):
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", UnsourcedValue)
         market = wild_market(3, ("BTCUSDT",), 2)
-        walk(make_env(market, **settings), market, settings, 1, 0, np.random.default_rng(0), 40, Counter(), tame_targets)
+        seen = Counter()
+        walk(make_env(market, **settings), market, settings, 1, 0, np.random.default_rng(0), 40, seen, tame_targets)
+    assert seen["steps"] > 0
