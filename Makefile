@@ -23,7 +23,7 @@ demo: $(VENV)/.train  ## train PPO and SAC on the embedded market and compare th
 test: lint types  ## lint, types and all tests (those on real data only where FUNDENV_DATA names a folder)
 	$(python) -m pytest $(PYTEST)
 
-install: $(VENV)/.dev  ## only install what development needs, into $(VENV)
+install: $(VENV)/.dev  ## only install what development needs, into .venv
 
 lint: $(VENV)/.dev  ## style and likely bugs
 	$(python) -m ruff check .

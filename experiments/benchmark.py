@@ -2,7 +2,7 @@
 
 Without --data everything runs on the embedded synthetic market. The folder --out receives results.md, results.json, results.parquet (one row per agent, fold,
 symbol, seed, cash rate and cost), stress.parquet and stress.png (what named shocks do to each agent), a checkpoint for each learner and seed, the equity
-curves (Parquet) and TensorBoard events. Ctrl-C keeps what is done; --resume goes on.
+curves (Parquet), TensorBoard events and report.html. Ctrl-C keeps what is done; --resume goes on.
 """
 
 from __future__ import annotations

@@ -89,7 +89,7 @@ def _folders(name: str) -> list[Path]:
     for part in name.split("+"):
         matches = sorted(Path(path) for path in glob.glob(part) if (Path(path) / CHECKPOINT).is_file())
         if not matches:
-            raise RunError(f"no folder {part} holds {CHECKPOINT}; give those that training wrote, joined by +")
+            raise RunError(f"--agents {name}: no folder '{part}' holds {CHECKPOINT}; give those that training wrote, joined by +")
         found += matches
     return found
 

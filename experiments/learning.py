@@ -29,7 +29,7 @@ class Progress:
         self._bar = tqdm(
             total=total,
             bar_format="{desc} {percentage:3.0f}% |{bar:30}| {elapsed} < {remaining}{postfix}",
-            smoothing=0.05,
+            smoothing=0,  # the time left by the mean speed: a warm start counts nothing and then much at once
             mininterval=0.2 if sys.stderr.isatty() else 20.0,  # a log file needs no more
         )
 

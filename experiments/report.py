@@ -32,6 +32,8 @@ class Args:
 
 def main(args: Args) -> None:
     """Read, write, say where."""
+    if not args.runs:
+        raise RunError("no run is named; give the folder of a finished benchmark or evaluation, as runs/demo")
     out = args.out if args.out is not None else args.runs[0] / PAGE
     write_text(out, _pieces().page(_read(args.runs)))
     print(f"report: {out}")

@@ -27,9 +27,9 @@ class Args(MarketArgs):
     """Command line of the training."""
 
     agent: str = "ppo"
-    """Name of a learner: ppo or sac."""
+    """Name of a learner: ppo, sac, device_ppo, device_sac, rllib_ppo, rllib_sac or threshold."""
     steps: int = 300_000
-    """Environment steps in all (the recipe of SAC takes 1,200,000); more than before, with --resume, trains on."""
+    """Environment steps in all (the recipe of SAC takes 1.2 million); more than before, with --resume, trains on."""
     seed: int = 0
     """Seed of the weights and of the episodes."""
     params: tuple[str, ...] = ()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,6 +14,7 @@ from numpy.typing import NDArray
 import agents
 from agents import AgentError
 from experiments.reports.runs import Run, Track
+from experiments.verdict import CLAIRVOYANT
 from fundenv import metrics
 from fundenv.dynamics.types import PARTS
 from fundenv.market.frames import GENERATED
@@ -158,9 +160,19 @@ def learns(label: str) -> bool:
         return False
 
 
+def foresees(label: str) -> bool:
+    """Whether the agent of a label knows the future: a bound, and no opponent."""
+    return label.split(" · ")[0] == CLAIRVOYANT
+
+
+def best_rule(found: Sequence[Interval]) -> Interval | None:
+    """The rule that grew most, of those that could have been traded; None where there is none."""
+    return max((item for item in found if not learns(item.label) and not foresees(item.label)), key=lambda item: item.growth, default=None)
+
+
 def cautions(run: Run) -> list[str]:
     """What a reader has to know before believing a run, one sentence each."""
-    found = []
+    found = [f"{label} knows the future: a bound on what can be earned, and no opponent." for label in run.labels if foresees(label)]
     for label in run.labels:
         seeds = run.rows[(run.rows["label"] == label) & (run.rows["split"] == run.split)]["seed"].nunique()
         if label.split(" · ")[0].endswith("_ensemble"):
@@ -223,22 +235,26 @@ def _unsourced(run: Run) -> list[str]:
 
 
 def subject(found: list[Interval]) -> str:
-    """Whom a verdict is about: the best learner, or the best agent where none learns."""
-    ranked = sorted(found, key=lambda item: -item.growth)
+    """Whom a verdict is about: the best learner, or the best agent where none learns; one that knows the future only where there is no other."""
+    ranked = _ranked(found)
     return next((item.label for item in ranked if learns(item.label)), ranked[0].label)
+
+
+def _ranked(found: list[Interval]) -> list[Interval]:
+    """The most growth first, whoever knows the future last."""
+    return sorted(found, key=lambda item: (foresees(item.label), -item.growth))
 
 
 def verdict(found: list[Interval], run: Run) -> str:
     """One paragraph: who earned most, whether it is told apart from the best rule and from cash, what it lived on and how near it came to death."""
-    ranked = sorted(found, key=lambda item: -item.growth)
-    best = ranked[0]
-    rules = [item for item in ranked if not learns(item.label)]
+    ranked = _ranked(found)
+    best, rule = ranked[0], best_rule(found)
     learners = [item for item in ranked if learns(item.label)]
     said = [
         f"On the {run.split} span {best.label} grew most: {_percent(best)} a year above the cash rate of {100 * run.config['cash_rate']:g} %."
     ]
-    if learners and rules:
-        said.append(_against(learners[0], rules[0]))
+    if learners and rule is not None:
+        said.append(_against(learners[0], rule))
     about = next(item for item in ranked if item.label == subject(found))
     said += [_told_from_cash(about), _living(about.label, run)]
     return " ".join(said)

@@ -15,7 +15,7 @@ from plotly.offline import get_plotlyjs
 
 from experiments import stress
 from experiments.reports import charts
-from experiments.reports.figures import Interval, cautions, intervals, learns, months, signed, subject, verdict, worst
+from experiments.reports.figures import Interval, best_rule, cautions, intervals, months, signed, subject, verdict, worst
 from experiments.reports.runs import Run, Track
 from experiments.verdict import terms
 
@@ -99,12 +99,12 @@ def _verdict(run: Run, found: list[Interval]) -> str:
 def _results(run: Run, found: Sequence[Interval], *, many: bool) -> str:
     """One line per agent of a run, best growth first."""
     rows = run.rows[run.rows["split"] == run.split]
-    best_rule = max((item for item in found if not learns(item.label)), key=lambda item: item.growth, default=None)
+    rule = best_rule(found)
     lines = []
     for item in sorted(found, key=lambda item: -item.growth):
         own = rows[rows["label"] == item.label]
         mean = own.mean(numeric_only=True)
-        against = "" if best_rule is None or best_rule is item else f"{100 * item.better[best_rule.label]:.0f} %"
+        against = "" if rule is None or rule is item else f"{100 * item.better[rule.label]:.0f} %"
         cells = [
             _text(item.label), str(item.seeds), f"<b>{signed(mean['net_log_growth'])}</b>", f"{signed(item.low)} .. {signed(item.high)}", against,
             f"{mean['sharpe']:.2f}", f"{100 * own['max_drawdown'].max():.2f}", f"{mean['liquidations_per_year']:.2f}", f"{mean['turnover_per_year']:.1f}",
@@ -117,7 +117,7 @@ def _results(run: Run, found: Sequence[Interval], *, many: bool) -> str:
         "seeds",
         "growth",
         "95 % interval",
-        f"better than {_text(best_rule.label) if best_rule else '-'}",
+        f"better than {_text(rule.label) if rule else '-'}",
         "Sharpe",
         "deepest fall",
     ]
@@ -149,7 +149,7 @@ def _terms(run: Run, *, many: bool) -> str:
     if run.stress is not None:
         header, *lines = stress.table(run.stress)
         text += "<h3>Under stress</h3>" + _table([_text(cell) for cell in header], [[_text(cell) for cell in line] for line in lines])
-        text += f'<p class="note">{_text(stress.LEGEND)}</p>'
+        text += f'<p class="note">{_text(stress.LEGEND.replace("`", ""))}</p>'
         drawn = run.path / "stress.png"
         if drawn.is_file():
             image = base64.b64encode(drawn.read_bytes()).decode()

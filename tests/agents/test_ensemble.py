@@ -138,7 +138,7 @@ def test_scripts_take_folders_joined_by_plus_and_patterns(folder: Path) -> None:
     other: Any = agent_of(f"{folder}/ppo-*")
     third: Any = agent_of(f"{folder}/ppo-[01]")
     assert (one.name, len(one.members), len(other.members), len(third.members)) == ("ppo_ensemble", 2, 2, 2)
-    with pytest.raises(RunError, match=r"no folder .*/ddpg-\* holds checkpoint.json"):
+    with pytest.raises(RunError, match=r"no folder '.*/ddpg-\*' holds checkpoint.json"):
         agent_of(f"{folder}/ddpg-*")
     with pytest.raises(RunError, match="agent ppo_ensemble has to be trained first; give the folder"):
         agent_of("ppo_ensemble")

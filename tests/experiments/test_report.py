@@ -134,6 +134,29 @@ def test_the_verdict_claims_only_what_the_interval_carries(run: Run) -> None:
     assert "0.00 .. 0.00" in figures.verdict(figures.intervals([track(np.zeros(50), label="flat")]), run)
 
 
+def test_who_knows_the_future_is_neither_the_best_agent_nor_the_best_rule(run: Run) -> None:
+    daily = np.random.default_rng(3).normal(0.0, 0.001, 500)
+    shifts = {"carry": 0.0, "flat": -0.001, "ppo": 0.001, "clairvoyant": 0.003}
+    found = figures.intervals([track(daily + shift, label=label) for label, shift in shifts.items()])
+    rule = figures.best_rule(found)
+    assert rule is not None
+    assert rule.label == "carry"
+    assert figures.subject(found) == "ppo"
+    assert figures.subject([item for item in found if item.label != "ppo"]) == "carry"
+    said = figures.verdict(found, run)
+    assert "ppo grew most" in said
+    assert "the best rule, carry" in said
+    assert "clairvoyant" not in said
+    alone = [item for item in found if item.label == "clairvoyant"]
+    assert figures.best_rule(alone) is None
+    assert "clairvoyant grew most" in figures.verdict(alone, run)
+
+
+def test_a_report_of_nothing_says_what_to_name() -> None:
+    with pytest.raises(RunError, match="no run is named"):
+        report.main(report.Args(runs=()))
+
+
 class Parser(HTMLParser):
     """Collects what a page would load, and whether its elements close."""
 
