@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -22,6 +23,15 @@ from fundenv.market import Market, path_range, stack
 
 LINE = 64  # bytes of a cache line
 AUTORESET_MODES = ("disabled", "next_step", "same_step")
+
+
+def refuse_nan(actions: t.Float32) -> None:
+    """Raise `ValueError` where an action (n, ...) is not a number: no account survives it. Infinite ones are clipped to their range."""
+    if math.isnan(actions.min()):
+        i = int(np.isnan(actions).any(axis=1).argmax())
+        raise ValueError(
+            f"action {actions[i].tolist()} of environment {i} is not a number, expected one from the action space; nothing was stepped"
+        )
 
 
 class Batch:
@@ -118,12 +128,16 @@ class Batch:
         return self.obs
 
     def step(self, actions: Any) -> None:
-        """Step every environment by one decision; `actions` (n, ...) in the action space of the config. The results stand in the arrays."""
+        """Step every environment by one decision; `actions` (n, ...) in the action space of the config. The results stand in the arrays.
+
+        Raises `ValueError` for an action that is not a number.
+        """
         np.copyto(self.actions, np.asarray(actions).reshape(self.actions.shape), casting="unsafe")
+        refuse_nan(self.actions)
         self.advance()
 
     def advance(self, stream: int = 0) -> None:
-        """Step with the actions that stand in `actions` (n, A x entries per asset); `stream` is for a batch on a GPU."""
+        """Step with the actions that stand in `actions` (n, A x entries per asset), unchecked; `stream` is for a batch on a GPU."""
         self._faces.reverse()
         self.out, self.calls = self._faces[0]
         self.obs = self.out.obs

@@ -19,7 +19,7 @@ from numba.cuda.core import config
 from numpy.typing import NDArray
 
 from fundenv.batch.audit import audit
-from fundenv.batch.cpu import Batch, seeds_of
+from fundenv.batch.cpu import Batch, refuse_nan, seeds_of
 from fundenv.batch.loop import reset_env, step_env
 from fundenv.batch.world import action_width
 from fundenv.config import ConfigError, EnvConfig
@@ -185,9 +185,10 @@ class CudaBatch(Batch):
         return self.obs
 
     def step(self, actions: Any) -> None:
-        """Step every environment by one decision; `actions` (n, ...) in the action space of the config."""
+        """As `Batch.step`; actions that lie on the device go to `advance`, which does not look at them."""
         with cuda.gpus[self.device]:
             wished = np.asarray(actions, dtype=np.float32).reshape(self.actions.shape)
+            refuse_nan(wished)
             self._own.actions.copy_to_device(np.asfortranarray(wished))
         self.advance()
 

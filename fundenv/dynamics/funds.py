@@ -147,7 +147,7 @@ def mark_cash_users(world, store, p, i, row, book):
 
 @jit
 def shrink_to_funds(world, store, p, i, row, book):
-    """Shrink the orders that use free cash by one factor so that it stays at or above zero; the hedge ratio of each asset is kept."""
+    """Shrink the orders that use free cash by one factor so that it stays at or above zero; a hedge that each asset had is kept."""
     if world.codes[MARGIN_MODE] == MARGIN_PORTFOLIO:
         _shrink_portfolio(world, store, p, i, row, book)
         return

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -9,7 +10,7 @@ from typing import Any
 import gymnasium as gym
 
 from fundenv.batch.audit import LazyInfo, audit
-from fundenv.batch.cpu import Batch
+from fundenv.batch.cpu import Batch, refuse_nan
 from fundenv.config import ConfigError
 from fundenv.dynamics import types as t
 from fundenv.dynamics.observation import ACCOUNT_COLUMNS, LEG_COLUMNS
@@ -81,7 +82,8 @@ class FundingHedgeEnv(gym.Env[Any, Any]):
           all; the orders of these assets shrink by one factor k, the others are filled: with f1 = f of all orders and f0 = f without
           those of the assets that use cash, k = 1 if f1 >= f0 (the account comes closer to its required margin, if need be on
           borrowed quote), else k = clip(f0 / (f0 - f1), 0, 1), taken as 0 below 1e-9; the shrunk orders pass lots and minimum
-          notional again.
+          notional again. One factor keeps a hedge, it does not make one: an entry ordered while an after-liquidation order is
+          pending may sell too little spot, so hold until the observation `pending` is 0.
        e. *Fills*: buy at open x (1 + h + i), sell at open x (1 - h - i), open = perp open or spot open, h = half-spread x
           `cost_scale` x stress, at most 1, i = impact coefficient x sigma_day x sqrt(|order| / day volume) x `cost_scale` x stress (0
           where the day volume is 0), at most 1 - h; stress = `stress_multiplier` for the orders of b, else 1. Fee = fee rate x
@@ -271,11 +273,13 @@ class FundingHedgeEnv(gym.Env[Any, Any]):
         return obs[0].copy(), self._info()
 
     def step(self, action: Any) -> tuple[t.Float32, float, bool, bool, dict[str, Any]]:
-        """Step one decision. Returns (observation (D,), reward, terminated, truncated, info)."""
+        """Step one decision. Returns (observation (D,), reward, terminated, truncated, info). Raises `ValueError` for an action that is not a number."""
         batch = self.batch
-        if batch.store.episode[0, t.MUST_RESET]:
+        if batch.store.episode.item(t.MUST_RESET):
             raise gym.error.ResetNeeded("the episode has ended; call reset() before step()")
         batch.actions[0] = action
+        if math.isnan(sum(batch.actions[0].tolist())):  # or infinite ones of both signs, which it lets pass
+            refuse_nan(batch.actions)
         batch.calls.step(0, 1)
         out = batch.out
         terminated, truncated = out.terminated.item(0), out.truncated.item(0)

@@ -10,7 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from fundenv.batch.cpu import Batch
+from fundenv.batch.cpu import Batch, refuse_nan
 from fundenv.config import ConfigError
 from fundenv.dynamics import types as t
 from fundenv.envs.spaces import action_space, observation_space
@@ -88,8 +88,13 @@ class FundingHedgeTorchEnv:
         return self._obs[id(self.batch.reset(seed))], self.info
 
     def step(self, actions: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor, dict[str, Tensor]]:
-        """Step every environment by one decision. Returns (obs, reward, terminated, truncated, final_obs, info): see the class docstring."""
+        """Step every environment by one decision. Returns (obs, reward, terminated, truncated, final_obs, info): see the class docstring.
+
+        Raises `ValueError` for an action that is not a number; on a GPU nobody waits to look.
+        """
         self._actions.copy_(actions.detach().reshape(self._actions.shape))
+        if self.device.type == "cpu":
+            refuse_nan(self.batch.actions)
         self.batch.advance(torch.cuda.current_stream(self.device).cuda_stream if self.device.type == "cuda" else 0)
         self._reward.copy_(self._reward64)
         return self._obs[id(self.batch.obs)], self._reward, self._terminated, self._truncated, self._final_obs, self.info
