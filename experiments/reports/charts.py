@@ -24,11 +24,6 @@ COLOURS = (BLUE, VERMILION, GREEN, PURPLE, ORANGE, SKY, INK, GREY)
 DASHES = ("solid", "dash", "dot", "dashdot", "longdash")  # a second sign beside the colour
 POINTS = 1000  # at most, per line
 
-LABELS = {
-    "spot_pnl": "spot price", "perp_pnl": "perp price", "funding": "funding", "fees": "fees", "spread": "spread", "impact": "impact",
-    "borrow_interest": "borrowing", "cash_interest": "cash interest", "liquidation_loss": "liquidation",
-}  # fmt: skip
-
 
 def colour(labels: Sequence[str], label: str) -> tuple[str, str]:
     """Colour and dash of an agent, the same in every chart."""

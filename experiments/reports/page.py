@@ -18,6 +18,7 @@ from experiments.reports import charts
 from experiments.reports.figures import Interval, best_rule, cautions, intervals, months, signed, subject, verdict, worst
 from experiments.reports.runs import Run, Track
 from experiments.verdict import terms
+from fundenv.envs.render import GROUPS
 
 MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
 TRADE_COLUMNS = {
@@ -232,8 +233,10 @@ def _shade(value: float) -> str:
 def _worst(track: Track) -> str:
     lines = []
     for item in worst(track):
-        blame = sorted(item["parts"].items(), key=lambda pair: pair[1])[:2]
-        causes = ", ".join(f"{charts.LABELS[name]} {value:+.2f} %" for name, value in blame if value < 0)
+        parts = list(item["parts"].values())
+        sums = {name: sum(parts[k] for k in columns) for name, _, columns in GROUPS}  # both legs together: what one loses the other gains
+        blame = sorted(sums.items(), key=lambda pair: pair[1])[:2]
+        causes = ", ".join(f"{name} {signed(value / 100)} %" for name, value in blame if signed(value / 100).startswith("-"))
         ended = f"{item['recovered']:%Y-%m-%d}" if item["recovered"] is not None else "not recovered"
         cells = [
             f"-{item['depth']:.2f} %",

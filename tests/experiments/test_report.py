@@ -15,7 +15,7 @@ import pytest
 
 from experiments import report
 from experiments.reports import figures
-from experiments.reports.page import page
+from experiments.reports.page import _worst, page
 from experiments.reports.runs import Run, Track, read_runs
 from experiments.run_folder import RunError
 from fundenv import metrics
@@ -84,6 +84,16 @@ def test_worst_episodes_are_peak_to_recovery_with_the_parts_that_made_them() -> 
     assert shallow["depth"] == pytest.approx(10.0)
     assert str(shallow["recovered"].date()) == "2024-01-04"
     assert figures.worst(track(np.full(5, 0.01))) == []
+
+
+def test_a_fall_is_blamed_on_both_legs_together() -> None:
+    item = track(np.log([1.1, 0.9, 1.1]))
+    fall = item.steps["funding"].to_numpy().copy()
+    fall[[0, 2]] = 0.0
+    item.steps["spot_pnl"], item.steps["perp_pnl"], item.steps["fees"] = -50.0 * fall, 50.4 * fall, 0.6 * fall
+    item.steps.loc[1, "funding"] = 0.0
+    said = _worst(item)
+    assert "costs -6.00 %, price -4.00 %" in said  # of the equity at the peak; the perpetual alone lost 504 %
 
 
 def test_worst_episode_is_the_maximum_drawdown(run: Run) -> None:
