@@ -81,7 +81,8 @@ def test_an_episode_that_ended_in_ruin_keeps_its_flags_until_the_reset(monkeypat
 
 
 def test_what_is_no_number_goes_the_same_way(monkeypatch):
-    play(*batches(monkeypatch, autoreset="next_step", initial_equity=50_000.0), odd=0.05)
+    met = play(*batches(monkeypatch, autoreset="next_step", initial_equity=50_000.0), odd=0.05)
+    assert met[2] > 0
 
 
 def test_the_parts_of_a_step_in_lanes_add_up(monkeypatch):
