@@ -90,9 +90,9 @@ class Rehearsal:
             for share in (0.0, 1.0)
         ]
         batch = self.envs[FLAT].batch
-        self.gains = earned(market, round(step / market.bar_hours))
-        self.terms = priced(market, config, batch.venue, terms)
         self.bars = round(step / market.bar_hours)
+        self.gains = earned(market, self.bars)
+        self.terms = priced(market, config, batch.venue, terms)
         self.length = int(min(self.gains.length.max(), hours(config.episode, "episode") / step if config.episode else np.inf))
         self.weight = np.float32(1e3 * LEVERAGE / (1 + LEVERAGE) / market.n_assets)
         self.carry = observed(batch.observation_table, "carry")

@@ -2,13 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import Any
 
-from agents._augment import with_smooth_basis
 from agents._sb3_model import SB3Agent
-from agents._sb3_terms import draw_terms, hindsight
-from fundenv.config import EnvConfig
 
 
 class OnDevice(SB3Agent):
@@ -30,14 +26,7 @@ class OnDevice(SB3Agent):
         from fundenv.envs.torch import FundingHedgeTorchEnv
 
         p = self.params
-        settings = settings | self.training_settings() | self.env_settings()
-        config = EnvConfig.from_dict(settings)
-        terms = draw_terms(p, config, seed)
-        played = with_smooth_basis(market, p.basis_span) if p.basis_span else market
-        walked, of = self.oversampled(played)
-        self.course = played, settings, terms
-        env = FundingHedgeTorchEnv(p.n_envs, device=p.device, market=walked, threads=p.threads, **settings, per_env=terms._asdict())
-        self.bind(env.batch)
-        self.provenance = replace(self.provenance, market=market.hash)
-        potential = hindsight(played, config, env.batch.venue, terms, p.gamma, of=of) if p.shaping else None
+        walked, settings, bound = self.lay_out(market, settings, seed)
+        env = FundingHedgeTorchEnv(p.n_envs, device=p.device, market=walked, threads=p.threads, **settings)
+        potential = bound(env.batch)
         return DeviceEnv(env, scale=p.reward_scale, gamma=p.gamma, clip=p.reward_clip, potential=potential, spoken=self.spoken(env))

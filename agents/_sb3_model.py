@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from abc import abstractmethod
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -128,22 +129,27 @@ class SB3Agent(Learner):
         from fundenv.envs.sb3 import FundingHedgeVecEnv
 
         p = self.params
+        walked, settings, bound = self.lay_out(market, settings, seed)
+        venv = FundingHedgeVecEnv(p.n_envs, threads=p.threads, market=walked, **settings)
+        potential = bound(venv.batch)
+        return Shaped(self.wrap(venv), p.reward_scale, p.gamma, potential, p.reward_clip)
+
+    def lay_out(self, market: Any, settings: dict[str, Any], seed: int) -> tuple[Any, dict[str, Any], Callable[[Any], Any]]:
+        """(market that the training envs walk, their settings, function that binds the agent to their batch and gives its potential or None)."""
+        p = self.params
         settings = settings | self.training_settings() | self.env_settings()
         config = EnvConfig.from_dict(settings)
         terms = draw_terms(p, config, seed)
         played = with_smooth_basis(market, p.basis_span) if p.basis_span else market
-        walked, of = self.oversampled(played)
+        walked, of = with_crashes(played, p.crash_share, 24.0 * p.episode_days) if p.crash_share else (played, None)
         self.course = played, settings, terms
-        venv = FundingHedgeVecEnv(p.n_envs, threads=p.threads, market=walked, **settings, per_env=terms._asdict())
-        self.bind(venv.batch)
-        self.provenance = replace(self.provenance, market=market.hash)
-        potential = hindsight(played, config, venv.batch.venue, terms, p.gamma, of=of) if p.shaping else None
-        return Shaped(self.wrap(venv), p.reward_scale, p.gamma, potential, p.reward_clip)
 
-    def oversampled(self, market: Any) -> Any:
-        """The market that the training envs walk, with crashes where `crash_share` asks for them, and which path of `market` each of its paths is a part of."""
-        p = self.params
-        return with_crashes(market, p.crash_share, 24.0 * p.episode_days) if p.crash_share else (market, None)
+        def bound(batch: Any) -> Any:
+            self.bind(batch)
+            self.provenance = replace(self.provenance, market=market.hash)
+            return hindsight(played, config, batch.venue, terms, p.gamma, of=of) if p.shaping else None
+
+        return walked, settings | {"per_env": terms._asdict()}, bound
 
     def act(self, obs: NDArray[Any], *, deterministic: bool = True) -> NDArray[Any]:
         """The model's actions, greedy or drawn."""

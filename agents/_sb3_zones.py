@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -29,3 +30,22 @@ def zone_targets(actions: NDArray[Any], leverage: tuple[float, float]) -> NDArra
 def candidates() -> NDArray[np.float32]:
     """The middles of the zones of one asset, (5, 2): hold, off, and full carry at three leverages."""
     return np.array([(0, 0), (-2 / 3, 0), (2 / 3, -2 / 3), (2 / 3, 0), (2 / 3, 2 / 3)], np.float32)
+
+
+def best_zones(models: Sequence[Any], obs: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Per asset the candidate with the highest mean Q of all critics of `models`, the other assets held: (n, A * 2)."""
+    import torch
+
+    best = np.zeros((len(obs), *models[0].action_space.shape), np.float32)
+    with torch.no_grad():
+        seen = torch.as_tensor(obs, device=models[0].device)
+        for asset in range(best.shape[1] // 2):
+            values = []
+            for candidate in candidates():
+                trial = best.copy()
+                trial[:, 2 * asset : 2 * asset + 2] = candidate
+                values.append(
+                    sum(q for model in models for q in model.critic(seen, torch.as_tensor(trial, device=seen.device))).cpu().numpy()[:, 0]
+                )
+            best[:, 2 * asset : 2 * asset + 2] = candidates()[np.argmax(values, axis=0)]
+    return best

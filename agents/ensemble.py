@@ -12,9 +12,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from agents._sb3_model import SB3Agent, libraries
+from agents._sb3_zones import best_zones
 from agents.base import Agent, Provenance, agent_classes, load
 from agents.params import AgentError, Params
-from agents.sb3 import PPO, SAC, best_zones
+from agents.sb3 import PPO, SAC
 
 _MEMBER = "member-"
 

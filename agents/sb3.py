@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -13,7 +12,7 @@ from numpy.typing import NDArray
 
 from agents._gates import gate_settings, hold_logits
 from agents._sb3_model import LearningParams, SB3Agent, libraries
-from agents._sb3_zones import candidates, zone_targets
+from agents._sb3_zones import best_zones, zone_targets
 from agents.base import Watcher
 from agents.params import AgentError, Range
 
@@ -309,21 +308,3 @@ class SAC(SB3Agent):
         super().read(folder, record)
         if (folder / REPLAY).is_file():
             self.model.load_replay_buffer(folder / REPLAY, truncate_last_traj=False)
-
-
-def best_zones(models: Sequence[Any], obs: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Per asset the candidate with the highest mean Q of all critics of `models`, the other assets held: (n, A * 2)."""
-    torch, _ = libraries()
-    best = np.zeros((len(obs), *models[0].action_space.shape), np.float32)
-    with torch.no_grad():
-        seen = torch.as_tensor(obs, device=models[0].device)
-        for asset in range(best.shape[1] // 2):
-            values = []
-            for candidate in candidates():
-                trial = best.copy()
-                trial[:, 2 * asset : 2 * asset + 2] = candidate
-                values.append(
-                    sum(q for model in models for q in model.critic(seen, torch.as_tensor(trial, device=seen.device))).cpu().numpy()[:, 0]
-                )
-            best[:, 2 * asset : 2 * asset + 2] = candidates()[np.argmax(values, axis=0)]
-    return best

@@ -18,12 +18,10 @@ from numpy.typing import NDArray
 from experiments.cli import run
 from experiments.run_folder import RunError
 from experiments.solvable import Judge
-from experiments.solvable_tasks import Task
+from experiments.solvable_tasks import PATHS, TASKS, Task
 from fundenv.envs.sb3_solvable import SolvableVecEnv
 
 Array = NDArray[Any]
-_NOISY: dict[str, Any] = {"noise": 20.0, "reward": "expected", "reward_scale": 0.1, "episode": "10D"}
-_PATHS = {"paths": 400, "decisions": 500, "start_invested": 0.5}
 _DISCRETE = {"actions": "discrete", "dials": ("carry",), "carry_grid": (-1.0, 1.0)}
 _CONTINUOUS = {"actions": "continuous", "dials": ("carry",)}
 BLUR, SPAN = 1.0, 8.0  # standard deviation of the noise, in those of the signal; span of the exponential mean, in decisions
@@ -113,7 +111,9 @@ def train(learner: Learner, steps: int, seed: int) -> tuple[float, float]:
     torch.set_num_threads(1)
     off_policy = learner.kind in ("sac", "tqc", "crossq")
     actions: dict[str, Any] = _CONTINUOUS if off_policy else _DISCRETE
-    venv = SolvableVecEnv(64 if off_policy else 256, "linear", **_PATHS | _NOISY | actions, seed=seed)
+    usual = TASKS["A-sac" if off_policy else "A-ppo"]
+    numbers: dict[str, Any] = PATHS | usual.env | actions
+    venv = SolvableVecEnv(usual.params["n_envs"], usual.problem, **numbers, start_invested=0.5, seed=seed)
     blur = Blur(venv.batch.observation_table, learner, seed)
 
     class Seen(VecEnvWrapper):
@@ -167,24 +167,30 @@ def _model(kind: str, env: Any, steps: int, seed: int) -> Any:
     from stable_baselines3 import PPO, SAC
     from stable_baselines3.common.utils import LinearSchedule
 
-    common: dict[str, Any] = {"learning_rate": LinearSchedule(1e-3, 0.0, 1.0), "gamma": 0.99, "seed": seed, "device": "cpu"}
+    off_policy = kind not in ("ppo", "recurrent")
+    p = TASKS["A-sac" if off_policy else "A-ppo"].params
+    common: dict[str, Any] = {
+        "learning_rate": LinearSchedule(p["learning_rate"], 0.0, 1.0),
+        "gamma": p["gamma"],
+        "seed": seed,
+        "device": "cpu",
+    }
+    common |= {"batch_size": p["batch_size"], "ent_coef": p["entropy"]}
     policy: dict[str, Any] = {"net_arch": [64, 64], "activation_fn": torch.nn.Tanh}
-    if kind in ("ppo", "recurrent"):
-        own: dict[str, Any] = {"n_steps": 32, "batch_size": 2048, "n_epochs": 4, "ent_coef": 0.003}
+    if not off_policy:
+        own = {"n_steps": p["n_steps"], "n_epochs": p["epochs"]}
         if kind == "ppo":
             return PPO("MlpPolicy", env, policy_kwargs=policy, **own, **common)
         return RecurrentPPO("MlpLstmPolicy", env, policy_kwargs=policy | {"lstm_hidden_size": 64}, **own, **common)
     replay: dict[str, Any] = {
         "buffer_size": steps,
-        "batch_size": 512,
-        "gradient_steps": 2,
+        "gradient_steps": p["gradient_steps"],
         "train_freq": 1,
-        "ent_coef": 0.01,
-        "learning_starts": min(5_000, steps // 5),
+        "learning_starts": min(p["learning_starts"], steps // 5),
     }
     if kind == "crossq":
         return CrossQ("MlpPolicy", env, policy_kwargs={"net_arch": [64, 64]}, **replay, **common)
-    return {"sac": SAC, "tqc": TQC}[kind]("MlpPolicy", env, tau=0.05, policy_kwargs=policy, **replay, **common)
+    return {"sac": SAC, "tqc": TQC}[kind]("MlpPolicy", env, tau=p["tau"], policy_kwargs=policy, **replay, **common)
 
 
 if __name__ == "__main__":

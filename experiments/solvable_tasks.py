@@ -34,6 +34,7 @@ _PPO = {
     "observations": "all",
 }
 _NOISY = {"noise": 20.0, "reward": "expected", "reward_scale": 0.1, "episode": "10D"}
+PATHS = {"paths": 400, "decisions": 500}  # of a training market
 TASKS: dict[str, Task] = {
     "A-ppo": Task(problem="linear", agent="ppo", steps=700_000, env=_NOISY, params=_PPO | {"learning_rate": 1e-3, "entropy": 0.003}),
     "A-ppo-continuous": Task(
@@ -141,7 +142,7 @@ def make_agent(task: Task, seed: int) -> tuple[Any, Any]:
 
     counted = task.agent in ("ppo", "device_ppo")
     agent: Any = agents.make(task.agent, **task.params | _GRIDS[task.problem]) if counted else Continuous(task)
-    numbers = {"paths": 400, "decisions": 500, "seed": seed, "start_invested": 0.5 if task.problem == "linear" else 0.0}
+    numbers = PATHS | {"seed": seed, "start_invested": 0.5 if task.problem == "linear" else 0.0}
     settings = numbers | task.numbers | task.env | agent.env_settings()
     env: Any = (
         _tensors(agent.params, task.problem, **settings)

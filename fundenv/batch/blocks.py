@@ -30,7 +30,7 @@ from fundenv.batch.lanes import (
     PARAMS,
     step_lanes,
 )
-from fundenv.batch.memory import LANES, call_entry, copy_run, local_f4, local_f8, local_i8, turn_in, turn_out
+from fundenv.batch.memory import LANES, aligned, call_entry, copy_run, local_f4, local_f8, local_i8, turn_in, turn_out
 from fundenv.batch.prefetch import prefetch_line, prefetch_row
 from fundenv.dynamics import types as t
 from fundenv.dynamics.jit import jit_outer
@@ -38,7 +38,6 @@ from fundenv.dynamics.margin import FEW_BRACKETS
 from fundenv.market.layout import N_COLUMNS
 
 N_ACCOUNT, N_LEG, N_EPISODE, N_LEDGER, N_TRADE = t.N_ACCOUNT, t.N_LEG, t.N_EPISODE, t.N_LEDGER, t.N_TRADE
-LINE = 64  # bytes
 RUN = 16  # features copied at once
 RECORD = 32  # doubles of a row of the tape: a bar and up to 32 features
 
@@ -46,7 +45,9 @@ _TAPES: WeakValueDictionary[tuple[int, int], t.Float64] = WeakValueDictionary() 
 
 
 def fits(world: t.World, params: t.Float64, n: int) -> bool:
-    """Whether n environments have what `step_lanes` takes for granted: the usual settings, one linear asset, and one row of Params for all.
+    """Whether n environments have what `step_lanes` takes for granted: one linear asset, continuous actions with all dials, isolated margin,
+    `log_growth`, decisions of one bar and a keeper that looks at every bar (`CODES`), no scaled funding, no stress (`PARAMS`), at most 32 features, and one
+    row of Params for all.
 
     Where Intel's vector library is installed, a logarithm in a vector would differ from one alone by its last bit.
     """
@@ -77,9 +78,7 @@ def tape(world: t.World) -> t.Float64:
     known = _TAPES.get(key)
     if known is not None:
         return known
-    raw = np.empty(rows * RECORD + LINE // 8)
-    skip = -raw.ctypes.data % LINE // 8
-    table = raw[skip : skip + rows * RECORD].reshape(rows, RECORD)
+    table: t.Float64 = aligned(rows * RECORD).reshape(rows, RECORD)
     table[:, :N_COLUMNS] = world.bars[:, 0]
     as_float32: NDArray[np.float32] = table.view(np.float32)
     as_float32[:, 2 * N_COLUMNS : 2 * N_COLUMNS + features] = world.features[:, 0]

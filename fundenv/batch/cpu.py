@@ -14,6 +14,7 @@ import numpy as np
 
 from fundenv.batch.audit import audit
 from fundenv.batch.entry import Calls
+from fundenv.batch.memory import aligned
 from fundenv.batch.randomize import range_table
 from fundenv.batch.world import action_width, build_params, build_world, load_rules, resolve_market
 from fundenv.config import ConfigError, EnvConfig
@@ -21,7 +22,6 @@ from fundenv.dynamics import types as t
 from fundenv.dynamics.observation import ACCOUNT_COLUMNS, LEG_COLUMNS, N_ACCOUNT_COLUMNS, N_LEG_COLUMNS, Column
 from fundenv.market import Market, path_range, stack
 
-LINE = 64  # bytes of a cache line
 AUTORESET_MODES = ("disabled", "next_step", "same_step")
 
 
@@ -243,14 +243,6 @@ class Batch:
                 f"start {int(rows[bad[0]] - first[bad[0]])} of path {int(where[bad[0]])} is outside 0 .. {limit}; one decision must fit"
             )
         return where, rows
-
-
-def aligned(count: int, dtype: Any = np.float64) -> Any:
-    """Zeros that begin on a cache line."""
-    item = np.dtype(dtype).itemsize
-    raw = np.zeros(count + LINE // item, dtype=dtype)
-    skip = -raw.ctypes.data % LINE // item
-    return raw[skip : skip + count]
 
 
 def observation_table(market: Market) -> tuple[Column, ...]:

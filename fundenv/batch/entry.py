@@ -4,8 +4,8 @@ Handing two dozen arrays to a numba dispatcher costs about 4 us a call, more tha
 change while a batch lives, so they are put into a table once and every call passes one pointer (0.3 us). Sizes that the types fix are constants
 here, so the compiler folds them into the addressing.
 
-A batch of the usual kind (`fits`) is stepped in vectors (`fundenv.batch.lanes`), to the same bits. They are compiled apart, and only for a run that
-lasts: a first step waits for the plain loop alone.
+A batch with the settings that `fits` names, decisions of one bar among them, is stepped in vectors (`fundenv.batch.lanes`), to the same bits. They are
+compiled apart, and only for a run that lasts: a first step waits for the plain loop alone.
 """
 
 from __future__ import annotations

@@ -1,6 +1,7 @@
-"""Arrays that compiled code makes out of memory: at an address, among its local variables, or as another view of an array.
+"""Arrays on cache lines, and arrays that compiled code makes out of memory: at an address, among its local variables, or as another view of an array.
 
-Nothing here owns memory, so nothing counts references. "Lanes" are the environments that stand side by side in a local array (columns, rows, LANES).
+What compiled code makes owns no memory, so nothing counts references. "Lanes" are the environments that stand side by side in a local array (columns,
+rows, LANES).
 """
 
 from __future__ import annotations
@@ -8,14 +9,24 @@ from __future__ import annotations
 from math import prod
 from typing import Any
 
+import numpy as np
 from llvmlite import ir
 from numba import types
 from numba.core import cgutils
 from numba.extending import intrinsic
 from numba.np.arrayobj import make_array, populate_array
 
+LINE = 64  # bytes of a cache line
 LANES = 16  # environments that are stepped side by side: two vectors of eight doubles; 8 and 32 are slower
 _KINDS = (types.float64, types.float32, types.int64, types.uint8)
+
+
+def aligned(count: int, dtype: Any = np.float64) -> Any:
+    """Zeros (count,) that begin on a cache line."""
+    item = np.dtype(dtype).itemsize
+    raw = np.zeros(count + LINE // item, dtype=dtype)
+    skip = -raw.ctypes.data % LINE // item
+    return raw[skip : skip + count]
 
 
 def _array(context: Any, builder: Any, kind: Any, data: Any, shape: list[Any], steps: list[Any] | None = None) -> Any:

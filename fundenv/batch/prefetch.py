@@ -12,7 +12,8 @@ from llvmlite import ir
 from numba import types
 from numba.extending import intrinsic, overload
 
-_LINE = 64  # bytes
+from fundenv.batch.memory import LINE
+
 _READ, _KEEP, _DATA = 0, 3, 1
 
 
@@ -37,7 +38,7 @@ def _prefetch_row(array: Any, row: Any) -> Any:
     def emit(array: Any, row: Any) -> None:
         size = array.shape[1] * array.shape[2] * array.itemsize
         start = array.ctypes.data + row * size
-        for offset in range(0, size + _LINE - 1, _LINE):
+        for offset in range(0, size + LINE - 1, LINE):
             _touch(start + offset)
 
     return emit

@@ -83,6 +83,36 @@ def bybit(server: Server) -> None:
         return gzip.compress(text.encode(), mtime=0)
 
 
+OKX_COMMON = {
+    "state": "live",
+    "lotSz": "0.01",
+    "tickSz": "0.1",
+    "minSz": "0.01",
+    "lever": "100",
+    "listTime": "1606468572000",
+    "expTime": "",
+}
+OKX_SWAP = {
+    "instId": "BTC-USDT-SWAP",
+    "instType": "SWAP",
+    "uly": "BTC-USDT",
+    "instFamily": "BTC-USDT",
+    "settleCcy": "USDT",
+    "ctType": "linear",
+    "ctVal": "0.01",
+    "ctValCcy": "BTC",
+    "ctMult": "1",
+    "baseCcy": "",
+    "quoteCcy": "",
+}
+OKX_SPOT = {"instId": "BTC-USDT", "instType": "SPOT", "baseCcy": "BTC", "quoteCcy": "USDT"} | {
+    "lotSz": "0.00000001",
+    "ctVal": "",
+    "ctType": "",
+}
+OKX_TIERS = [("0", "1000", "0.004", "100"), ("1001", "10000", "0.005", "75"), ("10001", "20000", "0.0075", "50")]
+
+
 def okx(server: Server) -> None:
     """v5 REST: strings, newest first, `before` and `after` exclusive; with `before` alone the newest page comes, not the oldest."""
 
@@ -99,34 +129,7 @@ def okx(server: Server) -> None:
 
     @server.route("/api/v5/public/instruments")
     def instruments(match: re.Match[str], query: Query) -> bytes:
-        common = {
-            "state": "live",
-            "lotSz": "0.01",
-            "tickSz": "0.1",
-            "minSz": "0.01",
-            "lever": "100",
-            "listTime": "1606468572000",
-            "expTime": "",
-        }
-        swap = {
-            "instId": "BTC-USDT-SWAP",
-            "instType": "SWAP",
-            "uly": "BTC-USDT",
-            "instFamily": "BTC-USDT",
-            "settleCcy": "USDT",
-            "ctType": "linear",
-        }
-        swap |= {"ctVal": "0.01", "ctValCcy": "BTC", "ctMult": "1", "baseCcy": "", "quoteCcy": ""}
-        spot = {
-            "instId": "BTC-USDT",
-            "instType": "SPOT",
-            "baseCcy": "BTC",
-            "quoteCcy": "USDT",
-            "lotSz": "0.00000001",
-            "ctVal": "",
-            "ctType": "",
-        }
-        return answer([common | (swap if query["instType"] == "SWAP" else spot)])
+        return answer([OKX_COMMON | (OKX_SWAP if query["instType"] == "SWAP" else OKX_SPOT)])
 
     @server.route("/api/v5/market/(history-)?(mark-price-|index-)?candles")
     def candles(match: re.Match[str], query: Query) -> bytes:
@@ -149,9 +152,10 @@ def okx(server: Server) -> None:
 
     @server.route("/api/v5/public/position-tiers")
     def tiers(match: re.Match[str], query: Query) -> bytes:
-        rows = [("0", "1000", "0.004", "100"), ("1001", "10000", "0.005", "75"), ("10001", "20000", "0.0075", "50")]
         names = ("minSz", "maxSz", "mmr", "maxLever")
-        return answer([dict(zip(names, row, strict=True)) | {"tier": str(i + 1), "instFamily": "BTC-USDT"} for i, row in enumerate(rows)])
+        return answer(
+            [dict(zip(names, row, strict=True)) | {"tier": str(i + 1), "instFamily": "BTC-USDT"} for i, row in enumerate(OKX_TIERS)]
+        )
 
     @server.route("/api/v5/market/ticker")
     def ticker(match: re.Match[str], query: Query) -> bytes:
