@@ -10,7 +10,7 @@ import numpy as np
 from agents._device import OnDevice
 from agents._sb3_model import libraries
 from agents._sb3_zones import EDGE, zone_space
-from agents.sb3 import SAC, SACParams
+from agents.sac import SAC, SACParams
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -15,7 +15,8 @@ from agents._sb3_model import SB3Agent, libraries
 from agents._sb3_zones import best_zones
 from agents.base import Agent, Provenance, agent_classes, load
 from agents.params import AgentError, Params
-from agents.sb3 import PPO, SAC
+from agents.sac import SAC
+from agents.sb3 import PPO
 
 _MEMBER = "member-"
 

@@ -10,7 +10,7 @@ import pytest
 
 import agents
 from agents import AgentError, Learner
-from agents.sb3 import SAC
+from agents.sac import SAC
 from fundenv.batch.cpu import Batch
 from fundenv.market import Market, joint, synthetic_market
 
