@@ -69,6 +69,7 @@ class Collecting(OffPolicyAlgorithm):
     """An off-policy algorithm of SB3 that collects from a `DeviceEnv` in tensors."""
 
     replay_buffer: Any
+    actor: Any
     explore: float
 
     def __init__(self, policy: Any, env: Any, **settings: Any) -> None:
@@ -100,6 +101,8 @@ class Collecting(OffPolicyAlgorithm):
     ) -> RolloutReturn:
         """SB3's loop in tensors. A share `explore` of the environments acts at random, each by a draw of its own; until `learning_starts` all do."""
         self.policy.set_training_mode(False)
+        if self.use_sde:
+            self.actor.reset_noise(env.num_envs)
         callback.on_rollout_start()
         for collected in range(1, train_freq.frequency + 1):
             obs, n = env.obs, env.num_envs

@@ -91,11 +91,15 @@ class TensorPPO(PPO):
         """SB3's loop in tensors. An environment cut off by the time limit is credited the value of the state in which it was cut, V(final_obs)."""
         self.policy.set_training_mode(False)
         rollout_buffer.reset()
+        if self.use_sde:
+            self.policy.reset_noise(env.num_envs)
         callback.on_rollout_start()
         starts = torch.as_tensor(self._last_episode_starts, device=self.device).float()
         box = self.action_space if isinstance(self.action_space, spaces.Box) else None
         obs = env.obs
-        for _ in range(n_rollout_steps):
+        for step in range(n_rollout_steps):
+            if self.use_sde and self.sde_sample_freq > 0 and step % self.sde_sample_freq == 0:
+                self.policy.reset_noise(env.num_envs)
             with torch.no_grad():
                 actions, values, log_probs = self.policy(obs)
                 played = (

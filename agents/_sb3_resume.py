@@ -1,7 +1,8 @@
 """What a training needs besides its model to go on bit by bit as if it had never stopped. Imported only when SB3 is needed.
 
 SB3 saves weights, optimisers and counters. Left out are the state of the envs, the last observation, and the streams of random numbers. All of it is
-taken at the start of a rollout, when nothing is half done: a training that stops within a rollout plays that rollout again, with the same numbers.
+taken at the start of a rollout, when nothing is half done: a training that stops within a rollout plays that rollout again, with the same numbers. The
+noise of gSDE has been drawn by then, so it is taken too; steps of that rollout that a replay buffer holds already are written over.
 """
 
 from __future__ import annotations
@@ -15,6 +16,12 @@ import numpy as np
 import torch
 
 _MODEL = ("num_timesteps", "_episode_num", "_n_updates", "_last_obs", "_last_episode_starts", "_last_original_obs")
+_NOISE = ("exploration_mat", "exploration_matrices")
+
+
+def _noise(model: Any) -> Any:
+    """The distribution that holds the noise of gSDE."""
+    return getattr(model, "actor", model.policy).action_dist
 
 
 class Snapshot:
@@ -32,6 +39,8 @@ class Snapshot:
                 "model": {name: deepcopy(getattr(model, name)) for name in _MODEL if hasattr(model, name)},
                 "batch": env.batch.state(),
                 "potential": env.state(),
+                "noise": {name: getattr(_noise(model), name).detach().clone() for name in _NOISE} if model.use_sde else {},
+                "replay": {name: getattr(model.replay_buffer, name) for name in ("pos", "full")} if hasattr(model, "replay_buffer") else {},
                 "spaces": deepcopy(model.action_space.np_random.bit_generator.state),
                 "random": (random.getstate(), np.random.get_state(), torch.get_rng_state()),  # noqa: NPY002  (the streams that SB3 seeds)
             }
@@ -49,6 +58,10 @@ class Snapshot:
             setattr(model, name, value)
         env.batch.restore(self.state["batch"])
         env.restore(self.state["potential"])
+        for name, value in self.state.get("noise", {}).items():
+            setattr(_noise(model), name, value.clone())
+        for name, value in self.state.get("replay", {}).items():
+            setattr(model.replay_buffer, name, value)
         model.action_space.np_random.bit_generator.state = self.state["spaces"]
         own, numbers, tensors = self.state["random"]
         random.setstate(own)

@@ -98,13 +98,15 @@ class Ensemble(Agent):
 
 
 class PPOEnsemble(Ensemble):
-    """Policies of PPO: the argmax of the mean log-probability, for every gate and every leverage."""
+    """Policies of PPO: the argmax of the mean log-probability, for every gate and every leverage; continuous: the mean of the Gaussians' means."""
 
     name = "ppo_ensemble"
     of = PPO
 
     def agree(self, obs: NDArray[np.float32]) -> NDArray[Any]:
-        """Entries of the gate and of the leverage grid, per asset."""
+        """Entries of the gate and of the leverage grid, per asset; continuous: the dials."""
+        if self.members[0].continuous:
+            return np.mean([member.act(obs) for member in self.members], axis=0)  # type: ignore[no-any-return]
         torch, _ = libraries()
         with torch.no_grad():
             opinions = [[head.log_softmax(dim=1) for head in member.heads(obs)] for member in self.members]

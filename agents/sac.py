@@ -34,11 +34,17 @@ class SACParams(LearningParams):
     tau: Annotated[float, Range(0, 1)] = 0.02  # of the target networks: slower ones never see as far ahead as a trade takes to pay
     leverage_grid: Annotated[tuple[float, ...], Range(1, 125)] = (2.0, 3.0)  # zones use its first and last
     act_by: Literal["actor", "critic"] = "critic"  # zones: who chooses the greedy action
+    sde: bool = False  # zones: gSDE, noise that is a function of the state
+    sde_sample_freq: Annotated[int, Range(1, 4096)] = (
+        8  # with sde: steps of all envs that one draw of its weights lasts, and between updates
+    )
 
     def __post_init__(self) -> None:
         super().__post_init__()
         if list(self.leverage_grid) != sorted(set(self.leverage_grid)):
             raise AgentError(f"leverage_grid = {self.leverage_grid!r} does not rise; sort it")
+        if self.kind == "discrete" and self.sde:
+            raise AgentError("sde = True: counted actions explore without an actor; set kind = 'zones'")
         if self.kind == "discrete" and self.entropy == 0:
             raise AgentError("entropy = 0 is the automatic temperature, which kind = 'discrete' lacks; give one above 0")
 
@@ -104,7 +110,8 @@ class SAC(SB3Agent):
                 "max_grad_norm": 10.0,
             }
         else:
-            own = {"ent_coef": p.entropy or "auto_0.1"}
+            own = {"ent_coef": p.entropy or "auto_0.1", "use_sde": p.sde}
+        lasts = p.sde_sample_freq if p.sde else 1  # SB3 draws the weights at the start of every rollout
         model = self.algorithm()(
             "MlpPolicy",
             env,
@@ -114,8 +121,8 @@ class SAC(SB3Agent):
             batch_size=p.batch_size,
             tau=p.tau,
             gamma=p.gamma,
-            train_freq=1,
-            gradient_steps=p.gradient_steps,
+            train_freq=lasts,
+            gradient_steps=p.gradient_steps * lasts,
             policy_kwargs=self.policy_settings(env),
             seed=seed,
             device=self.place(),

@@ -9,6 +9,7 @@ from typing import Annotated, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from agents._continuous import ContinuousParams, dial_settings
 from agents._gates import gate_settings, hold_logits
 from agents._sb3_model import LearningParams, SB3Agent, libraries
 from agents.base import Watcher
@@ -16,7 +17,7 @@ from agents.params import AgentError, Range
 
 
 @dataclass(frozen=True, kw_only=True)
-class PPOParams(LearningParams):
+class PPOParams(ContinuousParams, LearningParams):
     """Parameters of PPO: few, large batches (SB3's defaults spend 99 % of the time in the optimiser)."""
 
     n_envs: Annotated[int, Range(1, 65536)] = 256
@@ -47,7 +48,7 @@ class PPOParams(LearningParams):
 
 
 class PPO(SB3Agent):
-    """PPO with one head for {hold, each carry} and one for the leverage.
+    """PPO with one head for {hold, each carry} and one for the leverage; continuous: a Gaussian on the env's own dials.
 
     Greedy is the argmax of each head. Without shaping, a policy that enters with a chance of one in five at every decision may mean to be invested
     while its plain argmax holds for ever: `hold_back` takes the head start of `hold` back.
@@ -58,8 +59,17 @@ class PPO(SB3Agent):
     params: PPOParams
 
     def env_settings(self) -> dict[str, Any]:
-        """Hold or one of the carries, and a leverage; the hedge ratio stays at 1."""
-        return gate_settings(self.params)
+        """Hold or one of the carries, and a leverage; the hedge ratio stays at 1. Continuous: both as dials."""
+        return dial_settings(self.params) if self.continuous else gate_settings(self.params)
+
+    @property
+    def continuous(self) -> bool:
+        """Whether it learns on the env's dials."""
+        return self.params.kind == "continuous"
+
+    def speaks(self) -> dict[str, Any]:
+        """What an action means: the kind, and the settings of the env."""
+        return {"kind": self.params.kind} | super().speaks()
 
     def algorithm(self) -> Any:
         """SB3's class."""
@@ -68,6 +78,8 @@ class PPO(SB3Agent):
     def build(self, env: Any, seed: int) -> Any:
         """A new model, its gates and leverages with their head starts."""
         torch, _ = libraries()
+        if self.continuous:
+            return self.network(env, seed, log_std_init=self.params.log_std_init)
         p, model = self.params, self.network(env, seed)
         with torch.no_grad():
             model.policy.action_net.bias[torch.as_tensor(hold_logits(model.action_space))] += p.hold_bias
@@ -94,6 +106,8 @@ class PPO(SB3Agent):
                 ent_coef=p.entropy,
                 max_grad_norm=p.max_grad_norm,
                 clip_range=p.clip_range,
+                use_sde=p.sde,
+                sde_sample_freq=p.sde_sample_freq,
                 policy_kwargs=self.policy_settings(env) | policy,
                 seed=seed,
                 device=self.place(),
@@ -139,8 +153,8 @@ class PPO(SB3Agent):
         model.ent_coef = self.params.entropy_end + (self.params.entropy - self.params.entropy_end) * left
 
     def act(self, obs: NDArray[np.float32], *, deterministic: bool = True) -> NDArray[Any]:
-        """Entries of the gate and of the leverage grid, per asset."""
-        if not deterministic or self.model is None:
+        """Entries of the gate and of the leverage grid, per asset; continuous: the dials."""
+        if not deterministic or self.model is None or self.continuous:
             return super().act(obs, deterministic=deterministic)
         torch, _ = libraries()
         with torch.no_grad():

@@ -19,7 +19,7 @@ from tqdm import tqdm
 
 from experiments.cli import Stopped, run
 from experiments.run_folder import RunError, read_json, write_json
-from experiments.solvable_tasks import SETTINGS, TASKS, Task, make_agent
+from experiments.solvable_tasks import OPTIONS, SETTINGS, TASKS, Task, make_agent
 from experiments.stopwatch import Stopwatch, stepping_of
 from fundenv.envs.solvable import SolvableVectorEnv
 
@@ -35,7 +35,7 @@ class Args:
     """Command line."""
 
     tasks: tuple[str, ...] = ()
-    """Which of `experiments.solvable_tasks`: A-ppo, A-ppo-continuous, A-sac, B-ppo-continuous, C-ppo (none: all five), or some of `SETTINGS`."""
+    """Which of `experiments.solvable_tasks`: A-ppo, A-ppo-continuous, A-sac, B-ppo-continuous, C-ppo (none: all five), or some of `OPTIONS` and `SETTINGS`."""
     settings: bool = False
     """Train the table of settings instead: PPO, device_ppo and SAC on A with other numbers of environments and sizes of the update."""
     seeds: int = 5
@@ -46,7 +46,7 @@ class Args:
 
 def main(args: Args) -> None:
     """Train what is missing, then print."""
-    known = TASKS | SETTINGS
+    known = TASKS | OPTIONS | SETTINGS
     for name in args.tasks:
         if name not in known:
             raise RunError(f"--tasks {name}: expected some of {', '.join(known)}")

@@ -15,7 +15,7 @@ class Task:
     """One learner on one problem: environment steps, what the environment gets in training, and the learner's parameters."""
 
     problem: str
-    agent: str  # ppo and device_ppo (discrete), ppo-continuous, sac
+    agent: str  # ppo, device_ppo or sac
     steps: int
     env: dict[str, Any]
     params: dict[str, Any]
@@ -33,16 +33,17 @@ _PPO = {
     "imitate": 0,
     "observations": "all",
 }
+_DIAL = _PPO | {"kind": "continuous", "rehearse": 0, "learning_rate": 1e-3, "entropy": 0.0}
 _NOISY = {"noise": 20.0, "reward": "expected", "reward_scale": 0.1, "episode": "10D"}
 PATHS = {"paths": 400, "decisions": 500}  # of a training market
 TASKS: dict[str, Task] = {
     "A-ppo": Task(problem="linear", agent="ppo", steps=700_000, env=_NOISY, params=_PPO | {"learning_rate": 1e-3, "entropy": 0.003}),
     "A-ppo-continuous": Task(
         problem="linear",
-        agent="ppo-continuous",
+        agent="ppo",
         steps=1_500_000,
         env={"reward_scale": 0.1, "episode": "10D"},
-        params=_PPO | {"learning_rate": 1e-3, "entropy": 0.0},
+        params=_DIAL,
     ),
     "A-sac": Task(
         problem="linear",
@@ -64,10 +65,10 @@ TASKS: dict[str, Task] = {
     ),
     "B-ppo-continuous": Task(
         problem="quadratic",
-        agent="ppo-continuous",
+        agent="ppo",
         steps=1_500_000,
         env={"reward_scale": 0.3, "episode": "10D"},
-        params=_PPO | {"learning_rate": 1e-3, "entropy": 0.0, "gamma": 0.98},
+        params=_DIAL | {"gamma": 0.98},
     ),
     "C-ppo": Task(
         problem="leverage",
@@ -110,18 +111,27 @@ SETTINGS: dict[str, Task] = (
     | _ppo("ppo", "ppo", 8, 1024, 64, 10, steps=150_000)  # minibatch and epochs of SB3's defaults
 )
 
+# Options of the learners, beside the same task without them.
+_GSDE = {"sde": True, "log_std_init": -2.0, "sde_sample_freq": 8}
+OPTIONS: dict[str, Task] = {
+    "A-ppo-gsde": replace(TASKS["A-ppo-continuous"], params=_DIAL | _GSDE),
+    "B-ppo-gsde": replace(TASKS["B-ppo-continuous"], params=TASKS["B-ppo-continuous"].params | _GSDE),
+    "A-sac-gsde": replace(TASKS["A-sac"], params=TASKS["A-sac"].params | {"sde": True}),
+}
+
 
 _GRIDS: dict[str, dict[str, Any]] = {
     "linear": {"carry_grid": (-1.0, 1.0), "leverage_grid": (1.0,)},
+    "quadratic": {"carry_grid": (-1.0, 1.0), "leverage_grid": (1.0,)},
     "leverage": {"carry_grid": (1.0,), "leverage_grid": tuple(range(1, 11))},
 }
 
 
-class Continuous:
-    """SB3's PPO or SAC on the plain Box of the carry dial, with the parameters of our agents."""
+class Dial:
+    """SB3's SAC on the plain Box of the carry dial, with the parameters of our agent."""
 
     def __init__(self, task: Task) -> None:
-        self.agent: Any = agents.make(task.agent.removesuffix("-continuous"), **task.params)
+        self.agent: Any = agents.make(task.agent, **task.params)
         self.params: Any = self.agent.params
         self.model: Any = None
 
@@ -131,17 +141,14 @@ class Continuous:
 
     def build(self, env: Any, seed: int) -> Any:
         """A new model."""
-        if self.agent.name == "sac":
-            return self.agent.build(env, seed)
-        return self.agent.network(env, seed, log_std_init=-1.0)
+        return self.agent.build(env, seed)
 
 
 def make_agent(task: Task, seed: int) -> tuple[Any, Any]:
     """(the agent with a new model, its training environment)."""
     from fundenv.envs.sb3_solvable import SolvableVecEnv
 
-    counted = task.agent in ("ppo", "device_ppo")
-    agent: Any = agents.make(task.agent, **task.params | _GRIDS[task.problem]) if counted else Continuous(task)
+    agent: Any = Dial(task) if task.agent == "sac" else agents.make(task.agent, **task.params | _GRIDS[task.problem])
     numbers = PATHS | {"seed": seed, "start_invested": 0.5 if task.problem == "linear" else 0.0}
     settings = numbers | task.numbers | task.env | agent.env_settings()
     env: Any = (
@@ -149,11 +156,11 @@ def make_agent(task: Task, seed: int) -> tuple[Any, Any]:
         if task.agent == "device_ppo"
         else SolvableVecEnv(agent.params.n_envs, task.problem, **settings)
     )
-    if counted:
+    if task.agent == "sac":
+        agent.agent.steps_wanted = task.steps
+    else:
         agent.steps_wanted = task.steps
         agent.bind(env.batch)
-    else:
-        agent.agent.steps_wanted = task.steps
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # a batch size that does not divide the rollout: the last minibatch is smaller
         agent.model = agent.build(env, seed)

@@ -17,7 +17,9 @@ SMALL: dict[str, dict[str, Any]] = {
     "sac": {"n_envs": 4, "batch_size": 16, "hidden": 8, "learning_starts": 40, "episode_days": 5},
 }
 SMALL["ppo with crashes"] = SMALL["ppo"] | {"crash_share": 0.6}
-STEPS = {"ppo": 640, "sac": 200, "ppo with crashes": 640}
+SMALL["ppo with gsde"] = SMALL["ppo"] | {"kind": "continuous", "imitate": 0, "rehearse": 0, "sde": True, "sde_sample_freq": 3}
+SMALL["sac with gsde"] = SMALL["sac"] | {"kind": "zones", "sde": True, "sde_sample_freq": 4}
+STEPS = {"ppo": 640, "sac": 200, "ppo with crashes": 640, "ppo with gsde": 640, "sac with gsde": 200}
 
 
 class StopAfter:
@@ -50,7 +52,7 @@ def weights(agent: Any) -> dict[str, np.ndarray]:
     return {name: tensor.numpy() for name, tensor in agent.model.policy.state_dict().items()}
 
 
-@pytest.mark.parametrize("name", ["ppo", "sac", "ppo with crashes"])
+@pytest.mark.parametrize("name", SMALL)
 def test_a_stopped_training_ends_as_if_it_had_not_been_stopped(name: str, market: Market, tmp_path: Path) -> None:
     whole = learner(name)
     whole.learn(market, {}, steps=STEPS[name], seed=5)
