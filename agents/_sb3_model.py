@@ -86,7 +86,8 @@ class SB3Agent(Learner):
         super().__init__(params)
         self.model: Any = None
         self.snapshot: Any = None  # of the collecting side, while a training is under way: agents/_sb3_resume.py
-        self.course: Any = None  # market, settings and terms of the training envs, for a warm start
+        self.course: Any = None  # market, settings and terms of the training envs, for a warm start and for who knows the future
+        self.parts_of: Any = None  # path of that market that each path of the training envs is a part of; None: itself
 
     def training_settings(self) -> dict[str, Any]:
         """Random episodes with the training reward."""
@@ -132,7 +133,7 @@ class SB3Agent(Learner):
         walked, settings, bound = self.lay_out(market, settings, seed)
         venv = FundingHedgeVecEnv(p.n_envs, threads=p.threads, market=walked, **settings)
         potential = bound(venv.batch)
-        return Shaped(self.wrap(venv), p.reward_scale, p.gamma, potential, p.reward_clip)
+        return self.beside(Shaped(self.wrap(venv), p.reward_scale, p.gamma, potential, p.reward_clip))
 
     def lay_out(self, market: Any, settings: dict[str, Any], seed: int) -> tuple[Any, dict[str, Any], Callable[[Any], Any]]:
         """(market that the training envs walk, their settings, function that binds the agent to their batch and gives its potential or None)."""
@@ -142,7 +143,7 @@ class SB3Agent(Learner):
         terms = draw_terms(p, config, seed)
         played = with_smooth_basis(market, p.basis_span) if p.basis_span else market
         walked, of = with_crashes(played, p.crash_share, 24.0 * p.episode_days) if p.crash_share else (played, None)
-        self.course = played, settings, terms
+        self.course, self.parts_of = (played, settings, terms), of
 
         def bound(batch: Any) -> Any:
             self.bind(batch)
@@ -209,6 +210,10 @@ class SB3Agent(Learner):
     def wrap(self, venv: Any) -> Any:
         """The env as the model sees it."""
         return venv
+
+    def beside(self, env: Any) -> Any:
+        """The training env with columns beside its observations, where the agent has any."""
+        return env
 
     @abstractmethod
     def algorithm(self) -> Any:

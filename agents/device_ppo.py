@@ -7,6 +7,7 @@ from typing import Any, Literal
 
 from agents._device import OnDevice
 from agents._sb3_model import libraries
+from agents.params import AgentError
 from agents.sb3 import PPO, PPOParams
 
 
@@ -15,6 +16,14 @@ class DevicePPOParams(PPOParams):
     """Parameters of PPO, and where it learns."""
 
     device: Literal["cpu", "cuda"] = "cpu"
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        for option in ("residual", "critic"):
+            if getattr(self, option) not in ("", "plain"):
+                raise AgentError(
+                    f"{option} = {getattr(self, option)!r} needs columns beside the observations, which tensors do not have; use ppo"
+                )
 
 
 class DevicePPO(OnDevice, PPO):

@@ -65,6 +65,11 @@ class Ensemble(Agent):
         for member in self.members:
             member.bind(batch)
 
+    def reset(self, mask: NDArray[np.bool_] | None = None) -> None:
+        """Members whose policy starts from a rule forget the episodes of the environments in `mask` (n,), or all."""
+        for member in self.members:
+            member.reset(mask)
+
     def act(self, obs: NDArray[np.float32], *, deterministic: bool = True) -> NDArray[Any]:
         """Greedy on the mean of the members' opinions; else, for every environment, what a member drawn at random would draw."""
         if not self.members:

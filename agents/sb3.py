@@ -9,15 +9,18 @@ from typing import Annotated, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from agents._columns import WithColumns
 from agents._continuous import ContinuousParams, dial_settings
 from agents._gates import gate_settings, hold_logits
-from agents._sb3_model import LearningParams, SB3Agent, libraries
+from agents._privileged import PrivilegedParams
+from agents._residual import ResidualParams
+from agents._sb3_model import LearningParams, libraries
 from agents.base import Watcher
 from agents.params import AgentError, Range
 
 
 @dataclass(frozen=True, kw_only=True)
-class PPOParams(ContinuousParams, LearningParams):
+class PPOParams(ContinuousParams, ResidualParams, PrivilegedParams, LearningParams):
     """Parameters of PPO: few, large batches (SB3's defaults spend 99 % of the time in the optimiser)."""
 
     n_envs: Annotated[int, Range(1, 65536)] = 256
@@ -47,7 +50,7 @@ class PPOParams(ContinuousParams, LearningParams):
     leverage_grid: Annotated[tuple[float, ...], Range(1, 125)] = (2.0, 3.0)
 
 
-class PPO(SB3Agent):
+class PPO(WithColumns):
     """PPO with one head for {hold, each carry} and one for the leverage; continuous: a Gaussian on the env's own dials.
 
     Greedy is the argmax of each head. Without shaping, a policy that enters with a chance of one in five at every decision may mean to be invested
@@ -81,6 +84,9 @@ class PPO(SB3Agent):
         if self.continuous:
             return self.network(env, seed, log_std_init=self.params.log_std_init)
         p, model = self.params, self.network(env, seed)
+        if p.residual:
+            self.start_from_rule(model)
+            return model
         with torch.no_grad():
             model.policy.action_net.bias[torch.as_tensor(hold_logits(model.action_space))] += p.hold_bias
             model.policy.action_net.bias[torch.as_tensor(self._leverages(model))] += p.leverage_bias
@@ -95,7 +101,7 @@ class PPO(SB3Agent):
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # a batch size that does not divide the rollout: the last minibatch is smaller
             return self.algorithm()(
-                "MlpPolicy",
+                self.policy(),
                 env,
                 learning_rate=LinearSchedule(p.learning_rate, 0.0, 1.0),
                 n_steps=p.n_steps,
@@ -164,7 +170,7 @@ class PPO(SB3Agent):
         """Logits of every head (n, K): gate and leverage of the first asset, of the second ..."""
         torch, _ = libraries()
         policy = self.model.policy
-        seen = policy.pi_features_extractor(torch.as_tensor(obs, device=self.model.device))
+        seen = policy.pi_features_extractor(torch.as_tensor(self.seen(obs), device=self.model.device))
         logits = policy.action_net(policy.mlp_extractor.forward_actor(seen))
         if self.params.hold_back:
             logits[:, hold_logits(self.model.action_space)] -= self.params.hold_bias

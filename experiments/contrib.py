@@ -145,6 +145,9 @@ class _Settings:
     def env_settings(self) -> dict[str, Any]:
         return self.actions
 
+    def reset(self) -> None:
+        """The memory is that of `_greedy`."""
+
 
 def _greedy(model: Any, blur: Blur) -> Callable[[Array], Array]:
     """The most likely action, with the memory of one walk."""

@@ -49,6 +49,8 @@ def main(args: Args) -> None:
     agent: Any = agents.load(args.agent)
     if agent.name != "ppo" or not agent.params.shaping:
         raise RunError(f"--agent {args.agent}: expected a ppo trained with shaping, this is {agent.name}; give another folder")
+    if agent.params.residual or agent.params.critic != "plain":
+        raise RunError(f"--agent {args.agent}: this ppo has a rule or a privileged critic already; give one trained without")
     if args.decisions <= HORIZON:
         raise RunError(f"--decisions {args.decisions}: must be more than {HORIZON}, the length of a return")
     market = args.markets()["train"]

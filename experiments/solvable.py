@@ -142,11 +142,12 @@ class Judge:
 
     def share(self) -> float:
         """Per cent of the optimum's reward."""
+        self.agent.reset()
         return 100.0 * float(play(self.env, self.greedy).mean()) / self.best
 
     def greedy(self, obs: Array) -> Array:
         """The most likely action."""
-        actions: Array = self.agent.model.predict(obs, deterministic=True)[0]
+        actions: Array = self.agent.act(obs)
         return actions
 
     def leverage(self) -> float:

@@ -143,6 +143,13 @@ class Dial:
         """A new model."""
         return self.agent.build(env, seed)
 
+    def reset(self) -> None:
+        """Nothing is remembered."""
+
+    def act(self, obs: Any) -> Any:
+        """The most likely action."""
+        return self.model.predict(obs, deterministic=True)[0]
+
 
 def make_agent(task: Task, seed: int) -> tuple[Any, Any]:
     """(the agent with a new model, its training environment)."""
@@ -161,6 +168,8 @@ def make_agent(task: Task, seed: int) -> tuple[Any, Any]:
     else:
         agent.steps_wanted = task.steps
         agent.bind(env.batch)
+        if task.agent == "ppo":
+            env = agent.beside(env)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # a batch size that does not divide the rollout: the last minibatch is smaller
         agent.model = agent.build(env, seed)

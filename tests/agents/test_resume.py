@@ -19,7 +19,9 @@ SMALL: dict[str, dict[str, Any]] = {
 SMALL["ppo with crashes"] = SMALL["ppo"] | {"crash_share": 0.6}
 SMALL["ppo with gsde"] = SMALL["ppo"] | {"kind": "continuous", "imitate": 0, "rehearse": 0, "sde": True, "sde_sample_freq": 3}
 SMALL["sac with gsde"] = SMALL["sac"] | {"kind": "zones", "sde": True, "sde_sample_freq": 4}
-STEPS = {"ppo": 640, "sac": 200, "ppo with crashes": 640, "ppo with gsde": 640, "sac with gsde": 200}
+SMALL["ppo with a rule"] = SMALL["ppo"] | {"imitate": 0, "rehearse": 0, "residual": "zscore entry=1.0 window=30", "crash_share": 0.6}
+SMALL["ppo with a privileged critic"] = SMALL["ppo with crashes"] | {"critic": "privileged"}
+STEPS = {"ppo": 640, "sac": 200}
 
 
 class StopAfter:
@@ -54,19 +56,20 @@ def weights(agent: Any) -> dict[str, np.ndarray]:
 
 @pytest.mark.parametrize("name", SMALL)
 def test_a_stopped_training_ends_as_if_it_had_not_been_stopped(name: str, market: Market, tmp_path: Path) -> None:
+    steps = STEPS[name.split()[0]]
     whole = learner(name)
-    whole.learn(market, {}, steps=STEPS[name], seed=5)
+    whole.learn(market, {}, steps=steps, seed=5)
 
     first = learner(name)
-    first.learn(market, {}, steps=STEPS[name], seed=5, watcher=StopAfter(first, STEPS[name] * 6 // 10, tmp_path))
+    first.learn(market, {}, steps=steps, seed=5, watcher=StopAfter(first, steps * 6 // 10, tmp_path))
     first.save(tmp_path)
-    assert 0 < first.steps_done < STEPS[name]
+    assert 0 < first.steps_done < steps
     np.random.default_rng(0)  # what happens in between must not matter
     learner(name).learn(market, {}, steps=128, seed=9)
 
     second = agents.load(tmp_path)
     assert isinstance(second, Learner)
-    second.learn(market, {}, steps=STEPS[name], seed=5)
+    second.learn(market, {}, steps=steps, seed=5)
     assert second.steps_done == whole.steps_done
     for key, value in weights(whole).items():
         np.testing.assert_array_equal(weights(second)[key], value, err_msg=key)
