@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from agents._privileged import COLUMNS, Future
-from agents._residual import Advice, read_rule
+from agents._residual import Advice, AdvisedRehearsal, read_rule
 from agents._sb3_model import SB3Agent, libraries
 from agents.params import AgentError
 
@@ -82,6 +82,11 @@ class WithColumns(SB3Agent):
         known = COLUMNS * env.batch.market.n_assets if self.params.critic == "privileged" else 0
         columns = {"features_extractor_class": Padded, "features_extractor_kwargs": {"columns": [*chosen, *range(own, width)]}}
         return settings | columns | {"rule": width - own - known, "known": known}
+
+    def advised(self, rehearsal: Any) -> Any:
+        """The rehearsal with the rule's answers beside what its accounts see."""
+        p = self.params
+        return AdvisedRehearsal(rehearsal, p.residual, p.carry_grid, p.leverage_grid) if p.residual else rehearsal
 
     def start_from_rule(self, model: Any) -> None:
         """Give the rule's answer its head start, and nothing else any: greedy, the new policy is the rule."""

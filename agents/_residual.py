@@ -41,7 +41,7 @@ class ResidualParams(Params):
             raise AgentError(
                 f"residual = {self.residual!r} starts gates from a rule, and kind = {p.kind!r} has none; set kind = 'discrete'"
             )
-        for name, none in (("imitate", 0), ("rehearse", 0), ("hold_back", False)):
+        for name, none in (("imitate", 0), ("hold_back", False)):
             if getattr(p, name) != none:
                 raise AgentError(
                     f"residual = {self.residual!r} is a start of its own, without {name} = {getattr(p, name)!r}; set {name} = {none}"
@@ -118,3 +118,17 @@ class Advice:
         dial = np.abs(leverage[..., None] - self.leverages).argmin(axis=-1)
         answers = [np.eye(1 + len(self.carries), dtype=np.float32)[gate], np.eye(len(self.leverages), dtype=np.float32)[dial]]
         return np.concatenate(answers, axis=-1).reshape(len(obs), -1)
+
+
+class AdvisedRehearsal:
+    """A rehearsal (`agents._counterfactual`) whose accounts ask the rule too: its answers stand beside what each of them sees."""
+
+    def __init__(self, rehearsal: Any, rule: str, carries: tuple[float, ...], leverages: tuple[float, ...]) -> None:
+        self.rehearsal = rehearsal
+        self.advice = Advice(read_rule(rule), rehearsal.envs[0].batch, carries, leverages)
+
+    def play(self, seed: int) -> Any:
+        """As the rehearsal's own."""
+        tape = self.rehearsal.play(seed)
+        told = [np.stack([self.advice.begin(seen[0]), *(self.advice.of(obs) for obs in seen[1:])]) for seen in tape.obs]
+        return tape._replace(obs=np.concatenate([tape.obs, np.stack(told)], axis=-1))

@@ -137,7 +137,7 @@ class PPO(WithColumns):
             try:
                 rehearse(
                     model,
-                    rehearsal,
+                    self.advised(rehearsal),
                     episodes=p.rehearse,
                     seed=seed,
                     learning_rate=p.rehearse_rate,

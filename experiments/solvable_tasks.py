@@ -6,7 +6,10 @@ import warnings
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+import numpy as np
+
 import agents
+from agents._sb3_terms import EnvTerms
 from fundenv.envs.solvable import split_settings
 
 
@@ -111,12 +114,20 @@ SETTINGS: dict[str, Task] = (
     | _ppo("ppo", "ppo", 8, 1024, 64, 10, steps=150_000)  # minibatch and epochs of SB3's defaults
 )
 
-# Options of the learners, beside the same task without them.
+# Options of the learners, beside the same task without them; drowned: the reward is what was realised, noise of twenty times the signal included.
+_DROWNED = _NOISY | {"reward": "log_growth"}
+_PRIVILEGED = {
+    "critic": "privileged",
+    "reward_scale": 200.0,
+}  # 0.1 over the unit of the problem: what the critic is told, in rewards of the training
 _GSDE = {"sde": True, "log_std_init": -2.0, "sde_sample_freq": 8}
 OPTIONS: dict[str, Task] = {
     "A-ppo-gsde": replace(TASKS["A-ppo-continuous"], params=_DIAL | _GSDE),
     "B-ppo-gsde": replace(TASKS["B-ppo-continuous"], params=TASKS["B-ppo-continuous"].params | _GSDE),
     "A-sac-gsde": replace(TASKS["A-sac"], params=TASKS["A-sac"].params | {"sde": True}),
+    "A-ppo-residual": replace(TASKS["A-ppo"], params=TASKS["A-ppo"].params | {"residual": "carry leverage=1.0", "residual_bias": 2.0}),
+    "A-ppo-drowned": replace(TASKS["A-ppo"], env=_DROWNED),
+    "A-ppo-drowned-privileged": replace(TASKS["A-ppo"], env=_DROWNED, params=TASKS["A-ppo"].params | _PRIVILEGED),
 }
 
 
@@ -169,6 +180,8 @@ def make_agent(task: Task, seed: int) -> tuple[Any, Any]:
         agent.steps_wanted = task.steps
         agent.bind(env.batch)
         if task.agent == "ppo":
+            none, one = np.zeros(env.num_envs), np.ones(env.num_envs)
+            agent.course = env.batch.market, env.batch.config.to_dict(), EnvTerms(none, one, one, none)
             env = agent.beside(env)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # a batch size that does not divide the rollout: the last minibatch is smaller

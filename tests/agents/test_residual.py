@@ -146,6 +146,24 @@ def test_a_saved_residual_acts_as_before_alone_and_in_an_ensemble(market: Market
     np.testing.assert_array_equal(plain.predict(wide, deterministic=True)[0], agent.act(obs))
 
 
+def test_a_rehearsal_asks_the_rule_in_the_state_of_every_account(market: Market) -> None:
+    """The account that is never invested is told to enter, the one that always is to hold; and the gates then learn from it."""
+    from agents._counterfactual import Rehearsal
+
+    agent: Any = agents.make("ppo", **TINY | {"rehearse": 1}, residual="carry leverage=3.0")
+    env = agent.training_env(market, {}, 0)
+    width = len(env.batch.observation_table)
+    tape = agent.advised(Rehearsal(*agent.course)).play(0)
+    first = tape.obs[:, 0, :, width:]
+    assert tape.obs.shape[-1] == width + 5
+    np.testing.assert_array_equal(first[0], [[0, 0, 1, 0, 1]] * env.num_envs)
+    np.testing.assert_array_equal(first[1], [[1, 0, 0, 0, 1]] * env.num_envs)
+    model = agent.build(env, 0)
+    before = model.policy.action_net.weight.detach().clone()
+    agent.prepare(model, 0, None)
+    assert (model.policy.action_net.weight != before).any()
+
+
 @pytest.mark.parametrize(
     ("params", "said"),
     [
