@@ -305,9 +305,10 @@ class ReferenceAccount:
         values = [leg.spot * last.spot_close for leg, last in zip(self.legs, self.last, strict=True)]
         owned = max(self.cash, 0.0) + sum(v for v in values if v > 0)
         owed = max(-self.cash, 0.0) - sum(v for v in values if v < 0)
-        if self.config.margin_level <= 0 or owed <= 0 or owned / owed > self.config.margin_level:
+        rounding = 1e-9 * self.config.initial_equity
+        if self.config.margin_level <= 0 or owed <= rounding or owned / owed > self.config.margin_level:
             return set()
-        called = {a for a, leg in enumerate(self.legs) if leg.spot < 0}
+        called = {a for a, value in enumerate(values) if -value > rounding}
         for a in called:
             leg = self.legs[a]
             leg.order_spot, leg.order_perp, leg.stress, leg.carry = -leg.spot, -leg.perp, self.config.stress_multiplier, 0.0
@@ -371,34 +372,61 @@ class ReferenceAccount:
                     self._cut(a, leg.order_spot * factor, leg.order_perp * factor, "participation")
             if self._round(a):
                 self.reasons[a] = "below lot or minimum notional"
-        if self.portfolio:
-            self._shrink_portfolio()
+        least, whole = self._least_orders(), [(leg.order_spot, leg.order_perp) for leg in self.legs]
+        needy = set(range(self.n)) if self.portfolio else self._needy(least, whole, moved)
+
+        def orders(k: float) -> list[tuple[float, float]]:
+            """All that is wanted but of the needy, who get k of the way from their least orders to it."""
+            ways = [1.0 if k == 1 or a not in needy else k for a in range(self.n)]
+            return [both if way == 1 else _between(few, both, way) for few, both, way in zip(least, whole, ways, strict=True)]
+
+        def free(k: float) -> float:
+            return self._free_collateral_after(orders(k)) if self.portfolio else self._free_after(orders(k), moved)
+
+        k, at_least = 1.0, free(0.0)
+        if free(1.0) >= at_least:
             return
-        everybody, nobody = set(range(self.n)), set[int]()
-        at_all, at_none = self._free_after(everybody, moved), self._free_after(nobody, moved)
-        if at_all >= 0:
-            return
-        needy = {a for a in everybody if self._free_after({a}, moved) < at_none}
-        without = self._free_after(everybody - needy, moved)
-        if at_all >= without:
-            return
-        k = min(max(without / (without - at_all), 0.0), 1.0)
-        k = 0.0 if k < 1e-9 else k
-        if k < 1:
-            for a in needy:
-                self._cut(a, k * self.legs[a].order_spot, k * self.legs[a].order_perp, "not enough funds")
+        for _ in range(8):
+            left = free(k)
+            if k == 0 or left >= 0:
+                break
+            k = max(k * at_least / (at_least - left), 0.0) if at_least > 0 else 0.0
+            k = 0.0 if k < 1e-9 else k
+        for a in needy if k < 1 else ():
+            if orders(k)[a] != whole[a]:
+                self._cut(a, *orders(k)[a], "not enough funds")
                 self._round(a)
 
-    def _shrink_portfolio(self) -> None:
-        """All orders by one factor, until the adjusted equity covers the initial margin."""
-        at_all, at_none = self._free_collateral_after(1.0), self._free_collateral_after(0.0)
-        if at_all >= 0 or at_all >= at_none:
-            return
-        k = min(max(at_none / (at_none - at_all), 0.0), 1.0)
-        k = 0.0 if k < 1e-9 else k
-        for a, leg in enumerate(self.legs):
-            self._cut(a, k * leg.order_spot, k * leg.order_perp, "not enough funds")
-            self._round(a)
+    def _least_orders(self) -> list[tuple[float, float]]:
+        """Orders towards the part of every target, in its own proportions, that is held already on both legs."""
+        least = []
+        for a, (leg, bar) in enumerate(zip(self.legs, self.now, strict=True)):
+            held = (self._hedge_held(a), leg.perp)
+            target = (held[0] + leg.order_spot, held[1] + leg.order_perp)
+            part = min((min(max(x / y, 0.0), 1.0) for x, y in zip(held, target, strict=True) if y != 0), default=1.0)
+            if part > 1 - 1e-9:
+                least.append((leg.order_spot, leg.order_perp))
+                continue
+            sizes = [part * y - x for x, y in zip(held, target, strict=True)]
+            sizes = [size if abs(size) > 1e-9 * abs(x) else 0.0 for size, x in zip(sizes, held, strict=True)]
+            limits = [bar.spot_volume, bar.perp_volume / self._sizes(a)[1]]
+            if self.config.max_participation > 0:
+                limits = [limit * self.config.max_participation for limit in limits]
+                sizes = [math.copysign(min(abs(x), limit), x) for x, limit in zip(sizes, limits, strict=True)]
+            least.append((sizes[0], sizes[1]))
+        return least
+
+    def _hedge_held(self, a: int) -> float:
+        """What stands beside the perpetual of an asset, base units."""
+        return self.legs[a].spot
+
+    def _needy(self, least: list[tuple[float, float]], whole: list[tuple[float, float]], moved: set[int]) -> set[int]:
+        """Assets whose whole orders leave less free cash than least orders all round, where the others have those."""
+
+        def free(which: set[int]) -> float:
+            return self._free_after([whole[a] if a in which else least[a] for a in range(self.n)], moved)
+
+        return {a for a in range(self.n) if free({a}) < free(set())}
 
     def _round(self, a: int) -> bool:
         """Lots and minimum notional; says whether a leg is dropped."""
@@ -427,10 +455,9 @@ class ReferenceAccount:
         """What the venue's brackets see of a position at the last mark."""
         return abs(perp) * self.last[a].mark_close
 
-    def _free_after(self, assets: set[int], moved: set[int]) -> float:
-        """f: free cash at open prices once the orders of `assets` are filled and the wallets are set."""
+    def _free_after(self, orders: list[tuple[float, float]], moved: set[int]) -> float:
+        """f: free cash at open prices once the (spot, perp) orders are filled and the wallets are set."""
         free = self.cash
-        orders = [(leg.order_spot, leg.order_perp) if a in assets else (0.0, 0.0) for a, leg in enumerate(self.legs)]
         for a, (leg, bar) in enumerate(zip(self.legs, self.now, strict=True)):
             order, _ = orders[a]
             _, spread, impact, fee = self._spot_fill(a, order)
@@ -453,15 +480,16 @@ class ReferenceAccount:
             free += balance - max(left + min(max(balance - left, 0.0), needed), required)
         return free
 
-    def _free_collateral_after(self, k: float) -> float:
-        """f(k) in portfolio mode: adjusted equity less the initial margin of all legs, at open prices."""
+    def _free_collateral_after(self, orders: list[tuple[float, float]]) -> float:
+        """f in portfolio mode: adjusted equity less the initial margin of all legs, at open prices."""
         free = self.cash
         for a, (leg, bar, rules) in enumerate(zip(self.legs, self.now, self.rules, strict=True)):
-            _, *spot_costs = self._spot_fill(a, k * leg.order_spot)
-            _, *perp_costs = self._perp_fill(a, k * leg.order_perp)
-            spot_value = (leg.spot + k * leg.order_spot) * bar.spot_open
-            free += min(spot_value, spot_value * rules.haircut) - k * leg.order_spot * bar.spot_open - sum(spot_costs) - sum(perp_costs)
-            free += leg.unrealised(bar.perp_open) - abs(leg.perp + k * leg.order_perp) * bar.perp_open / leg.leverage
+            spot, perp = orders[a]
+            _, *spot_costs = self._spot_fill(a, spot)
+            _, *perp_costs = self._perp_fill(a, perp)
+            spot_value = (leg.spot + spot) * bar.spot_open
+            free += min(spot_value, spot_value * rules.haircut) - spot * bar.spot_open - sum(spot_costs) - sum(perp_costs)
+            free += leg.unrealised(bar.perp_open) - abs(leg.perp + perp) * bar.perp_open / leg.leverage
         return free
 
     def _spot_fill(self, a: int, order: float) -> tuple[float, float, float, float]:
@@ -748,6 +776,10 @@ class ReferenceAccount:
         x = math.log(max(self.equity(), floor) / max(before, floor)) - idle
         penalty = config.risk_aversion / 2 * (price_profit / before) ** 2 if config.reward == "mean_variance" else 0.0
         return 1e3 * (x - penalty)
+
+
+def _between(few: tuple[float, float], all_: tuple[float, float], way: float) -> tuple[float, float]:
+    return few[0] + way * (all_[0] - few[0]), few[1] + way * (all_[1] - few[1])
 
 
 def _whole_lots(order: float, lot: float, position: float) -> float:

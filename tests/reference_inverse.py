@@ -126,10 +126,13 @@ class InverseAccount(ReferenceAccount):
     def _bracket_value(self, a: int, perp: float) -> float:
         return abs(perp) / self.last[a].mark_close
 
-    def _free_after(self, assets: set[int], moved: set[int]) -> float:
+    def _hedge_held(self, a: int) -> float:
+        return self._coins(a, self.last[a].mark_close)
+
+    def _free_after(self, orders: list[tuple[float, float]], moved: set[int]) -> float:
         free = self.cash
         for a, (leg, bar) in enumerate(zip(self.legs, self.now, strict=True)):
-            spot, perp = (leg.order_spot, leg.order_perp) if a in assets else (0.0, 0.0)
+            spot, perp = orders[a]
             _, *costs = self._spot_fill(a, spot)
             free -= spot * bar.spot_open + sum(costs)
             coins = leg.spot + spot
@@ -148,14 +151,15 @@ class InverseAccount(ReferenceAccount):
         _, spread, impact, fee = self._perp_fill(a, perp)
         return (spread + impact + fee) / self.now[a].spot_open
 
-    def _free_collateral_after(self, k: float) -> float:
+    def _free_collateral_after(self, orders: list[tuple[float, float]]) -> float:
         free = self.cash
         for a, (leg, bar, rules) in enumerate(zip(self.legs, self.now, self.rules, strict=True)):
-            _, *costs = self._spot_fill(a, k * leg.order_spot)
-            coins = self._coins(a, bar.perp_open) + k * leg.order_spot - self._coin_cost(a, k * leg.order_perp)
+            spot, perp = orders[a]
+            _, *costs = self._spot_fill(a, spot)
+            coins = self._coins(a, bar.perp_open) + spot - self._coin_cost(a, perp)
             value = coins * bar.spot_open
-            required = self._required(leg.perp + k * leg.order_perp, bar.perp_open, leg.leverage)
-            free += min(value, value * rules.haircut) - required * bar.spot_open - k * leg.order_spot * bar.spot_open - sum(costs)
+            required = self._required(leg.perp + perp, bar.perp_open, leg.leverage)
+            free += min(value, value * rules.haircut) - required * bar.spot_open - spot * bar.spot_open - sum(costs)
         return free
 
     def _perp_fill(self, a: int, order: float) -> tuple[float, float, float, float]:

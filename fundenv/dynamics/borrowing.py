@@ -13,6 +13,7 @@ from fundenv.market.layout import SPOT_CLOSE
 
 _HOUR = dt.timedelta(hours=1)
 _EPOCH = dt.datetime(1970, 1, 1)
+_DUST = 1e-9  # of the initial equity
 
 
 def clock_hours(borrowed_at: dt.datetime, repaid_at: dt.datetime) -> int:
@@ -74,14 +75,20 @@ def locked_cash(world, store, i, row, column):
 
 
 @jit
-def level_of(world, store, i, row):
-    """`margin_level` of the spot account of environment i at spot closes of bar `row`: cash and coins owned over cash and coins owed."""
+def level_of(world, store, p, i, row):
+    """`margin_level` of the spot account of environment i at spot closes of bar `row`: cash and coins owned over cash and coins owed (no `is_dust`)."""
     owned, owed = max(store.account[i, CASH], 0.0), max(-store.account[i, CASH], 0.0)
     for a in range(store.legs.shape[1]):
         value = store.legs[i, a, SPOT] * world.bars[row, a, SPOT_CLOSE]
         owned += max(value, 0.0)
         owed += max(-value, 0.0)
-    return owned / owed if owed > 0.0 else math.inf
+    return math.inf if is_dust(p, owed) else owned / owed
+
+
+@jit
+def is_dust(p, owed):
+    """Whether a debt [quote] is what rounding leaves behind, and no loan."""
+    return owed <= _DUST * p.initial_equity
 
 
 @jit

@@ -11,6 +11,7 @@ from fundenv.dynamics.contract import inverse_notional, inverse_unrealised
 from fundenv.dynamics.execution import order_cost, perp_slippage, spot_slippage, stress_of
 from fundenv.dynamics.jit import jit
 from fundenv.dynamics.margin import maintenance, wallet_floor
+from fundenv.dynamics.shares import orders_at
 from fundenv.dynamics.types import (
     ACCRUED,
     CASH,
@@ -70,9 +71,10 @@ def coin_cost(order, price, slip, fee_rate):
 
 @jit
 def _orders(world, store, p, i, a, row, rule, k):
-    """(spot order, quote that it costs, perp order, coin that it costs) of the share k of the wanted orders of leg a at open prices."""
+    """(spot order, quote that it costs, perp order, coin that it costs) of leg a at the share k (`orders_at`) and open prices."""
     stress = stress_of(p, store.legs[i, a, TOUCH])
-    spot_order, perp_order = k * store.legs[i, a, WANT_SPOT], k * store.legs[i, a, WANT_PERP]
+    held = coins_of(store, i, a, world.bars[row - 1, a, MARK_CLOSE])
+    spot_order, perp_order = orders_at(world, store, p, i, a, row, held, k)
     spread, impact = spot_slippage(world.bars, row, a, rule, spot_order, stress)
     spot_cost = order_cost(spot_order, world.bars[row, a, SPOT_OPEN], spread, impact, rule.fee_spot * p.fee_scale)
     spread, impact = perp_slippage(world, row, a, rule, perp_order, stress)

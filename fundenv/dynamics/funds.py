@@ -2,12 +2,13 @@
 
 from fundenv.dynamics.access import rules_of
 from fundenv.dynamics.borrowing import locked_cash
-from fundenv.dynamics.coins import free_cash_after_coins, free_collateral_of_coins, transfer_coins
+from fundenv.dynamics.coins import coins_of, free_cash_after_coins, free_collateral_of_coins, transfer_coins
 from fundenv.dynamics.collateral import spot_collateral
 from fundenv.dynamics.contract import notional, unrealised
 from fundenv.dynamics.execution import order_cost, perp_slippage, size_order, spot_slippage, stress_of
 from fundenv.dynamics.jit import jit, jit_rare
 from fundenv.dynamics.margin import maintenance, wallet_floor
+from fundenv.dynamics.shares import orders_at
 from fundenv.dynamics.types import (
     CASH,
     ENTRY,
@@ -30,9 +31,10 @@ from fundenv.dynamics.types import (
     WANT_PERP,
     WANT_SPOT,
 )
-from fundenv.market.layout import PERP_OPEN, SPOT_OPEN
+from fundenv.market.layout import MARK_CLOSE, PERP_OPEN, SPOT_OPEN
 
 _DUST = 1e-9  # a smaller share of an order is rounding and is not filled
+_TRIES = 8  # how often the share is lowered where the first chord overdraws the cash
 
 
 @jit
@@ -45,8 +47,8 @@ def _share_left(size, order):
 
 @jit
 def free_cash_after(world, store, p, i, row, book, using, rest):
-    """Free cash [quote] at open prices after the transfers, when the share `using` of every order marked in column SHRINK is filled and the share
-    `rest` of every other: f of the specification."""
+    """Free cash [quote] at open prices after the transfers, when the legs marked in column SHRINK fill their orders at the share `using` and the others
+    at the share `rest` (`orders_at`): f of the specification."""
     if world.contract == INVERSE:
         return free_cash_after_coins(world, store, p, i, row, book, using, rest)
     legs = store.legs
@@ -66,7 +68,7 @@ def free_cash_after(world, store, p, i, row, book, using, rest):
         rule = rules_of(world.rules, world.symbols[book, a])
         stress = stress_of(p, touch)
         k = using if legs[i, a, SHRINK] == SHRINK_USES else rest
-        spot_order, perp_order = k * legs[i, a, WANT_SPOT], k * legs[i, a, WANT_PERP]
+        spot_order, perp_order = orders_at(world, store, p, i, a, row, legs[i, a, SPOT], k)
         spread, impact = spot_slippage(world.bars, row, a, rule, spot_order, stress)
         price_cost = abs(spot_order) * spot_open
         sign = 1.0 if spot_order > 0.0 else -1.0
@@ -95,6 +97,12 @@ def free_cash_after(world, store, p, i, row, book, using, rest):
     return free
 
 
+@jit_rare
+def free_cash_at(world, store, p, i, row, book, using, rest):
+    """`free_cash_after` in code of its own, for those who look at several shares."""
+    return free_cash_after(world, store, p, i, row, book, using, rest)
+
+
 @jit
 def gross_of(world, symbol, leverage):
     """Equity that a carry of one quote unit of perpetual ties up: spot leg and margin, (1 + L) / L.
@@ -106,9 +114,9 @@ def gross_of(world, symbol, leverage):
     return 1.0 if world.contract == INVERSE else (1.0 + leverage) / leverage
 
 
-@jit
+@jit_rare
 def free_collateral_after(world, store, p, i, row, book, k):
-    """Adjusted equity less initial margin [quote] at open prices after the share k of every wanted order: f(k) in portfolio mode."""
+    """Adjusted equity less initial margin [quote] at open prices when all orders are filled at the share k: f(k) in portfolio mode."""
     legs = store.legs
     free = store.account[i, CASH]
     for a in range(legs.shape[1]):
@@ -118,7 +126,7 @@ def free_collateral_after(world, store, p, i, row, book, k):
             continue
         stress = stress_of(p, legs[i, a, TOUCH])
         spot_open, perp_open = world.bars[row, a, SPOT_OPEN], world.bars[row, a, PERP_OPEN]
-        spot_order, perp_order = k * legs[i, a, WANT_SPOT], k * legs[i, a, WANT_PERP]
+        spot_order, perp_order = orders_at(world, store, p, i, a, row, legs[i, a, SPOT], k)
         spread, impact = spot_slippage(world.bars, row, a, rule, spot_order, stress)
         free -= spot_order * spot_open + order_cost(spot_order, spot_open, spread, impact, rule.fee_spot * p.fee_scale)
         free += spot_collateral(legs[i, a, SPOT] + spot_order, spot_open, rule.haircut)
@@ -131,15 +139,15 @@ def free_collateral_after(world, store, p, i, row, book, k):
 
 @jit_rare
 def mark_cash_users(world, store, p, i, row, book):
-    """Mark in column SHRINK the legs whose whole order, filled alone, leaves less free cash than none."""
+    """Mark in column SHRINK the legs whose whole orders, beside the least ones of all others, leave less free cash than least orders all round."""
     legs = store.legs
-    nothing = free_cash_after(world, store, p, i, row, book, 0.0, 0.0)
+    least = free_cash_at(world, store, p, i, row, book, 0.0, 0.0)
     for a in range(legs.shape[1]):
         legs[i, a, SHRINK] = SHRINK_RESTS
     for a in range(legs.shape[1]):
         legs[i, a, SHRINK] = SHRINK_USES
-        alone = free_cash_after(world, store, p, i, row, book, 1.0, 0.0)
-        legs[i, a, SHRINK] = SHRINK_FOUND if alone < nothing else SHRINK_RESTS
+        alone = free_cash_at(world, store, p, i, row, book, 1.0, 0.0)
+        legs[i, a, SHRINK] = SHRINK_FOUND if alone < least else SHRINK_RESTS
     for a in range(legs.shape[1]):
         if legs[i, a, SHRINK] == SHRINK_FOUND:
             legs[i, a, SHRINK] = SHRINK_USES
@@ -147,7 +155,7 @@ def mark_cash_users(world, store, p, i, row, book):
 
 @jit
 def shrink_to_funds(world, store, p, i, row, book):
-    """Shrink the orders that use free cash by one factor so that it stays at or above zero; a hedge that each asset had is kept."""
+    """Where free cash would fall below zero, shrink the targets that use it, by one share k; nothing that an order closes is given up."""
     if world.codes[MARGIN_MODE] == MARGIN_PORTFOLIO:
         _shrink_portfolio(world, store, p, i, row, book)
         return
@@ -156,43 +164,60 @@ def shrink_to_funds(world, store, p, i, row, book):
         _shrink(world, store, p, i, row, book, after)
 
 
+@jit
+def _lowered(k, before, after):
+    """The share at which the chord from f(0) = before to f(k) = after < 0 meets zero."""
+    k = max(k * before / (before - after), 0.0) if before > 0.0 else 0.0
+    return k if k >= _DUST else 0.0
+
+
+@jit
+def _order_at(world, store, p, i, a, row, book, k):
+    """Replace the wanted orders of leg a by those at the share k."""
+    legs = store.legs
+    held = coins_of(store, i, a, world.bars[row - 1, a, MARK_CLOSE]) if world.contract == INVERSE else legs[i, a, SPOT]
+    spot, perp = orders_at(world, store, p, i, a, row, held, k)
+    if spot != legs[i, a, WANT_SPOT] or perp != legs[i, a, WANT_PERP]:
+        legs[i, a, WANT_SPOT], legs[i, a, WANT_PERP] = spot, perp
+        size_order(world, store, i, a, row, book)
+        legs[i, a, REASON] = REASON_FUNDS
+
+
 @jit_rare
 def _shrink_portfolio(world, store, p, i, row, book):
-    """Shrink all orders by one factor so that the adjusted equity covers the initial margin, unless they raise it towards that."""
-    legs = store.legs
+    """Shrink all targets by one share, so that the adjusted equity covers the initial margin, unless the orders raise it towards that."""
     before = free_collateral_after(world, store, p, i, row, book, 0.0)
     after = free_collateral_after(world, store, p, i, row, book, 1.0)
-    if after >= 0.0 or after >= before:
+    if after >= before:
         return
-    k = min(max(before / (before - after), 0.0), 1.0)
-    if k < _DUST:
-        k = 0.0
-    for a in range(legs.shape[1]):
-        if legs[i, a, WANT_SPOT] != 0.0 or legs[i, a, WANT_PERP] != 0.0:
-            legs[i, a, WANT_SPOT] *= k
-            legs[i, a, WANT_PERP] *= k
-            size_order(world, store, i, a, row, book)
-            legs[i, a, REASON] = REASON_FUNDS
+    k = 1.0
+    for _ in range(_TRIES):
+        if after >= 0.0 or k == 0.0:
+            break
+        k = _lowered(k, before, after)
+        after = free_collateral_after(world, store, p, i, row, book, k)
+    if k < 1.0:
+        for a in range(store.legs.shape[1]):
+            _order_at(world, store, p, i, a, row, book, k)
 
 
 @jit_rare
 def _shrink(world, store, p, i, row, book, after):
     legs = store.legs
     mark_cash_users(world, store, p, i, row, book)
-    before = free_cash_after(world, store, p, i, row, book, 0.0, 1.0)
+    before = free_cash_at(world, store, p, i, row, book, 0.0, 1.0)
     if after >= before:
         return
-    k = min(
-        max(before / (before - after), 0.0), 1.0
-    )  # f is concave in k (but for the cap on impact): the chord lies below it, so the cash is not overdrawn
-    if k < _DUST:
-        k = 0.0
+    k = 1.0
+    # f is concave in k, but for the cap on impact and profit locked in a wallet: then the first chord lies below it
+    for _ in range(_TRIES):
+        if after >= 0.0 or k == 0.0:
+            break
+        k = _lowered(k, before, after)
+        after = free_cash_at(world, store, p, i, row, book, k, 1.0)
     for a in range(legs.shape[1]):
         if legs[i, a, SHRINK] == SHRINK_USES:
-            legs[i, a, WANT_SPOT] *= k
-            legs[i, a, WANT_PERP] *= k
-            size_order(world, store, i, a, row, book)
-            legs[i, a, REASON] = REASON_FUNDS
+            _order_at(world, store, p, i, a, row, book, k)
 
 
 @jit

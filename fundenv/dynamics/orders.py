@@ -1,7 +1,7 @@
 """Who orders what at the open of a bar: the decision, the after-liquidation order, the margin keeper."""
 
 from fundenv.dynamics.action import decode
-from fundenv.dynamics.borrowing import level_of, locked_cash
+from fundenv.dynamics.borrowing import is_dust, level_of, locked_cash
 from fundenv.dynamics.coins import coins_of, keep_coins
 from fundenv.dynamics.contract import base_of, notional, quote_of, unrealised
 from fundenv.dynamics.funds import gross_of
@@ -131,11 +131,11 @@ def after_liquidation(world, store, p, i, row, equity):
 @jit
 def call_loans(world, store, p, i, row):
     """Where the spot account fails its margin level at the last closes, the lender closes the reverse carry: coins owed are bought back, perps closed."""
-    if p.margin_level <= 0.0 or level_of(world, store, i, row - 1) > p.margin_level:
+    if p.margin_level <= 0.0 or level_of(world, store, p, i, row - 1) > p.margin_level:
         return
     legs = store.legs
     for a in range(legs.shape[1]):
-        if legs[i, a, SPOT] < 0.0:
+        if not is_dust(p, -legs[i, a, SPOT] * world.bars[row - 1, a, SPOT_CLOSE]):
             legs[i, a, TOUCH] = TOUCH_STRESSED
             legs[i, a, WANT_SPOT] = -legs[i, a, SPOT]
             legs[i, a, WANT_PERP] = -legs[i, a, PERP]

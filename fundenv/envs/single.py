@@ -76,29 +76,32 @@ class FundingHedgeEnv(gym.Env[Any, Any]):
           that, and the spot order by the same factor. Participation: both orders of an asset shrink by the same factor so that
           neither exceeds `max_participation` x the bar's volume of its leg. Lots: each order is cut towards zero to a multiple of the
           lot (a relative 1e-12 below one counts as it), unless it closes the leg exactly. Minimum notional (perp at last mark, spot at
-          last spot close): a smaller order is
-          dropped, unless it closes the leg exactly. Funds: let f be the free cash at open prices after fills and transfers (see e).
-          If f with all orders >= 0, all are filled. Else an asset uses cash if its orders alone leave a lower f than no orders at
-          all; the orders of these assets shrink by one factor k, the others are filled: with f1 = f of all orders and f0 = f without
-          those of the assets that use cash, k = 1 if f1 >= f0 (the account comes closer to its required margin, if need be on
-          borrowed quote), else k = clip(f0 / (f0 - f1), 0, 1), taken as 0 below 1e-9; the shrunk orders pass lots and minimum
-          notional again. One factor keeps a hedge, it does not make one: an entry ordered while an after-liquidation order is
-          pending may sell too little spot, so hold until the observation `pending` is 0.
+          last spot close): a smaller order is dropped, unless it closes the leg exactly. Funds: let f be the free cash at open prices
+          after fills and transfers (see e).
+          If f with all orders >= 0, all are filled. Else targets become smaller and keep their hedge ratio. An asset whose orders lead to
+          T = (spot, perp) has least orders, which lead to l T with the largest l in [0, 1] for which l T lies, leg by leg, between 0 and
+          what is held (l > 1 - 1e-9: they are its orders), none where it is within 1e-9 of what is held, each cut to `max_participation`
+          of its volume. It uses cash if all its orders, where the other assets fill their least ones, leave a lower f than least orders
+          all round. The assets that use cash fill least + k (all - least), the others all orders. With f(k) the f of that: k = 1 if f(1)
+          >= f(0) (if need be on borrowed quote); 0 if f(0) <= 0; else from k = 1 on, as long as f(k) < 0 and at most 8 times, k becomes k
+          f(0) / (f(0) - f(k)), and 0 below 1e-9. Orders that have changed pass lots and minimum notional again. So what an order closes is
+          never given up for want of funds, and spot that a liquidation has left, or any other excess of a leg, is sold until the hedge
+          ratio is the one asked for.
        e. *Fills*: buy at open x (1 + h + i), sell at open x (1 - h - i), open = perp open or spot open, h = half-spread x
           `cost_scale` x stress, at most 1, i = impact coefficient x sigma_day x sqrt(|order| / day volume) x `cost_scale` x stress (0
           where the day volume is 0), at most 1 - h; stress = `stress_multiplier` for the orders of b, else 1. Fee = fee rate x
           `fee_scale` x |fill| x price. Spot pays from cash. The perp fee is taken from the wallet; closing part of a position moves
           the realised profit to the wallet; adding to it averages the entry; crossing zero closes, then opens at the fill. With
-          shares k of the orders filled, f = cash - spot cost + sum over wallets[B_open - perp cost - max(u_left + floor, required
+          orders filled, f = cash - spot cost + sum over wallets[B_open - perp cost - max(u_left + floor, required
           margin at perp open)] - sum(max(-spot after, 0) x spot open), the sum over wallets for those that get a transfer in this bar; B_open =
           margin + u_open, u_open at perp open before the trade; u_left = u_open x the share of the old position left open; floor = min(max(B_open - perp
           cost - u_left, 0), maintenance of the position after the trade at perp open); required
           margin = |perp after| x perp open / L; perp cost = fee + spread + impact; spot cost = order x open + fee + spread + impact.
           Portfolio: no keeper; f = adjusted equity after the fills at open prices - sum of required margin at perp open, over all
-          assets, and all orders shrink alike.
+          assets, and every asset counts as one that uses cash.
        f. *Loans*: where assets / debts of the spot account (cash and spot at last closes, + against -) are <= `margin_level` (0: never;
           Binance liquidates at 1.1), the orders of every asset with spot < 0 become -spot and -perp, at stressed cost; its remembered
-          carry becomes 0. Before the fill limits of d.
+          carry becomes 0. A debt up to 1e-9 of the initial equity is rounding and no loan. Before the fill limits of d.
        g. *Crash*: where mark ranged in the last bar over more than `crash_sigma` (0: never) daily volatilities (high / low - 1 over
           sigma_day of that bar), every order of the asset trades at stressed cost.
     4. **Transfers** (not in portfolio mode) for the legs of a and b, and for those to which c gave orders (cross: the shared wallet
@@ -150,9 +153,10 @@ class FundingHedgeEnv(gym.Env[Any, Any]):
     - 3c: isolated and cross alike, leg by leg, not in portfolio mode; B and M in coin. If B < M / keeper_up: coins that may move (below)
       enter the wallet until B = M; if then B < (1 - 1e-9) M, orders are (f - 1) perp and (f - 1) min(C, 0), f = max(B, 0) / M: coins
       that are owned are not sold. If B > M / keeper_down (isolated): only the transfer of 4. Nothing if |B - M| <= 1e-9 M.
-    - 3d: participation compares |perp order| / perp open; the minimum notional of the perpetual |order|; f = cash - sum(spot order x
-      spot open + spot costs) + sum(min(G, 0) x spot open), G = spot where no transfer follows, else C at perp open + spot order - perp
-      cost - max(u_left + floor, required margin). Portfolio: an asset adds the adjusted value of C - perp cost less required margin x spot open.
+    - 3d: participation compares |perp order| / perp open; the minimum notional of the perpetual |order|; of spot, C at the last mark is
+      held; f = cash - sum(spot order x spot open + spot costs) + sum(min(G, 0) x spot open), G = spot where no transfer follows, else C at
+      perp open + spot order - perp cost - max(u_left + floor, required margin). Portfolio: an asset adds the adjusted value of C - perp
+      cost less required margin x spot open.
     - 3e: perpetuals first; h + i is at most 1/2; size in base for the impact: |order| / perp open. Spread, impact and fee are each rate x
       |order| / fill price coin, booked at spot open. Adding averages 1 / entry. An order that closes a perpetual whole beside a spot
       order sells exactly the coins that are left.

@@ -314,11 +314,12 @@ def test_shrunk_orders_pass_the_minimum_notional_again():
 
 
 def test_a_billionth_of_the_cash_trades_nothing():
-    # all 30,000 are spent; a settlement pays 1e-7, and the 100 units of spot more would cost 10,000: k = 1e-11
-    market = tape(bar(100), bar(100), bar(100, settle_rate=1e-7 / 20_000, settle_price=100.0), bar(100))
-    opened, more = play(make_env(market), [FULL, (1.0, 1.5, 2.0)])
-    assert opened["account"]["cash"] == 0.0
-    assert 0 < more["account"]["cash"] <= 1.01e-7
+    # hedge 1.5 takes 30,000 for three quarters of the target, 150 and 225 units; a settlement pays 1e-7, and the rest would cost 10,000: k = 1e-11
+    market = tape(bar(100), bar(100), bar(100, settle_rate=1e-7 / 15_000, settle_price=100.0), bar(100))
+    opened, more = play(make_env(market), [(1.0, 1.5, 2.0)] * 2)
+    assert opened["account"]["spot"][0] == pytest.approx(225, rel=1e-12)
+    assert opened["account"]["cash"] == pytest.approx(0.0, abs=1e-10)
+    assert 0.99e-7 < more["account"]["cash"] <= 1.01e-7
     assert more["trade"]["filled_spot"][0] == more["trade"]["filled_perp"][0] == 0.0
     assert more["trade"]["reason"][0] == "not enough funds"
 

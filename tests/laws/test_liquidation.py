@@ -90,11 +90,10 @@ def test_a_gap_below_the_wallet_closes_at_the_open_and_not_at_the_liquidation_pr
 
 @MODES
 @pytest.mark.parametrize("perp_open", [160.0, 101.0])
-@pytest.mark.parametrize("after", ["flatten", "naked", "rehedge"])
-@pytest.mark.parametrize("move", [HOLD, FLAT, SHORT])
+@pytest.mark.parametrize(("move", "after"), [(HOLD, "flatten"), (HOLD, "naked"), (FLAT, "flatten"), (FLAT, "naked"), (FLAT, "rehedge")])
 def test_a_gap_comes_before_any_order(move, after, perp_open, margin_mode):
     # the mark opens at 160: perp -12,000, fee 160, the venue bears 2,160, whatever is decided and wherever the perpetual trades.
-    # 200 of spot are left, sold at 160 or kept; a new short finds no cash (flat spot fetches 32,000, a rehedge keeps it)
+    # 200 of spot are left, sold at 160 or kept
     market = tape(bar(100), bar(100), bar(160, perp_open=perp_open), bar(160))
     info = play(make_env(market, margin_mode=margin_mode, after_liquidation=after), [SHORT, move])[1]
     assert list(info["liquidated"]) == [1]
@@ -103,8 +102,21 @@ def test_a_gap_comes_before_any_order(move, after, perp_open, margin_mode):
     assert info["parts"]["liquidation_loss"] == pytest.approx(2_000, rel=1e-9)
     assert info["equity"] == pytest.approx(32_000, rel=1e-12)
     assert info["account"]["perp"][0] == 0
-    sold = move == FLAT or (move is HOLD and after == "flatten")
+    sold = move == FLAT or after == "flatten"
     assert info["account"]["spot"][0] == (0 if sold else 200)
+
+
+@MODES
+@pytest.mark.parametrize(("move", "after"), [(SHORT, "flatten"), (SHORT, "naked"), (SHORT, "rehedge"), (HOLD, "rehedge")])
+def test_an_order_behind_a_gap_is_as_large_as_the_purse(move, after, margin_mode):
+    # as above, and 200 units are asked for again, sized at 100: 32,000 + 16,000 of the 32,000 there are, so two thirds of them on both legs
+    market = tape(bar(100), bar(100), bar(160), bar(160))
+    info = play(make_env(market, margin_mode=margin_mode, after_liquidation=after), [SHORT, move])[1]
+    assert list(info["liquidated"]) == [1]
+    assert info["equity"] == pytest.approx(32_000, rel=1e-12)
+    assert info["account"]["spot"][0] == pytest.approx(200 * 2 / 3, rel=1e-9)
+    assert info["account"]["perp"][0] == pytest.approx(-200 * 2 / 3, rel=1e-9)
+    assert info["trade"]["reason"] == ("not enough funds",)
 
 
 @MODES

@@ -1,0 +1,180 @@
+"""Too little money for the orders: the target becomes smaller, its hedge ratio stays, and what an order closes is closed.
+
+The account of the tapes: 30,000 quote, carry 1, leverage 2 at price 100, so 200 units of each leg and no cash. A rally to 150 liquidates the short at
+148.51 (`test_liquidation`): 200 units of spot and 148.51 quote are left.
+"""
+
+from __future__ import annotations
+
+import os
+from collections import Counter
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import settings as hypothesis_settings
+
+from fundenv.dynamics import types as t
+from fundenv.envs.single import FundingHedgeEnv
+from fundenv.market import load_market
+from tests.laws.play import HOLD, action, make_env, play
+from tests.laws.test_reference import EVERYTHING
+from tests.laws.wild import SEEDS, full_targets, poor_settings
+from tests.markets import bar, tape, wild_market
+
+MODES = pytest.mark.parametrize("margin_mode", ["isolated", "cross"])
+SHORT = (1.0, 1.0, 2.0)
+
+
+def after_a_rally(*, high: float = 150.0, rows: int = 2):
+    return tape(bar(100), bar(100), bar(100, high), *[bar(high)] * rows)
+
+
+@MODES
+@pytest.mark.parametrize(("hedge", "leverage"), [(1.0, 2.0), (1.0, 10.0), (0.5, 10.0), (1.25, 4.0)])
+@pytest.mark.parametrize("after", ["flatten", "rehedge", "naked"])
+def test_an_entry_beside_unhedged_spot_hedges_it(after, hedge, leverage, margin_mode):
+    # at leverage 10 the spot sold, 1/11 of the equity, is what the margin needs, and the fees on top are too much: k of the target, on both legs.
+    # Hedge 1.25 at leverage 4 needs 1.5 of the notional where the target counts on 1.25
+    env = make_env(after_a_rally(), margin_mode=margin_mode, after_liquidation=after, perp_fee=0.001, spot_fee=0.002)
+    _, hit, back = play(env, [SHORT, HOLD, (1.0, hedge, leverage)])
+    assert list(hit["liquidated"]) == [1]
+    assert hit["account"]["perp"][0] == 0
+    account = back["account"]
+    assert account["spot"][0] == pytest.approx(-hedge * account["perp"][0], rel=1e-9)
+    asked = hit["equity"] * leverage / (1 + leverage) / 150
+    assert 0.8 * asked < -account["perp"][0] <= asked * (1 + 1e-9)
+    assert account["cash"] >= -1e-6
+    if hedge >= 1:
+        assert back["trade"]["reason"][0] == "not enough funds"
+        assert account["cash"] == pytest.approx(0.0, abs=1.0)  # the chord turns where a sale becomes a purchase, and lies a little low
+
+
+def test_the_sale_and_the_entry_by_hand():
+    # spot is free of fees, the perpetual costs 1 %, leverage 9: the target is 0.9 E. With all spot sold f(0) = E, with the entry
+    # f(1) = E - 0.9 E (1 + 1/9 + 0.01) = -0.009 E: k = 1 / 1.009 of the target on both legs, where the sale alone would have been refused
+    _, hit, back = play(make_env(after_a_rally(), perp_fee=0.01), [SHORT, HOLD, (1.0, 1.0, 9.0)])
+    target = 0.9 * hit["equity"] / 150
+    assert hit["equity"] == pytest.approx(150 * hit["account"]["spot"][0] + hit["account"]["cash"], rel=1e-12)
+    assert back["trade"]["requested_spot"][0] == pytest.approx(target - hit["account"]["spot"][0], rel=1e-9)
+    assert back["account"]["perp"][0] == pytest.approx(-target / 1.009, rel=1e-6)
+    assert back["account"]["spot"][0] == pytest.approx(target / 1.009, rel=1e-6)
+    assert back["equity"] == pytest.approx(hit["equity"] * (1 - 0.009 / 1.009), rel=1e-6)
+
+
+@MODES
+def test_a_hedge_that_nobody_can_pay_for_is_made_by_closing_the_perpetual(margin_mode):
+    # 300 short without hedge at leverage 1, no cash. A hedge of 1 for 150: 150 x 100 + 150 x 100; with a fee of 1 % on spot k = 30,000 / 30,150
+    market = tape(*[bar(100)] * 4)
+    env = make_env(market, margin_mode=margin_mode, spot_fee=0.01)
+    _, back = play(env, [(1.0, 0.0, 1.0), (1.0, 1.0, 1.0)])
+    assert back["account"]["perp"][0] == pytest.approx(-150 * 30_000 / 30_150, rel=1e-9)
+    assert back["account"]["spot"][0] == pytest.approx(-back["account"]["perp"][0], rel=1e-9)
+
+
+def test_the_part_of_a_reversal_that_closes_is_filled_whole():
+    # from long beside borrowed units to short beside owned ones; fees of 5 % allow only a part of what opens, and both legs of it alike
+    market = tape(*[bar(100)] * 4)
+    opened, back = play(make_env(market, spot_fee=0.05, perp_fee=0.05), [(-1.0, 1.0, 2.0), (1.0, 1.0, 2.0)])
+    assert opened["account"]["perp"][0] > 0
+    assert back["trade"]["reason"][0] == "not enough funds"
+    assert back["account"]["perp"][0] < 0
+    assert back["account"]["spot"][0] == pytest.approx(-back["account"]["perp"][0], rel=1e-9)
+
+
+def test_more_is_sold_within_the_volume_of_the_bar_only():
+    # 3 % of a bar's 500 units of spot: 15 units at most, of some 17 that are asked for, and more that the shortage would have sold
+    rows = [bar(100), bar(100), bar(100, 150), *[bar(150, spot_volume=500.0)] * 2]
+    _, hit, back = play(make_env(tape(*rows), perp_fee=0.02, max_participation=0.03), [SHORT, HOLD, (1.0, 1.0, 9.0)])
+    assert hit["account"]["perp"][0] == 0
+    assert back["trade"]["requested_spot"][0] < -15
+    assert back["trade"]["filled_spot"][0] == pytest.approx(-15, rel=1e-9)
+    assert back["account"]["perp"][0] < 0
+
+
+def test_a_shortage_never_spoils_a_hedge_and_never_gives_up_a_reduction():
+    seen: Counter[str] = Counter()
+
+    @hypothesis_settings(max_examples=100, **EVERYTHING)
+    @given(SEEDS, poor_settings())
+    def check(seed, chosen):
+        symbols = ("PLAIN", "PLAIN2")  # without lots and minimum notional
+        rng, env = np.random.default_rng(seed), make_env(wild_market(seed, symbols, 2), **(chosen | {"margin_level": 0.0}))
+        for path in range(2):
+            env.reset(options={"path": path, "start": 0})
+            before = {"spot": np.zeros(2), "perp": np.zeros(2)}
+            for _ in range(40):
+                _, _, terminated, truncated, info = env.step(action(full_targets(rng, 2)))
+                for a in np.flatnonzero(info["liquidated"] == 0):
+                    _check_leg(seen, info["trade"], before, a)
+                before = info["account"]
+                if terminated or truncated:
+                    break
+
+    check()
+    assert seen["short"] > 300
+    assert seen["closes"] > 100
+    assert seen["hedged"] > 100
+
+
+def _check_leg(seen, trade, before, a):
+    """The two laws for one asset of one step without liquidations: what its order closes is filled, and its hedge ratio is not worse than it was."""
+    if trade["reason"][a] != "not enough funds":
+        return
+    seen["short"] += 1
+    legs = ("spot", "perp")
+    held, asked, filled = (
+        np.array([source[a] for source in sources])
+        for sources in (
+            [before[leg] for leg in legs],
+            [trade[f"requested_{leg}"] for leg in legs],
+            [trade[f"filled_{leg}"] for leg in legs],
+        )
+    )
+    if not asked.any():
+        return  # an order after a liquidation, which nobody asked for in this step
+    unit = np.abs(held) + np.abs(asked)
+    closes = np.where(held * asked < 0, np.minimum(np.abs(asked), np.abs(held)), 0.0)
+    seen["closes"] += bool((closes > 1e-6 * unit).any())
+    assert (np.sign(asked) * filled >= closes - 1e-9 * unit)[closes > 0].all(), (held, asked, filled)
+    target, now = held + asked, held + filled
+    if abs(now[1]) > 1e-6 * unit[1] and abs(target[1]) > 1e-6 * unit[1]:
+        seen["hedged"] += 1
+        assert now[0] / now[1] == pytest.approx(target[0] / target[1], rel=1e-6, abs=1e-6), (held, asked, filled)
+
+
+@pytest.mark.parametrize("leverage", [3.0, 5.0, 10.0])
+@pytest.mark.parametrize("keeper", ["1h", None])
+def test_an_entry_behind_the_xrp_squeeze_of_july_2023_is_hedged(leverage, keeper):
+    """The ruling of 2023-07-13 liquidated every levered short of XRP; an agent that asks for its carry again an hour later held 1.9 times its hedge."""
+    if "FUNDENV_DATA" not in os.environ:
+        pytest.skip("FUNDENV_DATA is unset: no real market data")
+    market = load_market(os.environ["FUNDENV_DATA"], ["XRPUSDT"])
+    where = np.searchsorted(market.close_ns, np.datetime64("2023-07-13T12:00", "ns").astype(np.int64))
+    path = int(np.searchsorted(market.paths[:, 0], where, side="right")) - 1
+    settings = {"actions": "target", "decision_interval": "1h", "keeper_interval": keeper, "random_start": False, "start_invested": 0.0}
+    env = FundingHedgeEnv(market=market, max_leverage=10.0, **settings)
+    env.reset(options={"path": path, "start": int(where - market.paths[path, 0])})
+    carry, liquidated = action([(1.0, 1.0, leverage)]), False
+    for _ in range(8):
+        info = env.step(carry)[-1]
+        account = info["account"]
+        if liquidated and not info["liquidated"].any():
+            assert account["perp"][0] < 0
+            assert account["spot"][0] == pytest.approx(-account["perp"][0], rel=1e-6)
+            return
+        liquidated = bool(info["liquidated"].any())
+    raise AssertionError("no short was liquidated")
+
+
+@pytest.mark.parametrize("margin_mode", ["isolated", "cross"])
+def test_the_dust_of_rounding_is_no_loan(margin_mode):
+    env = make_env(tape(*[bar(100)] * 5), margin_mode=margin_mode, margin_level=1.5)
+    play(env, [(0.5, 0.0, 2.0)])
+    store = env.batch.store
+    store.legs[0, 0, t.SPOT], store.account[0, t.CASH] = -1e-15, 0.0
+    info = env.step(action([HOLD]))[-1]
+    assert info["trade"]["reason"][0] == "hold"
+    assert info["account"]["perp"][0] == -100
+    store.legs[0, 0, t.SPOT] = -1.0
+    assert env.step(action([HOLD]))[-1]["trade"]["reason"][0] == "loan called"
