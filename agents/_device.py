@@ -4,13 +4,20 @@ from __future__ import annotations
 
 from typing import Any
 
-from agents._sb3_model import SB3Agent
+from agents._sb3_model import SB3Agent, libraries
 
 
 class OnDevice(SB3Agent):
     """The training environments in tensors on `params.device`; what is learned is what the learner beside it in the bases learns."""
 
     params: Any
+
+    def require(self) -> None:
+        """The libraries, and the device."""
+        libraries()
+        from fundenv.envs.torch import usable_device
+
+        usable_device(self.params.device)
 
     def place(self) -> str:
         """The device."""

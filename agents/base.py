@@ -162,6 +162,9 @@ class Learner(Agent):
         """How far the training had come."""
         self.steps_done, self.steps_wanted = record["steps_done"], record["steps_wanted"]
 
+    def require(self) -> None:
+        """Raise `AgentError` where a library or a device is missing that the learning needs; called before anything of a training is written."""
+
     @abstractmethod
     def training_settings(self) -> dict[str, Any]:
         """`EnvConfig` fields for training, beyond `env_settings`."""

@@ -67,6 +67,10 @@ class RLlibAgent(Learner):
         self.state: Any = None  # of the algorithm
         self._algorithm: Any = None
 
+    def require(self) -> None:
+        """RLlib."""
+        libraries()
+
     def training_settings(self) -> dict[str, Any]:
         """Random episodes with the training reward."""
         p = self.params

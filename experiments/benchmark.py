@@ -20,14 +20,14 @@ import agents
 from experiments import calibrated, stress
 from experiments.cli import Stopped, run
 from experiments.contest import FINAL, Contest, Job, do, learns, trained_for, trains
-from experiments.learning import Progress, done_steps
+from experiments.learning import Progress, done_steps, prepared
 from experiments.market_args import MARKET_FIXED, MarketArgs, fold_markets, pairs, shown
 from experiments.pool import run_jobs
 from experiments.preset import Candidate, Preset, read_preset
 from experiments.report import conclude
 from experiments.results import show, show_table, write_results
 from experiments.run_folder import RunError, open_run, provenance, read_json, write_frame, write_json
-from experiments.trials import others
+from experiments.trials import counted, others
 from experiments.verdict import choose, picture, rows_of, sections
 
 FIXED = (*MARKET_FIXED, "cash_rates", "preset", "steps", "folds", "params", "calibrated")
@@ -185,7 +185,10 @@ def _report(args: Args, preset: Preset, jobs: list[Job], contest: Contest) -> No
         if job.steps and job.fold == FINAL and job.seed == 0
     ]
     facts += [f"{job.agent}: {', '.join(job.members)} as one" for job in jobs if job.members and job.fold == FINAL]
-    verdict = sections(tidy, daily, args.cash_rates, others(out))
+    recorded = args.data is not None
+    verdict = sections(tidy, daily, args.cash_rates, others(out, recorded=recorded))
+    if any(job.steps for job in jobs):
+        facts.append(counted(out, recorded=recorded))
     if under := stress.conclude(out, [job.key for job in jobs if job.fold == FINAL]):
         verdict.append(("## Under stress", under))
         facts.append(f"under stress: {stress.LEGEND}")
@@ -203,7 +206,10 @@ def _candidates(name: str, preset: Preset, given: dict[str, Any], steps: int | N
     if not listed and steps is None:
         raise RunError(f"the preset has no table [{name}]; add one with its steps, or give --steps")
     base = listed or [Candidate(agent=name, steps=steps or 1, params={})]
-    return [Candidate(agent=name, steps=steps or each.steps, params=each.params | given) for each in base]
+    candidates = [Candidate(agent=name, steps=steps or each.steps, params=each.params | given) for each in base]
+    for each in candidates:
+        prepared(name, each.params)
+    return candidates
 
 
 def _params(args: Args, preset: Preset) -> dict[str, dict[str, Any]]:
@@ -217,7 +223,7 @@ def _params(args: Args, preset: Preset) -> dict[str, dict[str, Any]]:
             raise RunError(f"--params {name}: expected AGENT.NAME=VALUE with an agent of this run ({', '.join(args.agents)})")
         by_agent.setdefault(agent, {})[field] = value
     for name in args.agents:
-        agents.make(name, **by_agent.get(name, {}))
+        prepared(name, by_agent.get(name, {}))
         if learns(name) and not trains(name):
             trained_for(name, args.agents)
     return by_agent

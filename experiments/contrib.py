@@ -85,15 +85,15 @@ class Blur:
 
 def main(args: Args) -> None:
     """Train each, print a line."""
-    try:
-        import sb3_contrib  # noqa: F401
-    except ImportError as error:
-        raise RunError(f"the script contrib needs sb3-contrib ({error}); install it with: pip install sb3-contrib") from None
     for name in args.learners:
         if name not in LEARNERS:
             raise RunError(f"--learners {name}: expected some of {', '.join(LEARNERS)}")
     if args.seeds < 1 or (args.steps is not None and args.steps < 1):
         raise RunError(f"--seeds {args.seeds} --steps {args.steps}: must be at least 1")
+    try:
+        import sb3_contrib  # noqa: F401
+    except ImportError as error:
+        raise RunError(f"the script contrib needs sb3-contrib ({error}); install it with: pip install sb3-contrib") from None
     print(f"{'learner':<20}{'steps':>10}{'% of optimum, each seed':>28}{'CPU s':>8}")
     for name in args.learners:
         learner = LEARNERS[name]

@@ -10,7 +10,7 @@ from typing import Any
 from tqdm import tqdm
 
 import agents
-from agents.base import CHECKPOINT, Learner
+from agents.base import CHECKPOINT, Agent, Learner
 from experiments.cli import Interrupt, Stopped, deferred
 from experiments.desk import action_names
 from experiments.pool import Reporter
@@ -132,6 +132,14 @@ def train(
         raise Stopped(
             f"interrupted after {agent.steps_done:,} of {steps:,} steps of {name}; the checkpoint is in {folder}, go on with --resume"
         )
+    return agent
+
+
+def prepared(name: str, params: dict[str, Any]) -> Agent:
+    """The agent, made so that a wrong parameter, a missing library or a missing device is reported before anything is written."""
+    agent = agents.make(name, **params)
+    if isinstance(agent, Learner):
+        agent.require()
     return agent
 
 

@@ -18,6 +18,7 @@ import pandas as pd
 import agents
 from agents import AgentError, Learner
 from experiments.cli import run
+from experiments.learning import prepared
 from experiments.market_args import EMBARGO, MARKET_FIXED, MarketArgs, pairs, shown
 from experiments.run_folder import RunError, open_run, provenance, write_json
 from experiments.walk import walk
@@ -58,7 +59,7 @@ def main(args: Args) -> None:
     if args.population < 2 or args.rounds < 1 or args.steps < 1:
         raise RunError(f"--population {args.population} --rounds {args.rounds} --steps {args.steps}: expected at least 2, 1 and 1")
     params = pairs(args.params, "--params")
-    agent = agents.make(args.agent, **params)
+    agent = prepared(args.agent, params)
     if not isinstance(agent, Learner) or not args.agent.startswith("rllib_"):
         raise RunError(f"--agent {args.agent}: population-based training takes rllib_ppo or rllib_sac")
     settings, markets = args.settings(), args.markets()

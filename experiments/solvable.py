@@ -184,14 +184,15 @@ def optimal_rule(env: SolvableVectorEnv) -> Callable[[Array], Array]:
     return act
 
 
-def interval(values: Array) -> float:
-    """Half of the 95 % interval of a mean, by Student's t; NaN for fewer than two values."""
+def with_interval(values: Array) -> str:
+    """The mean and half of its 95 % interval, by Student's t; one value has none."""
     n = len(values)
     if n < 2:
-        return float("nan")
+        return f"{values.mean():.2f}"
     from scipy.stats import t
 
-    return float(t.ppf(0.975, n - 1) * np.std(values, ddof=1) / np.sqrt(n))
+    half = t.ppf(0.975, n - 1) * np.std(values, ddof=1) / np.sqrt(n)
+    return f"{values.mean():.2f} ± {half:5.2f}"
 
 
 def print_table(rows: list[Row]) -> None:
@@ -209,7 +210,7 @@ def print_table(rows: list[Row]) -> None:
         )
         asked = " ".join(f"{row['leverage']:g}" for row in own if "leverage" in row)
         print(
-            f"{name:<22} {len(own):>5} {shares.mean():>9.2f} ± {interval(shares):>5.2f} {shares.min():>8.2f} {own[0]['env_steps']:>10,} "
+            f"{name:<22} {len(own):>5} {with_interval(shares):>18} {shares.min():>7.2f} {own[0]['env_steps']:>10,} "
             f"{np.median([row['seconds'] for row in own]):>7.0f} {np.median([row['env_steps'] / row['seconds'] for row in own]):>9,.0f} "
             f"{100 * np.median([row['env_share'] for row in own]):>6.1f} {steps:>14} {f'{seconds} ({len(reached)}/{len(own)})':>12}  {asked}"
         )

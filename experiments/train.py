@@ -14,7 +14,7 @@ from pathlib import Path
 import agents
 from agents import Learner
 from experiments.cli import run
-from experiments.learning import Progress, done_steps, learners, train
+from experiments.learning import Progress, done_steps, learners, prepared, train
 from experiments.market_args import MARKET_FIXED, MarketArgs, pairs, shown
 from experiments.run_folder import RunError, open_run, provenance, write_json
 from experiments.trials import Training
@@ -46,7 +46,7 @@ def main(args: Args) -> None:
     if not issubclass(kind, Learner):
         raise RunError(f"agent {args.agent} does not learn; choose one of {', '.join(learners())}")
     params = pairs(args.params, "--params")
-    agents.make(args.agent, **params)  # a wrong parameter is reported before anything runs
+    prepared(args.agent, params)
     settings, markets = args.settings(), args.markets()
     out = open_run(args.out, "train", json.loads(json.dumps(dataclasses.asdict(args), default=str)), FIXED, resume=args.resume)
     if not (out / "provenance.json").exists():

@@ -18,6 +18,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import numpy as np
 import pandas as pd
 
 import agents
@@ -26,6 +27,7 @@ from fundenv.metrics import NO_RISK
 
 LOG = "trials.csv"
 RECIPE = Path(__file__).with_name(LOG)
+_NONE = pd.DataFrame({"agent": [], "configuration": [], "daily_sharpe": np.array([], float)})
 COLUMNS = ("training", "started", "agent", "configuration", "seed", "market", "daily_sharpe")
 
 
@@ -87,16 +89,27 @@ def read(log: Path) -> pd.DataFrame:
     return table.groupby(["training", "agent", "configuration"], sort=False, as_index=False).last()[list(COLUMNS)]
 
 
-def others(run: Path) -> pd.DataFrame:
+def others(run: Path, *, recorded: bool) -> pd.DataFrame:
     """agent, configuration, daily_sharpe (NaN where unknown) of every configuration tried but those of the run folder `run`: those of the recipe, and those
-    logged beside `run`, each once with the mean over its seeds."""
-    recipe = pd.read_csv(RECIPE)[["agent", "configuration", "daily_sharpe"]]
+    logged beside `run`, each once with the mean over its seeds.
+
+    recorded: whether the run judges on recorded history. The recipe was chosen there, and a made-up market knows nothing of that choice: it does not count.
+    """
+    recipe = pd.read_csv(RECIPE)[["agent", "configuration", "daily_sharpe"]] if recorded else _NONE
     logged = read(run.resolve().parent / LOG)
     own = logged["training"].str.startswith(f"{run.resolve().name}/")
     apart = logged[~logged["configuration"].isin(logged.loc[own, "configuration"])]
     means = apart.groupby(["agent", "configuration"], sort=False)["daily_sharpe"].mean().reset_index()
-    frames: list[pd.DataFrame] = [recipe, means] if len(means) else [recipe]
-    return pd.concat(frames, ignore_index=True)
+    frames = [frame for frame in (recipe, means) if len(frame)]
+    return pd.concat(frames, ignore_index=True) if frames else _NONE
+
+
+def counted(run: Path, *, recorded: bool) -> str:
+    """Which configurations `others` counts, in words."""
+    logged = f"those logged in {run.resolve().parent / LOG}"
+    if recorded:
+        return f"luck of the search: counts the {len(pd.read_csv(RECIPE))} configurations tried on recorded history while the recipe was made, and {logged}"
+    return f"luck of the search: a made-up market, so the configurations tried on recorded history while the recipe was made do not count; {logged} do"
 
 
 def recipe_of(learner: str) -> str:

@@ -58,7 +58,7 @@ class FundingHedgeTorchEnv:
         **settings: Any,
     ) -> None:
         """See the class docstring; raises `ConfigError` with one line that names the setting, also where `device` cannot be had."""
-        self.device = _usable(device)
+        self.device = usable_device(device)
         given: dict[str, Any] = {"market": market, "symbols": symbols, "autoreset": "same_step", **settings}
         self.batch: Batch = (
             _cuda_batch(num_envs, self.device, given) if self.device.type == "cuda" else Batch(num_envs, threads=threads, **given)
@@ -125,7 +125,7 @@ class FundingHedgeTorchEnv:
         }
 
 
-def _usable(device: str | torch.device) -> torch.device:
+def usable_device(device: str | torch.device) -> torch.device:
     """The device, a CUDA device with its number; raises `ConfigError` where it cannot be had."""
     try:
         wished = torch.device(device)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from dataclasses import replace
 from types import SimpleNamespace
 
@@ -44,6 +45,9 @@ def test_a_learner_with_memory_and_one_with_a_replay_are_measured(capsys: pytest
     assert all(np.isfinite(float(line.split()[2])) for line in lines[1:])
 
 
-def test_a_wrong_name_is_refused() -> None:
+def test_a_wrong_name_is_refused_whatever_is_installed(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "sb3_contrib", None)  # an import of it fails
     with pytest.raises(RunError, match="--learners dqn: expected some of sac, tqc"):
         contrib.main(contrib.Args(learners=("dqn",)))
+    with pytest.raises(RunError, match="needs sb3-contrib"):
+        contrib.main(contrib.Args(learners=("tqc",)))

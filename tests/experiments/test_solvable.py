@@ -47,6 +47,11 @@ def test_the_optimal_rule_keeps_its_promise_and_others_fall_short() -> None:
     assert always < 0.5 * best
 
 
+def test_one_training_has_no_interval() -> None:
+    assert solvable.with_interval(np.array([98.5])) == "98.50"
+    assert solvable.with_interval(np.array([98.0, 99.0])) == "98.50 ±  6.35"  # 12.706 x 0.7071 / 1.4142
+
+
 def test_unknown_tasks_are_named() -> None:
     with pytest.raises(RunError, match="expected some of A-ppo"):
         solvable.main(solvable.Args(tasks=("D-ppo",)))

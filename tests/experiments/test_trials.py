@@ -53,10 +53,18 @@ def test_trials_beside_a_run_are_those_of_other_configurations_once_each(tmp_pat
     begin(tmp_path / "before", key="ppo-1", entropy=0.01).finish(0.1)
     begin(tmp_path / "before", key="ppo-2", entropy=0.01).finish(0.2)
     begin(tmp_path / "single", key="", entropy=0.02)
-    found = trials.others(tmp_path / "mine")
+    found = trials.others(tmp_path / "mine", recorded=True)
     recipe = pd.read_csv(trials.RECIPE)
     assert len(found) == len(recipe) + 2
     np.testing.assert_allclose(found["daily_sharpe"][len(recipe) :], [0.15, np.nan])
+    assert f"{len(recipe)} configurations" in trials.counted(tmp_path / "mine", recorded=True)
+
+
+def test_on_a_made_up_market_the_trials_of_the_recipe_do_not_count(tmp_path: Path) -> None:
+    assert len(trials.others(tmp_path / "mine", recorded=False)) == 0
+    begin(tmp_path / "before", entropy=0.01).finish(0.1)
+    assert trials.others(tmp_path / "mine", recorded=False)["daily_sharpe"].tolist() == [0.1]
+    assert "do not count" in trials.counted(tmp_path / "mine", recorded=False)
 
 
 def test_the_luck_of_the_search_counts_trainings_without_a_figure(tmp_path: Path) -> None:
