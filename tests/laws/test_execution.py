@@ -115,21 +115,6 @@ def test_closing_a_leg_exactly_ignores_lot_and_minimum():
     assert info["account"]["spot"][0] == 0.0
 
 
-@pytest.mark.parametrize("margin_mode", ["isolated", "cross"])
-@pytest.mark.parametrize("hedge", [0.75, 1.0, 1.25])
-def test_short_funds_shrink_both_legs_and_keep_the_hedge_ratio(hedge, margin_mode):
-    # carry 1 at leverage 2 needs all 30,000, the fees come on top: both legs shrink until free cash is 0
-    info = play(make_env(flat_tape(), margin_mode=margin_mode, perp_fee=0.005, spot_fee=0.01), [(1.0, hedge, 2.0)])[0]
-    perp, spot = info["trade"]["filled_perp"][0], info["trade"]["filled_spot"][0]
-    assert spot == pytest.approx(-hedge * perp, rel=1e-9)
-    needed = 200 * 100 * (0.5 + 0.005 + hedge * 1.01)
-    k = min(1.0, 30_000 / needed)
-    assert (k < 1) == (hedge >= 1)
-    assert perp == pytest.approx(-200 * k, rel=1e-9)
-    assert info["account"]["cash"] == pytest.approx(30_000 - needed * k, abs=1e-6)
-    assert info["trade"]["reason"][0] == ("not enough funds" if k < 1 else "none")
-
-
 def test_each_of_two_assets_sizes_with_half_of_the_equity():
     # carry 0.5 and -0.25, leverage 2: 0.5 x 15,000 x 2 / 3 / 100 = 50 units and 25 units
     row = [bar(100), bar(100)]
@@ -137,24 +122,6 @@ def test_each_of_two_assets_sizes_with_half_of_the_equity():
     assert info["account"]["perp"] == pytest.approx([-50, 25], rel=1e-12)
     assert info["account"]["spot"] == pytest.approx([50, -25], rel=1e-12)
     assert info["account"]["margin"] == pytest.approx([2_500, 1_250], rel=1e-12)
-
-
-def test_two_assets_share_one_purse():
-    # each asks for 100 units; fees of 1 % and 0.5 % exceed the purse; both shrink by the same factor
-    row = [bar(100), bar(100)]
-    info = play(make_env(tape(row, row, row, symbols=("PLAIN", "OTHER")), perp_fee=0.005, spot_fee=0.01), [[FULL, FULL]])[0]
-    k = 30_000 / (20_000 * 1.515)
-    assert info["trade"]["filled_perp"] == pytest.approx([-100 * k] * 2, rel=1e-9)
-    assert info["trade"]["filled_spot"] == pytest.approx([100 * k] * 2, rel=1e-9)
-    assert info["account"]["cash"] == pytest.approx(0.0, abs=1e-6)
-
-
-def test_an_order_that_frees_cash_is_never_shrunk_for_lack_of_it():
-    # a payment of 2 % leaves cash 0 and the wallet short; selling out must still work whole
-    market = tape(bar(100), bar(100), bar(110, settle_rate=-0.02, settle_price=110.0), bar(110))
-    info = play(make_env(market, perp_fee=0.005, spot_fee=0.01), [FULL, FLAT])[1]
-    assert info["account"]["spot"][0] == info["account"]["perp"][0] == 0.0
-    assert info["equity"] == info["account"]["cash"]
 
 
 def test_a_small_change_inside_the_band_is_not_traded():
@@ -214,38 +181,6 @@ def test_without_base_borrow_an_unhedged_long_is_allowed():
     assert info["account"]["perp"][0] == pytest.approx(100)
 
 
-def test_interest_is_charged_and_earned_by_the_hour():
-    # reverse carry: cash 35,000, locked 10,000, free 25,000. cash_rate 0.0876 = 1e-5 an hour; base borrow 0.1752 = 2e-5 an hour on 10,000
-    info = play(make_env(flat_tape(), cash_rate=0.0876, base_borrow_rate=0.1752), [REVERSE])[0]
-    assert info["parts"]["cash_interest"] == pytest.approx(0.25, rel=1e-9)
-    assert info["parts"]["borrow_interest"] == pytest.approx(-0.20, rel=1e-9)
-    idle = play(make_env(flat_tape(), cash_rate=0.0876), [FLAT])[0]
-    assert idle["parts"]["cash_interest"] == pytest.approx(0.30, rel=1e-9)
-    assert idle["reward"] == pytest.approx(0.0, abs=1e-6)  # idle cash earns exactly what the reward subtracts, up to 1e-10
-
-
-def test_a_negative_purse_pays_the_quote_rate():
-    # asset 0: 75 units short, unhedged, wallet 7,500; asset 1: 100 short, 150 of spot, wallet 5,000; cash 30,000 - 27,500 = 2,500.
-    # Asset 0 is closed at 300 while the mark stays at 100 (no liquidation): its wallet is 7,500 - 15,000, and emptied into cash: -5,000.
-    # 0.0876 a year = 1e-5 an hour
-    rows = [[bar(100), bar(100)]] * 2 + [[bar(100, perp_open=300.0), bar(100)]] * 2
-    env = make_env(tape(*rows, symbols=("PLAIN", "OTHER")), quote_borrow_rate=0.0876, cash_rate=0.5)
-    info = play(env, [[(1.0, 0.0, 1.0), (1.0, 1.5, 2.0)], [FLAT, HOLD]])[1]
-    assert info["account"]["cash"] == pytest.approx(
-        -5_000.05 + 2_500 * 0.5 / 8760, rel=1e-9
-    )  # interest of the first bar was earned on 2,500
-    assert info["parts"]["borrow_interest"] == pytest.approx(-0.05, rel=1e-4)
-    assert info["parts"]["cash_interest"] == 0.0
-
-
-def test_leverage_alone_moves_money_between_the_wallets():
-    opened, moved = play(make_env(flat_tape()), [HALF, (0.5, 1.0, 2.0)])
-    assert moved["account"]["margin"][0] == opened["account"]["margin"][0]
-    # leverage 2 -> 1: notional 0.75 x 30,000 x 1/2 = 11,250 ... carry 0.66666 keeps the size; here the size may change, the wallet is N / L
-    changed = play(make_env(flat_tape()), [HALF, (0.5, 1.0, 1.0)])[1]["account"]
-    assert changed["margin"][0] == pytest.approx(-changed["perp"][0] * 100, rel=1e-12)
-
-
 def test_adding_averages_the_entry_and_closing_a_part_keeps_it():
     # 100 units at 100; at 120 (equity still 30,000) carry 0.75: 15,000 / 120 = 125 units: 25 more at 120: entry (10,000 + 3,000) / 125 = 104
     market = tape(bar(100), bar(100, 120), bar(120), bar(120), bar(120))
@@ -282,71 +217,3 @@ def test_a_half_spread_is_at_most_the_price():
     assert sold["prices"]["fill_spot"][0] == pytest.approx(0.0, abs=1e-12)
     assert sold["parts"]["spread"] == pytest.approx(-100 * 150, rel=1e-12)
     assert sold["equity"] == pytest.approx(hit["account"]["cash"], rel=1e-12)
-
-
-@pytest.mark.parametrize("margin_mode", ["isolated", "cross"])
-@pytest.mark.parametrize("swapped", [False, True])
-def test_an_asset_that_releases_cash_is_filled_whole_while_another_shrinks(swapped, margin_mode):
-    # A: 100 short, 100 spot, wallet 5,000, cash 15,000. Then A halves: + 5,000 + 2,500. B wants 75 short at leverage 1 and 112.5 of spot and
-    # opens at 200: 22,500 + 15,000 of the 22,500 there are: 0.6 of it
-    def order(a, b):
-        return [b, a] if swapped else [a, b]
-
-    rows = [[bar(100), bar(100)]] * 2 + [order(bar(100), bar(200))] * 2
-    moves = [order(FULL, FLAT), order(HALF, (1.0, 1.5, 1.0))]
-    info = play(make_env(tape(*rows, symbols=("PLAIN", "OTHER")), margin_mode=margin_mode), moves)[1]
-    account, trade = info["account"], info["trade"]
-    assert order(*trade["reason"]) == ["none", "not enough funds"]
-    assert order(*account["perp"]) == pytest.approx([-50, -45], rel=1e-9)
-    assert order(*account["spot"]) == pytest.approx([50, 67.5], rel=1e-9)
-    assert account["cash"] == pytest.approx(0.0, abs=1e-6)
-    assert account["margin"].sum() == pytest.approx(2_500 + 9_000, rel=1e-9)
-
-
-def test_shrunk_orders_pass_the_minimum_notional_again():
-    # 200 units asked at 100; the bar opens at 3,000: 900,000 are needed, k = 1/30: 6.67, in lots 6.5 units: 650 at the last close.
-    # That is below 1,000 for the perpetual and above 500 for spot
-    market = tape(bar(100), bar(3000), bar(3000), symbols=("COSTLY",))
-    info = play(make_env(market, cost_scale=0.0), [FULL])[0]
-    assert info["trade"]["filled_perp"][0] == 0.0
-    assert info["trade"]["filled_spot"][0] == 6.5
-    assert info["trade"]["reason"][0] == "not enough funds"
-
-
-def test_a_billionth_of_the_cash_trades_nothing():
-    # hedge 1.5 takes 30,000 for three quarters of the target, 150 and 225 units; a settlement pays 1e-7, and the rest would cost 10,000: k = 1e-11
-    market = tape(bar(100), bar(100), bar(100, settle_rate=1e-7 / 15_000, settle_price=100.0), bar(100))
-    opened, more = play(make_env(market), [(1.0, 1.5, 2.0)] * 2)
-    assert opened["account"]["spot"][0] == pytest.approx(225, rel=1e-12)
-    assert opened["account"]["cash"] == pytest.approx(0.0, abs=1e-10)
-    assert 0.99e-7 < more["account"]["cash"] <= 1.01e-7
-    assert more["trade"]["filled_spot"][0] == more["trade"]["filled_perp"][0] == 0.0
-    assert more["trade"]["reason"][0] == "not enough funds"
-
-
-@pytest.mark.parametrize("swapped", [False, True])
-def test_a_wallet_that_releases_pays_for_one_that_needs(swapped):
-    # both 100 short with wallets of 5,000, no cash; sizes stay (band 3,000). Leverage 2 -> 1 needs 5,000 more, 2 -> 4 releases 2,500
-    def order(a, b):
-        return [b, a] if swapped else [a, b]
-
-    row = [bar(100), bar(100)]
-    env = make_env(tape(row, row, row, row, symbols=("PLAIN", "OTHER")), rebalance_band=0.1)
-    info = play(env, [[FULL, FULL], order((1.0, 1.0, 1.0), (1.0, 1.0, 4.0))])[1]
-    assert info["trade"]["reason"] == ("inside the band",) * 2
-    assert order(*info["account"]["margin"]) == pytest.approx([7_500, 2_500], rel=1e-12)
-    assert info["account"]["cash"] == pytest.approx(0.0, abs=1e-9)
-
-
-def test_an_overdrawn_wallet_is_emptied_before_another_is_topped_up():
-    # A: 100 short, 150 of spot, wallet 5,000, wants leverage 1: 5,000 more. B: 75 short unhedged, wallet 7,500, leaves at 300: -7,500.
-    # Cash 2,500. Mirrored assets must get mirrored wallets: the debt first, so that none is left for A
-    def order(a, b):
-        return [b, a] if swapped else [a, b]
-
-    for swapped in (False, True):
-        rows = [[bar(100), bar(100)]] * 2 + [order(bar(100), bar(100, perp_open=300.0))] * 2
-        env = make_env(tape(*rows, symbols=("PLAIN", "OTHER")), rebalance_band=0.2)
-        info = play(env, [order((1.0, 1.5, 2.0), (1.0, 0.0, 1.0)), order((1.0, 1.5, 1.0), FLAT)])[1]
-        assert order(*info["account"]["margin"]) == pytest.approx([5_000, 0], rel=1e-12), swapped
-        assert info["account"]["cash"] == pytest.approx(-5_000, rel=1e-12)

@@ -17,13 +17,87 @@ from hypothesis import settings as hypothesis_settings
 from fundenv.dynamics import types as t
 from fundenv.envs.single import FundingHedgeEnv
 from fundenv.market import load_market
-from tests.laws.play import HOLD, action, make_env, play
+from tests.laws.play import FLAT, HOLD, action, make_env, play
 from tests.laws.test_reference import EVERYTHING
 from tests.laws.wild import SEEDS, full_targets, poor_settings
 from tests.markets import bar, tape, wild_market
 
 MODES = pytest.mark.parametrize("margin_mode", ["isolated", "cross"])
 SHORT = (1.0, 1.0, 2.0)
+HALF = (0.5, 1.0, 2.0)
+
+
+@pytest.mark.parametrize("margin_mode", ["isolated", "cross"])
+@pytest.mark.parametrize("hedge", [0.75, 1.0, 1.25])
+def test_short_funds_shrink_both_legs_and_keep_the_hedge_ratio(hedge, margin_mode):
+    # carry 1 at leverage 2 needs all 30,000, the fees come on top: both legs shrink until free cash is 0
+    info = play(make_env(tape(*[bar(100)] * 5), margin_mode=margin_mode, perp_fee=0.005, spot_fee=0.01), [(1.0, hedge, 2.0)])[0]
+    perp, spot = info["trade"]["filled_perp"][0], info["trade"]["filled_spot"][0]
+    assert spot == pytest.approx(-hedge * perp, rel=1e-9)
+    needed = 200 * 100 * (0.5 + 0.005 + hedge * 1.01)
+    k = min(1.0, 30_000 / needed)
+    assert (k < 1) == (hedge >= 1)
+    assert perp == pytest.approx(-200 * k, rel=1e-9)
+    assert info["account"]["cash"] == pytest.approx(30_000 - needed * k, abs=1e-6)
+    assert info["trade"]["reason"][0] == ("not enough funds" if k < 1 else "none")
+
+
+def test_two_assets_share_one_purse():
+    # each asks for 100 units; fees of 1 % and 0.5 % exceed the purse; both shrink by the same factor
+    row = [bar(100), bar(100)]
+    info = play(make_env(tape(row, row, row, symbols=("PLAIN", "OTHER")), perp_fee=0.005, spot_fee=0.01), [[SHORT, SHORT]])[0]
+    k = 30_000 / (20_000 * 1.515)
+    assert info["trade"]["filled_perp"] == pytest.approx([-100 * k] * 2, rel=1e-9)
+    assert info["trade"]["filled_spot"] == pytest.approx([100 * k] * 2, rel=1e-9)
+    assert info["account"]["cash"] == pytest.approx(0.0, abs=1e-6)
+
+
+def test_an_order_that_frees_cash_is_never_shrunk_for_lack_of_it():
+    # a payment of 2 % leaves cash 0 and the wallet short; selling out must still work whole
+    market = tape(bar(100), bar(100), bar(110, settle_rate=-0.02, settle_price=110.0), bar(110))
+    info = play(make_env(market, perp_fee=0.005, spot_fee=0.01), [SHORT, FLAT])[1]
+    assert info["account"]["spot"][0] == info["account"]["perp"][0] == 0.0
+    assert info["equity"] == info["account"]["cash"]
+
+
+@pytest.mark.parametrize("margin_mode", ["isolated", "cross"])
+@pytest.mark.parametrize("swapped", [False, True])
+def test_an_asset_that_releases_cash_is_filled_whole_while_another_shrinks(swapped, margin_mode):
+    # A: 100 short, 100 spot, wallet 5,000, cash 15,000. Then A halves: + 5,000 + 2,500. B wants 75 short at leverage 1 and 112.5 of spot and
+    # opens at 200: 22,500 + 15,000 of the 22,500 there are: 0.6 of it
+    def order(a, b):
+        return [b, a] if swapped else [a, b]
+
+    rows = [[bar(100), bar(100)]] * 2 + [order(bar(100), bar(200))] * 2
+    moves = [order(SHORT, FLAT), order(HALF, (1.0, 1.5, 1.0))]
+    info = play(make_env(tape(*rows, symbols=("PLAIN", "OTHER")), margin_mode=margin_mode), moves)[1]
+    account, trade = info["account"], info["trade"]
+    assert order(*trade["reason"]) == ["none", "not enough funds"]
+    assert order(*account["perp"]) == pytest.approx([-50, -45], rel=1e-9)
+    assert order(*account["spot"]) == pytest.approx([50, 67.5], rel=1e-9)
+    assert account["cash"] == pytest.approx(0.0, abs=1e-6)
+    assert account["margin"].sum() == pytest.approx(2_500 + 9_000, rel=1e-9)
+
+
+def test_shrunk_orders_pass_the_minimum_notional_again():
+    # 200 units asked at 100; the bar opens at 3,000: 900,000 are needed, k = 1/30: 6.67, in lots 6.5 units: 650 at the last close.
+    # That is below 1,000 for the perpetual and above 500 for spot
+    market = tape(bar(100), bar(3000), bar(3000), symbols=("COSTLY",))
+    info = play(make_env(market, cost_scale=0.0), [SHORT])[0]
+    assert info["trade"]["filled_perp"][0] == 0.0
+    assert info["trade"]["filled_spot"][0] == 6.5
+    assert info["trade"]["reason"][0] == "not enough funds"
+
+
+def test_a_billionth_of_the_cash_trades_nothing():
+    # hedge 1.5 takes 30,000 for three quarters of the target, 150 and 225 units; a settlement pays 1e-7, and the rest would cost 10,000: k = 1e-11
+    market = tape(bar(100), bar(100), bar(100, settle_rate=1e-7 / 15_000, settle_price=100.0), bar(100))
+    opened, more = play(make_env(market), [(1.0, 1.5, 2.0)] * 2)
+    assert opened["account"]["spot"][0] == pytest.approx(225, rel=1e-12)
+    assert opened["account"]["cash"] == pytest.approx(0.0, abs=1e-10)
+    assert 0.99e-7 < more["account"]["cash"] <= 1.01e-7
+    assert more["trade"]["filled_spot"][0] == more["trade"]["filled_perp"][0] == 0.0
+    assert more["trade"]["reason"][0] == "not enough funds"
 
 
 def after_a_rally(*, high: float = 150.0, rows: int = 2):
