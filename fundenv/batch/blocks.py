@@ -20,26 +20,45 @@ from fundenv.batch.lanes import (
     AT_TRADES,
     AT_TRUNCATED,
     CODES,
+    LAST_MARK,
+    LAST_SPOT,
     N_ACTIONS,
     N_AFTER,
     N_BARS,
     N_BEFORE,
     N_FACTS,
+    N_READ,
     N_RULES,
     N_SEEN,
     PARAMS,
     step_lanes,
 )
-from fundenv.batch.memory import LANES, aligned, call_entry, copy_run, local_f4, local_f8, local_i8, turn_in, turn_out
-from fundenv.batch.prefetch import prefetch_line, prefetch_row
+from fundenv.batch.memory import (
+    LANES,
+    aligned,
+    alone,
+    call_entry,
+    collect,
+    copy_run,
+    local_f4,
+    local_f8,
+    local_i8,
+    local_u1,
+    put,
+    turn_in,
+    turn_out,
+)
+from fundenv.batch.prefetch import prefetch_aligned
 from fundenv.dynamics import types as t
 from fundenv.dynamics.jit import jit_outer
 from fundenv.dynamics.margin import FEW_BRACKETS
-from fundenv.market.layout import N_COLUMNS
+from fundenv.market.layout import HALTED, MARK_CLOSE, N_COLUMNS, SIGMA_DAY, SPOT_CLOSE
 
 N_ACCOUNT, N_LEG, N_EPISODE, N_LEDGER, N_TRADE = t.N_ACCOUNT, t.N_LEG, t.N_EPISODE, t.N_LEDGER, t.N_TRADE
 RUN = 16  # features copied at once
+READ_REST = N_READ - 8  # columns of the leg that are read, beyond a square of eight
 RECORD = 32  # doubles of a row of the tape: a bar and up to 32 features
+AHEAD = 4  # blocks between the hint and the step that reads the row
 
 _TAPES: WeakValueDictionary[tuple[int, int], t.Float64] = WeakValueDictionary()  # whoever holds a tape holds the arrays of its key too
 
@@ -72,7 +91,10 @@ def facts(world: t.World) -> t.Float64:
 
 
 def tape(world: t.World) -> t.Float64:
-    """(R, RECORD): each bar with its features behind it, from a cache line on and in whole lines; the features are float32."""
+    """(R, RECORD): each bar with its features behind it, from a cache line on and in whole lines; the features are float32.
+
+    Two columns hold the closes of the row before (`LAST_SPOT`, `LAST_MARK`), so that a step reads one row; a halted bar has no volatility here.
+    """
     rows, features = world.features.shape[0], world.features.shape[2]
     key = id(world.bars), id(world.features)
     known = _TAPES.get(key)
@@ -80,6 +102,8 @@ def tape(world: t.World) -> t.Float64:
         return known
     table: t.Float64 = aligned(rows * RECORD).reshape(rows, RECORD)
     table[:, :N_COLUMNS] = world.bars[:, 0]
+    table[1:, LAST_SPOT], table[1:, LAST_MARK] = world.bars[:-1, 0, SPOT_CLOSE], world.bars[:-1, 0, MARK_CLOSE]
+    table[world.bars[:, 0, HALTED] != 0.0, SIGMA_DAY] = math.nan
     as_float32: NDArray[np.float32] = table.view(np.float32)
     as_float32[:, 2 * N_COLUMNS : 2 * N_COLUMNS + features] = world.features[:, 0]
     _TAPES[key] = table
@@ -91,77 +115,95 @@ def _limits(world: t.World) -> t.Float64:
 
 
 @jit_outer
-def _load(world, store, actions, facts, tape, tape_f4, start, when, bars, features, known, acts, before, left):
+def _load(world, store, actions, facts, tape, tape_f4, start, when, rows, bars, features, known, acts, before, left):
     """From the rows of the environments start..start+LANES-1 to lanes."""
-    at, legs_at, account_at, bars_at, facts_at = (
-        local_i8((LANES,)), local_i8((LANES,)), local_i8((LANES,)), local_i8((LANES,)), local_i8((LANES,))
-    )  # fmt: skip
+    bars_at, facts_at = local_i8((LANES,)), local_i8((LANES,))
+    funding, latest = 2 * N_COLUMNS + world.codes[t.FUNDING_FEATURE], tape.shape[0] - 1
     for lane in range(LANES):
-        at[lane], account_at[lane], legs_at[lane] = (start + lane) * N_EPISODE, (start + lane) * N_ACCOUNT, (start + lane) * N_LEG
+        at = (start + lane) * N_EPISODE
+        row = min(alone(store.episode, at + t.ROW) + 1, latest)  # an environment that waits for its reset may stand on the last row
+        rows[lane], bars_at[lane] = row, row * RECORD
+        facts_at[lane] = alone(world.symbols, alone(store.episode, at + t.BOOK)) * N_FACTS
+        features[0, 1, lane] = alone(tape_f4, row * (2 * RECORD) + funding)
     for half in range(0, LANES, 8):
-        turn_in(when, 0, LANES, store.episode, at, half, 0, 8)
-    for lane in range(LANES):
-        row = min(when[t.ROW, lane], tape.shape[0] - N_BARS)  # an environment that waits for its reset may stand on the last row
-        bars_at[lane], left[lane] = row * RECORD, when[t.LAST_ROW, lane] - when[t.ROW, lane]
-        facts_at[lane] = world.symbols[when[t.BOOK, lane], 0] * N_FACTS
-        features[0, 1, lane] = tape_f4[row + 1, 0, 2 * N_COLUMNS + world.codes[t.FUNDING_FEATURE]]
-    for half in range(0, LANES, 8):
-        turn_in(bars, 0, N_BARS * LANES, tape, bars_at, half, 0, 8)  # no rule asks for the other half of the bar before
-        turn_in(bars, LANES, N_BARS * LANES, tape, bars_at, half, RECORD, 8)
-        turn_in(bars, (8 * N_BARS + 1) * LANES, N_BARS * LANES, tape, bars_at, half, RECORD + 8, 8)
+        i = start + half
+        turn_in(when, half, LANES, store.episode, i * N_EPISODE, N_EPISODE, 8)
+        for c in range(0, N_COLUMNS, 8):
+            collect(bars, c * LANES + half, LANES, tape, bars_at, half, c, 8)
         for c in range(0, N_FACTS, 8):
-            turn_in(known, c * LANES, LANES, facts, facts_at, half, c, 8)
-        for c in range(0, N_LEG, 8):
-            turn_in(before, (AT_LEG + c) * LANES, LANES, store.legs, legs_at, half, c, 8)
+            collect(known, c * LANES + half, LANES, facts, facts_at, half, c, 8)
+        turn_in(before, AT_LEG * LANES + half, LANES, store.legs, i * N_LEG, N_LEG, 8)
     for lane in range(0, LANES, 4):
-        turn_in(before, 0, LANES, store.account, account_at, lane, 0, 4)
+        turn_in(before, lane, LANES, store.account, (start + lane) * N_ACCOUNT, N_ACCOUNT, 4)
+    for lane in range(0, LANES, READ_REST):
+        turn_in(before, (AT_LEG + 8) * LANES + lane, LANES, store.legs, (start + lane) * N_LEG + 8, N_LEG, READ_REST)
     for lane in range(LANES):
+        left[lane] = when[t.LAST_ROW, lane] - when[t.ROW, lane]
         for c in range(N_ACTIONS):
             acts[c, lane] = actions[start + lane, c]
 
 
 @jit_outer
-def _save(store, out, tape, start, features, when, before, after, seen, given_up):
-    """From lanes to rows; what was given up keeps the state that it had."""
-    at, legs_at, account_at, ledger_at, trades_at, obs_at = (
-        local_i8((LANES,)), local_i8((LANES,)), local_i8((LANES,)), local_i8((LANES,)), local_i8((LANES,)), local_i8((LANES,))
-    )  # fmt: skip
-    for lane in range(LANES):
-        i = start + lane
-        at[lane], account_at[lane], legs_at[lane] = i * N_EPISODE, i * N_ACCOUNT, i * N_LEG
-        ledger_at[lane], trades_at[lane], obs_at[lane] = i * N_LEDGER, i * N_TRADE, i * out.obs.shape[1] + features
-        when[t.ROW, lane] += 1 - given_up[lane]
-        when[t.DECISION, lane] += 1 - given_up[lane]
+def _keep(store, out, start, given_up, account, legs, flags, back):
+    """Copy the state of what is given up and the flags of its last step aside, or back."""
     for lane in range(LANES):
         if given_up[lane]:
-            for c in range(N_BEFORE):
-                after[c, lane] = before[c, lane]
-        else:  # an episode that has ended is given up, and keeps its flags until the reset
-            out.reward[start + lane] = after[AT_REWARD, lane]
-            out.terminated[start + lane], out.truncated[start + lane] = False, False
-    for half in range(0, LANES, 8):
-        turn_out(when, 0, LANES, store.episode, at, half, 0, 8)
-        for c in range(0, N_LEG, 8):
-            turn_out(after, (AT_LEG + c) * LANES, LANES, store.legs, legs_at, half, c, 8)
-        turn_out(after, AT_LEDGER * LANES, LANES, out.ledger, ledger_at, half, 0, 8)
-        turn_out(after, (AT_LEDGER + N_LEDGER - 8) * LANES, LANES, out.ledger, ledger_at, half, N_LEDGER - 8, 8)  # squares may overlap
-        turn_out(after, AT_TRADES * LANES, LANES, out.trades, trades_at, half, 0, 8)
-        turn_out(after, (AT_TRADES + N_TRADE - 8) * LANES, LANES, out.trades, trades_at, half, N_TRADE - 8, 8)
-    for lane in range(0, LANES, 4):
-        turn_out(after, 0, LANES, store.account, account_at, lane, 0, 4)
-    turn_out(seen, LANES, LANES, out.obs, obs_at, 0, 0, 16)
-    for lane in range(LANES):
-        for c in range(17, N_SEEN):
-            out.obs[start + lane, features + c - 1] = seen[c, lane]
+            i = start + lane
+            if back:
+                copy_run(account, lane * N_ACCOUNT, store.account, i * N_ACCOUNT, N_ACCOUNT)
+                copy_run(legs, lane * N_LEG, store.legs, i * N_LEG, N_LEG)
+                store.episode[i, t.ROW] -= 1
+                store.episode[i, t.DECISION] -= 1
+                out.terminated[i], out.truncated[i] = flags[0, lane], flags[1, lane]
+            else:
+                copy_run(store.account, i * N_ACCOUNT, account, lane * N_ACCOUNT, N_ACCOUNT)
+                copy_run(store.legs, i * N_LEG, legs, lane * N_LEG, N_LEG)
+                flags[0, lane], flags[1, lane] = out.terminated[i], out.truncated[i]
 
 
 @jit_outer
-def _ask(store, tape, start, first, end, last):
-    """Ask for the bars of lanes of the next block; in parts between the work, because a core waits for only some twenty lines at a time."""
+def _save(store, out, start, rows, when, tape_f4, features, after, seen):
+    """From lanes to rows."""
+    width = out.obs.shape[1]
+    for lane in range(LANES):
+        out.reward[start + lane] = after[AT_REWARD, lane]
+    for lane in range(LANES):  # an episode that has ended is given up, and keeps its flags until the reset
+        out.terminated[start + lane], out.truncated[start + lane] = False, False
+    for half in range(0, LANES, 8):
+        i = start + half
+        for c in range(0, N_LEG, 8):
+            turn_out(after, (AT_LEG + c) * LANES + half, LANES, store.legs, i * N_LEG + c, N_LEG, 8)
+        turn_out(after, AT_LEDGER * LANES + half, LANES, out.ledger, i * N_LEDGER, N_LEDGER, 8)
+        turn_out(after, AT_TRADES * LANES + half, LANES, out.trades, i * N_TRADE, N_TRADE, 8)
+    for lane in range(0, LANES, 4):
+        turn_out(after, lane, LANES, store.account, (start + lane) * N_ACCOUNT, N_ACCOUNT, 4)
+    turn_out(seen, LANES, LANES, out.obs, start * width + features, width, 16)
+    for lane in range(LANES):
+        i = start + lane
+        put(store.episode, i * N_EPISODE + t.ROW, when[t.ROW, lane] + 1)
+        put(store.episode, i * N_EPISODE + t.DECISION, when[t.DECISION, lane] + 1)
+        for c in range(8, N_LEDGER):
+            put(out.ledger, i * N_LEDGER + c, 0.0)  # what only rare rules and other rewards book
+        for c in range(8, N_TRADE):
+            put(out.trades, i * N_TRADE + c, after[AT_TRADES + c, lane])
+        for c in range(17, N_SEEN):
+            put(out.obs, i * width + features + c - 1, seen[c, lane])
+    if features >= RUN:
+        for lane in range(LANES):
+            at, place = (2 * RECORD) * rows[lane] + 2 * N_COLUMNS, (start + lane) * width
+            copy_run(tape_f4, at, out.obs, place, RUN)
+            copy_run(tape_f4, at + features - RUN, out.obs, place + features - RUN, RUN)  # runs may overlap
+    else:
+        for lane in range(LANES):
+            for c in range(features):
+                out.obs[start + lane, c] = tape_f4[rows[lane], 0, 2 * N_COLUMNS + c]
+
+
+@jit_outer
+def _ask(store, tape, start, first, end):
+    """Ask for the bars of lanes of a later block; in parts between the work, because a core waits for only some twenty lines at a time."""
     for lane in range(first, end):
-        row = store.episode[min(start + lane, last - 1), t.ROW]
-        prefetch_line(tape, row * RECORD)
-        prefetch_row(tape, row + 1)
+        prefetch_aligned(tape, alone(store.episode, (start + lane) * N_EPISODE + t.ROW) + 1)
 
 
 @jit_outer
@@ -171,40 +213,37 @@ def step_blocks(plain, table, world, store, out, actions, facts, tape, tape_f4, 
     plain, table: address of the entry point of the plain loop and its first argument; it steps what is given up, ends an episode, or is left over.
     facts, tape: of the functions of these names; tape_f4: the tape as float32.
     """
-    when, bars, features, known = (
-        local_i8((N_EPISODE, LANES)), local_f8((N_COLUMNS, N_BARS, LANES)), local_f4((1, N_BARS, LANES)), local_f8((N_FACTS, LANES))
+    when, rows, bars, features, known = (
+        local_i8((N_EPISODE, LANES)), local_i8((LANES,)), local_f8((N_COLUMNS, LANES)), local_f4((1, N_BARS, LANES)), local_f8((N_FACTS, LANES))
     )  # fmt: skip
     acts, before, left = local_f4((N_ACTIONS, LANES)), local_f8((N_BEFORE, LANES)), local_i8((LANES,))
     after, seen, given_up = local_f8((N_AFTER, LANES)), local_f4((N_SEEN, LANES)), local_i8((LANES,))
+    account, legs, flags = local_f8((LANES, N_ACCOUNT)), local_f8((LANES, N_LEG)), local_u1((2, LANES))
     for lane in range(LANES):
         features[0, 0, lane] = math.nan
-        for c in range(8, N_COLUMNS):
-            bars[c, 0, lane] = math.nan
-    width, count = out.obs.shape[1], world.features.shape[2]
+    count = world.features.shape[2]
     scale = world.scales[world.codes[t.FUNDING_FEATURE]]
-    blocks = (last - first) // LANES
-    for start in range(first, first + blocks * LANES, LANES):
-        _ask(store, tape, start + LANES, 0, 5, last)
-        _load(world, store, actions, facts, tape, tape_f4, start, when, bars, features, known, acts, before, left)
-        _ask(store, tape, start + LANES, 5, 10, last)
+    end = last - (last - first) % LANES
+    for start in range(first, min(first + AHEAD * LANES, end), LANES):
+        _ask(store, tape, start, 0, LANES)
+    for start in range(first, end, LANES):
+        later = min(start + AHEAD * LANES, end - LANES)
+        _ask(store, tape, later, 0, 5)
+        _load(world, store, actions, facts, tape, tape_f4, start, when, rows, bars, features, known, acts, before, left)
+        _ask(store, tape, later, 5, 10)
         step_lanes(world, store.params, scale, bars, features, known, acts, before, when[t.DECISION], left, after, seen)
-        _ask(store, tape, start + LANES, 10, LANES, last)
+        _ask(store, tape, later, 10, LANES)
         rare = 0
         for lane in range(LANES):
             ended = after[AT_TERMINATED, lane] + after[AT_TRUNCATED, lane] > 0.0
             given_up[lane] = 1 if after[AT_GIVEN_UP, lane] > 0.0 or ended or when[t.MUST_RESET, lane] != 0 else 0
             rare += given_up[lane]
-        _save(store, out, tape, start, count, when, before, after, seen, given_up)
-        for lane in range(LANES):
-            at, place = (2 * RECORD) * (when[t.ROW, lane]) + 2 * N_COLUMNS, (start + lane) * width
-            if count >= RUN:
-                copy_run(tape_f4, at, out.obs, place, RUN)
-                copy_run(tape_f4, at + count - RUN, out.obs, place + count - RUN, RUN)  # runs may overlap
-            else:
-                for c in range(count):
-                    out.obs[start + lane, c] = tape_f4[when[t.ROW, lane], 0, 2 * N_COLUMNS + c]
         if rare > 0:
+            _keep(store, out, start, given_up, account, legs, flags, False)
+        _save(store, out, start, rows, when, tape_f4, count, after, seen)
+        if rare > 0:
+            _keep(store, out, start, given_up, account, legs, flags, True)
             for lane in range(LANES):
                 if given_up[lane]:
                     call_entry(plain, table, start + lane, start + lane + 1)
-    call_entry(plain, table, first + blocks * LANES, last)
+    call_entry(plain, table, end, last)

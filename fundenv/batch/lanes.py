@@ -7,13 +7,26 @@ run on a draft; an environment that meets one is given up, and stepped again by 
 
 from __future__ import annotations
 
-from fundenv.batch.memory import LANES, fixed, lane_rows, lane_table, lane_tiers, local_f4, local_f8, local_i8, local_u1
+import math
+
+from fundenv.batch.memory import LANES, fixed, lane_rows, lane_table, local_f4, local_f8, local_i8, local_u1
 from fundenv.dynamics import types as t
 from fundenv.dynamics.jit import jit_lanes, jit_outer
 from fundenv.dynamics.margin import FEW_BRACKETS
 from fundenv.dynamics.observation import N_ACCOUNT_COLUMNS, N_LEG_COLUMNS, observe
 from fundenv.dynamics.step import step_one
-from fundenv.market.layout import MARK_CLOSE, MARK_HIGH, MARK_LOW, MARK_OPEN, N_COLUMNS, PERP_OPEN
+from fundenv.market.layout import (
+    HALTED,
+    MARK_CLOSE,
+    MARK_HIGH,
+    MARK_LOW,
+    MARK_OPEN,
+    N_COLUMNS,
+    PERP_CLOSE,
+    PERP_OPEN,
+    SIGMA_DAY,
+    SPOT_CLOSE,
+)
 
 # numba takes a global as a constant only under its own name.
 N_ACCOUNT, N_LEG, N_EPISODE, N_LEDGER, N_TRADE, N_CODES = t.N_ACCOUNT, t.N_LEG, t.N_EPISODE, t.N_LEDGER, t.N_TRADE, t.N_CODES
@@ -32,8 +45,12 @@ AT_LIMIT, AT_TIERS = N_RULES, 16
 N_FACTS = AT_TIERS + 4 * FEW_BRACKETS
 # Observations: one market feature, from which the rules compute another, then the leg's and the account's.
 N_SEEN = 1 + N_LEG_COLUMNS + N_ACCOUNT_COLUMNS
-# Rows of `bars`: the one that closed last, the one of the step.
+# Rows of a lane's bars and features: the one that closed last, the one of the step.
 N_BARS = 2
+# `bars` holds the row of the step; where no rule of the step looks it holds what the rules ask of the row before.
+LAST_SPOT, LAST_MARK = PERP_CLOSE, HALTED
+# Columns of the leg that a step reads; the others it writes first.
+N_READ = t.ACCRUED + 1
 
 CODES = {
     t.DECISION_BARS: 1,
@@ -79,14 +96,35 @@ def _params(params):
 
 
 @jit_outer
+def _bars(bars, lane):
+    """Two bars; of the first one only the closes are known. A halted bar has no volatility here (see `_within`)."""
+    own = local_f8((N_BARS, 1, N_COLUMNS))
+    for c in range(N_COLUMNS):
+        own[0, 0, c], own[1, 0, c] = math.nan, bars[c, lane]
+    own[0, 0, SPOT_CLOSE], own[0, 0, MARK_CLOSE] = bars[LAST_SPOT, lane], bars[LAST_MARK, lane]
+    own[1, 0, PERP_CLOSE], own[1, 0, HALTED] = math.nan, 0.0
+    return own
+
+
+@jit_outer
+def _tiers(facts, lane):
+    """The first brackets as local variables: from memory the compiler would fetch the chosen one of every lane alone."""
+    own = local_f8((1, FEW_BRACKETS, 4))
+    for k in range(FEW_BRACKETS):
+        for c in range(4):
+            own[0, k, c] = facts[AT_TIERS + c * FEW_BRACKETS + k, lane]
+    return own
+
+
+@jit_outer
 def _world(world, bars, features, facts, scale, lane):
     """The world as one lane sees it: two bars, one feature, one symbol."""
     symbols, scales = local_i8((1, 1)), local_f8((1,))
     symbols[0, 0] = 0
     scales[0] = scale
     return t.World(
-        lane_rows(bars, lane, (N_COLUMNS, N_BARS)), lane_rows(features, lane, (1, N_BARS)), world.paths, world.starts, world.eras, symbols,
-        lane_table(facts, lane, (N_RULES,)), lane_tiers(facts, AT_TIERS * LANES + lane, (FEW_BRACKETS, 4)), _codes(world.codes), world.grids,
+        _bars(bars, lane), lane_rows(features, lane, (1, N_BARS)), world.paths, world.starts, world.eras, symbols,
+        lane_table(facts, lane, (N_RULES,)), _tiers(facts, lane), _codes(world.codes), world.grids,
         scales, world.levels, world.ranges, 0,
     )  # fmt: skip
 
@@ -97,7 +135,7 @@ def _draft(params, before, decided, left, lane):
     for c in range(N_ACCOUNT):
         draft.account[0, c] = before[c, lane]
     for c in range(N_LEG):
-        draft.legs[0, 0, c] = before[AT_LEG + c, lane]
+        draft.legs[0, 0, c] = before[AT_LEG + c, lane] if c < N_READ else 0.0
     draft.episode[0, t.PATH], draft.episode[0, t.BOOK] = 0, 0
     draft.episode[0, t.ROW], draft.episode[0, t.LAST_ROW] = 0, left[lane]
     draft.episode[0, t.DECISION] = decided[lane]
@@ -116,15 +154,15 @@ def _out(params):
 
 @jit_outer
 def _within(bars, facts, before, draft, out, lane):
-    """Whether the equity is a finite number before and after the step, and no position of the step, held or asked for, can have been worth as much as
-    the first brackets tell, at any price of the step."""
+    """Whether the bar is no halted one, the equity a finite number before and after the step, and no position of the step, held or asked for, can have
+    been worth as much as the first brackets tell, at any price of the step."""
     held, kept = before[AT_LEG + t.PERP, lane], draft.legs[0, 0, t.PERP]
     asked = held + out.trades[0, 0, t.REQUESTED_PERP]
     size = max(max(abs(held), abs(kept)), abs(asked))
-    price = max(max(bars[MARK_OPEN, 1, lane], bars[PERP_OPEN, 1, lane]), max(bars[MARK_CLOSE, 0, lane], bars[MARK_CLOSE, 1, lane]))
-    price = max(price, max(bars[MARK_HIGH, 1, lane], bars[MARK_LOW, 1, lane]))
+    price = max(max(bars[MARK_OPEN, lane], bars[PERP_OPEN, lane]), max(bars[LAST_MARK, lane], bars[MARK_CLOSE, lane]))
+    price = max(price, max(bars[MARK_HIGH, lane], bars[MARK_LOW, lane]))
     equity = before[t.EQUITY, lane] + draft.account[0, t.EQUITY]  # the sign of a NaN, which lots ask for, is not the same in a vector
-    return size * price < facts[AT_LIMIT, lane] and equity - equity == 0.0
+    return size * price < facts[AT_LIMIT, lane] and equity - equity == 0.0 and bars[SIGMA_DAY, lane] == bars[SIGMA_DAY, lane]
 
 
 @jit_outer
@@ -149,10 +187,10 @@ def _store(draft, out, after, seen, within, lane):
 def step_lanes(world, params, scale, bars, features, facts, actions, before, decided, left, after, seen):
     """Step every lane by one decision of one bar: reads (columns, LANES) arrays up to `before`, writes `after` and `seen`.
 
-    bars (N_COLUMNS, N_BARS, LANES), features (1, N_BARS, LANES), scale: of that feature; decided (LANES,): decisions taken before; left (LANES,): rows
+    bars (N_COLUMNS, LANES), features (1, N_BARS, LANES), scale: of that feature; decided (LANES,): decisions taken before; left (LANES,): rows
     from the one that closed last to the last one of the path.
     """
-    bars, features, facts = fixed(bars, (N_COLUMNS, N_BARS, LANES)), fixed(features, (1, N_BARS, LANES)), fixed(facts, (N_FACTS, LANES))
+    bars, features, facts = fixed(bars, (N_COLUMNS, LANES)), fixed(features, (1, N_BARS, LANES)), fixed(facts, (N_FACTS, LANES))
     actions, before, after = fixed(actions, (N_ACTIONS, LANES)), fixed(before, (N_BEFORE, LANES)), fixed(after, (N_AFTER, LANES))
     decided, left, seen = fixed(decided, (LANES,)), fixed(left, (LANES,)), fixed(seen, (N_SEEN, LANES))
     params = fixed(params, (1, N_PARAMS))

@@ -142,8 +142,6 @@ def _lane(shape_of: Any, steps_of: Any) -> Any:
 lane_rows = _lane(lambda columns, rows: [rows, 1, columns], lambda columns, rows: [LANES, LANES, rows * LANES])
 # (array, place, (columns,)): an array (1, columns), as the rules of one symbol are.
 lane_table = _lane(lambda columns: [1, columns], lambda columns: [LANES, LANES])
-# (array, place, (brackets, 4)): an array (1, brackets, 4), as the brackets of one symbol are.
-lane_tiers = _lane(lambda brackets, four: [1, brackets, four], lambda brackets, four: [LANES, LANES, brackets * LANES])
 
 
 def _turned(builder: Any, rows: list[Any]) -> list[Any]:
@@ -159,41 +157,84 @@ def _turned(builder: Any, rows: list[Any]) -> list[Any]:
     return rows
 
 
+def _transposed(context: Any, builder: Any, item: Any, count: int, read: Any, write: Any) -> None:
+    """Write the columns of a square whose rows are read; read, write: pointer to row or column k."""
+    pointer, width = ir.VectorType(context.get_data_type(item), count).as_pointer(), item.bitwidth // 8
+    loaded = [builder.load(builder.bitcast(read(k), pointer), align=width) for k in range(count)]
+    for k, column in enumerate(_turned(builder, loaded)):
+        builder.store(column, builder.bitcast(write(k), pointer), align=width)
+
+
+def _line(context: Any, builder: Any, data: Any, first: Any, step: Any) -> Any:
+    """The function that points to entry k of those that stand `step` entries apart."""
+    intp = context.get_value_type(types.intp)
+    return lambda k: builder.gep(data, [builder.add(first, builder.mul(step, ir.Constant(intp, k)))])
+
+
 def _turn(out: bool) -> Any:
     @intrinsic
-    def turn(_typing: Any, lanes: Any, start: Any, step: Any, rows: Any, places: Any, lane: Any, column: Any, size: Any) -> Any:
+    def turn(_typing: Any, lanes: Any, start: Any, step: Any, rows: Any, first: Any, stride: Any, size: Any) -> Any:
         sizes = _literals(size)
         if sizes is None:
             return None
-        count = sizes[0]
 
         def emit(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-            item, intp = context.get_data_type(rows.dtype), context.get_value_type(types.intp)
-            vector, width = ir.VectorType(item, count), rows.dtype.bitwidth // 8
-            scratch, table, place = (_data(context, builder, signature, args, k) for k in (0, 3, 4))
-
-            def in_lanes(k: int) -> Any:
-                offset = builder.add(builder.add(args[1], args[5]), builder.mul(args[2], ir.Constant(intp, k)))
-                return builder.bitcast(builder.gep(scratch, [offset]), vector.as_pointer())
-
-            def in_rows(k: int) -> Any:
-                offset = builder.load(builder.gep(place, [builder.add(args[5], ir.Constant(intp, k))]))
-                return builder.bitcast(builder.gep(table, [builder.add(offset, args[6])]), vector.as_pointer())
-
-            read, write = (in_lanes, in_rows) if out else (in_rows, in_lanes)
-            loaded = [builder.load(read(k), align=width) for k in range(count)]
-            for k, column_of in enumerate(_turned(builder, loaded)):
-                builder.store(column_of, write(k), align=width)
+            scratch, table = (_data(context, builder, signature, args, k) for k in (0, 3))
+            sides = _line(context, builder, scratch, args[1], args[2]), _line(context, builder, table, args[4], args[5])
+            _transposed(context, builder, rows.dtype, sizes[0], *(sides if out else sides[::-1]))
             return context.get_dummy_value()
 
-        return types.void(lanes, types.int64, types.int64, rows, places, types.int64, types.int64, size), emit
+        return types.void(lanes, types.int64, types.int64, rows, types.int64, types.int64, size), emit
 
     return turn
 
 
-# (lanes, start, step, rows, places, lane, column, n): a square of numbers, n of each of n environments from `lane` on. In `rows` environment k has them
-# from places[lane + k] + column on; in `lanes` the first number of all environments stands from `start` on, the next one `step` further.
+# (lanes, start, step, rows, first, stride, n): a square of numbers, n of each of n environments. In `rows` environment k has them from
+# first + k x stride on; in `lanes` the first number of all environments stands from `start` on, the next one `step` further.
 turn_in, turn_out = _turn(False), _turn(True)
+
+
+@intrinsic
+def collect(_typing: Any, lanes: Any, start: Any, step: Any, rows: Any, places: Any, lane: Any, column: Any, size: Any) -> Any:
+    """`turn_in` of environments whose rows stand anywhere: that of environment k has the numbers from places[lane + k] + column on."""
+    sizes = _literals(size)
+    if sizes is None:
+        return None
+
+    def emit(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        intp = context.get_value_type(types.intp)
+        scratch, table, place = (_data(context, builder, signature, args, k) for k in (0, 3, 4))
+
+        def in_rows(k: int) -> Any:
+            offset = builder.load(builder.gep(place, [builder.add(args[5], ir.Constant(intp, k))]))
+            return builder.gep(table, [builder.add(offset, args[6])])
+
+        _transposed(context, builder, rows.dtype, sizes[0], in_rows, _line(context, builder, scratch, args[1], args[2]))
+        return context.get_dummy_value()
+
+    return types.void(lanes, types.int64, types.int64, rows, places, types.int64, types.int64, size), emit
+
+
+@intrinsic
+def alone(_typing: Any, array: Any, place: Any) -> Any:
+    """array[place] of the entries in memory order, loaded by an instruction of its own: the compiler forms no gather of it, which is slower."""
+
+    def emit(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        pointer = builder.gep(_data(context, builder, signature, args, 0), [args[1]])
+        return builder.load_atomic(pointer, "unordered", array.dtype.bitwidth // 8)
+
+    return array.dtype(array, types.int64), emit
+
+
+@intrinsic
+def put(_typing: Any, array: Any, place: Any, value: Any) -> Any:
+    """array[place] = value of the entries in memory order; place: not negative, which numba would look at."""
+
+    def emit(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        builder.store(args[2], builder.gep(_data(context, builder, signature, args, 0), [args[1]]))
+        return context.get_dummy_value()
+
+    return types.void(array, types.int64, array.dtype), emit
 
 
 @intrinsic
