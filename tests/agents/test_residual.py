@@ -10,7 +10,7 @@ import pytest
 
 import agents
 from agents import AgentError
-from agents._residual import Advice, read_rule
+from agents._residual import Advice, AdvisedRehearsal, read_rule
 from agents.ensemble import joined
 from experiments.solvable import Judge
 from experiments.solvable_tasks import Task, make_agent
@@ -146,22 +146,22 @@ def test_a_saved_residual_acts_as_before_alone_and_in_an_ensemble(market: Market
     np.testing.assert_array_equal(plain.predict(wide, deterministic=True)[0], agent.act(obs))
 
 
-def test_a_rehearsal_asks_the_rule_in_the_state_of_every_account(market: Market) -> None:
-    """The account that is never invested is told to enter, the one that always is to hold; and the gates then learn from it."""
-    from agents._counterfactual import Rehearsal
-
-    agent: Any = agents.make("ppo", **TINY | {"rehearse": 1}, residual="carry leverage=3.0")
-    env = agent.training_env(market, {}, 0)
-    width = len(env.batch.observation_table)
-    tape = agent.advised(Rehearsal(*agent.course)).play(0)
-    first = tape.obs[:, 0, :, width:]
-    assert tape.obs.shape[-1] == width + 5
-    np.testing.assert_array_equal(first[0], [[0, 0, 1, 0, 1]] * env.num_envs)
-    np.testing.assert_array_equal(first[1], [[1, 0, 0, 0, 1]] * env.num_envs)
-    model = agent.build(env, 0)
-    before = model.policy.action_net.weight.detach().clone()
-    agent.prepare(model, 0, None)
-    assert (model.policy.action_net.weight != before).any()
+def test_a_rehearsal_asks_the_rule_in_the_state_of_every_account(market: Market, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The account that is never invested is told to enter, those that always are to hold; and the policy then learns from it."""
+    played: list[Any] = []
+    play = AdvisedRehearsal.play
+    monkeypatch.setattr(AdvisedRehearsal, "play", lambda self, seed: played.append(play(self, seed)) or played[-1])
+    agents_ = [agents.make("ppo", **TINY | {"rehearse": rounds}, residual="carry leverage=3.0") for rounds in (0, 1)]
+    for agent in agents_:
+        assert isinstance(agent, agents.Learner)
+        agent.learn(market, {}, steps=0, seed=0)
+    first = played[0].obs[:, 0, :, -5:]
+    assert len(played) == 1
+    np.testing.assert_array_equal(first[0], [[0, 0, 1, 0, 1]] * TINY["n_envs"])
+    for account in first[1:]:
+        np.testing.assert_array_equal(account, [[1, 0, 0, 0, 1]] * TINY["n_envs"])
+    before, after = (agent.model.policy.action_net.weight for agent in agents_)  # type: ignore[attr-defined]
+    assert (before != after).any()
 
 
 @pytest.mark.parametrize(
