@@ -18,7 +18,6 @@ class WithColumns(SB3Agent):
 
     params: Any
     advice: Advice | None = None  # of the rule that is asked when the agent acts; the training env asks one of its own
-    known = 0  # columns of the critic, zeros when the agent acts
 
     @property
     def _widened(self) -> bool:
@@ -27,7 +26,6 @@ class WithColumns(SB3Agent):
     def look_up(self, batch: Any) -> None:
         """Bind the rule."""
         self.advice = self._advice(batch) if self.params.residual else None
-        self.known = COLUMNS * batch.market.n_assets if self.params.critic == "privileged" else 0
 
     def reset(self, mask: NDArray[np.bool_] | None = None) -> None:
         """The rule forgets the episodes of the environments in `mask` (n,), or all."""
@@ -39,13 +37,13 @@ class WithColumns(SB3Agent):
         return super().act(obs if self.model is None else self.seen(obs), deterministic=deterministic)
 
     def seen(self, obs: NDArray[np.float32]) -> NDArray[np.float32]:
-        """Observations (n, D) as the model takes them; asks the rule, so once for each decision."""
+        """Observations (n, D) as the model takes them, with zeros for what only the critic knows; asks the rule, so once for each decision."""
         if not self._widened:
             return obs
         if self.params.residual and self.advice is None:
             raise AgentError(f"agent {self.name} asks a rule that is bound to no env yet; call bind(env) first")
         parts = [obs] if self.advice is None else [obs, self.advice.of(obs)]
-        return np.concatenate([*parts, np.zeros((len(obs), self.known), np.float32)], axis=1)
+        return np.concatenate([*parts, np.zeros((len(obs), self.model.policy.known), np.float32)], axis=1)
 
     def beside(self, env: Any) -> Any:
         """The training env with the columns."""
