@@ -15,8 +15,9 @@ from plotly.offline import get_plotlyjs
 
 from experiments import stress
 from experiments.reports import charts
-from experiments.reports.figures import Interval, best_rule, cautions, intervals, months, signed, subject, verdict, worst
+from experiments.reports.figures import Interval, best_rule, intervals, months, worst
 from experiments.reports.runs import Run, Track
+from experiments.reports.sentences import cautions, signed, subject, verdict
 from experiments.verdict import terms
 from fundenv.envs.render import GROUPS
 

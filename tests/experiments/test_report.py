@@ -14,7 +14,7 @@ import pandas as pd
 import pytest
 
 from experiments import report
-from experiments.reports import figures
+from experiments.reports import figures, sentences
 from experiments.reports.page import _worst, page
 from experiments.reports.runs import Run, Track, read_runs
 from experiments.run_folder import RunError
@@ -108,7 +108,7 @@ def test_median_seed_is_the_one_in_the_middle() -> None:
 
 
 def test_warnings_name_few_seeds_short_spans_and_unsourced_numbers(run: Run) -> None:
-    said = "\n".join(figures.cautions(run))
+    said = "\n".join(sentences.cautions(run))
     assert "ppo: 2 seed(s)" in said
     assert "carry:" not in said
     assert "The test span has 0.49 years" in said
@@ -127,12 +127,12 @@ def test_warnings_name_few_seeds_short_spans_and_unsourced_numbers(run: Run) -> 
 )
 def test_spans_that_touch_are_reported(train: tuple[str, str], test: tuple[str, str], said: str) -> None:
     markets = {"train": {"paths": [["A", *train]]}, "test": {"paths": [["A", *test], ["B", *train]]}}
-    assert said in "\n".join(figures._overlaps(markets))
+    assert said in "\n".join(sentences._overlaps(markets))
 
 
 def test_spans_with_an_embargo_are_fine() -> None:
     markets = {"train": {"paths": [["A", "2020-01-01", "2020-12-31"]]}, "test": {"paths": [["A", "2021-01-15", "2021-06-01"]]}}
-    assert figures._overlaps(markets) == []
+    assert sentences._overlaps(markets) == []
 
 
 def test_the_verdict_claims_only_what_the_interval_carries(run: Run) -> None:
@@ -140,8 +140,8 @@ def test_the_verdict_claims_only_what_the_interval_carries(run: Run) -> None:
     for shift, word in ((0.002, "ppo beats"), (-0.002, "loses to"), (0.0, "cannot be told from")):
         noise = np.random.default_rng(4).normal(0.0, 0.001, 500)
         found = figures.intervals([track(daily), track(noise - noise.mean() + daily.mean() + shift, label="ppo")])
-        assert word.removeprefix("ppo ") in figures.verdict(found, run)
-    assert "0.00 .. 0.00" in figures.verdict(figures.intervals([track(np.zeros(50), label="flat")]), run)
+        assert word.removeprefix("ppo ") in sentences.verdict(found, run)
+    assert "0.00 .. 0.00" in sentences.verdict(figures.intervals([track(np.zeros(50), label="flat")]), run)
 
 
 def test_who_knows_the_future_is_neither_the_best_agent_nor_the_best_rule(run: Run) -> None:
@@ -151,15 +151,15 @@ def test_who_knows_the_future_is_neither_the_best_agent_nor_the_best_rule(run: R
     rule = figures.best_rule(found)
     assert rule is not None
     assert rule.label == "carry"
-    assert figures.subject(found) == "ppo"
-    assert figures.subject([item for item in found if item.label != "ppo"]) == "carry"
-    said = figures.verdict(found, run)
+    assert sentences.subject(found) == "ppo"
+    assert sentences.subject([item for item in found if item.label != "ppo"]) == "carry"
+    said = sentences.verdict(found, run)
     assert "ppo grew most" in said
     assert "the best rule, carry" in said
     assert "clairvoyant" not in said
     alone = [item for item in found if item.label == "clairvoyant"]
     assert figures.best_rule(alone) is None
-    assert "clairvoyant grew most" in figures.verdict(alone, run)
+    assert "clairvoyant grew most" in sentences.verdict(alone, run)
 
 
 def test_a_report_of_nothing_says_what_to_name() -> None:
