@@ -360,9 +360,12 @@ class ReferenceAccount:
             after = leg.perp + leg.order_perp
             limit = self.rules[a].largest(leg.leverage)
             if abs(after) > abs(leg.perp) and self._bracket_value(a, after) > limit:
-                allowed = math.copysign(limit / self._bracket_value(a, 1.0), after)
-                factor = max((allowed - leg.perp) / leg.order_perp, 0.0)
-                self._cut(a, leg.order_spot * factor, leg.order_perp * factor, "leverage limit of the bracket")
+                allowed = limit / self._bracket_value(a, 1.0)
+                if leg.perp * after > 0:
+                    allowed = max(allowed, abs(leg.perp))
+                part, held = allowed / abs(after), self._hedge_held(a)
+                spot, perp = _order(held, part * (held + leg.order_spot)), _order(leg.perp, part * after)
+                self._cut(a, spot, perp, "leverage limit of the bracket")
             if self.config.max_participation > 0:
                 factor = 1.0
                 for order, volume in ((leg.order_spot, bar.spot_volume), (leg.order_perp * base, bar.perp_volume)):
@@ -407,8 +410,7 @@ class ReferenceAccount:
             if part > 1 - 1e-9:
                 least.append((leg.order_spot, leg.order_perp))
                 continue
-            sizes = [part * y - x for x, y in zip(held, target, strict=True)]
-            sizes = [size if abs(size) > 1e-9 * abs(x) else 0.0 for size, x in zip(sizes, held, strict=True)]
+            sizes = [_order(x, part * y) for x, y in zip(held, target, strict=True)]
             limits = [bar.spot_volume, bar.perp_volume / self._sizes(a)[1]]
             if self.config.max_participation > 0:
                 limits = [limit * self.config.max_participation for limit in limits]
@@ -776,6 +778,11 @@ class ReferenceAccount:
         x = math.log(max(self.equity(), floor) / max(before, floor)) - idle
         penalty = config.risk_aversion / 2 * (price_profit / before) ** 2 if config.reward == "mean_variance" else 0.0
         return 1e3 * (x - penalty)
+
+
+def _order(held: float, target: float) -> float:
+    """None where rounding alone tells the sizes apart."""
+    return target - held if abs(target - held) > 1e-9 * abs(held) else 0.0
 
 
 def _between(few: tuple[float, float], all_: tuple[float, float], way: float) -> tuple[float, float]:

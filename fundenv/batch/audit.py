@@ -22,8 +22,9 @@ def audit(
     [quote]. `account`: cash [quote] and per asset spot [base], perp [base], entry [quote per base], margin [quote] (cross: the shared wallet stands
     at asset 0); inverse contracts: perp in quote (contracts x face), margin in coin, a wallet for every asset. `prices`: spot, perp and mark at the
     close, average fill prices of the step (0 without a fill: a NaN would fail Gymnasium's checker). `trade`: units requested by the decision and
-    filled in the whole step, reason of the last shortfall. `liquidated`: how often the venue closed the leg, or a part of it, during the step: liquidations
-    (each round of a partial one counts) and auto-deleveragings (`adl_sigma`).
+    filled in the whole step, reason of the last shortfall (where funds are short, more of an excess leg may be sold than was requested).
+    `liquidated`: how often the venue closed the leg, or a part of it, during the step: liquidations (each round of a partial one counts) and
+    auto-deleveragings (`adl_sigma`).
     """
     bars = market.bars[rows]
     fill_spot = trades[:, :, t.SPOT_VALUE] / np.where(trades[:, :, t.SPOT_QUANTITY] > 0, trades[:, :, t.SPOT_QUANTITY], 1.0)

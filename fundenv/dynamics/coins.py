@@ -7,15 +7,15 @@ wallet holds the required margin, in cross mode every coin that is owned; in por
 from fundenv.dynamics.access import rules_of
 from fundenv.dynamics.borrowing import locked_cash
 from fundenv.dynamics.collateral import spot_collateral
-from fundenv.dynamics.contract import inverse_notional, inverse_unrealised
+from fundenv.dynamics.contract import inverse_notional
 from fundenv.dynamics.execution import order_cost, perp_slippage, spot_slippage, stress_of
+from fundenv.dynamics.holdings import coin_profit, coins_of
 from fundenv.dynamics.jit import jit
 from fundenv.dynamics.margin import maintenance, wallet_floor
 from fundenv.dynamics.shares import orders_at
 from fundenv.dynamics.types import (
     ACCRUED,
     CASH,
-    ENTRY,
     MARGIN,
     MARGIN_CROSS,
     MARGIN_ISOLATED,
@@ -33,19 +33,6 @@ from fundenv.dynamics.types import (
     WANT_SPOT,
 )
 from fundenv.market.layout import MARK_CLOSE, PERP_OPEN, SPOT_CLOSE, SPOT_OPEN
-
-
-@jit
-def coin_profit(store, i, a, price):
-    """Unrealised profit [coin] of leg a at a price of the perpetual."""
-    size = store.legs[i, a, PERP]
-    return inverse_unrealised(size, store.legs[i, a, ENTRY], price) if size != 0.0 else 0.0
-
-
-@jit
-def coins_of(store, i, a, price):
-    """All coins of asset a at a price of the perpetual: free coins + wallet + unrealised profit."""
-    return store.legs[i, a, SPOT] + store.legs[i, a, MARGIN] + coin_profit(store, i, a, price)
 
 
 @jit
@@ -73,8 +60,7 @@ def coin_cost(order, price, slip, fee_rate):
 def _orders(world, store, p, i, a, row, rule, k):
     """(spot order, quote that it costs, perp order, coin that it costs) of leg a at the share k (`orders_at`) and open prices."""
     stress = stress_of(p, store.legs[i, a, TOUCH])
-    held = coins_of(store, i, a, world.bars[row - 1, a, MARK_CLOSE])
-    spot_order, perp_order = orders_at(world, store, p, i, a, row, held, k)
+    spot_order, perp_order = orders_at(world, store, p, i, a, row, k)
     spread, impact = spot_slippage(world.bars, row, a, rule, spot_order, stress)
     spot_cost = order_cost(spot_order, world.bars[row, a, SPOT_OPEN], spread, impact, rule.fee_spot * p.fee_scale)
     spread, impact = perp_slippage(world, row, a, rule, perp_order, stress)

@@ -4,6 +4,7 @@ import math
 
 from fundenv.dynamics.access import rules_of
 from fundenv.dynamics.contract import base_of, fill_of, quote_of, value_of
+from fundenv.dynamics.holdings import hedge_held
 from fundenv.dynamics.jit import jit
 from fundenv.dynamics.margin import largest_value
 from fundenv.dynamics.types import (
@@ -52,6 +53,7 @@ from fundenv.market.layout import (
 )
 
 _ROUNDING = 1.0 + 1e-12
+SAME = 1e-9  # relative; sizes that differ by less are the same
 
 
 @jit
@@ -94,12 +96,19 @@ def participation_factor(order, volume, share):
 
 
 @jit
-def bracket_factor(order, position, limit):
-    """Factor in [0, 1] that keeps |position + order| within `limit` (same unit) where the order makes the position larger."""
+def order_towards(target, held):
+    """The order from the size held to a share of a target; none where rounding alone tells them apart."""
+    return target - held if abs(target - held) > SAME * abs(held) else 0.0
+
+
+@jit
+def bracket_share(order, position, limit):
+    """Share, in [0, 1], of the target position + order that may be held where at most `limit` (same unit) may; no less than the position stands already."""
     after = abs(position + order)
     if after <= limit or after <= abs(position):
         return 1.0
-    return max((math.copysign(limit, position + order) - position) / order, 0.0)
+    kept = abs(position) if position * (position + order) > 0.0 else 0.0
+    return max(limit, kept) / after
 
 
 @jit
@@ -130,9 +139,10 @@ def limit_orders(world, store, p, i, row, book):
             continue
         mark, size = bars[row - 1, a, MARK_CLOSE], legs[i, a, PERP]
         limit = largest_value(world.tiers, world.symbols[book, a], legs[i, a, TARGET_LEVERAGE]) / value_of(world.contract, 1.0, mark)
-        factor = bracket_factor(perp, size, limit)
-        if factor < 1.0:
-            spot, perp = spot * factor, perp * factor
+        share = bracket_share(perp, size, limit)
+        if share < 1.0:
+            held = hedge_held(world, store, i, a, row)
+            spot, perp = order_towards(share * (held + spot), held), order_towards(share * (size + perp), size)
             legs[i, a, REASON] = REASON_BRACKET
         factor = min(
             participation_factor(spot, bars[row, a, SPOT_VOLUME], p.max_participation),

@@ -2,7 +2,7 @@
 
 from fundenv.dynamics.access import rules_of
 from fundenv.dynamics.borrowing import locked_cash
-from fundenv.dynamics.coins import coins_of, free_cash_after_coins, free_collateral_of_coins, transfer_coins
+from fundenv.dynamics.coins import free_cash_after_coins, free_collateral_of_coins, transfer_coins
 from fundenv.dynamics.collateral import spot_collateral
 from fundenv.dynamics.contract import notional, unrealised
 from fundenv.dynamics.execution import order_cost, perp_slippage, size_order, spot_slippage, stress_of
@@ -31,7 +31,7 @@ from fundenv.dynamics.types import (
     WANT_PERP,
     WANT_SPOT,
 )
-from fundenv.market.layout import MARK_CLOSE, PERP_OPEN, SPOT_OPEN
+from fundenv.market.layout import PERP_OPEN, SPOT_OPEN
 
 _DUST = 1e-9  # a smaller share of an order is rounding and is not filled
 _TRIES = 8  # how often the share is lowered where the first chord overdraws the cash
@@ -68,7 +68,7 @@ def free_cash_after(world, store, p, i, row, book, using, rest):
         rule = rules_of(world.rules, world.symbols[book, a])
         stress = stress_of(p, touch)
         k = using if legs[i, a, SHRINK] == SHRINK_USES else rest
-        spot_order, perp_order = orders_at(world, store, p, i, a, row, legs[i, a, SPOT], k)
+        spot_order, perp_order = orders_at(world, store, p, i, a, row, k)
         spread, impact = spot_slippage(world.bars, row, a, rule, spot_order, stress)
         price_cost = abs(spot_order) * spot_open
         sign = 1.0 if spot_order > 0.0 else -1.0
@@ -126,7 +126,7 @@ def free_collateral_after(world, store, p, i, row, book, k):
             continue
         stress = stress_of(p, legs[i, a, TOUCH])
         spot_open, perp_open = world.bars[row, a, SPOT_OPEN], world.bars[row, a, PERP_OPEN]
-        spot_order, perp_order = orders_at(world, store, p, i, a, row, legs[i, a, SPOT], k)
+        spot_order, perp_order = orders_at(world, store, p, i, a, row, k)
         spread, impact = spot_slippage(world.bars, row, a, rule, spot_order, stress)
         free -= spot_order * spot_open + order_cost(spot_order, spot_open, spread, impact, rule.fee_spot * p.fee_scale)
         free += spot_collateral(legs[i, a, SPOT] + spot_order, spot_open, rule.haircut)
@@ -175,8 +175,7 @@ def _lowered(k, before, after):
 def _order_at(world, store, p, i, a, row, book, k):
     """Replace the wanted orders of leg a by those at the share k."""
     legs = store.legs
-    held = coins_of(store, i, a, world.bars[row - 1, a, MARK_CLOSE]) if world.contract == INVERSE else legs[i, a, SPOT]
-    spot, perp = orders_at(world, store, p, i, a, row, held, k)
+    spot, perp = orders_at(world, store, p, i, a, row, k)
     if spot != legs[i, a, WANT_SPOT] or perp != legs[i, a, WANT_PERP]:
         legs[i, a, WANT_SPOT], legs[i, a, WANT_PERP] = spot, perp
         size_order(world, store, i, a, row, book)

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from fundenv.dynamics.access import params_of, rules_of
 from fundenv.dynamics.borrowing import locked_cash
-from fundenv.dynamics.coins import coins_of
 from fundenv.dynamics.collateral import LIQUIDATION_RATIO, spot_collateral
 from fundenv.dynamics.contract import base_of, profit_of, quote_of, value_of
 from fundenv.dynamics.funds import gross_of
+from fundenv.dynamics.holdings import coins_of
 from fundenv.dynamics.jit import jit
 from fundenv.dynamics.margin import required_maintenance
 from fundenv.dynamics.reward import LOG_FLOOR

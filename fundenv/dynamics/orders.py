@@ -2,9 +2,10 @@
 
 from fundenv.dynamics.action import decode
 from fundenv.dynamics.borrowing import is_dust, level_of, locked_cash
-from fundenv.dynamics.coins import coins_of, keep_coins
+from fundenv.dynamics.coins import keep_coins
 from fundenv.dynamics.contract import base_of, notional, quote_of, unrealised
 from fundenv.dynamics.funds import gross_of
+from fundenv.dynamics.holdings import coins_of
 from fundenv.dynamics.jit import jit
 from fundenv.dynamics.types import (
     BOOK,

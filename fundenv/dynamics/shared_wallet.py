@@ -2,9 +2,9 @@
 
 from fundenv.dynamics.access import rules_of
 from fundenv.dynamics.closing import adverse_extreme, close_leg, empty_wallets, leg_excess, release_wallet, share_to_close
-from fundenv.dynamics.coins import coins_of
 from fundenv.dynamics.collateral import LIQUIDATION_RATIO, spot_collateral
 from fundenv.dynamics.contract import value_of
+from fundenv.dynamics.holdings import coins_of
 from fundenv.dynamics.jit import jit, jit_rare
 from fundenv.dynamics.margin import required_maintenance
 from fundenv.dynamics.types import CASH, ENTRY, INVERSE, MARGIN, MARGIN_CROSS, MARGIN_MODE, MARGIN_PORTFOLIO, PERP, SPOT

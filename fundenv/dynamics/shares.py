@@ -1,12 +1,11 @@
 """What a leg orders when funds are short: the target becomes smaller and keeps its proportions."""
 
 from fundenv.dynamics.contract import base_of
-from fundenv.dynamics.execution import participation_factor
+from fundenv.dynamics.execution import SAME, order_towards, participation_factor
+from fundenv.dynamics.holdings import hedge_held
 from fundenv.dynamics.jit import jit
 from fundenv.dynamics.types import PERP, WANT_PERP, WANT_SPOT
 from fundenv.market.layout import PERP_OPEN, PERP_VOLUME, SPOT_VOLUME
-
-_ROUNDING = 1e-9  # relative; sizes that differ by less are the same
 
 
 @jit
@@ -18,26 +17,21 @@ def share_held(held, target):
 
 
 @jit
-def _order(held, target):
-    """The order from a size to a smaller one; none where rounding alone tells them apart."""
-    return target - held if abs(target - held) > _ROUNDING * abs(held) else 0.0
-
-
-@jit
-def orders_at(world, store, p, i, a, row, held, k):
+def orders_at(world, store, p, i, a, row, k):
     """(spot order, perp order) of leg a at the share k from its least orders (k = 0) to the wanted ones (k = 1).
 
     The least orders keep of the target, in its proportions, what lies within the legs held, and close the rest as far as the volume of bar `row` allows.
-    They are never smaller than the part of the wanted orders that closes something. held: size of the hedge [base], spot or all coins of an inverse leg.
+    They are never smaller than the part of the wanted orders that closes something.
     """
     legs, bars = store.legs, world.bars
     spot, perp, size = legs[i, a, WANT_SPOT], legs[i, a, WANT_PERP], legs[i, a, PERP]
     if k == 1.0:
         return spot, perp
+    held = hedge_held(world, store, i, a, row)
     share = min(share_held(held, held + spot), share_held(size, size + perp))
-    if share > 1.0 - _ROUNDING:
+    if share > 1.0 - SAME:
         return spot, perp
-    least_spot, least_perp = _order(held, share * (held + spot)), _order(size, share * (size + perp))
+    least_spot, least_perp = order_towards(share * (held + spot), held), order_towards(share * (size + perp), size)
     least_spot *= participation_factor(least_spot, bars[row, a, SPOT_VOLUME], p.max_participation)
     traded = base_of(world.contract, least_perp, bars[row, a, PERP_OPEN])
     least_perp *= participation_factor(traded, bars[row, a, PERP_VOLUME], p.max_participation)

@@ -2,13 +2,13 @@
 
 from fundenv.dynamics.access import params_of, rules_of
 from fundenv.dynamics.borrowing import accrue, locked_cash
-from fundenv.dynamics.coins import coins_of
 from fundenv.dynamics.contract import profit_of, quote_of
 from fundenv.dynamics.deleveraging import deleverage
 from fundenv.dynamics.execution import fill_perp, fill_spot, limit_orders
 from fundenv.dynamics.forced import liquidate
 from fundenv.dynamics.funding import settle
 from fundenv.dynamics.funds import shrink_to_funds, transfer
+from fundenv.dynamics.holdings import coins_of
 from fundenv.dynamics.jit import jit, jit_outer
 from fundenv.dynamics.orders import after_liquidation, call_loans, clear_flattened, decide, keep_margin, stress_crashes
 from fundenv.dynamics.reward import reward_of

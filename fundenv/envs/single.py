@@ -71,22 +71,22 @@ class FundingHedgeEnv(gym.Env[Any, Any]):
           B > M / keeper_down (effective leverage above keeper_up x L or below keeper_down x L). If B < M: cash up to free cash moves
           into the wallet until B = M. If then |B - M| > 1e-9 M, both orders of each leg are (f - 1) x position with f = (V + max(B,
           0)) / (V + M).
-       d. *Fill limits*, in this order. Halted bar: no fill. Leverage limit of the bracket: an order that makes the position larger than
-          the brackets allow at L (value at last mark: the floor of the first bracket whose maximum leverage is below L) shrinks to
-          that, and the spot order by the same factor. Participation: both orders of an asset shrink by the same factor so that
-          neither exceeds `max_participation` x the bar's volume of its leg. Lots: each order is cut towards zero to a multiple of the
-          lot (a relative 1e-12 below one counts as it), unless it closes the leg exactly. Minimum notional (perp at last mark, spot at
-          last spot close): a smaller order is dropped, unless it closes the leg exactly. Funds: let f be the free cash at open prices
-          after fills and transfers (see e).
-          If f with all orders >= 0, all are filled. Else targets become smaller and keep their hedge ratio. An asset whose orders lead to
-          T = (spot, perp) has least orders, which lead to l T with the largest l in [0, 1] for which l T lies, leg by leg, between 0 and
-          what is held (l > 1 - 1e-9: they are its orders), none where it is within 1e-9 of what is held, each cut to `max_participation`
-          of its volume. It uses cash if all its orders, where the other assets fill their least ones, leave a lower f than least orders
-          all round. The assets that use cash fill least + k (all - least), the others all orders. With f(k) the f of that: k = 1 if f(1)
-          >= f(0) (if need be on borrowed quote); 0 if f(0) <= 0; else from k = 1 on, as long as f(k) < 0 and at most 8 times, k becomes k
-          f(0) / (f(0) - f(k)), and 0 below 1e-9. Orders that have changed pass lots and minimum notional again. So what an order closes is
-          never given up for want of funds, and spot that a liquidation has left, or any other excess of a leg, is sold until the hedge
-          ratio is the one asked for.
+       d. *Fill limits*, in this order; T = (spot, perp) is what the orders of an asset lead to. Halted bar: no fill. Leverage limit of the
+          bracket: an order that makes the position larger than the brackets allow at L (value at last mark: the floor of the first bracket
+          whose maximum leverage is below L) leads to m T, with m so that |perp| is that limit, or the position held already where that is
+          larger and on the same side (an order to within 1e-9 of what is held is none, here and below). Participation: both orders of an
+          asset shrink by the same factor so that neither exceeds `max_participation` x the bar's volume of its leg. Lots: each order is
+          cut towards zero to a multiple of the lot (a relative 1e-12 below one counts as it), unless it closes the leg exactly. Minimum
+          notional (perp at last mark, spot at last spot close): a smaller order is dropped, unless it closes the leg exactly. Funds: let f
+          be the free cash at open prices after fills and transfers (see e). If f with all orders >= 0, all are filled. Else targets become
+          smaller and keep their hedge ratio. An asset whose orders lead to T = (spot, perp) has least orders, which lead to l T with the
+          largest l in [0, 1] for which l T lies, leg by leg, between 0 and what is held (l > 1 - 1e-9: they are its orders), each cut to
+          `max_participation` of its volume. It uses cash if all its orders, where the other assets fill their least ones, leave a lower f
+          than least orders all round. The assets that use cash fill least + k (all - least), the others all orders. With f(k) the f of
+          that: k = 1 if f(1) >= f(0) (if need be on borrowed quote); 0 if f(0) <= 0; else from k = 1 on, as long as f(k) < 0 and at most 8
+          times, k becomes k f(0) / (f(0) - f(k)), and 0 below 1e-9. Orders that have changed pass lots and minimum notional again. So what
+          an order closes is never given up for want of funds, and spot that a liquidation has left, or any other excess of a leg, is sold
+          until the hedge ratio is the one asked for.
        e. *Fills*: buy at open x (1 + h + i), sell at open x (1 - h - i), open = perp open or spot open, h = half-spread x
           `cost_scale` x stress, at most 1, i = impact coefficient x sigma_day x sqrt(|order| / day volume) x `cost_scale` x stress (0
           where the day volume is 0), at most 1 - h; stress = `stress_multiplier` for the orders of b, else 1. Fee = fee rate x

@@ -137,6 +137,28 @@ def test_the_sale_and_the_entry_by_hand():
 
 
 @MODES
+@pytest.mark.parametrize("after", ["flatten", "rehedge", "naked"])
+def test_an_entry_above_the_limit_of_the_brackets_is_hedged_too(after, margin_mode):
+    # FINE allows leverage 30 up to 120,000 only: 800 units at 150, while 2,000 of spot stand unhedged and 1,935 are asked for
+    settings = {
+        "margin_mode": margin_mode,
+        "after_liquidation": after,
+        "initial_equity": 300_000.0,
+        "max_leverage": 30.0,
+        "cost_scale": 0.0,
+    }
+    market = tape(bar(100), bar(100), bar(100, 150), *[bar(150)] * 3, symbols=("FINE",))
+    _, hit, back, more = play(make_env(market, **settings), [SHORT, HOLD, (1.0, 1.0, 30.0), (1.0, 0.5, 30.0)])
+    assert hit["account"]["perp"][0] == 0
+    assert hit["account"]["spot"][0] > 1_900
+    assert back["account"]["perp"][0] == pytest.approx(-800, abs=0.1)
+    assert back["account"]["spot"][0] == pytest.approx(800, abs=0.1)
+    assert back["trade"]["reason"][0] == "leverage limit of the bracket"
+    assert more["account"]["perp"][0] == pytest.approx(-800, abs=0.1)
+    assert more["account"]["spot"][0] == pytest.approx(400, abs=0.1)  # at the limit the hedge may still be changed
+
+
+@MODES
 def test_a_hedge_that_nobody_can_pay_for_is_made_by_closing_the_perpetual(margin_mode):
     # 300 short without hedge at leverage 1, no cash. A hedge of 1 for 150: 150 x 100 + 150 x 100; with a fee of 1 % on spot k = 30,000 / 30,150
     market = tape(*[bar(100)] * 4)
