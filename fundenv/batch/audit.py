@@ -68,7 +68,6 @@ class LazyInfo(dict[str, Any]):
     __slots__ = ("_source",)
 
     def __init__(self, market: Market, block: t.Float64, row: int) -> None:
-        super().__init__()
         self._source: tuple[Market, t.Float64, int] | None = (market, block, row)
 
     def _unpack(self) -> None:

@@ -58,6 +58,7 @@ N_ACCOUNT, N_LEG, N_EPISODE, N_LEDGER, N_TRADE = t.N_ACCOUNT, t.N_LEG, t.N_EPISO
 RUN = 16  # features copied at once
 READ_REST = N_READ - 8  # columns of the leg that are read, beyond a square of eight
 RECORD = 32  # doubles of a row of the tape: a bar and up to 32 features
+MOST_PUT_OFF = 256  # given up and stepped together: the code of neither loop drives that of the other out of the cache at every block
 AHEAD = 4  # blocks between the hint and the step that reads the row
 
 _TAPES: WeakValueDictionary[tuple[int, int], t.Float64] = WeakValueDictionary()  # whoever holds a tape holds the arrays of its key too
@@ -207,10 +208,18 @@ def _ask(store, tape, start, first, end):
 
 
 @jit_outer
+def _catch_up(plain, table, put_off, count):
+    """Step by the plain loop what was given up."""
+    for k in range(count):
+        call_entry(plain, table, put_off[k], put_off[k] + 1)
+
+
+@jit_outer
 def step_blocks(plain, table, world, store, out, actions, facts, tape, tape_f4, first, last):
     """Step the environments first..last-1 by one decision each, `LANES` at a time.
 
-    plain, table: address of the entry point of the plain loop and its first argument; it steps what is given up, ends an episode, or is left over.
+    plain, table: address of the entry point of the plain loop and its first argument; it steps, some blocks later, what is given up or ends an episode,
+    and what is left over.
     facts, tape: of the functions of these names; tape_f4: the tape as float32.
     """
     when, rows, bars, features, known = (
@@ -219,10 +228,12 @@ def step_blocks(plain, table, world, store, out, actions, facts, tape, tape_f4, 
     acts, before, left = local_f4((N_ACTIONS, LANES)), local_f8((N_BEFORE, LANES)), local_i8((LANES,))
     after, seen, given_up = local_f8((N_AFTER, LANES)), local_f4((N_SEEN, LANES)), local_i8((LANES,))
     account, legs, flags = local_f8((LANES, N_ACCOUNT)), local_f8((LANES, N_LEG)), local_u1((2, LANES))
+    put_off = local_i8((MOST_PUT_OFF,))
     for lane in range(LANES):
         features[0, 0, lane] = math.nan
     count = world.features.shape[2]
     scale = world.scales[world.codes[t.FUNDING_FEATURE]]
+    count_off = 0
     end = last - (last - first) % LANES
     for start in range(first, min(first + AHEAD * LANES, end), LANES):
         _ask(store, tape, start, 0, LANES)
@@ -245,5 +256,10 @@ def step_blocks(plain, table, world, store, out, actions, facts, tape, tape_f4, 
             _keep(store, out, start, given_up, account, legs, flags, True)
             for lane in range(LANES):
                 if given_up[lane]:
-                    call_entry(plain, table, start + lane, start + lane + 1)
+                    put(put_off, count_off, start + lane)
+                    count_off += 1
+            if count_off > MOST_PUT_OFF - LANES:
+                _catch_up(plain, table, put_off, count_off)
+                count_off = 0
+    _catch_up(plain, table, put_off, count_off)
     call_entry(plain, table, end, last)

@@ -14,7 +14,7 @@ import numpy as np
 
 from fundenv.batch.audit import audit
 from fundenv.batch.entry import Calls
-from fundenv.batch.memory import aligned
+from fundenv.batch.memory import LANES, aligned
 from fundenv.batch.randomize import range_table
 from fundenv.batch.world import action_width, build_params, build_world, load_rules, resolve_market
 from fundenv.config import ConfigError, EnvConfig
@@ -69,8 +69,10 @@ class Batch:
         self.world = build_world(self.market, self.config, self.venue, AUTORESET_MODES.index(autoreset))
         self.observation_table = observation_table(self.market)
         self._allocate(build_params(self.config, self.venue, self.market, num_envs, per_env))
-        self._pool = ThreadPoolExecutor(threads) if threads > 1 else None
-        edges = np.linspace(0, num_envs, threads + 1).astype(int)
+        self._pool = ThreadPoolExecutor(threads - 1) if threads > 1 else None  # the caller takes the first chunk
+        unit = LANES if num_envs >= LANES * threads else 1  # what does not fill the lanes of a chunk is stepped by the plain loop
+        edges = unit * np.linspace(0, num_envs / unit, threads + 1).astype(int)
+        edges[-1] = num_envs
         self._chunks = [(int(a), int(b)) for a, b in zip(edges[:-1], edges[1:], strict=True) if b > a]
         self._seeded = False
 
@@ -143,10 +145,10 @@ class Batch:
         self.obs = self.out.obs
         if self.calls.steps_to_lanes:
             self.calls.count(self.num_envs)
-        if self._pool is None:
-            self.calls.step(0, self.num_envs)
-        else:
-            list(self._pool.map(self.calls.step, *zip(*self._chunks, strict=True)))
+        others = [] if self._pool is None else [self._pool.submit(self.calls.step, *chunk) for chunk in self._chunks[1:]]
+        self.calls.step(*self._chunks[0])
+        for other in others:
+            other.result()
 
     def randomize(self, ranges: Mapping[str, Sequence[Any]]) -> None:
         """Draw the numbers of the episodes that begin from now on from other ranges: the steps of a curriculum.

@@ -254,6 +254,7 @@ class FundingHedgeEnv(gym.Env[Any, Any]):
         if render_mode not in (None, "rgb_array"):
             raise ConfigError(f"render_mode = {render_mode!r} is not one of None, 'rgb_array'")
         self.batch = Batch(1, market=market, symbols=symbols, **settings)
+        self._action = self.batch.actions[0]
         self.render_mode = render_mode
         self.observation_space = observation_space(self.batch)
         self.action_space = action_space(self.batch)
@@ -281,8 +282,8 @@ class FundingHedgeEnv(gym.Env[Any, Any]):
         batch = self.batch
         if batch.store.episode.item(t.MUST_RESET):
             raise gym.error.ResetNeeded("the episode has ended; call reset() before step()")
-        batch.actions[0] = action
-        if math.isnan(sum(batch.actions[0].tolist())):  # or infinite ones of both signs, which it lets pass
+        self._action[:] = action
+        if math.isnan(sum(self._action.tolist())):  # or infinite ones of both signs, which it lets pass
             refuse_nan(batch.actions)
         batch.calls.step(0, 1)
         out = batch.out
@@ -293,7 +294,7 @@ class FundingHedgeEnv(gym.Env[Any, Any]):
             info["episode"] = {"r": returned, "l": int(length), "equity": equity}
         if self._recorder is not None:
             self._recorder.record()
-        return out.obs[0].copy(), out.reward.item(0), terminated, truncated, info
+        return out.obs.flatten(), out.reward.item(0), terminated, truncated, info
 
     def explain(self, reasons: Sequence[str]) -> None:
         """Say why the agent decides as it does in the step to come, a text per asset; the picture shows the latest. Nothing without a render mode."""

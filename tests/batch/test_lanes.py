@@ -5,7 +5,7 @@ import pytest
 from numba.core import config as numba_config
 
 from fundenv.batch import entry
-from fundenv.batch.blocks import fits
+from fundenv.batch.blocks import MOST_PUT_OFF, fits
 from fundenv.batch.cpu import Batch
 from fundenv.batch.memory import LANES
 from fundenv.dynamics import types as t
@@ -20,10 +20,10 @@ SETTINGS = {"market": MARKET, "decision_interval": "1h", "episode": "2D", "venue
 SCRATCH = [t.WANT_SPOT, t.WANT_PERP, t.TOUCH, t.SHRINK]  # of legs: the plain loop leaves other dregs there
 
 
-def batches(monkeypatch, **settings):
+def batches(monkeypatch, count=COUNT, **settings):
     """A batch stepped by the plain loop, and the same one in lanes."""
     monkeypatch.setattr(entry, "_on_disk", lambda _: False)  # else both would step in lanes where these are compiled already
-    plain, lanes = (Batch(COUNT, **(SETTINGS | settings)) for _ in range(2))
+    plain, lanes = (Batch(count, **(SETTINGS | settings)) for _ in range(2))
     for _, calls in lanes._faces:
         calls._use_lanes()
     return plain, lanes
@@ -72,6 +72,20 @@ def play(plain, lanes, steps=150, seed=5, odd=0.0):
 def test_lanes_give_the_bits_of_the_plain_loop(monkeypatch, autoreset):
     met = play(*batches(monkeypatch, autoreset=autoreset))
     assert (met > 0).all()
+
+
+def test_threads_take_whole_blocks_of_lanes_and_give_the_same_bits(monkeypatch):
+    plain, lanes = batches(monkeypatch, autoreset="same_step", threads=2)
+    assert lanes._chunks == [(0, LANES), (LANES, COUNT)]
+    play(plain, lanes, steps=60)
+    plain.close()
+    lanes.close()
+
+
+def test_more_is_given_up_than_is_put_off_at_a_time(monkeypatch):
+    plain, lanes = batches(monkeypatch, MOST_PUT_OFF + LANES, autoreset="disabled", ruin_fraction=0.99, initial_equity=50_000.0)
+    play(plain, lanes, steps=80)
+    assert (plain.terminated | plain.truncated).sum() > MOST_PUT_OFF - LANES
 
 
 def test_an_episode_that_ended_in_ruin_keeps_its_flags_until_the_reset(monkeypatch):
