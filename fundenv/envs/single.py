@@ -294,7 +294,7 @@ class FundingHedgeEnv(gym.Env[Any, Any]):
             info["episode"] = {"r": returned, "l": int(length), "equity": equity}
         if self._recorder is not None:
             self._recorder.record()
-        return out.obs.flatten(), out.reward.item(0), terminated, truncated, info
+        return out.obs[0].copy(), out.reward.item(0), terminated, truncated, info
 
     def explain(self, reasons: Sequence[str]) -> None:
         """Say why the agent decides as it does in the step to come, a text per asset; the picture shows the latest. Nothing without a render mode."""

@@ -22,9 +22,9 @@ from fundenv.envs.vector import FundingHedgeVectorEnv
 
 SETTINGS: dict[str, Any] = {"decision_interval": "1h", "episode": None}
 FEW, MANY = 64, 1024
-# Counted on x86-64 with AVX2: 1,830 and 3,800 (1,790 and 3,726 on real history); a third more is allowed for other compilers and processors.
+# Counted on x86-64: 1,870 and 3,885 on real history; a third more is allowed for other compilers and processors.
 LIMIT = {"1h": 2_450, "8h": 5_000}
-VECTOR_LIMIT = 1_300  # with AVX-512 513 on real history; vectors half as long take twice as many
+VECTOR_LIMIT = 1_300  # with AVX-512 516 on real history; vectors half as long take twice as many
 
 compiled = pytest.mark.skipif(bool(numba_config.DISABLE_JIT), reason="the rules run as plain Python")
 
