@@ -126,6 +126,12 @@ OPTIONS: dict[str, Task] = {
     "B-ppo-gsde": replace(TASKS["B-ppo-continuous"], params=TASKS["B-ppo-continuous"].params | _GSDE),
     "A-sac-gsde": replace(TASKS["A-sac"], params=TASKS["A-sac"].params | {"sde": True}),
     "A-ppo-residual": replace(TASKS["A-ppo"], params=TASKS["A-ppo"].params | {"residual": "carry leverage=1.0", "residual_bias": 2.0}),
+    "A-ppo-residual-free": replace(
+        TASKS["A-ppo"],
+        steps=300_000,
+        params=TASKS["A-ppo"].params | {"residual": "carry leverage=1.0", "residual_bias": 2.0},
+        numbers={"cost": 0.0},
+    ),
     "A-ppo-drowned": replace(TASKS["A-ppo"], env=_DROWNED),
     "A-ppo-drowned-privileged": replace(TASKS["A-ppo"], env=_DROWNED, params=TASKS["A-ppo"].params | _PRIVILEGED),
 }
