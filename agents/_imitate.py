@@ -65,19 +65,18 @@ def imitate(
     order = torch.Generator().manual_seed(seed)
     for _ in range(epochs):
         for index in torch.randperm(len(inputs), generator=order).to(inputs.device).split(batch_size):  # type: ignore[no-untyped-call]
-            heads = gate_logits(model, inputs[index])
+            heads = policy_logits(model, inputs[index])[::2]
             loss = sum(loss_of(head, labels[index, asset]) for asset, head in enumerate(heads))
             optimiser.zero_grad()
             loss.backward()
             optimiser.step()
     with torch.no_grad():
-        agree = [(head.argmax(dim=1) == labels[:, asset]).float().mean() for asset, head in enumerate(gate_logits(model, inputs))]
+        agree = [(head.argmax(dim=1) == labels[:, asset]).float().mean() for asset, head in enumerate(policy_logits(model, inputs)[::2])]
     return float(torch.stack(agree).mean())
 
 
-def gate_logits(model: Any, obs: Any) -> list[Any]:
-    """Logits of the gate of each asset, (n, 3) each: heads alternate gate, leverage."""
+def policy_logits(model: Any, obs: Any) -> list[Any]:
+    """Logits of every head (n, K): gate and leverage of the first asset, of the second ..."""
     policy = model.policy
     logits = policy.action_net(policy.mlp_extractor.forward_actor(policy.extract_features(obs, policy.pi_features_extractor)))
-    heads = torch.split(logits, [int(n) for n in model.action_space.nvec], dim=1)
-    return list(heads[::2])
+    return list(torch.split(logits, [int(n) for n in model.action_space.nvec], dim=1))

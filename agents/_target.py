@@ -11,7 +11,7 @@ HELD = 0.02  # |carry| below which an account counts as flat: dust that lot roun
 
 
 def targets(
-    hold: NDArray[np.bool_], carry: NDArray[Any], *, hedge: float | NDArray[Any] = 1.0, leverage: float | NDArray[Any] = 3.0
+    hold: NDArray[np.bool_], carry: float | NDArray[Any], *, hedge: float | NDArray[Any] = 1.0, leverage: float | NDArray[Any] = 3.0
 ) -> NDArray[np.float64]:
     """Actions (n, A * 4) from arrays (n, A): hold flag, carry [-1, 1], hedge ratio, leverage."""
     parts = np.broadcast_arrays(hold, carry, hedge, leverage)

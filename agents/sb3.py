@@ -27,11 +27,11 @@ class PPOParams(ContinuousParams, ResidualParams, PrivilegedParams, LearningPara
     n_steps: Annotated[int, Range(1, 4096)] = 64  # decisions per env and rollout
     batch_size: Annotated[int, Range(1, 1_000_000)] = 4096
     epochs: Annotated[int, Range(1, 100)] = 4
-    learning_rate: Annotated[float, Range(1e-7, 1)] = 2e-4
+    learning_rate: Annotated[float, Range(1e-7, 1)] = 5e-5  # what rehearsal has taught is refined, not overwritten
     gamma: Annotated[float, Range(0, 1)] = 0.999  # a trade takes months to pay: at 0.995 PPO unlearns to enter
-    gae_lambda: Annotated[float, Range(0, 1)] = 0.95
-    entropy: Annotated[float, Range(0, 1)] = 0.0005  # bonus at the start of the training ...
-    entropy_end: Annotated[float, Range(0, 1)] = 0.0005  # ... and at its end, linear in between
+    gae_lambda: Annotated[float, Range(0, 1)] = 0.99
+    entropy: Annotated[float, Range(0, 1)] = 0.0002  # bonus at the start of the training ...
+    entropy_end: Annotated[float, Range(0, 1)] = 0.0  # ... and at its end, linear in between
     max_grad_norm: Annotated[float, Range(1e-6, 1e6)] = 0.5
     clip_range: Annotated[float, Range(1e-6, 10)] = 0.2
     hold_bias: Annotated[float, Range(-10, 10)] = 1.0  # head start of the logit of `hold`
@@ -42,12 +42,13 @@ class PPOParams(ContinuousParams, ResidualParams, PrivilegedParams, LearningPara
     imitate_leverage: Annotated[float, Range(1, 125)] = 3.0  # of that rule
     leverage_bias: Annotated[float, Range(-10, 10)] = 2.0  # head start of the logit of that leverage
     rehearse: Annotated[int, Range(0, 100_000)] = (
-        16  # rounds, an episode in every environment each, in which the gates then climb the exact gradient (agents/_counterfactual.py); 0: none
+        16  # rounds, an episode in every environment each, in which gates and leverages then climb the exact gradient (agents/_rehearsal.py); 0: none
     )
     rehearse_rate: Annotated[float, Range(1e-7, 1)] = 1e-3  # learning rate of it, falling linearly to 0
     rehearse_entropy: Annotated[float, Range(0, 1)] = 0.002  # entropy bonus of it, falling linearly to 0
+    rehearse_liquidation: Annotated[float, Range(0, 1)] = 0.12  # what a liquidation counts as in it, as a share of the notional
     carry_grid: Annotated[tuple[float, ...], Range(-1, 1)] = (0.0, 1.0)
-    leverage_grid: Annotated[tuple[float, ...], Range(1, 125)] = (2.0, 3.0)
+    leverage_grid: Annotated[tuple[float, ...], Range(1, 125)] = (2.0, 3.0, 5.0)
 
 
 class PPO(WithColumns):
@@ -120,7 +121,7 @@ class PPO(WithColumns):
             )
 
     def prepare(self, model: Any, seed: int, watcher: Watcher | None) -> None:
-        """The warm start: imitate a rule, then climb the exact gradient of both gates."""
+        """The warm start: imitate a rule, then climb the exact gradient of gates and leverages."""
         p = self.params
         if (p.imitate or p.rehearse) and p.carry_grid != (0.0, 1.0):
             raise AgentError(
@@ -131,9 +132,9 @@ class PPO(WithColumns):
 
             imitate(model, p.leverage_grid, p.imitate_leverage, samples=p.imitate, seed=seed)
         if p.rehearse:
-            from agents._counterfactual import Rehearsal, rehearse
+            from agents._rehearsal import Rehearsal, rehearse
 
-            rehearsal = Rehearsal(*self.course)
+            rehearsal = Rehearsal(*self.course, leverages=p.leverage_grid, liquidation=p.rehearse_liquidation)
             try:
                 rehearse(
                     model,
@@ -142,6 +143,8 @@ class PPO(WithColumns):
                     seed=seed,
                     learning_rate=p.rehearse_rate,
                     entropy=p.rehearse_entropy,
+                    scale=None if p.critic == "privileged" else p.reward_scale,
+                    shaped=p.shaping,
                     watcher=watcher,
                 )
             finally:

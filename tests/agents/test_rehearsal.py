@@ -1,0 +1,129 @@
+"""The accounts of the warm start see one path and are paid what the environment pays; a policy grows on them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+
+import agents
+from agents._counterfactual import FLAT
+from agents._imitate import ON
+from agents._potential import first_decisions
+from agents._rehearsal import Rehearsal, rehearse
+from agents._sb3_terms import EnvTerms
+from fundenv.market import Market, splice, synthetic_market
+from fundenv.market.shocks import Shock
+
+LEVERAGES = (2.0, 3.0)
+
+
+@pytest.fixture(scope="module")
+def market() -> Market:
+    return synthetic_market("btc", years=0.5, paths=2, seed=4)
+
+
+def rehearsal_on(market: Market, leverages: tuple[float, ...] = LEVERAGES, **settings: Any) -> Rehearsal:
+    terms = EnvTerms(np.linspace(0.0, 0.06, 8), np.ones(8), np.ones(8), np.zeros(8))
+    given = {"actions": "target", "episode": "20D", "random_start": True, "keeper_interval": None}
+    return Rehearsal(market, given | settings, terms, leverages=leverages, liquidation=0.1)
+
+
+def column(rehearsal: Rehearsal, name: str) -> int:
+    return [column.name for column in rehearsal.envs[FLAT].batch.observation_table].index(name)
+
+
+@pytest.mark.parametrize("level", [0, 1])
+def test_all_accounts_see_one_path_and_the_gain_is_what_the_env_pays(market: Market, level: int) -> None:
+    """Of the steps after the first, which changes the leverage of an account that begins invested."""
+    rehearsal = rehearsal_on(market)
+    rewards: list[Any] = []
+    real = rehearsal.envs[1 + level].step_wait
+
+    def listen() -> Any:
+        answer = real()
+        rewards.append(answer[1])
+        return answer
+
+    rehearsal.envs[1 + level].step_wait = listen  # type: ignore[method-assign]
+    tape = rehearsal.play(1)
+    for name in ("funding_ewma_90", "volatility_7d", "cash_rate"):
+        at = column(rehearsal, name)
+        for obs in tape.obs[1:]:
+            np.testing.assert_array_equal(tape.obs[FLAT, ..., at], obs[..., at])
+    carry, target = (tape.obs[..., column(rehearsal, name)] for name in ("carry", "target_leverage"))
+    assert not carry[FLAT].any()
+    assert (carry[1:] > 0.3).all()
+    np.testing.assert_allclose(target[1 + level, 1:], LEVERAGES[level] / 10, rtol=1e-5)
+    assert not tape.cut.any()
+    paid, wanted = np.array(rewards)[1:-1], (tape.gain + tape.due)[1:-1, :, 0, level]
+    assert np.corrcoef(paid.ravel(), wanted.ravel())[0, 1] > 0.9
+    assert paid.mean() == pytest.approx(wanted.mean(), abs=0.3 * wanted.std() / np.sqrt(len(wanted)))
+    rehearsal.close()
+
+
+def test_nothing_counts_after_the_end_of_an_episode(market: Market) -> None:
+    rehearsal = rehearsal_on(market, episode="5D")
+    rehearsal.length = 20
+    tape = rehearsal.play(0)
+    assert tape.free[:14].all()
+    assert not tape.free[15:].any()
+    assert not tape.gain[15:].any()
+    assert not tape.due[16:].any()
+    rehearsal.close()
+
+
+def test_a_liquidation_is_paid_for_and_who_was_struck_comes_back_hedged(market: Market) -> None:
+    """A rally by a quarter within an hour: leverage 5 does not survive it, leverage 2 does."""
+    rally = Shock("rally", "made up", (0.0,) * 7 + (25.0,) + (0.0,) * 8, {}, {}, (0.0,), 1.0, (0.0,), None, (1.0,))
+    rows = first_decisions(market, 8) - market.paths[:, 0] + 8 * 150  # its eighth bar ends at a decision
+    rehearsal = rehearsal_on(splice(market, rally, at=rows.tolist()), (2.0, 5.0), episode="60D")
+    tapes = [rehearsal.play(seed) for seed in range(2)]
+    cut, gain = (np.concatenate([getattr(tape, name) for tape in tapes], axis=1)[..., 0, :] for name in ("cut", "gain"))
+    assert cut[..., 1].any()
+    assert not cut[..., 0].any()
+    lost = gain[..., 1][cut[..., 1]]  # thousandths of equity: a tenth of the notional, which was 5/6 of the equity or less after some drift
+    assert (lost < -40).all()
+    assert (lost > -130).all()
+    obs = np.concatenate([tape.obs[2] for tape in tapes], axis=1)
+    assert (obs[..., column(rehearsal, "pending")] != 0).any()
+    held = obs[..., column(rehearsal, "carry")] > 0.02
+    assert held[-20:].any()
+    assert obs[held][:, column(rehearsal, "hedge_ratio")].max() < 1.1
+    rehearsal.close()
+
+
+def test_a_policy_grows_by_rehearsal_and_tells_the_watcher() -> None:
+    class Watch:
+        grown: list[float] = []
+
+        def step(self, steps: int, batch: Any) -> bool:
+            return True
+
+        def update(self, steps: int, scalars: dict[str, float]) -> None:
+            self.grown.append(scalars["rehearsal/expected_growth"])
+
+    agent: Any = agents.make("ppo", n_envs=32, hidden=16, episode_days=30)
+    agent.steps_wanted = 32
+    model = agent.build(agent.training_env(synthetic_market(years=1.0, paths=2, seed=2), {}, 0), 0)
+    rehearsal, watch = Rehearsal(*agent.course, leverages=agent.params.leverage_grid, liquidation=0.1), Watch()
+    last = rehearse(model, rehearsal, episodes=12, seed=0, learning_rate=3e-3, entropy=0.0, scale=0.5, shaped=True, watcher=watch)
+    assert len(watch.grown) == 12
+    assert last == watch.grown[-1]
+    assert np.mean(watch.grown[-3:]) > np.mean(watch.grown[:3]) + 0.01
+    rehearsal.close()
+
+
+def test_the_warm_start_refuses_carries_that_it_does_not_know(market: Market) -> None:
+    agent: Any = agents.make("ppo", n_envs=8, carry_grid=[-1.0, 0.0, 1.0])
+    with pytest.raises(agents.AgentError, match=r"carry_grid = \(-1.0, 0.0, 1.0\): the warm start knows off and full carry"):
+        agent.learn(market, {}, steps=64, seed=0)
+
+
+def test_the_head_start_of_a_leverage_goes_to_the_leverage_named(market: Market) -> None:
+    agent: Any = agents.make("ppo", n_envs=8, hidden=8, leverage_grid=[2.0, 3.0, 4.0], imitate_leverage=4.0, leverage_bias=5.0)
+    agent.steps_wanted = 8
+    model = agent.build(agent.training_env(market, {}, 0), 0)
+    assert model.policy.action_net.bias.detach().tolist() == [1.0, 0.0, 0.0, 0.0, 0.0, 5.0]
+    assert model.policy.action_net.bias.detach()[ON] == 0.0
