@@ -151,7 +151,9 @@ def test_a_rehearsal_asks_the_rule_in_the_state_of_every_account(market: Market,
     played: list[Any] = []
     play = AdvisedRehearsal.play
     monkeypatch.setattr(AdvisedRehearsal, "play", lambda self, seed: played.append(play(self, seed)) or played[-1])
-    agents_ = [agents.make("ppo", **TINY | {"rehearse": rounds, "leverage_grid": [2.0, 3.0]}, residual="carry leverage=3.0") for rounds in (0, 1)]
+    agents_ = [
+        agents.make("ppo", **TINY | {"rehearse": rounds, "leverage_grid": [2.0, 3.0]}, residual="carry leverage=3.0") for rounds in (0, 1)
+    ]
     for agent in agents_:
         assert isinstance(agent, agents.Learner)
         agent.learn(market, {}, steps=0, seed=0)
