@@ -147,7 +147,7 @@ def test_scripts_take_folders_joined_by_plus_and_patterns(folder: Path) -> None:
 @pytest.mark.parametrize(
     ("labels", "said"),
     [
-        (("ppo-0", "wide-0"), r"agent ppo_ensemble: its members have different leverage_grid, \(2.0, 3.0\) and \(1.0, 2.0\)"),
+        (("ppo-0", "wide-0"), r"agent ppo_ensemble: its members have different leverage_grid, \(2.0, 3.0, 5.0\) and \(1.0, 2.0\)"),
         (("ppo-0", "sac-0"), "agent ppo_ensemble is made of ppo, not of sac; leave it out"),
         (("sac-0", "zones-0"), "agent sac_ensemble: its members have different kind, 'discrete' and 'zones'"),
         (("sac-0", "loud-0"), "agent sac_ensemble: its members have different reward_scale, 0.5 and 5.0"),

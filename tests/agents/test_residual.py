@@ -19,7 +19,15 @@ from fundenv.batch.cpu import Batch
 from fundenv.market import Market, joint, synthetic_market
 
 START: dict[str, Any] = {"imitate": 0, "rehearse": 0}
-TINY: dict[str, Any] = START | {"n_envs": 16, "n_steps": 16, "batch_size": 64, "hidden": 8, "episode_days": 5, "learning_rate": 0.01}
+TINY: dict[str, Any] = START | {
+    "n_envs": 16,
+    "n_steps": 16,
+    "batch_size": 64,
+    "hidden": 8,
+    "episode_days": 5,
+    "learning_rate": 0.01,
+    "leverage_grid": [2.0, 3.0],
+}
 RULE = "ewma span=30 enter=0.1 exit=-0.3 leverage=3.0"
 SHORT = "zscore entry=0.5 exit=0.0 window=4 leverage=2.0"  # a rate that it counts twice shows
 ZSCORE = "zscore entry=1.0 exit=0.2 window=30 stop=0.01 leverage=2.0"
@@ -151,9 +159,7 @@ def test_a_rehearsal_asks_the_rule_in_the_state_of_every_account(market: Market,
     played: list[Any] = []
     play = AdvisedRehearsal.play
     monkeypatch.setattr(AdvisedRehearsal, "play", lambda self, seed: played.append(play(self, seed)) or played[-1])
-    agents_ = [
-        agents.make("ppo", **TINY | {"rehearse": rounds, "leverage_grid": [2.0, 3.0]}, residual="carry leverage=3.0") for rounds in (0, 1)
-    ]
+    agents_ = [agents.make("ppo", **TINY | {"rehearse": rounds}, residual="carry leverage=3.0") for rounds in (0, 1)]
     for agent in agents_:
         assert isinstance(agent, agents.Learner)
         agent.learn(market, {}, steps=0, seed=0)
