@@ -131,7 +131,7 @@ def test_a_rule_and_a_privileged_critic_go_together(market: Market) -> None:
     agent.bind(batch)
     agent.reset()
     wide = agent.seen(batch.reset(0))
-    assert wide.shape[1] == len(batch.observation_table) + 5 + COLUMNS
+    assert wide.shape[1] == len(batch.observation_table) + 3 + len(agent.params.leverage_grid) + COLUMNS
     assert wide[0, len(batch.observation_table) :].tolist() in ([0, 0, 1, 1, 0, *[0] * COLUMNS], [1, 0, 0, 1, 0, *[0] * COLUMNS])
 
 
