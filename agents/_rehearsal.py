@@ -1,7 +1,7 @@
 """A warm start: accounts that give every answer walk the paths of the training, and a policy climbs the exact gradient of its expected growth on them.
 
-What the formula leaves out (`agents._counterfactual`), impact and the orders of the keeper, is learned in the environment afterwards. Imported only when SB3 is
-needed.
+What the formula leaves out (`agents._counterfactual`), impact and the orders of the keeper (which flatters the highest leverage most), is learned in the
+environment afterwards. Imported only when SB3 is needed.
 """
 
 from __future__ import annotations
@@ -29,13 +29,14 @@ BATCH = 4096  # states that it sees at once
 class Rehearsal:
     """Accounts in every environment of the training, one never invested and one always at each leverage; they see the same paths.
 
-    An account that was liquidated waits until what is left is sold, and comes back. Meanwhile nobody is in its state: `cut` led all to the flat one.
+    An account that was liquidated, wholly, in part or by deleveraging, waits until what is left is sold, and comes back; `cut` leads who was with it to the
+    flat state. With several assets all legs of an account are on or off alike.
     """
 
     def __init__(
         self, market: Market, settings: dict[str, Any], terms: EnvTerms, *, leverages: tuple[float, ...], liquidation: float
     ) -> None:
-        """`liquidation`: what one costs, as a share of the notional."""
+        """`liquidation`: what one is charged, as a share of the notional: a price of risk, which may be above what it costs on average."""
         config = EnvConfig.from_dict(settings)
         step = hours(config.decision_interval, "decision_interval")
         self.leverages, self.liquidation = leverages, liquidation
@@ -89,7 +90,7 @@ class Rehearsal:
         return held
 
     def _short(self, invested: Any, inside: Any) -> NDArray[np.float64]:
-        """Perpetual notional sold over equity (n, A, L): what the invested account holds, or would if it entered now."""
+        """Perpetual notional sold over equity (n, A, L): what the invested account holds (who enters now gets that too), or would if it entered now."""
         rows = zip(invested, inside, self.weight, strict=True)
         return np.stack([np.where(held, -self.perp.of(obs), weight) for obs, held, weight in rows], axis=-1)
 
@@ -131,9 +132,10 @@ def rehearse(
 ) -> float:
     """Climb the exact gradient with the gates and leverages of a PPO model, `episodes` rounds of one episode in every environment.
 
-    The learning rate and the entropy bonus fall linearly to 0. In the last quarter of the rounds the critic learns what the formula says, in rewards of the
-    training: `scale` times thousandths, less the value of hindsight where they are shaped; None: it is left as it is. Returns the growth per decision
-    expected in the last round, in thousandths, and shows that of every round to the watcher.
+    The learning rate and the entropy bonus fall linearly to 0. In the last quarter of the rounds the critic begins with what the formula says, `scale` times
+    thousandths, less the value of hindsight where the rewards of training are shaped. That is a start, not their return: the formula ends with the episode,
+    is not discounted, and its hindsight knows leverages and liquidations, which the potential does not. None: the critic is left as it is. Returns the
+    growth per decision expected in the last round, in thousandths and with liquidations as charged, and shows that of every round to the watcher.
     """
     parts = [p for name, p in model.policy.named_parameters() if "value" not in name]
     critic = [p for name, p in model.policy.named_parameters() if "value" in name]

@@ -121,7 +121,7 @@ class Advice:
 
 
 class AdvisedRehearsal:
-    """A rehearsal (`agents._counterfactual`) whose accounts ask the rule too: its answers stand beside what each of them sees."""
+    """A rehearsal (`agents._rehearsal`) whose accounts ask the rule too: its answers stand beside what each of them sees."""
 
     def __init__(self, rehearsal: Any, rule: str, carries: tuple[float, ...], leverages: tuple[float, ...]) -> None:
         self.rehearsal = rehearsal

@@ -46,7 +46,9 @@ class PPOParams(ContinuousParams, ResidualParams, PrivilegedParams, LearningPara
     )
     rehearse_rate: Annotated[float, Range(1e-7, 1)] = 1e-3  # learning rate of it, falling linearly to 0
     rehearse_entropy: Annotated[float, Range(0, 1)] = 0.002  # entropy bonus of it, falling linearly to 0
-    rehearse_liquidation: Annotated[float, Range(0, 1)] = 0.12  # what a liquidation counts as in it, as a share of the notional
+    rehearse_liquidation: Annotated[float, Range(0, 1)] = (
+        0.12  # what a liquidation is charged in it, as a share of the notional: a price of risk, not the mean cost
+    )
     carry_grid: Annotated[tuple[float, ...], Range(-1, 1)] = (0.0, 1.0)
     leverage_grid: Annotated[tuple[float, ...], Range(1, 125)] = (2.0, 3.0, 5.0)
 

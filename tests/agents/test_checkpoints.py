@@ -15,7 +15,7 @@ from fundenv.batch.cpu import Batch
 from fundenv.market import Market, joint, synthetic_market
 
 TINY = {
-    "ppo": {"n_envs": 8, "n_steps": 16, "batch_size": 64, "hidden": 8, "rehearse": 1},
+    "ppo": {"n_envs": 8, "n_steps": 16, "batch_size": 64, "hidden": 8, "rehearse": 4},
     "sac": {"n_envs": 4, "batch_size": 16, "hidden": 8, "learning_starts": 16, "buffer_size": 256},
 }
 

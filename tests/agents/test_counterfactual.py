@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from agents._counterfactual import TOUCH, Chances, Tape, changes, filled, merits, values
+from agents._counterfactual import TOUCH, Chances, Tape, changes, filled, hindsight, levels, merits, values
 
 STEPS, LEVERAGES = 3, 2
 
@@ -101,21 +101,24 @@ def test_merits_are_the_derivatives_of_the_growth_over_all_sequences(rng: np.ran
     assert max(np.abs(merit).max() for merit in worth) > 0.05  # or the comparison says little
 
 
-def test_the_best_answers_are_worth_most(rng: np.random.Generator) -> None:
-    """With certain answers the values are those of that schedule; none beats the maximum over all of them."""
-    tape, every = tape_of(rng), []
-    for _ in range(200):
-        drawn = chances_of(rng)
-        sure = [np.zeros_like(each) for each in drawn]
-        sure[0] = np.round(drawn.enter)
-        for number in (1, 5):
-            sure[number] = np.eye(LEVERAGES)[drawn[number].argmax(axis=-1)]
-        gates = np.stack(drawn[2:5], axis=-1).argmax(axis=-1)
-        for gate in range(3):
-            sure[2 + gate] = (gates == gate).astype(float)
-        every.append(float(values(filled(Chances(*sure), tape.free), tape).off[0, 0, 0]))
-        assert every[-1] == pytest.approx(enumerated(Chances(*sure), tape, 0), abs=1e-5)
-    assert max(every) > np.mean(every) + 0.5
+@pytest.mark.parametrize("seed", [1, 2, 3])
+def test_hindsight_is_the_best_of_all_schedules_and_the_level_is_what_it_leaves(seed: int) -> None:
+    """Every schedule of certain answers of the path, from flat: its value is the enumerated one, the best of them is hindsight."""
+    tape, every = tape_of(np.random.default_rng(seed)), []
+    for answers in itertools.product(range(2 + LEVERAGES), repeat=STEPS):  # 0 hold, 1 off, 2 + j on at the j-th leverage, in whatever state
+        said = np.array(answers)[:, None, None]
+        on, lever = (said >= 2).astype(float), np.eye(LEVERAGES)[np.maximum(said - 2, 0)]
+        wide = [np.repeat(each[..., None], LEVERAGES, axis=-1) for each in ((said == 0).astype(float), (said == 1).astype(float), on)]
+        sure = Chances(on, lever, *wide, np.repeat(lever[..., None, :], LEVERAGES, axis=-2))
+        worth = values(filled(sure, tape.free), tape)
+        every.append(float(worth.off[0, 0, 0]))
+        assert every[-1] == pytest.approx(enumerated(sure, tape, 0), abs=1e-5)
+        assert (levels(tape, worth, True) < 1e-5).all()
+        np.testing.assert_allclose(levels(tape, worth, False)[0, :, :, ...], worth.off[:-1, :, 0])
+    off, on_ = hindsight(tape)
+    assert off[0, 0, 0] == pytest.approx(max(every), abs=1e-5)
+    assert off[0, 0, 0] > 0.1  # or staying out is best, and that says little
+    assert on_.shape == (STEPS + 1, 1, 1, LEVERAGES)
 
 
 def test_an_order_while_on_trades_the_difference_and_the_drift() -> None:

@@ -125,13 +125,15 @@ def test_a_saved_model_acts_where_nobody_knows_the_future_and_opens_in_plain_sb3
 
 
 def test_a_rule_and_a_privileged_critic_go_together(market: Market) -> None:
-    agent: Any = agents.make("ppo", **TINY | {"imitate": 0, "rehearse": 0, "residual": "carry leverage=2.0", "critic": "privileged"})
+    agent: Any = agents.make(
+        "ppo", **TINY | {"imitate": 0, "rehearse": 0, "residual": "carry leverage=2.0", "critic": "privileged", "leverage_grid": [2.0, 3.0]}
+    )
     agent.learn(market, {}, steps=256, seed=0)
     batch = Batch(4, market=market, **agent.env_settings())
     agent.bind(batch)
     agent.reset()
     wide = agent.seen(batch.reset(0))
-    assert wide.shape[1] == len(batch.observation_table) + 3 + len(agent.params.leverage_grid) + COLUMNS
+    assert wide.shape[1] == len(batch.observation_table) + 5 + COLUMNS
     assert wide[0, len(batch.observation_table) :].tolist() in ([0, 0, 1, 1, 0, *[0] * COLUMNS], [1, 0, 0, 1, 0, *[0] * COLUMNS])
 
 

@@ -13,7 +13,7 @@ from agents import Learner
 from fundenv.market import Market, synthetic_market
 
 SMALL: dict[str, dict[str, Any]] = {
-    "ppo": {"n_envs": 8, "n_steps": 16, "batch_size": 64, "hidden": 8, "episode_days": 5, "imitate": 512, "rehearse": 1},
+    "ppo": {"n_envs": 8, "n_steps": 16, "batch_size": 64, "hidden": 8, "episode_days": 5, "imitate": 512, "rehearse": 4},
     "sac": {"n_envs": 4, "batch_size": 16, "hidden": 8, "learning_starts": 40, "episode_days": 5},
 }
 SMALL["ppo with crashes"] = SMALL["ppo"] | {"crash_share": 0.6}
