@@ -113,7 +113,7 @@ def check_parity(threads: int = 2, steps: int = 100, num_envs: int = 16, seed: i
 
 def _walk(batch: Batch, action: Any) -> tuple[Any, ...]:
     batch.step(action)
-    return batch.obs.copy(), batch.reward.copy(), batch.store.account.copy(), batch.store.legs.copy()
+    return batch.obs.copy(), batch.reward.copy(), batch.store.account.copy(), np.delete(batch.store.legs, t.SCRATCH, axis=2)
 
 
 def _corrupt_after(market: Market, rows: t.Int64, seed: int) -> Market:

@@ -8,6 +8,7 @@ from fundenv.batch import entry
 from fundenv.batch.blocks import MOST_PUT_OFF, fits
 from fundenv.batch.cpu import Batch
 from fundenv.batch.memory import LANES
+from fundenv.checks import check_parity
 from fundenv.dynamics import types as t
 from fundenv.market import stack
 from tests.markets import PLAIN_VENUE, wild_market
@@ -17,7 +18,6 @@ pytestmark = pytest.mark.skipif(numba_config.DISABLE_JIT, reason="there is no ve
 COUNT = 2 * LANES + 5  # two blocks, and some that are left over
 MARKET = stack([wild_market(11 + k, symbols=(name,), paths=3, length=120) for k, name in enumerate(("PLAIN", "COSTLY", "FINE"))])
 SETTINGS = {"market": MARKET, "decision_interval": "1h", "episode": "2D", "venue": PLAIN_VENUE}
-SCRATCH = [t.WANT_SPOT, t.WANT_PERP, t.TOUCH, t.SHRINK]  # of legs: the plain loop leaves other dregs there
 
 
 def batches(monkeypatch, count=COUNT, **settings):
@@ -27,6 +27,15 @@ def batches(monkeypatch, count=COUNT, **settings):
     for _, calls in lanes._faces:
         calls._use_lanes()
     return plain, lanes
+
+
+def test_the_public_check_of_parity_holds_where_one_batch_steps_in_lanes_and_the_other_does_not(monkeypatch):
+    """Sixteen environments are a block; halves of it, one for each thread, are left to the plain loop."""
+    monkeypatch.setattr(entry, "_on_disk", lambda _: True)
+    monkeypatch.setattr(
+        entry, "fits", lambda world, params, n: n >= LANES
+    )  # in this market's small brackets too; what is above them is given up
+    check_parity(**SETTINGS, num_envs=LANES, threads=2, steps=60)
 
 
 def arrays(batch):
@@ -41,7 +50,7 @@ def arrays(batch):
         "trades": out.trades,
         "final": out.final,
         "account": store.account,
-        "legs": np.delete(store.legs, SCRATCH, axis=2),
+        "legs": np.delete(store.legs, t.SCRATCH, axis=2),
         "episode": store.episode,
     }
 
