@@ -22,7 +22,8 @@ def audit(
     [quote]. `account`: cash [quote] and per asset spot [base], perp [base], entry [quote per base], margin [quote] (cross: the shared wallet stands
     at asset 0); inverse contracts: perp in quote (contracts x face), margin in coin, a wallet for every asset. `prices`: spot, perp and mark at the
     close, average fill prices of the step (0 without a fill: a NaN would fail Gymnasium's checker). `trade`: units requested by the decision and
-    filled in the whole step, reason of the last shortfall (where funds are short, more of an excess leg may be sold than was requested).
+    filled in the whole step, reason of the last shortfall (where funds are short or a bracket limits, an excess leg may be reduced by
+    more than was requested).
     `liquidated`: how often the venue closed the leg, or a part of it, during the step: liquidations (each round of a partial one counts) and
     auto-deleveragings (`adl_sigma`).
     """

@@ -84,9 +84,11 @@ class FundingHedgeEnv(gym.Env[Any, Any]):
           `max_participation` of its volume. It uses cash if all its orders, where the other assets fill their least ones, leave a lower f
           than least orders all round. The assets that use cash fill least + k (all - least), the others all orders. With f(k) the f of
           that: k = 1 if f(1) >= f(0) (if need be on borrowed quote); 0 if f(0) <= 0; else from k = 1 on, as long as f(k) < 0 and at most 8
-          times, k becomes k f(0) / (f(0) - f(k)), and 0 below 1e-9. Orders that have changed pass lots and minimum notional again. So what
-          an order closes is never given up for want of funds, and spot that a liquidation has left, or any other excess of a leg, is sold
-          until the hedge ratio is the one asked for.
+          times, k becomes k f(0) / (f(0) - f(k)), and 0 below 1e-9. Orders that have changed pass lots and minimum notional again: what these
+          take from a reduction is missing where it was to pay for the other leg, so that up to a lot and a minimum notional of each leg may be
+          bought on borrowed quote. So what an order closes is never given up for want of funds, and spot that a liquidation has left, or any
+          other excess of a leg, is sold until the hedge ratio is the one asked for, but for lots, minimum notional and volume; at whatever
+          price, where no `max_participation` bounds the impact.
        e. *Fills*: buy at open x (1 + h + i), sell at open x (1 - h - i), open = perp open or spot open, h = half-spread x
           `cost_scale` x stress, at most 1, i = impact coefficient x sigma_day x sqrt(|order| / day volume) x `cost_scale` x stress (0
           where the day volume is 0), at most 1 - h; stress = `stress_multiplier` for the orders of b, else 1. Fee = fee rate x
@@ -148,8 +150,8 @@ class FundingHedgeEnv(gym.Env[Any, Any]):
     - 1: received: -perp / settlement price x rate, in coin. Isolated: to spot; a payment is taken from max(spot, 0) first. Cross: margin;
       portfolio: spot. `funding` is this x the last spot close.
     - 3a, 3b: for L / (1 + L) read 1: target perp = -carry x E / A (portfolio: as above). The target of spot is such that C = -hedge x
-      target perp / last mark, and at least the required margin where base may not be borrowed: margin is borrowed too where the hedge
-      does not supply it. Orders are worth |order| (perp) and |order| x spot close.
+      target perp / last mark, and at least the required margin where base may not be borrowed (as of the last close: a gap to the open may
+      leave coins borrowed even then): margin is borrowed too where the hedge does not supply it. Orders are worth |order| (perp) and |order| x spot close.
     - 3c: isolated and cross alike, leg by leg, not in portfolio mode; B and M in coin. If B < M / keeper_up: coins that may move (below)
       enter the wallet until B = M; if then B < (1 - 1e-9) M, orders are (f - 1) perp and (f - 1) min(C, 0), f = max(B, 0) / M: coins
       that are owned are not sold. If B > M / keeper_down (isolated): only the transfer of 4. Nothing if |B - M| <= 1e-9 M.
