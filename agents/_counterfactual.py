@@ -29,9 +29,7 @@ class Tape(NamedTuple):
     """One episode of every environment: T decisions of n environments with A assets each, L leverages, S = 1 + L states; money in thousandths of equity."""
 
     obs: Array  # (S, T, n, D): seen by the flat account, seen by that invested at each leverage
-    inside: NDArray[
-        np.bool_
-    ]  # (S, T, n) whether that account is in the state it stands for; not after a liquidation or the end of the episode
+    inside: NDArray[np.bool_]  # (S, T, n) whether it is in the state it stands for; not after a liquidation or the episode's end
     gain: Array  # (T, n, A, L) of being on from the decision to the next one, net of the cost of the capital and of a liquidation
     due: Array  # (T, n, A, L) rate settled at the decision on what was held before it
     cut: NDArray[np.bool_]  # (T, n, A, L) whether a liquidation leaves the account flat at the next decision
