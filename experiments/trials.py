@@ -22,6 +22,7 @@ import numpy as np
 import pandas as pd
 
 import agents
+import uuid
 from experiments.run_folder import RunError
 from fundenv.metrics import NO_RISK
 
@@ -122,7 +123,7 @@ def _begin(log: Path) -> None:
     if log.exists():
         return
     log.parent.mkdir(parents=True, exist_ok=True)
-    partial = log.with_name(f".{os.getpid()}.{LOG}")
+    partial = log.with_name(f".{uuid.uuid4().hex}.{LOG}")  # threads share a process
     partial.write_bytes(_csv(COLUMNS))
     try:
         with contextlib.suppress(FileExistsError):  # another process was first
