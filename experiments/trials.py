@@ -13,6 +13,7 @@ import hashlib
 import io
 import json
 import os
+import uuid
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
@@ -22,7 +23,6 @@ import numpy as np
 import pandas as pd
 
 import agents
-import uuid
 from experiments.run_folder import RunError
 from fundenv.metrics import NO_RISK
 
