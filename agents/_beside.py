@@ -17,10 +17,10 @@ from stable_baselines3.common.torch_layers import MlpExtractor
 from stable_baselines3.common.vec_env import VecEnv, VecEnvWrapper
 from stable_baselines3.common.vec_env.base_vec_env import VecEnvObs, VecEnvStepReturn
 
+from agents._privileged import LIMIT
 from agents._sb3_bridge import Chosen
 from agents.base import batch_of
 
-LIMIT = 10.0  # of a column beside the observations
 Array = NDArray[np.float32]
 
 

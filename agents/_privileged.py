@@ -23,7 +23,7 @@ from fundenv.market import Market
 Array = NDArray[np.float32]
 AHEAD = (1, 3, 9, 27, 81)  # decisions over which the profit of a carry is told
 COLUMNS = 1 + len(AHEAD)  # per asset
-LIMIT = 10.0
+LIMIT = 10.0  # of a column beside the observations
 
 
 @dataclass(frozen=True, kw_only=True)

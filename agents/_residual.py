@@ -8,7 +8,6 @@ told of new episodes by `reset`, as the rule alone would be.
 
 from __future__ import annotations
 
-import json
 from copy import deepcopy
 from dataclasses import dataclass
 from typing import Annotated, Any
@@ -17,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from agents.base import Agent, agent_class, agent_classes, make
-from agents.params import AgentError, Params, Range
+from agents.params import AgentError, Params, Range, read_pairs
 
 Array = NDArray[np.float32]
 
@@ -57,15 +56,10 @@ def read_rule(text: str) -> Agent:
     if kind.learns or name == "clairvoyant" or kind().env_settings() != {"actions": "target"}:
         why = "knows the future" if name == "clairvoyant" else "has to be trained" if kind.learns else "is no rule"
         raise AgentError(f"residual = {text!r}: {name} {why}; choose one of {', '.join(_rules())}")
-    values = {}
-    for pair in pairs:
-        key, equals, value = pair.partition("=")
-        if not equals:
-            raise AgentError(f"residual = {text!r}: expected NAME=VALUE after the rule, not {pair!r}")
-        try:
-            values[key] = json.loads(value)
-        except json.JSONDecodeError:
-            values[key] = value
+    try:
+        values = read_pairs(pairs)
+    except AgentError as error:
+        raise AgentError(f"residual = {text!r}: after the rule, {error}") from None
     return make(name, **values)
 
 

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import dataclasses
 import difflib
+import json
 import typing
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar, Literal, Self
 
@@ -88,6 +89,20 @@ class Params:
     def to_dict(self) -> dict[str, Any]:
         """Plain values, ready for JSON."""
         return {key: list(value) if isinstance(value, tuple) else value for key, value in dataclasses.asdict(self).items()}
+
+
+def read_pairs(items: Sequence[str]) -> dict[str, Any]:
+    """NAME=VALUE texts; a value is read as JSON where it is JSON, `none` is None. Raises `AgentError` for a text without `=`."""
+    values: dict[str, Any] = {}
+    for item in items:
+        name, equals, text = item.partition("=")
+        if not equals:
+            raise AgentError(f"{item}: expected NAME=VALUE")
+        try:
+            values[name] = None if text.lower() == "none" else json.loads(text)
+        except json.JSONDecodeError:
+            values[name] = text
+    return values
 
 
 def nearest(name: str, known: list[str]) -> str:

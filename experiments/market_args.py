@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
+from agents.params import AgentError, read_pairs
 from experiments.made_markets import TrainOn, stressed, training_market
 from experiments.run_folder import RunError, label
 from fundenv.batch.cpu import Batch
@@ -108,17 +108,11 @@ def span_edges(text: str, flag: str) -> tuple[pd.Timestamp, pd.Timestamp]:
 
 
 def pairs(items: tuple[str, ...], flag: str) -> dict[str, Any]:
-    """NAME=VALUE texts; a value is read as JSON where it is JSON, `none` is None."""
-    values: dict[str, Any] = {}
-    for item in items:
-        name, equals, text = item.partition("=")
-        if not equals:
-            raise RunError(f"{flag} {item}: expected NAME=VALUE")
-        try:
-            values[name] = None if text.lower() == "none" else json.loads(text)
-        except json.JSONDecodeError:
-            values[name] = text
-    return values
+    """NAME=VALUE texts of a command-line `flag`, as `agents.params.read_pairs` reads them; `RunError` names the flag."""
+    try:
+        return read_pairs(items)
+    except AgentError as error:
+        raise RunError(f"{flag} {error}") from None
 
 
 def shown(market: Market) -> str:

@@ -108,6 +108,12 @@ class Batch:
         if not same:  # the numbers of the environments say whether they can be stepped in vectors
             self._connect([out for out, _ in self._faces])
 
+    def __getstate__(self) -> Any:
+        """No copies and no pickles: the compiled calls of a copy would step the arrays of this batch. Raises `TypeError`."""
+        raise TypeError(
+            "an environment or batch cannot be copied or pickled; build another with the same settings, and hand on state() by restore()"
+        )
+
     def _held(self) -> dict[str, Any]:
         return {"params": self.store.params, "block": self.block, "episode": self.store.episode, "obs": self.obs}
 

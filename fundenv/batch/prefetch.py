@@ -34,27 +34,24 @@ def prefetch_row(array: Any, row: int) -> None:
     """Ask for array[row]; nothing happens in plain Python."""
 
 
-@overload(prefetch_row, inline="never", jit_options={"forceinline": True})
-def _prefetch_row(array: Any, row: Any) -> Any:
-    def emit(array: Any, row: Any) -> None:
-        size = array.shape[1] * array.shape[2] * array.itemsize
-        start = array.ctypes.data + row * size
-        for offset in range(0, size + LINE - 1, LINE):
-            _touch(start + offset)
-
-    return emit
-
-
 def prefetch_aligned(array: Any, row: int) -> None:
     """`prefetch_row` of an array whose rows are whole cache lines."""
 
 
-@overload(prefetch_aligned, inline="never", jit_options={"forceinline": True})
-def _prefetch_aligned(array: Any, row: Any) -> Any:
-    def emit(array: Any, row: Any) -> None:
-        size = array.shape[1] * array.shape[2] * array.itemsize
-        start = array.ctypes.data + row * size
-        for offset in range(0, size, LINE):
-            _touch(start + offset)
+def _asks(beyond: int) -> Any:
+    """The compiled form; `beyond`: bytes by which a row may reach into one line more than its length fills."""
 
-    return emit
+    def typed(array: Any, row: Any) -> Any:
+        def emit(array: Any, row: Any) -> None:
+            size = array.shape[1] * array.shape[2] * array.itemsize
+            start = array.ctypes.data + row * size
+            for offset in range(0, size + beyond, LINE):
+                _touch(start + offset)
+
+        return emit
+
+    return typed
+
+
+overload(prefetch_row, inline="never", jit_options={"forceinline": True})(_asks(LINE - 1))
+overload(prefetch_aligned, inline="never", jit_options={"forceinline": True})(_asks(0))

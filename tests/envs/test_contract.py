@@ -1,5 +1,6 @@
 """What Gymnasium and stable-baselines3 expect of an environment holds for every action mode and face."""
 
+import copy
 import pickle
 import warnings
 
@@ -88,10 +89,10 @@ def test_info_survives_the_next_step_and_pickles_to_a_plain_dict():
     env.reset(seed=0)
     info = env.step(np.array([1, 0, 0]))[4]
     env.step(np.array([-1, 0, 0]))
-    copy = pickle.loads(pickle.dumps(info))
-    assert type(copy) is dict
-    assert copy["account"]["perp"][0] < 0
-    assert copy.keys() == info.keys() == dict(info).keys() == {**info}.keys()
+    again = pickle.loads(pickle.dumps(info))
+    assert type(again) is dict
+    assert again["account"]["perp"][0] < 0
+    assert again.keys() == info.keys() == dict(info).keys() == {**info}.keys()
     assert info["equity"] == pytest.approx(100_000 + sum(info["parts"].values()), rel=1e-12)
 
 
@@ -152,6 +153,13 @@ def test_bad_reset_options_and_seeds_are_named():
         env.reset(options={"path": 0, "start": -1})
     with pytest.raises(ConfigError, match="reset option 'row' is unknown"):
         env.reset(options={"row": 3})
+
+
+@pytest.mark.parametrize("duplicate", [copy.deepcopy, copy.copy, pickle.dumps])
+def test_a_copy_is_refused_because_its_calls_would_step_the_original(duplicate):
+    for env in (FundingHedgeEnv(), gym.make_vec("fundenv/FundingHedge-v0", num_envs=2).unwrapped):
+        with pytest.raises(TypeError, match=r"cannot be copied or pickled; build another with the same settings, and hand on state\(\)"):
+            duplicate(env.batch)
 
 
 def test_actions_that_are_no_numbers_are_refused_before_anything_is_stepped():
