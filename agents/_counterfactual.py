@@ -8,7 +8,7 @@ decision what the policy would see and what every answer would pay. With its cha
     H_k(L)   = G_k(L) + V_(k+1)(L), or V_(k+1)(off) instead where the leg at L is liquidated before the next decision
 
 with e the chance to enter and f of the leverage then, h to hold, l to leave, a to order on while on and g of the leverage then; G what a carry earns until
-the next decision, D the rate settled at this one, c the cost of a trade, t what an order costs that changes nothing. Its gradient is exact: no action is
+the next decision (who enters now is taken to earn what an account earns that has been on, whatever its drift), D the rate settled at this one, c the cost of a trade, t what an order costs that changes nothing. Its gradient is exact: no action is
 drawn, so the only noise left is that of the market. This is the policy gradient with all actions counted (Sutton and Barto, Reinforcement Learning, 2nd
 ed., 13.3) on a market of 1 + L states.
 """
@@ -63,11 +63,16 @@ class Values(NamedTuple):
     moved: Array  # (T, n, A, L) of ordering on while on
 
 
-def filled(chances: Chances, free: NDArray[np.bool_]) -> Chances:
-    """Where orders are not filled, all is held."""
-    open_ = free[..., None]
+def known(tape: Tape) -> NDArray[np.bool_]:
+    """Where an answer of who is on counts (T, n, A, L): orders are filled, and the account that shows what is seen then is on."""
+    return tape.free[..., None] & np.moveaxis(tape.inside[1:], 0, -1)[:, :, None]
+
+
+def filled(chances: Chances, tape: Tape) -> Chances:
+    """Where orders are not filled, or nobody shows what is seen, all is held."""
+    open_ = known(tape)
     return chances._replace(
-        enter=np.where(free, chances.enter, 0),
+        enter=np.where(tape.free, chances.enter, 0),
         hold=np.where(open_, chances.hold, 1),
         leave=np.where(open_, chances.leave, 0),
         again=np.where(open_, chances.again, 0),
@@ -121,7 +126,7 @@ def merits(chances: Chances, tape: Tape, start: NDArray[Any]) -> tuple[Chances, 
 
     start (n, S): the chances to be flat and at each leverage when the episode begins.
     """
-    chances = filled(chances, tape.free)
+    chances = filled(chances, tape)
     worth, steps = values(chances, tape), len(tape.gain)
     out, inside = np.zeros_like(worth.off), np.zeros_like(worth.on)
     out[0], inside[0] = start[:, :1], start[:, None, 1:]
@@ -131,7 +136,7 @@ def merits(chances: Chances, tape: Tape, start: NDArray[Any]) -> tuple[Chances, 
         out[k + 1] = out[k] * (1 - chances.enter[k]) + (inside[k] * chances.leave[k]).sum(axis=-1) + (now * tape.cut[k]).sum(axis=-1)
         inside[k + 1] = np.where(tape.cut[k], 0, now)
     growth = ((out[0] * worth.off[0]).sum(axis=1) + (inside[0] * worth.on[0]).sum(axis=(1, 2))).mean() / steps
-    out, inside = out[:-1] * tape.free, inside[:-1] * tape.free[..., None]
+    out, inside = out[:-1] * tape.free, inside[:-1] * known(tape)
     cost, later = tape.cost[:, None], worth.off[1:]
     return Chances(
         enter=out * (worth.into - later),

@@ -1,7 +1,7 @@
 """A warm start: accounts that give every answer walk the paths of the training, and a policy climbs the exact gradient of its expected growth on them.
 
-What the formula leaves out (`agents._counterfactual`), impact and the orders of the keeper (which flatters the highest leverage most), is learned in the
-environment afterwards. Imported only when SB3 is needed.
+What an account that stays on earns is what the environment pays it, the keeper's orders and all. What the formula leaves out (`agents._counterfactual`),
+impact and how long an account has drifted, is learned in the environment afterwards. Imported only when SB3 is needed.
 """
 
 from __future__ import annotations
@@ -44,10 +44,10 @@ class Rehearsal:
             FundingHedgeVecEnv(
                 len(terms.cash_rate),
                 market=market,
-                **settings | {"actions": "target", "start_invested": share},
+                **settings | {"actions": "target", "reward": "log_growth", "start_invested": share, "leverage": leverage},
                 per_env=terms._asdict(),
             )
-            for share in (0.0, *(1.0 for _ in leverages))
+            for share, leverage in ((0.0, leverages[0]), *((1.0, leverage) for leverage in leverages))
         ]
         batch = self.envs[FLAT].batch
         self.bars = round(step / market.bar_hours)
@@ -78,16 +78,18 @@ class Rehearsal:
             answers: list[Any] = [env.step(action) for env, action in zip(self.envs, asked, strict=True)]
             then, ended = np.stack([answer[0] for answer in answers]), np.any([answer[2] for answer in answers], axis=0)
             struck = np.stack([self.liquidated.of(obs) > 0 for obs in then[1:]], axis=-1) & (open_ & ~ended)[:, None, None]
-            parts.append(self._parts(path, row, open_, self._short(now[1:], inside), struck))
+            held = np.stack([each.all(axis=1) for each in inside], axis=-1) & open_[:, None] & ~struck.any(axis=1)
+            part = self._parts(path, row, open_, self._short(now[1:], inside), struck)
+            parts.append(self._paid(part, held, np.stack([answer[1] for answer in answers])))
             now, open_ = then, open_ & ~ended
         gain, due, cut, free = (np.stack(part) for part in zip(*parts, strict=True))
         cost = (1e3 * self.weight * self.terms.cost[:, None]).astype(np.float32)
         return Tape(np.stack(seen, axis=1), np.stack(stood, axis=1), gain, due, cut, free, cost)
 
     def _inside(self, obs: Any, leverage: float) -> NDArray[np.bool_]:
-        """Which legs (n, A) hold the carry at `leverage`."""
-        held: NDArray[np.bool_] = (self.carry.of(obs) > HELD) & (np.abs(self.leverage.of(obs) - leverage) < 1e-3)
-        return held
+        """Which legs (n, A) hold the carry at `leverage`, and are not about to be sold after a liquidation."""
+        held = (self.carry.of(obs) > HELD) & (np.abs(self.leverage.of(obs) - leverage) < 1e-3)
+        return np.asarray(held & (self.pending.of(obs) == 0))
 
     def _short(self, invested: Any, inside: Any) -> NDArray[np.float64]:
         """Perpetual notional sold over equity (n, A, L): what the invested account holds (who enters now gets that too), or would if it entered now."""
@@ -111,6 +113,13 @@ class Rehearsal:
             gains.tradable[at] & open_[:, None],
         )
 
+    def _paid(self, part: tuple[NDArray[Any], ...], held: NDArray[np.bool_], rewards: Any) -> tuple[NDArray[Any], ...]:
+        """The parts, where an account `held` on (n, L) with the gain that it was paid (S, n) above the flat one: with costs of the keeper, interest, and the
+        logarithm. What the formula does not know is shared among the assets alike."""
+        gain, due, cut, free = part
+        unknown = (rewards[1:] - rewards[FLAT]).T - (gain + due).sum(axis=1)
+        return gain + (np.where(held, unknown, 0) / gain.shape[1]).astype(np.float32)[:, None], due, cut, free
+
     def close(self) -> None:
         """Stop the threads."""
         for env in self.envs:
@@ -129,18 +138,19 @@ def rehearse(
     shaped: bool,
     epochs: int = 4,
     watcher: Watcher | None = None,
-) -> float:
+) -> bool:
     """Climb the exact gradient with the gates and leverages of a PPO model, `episodes` rounds of one episode in every environment.
 
     The learning rate and the entropy bonus fall linearly to 0. In the last quarter of the rounds the critic begins with what the formula says, `scale` times
     thousandths, less the value of hindsight where the rewards of training are shaped. That is a start, not their return: the formula ends with the episode,
-    is not discounted, and its hindsight knows leverages and liquidations, which the potential does not. None: the critic is left as it is. Returns the
-    growth per decision expected in the last round, in thousandths and with liquidations as charged, and shows that of every round to the watcher.
+    is not discounted, and its hindsight knows leverages and liquidations, which the potential does not. None: the critic is left as it is. Shows the growth
+    per decision expected in every round, in thousandths and with liquidations as charged, to the watcher. Returns whether all rounds were done: it stops
+    where the watcher says so.
     """
     parts = [p for name, p in model.policy.named_parameters() if "value" not in name]
     critic = [p for name, p in model.policy.named_parameters() if "value" in name]
     optimiser, judging = torch.optim.Adam(parts, lr=learning_rate), torch.optim.Adam(critic, lr=learning_rate)
-    rng, growth = np.random.default_rng([seed, 0xCF]), 0.0
+    rng = np.random.default_rng([seed, 0xCF])
     for episode in range(episodes):
         tape = rehearsal.play(int(rng.integers(2**31)))
         left, n, grown = 1 - episode / episodes, len(tape.cost), []
@@ -152,10 +162,9 @@ def rehearse(
             ]
         if left <= JUDGED and scale is not None:
             _judge(model, tape, judging, scale, shaped, rng)
-        growth = float(np.mean(grown))
-        if watcher is not None:
-            watcher.update(0, {"rehearsal/expected_growth": growth})
-    return growth
+        if watcher is not None and not watcher.update(0, {"rehearsal/expected_growth": float(np.mean(grown))}):
+            return False
+    return True
 
 
 def starts(tape: Tape, index: NDArray[np.int64], rng: np.random.Generator) -> NDArray[np.float64]:
@@ -197,7 +206,7 @@ def _judge(model: Any, tape: Tape, optimiser: Any, scale: float, shaped: bool, r
     """Fit the critic to the values of all states in which the accounts stand."""
     with torch.no_grad():
         chances = Chances(*(each.cpu().numpy() for each in _answers(model, tape)[0]))
-    worth = values(filled(chances, tape.free), tape)
+    worth = values(filled(chances, tape), tape)
     counted = np.flatnonzero(tape.inside)
     seen, told = tape.obs.reshape(-1, tape.obs.shape[-1])[counted], (scale * levels(tape, worth, shaped)).reshape(-1)[counted]
     inputs, targets_ = (torch.as_tensor(np.asarray(part, np.float32), device=model.device) for part in (seen, told))

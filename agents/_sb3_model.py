@@ -111,8 +111,8 @@ class SB3Agent(Learner):
             else:
                 self.model.set_env(env, force_reset=self.snapshot is None)
             self.model.set_logger(Logger(None, [Forward(watcher)]))
-            if self.steps_done == 0:
-                self.prepare(self.model, seed, watcher)
+            if self.steps_done == 0 and not self.prepare(self.model, seed, watcher):
+                return  # stopped before its first step
             looker = Looker(watcher, self)
             if self.snapshot is not None:
                 self.snapshot.restore(self.model)
@@ -223,8 +223,9 @@ class SB3Agent(Learner):
     def build(self, env: Any, seed: int) -> Any:
         """A new model."""
 
-    def prepare(self, model: Any, seed: int, watcher: Watcher | None) -> None:
-        """Called once with a new model before it learns, for a warm start."""
+    def prepare(self, model: Any, seed: int, watcher: Watcher | None) -> bool:
+        """Called once with a new model before it learns, for a warm start. Returns False where the watcher has stopped it."""
+        return True
 
     def log_interval(self) -> int:
         """How often SB3 hands out its diagnostics, in its own count."""

@@ -142,8 +142,8 @@ class Watcher(Protocol):
     def step(self, steps: int, batch: Any) -> bool:
         """Called after steps of the batch, after every one where it lies in the host's memory, with the environment steps done; False ends the learning."""
 
-    def update(self, steps: int, scalars: dict[str, float]) -> None:
-        """Called after updates of the learner with its own diagnostics."""
+    def update(self, steps: int, scalars: dict[str, float]) -> bool:
+        """Called after updates of the learner with its own diagnostics; False ends a warm start, which begins anew when the training goes on."""
 
 
 class Learner(Agent):

@@ -122,7 +122,7 @@ class PPO(WithColumns):
                 device=self.place(),
             )
 
-    def prepare(self, model: Any, seed: int, watcher: Watcher | None) -> None:
+    def prepare(self, model: Any, seed: int, watcher: Watcher | None) -> bool:
         """The warm start: imitate a rule, then climb the exact gradient of gates and leverages."""
         p = self.params
         if (p.imitate or p.rehearse) and p.carry_grid != (0.0, 1.0):
@@ -138,7 +138,7 @@ class PPO(WithColumns):
 
             rehearsal = Rehearsal(*self.course, leverages=p.leverage_grid, liquidation=p.rehearse_liquidation)
             try:
-                rehearse(
+                return rehearse(
                     model,
                     self.advised(rehearsal),
                     episodes=p.rehearse,
@@ -151,6 +151,7 @@ class PPO(WithColumns):
                 )
             finally:
                 rehearsal.close()
+        return True
 
     def _leverages(self, model: Any) -> list[int]:
         """Number of the logit of the leverage nearest to `imitate_leverage`, of each asset."""

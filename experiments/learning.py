@@ -75,9 +75,10 @@ class Learning:
             self.saved = time.monotonic()
         return not self.interrupt.requested
 
-    def update(self, steps: int, scalars: dict[str, float]) -> None:
-        """The learner's own diagnostics."""
+    def update(self, steps: int, scalars: dict[str, float]) -> bool:
+        """The learner's own diagnostics; False once Ctrl-C was pressed."""
         self.tracker.write(steps, {f"Learner/{key}": value for key, value in scalars.items()})
+        return not self.interrupt.requested
 
     def _log(self, steps: int, batch: Any) -> None:
         assert self.stretch is not None

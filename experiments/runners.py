@@ -40,8 +40,9 @@ class Clock:
         self.marks.append((steps, time.perf_counter()))
         return True
 
-    def update(self, steps: int, scalars: dict[str, float]) -> None:
+    def update(self, steps: int, scalars: dict[str, float]) -> bool:
         """Nothing to note."""
+        return True
 
 
 def main(args: Args) -> None:

@@ -75,8 +75,8 @@ class StopAfter:
     def step(self, steps: int, batch: Any) -> bool:
         return steps < self.steps
 
-    def update(self, steps: int, scalars: dict[str, float]) -> None:
-        pass
+    def update(self, steps: int, scalars: dict[str, float]) -> bool:
+        return True
 
 
 def test_an_interrupted_sac_keeps_its_replay_buffer_and_a_finished_one_drops_it(market: Market, tmp_path: Path) -> None:

@@ -111,8 +111,8 @@ class Noise:
         self.seen.append(policy.action_dist.exploration_matrices.detach().numpy().copy())
         return True
 
-    def update(self, steps: int, scalars: dict[str, float]) -> None:
-        pass
+    def update(self, steps: int, scalars: dict[str, float]) -> bool:
+        return True
 
 
 @pytest.mark.parametrize("name", ["ppo", "device_ppo", "sac", "device_sac"])

@@ -21,12 +21,14 @@ def rng() -> np.random.Generator:
 
 def tape_of(rng: np.random.Generator) -> Tape:
     """Three decisions of one environment with one asset at two leverages; orders of the second are not filled, the first ends in a liquidation at the
-    higher leverage."""
+    higher leverage, and at the third nobody shows what is seen at the lower one."""
     gain, due = rng.standard_normal((2, STEPS, 1, 1, LEVERAGES)).astype(np.float32)
     free, cut = np.arange(STEPS)[:, None, None] != 1, np.zeros((STEPS, 1, 1, LEVERAGES), bool)
     cut[0, ..., 1] = True
     states = 1 + LEVERAGES, STEPS, 1
-    return Tape(np.zeros((*states, 3), np.float32), np.ones(states, bool), gain, due, cut, free, np.array([[0.6, 0.9]], np.float32))
+    inside = np.ones(states, bool)
+    inside[1, 2] = False
+    return Tape(np.zeros((*states, 3), np.float32), inside, gain, due, cut, free, np.array([[0.6, 0.9]], np.float32))
 
 
 def chances_of(rng: np.random.Generator) -> Chances:
@@ -48,7 +50,7 @@ def enumerated(chances: Chances, tape: Tape, start: int) -> float:
         for k, answer in enumerate(sequence):
             at = k, 0, 0
             growth += tape.due[at][state - 1] if state else 0.0
-            if not tape.free[at]:
+            if not tape.free[at] or not tape.inside[state, k, 0]:
                 chance *= answer == 0
             elif answer >= 2:
                 lever = answer - 2
@@ -110,7 +112,7 @@ def test_hindsight_is_the_best_of_all_schedules_and_the_level_is_what_it_leaves(
         on, lever = (said >= 2).astype(float), np.eye(LEVERAGES)[np.maximum(said - 2, 0)]
         wide = [np.repeat(each[..., None], LEVERAGES, axis=-1) for each in ((said == 0).astype(float), (said == 1).astype(float), on)]
         sure = Chances(on, lever, *wide, np.repeat(lever[..., None, :], LEVERAGES, axis=-2))
-        worth = values(filled(sure, tape.free), tape)
+        worth = values(filled(sure, tape), tape)
         every.append(float(worth.off[0, 0, 0]))
         assert every[-1] == pytest.approx(enumerated(sure, tape, 0), abs=1e-5)
         assert (levels(tape, worth, True) < 1e-5).all()

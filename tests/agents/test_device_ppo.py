@@ -89,8 +89,8 @@ def test_it_resumes_bit_by_bit_on_the_cpu(market: Market, tmp_path: Path) -> Non
         def step(self, steps: int, batch: Any) -> bool:
             return steps < 500
 
-        def update(self, steps: int, scalars: dict[str, float]) -> None:
-            pass
+        def update(self, steps: int, scalars: dict[str, float]) -> bool:
+            return True
 
     whole, first = (agents.make("device_ppo", **SMALL) for _ in range(2))
     assert isinstance(whole, Learner)

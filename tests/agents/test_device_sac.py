@@ -133,8 +133,8 @@ def test_it_resumes_bit_by_bit_on_the_cpu(market: Market, tmp_path: Path, kind: 
         def step(self, steps: int, batch: Any) -> bool:
             return steps < 240
 
-        def update(self, steps: int, scalars: dict[str, float]) -> None:
-            pass
+        def update(self, steps: int, scalars: dict[str, float]) -> bool:
+            return True
 
     whole = learned(market, kind=kind)
     learned(market, kind=kind, watcher=Stop()).save(tmp_path)

@@ -35,8 +35,8 @@ class StopAfter:
             self.agent.save(self.folder)
         return steps < self.steps
 
-    def update(self, steps: int, scalars: dict[str, float]) -> None:
-        pass
+    def update(self, steps: int, scalars: dict[str, float]) -> bool:
+        return True
 
 
 @pytest.fixture(scope="module")

@@ -79,8 +79,9 @@ class KillOne:
             self.cluster.remove_node(self.node, allow_graceful=False)
         return True
 
-    def update(self, steps: int, scalars: dict[str, float]) -> None:
+    def update(self, steps: int, scalars: dict[str, float]) -> bool:
         self.scalars = scalars
+        return True
 
 
 @pytest.mark.slow
