@@ -8,9 +8,9 @@ decision what the policy would see and what every answer would pay. With its cha
     H_k(L)   = G_k(L) + V_(k+1)(L), or V_(k+1)(off) instead where the leg at L is liquidated before the next decision
 
 with e the chance to enter and f of the leverage then, h to hold, l to leave, a to order on while on and g of the leverage then; G what a carry earns until
-the next decision (who enters now is taken to earn what an account earns that has been on, whatever its drift), D the rate settled at this one, c the cost of a trade, t what an order costs that changes nothing. Its gradient is exact: no action is
-drawn, so the only noise left is that of the market. This is the policy gradient with all actions counted (Sutton and Barto, Reinforcement Learning, 2nd
-ed., 13.3) on a market of 1 + L states.
+the next decision (who enters now is taken to earn what an account earns that has been on, whatever its drift), D the rate settled at this one, c the cost
+of a trade, t what an order costs that changes nothing. Its gradient is exact: no action is drawn, so the only noise left is that of the market. This is
+the policy gradient with all actions counted (Sutton and Barto, Reinforcement Learning, 2nd ed., 13.3) on a market of 1 + L states.
 """
 
 from __future__ import annotations

@@ -35,7 +35,9 @@ def column(rehearsal: Rehearsal, name: str) -> int:
     return [column.name for column in rehearsal.envs[FLAT].batch.observation_table].index(name)
 
 
-def test_what_who_enters_is_paid_is_what_the_env_pays_to_a_fiftieth_of_a_thousandth(market: Market, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_who_enters_is_paid_is_what_the_env_pays_to_a_fiftieth_of_a_thousandth(
+    market: Market, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """The formula, which an account that stays on needs only where it was liquidated."""
     paid = rehearsal_on(market).play(1)
     monkeypatch.setattr(Rehearsal, "_paid", lambda self, part, held, rewards: part)
