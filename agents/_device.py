@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from agents._sb3_model import SB3Agent, libraries
+from agents._sb3_model import SB3Agent
 
 
 class OnDevice(SB3Agent):
@@ -14,7 +14,7 @@ class OnDevice(SB3Agent):
 
     def require(self) -> None:
         """The libraries, and the device."""
-        libraries()
+        super().require()
         from fundenv.envs.torch import usable_device
 
         usable_device(self.params.device)

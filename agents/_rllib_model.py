@@ -5,11 +5,12 @@ from __future__ import annotations
 from abc import abstractmethod
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from agents._training import TrainingParams
 from agents.base import Learner, Watcher
 from agents.params import AgentError, Params, Range
 from fundenv.config import EnvConfig
@@ -33,20 +34,13 @@ def libraries() -> tuple[Any, Any]:
 
 
 @dataclass(frozen=True, kw_only=True)
-class RLlibParams(Params):
+class RLlibParams(TrainingParams):
     """What both learners share; what has the name of a parameter of ppo or sac means the same."""
 
     n_envs: Annotated[int, Range(1, 65536)] = 64  # per runner
     batch_size: Annotated[int, Range(1, 1_000_000)] = 512
     learning_rate: Annotated[float, Range(1e-7, 1)] = 1e-3
     decay_steps: Annotated[int, Range(0, 10_000_000_000)] = 0  # PPO's learning rate falls to nothing over them; 0: over the steps asked for
-    gamma: Annotated[float, Range(0, 1)] = 0.995  # discount per decision
-    hidden: Annotated[int, Range(1, 4096)] = 64  # width of both hidden layers
-    reward: Literal["log_growth", "mean_variance", "expected"] = "log_growth"  # of training only
-    start_invested: Annotated[float, Range(0, 1)] = 0.5  # share of training episodes that begin with full carry
-    episode_days: Annotated[int, Range(1, 3650)] = 90  # length of a training episode
-    cash_low: Annotated[float, Range(-0.5, 1)] = -0.02  # the envs' cash rates lie evenly from here ...
-    cash_high: Annotated[float, Range(-0.5, 1)] = 0.07  # ... to here, and further where the rate asked for lies outside
     funding_scales: Annotated[tuple[float, ...], Range(0, 10)] = (0.25, 0.4, 0.6, 0.8, 1.0, 1.25)  # levels of funding in training
     reward_scale: Annotated[float, Range(1e-6, 1e6)] = 0.1  # on the env's reward of 1000 x net log growth, in training
     runners: Annotated[int, Range(0, 10_000)] = 2  # processes that collect; 0 = the driver does
@@ -71,8 +65,7 @@ class RLlibAgent(Learner):
 
     def training_settings(self) -> dict[str, Any]:
         """Random episodes with the training reward."""
-        p = self.params
-        return {"reward": p.reward, "start_invested": p.start_invested, "episode": f"{p.episode_days}D", "random_start": True}
+        return self.params.env_fields()
 
     def learn(self, market: Any, settings: dict[str, Any], *, steps: int, seed: int, watcher: Watcher | None = None) -> None:
         """Learn on `market` under `settings` (further `EnvConfig` fields) until `steps` environment steps are done in all.

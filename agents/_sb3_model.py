@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from agents._augment import with_crashes, with_smooth_basis
 from agents._sb3_terms import draw_terms, hindsight
+from agents._training import TrainingParams
 from agents.base import Learner, Watcher
 from agents.params import AgentError, Params, Range
 from fundenv.config import EnvConfig
@@ -30,20 +31,12 @@ def libraries() -> tuple[Any, Any]:
 
 
 @dataclass(frozen=True, kw_only=True)
-class LearningParams(Params):
-    """What both learners share."""
+class LearningParams(TrainingParams):
+    """What PPO and SAC share; the learning rate falls linearly to 0 over the training."""
 
-    n_envs: Annotated[int, Range(1, 65536)]
-    batch_size: Annotated[int, Range(1, 1_000_000)]
-    learning_rate: Annotated[float, Range(1e-7, 1)]  # falls linearly to 0 over the training
-    gamma: Annotated[float, Range(0, 1)] = 0.995  # discount per decision
-    hidden: Annotated[int, Range(1, 4096)] = 64  # width of both hidden layers
-    reward: Literal["log_growth", "mean_variance", "expected"] = "log_growth"  # of training only
+    spans = (*TrainingParams.spans, ("fee_low", "fee_high"), ("funding_low", "funding_high"))
+
     shaping: bool = True  # the potential of hindsight (agents/_potential.py) added to the training reward
-    start_invested: Annotated[float, Range(0, 1)] = 0.5  # share of training episodes that begin with full carry
-    episode_days: Annotated[int, Range(1, 3650)] = 90  # length of a training episode
-    cash_low: Annotated[float, Range(-0.5, 1)] = -0.02  # the envs' cash rates lie evenly from here ...
-    cash_high: Annotated[float, Range(-0.5, 1)] = 0.07  # ... to here, and further where the rate asked for lies outside
     fee_low: Annotated[float, Range(0.01, 100)] = 0.5  # the envs' fees are the venue's times factors from here ...
     fee_high: Annotated[float, Range(0.01, 100)] = 2.0  # ... to here, evenly on a log scale
     funding_low: Annotated[float, Range(0.01, 10)] = 0.25  # the envs' funding is the recorded one times factors from here ...
@@ -58,12 +51,6 @@ class LearningParams(Params):
     reward_scale: Annotated[float, Range(1e-6, 1e6)] = 0.5  # on the env's reward of 1000 x net log growth, in training
     reward_clip: Annotated[float, Range(0, 1e6)] = 10.0  # limit of the training reward of one step; 0: none
     threads: Annotated[int, Range(1, 256)] = 1  # of the env's batch and of torch
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        for low, high in (("cash_low", "cash_high"), ("fee_low", "fee_high"), ("funding_low", "funding_high")):
-            if getattr(self, low) > getattr(self, high):
-                raise AgentError(f"{low} = {getattr(self, low)!r} is above {high} = {getattr(self, high)!r}; lower it")
 
 
 ASIDE = {
@@ -89,10 +76,13 @@ class SB3Agent(Learner):
         self.course: Any = None  # market, settings and terms of the training envs, for a warm start and for who knows the future
         self.parts_of: Any = None  # path of that market that each path of the training envs is a part of; None: itself
 
+    def require(self) -> None:
+        """The libraries."""
+        libraries()
+
     def training_settings(self) -> dict[str, Any]:
         """Random episodes with the training reward."""
-        p = self.params
-        return {"reward": p.reward, "start_invested": p.start_invested, "episode": f"{p.episode_days}D", "random_start": True}
+        return self.params.env_fields()
 
     def learn(self, market: Any, settings: dict[str, Any], *, steps: int, seed: int, watcher: Watcher | None = None) -> None:
         """Learn on `market` under `settings` (further `EnvConfig` fields) until `steps` environment steps are done in all."""

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import sys
+from typing import Any
+
 import pytest
 
 import agents
@@ -52,3 +55,11 @@ def test_two_agents_of_one_name_are_refused(monkeypatch: pytest.MonkeyPatch) -> 
     monkeypatch.setattr(agents.carry.Carry, "name", "flat")
     with pytest.raises(AgentError, match="two agents are called 'flat'"):
         agents.names()
+
+
+@pytest.mark.parametrize("name", ["ppo", "sac", "device_ppo"])
+def test_a_missing_library_is_named_before_a_training_begins(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "stable_baselines3", None)
+    agent: Any = agents.make(name)
+    with pytest.raises(AgentError, match=r"need stable-baselines3 \(.*\); install it with: pip install 'fundenv\[sb3\]'"):
+        agent.require()
