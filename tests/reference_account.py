@@ -375,30 +375,51 @@ class ReferenceAccount:
                     self._cut(a, leg.order_spot * factor, leg.order_perp * factor, "participation")
             if self._round(a):
                 self.reasons[a] = "below lot or minimum notional"
-        least, whole = self._least_orders(), [(leg.order_spot, leg.order_perp) for leg in self.legs]
-        needy = set(range(self.n)) if self.portfolio else self._needy(least, whole, moved)
+        self._afford(moved)
 
-        def orders(k: float) -> list[tuple[float, float]]:
-            """All that is wanted but of the needy, who get k of the way from their least orders to it."""
-            ways = [1.0 if k == 1 or a not in needy else k for a in range(self.n)]
-            return [both if way == 1 else _between(few, both, way) for few, both, way in zip(least, whole, ways, strict=True)]
+    def _afford(self, moved: set[int]) -> None:
+        """3d, funds: smaller targets where the purse is too small, and in the end nothing but what closes."""
+        equity = self.equity_at([b.spot_close for b in self.last], [b.mark_close for b in self.last])
+        rounding = 1e-12 * max(equity, self.config.initial_equity)
 
-        def free(k: float) -> float:
-            return self._free_collateral_after(orders(k)) if self.portfolio else self._free_after(orders(k), moved)
+        def free(orders: list[tuple[float, float]]) -> float:
+            return self._free_collateral_after(orders) if self.portfolio else self._free_after(orders, moved)
 
-        k, at_least = 1.0, free(0.0)
-        if free(1.0) >= at_least:
-            return
-        for _ in range(8):
-            left = free(k)
-            if k == 0 or left >= 0:
+        def short() -> bool:
+            return free(self._orders()) < -rounding
+
+        needy: set[int] | None = None
+        for time in range(1, 10):
+            if not short():
+                return
+            least, whole = self._least_orders(), self._orders()
+            if needy is None:
+                needy = set(range(self.n)) if self.portfolio else self._needy(least, whole, moved)
+            few = [least[a] if a in needy else whole[a] for a in range(self.n)]
+            at_least, shortage = free(few), -free(whole) * 2 ** (time - 1)
+            if -free(whole) <= -at_least:
                 break
-            k = max(k * at_least / (at_least - left), 0.0) if at_least > 0 else 0.0
-            k = 0.0 if k < 1e-9 else k
-        for a in needy if k < 1 else ():
-            if orders(k)[a] != whole[a]:
-                self._cut(a, *orders(k)[a], "not enough funds")
-                self._round(a)
+            k = at_least / (at_least + shortage) if at_least > 0 and time < 9 else 0.0
+            for a in needy:
+                self._shrink(a, _between(least[a], whole[a], k if k >= 1e-9 else 0.0), unchanged=least[a] == whole[a])
+        if short():
+            for a, leg in enumerate(self.legs):
+                self._cut(a, _closing(leg.order_spot, self._hedge_held(a)), _closing(leg.order_perp, leg.perp), "not enough funds")
+
+    def _orders(self) -> list[tuple[float, float]]:
+        return [(leg.order_spot, leg.order_perp) for leg in self.legs]
+
+    def _shrink(self, a: int, orders: tuple[float, float], unchanged: bool) -> None:
+        """Smaller orders, in lots; a leg that they close does not stay open for the sake of a lot."""
+        leg = self.legs[a]
+        if unchanged or orders == (leg.order_spot, leg.order_perp):
+            return
+        self._cut(a, *orders, "not enough funds")
+        self._round(a)
+        if abs(leg.order_spot) < abs(leg.spot) and -math.copysign(1.0, leg.spot) * orders[0] >= abs(leg.spot):
+            leg.order_spot = -leg.spot
+        if abs(leg.order_perp) < abs(leg.perp) and -math.copysign(1.0, leg.perp) * orders[1] >= abs(leg.perp):
+            leg.order_perp = -leg.perp
 
     def _least_orders(self) -> list[tuple[float, float]]:
         """Orders towards the part of every target, in its own proportions, that is held already on both legs."""
@@ -787,6 +808,11 @@ def _order(held: float, target: float) -> float:
 
 def _between(few: tuple[float, float], all_: tuple[float, float], way: float) -> tuple[float, float]:
     return few[0] + way * (all_[0] - few[0]), few[1] + way * (all_[1] - few[1])
+
+
+def _closing(order: float, held: float) -> float:
+    """What an order takes off what is held."""
+    return -min(max(-order, 0.0), held) if held > 0 else min(max(order, 0.0), -held)
 
 
 def _whole_lots(order: float, lot: float, position: float) -> float:

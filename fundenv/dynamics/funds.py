@@ -1,11 +1,11 @@
-"""Whether the account can pay for its orders, and the transfers between cash and the perp wallets."""
+"""The free cash or collateral that orders leave, and the transfers between cash and the perp wallets."""
 
 from fundenv.dynamics.access import rules_of
 from fundenv.dynamics.borrowing import locked_cash
 from fundenv.dynamics.coins import free_cash_after_coins, free_collateral_of_coins, transfer_coins
 from fundenv.dynamics.collateral import spot_collateral
 from fundenv.dynamics.contract import notional, unrealised
-from fundenv.dynamics.execution import order_cost, perp_slippage, size_order, spot_slippage, stress_of
+from fundenv.dynamics.execution import order_cost, perp_slippage, spot_slippage, stress_of
 from fundenv.dynamics.jit import jit, jit_rare
 from fundenv.dynamics.margin import maintenance, wallet_floor
 from fundenv.dynamics.shares import orders_at
@@ -18,23 +18,14 @@ from fundenv.dynamics.types import (
     MARGIN_MODE,
     MARGIN_PORTFOLIO,
     PERP,
-    REASON,
-    REASON_FUNDS,
     SHRINK,
-    SHRINK_FOUND,
-    SHRINK_RESTS,
     SHRINK_USES,
     SPOT,
     TARGET_LEVERAGE,
     TOUCH,
     TOUCH_NONE,
-    WANT_PERP,
-    WANT_SPOT,
 )
 from fundenv.market.layout import PERP_OPEN, SPOT_OPEN
-
-_DUST = 1e-9  # a smaller share of an order is rounding and is not filled
-_TRIES = 8  # how often the share is lowered where the first chord overdraws the cash
 
 
 @jit
@@ -97,12 +88,6 @@ def free_cash_after(world, store, p, i, row, book, using, rest):
     return free
 
 
-@jit_rare
-def free_cash_at(world, store, p, i, row, book, using, rest):
-    """`free_cash_after` in code of its own, for those who look at several shares."""
-    return free_cash_after(world, store, p, i, row, book, using, rest)
-
-
 @jit
 def gross_of(world, symbol, leverage):
     """Equity that a carry of one quote unit of perpetual ties up: spot leg and margin, (1 + L) / L.
@@ -135,88 +120,6 @@ def free_collateral_after(world, store, p, i, row, book, k):
         free += unrealised(legs[i, a, PERP], legs[i, a, ENTRY], perp_open)
         free -= notional(legs[i, a, PERP] + perp_order, perp_open) / legs[i, a, TARGET_LEVERAGE]
     return free
-
-
-@jit_rare
-def mark_cash_users(world, store, p, i, row, book):
-    """Mark in column SHRINK the legs whose whole orders, beside the least ones of all others, leave less free cash than least orders all round."""
-    legs = store.legs
-    least = free_cash_at(world, store, p, i, row, book, 0.0, 0.0)
-    for a in range(legs.shape[1]):
-        legs[i, a, SHRINK] = SHRINK_RESTS
-    for a in range(legs.shape[1]):
-        legs[i, a, SHRINK] = SHRINK_USES
-        alone = free_cash_at(world, store, p, i, row, book, 1.0, 0.0)
-        legs[i, a, SHRINK] = SHRINK_FOUND if alone < least else SHRINK_RESTS
-    for a in range(legs.shape[1]):
-        if legs[i, a, SHRINK] == SHRINK_FOUND:
-            legs[i, a, SHRINK] = SHRINK_USES
-
-
-@jit
-def shrink_to_funds(world, store, p, i, row, book):
-    """Where free cash would fall below zero, shrink the targets that use it, by one share k; nothing that an order closes is given up."""
-    if world.codes[MARGIN_MODE] == MARGIN_PORTFOLIO:
-        _shrink_portfolio(world, store, p, i, row, book)
-        return
-    after = free_cash_after(world, store, p, i, row, book, 1.0, 1.0)
-    if after < 0.0:
-        _shrink(world, store, p, i, row, book, after)
-
-
-@jit
-def _lowered(k, before, after):
-    """The share at which the chord from f(0) = before to f(k) = after < 0 meets zero."""
-    k = max(k * before / (before - after), 0.0) if before > 0.0 else 0.0
-    return k if k >= _DUST else 0.0
-
-
-@jit
-def _order_at(world, store, p, i, a, row, book, k):
-    """Replace the wanted orders of leg a by those at the share k."""
-    legs = store.legs
-    spot, perp = orders_at(world, store, p, i, a, row, k)
-    if spot != legs[i, a, WANT_SPOT] or perp != legs[i, a, WANT_PERP]:
-        legs[i, a, WANT_SPOT], legs[i, a, WANT_PERP] = spot, perp
-        size_order(world, store, i, a, row, book)
-        legs[i, a, REASON] = REASON_FUNDS
-
-
-@jit_rare
-def _shrink_portfolio(world, store, p, i, row, book):
-    """Shrink all targets by one share, so that the adjusted equity covers the initial margin, unless the orders raise it towards that."""
-    before = free_collateral_after(world, store, p, i, row, book, 0.0)
-    after = free_collateral_after(world, store, p, i, row, book, 1.0)
-    if after >= before:
-        return
-    k = 1.0
-    for _ in range(_TRIES):
-        if after >= 0.0 or k == 0.0:
-            break
-        k = _lowered(k, before, after)
-        after = free_collateral_after(world, store, p, i, row, book, k)
-    if k < 1.0:
-        for a in range(store.legs.shape[1]):
-            _order_at(world, store, p, i, a, row, book, k)
-
-
-@jit_rare
-def _shrink(world, store, p, i, row, book, after):
-    legs = store.legs
-    mark_cash_users(world, store, p, i, row, book)
-    before = free_cash_at(world, store, p, i, row, book, 0.0, 1.0)
-    if after >= before:
-        return
-    k = 1.0
-    # f is concave in k, but for the cap on impact and profit locked in a wallet: then the first chord lies below it
-    for _ in range(_TRIES):
-        if after >= 0.0 or k == 0.0:
-            break
-        k = _lowered(k, before, after)
-        after = free_cash_at(world, store, p, i, row, book, k, 1.0)
-    for a in range(legs.shape[1]):
-        if legs[i, a, SHRINK] == SHRINK_USES:
-            _order_at(world, store, p, i, a, row, book, k)
 
 
 @jit

@@ -7,11 +7,12 @@ from fundenv.dynamics.deleveraging import deleverage
 from fundenv.dynamics.execution import fill_perp, fill_spot, limit_orders
 from fundenv.dynamics.forced import liquidate
 from fundenv.dynamics.funding import settle
-from fundenv.dynamics.funds import shrink_to_funds, transfer
+from fundenv.dynamics.funds import transfer
 from fundenv.dynamics.holdings import coins_of
 from fundenv.dynamics.jit import jit, jit_outer
 from fundenv.dynamics.orders import after_liquidation, call_loans, clear_flattened, decide, keep_margin, stress_crashes
 from fundenv.dynamics.reward import reward_of
+from fundenv.dynamics.shortage import shrink_to_funds
 from fundenv.dynamics.types import (
     BASIS_FEATURE,
     BOOK,

@@ -75,20 +75,23 @@ class FundingHedgeEnv(gym.Env[Any, Any]):
           bracket: an order that makes the position larger than the brackets allow at L (value at last mark: the floor of the first bracket
           whose maximum leverage is below L) leads to m T, with m so that |perp| is that limit, or the position held already where that is
           larger and on the same side (an order to within 1e-9 of what is held is none, here and below). Participation: both orders of an
-          asset shrink by the same factor so that neither exceeds `max_participation` x the bar's volume of its leg. Lots: each order is
-          cut towards zero to a multiple of the lot (a relative 1e-12 below one counts as it), unless it closes the leg exactly. Minimum
-          notional (perp at last mark, spot at last spot close): a smaller order is dropped, unless it closes the leg exactly. Funds: let f
-          be the free cash at open prices after fills and transfers (see e). If f with all orders >= 0, all are filled. Else targets become
-          smaller and keep their hedge ratio. An asset whose orders lead to T = (spot, perp) has least orders, which lead to l T with the
-          largest l in [0, 1] for which l T lies, leg by leg, between 0 and what is held (l > 1 - 1e-9: they are its orders), each cut to
-          `max_participation` of its volume. It uses cash if all its orders, where the other assets fill their least ones, leave a lower f
-          than least orders all round. The assets that use cash fill least + k (all - least), the others all orders. With f(k) the f of
-          that: k = 1 if f(1) >= f(0) (if need be on borrowed quote); 0 if f(0) <= 0; else from k = 1 on, as long as f(k) < 0 and at most 8
-          times, k becomes k f(0) / (f(0) - f(k)), and 0 below 1e-9. Orders that have changed pass lots and minimum notional again: what these
-          take from a reduction is missing where it was to pay for the other leg, so that up to a lot and a minimum notional of each leg may be
-          bought on borrowed quote. So what an order closes is never given up for want of funds, and spot that a liquidation has left, or any
-          other excess of a leg, is sold until the hedge ratio is the one asked for, but for lots, minimum notional and volume; at whatever
-          price, where no `max_participation` bounds the impact.
+          asset shrink by the same factor so that neither exceeds `max_participation` x the bar's volume of its leg; reductions too, for an
+          account that trades both legs in step never closes one faster than its hedge. Lots: each order is cut towards zero to a multiple
+          of the lot (a relative 1e-12 below one counts as it), unless it closes the leg exactly. Minimum notional (perp at last mark, spot
+          at last spot close): a smaller order is dropped, unless it closes the leg exactly. Funds: let f be the free cash at open prices
+          after fills and transfers (see e); a shortage up to 1e-12 of the larger of the initial equity and the equity at the last close is
+          rounding and none. If f with all orders >= 0, all are filled. Else targets become smaller and keep their hedge ratio. An asset
+          whose orders lead to T = (spot, perp) has least orders, which lead to l T with the largest l in [0, 1] for which l T lies, leg by
+          leg, between 0 and what is held (l > 1 - 1e-9: they are its orders), each cut to `max_participation` of its volume. It uses cash
+          if all its orders, where the other assets fill their least ones, leave a lower f than least orders all round. With f(k) the f
+          where the assets that use cash fill least + k (all - least) and the others all orders: k = f(0) / (f(0) - f(1)), but 0 where that
+          is below 1e-9 or f(0) <= 0. The orders at k pass lots and minimum notional again; one that closes a leg, and after that would
+          leave a part of it, closes it exactly. Where f < 0 even then (lots may have taken from a reduction what was to pay for the other
+          leg), the same is done with these orders in place of all, f(1) counted 2, 4, .. 128 times the 2nd, 3rd, .. 8th time, and k = 0 a
+          ninth, as long as f(1) < f(0). If f stays below 0, every order keeps only what it closes. So nothing is opened, and no spot
+          bought but to pay back borrowed base, while f < 0; what an order closes is never given up for want of funds; and spot that a
+          liquidation has left, or any other excess of a leg, is sold until the hedge ratio is the one asked for, but for lots, minimum
+          notional and volume; at whatever price, where no `max_participation` bounds the impact.
        e. *Fills*: buy at open x (1 + h + i), sell at open x (1 - h - i), open = perp open or spot open, h = half-spread x
           `cost_scale` x stress, at most 1, i = impact coefficient x sigma_day x sqrt(|order| / day volume) x `cost_scale` x stress (0
           where the day volume is 0), at most 1 - h; stress = `stress_multiplier` for the orders of b, else 1. Fee = fee rate x

@@ -13,10 +13,11 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import settings as hypothesis_settings
+from hypothesis import strategies as st
 
 from fundenv.dynamics import types as t
 from fundenv.envs.single import FundingHedgeEnv
-from fundenv.market import load_market
+from fundenv.market import layout, load_market
 from tests.laws.play import FLAT, HOLD, action, make_env, play
 from tests.laws.test_reference import EVERYTHING
 from tests.laws.wild import SEEDS, full_targets, poor_settings
@@ -237,6 +238,86 @@ def _check_leg(seen, trade, before, a):
     if abs(now[1]) > 1e-6 * unit[1] and abs(target[1]) > 1e-6 * unit[1]:
         seen["hedged"] += 1
         assert now[0] / now[1] == pytest.approx(target[0] / target[1], rel=1e-6, abs=1e-6), (held, asked, filled)
+
+
+def test_lots_and_minimum_notional_never_leave_a_debt():
+    # 22.5 short at leverage 1, 450 of cash. A hedge of 1.5 costs 675: a shrunk target closes 4.5 of the short, which is below 100 quote and dropped
+    opened, hedged = play(make_env(tape(*[bar(20)] * 4, symbols=("FINE",)), initial_equity=900.0), [(1.0, 0.0, 1.0), (1.0, 1.5, 1.0)])
+    assert opened["account"]["cash"] == pytest.approx(450, abs=0.1)
+    assert hedged["trade"]["reason"][0] == "not enough funds"
+    assert hedged["account"]["perp"][0] == -22.5
+    assert 22 < hedged["account"]["spot"][0] < 22.5
+    assert 0 <= hedged["account"]["cash"] < 10
+
+
+def test_a_reversal_that_funds_stop_short_closes_the_old_position_exactly():
+    # COSTLY, lots of 0.5. 10.3 long and 51 of equity, of which the fees of closing leave 3.6: k = 1/3 of the 0.2 asked beyond it, 10.37: not 10.0
+    env = make_env(tape(*[bar(100)] * 4, symbols=("COSTLY",)), perp_fee=0.045, ruin_fraction=0.0)
+    play(env, [FLAT])
+    store = env.batch.store
+    store.account[0, [t.CASH, t.EQUITY]] = 31.0, 51.0
+    store.legs[0, 0, [t.PERP, t.ENTRY, t.MARGIN]] = 10.3, 100.0, 20.0
+    info = env.step(action([SHORT]))[-1]
+    assert info["trade"]["requested_perp"][0] == pytest.approx(-10.64)
+    assert info["trade"]["reason"][0] == "not enough funds"
+    assert info["account"]["perp"][0] == 0.0
+
+
+@MODES
+def test_a_shortage_by_rounding_is_none(margin_mode):
+    for price in np.random.default_rng(0).uniform(0.1, 1e5, 40):
+        info = play(make_env(tape(*[bar(price)] * 3), margin_mode=margin_mode), [(1.0, 1.0, 3.0)])[0]
+        assert info["trade"]["reason"][0] == "none"
+        assert info["account"]["cash"] == pytest.approx(0.0, abs=1e-9)
+
+
+SIZED = st.sampled_from([("FINE",), ("COSTLY",), ("FINE", "COSTLY"), ("COSTLY", "FINE", "PLAIN")])
+
+
+def test_nothing_is_opened_on_borrowed_quote():
+    seen: Counter[str] = Counter()
+
+    @hypothesis_settings(max_examples=200, **EVERYTHING)
+    @given(SEEDS, SIZED, poor_settings(), st.sampled_from([300.0, 3_000.0, 100_000.0]))
+    def check(seed, symbols, chosen, equity):
+        free = {"quote_borrow_rate": 0.0, "base_borrow_rate": 0.0, "margin_level": 0.0, "initial_equity": equity}
+        rng, market = np.random.default_rng(seed), wild_market(seed, symbols, 2)
+        env = make_env(market, **(chosen | free))
+        for path in range(2):
+            env.reset(options={"path": path, "start": 0})
+            legs, leverage = ("spot", "perp"), np.ones(len(symbols))
+            before = np.zeros((2, len(symbols)))
+            for _ in range(40):
+                move = full_targets(rng, len(symbols))
+                leverage = np.array([old if target is None else target[2] for old, target in zip(leverage, move, strict=True)])
+                _, _, terminated, truncated, info = env.step(action(move))
+                now = np.array([info["account"][leg] for leg in legs])
+                seen["short"] += "not enough funds" in info["trade"]["reason"]
+                if not info["liquidated"].any():
+                    opened = ((np.abs(now) > np.abs(before)) | (now * before < 0)).any()
+                    left = _free_at_the_open(market.bars[info["row"]], info, leverage, chosen["margin_mode"])
+                    if left < -1e-9 * max(equity, info["equity"]):
+                        seen["debts"] += 1
+                        assert not opened, (before, now, left)
+                before = now
+                if terminated or truncated:
+                    break
+
+    check()
+    assert seen["short"] > 500
+    assert seen["debts"] > 10
+
+
+def _free_at_the_open(bars, info, leverage, margin_mode):
+    """f of what was filled, at the opens of a bar: free cash less what the wallets lack; in portfolio mode adjusted equity less initial margin."""
+    account, traded = info["account"], (info["trade"]["filled_spot"] != 0) | (info["trade"]["filled_perp"] != 0)
+    spot, size = account["spot"] * bars[:, layout.SPOT_OPEN], account["perp"] * bars[:, layout.PERP_OPEN]
+    held = np.where(size != 0, size - account["perp"] * account["entry"], 0.0) - np.abs(size) / leverage
+    if margin_mode == "portfolio":
+        return account["cash"] + (np.minimum(spot, 0.95 * spot) + held).sum()
+    wallets = account["margin"] + held
+    lacking = min(wallets.sum(), 0.0) if margin_mode == "cross" else np.minimum(wallets, 0.0)[traded].sum()
+    return account["cash"] + np.minimum(spot, 0.0).sum() + lacking
 
 
 @pytest.mark.parametrize("leverage", [3.0, 5.0, 10.0])
