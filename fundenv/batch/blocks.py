@@ -31,10 +31,13 @@ from fundenv.batch.lanes import (
     N_RULES,
     N_SEEN,
     PARAMS,
+    bar_lanes,
+    end_lanes,
     step_lanes,
 )
 from fundenv.batch.memory import (
     LANES,
+    LINE,
     aligned,
     alone,
     call_entry,
@@ -48,7 +51,7 @@ from fundenv.batch.memory import (
     turn_in,
     turn_out,
 )
-from fundenv.batch.prefetch import prefetch_aligned
+from fundenv.batch.prefetch import prefetch_lines
 from fundenv.dynamics import types as t
 from fundenv.dynamics.jit import jit_outer
 from fundenv.dynamics.margin import FEW_BRACKETS
@@ -58,15 +61,18 @@ N_ACCOUNT, N_LEG, N_EPISODE, N_LEDGER, N_TRADE = t.N_ACCOUNT, t.N_LEG, t.N_EPISO
 RUN = 16  # features copied at once
 READ_REST = N_READ - 8  # columns of the leg that are read, beyond a square of eight
 RECORD = 32  # doubles of a row of the tape: a bar and up to 32 features
+HALF_LINES = N_COLUMNS * 8 // LINE  # of either
 MOST_PUT_OFF = 256  # given up and stepped together: the code of neither loop drives that of the other out of the cache at every block
 AHEAD = 4  # blocks between the hint and the step that reads the row
 
-_TAPES: WeakValueDictionary[tuple[int, int], t.Float64] = WeakValueDictionary()  # whoever holds a tape holds the arrays of its key too
+_TAPES: WeakValueDictionary[tuple[int, int, bool], t.Float64] = (
+    WeakValueDictionary()
+)  # whoever holds a tape holds the arrays of its key too
 
 
 def fits(world: t.World, params: t.Float64, n: int) -> bool:
     """Whether n environments have what `step_lanes` takes for granted: one linear asset, continuous actions with all dials, isolated margin,
-    `log_growth`, decisions of one bar and a keeper that looks at every bar (`CODES`), no scaled funding, no stress (`PARAMS`), at most 32 features, and one
+    `log_growth` and a keeper that looks at every bar (`CODES`), no scaled funding, no stress (`PARAMS`), at most 32 features, and one
     row of Params for all.
 
     Where Intel's vector library is installed, a logarithm in a vector would differ from one alone by its last bit.
@@ -92,23 +98,33 @@ def facts(world: t.World) -> t.Float64:
 
 
 def tape(world: t.World) -> t.Float64:
-    """(R, RECORD): each bar with its features behind it, from a cache line on and in whole lines; the features are float32.
+    """(R x RECORD,): the bars and their float32 features, from a cache line on and in whole lines, as `_places` says where.
 
-    Two columns hold the closes of the row before (`LAST_SPOT`, `LAST_MARK`), so that a step reads one row; a halted bar has no volatility here.
+    Two columns hold the closes of the row before (`LAST_SPOT`, `LAST_MARK`), so that a bar reads one row; a halted bar has no volatility here.
     """
     rows, features = world.features.shape[0], world.features.shape[2]
-    key = id(world.bars), id(world.features)
+    together = bool(world.codes[t.DECISION_BARS] == 1)
+    key = id(world.bars), id(world.features), together
     known = _TAPES.get(key)
     if known is not None:
         return known
-    table: t.Float64 = aligned(rows * RECORD).reshape(rows, RECORD)
-    table[:, :N_COLUMNS] = world.bars[:, 0]
-    table[1:, LAST_SPOT], table[1:, LAST_MARK] = world.bars[:-1, 0, SPOT_CLOSE], world.bars[:-1, 0, MARK_CLOSE]
-    table[world.bars[:, 0, HALTED] != 0.0, SIGMA_DAY] = math.nan
-    as_float32: NDArray[np.float32] = table.view(np.float32)
-    as_float32[:, 2 * N_COLUMNS : 2 * N_COLUMNS + features] = world.features[:, 0]
+    table: t.Float64 = aligned(rows * RECORD)
+    halves = table.reshape(rows, 2, N_COLUMNS) if together else table.reshape(2, rows, N_COLUMNS).swapaxes(0, 1)
+    bars = halves[:, 0]
+    bars[:] = world.bars[:, 0]
+    bars[1:, LAST_SPOT], bars[1:, LAST_MARK] = world.bars[:-1, 0, SPOT_CLOSE], world.bars[:-1, 0, MARK_CLOSE]
+    bars[world.bars[:, 0, HALTED] != 0.0, SIGMA_DAY] = math.nan
+    as_float32: NDArray[np.float32] = halves[:, 1].view(np.float32)
+    as_float32[:, :features] = world.features[:, 0]
     _TAPES[key] = table
     return table
+
+
+@jit_outer
+def _places(rows, count):
+    """(doubles from a row of the tape to the next, double at which the features of the first begin): the features stand behind their bar, or, where a
+    decision has several bars, behind all bars, so that these are one run in memory."""
+    return (RECORD, N_COLUMNS) if count == 1 else (N_COLUMNS, rows * N_COLUMNS)
 
 
 def _limits(world: t.World) -> t.Float64:
@@ -116,21 +132,31 @@ def _limits(world: t.World) -> t.Float64:
 
 
 @jit_outer
-def _load(world, store, actions, facts, tape, tape_f4, start, when, rows, bars, features, known, acts, before, left):
-    """From the rows of the environments start..start+LANES-1 to lanes."""
-    bars_at, facts_at = local_i8((LANES,)), local_i8((LANES,))
-    funding, latest = 2 * N_COLUMNS + world.codes[t.FUNDING_FEATURE], tape.shape[0] - 1
+def _load_bars(world, store, tape, tape_f4, row_step, first_seen, start, ahead, count, rows, bars, features):
+    """The bars `ahead` of where the environments start..start+LANES-1 stand; the feature of the last of `count` bars."""
+    bars_at = local_i8((LANES,))
+    funding, latest = 2 * first_seen + world.codes[t.FUNDING_FEATURE], world.features.shape[0] - 1
     for lane in range(LANES):
-        at = (start + lane) * N_EPISODE
-        row = min(alone(store.episode, at + t.ROW) + 1, latest)  # an environment that waits for its reset may stand on the last row
-        rows[lane], bars_at[lane] = row, row * RECORD
-        facts_at[lane] = alone(world.symbols, alone(store.episode, at + t.BOOK)) * N_FACTS
-        features[0, 1, lane] = alone(tape_f4, row * (2 * RECORD) + funding)
+        row = alone(store.episode, (start + lane) * N_EPISODE + t.ROW) + ahead
+        row = min(row, latest)  # an environment that waits for its reset may stand on the last row
+        rows[lane], bars_at[lane] = row, row * row_step
+    if ahead == count:
+        for lane in range(LANES):
+            features[0, 1, lane] = alone(tape_f4, 2 * row_step * rows[lane] + funding)
+    for half in range(0, LANES, 8):
+        for c in range(0, N_COLUMNS, 8):
+            collect(bars, c * LANES + half, LANES, tape, bars_at, half, c, 8)
+
+
+@jit_outer
+def _load(world, store, actions, facts, start, when, known, acts, before, left):
+    """From the rows of the environments start..start+LANES-1 to lanes."""
+    facts_at = local_i8((LANES,))
+    for lane in range(LANES):
+        facts_at[lane] = alone(world.symbols, alone(store.episode, (start + lane) * N_EPISODE + t.BOOK)) * N_FACTS
     for half in range(0, LANES, 8):
         i = start + half
         turn_in(when, half, LANES, store.episode, i * N_EPISODE, N_EPISODE, 8)
-        for c in range(0, N_COLUMNS, 8):
-            collect(bars, c * LANES + half, LANES, tape, bars_at, half, c, 8)
         for c in range(0, N_FACTS, 8):
             collect(known, c * LANES + half, LANES, facts, facts_at, half, c, 8)
         turn_in(before, AT_LEG * LANES + half, LANES, store.legs, i * N_LEG, N_LEG, 8)
@@ -145,7 +171,7 @@ def _load(world, store, actions, facts, tape, tape_f4, start, when, rows, bars, 
 
 
 @jit_outer
-def _keep(store, out, start, given_up, account, legs, flags, back):
+def _keep(store, out, start, bars, given_up, account, legs, flags, back):
     """Copy the state of what is given up and the flags of its last step aside, or back."""
     for lane in range(LANES):
         if given_up[lane]:
@@ -153,7 +179,7 @@ def _keep(store, out, start, given_up, account, legs, flags, back):
             if back:
                 copy_run(account, lane * N_ACCOUNT, store.account, i * N_ACCOUNT, N_ACCOUNT)
                 copy_run(legs, lane * N_LEG, store.legs, i * N_LEG, N_LEG)
-                store.episode[i, t.ROW] -= 1
+                store.episode[i, t.ROW] -= bars
                 store.episode[i, t.DECISION] -= 1
                 out.terminated[i], out.truncated[i] = flags[0, lane], flags[1, lane]
             else:
@@ -163,7 +189,7 @@ def _keep(store, out, start, given_up, account, legs, flags, back):
 
 
 @jit_outer
-def _save(store, out, start, rows, when, tape_f4, features, after, seen):
+def _save(store, out, start, bars, rows, when, tape_f4, row_step, first_seen, features, after, seen):
     """From lanes to rows."""
     width = out.obs.shape[1]
     for lane in range(LANES):
@@ -181,7 +207,7 @@ def _save(store, out, start, rows, when, tape_f4, features, after, seen):
     turn_out(seen, LANES, LANES, out.obs, start * width + features, width, 16)
     for lane in range(LANES):
         i = start + lane
-        put(store.episode, i * N_EPISODE + t.ROW, when[t.ROW, lane] + 1)
+        put(store.episode, i * N_EPISODE + t.ROW, when[t.ROW, lane] + bars)
         put(store.episode, i * N_EPISODE + t.DECISION, when[t.DECISION, lane] + 1)
         for c in range(8, N_LEDGER):
             put(out.ledger, i * N_LEDGER + c, 0.0)  # what only rare rules and other rewards book
@@ -191,20 +217,35 @@ def _save(store, out, start, rows, when, tape_f4, features, after, seen):
             put(out.obs, i * width + features + c - 1, seen[c, lane])
     if features >= RUN:
         for lane in range(LANES):
-            at, place = (2 * RECORD) * rows[lane] + 2 * N_COLUMNS, (start + lane) * width
+            at, place = 2 * (row_step * rows[lane] + first_seen), (start + lane) * width
             copy_run(tape_f4, at, out.obs, place, RUN)
             copy_run(tape_f4, at + features - RUN, out.obs, place + features - RUN, RUN)  # runs may overlap
     else:
         for lane in range(LANES):
             for c in range(features):
-                out.obs[start + lane, c] = tape_f4[rows[lane], 0, 2 * N_COLUMNS + c]
+                out.obs[start + lane, c] = tape_f4[2 * (row_step * rows[lane] + first_seen) + c]
 
 
 @jit_outer
-def _ask(store, tape, start, first, end):
-    """Ask for the bars of lanes of a later block; in parts between the work, because a core waits for only some twenty lines at a time."""
+def _ask(store, tape, row_step, first_seen, start, ahead, count, first, end):
+    """Ask for the bars `ahead` of lanes of a later block, and for the features of the last of `count`; in parts between the work, because a core waits
+    for only some twenty lines at a time."""
     for lane in range(first, end):
-        prefetch_aligned(tape, alone(store.episode, (start + lane) * N_EPISODE + t.ROW) + 1)
+        place = row_step * (alone(store.episode, (start + lane) * N_EPISODE + t.ROW) + ahead)
+        prefetch_lines(tape, place, HALF_LINES)
+        if ahead == count:
+            prefetch_lines(tape, first_seen + place, HALF_LINES)
+
+
+@jit_outer
+def _next_bar(
+    world, store, scale, tape, tape_f4, row_step, first_seen, start, later, ahead, count, rows, bars, features, known, held, moved
+):
+    """The bar `ahead` of a step of `count` bars."""
+    _ask(store, tape, row_step, first_seen, later, ahead, count, 0, LANES // 2)
+    _load_bars(world, store, tape, tape_f4, row_step, first_seen, start, ahead, count, rows, bars, features)
+    _ask(store, tape, row_step, first_seen, later, ahead, count, LANES // 2, LANES)
+    bar_lanes(world, store.params, scale, bars, features, known, held, moved)
 
 
 @jit_outer
@@ -216,7 +257,7 @@ def _catch_up(plain, table, put_off, count):
 
 @jit_outer
 def step_blocks(plain, table, world, store, out, actions, facts, tape, tape_f4, first, last):
-    """Step the environments first..last-1 by one decision each, `LANES` at a time.
+    """Step the environments first..last-1 by one decision each, `LANES` at a time, bar by bar.
 
     plain, table: address of the entry point of the plain loop and its first argument; it steps, some blocks later, what is given up or ends an episode,
     and what is left over.
@@ -227,33 +268,65 @@ def step_blocks(plain, table, world, store, out, actions, facts, tape, tape_f4, 
     )  # fmt: skip
     acts, before, left = local_f4((N_ACTIONS, LANES)), local_f8((N_BEFORE, LANES)), local_i8((LANES,))
     after, seen, given_up = local_f8((N_AFTER, LANES)), local_f4((N_SEEN, LANES)), local_i8((LANES,))
+    held, moved = local_f8((N_AFTER, LANES)), local_f8((N_AFTER, LANES))
     account, legs, flags = local_f8((LANES, N_ACCOUNT)), local_f8((LANES, N_LEG)), local_u1((2, LANES))
     put_off = local_i8((MOST_PUT_OFF,))
     for lane in range(LANES):
-        features[0, 0, lane] = math.nan
-    count = world.features.shape[2]
+        features[0, 0, lane], features[0, 1, lane] = math.nan, math.nan
+    width, count = world.features.shape[2], world.codes[t.DECISION_BARS]
+    row_step, first_seen = _places(world.features.shape[0], count)
     scale = world.scales[world.codes[t.FUNDING_FEATURE]]
     count_off = 0
     end = last - (last - first) % LANES
     for start in range(first, min(first + AHEAD * LANES, end), LANES):
-        _ask(store, tape, start, 0, LANES)
+        for ahead in range(1, count + 1):
+            _ask(store, tape, row_step, first_seen, start, ahead, count, 0, LANES)
     for start in range(first, end, LANES):
         later = min(start + AHEAD * LANES, end - LANES)
-        _ask(store, tape, later, 0, 5)
-        _load(world, store, actions, facts, tape, tape_f4, start, when, rows, bars, features, known, acts, before, left)
-        _ask(store, tape, later, 5, 10)
+        _ask(store, tape, row_step, first_seen, later, 1, count, 0, 5)
+        _load_bars(world, store, tape, tape_f4, row_step, first_seen, start, 1, count, rows, bars, features)
+        _load(world, store, actions, facts, start, when, known, acts, before, left)
+        _ask(store, tape, row_step, first_seen, later, 1, count, 5, 10)
         step_lanes(world, store.params, scale, bars, features, known, acts, before, when[t.DECISION], left, after, seen)
-        _ask(store, tape, later, 10, LANES)
+        _ask(store, tape, row_step, first_seen, later, 1, count, 10, LANES)
+        if count > 1:
+            _next_bar(
+                world, store, scale, tape, tape_f4, row_step, first_seen, start, later, 2, count, rows, bars, features, known, after, held
+            )
+            for ahead in range(3, count + 1):
+                _next_bar(
+                    world,
+                    store,
+                    scale,
+                    tape,
+                    tape_f4,
+                    row_step,
+                    first_seen,
+                    start,
+                    later,
+                    ahead,
+                    count,
+                    rows,
+                    bars,
+                    features,
+                    known,
+                    held,
+                    moved,
+                )
+                held, moved = moved, held
+            end_lanes(
+                world, store.params, scale, bars, features, known, before, held, when[t.DECISION], left, count, after, seen
+            )  # fmt: skip
         rare = 0
         for lane in range(LANES):
             ended = after[AT_TERMINATED, lane] + after[AT_TRUNCATED, lane] > 0.0
             given_up[lane] = 1 if after[AT_GIVEN_UP, lane] > 0.0 or ended or when[t.MUST_RESET, lane] != 0 else 0
             rare += given_up[lane]
         if rare > 0:
-            _keep(store, out, start, given_up, account, legs, flags, False)
-        _save(store, out, start, rows, when, tape_f4, count, after, seen)
+            _keep(store, out, start, count, given_up, account, legs, flags, False)
+        _save(store, out, start, count, rows, when, tape_f4, row_step, first_seen, width, after, seen)
         if rare > 0:
-            _keep(store, out, start, given_up, account, legs, flags, True)
+            _keep(store, out, start, count, given_up, account, legs, flags, True)
             for lane in range(LANES):
                 if given_up[lane]:
                     put(put_off, count_off, start + lane)

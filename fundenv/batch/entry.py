@@ -4,8 +4,8 @@ Handing two dozen arrays to a numba dispatcher costs about 4 us a call, more tha
 change while a batch lives, so they are put into a table once and every call passes one pointer (0.3 us). Sizes that the types fix are constants
 here, so the compiler folds them into the addressing.
 
-A batch with the settings that `fits` names, decisions of one bar among them, is stepped in vectors (`fundenv.batch.lanes`), to the same bits. They are
-compiled apart, and only for a run that lasts: a first step waits for the plain loop alone.
+A batch with the settings that `fits` names is stepped in vectors (`fundenv.batch.lanes`), to the same bits. They are compiled apart, and only for a run
+that lasts: a first step waits for the plain loop alone.
 """
 
 from __future__ import annotations
@@ -35,8 +35,8 @@ STEPS_TO_LANES = 1_000_000  # in each of the two buffers, half a second of the p
 
 def _step_lanes(table: Any, first: int, last: int) -> None:
     world, actions = world_of(table, 1, 0), f4_at(table[37], (table[8], 3))
-    facts, rows = f8_at(table[40], (table[4], N_FACTS)), table[0]
-    tape, tape_f4 = f8_at(table[41], (rows, 1, RECORD)), f4_at(table[41], (rows, 1, 2 * RECORD))
+    facts, size = f8_at(table[40], (table[4], N_FACTS)), table[0] * RECORD
+    tape, tape_f4 = f8_at(table[41], (size,)), f4_at(table[41], (2 * size,))
     step_blocks(table[42], table, world, store_of(table, 1), out_of(table, 1), actions, facts, tape, tape_f4, first, last)
 
 

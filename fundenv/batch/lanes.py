@@ -3,6 +3,9 @@
 Environments stand in lanes, and each is stepped by the scalar rules on a draft: a copy of its state in local variables. Settings that a batch of the
 usual kind has are constants here, so that no branch and no loop is left but those that a vector can take as a choice. A rare rule (`jit_rare`) does not
 run on a draft; an environment that meets one is given up, and stepped again by the plain loop. Both give the same bits.
+
+`step_lanes` is the whole step of one bar. Where a decision lasts longer it is the first bar of it; `bar_lanes` takes the others, one by one, each only
+as far as it holds no order (`jit_order`), and `end_lanes` closes the step.
 """
 
 from __future__ import annotations
@@ -11,10 +14,11 @@ import math
 
 from fundenv.batch.memory import LANES, fixed, lane_rows, lane_table, local_f4, local_f8, local_i8, local_u1
 from fundenv.dynamics import types as t
+from fundenv.dynamics.access import params_of
 from fundenv.dynamics.jit import jit_lanes, jit_outer
 from fundenv.dynamics.margin import FEW_BRACKETS
 from fundenv.dynamics.observation import N_ACCOUNT_COLUMNS, N_LEG_COLUMNS, observe
-from fundenv.dynamics.step import step_one
+from fundenv.dynamics.step import end_step, step_bar, step_one
 from fundenv.market.layout import (
     HALTED,
     MARK_CLOSE,
@@ -33,7 +37,7 @@ N_ACCOUNT, N_LEG, N_EPISODE, N_LEDGER, N_TRADE, N_CODES = t.N_ACCOUNT, t.N_LEG, 
 N_PARAMS, N_RULES = len(t.Params._fields), len(t.AssetRules._fields)
 N_ACTIONS = 3
 
-# Columns of the state before the step (`before`) and of what it gives (`after`): the account and the leg stand alike in both.
+# Columns of the state before the step (`before`) and of what it gives (`after`, and `held` between its bars): the account and the leg stand alike in all.
 AT_LEG = N_ACCOUNT
 N_BEFORE = AT_LEG + N_LEG
 AT_LEDGER = N_BEFORE
@@ -53,7 +57,6 @@ LAST_SPOT, LAST_MARK = PERP_CLOSE, HALTED
 N_READ = t.ACCRUED + 1
 
 CODES = {
-    t.DECISION_BARS: 1,
     t.ACTION_MODE: t.ACTION_CONTINUOUS,
     t.MARGIN_MODE: t.MARGIN_ISOLATED,
     t.REWARD: t.REWARD_LOG_GROWTH,
@@ -74,11 +77,11 @@ _SCALE, _SHIFT, _CRASH, _ADL, _LEVEL = (t.Params._fields.index(name) for name in
 
 
 @jit_outer
-def _codes(codes):
+def _codes(codes, decision_bars):
     own = local_i8((N_CODES,))
     for k in range(N_CODES):
         own[k] = codes[k]
-    own[t.DECISION_BARS], own[t.KEEPER_BARS] = 1, 1
+    own[t.DECISION_BARS], own[t.KEEPER_BARS] = decision_bars, 1
     own[t.ACTION_MODE], own[t.FREE_DIALS], own[t.ACTION_WIDTH] = t.ACTION_CONTINUOUS, 7, N_ACTIONS
     own[t.MARGIN_MODE], own[t.REWARD] = t.MARGIN_ISOLATED, t.REWARD_LOG_GROWTH
     own[t.ENTRY_MARGIN], own[t.SETTLE_ON_SPOT] = 0, 0
@@ -117,14 +120,14 @@ def _tiers(facts, lane):
 
 
 @jit_outer
-def _world(world, bars, features, facts, scale, lane):
+def _world(world, bars, features, facts, scale, decision_bars, lane):
     """The world as one lane sees it: two bars, one feature, one symbol."""
     symbols, scales = local_i8((1, 1)), local_f8((1,))
     symbols[0, 0] = 0
     scales[0] = scale
     return t.World(
         _bars(bars, lane), lane_rows(features, lane, (1, N_BARS)), world.paths, world.starts, world.eras, symbols,
-        lane_table(facts, lane, (N_RULES,)), _tiers(facts, lane), _codes(world.codes), world.grids,
+        lane_table(facts, lane, (N_RULES,)), _tiers(facts, lane), _codes(world.codes, decision_bars), world.grids,
         scales, world.levels, world.ranges, 0,
     )  # fmt: skip
 
@@ -153,32 +156,31 @@ def _out(params):
 
 
 @jit_outer
-def _within(bars, facts, before, draft, out, lane):
-    """Whether the bar is no halted one, the equity a finite number before and after the step, and no position of the step, held or asked for, can have
-    been worth as much as the first brackets tell, at any price of the step."""
-    held, kept = before[AT_LEG + t.PERP, lane], draft.legs[0, 0, t.PERP]
-    asked = held + out.trades[0, 0, t.REQUESTED_PERP]
-    size = max(max(abs(held), abs(kept)), abs(asked))
+def _within(bars, facts, size, equity, lane):
+    """Whether the bar is no halted one, the equity a finite number, and a position of this size not worth as much as the first brackets tell at any
+    price of the bar."""
     price = max(max(bars[MARK_OPEN, lane], bars[PERP_OPEN, lane]), max(bars[LAST_MARK, lane], bars[MARK_CLOSE, lane]))
     price = max(price, max(bars[MARK_HIGH, lane], bars[MARK_LOW, lane]))
-    equity = before[t.EQUITY, lane] + draft.account[0, t.EQUITY]  # the sign of a NaN, which lots ask for, is not the same in a vector
     return size * price < facts[AT_LIMIT, lane] and equity - equity == 0.0 and bars[SIGMA_DAY, lane] == bars[SIGMA_DAY, lane]
 
 
 @jit_outer
-def _store(draft, out, after, seen, within, lane):
+def _store_state(draft, out, after, lane):
     for c in range(N_ACCOUNT):
         after[c, lane] = draft.account[0, c]
     for c in range(N_LEG):
         after[AT_LEG + c, lane] = draft.legs[0, 0, c]
     for c in range(N_LEDGER):
         after[AT_LEDGER + c, lane] = out.ledger[0, c]
-    for c in range(N_TRADE):
-        after[AT_TRADES + c, lane] = out.trades[0, 0, c]
+
+
+@jit_outer
+def _store_end(draft, out, after, seen, given_up, lane):
+    _store_state(draft, out, after, lane)
     after[AT_REWARD, lane] = out.reward[0]
     after[AT_TERMINATED, lane] = 1.0 if out.terminated[0] else 0.0
     after[AT_TRUNCATED, lane] = 1.0 if out.truncated[0] else 0.0
-    after[AT_GIVEN_UP, lane] = 1.0 if draft.given_up[0] or not within else 0.0
+    after[AT_GIVEN_UP, lane] = 1.0 if given_up else 0.0
     for c in range(N_SEEN):
         seen[c, lane] = out.obs[0, c]
 
@@ -195,11 +197,73 @@ def step_lanes(world, params, scale, bars, features, facts, actions, before, dec
     decided, left, seen = fixed(decided, (LANES,)), fixed(left, (LANES,)), fixed(seen, (N_SEEN, LANES))
     params = fixed(params, (1, N_PARAMS))
     for lane in range(LANES):
-        own, draft, out = _world(world, bars, features, facts, scale, lane), _draft(params, before, decided, left, lane), _out(params)
+        own, draft, out = _world(world, bars, features, facts, scale, 1, lane), _draft(params, before, decided, left, lane), _out(params)
         action = local_f4((1, N_ACTIONS))
         for c in range(N_ACTIONS):
             action[0, c] = actions[c, lane]
         step_one(own, draft, out, action, 0)
         draft.account[0, t.EPISODE_REWARD] += out.reward[0]
         observe(own, draft, out.obs, 0)
-        _store(draft, out, after, seen, _within(bars, facts, before, draft, out, lane), lane)
+        held, kept = before[AT_LEG + t.PERP, lane], draft.legs[0, 0, t.PERP]
+        size = max(max(abs(held), abs(kept)), abs(held + out.trades[0, 0, t.REQUESTED_PERP]))
+        equity = before[t.EQUITY, lane] + draft.account[0, t.EQUITY]  # the sign of a NaN, which lots ask for, is not the same in a vector
+        given_up = draft.given_up[0] or not _within(bars, facts, size, equity, lane)
+        _store_end(draft, out, after, seen, given_up, lane)
+        for c in range(N_TRADE):
+            after[AT_TRADES + c, lane] = out.trades[0, 0, c]
+
+
+@jit_outer
+def _between(params, held, lane):
+    """The state between two bars of a step."""
+    draft = t.QuietDraft(_params(params), local_f8((1, N_ACCOUNT)), local_f8((1, 1, N_LEG)), local_i8((1, N_EPISODE)), local_u1((1,)))
+    for c in range(N_ACCOUNT):
+        draft.account[0, c] = held[c, lane]
+    for c in range(N_LEG):
+        draft.legs[0, 0, c] = held[AT_LEG + c, lane]
+    draft.episode[0, t.PATH], draft.episode[0, t.BOOK], draft.episode[0, t.ROW] = 0, 0, 0
+    draft.given_up[0] = held[AT_GIVEN_UP, lane] + held[AT_TERMINATED, lane] > 0.0
+    return draft
+
+
+@jit_lanes
+def bar_lanes(world, params, scale, bars, features, facts, held, moved):
+    """Move every lane on by one bar without a decision: from `held` to `moved`, columns of `after` both; the trades of the step stay where they are.
+
+    A lane that is ruined is given up in the bar after it: the plain loop ends its step there.
+    """
+    bars, features, facts = fixed(bars, (N_COLUMNS, LANES)), fixed(features, (1, N_BARS, LANES)), fixed(facts, (N_FACTS, LANES))
+    held, moved, params = fixed(held, (N_AFTER, LANES)), fixed(moved, (N_AFTER, LANES)), fixed(params, (1, N_PARAMS))
+    for lane in range(LANES):
+        own, draft, out = _world(world, bars, features, facts, scale, 1, lane), _between(params, held, lane), _out(params)
+        for c in range(N_LEDGER):
+            out.ledger[0, c] = held[AT_LEDGER + c, lane]
+        p = params_of(draft.params, 0)
+        equity = step_bar(own, draft, out, p, local_f4((1, N_ACTIONS)), 0, 1, 0, 0, False)
+        _store_state(draft, out, moved, lane)
+        within = _within(bars, facts, abs(held[AT_LEG + t.PERP, lane]), equity, lane)
+        moved[AT_GIVEN_UP, lane] = 1.0 if draft.given_up[0] or not within else 0.0
+        moved[AT_TERMINATED, lane] = 1.0 if equity <= p.ruin_fraction * p.initial_equity else 0.0
+
+
+@jit_lanes
+def end_lanes(world, params, scale, bars, features, facts, before, held, decided, left, count, after, seen):
+    """Close the step of `count` bars that `before` began and whose last bar, of which `bars` and `features` are, gave `held`.
+
+    left: as for `step_lanes`. Writes `after`, but for its trades, and `seen`.
+    """
+    bars, features, facts = fixed(bars, (N_COLUMNS, LANES)), fixed(features, (1, N_BARS, LANES)), fixed(facts, (N_FACTS, LANES))
+    before, held, after = fixed(before, (N_BEFORE, LANES)), fixed(held, (N_AFTER, LANES)), fixed(after, (N_AFTER, LANES))
+    decided, left, seen = fixed(decided, (LANES,)), fixed(left, (LANES,)), fixed(seen, (N_SEEN, LANES))
+    params = fixed(params, (1, N_PARAMS))
+    for lane in range(LANES):
+        own, draft, out = _world(world, bars, features, facts, scale, count, lane), _between(params, held, lane), _out(params)
+        for c in range(N_LEDGER):
+            out.ledger[0, c] = held[AT_LEDGER + c, lane]
+        for c in (t.EQUITY_PEAK, t.EPISODE_REWARD):
+            draft.account[0, c] = before[c, lane]
+        draft.episode[0, t.LAST_ROW], draft.episode[0, t.DECISION] = left[lane] - (count - 1), decided[lane]
+        end_step(own, draft, out, params_of(draft.params, 0), 0, 1, count, before[t.EQUITY, lane], draft.account[0, t.EQUITY])
+        draft.account[0, t.EPISODE_REWARD] += out.reward[0]
+        observe(own, draft, out.obs, 0)
+        _store_end(draft, out, after, seen, draft.given_up[0], lane)

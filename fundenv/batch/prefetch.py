@@ -34,24 +34,26 @@ def prefetch_row(array: Any, row: int) -> None:
     """Ask for array[row]; nothing happens in plain Python."""
 
 
-def prefetch_aligned(array: Any, row: int) -> None:
-    """`prefetch_row` of an array whose rows are whole cache lines."""
+def prefetch_lines(array: Any, place: int, lines: int) -> None:
+    """Ask for so many cache lines of an array from the entry `place` on, which begins one; nothing happens in plain Python."""
 
 
-def _asks(beyond: int) -> Any:
-    """The compiled form; `beyond`: bytes by which a row may reach into one line more than its length fills."""
+@overload(prefetch_row, inline="never", jit_options={"forceinline": True})
+def _row(array: Any, row: Any) -> Any:
+    def emit(array: Any, row: Any) -> None:
+        size = array.shape[1] * array.shape[2] * array.itemsize
+        start = array.ctypes.data + row * size
+        for offset in range(0, size + LINE - 1, LINE):  # a row may reach into one line more than its length fills
+            _touch(start + offset)
 
-    def typed(array: Any, row: Any) -> Any:
-        def emit(array: Any, row: Any) -> None:
-            size = array.shape[1] * array.shape[2] * array.itemsize
-            start = array.ctypes.data + row * size
-            for offset in range(0, size + beyond, LINE):
-                _touch(start + offset)
-
-        return emit
-
-    return typed
+    return emit
 
 
-overload(prefetch_row, inline="never", jit_options={"forceinline": True})(_asks(LINE - 1))
-overload(prefetch_aligned, inline="never", jit_options={"forceinline": True})(_asks(0))
+@overload(prefetch_lines, inline="never", jit_options={"forceinline": True})
+def _lines(array: Any, place: Any, lines: Any) -> Any:
+    def emit(array: Any, place: Any, lines: Any) -> None:
+        start = array.ctypes.data + place * array.itemsize
+        for line in range(lines):
+            _touch(start + line * LINE)
+
+    return emit

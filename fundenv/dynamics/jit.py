@@ -23,6 +23,8 @@ from numba.core.compiler import Compiler
 from numba.core.registry import CPUDispatcher
 from numba.extending import register_jitable
 
+from fundenv.dynamics.types import QuietDraft
+
 F = TypeVar("F", bound=Callable[..., Any])
 _OPTIONS: dict[str, Any] = {"nogil": True, "fastmath": False, "error_model": "numpy", "_nrt": False}
 PACKAGE = Path(__file__).resolve().parents[1]
@@ -176,17 +178,26 @@ def _give_up(world, store, *rest):
 
 
 class _RareRule(_Rule):
-    """A rule that does not run on a draft (`types.Draft`, the second argument): the step is given up there."""
+    """A rule that does not run on a draft (`types.Draft` or `types.QuietDraft`, the second argument): the step is given up there."""
 
     def get_call_template(self, args: Any, kws: Any) -> Any:
-        return _GIVE_UP.get_call_template(args, kws) if _is_draft(args[1]) else super().get_call_template(args, kws)
+        return _GIVE_UP.get_call_template(args, kws) if self.gives_up(args[1]) else super().get_call_template(args, kws)
 
     def get_overload(self, sig: Any) -> Any:
-        return _GIVE_UP.get_overload(sig) if _is_draft(sig[1]) else super().get_overload(sig)
+        return _GIVE_UP.get_overload(sig) if self.gives_up(sig[1]) else super().get_overload(sig)
+
+    @staticmethod
+    def gives_up(kind: Any) -> bool:
+        """Whether the step is given up on a state of this type."""
+        return "given_up" in getattr(kind, "fields", ())
 
 
-def _is_draft(kind: Any) -> bool:
-    return "given_up" in getattr(kind, "fields", ())
+class _OrderRule(_RareRule):
+    """A rule that does not run on a draft of a bar between two decisions."""
+
+    @staticmethod
+    def gives_up(kind: Any) -> bool:
+        return getattr(kind, "instance_class", None) is QuietDraft
 
 
 _GIVE_UP = _rule(_give_up, forceinline=True)
@@ -198,6 +209,14 @@ def jit_rare(function: Callable[..., Any]) -> Any:
     Its first arguments are (world, store). On a draft of a state it only takes note that the step has to be taken again on the whole state.
     """
     return _rule(function, _RareRule)
+
+
+def jit_order(function: Callable[..., Any]) -> Any:
+    """As `jit` for a rule that makes or fills orders: between two decisions few bars reach it. Its first arguments are (world, store).
+
+    On a `types.QuietDraft` it only takes note that the step has to be taken again on the whole state; elsewhere it is inlined.
+    """
+    return _rule(function, _OrderRule, forceinline=True)
 
 
 class _LanesRuleCompiler(_RuleCompiler):

@@ -6,7 +6,7 @@ from fundenv.dynamics.coins import keep_coins
 from fundenv.dynamics.contract import base_of, notional, quote_of, unrealised
 from fundenv.dynamics.funds import gross_of
 from fundenv.dynamics.holdings import coins_of
-from fundenv.dynamics.jit import jit
+from fundenv.dynamics.jit import jit, jit_order
 from fundenv.dynamics.types import (
     BOOK,
     CASH,
@@ -106,27 +106,29 @@ def decide(world, store, out, p, actions, i, row, equity):
     return decided
 
 
+@jit_order
+def _order_what_is_owed(world, store, p, i, a, row, equity):
+    """The pending after-liquidation order of leg a."""
+    legs = store.legs
+    legs[i, a, TOUCH] = TOUCH_STRESSED
+    if legs[i, a, PENDING] == PENDING_FLATTEN:
+        legs[i, a, WANT_SPOT] = spot_target(world, store, i, a, row, legs[i, a, PERP], False) - legs[i, a, SPOT]
+        legs[i, a, WANT_PERP] = 0.0
+        if legs[i, a, PERP] != 0.0 and world.bars[row, a, HALTED] == 0.0:
+            legs[i, a, PENDING] = PENDING_NONE  # after a partial liquidation the hedge of what is left is restored once
+    else:
+        order_to_target(world, store, p, i, a, row, equity, 0.0)
+        if world.bars[row, a, HALTED] == 0.0:
+            legs[i, a, PENDING] = PENDING_NONE
+
+
 @jit
 def after_liquidation(world, store, p, i, row, equity):
-    """Orders of legs with a pending after-liquidation order; returns whether there was one."""
+    """Orders of legs with a pending after-liquidation order that the decision has not replaced."""
     legs = store.legs
-    ordered = False
     for a in range(legs.shape[1]):
-        pending = legs[i, a, PENDING]
-        if pending == PENDING_NONE or legs[i, a, TOUCH] != TOUCH_NONE:
-            continue
-        ordered = True
-        legs[i, a, TOUCH] = TOUCH_STRESSED
-        if pending == PENDING_FLATTEN:
-            legs[i, a, WANT_SPOT] = spot_target(world, store, i, a, row, legs[i, a, PERP], False) - legs[i, a, SPOT]
-            legs[i, a, WANT_PERP] = 0.0
-            if legs[i, a, PERP] != 0.0 and world.bars[row, a, HALTED] == 0.0:
-                legs[i, a, PENDING] = PENDING_NONE  # after a partial liquidation the hedge of what is left is restored once
-        else:
-            order_to_target(world, store, p, i, a, row, equity, 0.0)
-            if world.bars[row, a, HALTED] == 0.0:
-                legs[i, a, PENDING] = PENDING_NONE
-    return ordered
+        if legs[i, a, PENDING] != PENDING_NONE and legs[i, a, TOUCH] == TOUCH_NONE:
+            _order_what_is_owed(world, store, p, i, a, row, equity)
 
 
 @jit

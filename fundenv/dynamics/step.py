@@ -2,7 +2,6 @@
 
 from fundenv.dynamics.access import params_of, rules_of
 from fundenv.dynamics.borrowing import accrue, locked_cash
-from fundenv.dynamics.coins import sell_within_coins
 from fundenv.dynamics.contract import profit_of, quote_of
 from fundenv.dynamics.deleveraging import deleverage
 from fundenv.dynamics.execution import fill_perp, fill_spot, limit_orders
@@ -10,7 +9,7 @@ from fundenv.dynamics.forced import liquidate
 from fundenv.dynamics.funding import settle
 from fundenv.dynamics.funds import transfer
 from fundenv.dynamics.holdings import coins_of
-from fundenv.dynamics.jit import jit, jit_outer
+from fundenv.dynamics.jit import jit, jit_order, jit_outer
 from fundenv.dynamics.orders import after_liquidation, call_loans, clear_flattened, decide, keep_margin, stress_crashes
 from fundenv.dynamics.reward import reward_of
 from fundenv.dynamics.shortage import shrink_to_funds
@@ -119,25 +118,28 @@ def _fill_leg(world, store, out, p, i, a, row, book):
         fill_perp(world, store, out, p, rule, i, a, row)
 
 
+@jit_order
+def _fill_orders(world, store, out, p, i, row, book):
+    """Limit, fund and fill the orders of the bar, and bring the wallets to their margin."""
+    limit_orders(world, store, p, i, row, book)
+    shrink_to_funds(world, store, p, i, row, book)
+    for a in range(store.legs.shape[1]):
+        _fill_leg(world, store, out, p, i, a, row, book)
+    transfer(world, store, p, i, row, book)
+    clear_flattened(world, store, i)
+
+
 @jit
 def _fill(world, store, out, p, i, row, book):
-    """Limit, fund and fill the orders of the bar; book the price profit from the last close to the open of what was held before."""
+    """Book the price profit from the last close to the open of what was held before, and fill the orders if there are any."""
     legs, bars = store.legs, world.bars
     touched = False
     for a in range(legs.shape[1]):
         spot, mark = bars[row - 1, a, SPOT_CLOSE], bars[row - 1, a, MARK_CLOSE]
         _book_prices(world, store, out, i, a, spot, bars[row, a, SPOT_OPEN], mark, bars[row, a, PERP_OPEN])
         touched = touched or legs[i, a, TOUCH] != TOUCH_NONE
-    if not touched:
-        return
-    limit_orders(world, store, p, i, row, book)
-    shrink_to_funds(world, store, p, i, row, book)
-    if world.contract == INVERSE:
-        sell_within_coins(world, store, p, i, row, book)
-    for a in range(legs.shape[1]):
-        _fill_leg(world, store, out, p, i, a, row, book)
-    transfer(world, store, p, i, row, book)
-    clear_flattened(world, store, i)
+    if touched:
+        _fill_orders(world, store, out, p, i, row, book)
 
 
 @jit
@@ -209,6 +211,23 @@ def step_bar(world, store, out, p, actions, i, row, path, book, first):
 
 
 @jit_outer
+def end_step(world, store, out, p, i, row, bars, before, after):
+    """After the last of `bars` bars, `row`: reward and flags of the step that took the equity from `before` to `after` [quote]."""
+    episode = store.episode
+    ruin = p.ruin_fraction * p.initial_equity
+    episode[i, ROW] = row
+    episode[i, DECISION] += 1
+    store.account[i, EQUITY_PEAK] = max(store.account[i, EQUITY_PEAK], after)
+    forced = after <= ruin
+    for a in range(store.legs.shape[1]):
+        forced = forced or store.legs[i, a, LIQUIDATED] > 0.0
+    out.reward[i] = reward_of(world, out, p, i, before, after, bars * p.bar_years, forced)
+    out.terminated[i] = after <= ruin
+    ended = world.codes[EPISODE_STEPS] > 0 and episode[i, DECISION] >= world.codes[EPISODE_STEPS]
+    out.truncated[i] = not out.terminated[i] and (ended or row + world.codes[DECISION_BARS] > episode[i, LAST_ROW])
+
+
+@jit_outer
 def step_one(world, store, out, actions, i):
     """Step environment i by one decision: writes ledger, trades, reward, terminated and truncated; moves its row to the last bar stepped."""
     p = params_of(store.params, i)
@@ -225,13 +244,4 @@ def step_one(world, store, out, actions, i):
         after = step_bar(world, store, out, p, actions, i, row, path, book, bars == 1)
         if after <= ruin:
             break
-    episode[i, ROW] = row
-    episode[i, DECISION] += 1
-    store.account[i, EQUITY_PEAK] = max(store.account[i, EQUITY_PEAK], after)
-    forced = after <= ruin
-    for a in range(store.legs.shape[1]):
-        forced = forced or store.legs[i, a, LIQUIDATED] > 0.0
-    out.reward[i] = reward_of(world, out, p, i, before, after, bars * p.bar_years, forced)
-    out.terminated[i] = after <= ruin
-    ended = world.codes[EPISODE_STEPS] > 0 and episode[i, DECISION] >= world.codes[EPISODE_STEPS]
-    out.truncated[i] = not out.terminated[i] and (ended or row + world.codes[DECISION_BARS] > episode[i, LAST_ROW])
+    end_step(world, store, out, p, i, row, bars, before, after)

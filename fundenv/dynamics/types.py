@@ -224,6 +224,16 @@ class Draft(NamedTuple):
     given_up: Bool  # (1,): the step met a rare rule, which does not run on a draft
 
 
+class QuietDraft(NamedTuple):
+    """`Draft` for a bar between two decisions, where an order is as rare as a liquidation (`jit.jit_order`)."""
+
+    params: Float64
+    account: Float64
+    legs: Float64
+    episode: Int64
+    given_up: Bool
+
+
 class Out(NamedTuple):
     """What a step of n environments writes. D = A (F + 14) + 4 observations."""
 

@@ -1,5 +1,7 @@
 """Environments side by side in vectors: the same bits as the plain loop, whatever an environment meets."""
 
+import ctypes
+
 import numpy as np
 import pytest
 from numba.core import config as numba_config
@@ -10,7 +12,7 @@ from fundenv.batch.cpu import Batch
 from fundenv.batch.memory import LANES
 from fundenv.checks import check_parity
 from fundenv.dynamics import types as t
-from fundenv.market import stack
+from fundenv.market import stack, synthetic_market
 from tests.markets import PLAIN_VENUE, wild_market
 
 pytestmark = pytest.mark.skipif(numba_config.DISABLE_JIT, reason="there is no vector form of plain Python")
@@ -77,10 +79,42 @@ def play(plain, lanes, steps=150, seed=5, odd=0.0):
     return met
 
 
+@pytest.mark.parametrize("interval", ["1h", "2h", "8h"])
 @pytest.mark.parametrize("autoreset", ["same_step", "next_step", "disabled"])
-def test_lanes_give_the_bits_of_the_plain_loop(monkeypatch, autoreset):
-    met = play(*batches(monkeypatch, autoreset=autoreset))
+def test_lanes_give_the_bits_of_the_plain_loop(monkeypatch, autoreset, interval):
+    met = play(*batches(monkeypatch, autoreset=autoreset, decision_interval=interval))
     assert (met > 0).all()
+
+
+@pytest.mark.parametrize("interval", ["1h", "8h"])
+def test_most_steps_of_a_usual_market_are_not_given_up(monkeypatch, interval):
+    """Else both batches would be stepped by the plain loop, and the bits be the same for no merit of the vectors."""
+    market = synthetic_market("btc", years=1, seed=0)
+    stepped_plain, call = [], ctypes.CFUNCTYPE(None, ctypes.c_void_p, ctypes.c_int64, ctypes.c_int64)
+    note = call(lambda table, first, last: stepped_plain.append(last - first))
+    lanes = Batch(10 * LANES, market=market, decision_interval=interval)
+    lanes.calls._use_lanes()
+    lanes.calls._table[-1] = ctypes.cast(note, ctypes.c_void_p).value
+    lanes.reset(0)
+    lanes.actions[:] = np.random.default_rng(0).uniform(-1.0, 1.0, lanes.actions.shape)
+    lanes.calls.step(0, lanes.num_envs)
+    assert sum(stepped_plain) < 2 * LANES
+    assert (lanes.store.legs[:, 0, t.PERP] != 0.0).mean() > 0.9
+
+
+def test_an_order_between_two_decisions_is_taken_by_the_plain_loop(monkeypatch):
+    """The keeper orders where a wallet is empty; then the leg has been idle for fewer bars than the decision has."""
+    plain, lanes = batches(monkeypatch, decision_interval="8h", episode=None, autoreset="disabled", initial_equity=50_000.0)
+    rng, kept = np.random.default_rng(2), 0
+    plain.reset(2)
+    lanes.reset(2)
+    for _ in range(10):
+        actions = rng.uniform(-1.0, 1.0, plain.actions.shape)
+        plain.step(actions)
+        lanes.step(actions)
+        kept += (plain.store.legs[:, 0, t.IDLE_BARS] < 7).sum()
+        assert np.array_equal(plain.ledger, lanes.ledger)
+    assert kept > 0
 
 
 def test_threads_take_whole_blocks_of_lanes_and_give_the_same_bits(monkeypatch):
@@ -97,8 +131,9 @@ def test_more_is_given_up_than_is_put_off_at_a_time(monkeypatch):
     assert (plain.terminated | plain.truncated).sum() > MOST_PUT_OFF - LANES
 
 
-def test_an_episode_that_ended_in_ruin_keeps_its_flags_until_the_reset(monkeypatch):
-    plain, lanes = batches(monkeypatch, autoreset="disabled", ruin_fraction=0.9, initial_equity=50_000.0)
+@pytest.mark.parametrize("interval", ["1h", "8h"])
+def test_an_episode_that_ended_in_ruin_keeps_its_flags_until_the_reset(monkeypatch, interval):
+    plain, lanes = batches(monkeypatch, autoreset="disabled", ruin_fraction=0.9, initial_equity=50_000.0, decision_interval=interval)
     play(plain, lanes, steps=60)
     assert plain.terminated.any()
 
@@ -145,7 +180,6 @@ UNUSUAL = [
     {"actions": "discrete"},
     {"reward": "expected"},
     {"dials": ("carry",)},
-    {"decision_interval": "2h"},
     {"keeper_interval": None},
     {"crash_sigma": 2.0},
     {"adl_sigma": 2.0},
