@@ -427,7 +427,7 @@ class ReferenceAccount:
         for a, (leg, bar) in enumerate(zip(self.legs, self.now, strict=True)):
             held = (self._hedge_held(a), leg.perp)
             target = (held[0] + leg.order_spot, held[1] + leg.order_perp)
-            part = min((min(max(x / y, 0.0), 1.0) for x, y in zip(held, target, strict=True) if y != 0), default=1.0)
+            part = min((min(max(x / y, 0.0), 1.0) for x, y in zip(held, target, strict=True) if abs(y) > 1e-9 * abs(x)), default=1.0)
             if part > 1 - 1e-9:
                 least.append((leg.order_spot, leg.order_perp))
                 continue

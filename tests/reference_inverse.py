@@ -132,20 +132,33 @@ class InverseAccount(ReferenceAccount):
     def _free_after(self, orders: list[tuple[float, float]], moved: set[int]) -> float:
         free = self.cash
         for a, (leg, bar) in enumerate(zip(self.legs, self.now, strict=True)):
-            spot, perp = orders[a]
+            released = self._released(a, orders[a][1]) if a in moved else 0.0
+            spot = self._covered(a, *orders[a])
             _, *costs = self._spot_fill(a, spot)
             free -= spot * bar.spot_open + sum(costs)
-            coins = leg.spot + spot
-            if a in moved:
-                left = inverse_profit(leg.perp, leg.entry, bar.perp_open)
-                if leg.perp * perp < 0:
-                    left *= max(0.0, 1 - abs(perp / leg.perp))
-                required = self._required(leg.perp + perp, bar.perp_open, leg.leverage)
-                needed = self.rules[a].maintenance(abs(leg.perp + perp) / bar.perp_open)
-                wallet = self._coins(a, bar.perp_open) - leg.spot - self._coin_cost(a, perp)
-                coins += wallet - max(left + min(max(wallet - left, 0.0), needed), required)
-            free += min(coins, 0.0) * bar.spot_open
+            free -= max(-(leg.spot + spot + released), 0.0) * bar.spot_open
         return free
+
+    def _released(self, a: int, perp: float) -> float:
+        """Coins that the wallet need not hold after a perpetual order."""
+        leg, price = self.legs[a], self.now[a].perp_open
+        profit = inverse_profit(leg.perp, leg.entry, price)
+        left = profit * max(0.0, 1 - abs(perp / leg.perp)) if leg.perp * perp < 0 else profit
+        needed = self.rules[a].maintenance(abs(leg.perp + perp) / price)
+        wallet = self.margin[a] + profit - self._coin_cost(a, perp)
+        return wallet - max(left + min(max(wallet - left, 0.0), needed), self._required(leg.perp + perp, price, leg.leverage))
+
+    def _covered(self, a: int, spot: float, perp: float) -> float:
+        """A spot order that sells coins that are there, where nobody lends any."""
+        if self.config.allow_short_spot or self.portfolio or spot >= 0:
+            return spot
+        there = max(self.legs[a].spot + max(self._released(a, perp), 0.0), 0.0)
+        return -min(-spot, there)
+
+    def _limit(self, moved: set[int]) -> None:
+        super()._limit(moved)
+        for a, leg in enumerate(self.legs):
+            self._cut(a, self._covered(a, leg.order_spot, leg.order_perp), leg.order_perp, "not enough funds")
 
     def _coin_cost(self, a: int, perp: float) -> float:
         _, spread, impact, fee = self._perp_fill(a, perp)

@@ -22,6 +22,8 @@ from fundenv.dynamics.types import (
     MARGIN_MODE,
     MARGIN_PORTFOLIO,
     PERP,
+    REASON,
+    REASON_FUNDS,
     SHRINK,
     SHRINK_USES,
     SPOT,
@@ -57,19 +59,40 @@ def coin_cost(order, price, slip, fee_rate):
 
 
 @jit
-def _orders(world, store, p, i, a, row, rule, k):
-    """(spot order, quote that it costs, perp order, coin that it costs) of leg a at the share k (`orders_at`) and open prices."""
-    stress = stress_of(p, store.legs[i, a, TOUCH])
-    spot_order, perp_order = orders_at(world, store, p, i, a, row, k)
-    spread, impact = spot_slippage(world.bars, row, a, rule, spot_order, stress)
-    spot_cost = order_cost(spot_order, world.bars[row, a, SPOT_OPEN], spread, impact, rule.fee_spot * p.fee_scale)
-    spread, impact = perp_slippage(world, row, a, rule, perp_order, stress)
-    return (
-        spot_order,
-        spot_cost,
-        perp_order,
-        coin_cost(perp_order, world.bars[row, a, PERP_OPEN], spread + impact, rule.fee_perp * p.fee_scale),
-    )
+def _perp_cost(world, p, a, row, rule, order, stress):
+    """Slippage and fee [coin] of a perpetual order of asset a at the open."""
+    spread, impact = perp_slippage(world, row, a, rule, order, stress)
+    return coin_cost(order, world.bars[row, a, PERP_OPEN], spread + impact, rule.fee_perp * p.fee_scale)
+
+
+@jit
+def _spot_cost(world, p, a, row, rule, order, stress):
+    """Slippage and fee [quote] of a spot order of asset a at the open."""
+    spread, impact = spot_slippage(world.bars, row, a, rule, order, stress)
+    return order_cost(order, world.bars[row, a, SPOT_OPEN], spread, impact, rule.fee_spot * p.fee_scale)
+
+
+@jit
+def _released(world, store, p, i, a, row, book, order):
+    """Coins that the wallet of leg a has beyond what it must hold once a perpetual order is filled at the open; negative: what it lacks."""
+    price, size = world.bars[row, a, PERP_OPEN], store.legs[i, a, PERP]
+    rule = rules_of(world.rules, world.symbols[book, a])
+    profit = coin_profit(store, i, a, price)
+    left = profit
+    if size * order < 0.0:
+        left *= max(1.0 - abs(order) / abs(size), 0.0)
+    after = inverse_notional(size + order, price)
+    balance = store.legs[i, a, MARGIN] + profit - _perp_cost(world, p, a, row, rule, order, stress_of(p, store.legs[i, a, TOUCH]))
+    floor = wallet_floor(balance - left, maintenance(world.tiers, world.symbols[book, a], after))
+    return balance - max(left + floor, after / store.legs[i, a, TARGET_LEVERAGE])
+
+
+@jit
+def within_coins(store, p, i, a, order, released):
+    """A spot order of leg a; where base may not be borrowed, it sells no more than the free coins and those that the wallet gives back."""
+    if order >= 0.0 or p.allow_short_spot > 0.5:
+        return order
+    return max(order, -max(store.legs[i, a, SPOT] + max(released, 0.0), 0.0))
 
 
 @jit
@@ -78,23 +101,33 @@ def free_cash_after_coins(world, store, p, i, row, book, using, rest):
     legs = store.legs
     free = store.account[i, CASH]
     for a in range(legs.shape[1]):
-        spot_open, perp_open = world.bars[row, a, SPOT_OPEN], world.bars[row, a, PERP_OPEN]
+        spot_open = world.bars[row, a, SPOT_OPEN]
         if legs[i, a, TOUCH] == TOUCH_NONE:
             free += min(legs[i, a, SPOT], 0.0) * spot_open
             continue
         k = using if legs[i, a, SHRINK] == SHRINK_USES else rest
         rule = rules_of(world.rules, world.symbols[book, a])
-        spot_order, spot_cost, perp_order, perp_cost = _orders(world, store, p, i, a, row, rule, k)
-        size = legs[i, a, PERP]
-        left = coin_profit(store, i, a, perp_open)
-        if size * perp_order < 0.0:
-            left *= max(1.0 - abs(perp_order) / abs(size), 0.0)
-        required = inverse_notional(size + perp_order, perp_open) / legs[i, a, TARGET_LEVERAGE]
-        floor = maintenance(world.tiers, world.symbols[book, a], inverse_notional(size + perp_order, perp_open))
-        balance = legs[i, a, MARGIN] + coin_profit(store, i, a, perp_open) - perp_cost
-        unpledged = legs[i, a, SPOT] + spot_order + balance - max(left + wallet_floor(balance - left, floor), required)
-        free += min(unpledged, 0.0) * spot_open - spot_order * spot_open - spot_cost
+        spot_order, perp_order = orders_at(world, store, p, i, a, row, k)
+        released = _released(world, store, p, i, a, row, book, perp_order)
+        spot_order = within_coins(store, p, i, a, spot_order, released)
+        free += min(legs[i, a, SPOT] + spot_order + released, 0.0) * spot_open - spot_order * spot_open
+        free -= _spot_cost(world, p, a, row, rule, spot_order, stress_of(p, legs[i, a, TOUCH]))
     return free
+
+
+@jit
+def sell_within_coins(world, store, p, i, row, book):
+    """Cut the wanted spot orders to the coins that are there at the open (`within_coins`); in portfolio mode the collateral decides."""
+    legs = store.legs
+    if world.codes[MARGIN_MODE] == MARGIN_PORTFOLIO:
+        return
+    for a in range(legs.shape[1]):
+        if legs[i, a, WANT_SPOT] < 0.0:
+            released = _released(world, store, p, i, a, row, book, legs[i, a, WANT_PERP])
+            order = within_coins(store, p, i, a, legs[i, a, WANT_SPOT], released)
+            if order != legs[i, a, WANT_SPOT]:
+                legs[i, a, WANT_SPOT] = order
+                legs[i, a, REASON] = REASON_FUNDS
 
 
 @jit
@@ -102,9 +135,11 @@ def free_collateral_of_coins(world, store, p, i, a, row, rule, k):
     """What asset a adds to `free_collateral_after` [quote]: its coins after their haircut less initial margin and what the spot order costs."""
     legs = store.legs
     spot_open, perp_open = world.bars[row, a, SPOT_OPEN], world.bars[row, a, PERP_OPEN]
-    spot_order, spot_cost, perp_order, perp_cost = _orders(world, store, p, i, a, row, rule, k)
-    coins = coins_of(store, i, a, perp_open) + spot_order - perp_cost
+    stress = stress_of(p, legs[i, a, TOUCH])
+    spot_order, perp_order = orders_at(world, store, p, i, a, row, k)
+    coins = coins_of(store, i, a, perp_open) + spot_order - _perp_cost(world, p, a, row, rule, perp_order, stress)
     required = inverse_notional(legs[i, a, PERP] + perp_order, perp_open) / legs[i, a, TARGET_LEVERAGE]
+    spot_cost = _spot_cost(world, p, a, row, rule, spot_order, stress)
     return spot_collateral(coins, spot_open, rule.haircut) - required * spot_open - spot_order * spot_open - spot_cost
 
 

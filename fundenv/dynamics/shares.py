@@ -10,8 +10,8 @@ from fundenv.market.layout import PERP_OPEN, PERP_VOLUME, SPOT_VOLUME
 
 @jit
 def share_held(held, target):
-    """Largest share of a target size, in [0, 1], that lies between 0 and the size held; 1 where the target is 0."""
-    if target == 0.0:
+    """Largest share of a target size, in [0, 1], that lies between 0 and the size held; 1 where the target is 0 or what rounding leaves of it."""
+    if abs(target) <= SAME * abs(held):
         return 1.0
     return min(max(held / target, 0.0), 1.0)
 

@@ -2,6 +2,7 @@
 
 from fundenv.dynamics.access import params_of, rules_of
 from fundenv.dynamics.borrowing import accrue, locked_cash
+from fundenv.dynamics.coins import sell_within_coins
 from fundenv.dynamics.contract import profit_of, quote_of
 from fundenv.dynamics.deleveraging import deleverage
 from fundenv.dynamics.execution import fill_perp, fill_spot, limit_orders
@@ -123,6 +124,8 @@ def _fill_orders(world, store, out, p, i, row, book):
     """Limit, fund and fill the orders of the bar, and bring the wallets to their margin."""
     limit_orders(world, store, p, i, row, book)
     shrink_to_funds(world, store, p, i, row, book)
+    if world.contract == INVERSE:
+        sell_within_coins(world, store, p, i, row, book)
     for a in range(store.legs.shape[1]):
         _fill_leg(world, store, out, p, i, a, row, book)
     transfer(world, store, p, i, row, book)

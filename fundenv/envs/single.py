@@ -82,16 +82,17 @@ class FundingHedgeEnv(gym.Env[Any, Any]):
           after fills and transfers (see e); a shortage up to 1e-12 of the larger of the initial equity and the equity at the last close is
           rounding and none. If f with all orders >= 0, all are filled. Else targets become smaller and keep their hedge ratio. An asset
           whose orders lead to T = (spot, perp) has least orders, which lead to l T with the largest l in [0, 1] for which l T lies, leg by
-          leg, between 0 and what is held (l > 1 - 1e-9: they are its orders), each cut to `max_participation` of its volume. It uses cash
-          if all its orders, where the other assets fill their least ones, leave a lower f than least orders all round. With f(k) the f
-          where the assets that use cash fill least + k (all - least) and the others all orders: k = f(0) / (f(0) - f(1)), but 0 where that
-          is below 1e-9 or f(0) <= 0. The orders at k pass lots and minimum notional again; one that closes a leg, and after that would
-          leave a part of it, closes it exactly. Where f < 0 even then (lots may have taken from a reduction what was to pay for the other
-          leg), the same is done with these orders in place of all, f(1) counted 2, 4, .. 128 times the 2nd, 3rd, .. 8th time, and k = 0 a
-          ninth, as long as f(1) < f(0). If f stays below 0, every order keeps only what it closes. So nothing is opened, and no spot
-          bought but to pay back borrowed base, while f < 0; what an order closes is never given up for want of funds; and spot that a
-          liquidation has left, or any other excess of a leg, is sold until the hedge ratio is the one asked for, but for lots, minimum
-          notional and volume; at whatever price, where no `max_participation` bounds the impact.
+          leg, between 0 and what is held (l > 1 - 1e-9: they are its orders; a part of T below 1e-9 of what is held is 0), each cut to
+          `max_participation` of its volume. It uses cash if all its orders, where the other assets fill their least ones, leave a lower f
+          than least orders all round. With f(k) the f where the assets that use cash fill least + k (all - least) and the others all
+          orders: k = f(0) / (f(0) - f(1)), but 0 where that is below 1e-9 or f(0) <= 0. The orders at k pass lots and minimum notional
+          again; one that closes a leg, and after that would leave a part of it, closes it exactly. Where f < 0 even then (lots may have
+          taken from a reduction what was to pay for the other leg), the same is done with these orders in place of all, f(1) counted 2, 4,
+          .. 128 times the 2nd, 3rd, .. 8th time, and k = 0 a ninth, as long as f(1) < f(0). If f stays below 0, every order keeps only
+          what it closes. So nothing is opened, and no spot bought but to pay back borrowed base, while f < 0; what an order closes is
+          never given up for want of funds; and spot that a liquidation has left, or any other excess of a leg, is sold until the hedge
+          ratio is the one asked for, but for lots, minimum notional and volume; at whatever price, where no `max_participation` bounds the
+          impact.
        e. *Fills*: buy at open x (1 + h + i), sell at open x (1 - h - i), open = perp open or spot open, h = half-spread x
           `cost_scale` x stress, at most 1, i = impact coefficient x sigma_day x sqrt(|order| / day volume) x `cost_scale` x stress (0
           where the day volume is 0), at most 1 - h; stress = `stress_multiplier` for the orders of b, else 1. Fee = fee rate x
@@ -153,15 +154,17 @@ class FundingHedgeEnv(gym.Env[Any, Any]):
     - 1: received: -perp / settlement price x rate, in coin. Isolated: to spot; a payment is taken from max(spot, 0) first. Cross: margin;
       portfolio: spot. `funding` is this x the last spot close.
     - 3a, 3b: for L / (1 + L) read 1: target perp = -carry x E / A (portfolio: as above). The target of spot is such that C = -hedge x
-      target perp / last mark, and at least the required margin where base may not be borrowed (as of the last close: a gap to the open may
-      leave coins borrowed even then): margin is borrowed too where the hedge does not supply it. Orders are worth |order| (perp) and |order| x spot close.
+      target perp / last mark, and at least the required margin where base may not be borrowed: margin is borrowed too where the hedge does
+      not supply it. Orders are worth |order| (perp) and |order| x spot close.
     - 3c: isolated and cross alike, leg by leg, not in portfolio mode; B and M in coin. If B < M / keeper_up: coins that may move (below)
       enter the wallet until B = M; if then B < (1 - 1e-9) M, orders are (f - 1) perp and (f - 1) min(C, 0), f = max(B, 0) / M: coins
       that are owned are not sold. If B > M / keeper_down (isolated): only the transfer of 4. Nothing if |B - M| <= 1e-9 M.
     - 3d: participation compares |perp order| / perp open; the minimum notional of the perpetual |order|; of spot, C at the last mark is
-      held; f = cash - sum(spot order x spot open + spot costs) + sum(min(G, 0) x spot open), G = spot where no transfer follows, else C at
-      perp open + spot order - perp cost - max(u_left + floor, required margin). Portfolio: an asset adds the adjusted value of C - perp
-      cost less required margin x spot open.
+      held; f = cash - sum(spot order x spot open + spot costs) + sum(min(spot + spot order + R, 0) x spot open), R = 0 where no transfer
+      follows, else what the wallet can give back: margin + u at perp open - perp cost - max(u_left + floor, required margin). Where base
+      may not be borrowed a spot order sells at most max(spot + max(R, 0), 0), in f and at the fill, whatever the lot: coins that were
+      profit at the last close may be gone at the open (not in portfolio mode, where the collateral decides; there f adds the adjusted
+      value of C - perp cost less required margin x spot open for each asset).
     - 3e: perpetuals first; h + i is at most 1/2; size in base for the impact: |order| / perp open. Spread, impact and fee are each rate x
       |order| / fill price coin, booked at spot open. Adding averages 1 / entry. An order that closes a perpetual whole beside a spot
       order sells exactly the coins that are left.

@@ -16,7 +16,7 @@ from hypothesis import settings as hypothesis_settings
 
 from fundenv.batch.cpu import Batch
 from fundenv.dynamics import contract, funding, liquidation
-from fundenv.market import load_market
+from fundenv.market import layout, load_market
 from fundenv.reference.bound import carry_bound
 from fundenv.reference.foresight import Foresight
 from fundenv.venues import UnsourcedValue, load_venue, venue_names
@@ -86,6 +86,48 @@ def test_the_future_changes_no_observation_reward_or_info(margin_mode, reward):
         for known in range(1, len(whole)):
             part = play(coin_env(corrupted(market, whole[known - 1]["row"], seed), **settings), moves[:known])
             assert all(same(x, y) for x, y in zip(whole, part, strict=False)), f"seed {seed}: step {known} saw the future"
+
+
+@WALLETS
+def test_a_profit_that_a_gap_takes_is_not_sold(margin_mode):
+    """A short at 100 whose 100 coins of profit at 75 are gone at the open of 100: going to hedge 0 sells the coins that are free, and borrows none."""
+    market = tape(bar(100.0), bar(100.0, 75.0), bar(100.0), bar(100.0))
+    opened, sold = play(coin_env(market, margin_mode=margin_mode, allow_short_spot=False), [SHORT, (1.0, 0.25, 4.0)])
+    assert opened["account"]["margin"][0] + opened["account"]["spot"][0] == pytest.approx(300.0)
+    assert sold["trade"]["requested_spot"][0] == pytest.approx(-300.0)  # 400 coins at the last mark, of which a quarter stays
+    assert sold["trade"]["reason"][0] == "not enough funds"
+    assert sold["trade"]["filled_spot"][0] == pytest.approx(-225.0)  # a quarter of 30,000 / 100 is margin
+    assert sold["account"]["spot"][0] == pytest.approx(0.0, abs=1e-9)
+    assert sold["account"]["margin"][0] == pytest.approx(75.0)
+
+
+def test_no_sale_borrows_coins_that_nobody_lends():
+    seen: Counter[str] = Counter()
+
+    @hypothesis_settings(max_examples=100, **EVERYTHING)
+    @given(SEEDS, SYMBOLS, inverse_settings())
+    def check(seed, symbols, chosen):
+        chosen |= {"allow_short_spot": False, "decision_interval": "1h", "quote_borrow_rate": 0.0, "cash_rate": 0.0}
+        if chosen["margin_mode"] == "portfolio":
+            return
+        rng, market = np.random.default_rng(seed), wild_market(seed, symbols, 2)
+        env = make_env(market, **chosen)
+        for path in range(2):
+            env.reset(options={"path": path, "start": 0})
+            done = False
+            while not done:
+                _, _, terminated, truncated, info = env.step(action(targets(rng, len(symbols))))
+                rounding = 1e-9 * max(chosen["initial_equity"], info["equity"])
+                value = info["account"]["spot"] * market.bars[info["row"], :, layout.SPOT_OPEN]
+                sold = (info["trade"]["filled_spot"] < 0) & (info["liquidated"] == 0)
+                assert (value[sold] >= -rounding).all(), info
+                seen["sold"] += int(sold.sum())
+                seen["short"] += int((sold & (np.array(info["trade"]["reason"]) == "not enough funds")).sum())
+                done = terminated or truncated
+
+    check()
+    assert seen["sold"] > 500, seen
+    assert seen["short"] > 20, seen
 
 
 @WALLETS

@@ -16,6 +16,7 @@ from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
 from fundenv.dynamics import types as t
+from fundenv.dynamics.shares import share_held
 from fundenv.envs.single import FundingHedgeEnv
 from fundenv.market import layout, load_market
 from tests.laws.play import FLAT, HOLD, action, make_env, play
@@ -270,6 +271,13 @@ def test_a_shortage_by_rounding_is_none(margin_mode):
         info = play(make_env(tape(*[bar(price)] * 3), margin_mode=margin_mode), [(1.0, 1.0, leverage)])[0]
         assert info["trade"]["reason"][0] == "none"
         assert info["account"]["cash"] == pytest.approx(0.0, abs=1e-9)
+
+
+def test_what_rounding_leaves_of_a_target_is_no_target():
+    # 17 coins held, all to be sold: -1e-15 of them is not the other side, which would close the perpetual beside them
+    assert share_held(17.0, -1e-15) == share_held(17.0, 1e-15) == share_held(17.0, 0.0) == share_held(0.0, 0.0) == 1.0
+    assert share_held(17.0, -1.0) == share_held(0.0, 17.0) == 0.0
+    assert share_held(17.0, 34.0) == 0.5
 
 
 SIZED = st.sampled_from([("FINE",), ("COSTLY",), ("FINE", "COSTLY"), ("COSTLY", "FINE", "PLAIN")])
