@@ -153,7 +153,7 @@ class InverseAccount(ReferenceAccount):
         if self.config.allow_short_spot or self.portfolio or spot >= 0:
             return spot
         there = max(self.legs[a].spot + max(self._released(a, perp), 0.0), 0.0)
-        return -min(-spot, there)
+        return -there if -spot > there * (1 + 1e-9) else spot
 
     def _limit(self, moved: set[int]) -> None:
         super()._limit(moved)

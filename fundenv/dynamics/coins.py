@@ -8,7 +8,7 @@ from fundenv.dynamics.access import rules_of
 from fundenv.dynamics.borrowing import locked_cash
 from fundenv.dynamics.collateral import spot_collateral
 from fundenv.dynamics.contract import inverse_notional
-from fundenv.dynamics.execution import order_cost, perp_slippage, spot_slippage, stress_of
+from fundenv.dynamics.execution import SAME, order_cost, perp_slippage, spot_slippage, stress_of
 from fundenv.dynamics.holdings import coin_profit, coins_of
 from fundenv.dynamics.jit import jit
 from fundenv.dynamics.margin import maintenance, wallet_floor
@@ -92,7 +92,8 @@ def within_coins(store, p, i, a, order, released):
     """A spot order of leg a; where base may not be borrowed, it sells no more than the free coins and those that the wallet gives back."""
     if order >= 0.0 or p.allow_short_spot > 0.5:
         return order
-    return max(order, -max(store.legs[i, a, SPOT] + max(released, 0.0), 0.0))
+    there = max(store.legs[i, a, SPOT] + max(released, 0.0), 0.0)
+    return order if -order <= there * (1.0 + SAME) else -there
 
 
 @jit

@@ -162,7 +162,7 @@ class FundingHedgeEnv(gym.Env[Any, Any]):
     - 3d: participation compares |perp order| / perp open; the minimum notional of the perpetual |order|; of spot, C at the last mark is
       held; f = cash - sum(spot order x spot open + spot costs) + sum(min(spot + spot order + R, 0) x spot open), R = 0 where no transfer
       follows, else what the wallet can give back: margin + u at perp open - perp cost - max(u_left + floor, required margin). Where base
-      may not be borrowed a spot order sells at most max(spot + max(R, 0), 0), in f and at the fill, whatever the lot: coins that were
+      may not be borrowed a spot order sells at most max(spot + max(R, 0), 0) (to 1e-9), in f and at the fill, whatever the lot: coins that were
       profit at the last close may be gone at the open (not in portfolio mode, where the collateral decides; there f adds the adjusted
       value of C - perp cost less required margin x spot open for each asset).
     - 3e: perpetuals first; h + i is at most 1/2; size in base for the impact: |order| / perp open. Spread, impact and fee are each rate x
