@@ -3,6 +3,7 @@
 import math
 
 from fundenv.dynamics.jit import jit
+from fundenv.dynamics.logarithms import exp_of
 from fundenv.dynamics.types import (
     ACTION_CONTINUOUS,
     ACTION_MODE,
@@ -22,7 +23,7 @@ def hedge_of(x):
 @jit
 def leverage_of(x, max_leverage):
     """Leverage dial in [-1, 1] to leverage on a log scale: -1 -> 1, +1 -> max_leverage."""
-    return math.exp(0.5 * (1.0 + x) * math.log(max_leverage))
+    return exp_of(0.5 * (1.0 + x) * math.log(max_leverage))
 
 
 @jit

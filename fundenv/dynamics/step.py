@@ -12,7 +12,7 @@ from fundenv.dynamics.funds import transfer
 from fundenv.dynamics.holdings import coins_of
 from fundenv.dynamics.jit import jit, jit_order, jit_outer
 from fundenv.dynamics.orders import after_liquidation, call_loans, clear_flattened, decide, keep_margin, stress_crashes
-from fundenv.dynamics.reward import reward_of
+from fundenv.dynamics.reward import write_reward
 from fundenv.dynamics.shortage import shrink_to_funds
 from fundenv.dynamics.types import (
     BASIS_FEATURE,
@@ -224,7 +224,7 @@ def end_step(world, store, out, p, i, row, bars, before, after):
     forced = after <= ruin
     for a in range(store.legs.shape[1]):
         forced = forced or store.legs[i, a, LIQUIDATED] > 0.0
-    out.reward[i] = reward_of(world, out, p, i, before, after, bars * p.bar_years, forced)
+    write_reward(world, store, out, p, i, before, after, bars * p.bar_years, forced)
     out.terminated[i] = after <= ruin
     ended = world.codes[EPISODE_STEPS] > 0 and episode[i, DECISION] >= world.codes[EPISODE_STEPS]
     out.truncated[i] = not out.terminated[i] and (ended or row + world.codes[DECISION_BARS] > episode[i, LAST_ROW])

@@ -1,0 +1,42 @@
+"""The exponential and the logarithm that a step takes, of sums and products alone: they run in vectors, which calls of the C library do not, and give
+the same bits wherever products and sums are rounded one by one, as here."""
+
+from fundenv.dynamics.jit import jit
+
+NEAR = 0.125  # |a - b| / (a + b) up to which `log_of_ratio` holds
+# ln 2 in two parts: products of the first with a number up to 15 are exact.
+_LN2, _LN2_HIGH, _LN2_LOW = 0.6931471805599453, float.fromhex("0x1.62e42fefa3800p-1"), float.fromhex("0x1.ef35793c76730p-45")
+_C2, _C3, _C4, _C5, _C6, _C7 = 1 / 2, 1 / 6, 1 / 24, 1 / 120, 1 / 720, 1 / 5040  # 1 / k!
+_C8, _C9, _C10, _C11, _C12, _C13 = 1 / 40320, 1 / 362880, 1 / 3628800, 1 / 39916800, 1 / 479001600, 1 / 6227020800
+_S3, _S5, _S7, _S9, _S11, _S13, _S15, _S17, _S19 = 1 / 3, 1 / 5, 1 / 7, 1 / 9, 1 / 11, 1 / 13, 1 / 15, 1 / 17, 1 / 19
+
+
+@jit
+def exp_of(x):
+    """e^x for x in [0, 10.7], to less than one unit in the last place: 2^k times the series of the rest, which is at most ln(2) / 2 away from 0."""
+    k, power = 0.0, 1.0
+    if x >= 7.5 * _LN2:
+        k, power = 8.0, 256.0
+    if x - k * _LN2 >= 3.5 * _LN2:
+        k, power = k + 4.0, power * 16.0
+    if x - k * _LN2 >= 1.5 * _LN2:
+        k, power = k + 2.0, power * 4.0
+    if x - k * _LN2 >= 0.5 * _LN2:
+        k, power = k + 1.0, power * 2.0
+    r = (x - k * _LN2_HIGH) - k * _LN2_LOW
+    tail = _C9 + r * (_C10 + r * (_C11 + r * (_C12 + r * _C13)))
+    tail = _C2 + r * (_C3 + r * (_C4 + r * (_C5 + r * (_C6 + r * (_C7 + r * (_C8 + r * tail))))))
+    return power * (1.0 + (r + r * r * tail))
+
+
+@jit
+def log_of_ratio(a, b):
+    """ln(a / b) of positive numbers with |a - b| <= NEAR (a + b), to two units in the last place: 2 artanh((a - b) / (a + b)).
+
+    Near 1 that is more than the logarithm of the rounded quotient, which loses what rounding took.
+    """
+    s = (a - b) / (a + b)
+    z = s * s
+    tail = _S13 + z * (_S15 + z * (_S17 + z * _S19))
+    tail = _S3 + z * (_S5 + z * (_S7 + z * (_S9 + z * (_S11 + z * tail))))
+    return 2.0 * s + 2.0 * s * (z * tail)
