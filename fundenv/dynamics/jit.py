@@ -178,17 +178,19 @@ def _give_up(world, store, *rest):
 
 
 class _RareRule(_Rule):
-    """A rule that does not run on a draft (`types.Draft` or `types.QuietDraft`, the second argument): the step is given up there."""
+    """A rule that does not run on a draft (`types.Draft` or `types.QuietDraft`, the second argument): another runs there, or the step is given up."""
+
+    instead: Any = None
 
     def get_call_template(self, args: Any, kws: Any) -> Any:
-        return _GIVE_UP.get_call_template(args, kws) if self.gives_up(args[1]) else super().get_call_template(args, kws)
+        return (self.instead or _GIVE_UP).get_call_template(args, kws) if self.is_rare_on(args[1]) else super().get_call_template(args, kws)
 
     def get_overload(self, sig: Any) -> Any:
-        return _GIVE_UP.get_overload(sig) if self.gives_up(sig[1]) else super().get_overload(sig)
+        return (self.instead or _GIVE_UP).get_overload(sig) if self.is_rare_on(sig[1]) else super().get_overload(sig)
 
     @staticmethod
-    def gives_up(kind: Any) -> bool:
-        """Whether the step is given up on a state of this type."""
+    def is_rare_on(kind: Any) -> bool:
+        """Whether the rule does not run on a state of this type."""
         return "given_up" in getattr(kind, "fields", ())
 
 
@@ -196,7 +198,7 @@ class _OrderRule(_RareRule):
     """A rule that does not run on a draft of a bar between two decisions."""
 
     @staticmethod
-    def gives_up(kind: Any) -> bool:
+    def is_rare_on(kind: Any) -> bool:
         return getattr(kind, "instance_class", None) is QuietDraft
 
 
@@ -209,6 +211,19 @@ def jit_rare(function: Callable[..., Any]) -> Any:
     Its first arguments are (world, store). On a draft of a state it only takes note that the step has to be taken again on the whole state.
     """
     return _rule(function, _RareRule)
+
+
+def jit_rare_but_for(common: Any) -> Callable[[Callable[..., Any]], Any]:
+    """As `jit_rare` where most that reach the rule meet one case of it: `common`, a rule with the same arguments, takes the rule's place on a draft, and
+    gives the step up where that is not the case."""
+
+    def decorated(function: Callable[..., Any]) -> Any:
+        rule = _rule(function, _RareRule)
+        if not numba_config.DISABLE_JIT:
+            rule.instead = common
+        return rule
+
+    return decorated
 
 
 def jit_order(function: Callable[..., Any]) -> Any:

@@ -5,7 +5,7 @@ import math
 from fundenv.dynamics.execution import size_order
 from fundenv.dynamics.funds import free_cash_after, free_collateral_after
 from fundenv.dynamics.holdings import hedge_held
-from fundenv.dynamics.jit import jit, jit_rare
+from fundenv.dynamics.jit import jit, jit_rare, jit_rare_but_for
 from fundenv.dynamics.shares import orders_at
 from fundenv.dynamics.types import (
     EQUITY,
@@ -106,7 +106,21 @@ def _open_nothing(world, store, i, a, row):
         legs[i, a, REASON] = REASON_FUNDS
 
 
-@jit_rare
+@jit
+def _shrink_once(world, store, p, i, row, book):
+    """`_shrink` of one leg on a draft: what its first share settles; where that leaves a shortage the step is given up."""
+    rounding = _ROUNDING * max(store.account[i, EQUITY], p.initial_equity)
+    after = free_cash_after(world, store, p, i, row, book, 1.0, 1.0)
+    if after >= -rounding:
+        return
+    store.legs[i, 0, SHRINK] = SHRINK_USES
+    before = free_cash_after(world, store, p, i, row, book, 0.0, 1.0)
+    _order_at(world, store, p, i, 0, row, book, _lowered(before, after))
+    if not (after < before and free_cash_after(world, store, p, i, row, book, 1.0, 1.0) >= -rounding):
+        store.given_up[0] = True
+
+
+@jit_rare_but_for(_shrink_once)
 def _shrink(world, store, p, i, row, book):
     legs = store.legs
     rounding = _ROUNDING * max(store.account[i, EQUITY], p.initial_equity)
