@@ -75,7 +75,7 @@ def fits(world: t.World, params: t.Float64, n: int) -> bool:
     `log_growth` and a keeper that looks at every bar (`CODES`), no scaled funding, no stress (`PARAMS`), at most 32 features, and one
     row of Params for all.
 
-    Where Intel's vector library is installed, a logarithm in a vector would differ from one alone by its last bit.
+    Where Intel's vector library is installed, a logarithm in a vector might differ from one alone by its last bit.
     """
     sized = n >= LANES and world.bars.shape[1] == 1 and len(params) == 1 and world.features.shape[2] <= 2 * RUN
     usual = sized and world.contract == t.LINEAR and not numba_config.USING_SVML

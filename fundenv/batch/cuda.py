@@ -2,7 +2,8 @@
 
 numba-cuda compiles the Python functions behind the rules again for the device, so no rule is written twice. Every array of n environments has the
 environment as its fastest axis: the threads of a warp then read neighbours. Products and sums are not contracted to fused ones, so that the device
-rounds as the CPU does; only exp and log are another library's, and may differ in the last bit.
+rounds as the CPU does; only the logarithm of the highest leverage, that of a jump of the equity and what is drawn on a log scale come from another library,
+and may differ in the last bit.
 """
 
 from __future__ import annotations
