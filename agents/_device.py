@@ -36,4 +36,12 @@ class OnDevice(SB3Agent):
         walked, settings, bound = self.lay_out(market, settings, seed)
         env = FundingHedgeTorchEnv(p.n_envs, device=p.device, market=walked, threads=p.threads, **settings)
         potential = bound(env.batch)
-        return DeviceEnv(env, scale=p.reward_scale, gamma=p.gamma, clip=p.reward_clip, potential=potential, spoken=self.spoken(env))
+        return DeviceEnv(
+            env,
+            scale=p.reward_scale,
+            gamma=p.gamma,
+            clip=p.reward_clip,
+            charge=p.liquidation_charge,
+            potential=potential,
+            spoken=self.spoken(env),
+        )

@@ -50,13 +50,15 @@ class DeviceEnv(OneBatchVecEnv):
         scale: float,
         gamma: float,
         clip: float,
+        charge: float,
         potential: Hindsight | None,
         spoken: tuple[spaces.Space[Any], Callable[[Tensor], Tensor]] | None = None,
     ) -> None:
         self.env, self.batch, self.device = env, env.batch, env.device
         self.scale, self.gamma, self.clip = scale, gamma, clip if clip > 0 else float("inf")
         self.potential = None if potential is None else DevicePotential(potential, self.device)
-        weight = observed(env.observation_table, "perp_weight")
+        weight, struck = (observed(env.observation_table, name) for name in ("perp_weight", "liquidated"))
+        self.charge, self._struck = 1e3 * scale * charge / len(struck.at), torch.as_tensor(struck.at, device=self.device)
         self._at, self._sold = torch.as_tensor(weight.at, device=self.device), -torch.as_tensor(weight.scale, device=self.device)
         space, translate = spoken or (env.action_space, lambda actions: actions)
         self.translate: Callable[[Tensor], Tensor] = translate
@@ -86,7 +88,9 @@ class DeviceEnv(OneBatchVecEnv):
         obs, reward, terminated, truncated, final, _ = self.env.step(self.translate(actions))
         if self.potential is not None:
             reward = reward + self._shape(self.potential, obs, terminated, truncated, final)
-        return obs, (self.scale * reward).clamp(-self.clip, self.clip), terminated, truncated, final
+        ends = torch.where((terminated | truncated)[:, None], final[:, self._struck], obs[:, self._struck])
+        reward = (self.scale * reward).clamp(-self.clip, self.clip) - self.charge * (ends > 0).sum(dim=1)
+        return obs, reward, terminated, truncated, final
 
     def _shape(self, potential: DevicePotential, obs: Tensor, terminated: Tensor, truncated: Tensor, final: Tensor) -> Tensor:
         """1000 (gamma Phi' - Phi), (n,) float32. Nothing waits for the device: whether an episode has ended is asked on the CPU only, where it saves work."""

@@ -74,15 +74,19 @@ class Shaped(VecEnvWrapper):
 
     Phi' is that of the state in which the step ended, also where the episode was cut off there (the value of that state then follows from the critic), and 0
     after ruin. Without a potential, rewards are scaled only. `clip` > 0 limits what one step can count: a liquidation outweighs a thousand ordinary decisions,
-    and one in a minibatch would drown what the others say.
+    and one in a minibatch would drown what the others say. `charge` is taken beyond that for every leg that is liquidated, a share of the equity of an asset:
+    a price of risk.
     """
 
-    def __init__(self, venv: VecEnv, scale: float, gamma: float, potential: Hindsight | None, clip: float = 0.0) -> None:
+    def __init__(
+        self, venv: VecEnv, scale: float, gamma: float, potential: Hindsight | None, clip: float = 0.0, charge: float = 0.0
+    ) -> None:
         super().__init__(venv)
         self.scale, self.gamma, self.potential = scale, gamma, potential
         self.clip = clip if clip > 0 else np.inf
         self.batch = batch_of(venv)
-        self.weight = observed(self.batch.observation_table, "perp_weight")
+        self.weight, self.struck = (observed(self.batch.observation_table, name) for name in ("perp_weight", "liquidated"))
+        self.charge = 1e3 * scale * charge / len(self.struck.at)
         self.phi = np.zeros(venv.num_envs)
         self.path, self.row = self.batch.where
 
@@ -105,12 +109,12 @@ class Shaped(VecEnvWrapper):
         answer = self.venv.step_wait()
         obs: Any = answer[0]
         _, rewards, dones, infos = answer
-        if self.potential is None:
-            return obs, self._limited(rewards * self.scale), dones, infos
         ends = obs
         if dones.any():
             ends = obs.copy()
             ends[dones] = self.batch.final_obs[dones]
+        if self.potential is None:
+            return obs, self._limited(rewards * self.scale, ends), dones, infos
         path, row = self.batch.where
         row = np.where(dones, self.row + self.potential.bars, row)
         phi = np.where(self.batch.terminated, 0.0, self.potential(np.where(dones, self.path, path), row, -self.weight.of(ends)))
@@ -118,11 +122,11 @@ class Shaped(VecEnvWrapper):
         self.phi, self.path, self.row = phi, path, self.batch.where[1]
         if dones.any():
             self._begin(obs)
-        return obs, self._limited(shaped), dones, infos
+        return obs, self._limited(shaped, ends), dones, infos
 
-    def _limited(self, rewards: NDArray[Any]) -> NDArray[np.float32]:
-        limited: NDArray[np.float32] = np.clip(rewards, -self.clip, self.clip).astype(np.float32)
-        return limited
+    def _limited(self, rewards: NDArray[Any], ends: Any) -> NDArray[np.float32]:
+        limited = np.clip(rewards, -self.clip, self.clip) - self.charge * (self.struck.of(ends) > 0).sum(axis=1)
+        return np.asarray(limited, np.float32)
 
     def _begin(self, obs: Any) -> None:
         self.path, self.row = self.batch.where

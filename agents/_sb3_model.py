@@ -50,6 +50,9 @@ class LearningParams(TrainingParams):
     observations: Literal["all", "carry"] = "carry"  # what the policy looks at: all, or what the value of a carry depends on
     reward_scale: Annotated[float, Range(1e-6, 1e6)] = 0.5  # on the env's reward of 1000 x net log growth, in training
     reward_clip: Annotated[float, Range(0, 1e6)] = 10.0  # limit of the training reward of one step; 0: none
+    liquidation_charge: Annotated[float, Range(0, 1)] = (
+        0.0  # beyond that limit, for every liquidation: share of the equity, a price of risk; 0: none
+    )
     threads: Annotated[int, Range(1, 256)] = 1  # of the env's batch and of torch
 
 
@@ -123,7 +126,7 @@ class SB3Agent(Learner):
         walked, settings, bound = self.lay_out(market, settings, seed)
         venv = FundingHedgeVecEnv(p.n_envs, threads=p.threads, market=walked, **settings)
         potential = bound(venv.batch)
-        return self.beside(Shaped(self.wrap(venv), p.reward_scale, p.gamma, potential, p.reward_clip))
+        return self.beside(Shaped(self.wrap(venv), p.reward_scale, p.gamma, potential, p.reward_clip, p.liquidation_charge))
 
     def lay_out(self, market: Any, settings: dict[str, Any], seed: int) -> tuple[Any, dict[str, Any], Callable[[Any], Any]]:
         """(market that the training envs walk, their settings, function that binds the agent to their batch and gives its potential or None)."""

@@ -202,4 +202,4 @@ def _tensors(params: Any, problem: str, *, reward_scale: float, **settings: Any)
 
     made, own = split_settings(problem, settings)
     env = FundingHedgeTorchEnv(params.n_envs, market=made.market, **{"episode": None} | own)
-    return DeviceEnv(env, scale=reward_scale / made.unit, gamma=params.gamma, clip=0.0, potential=None)
+    return DeviceEnv(env, scale=reward_scale / made.unit, gamma=params.gamma, clip=0.0, charge=0.0, potential=None)
