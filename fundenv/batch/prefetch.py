@@ -11,6 +11,7 @@ from typing import Any
 from llvmlite import ir
 from numba import types
 from numba.extending import intrinsic, overload
+from numba.np.arrayobj import make_array
 
 from fundenv.batch.memory import LINE
 
@@ -18,24 +19,40 @@ from fundenv.batch.memory import LINE
 _READ, _KEEP, _DATA = 0, 2, 1
 
 
+def _ask(builder: Any, pointer: Any) -> None:
+    kind = ir.FunctionType(ir.VoidType(), [ir.IntType(8).as_pointer()] + [ir.IntType(32)] * 3)
+    hint = builder.module.declare_intrinsic("llvm.prefetch", [ir.IntType(8).as_pointer()], kind)
+    builder.call(hint, [pointer, *(ir.IntType(32)(value) for value in (_READ, _KEEP, _DATA))])
+
+
 @intrinsic
 def _touch(_typing: Any, address: Any) -> Any:
     def emit(_context: Any, builder: Any, _signature: Any, args: Any) -> Any:
-        pointer = builder.inttoptr(args[0], ir.IntType(8).as_pointer())
-        kind = ir.FunctionType(ir.VoidType(), [ir.IntType(8).as_pointer()] + [ir.IntType(32)] * 3)
-        hint = builder.module.declare_intrinsic("llvm.prefetch", [ir.IntType(8).as_pointer()], kind)
-        builder.call(hint, [pointer, *(ir.IntType(32)(value) for value in (_READ, _KEEP, _DATA))])
+        _ask(builder, builder.inttoptr(args[0], ir.IntType(8).as_pointer()))
         return ir.Constant(ir.IntType(64), 0)
 
     return types.int64(types.int64), emit
 
 
+@intrinsic
+def prefetch_lines(_typing: Any, array: Any, place: Any, lines: Any) -> Any:
+    """Ask for so many cache lines, a constant, of an array from the entry `place` on, which begins one."""
+    if not isinstance(lines, types.IntegerLiteral):
+        return None  # numba tries again with a literal
+    count = lines.literal_value
+
+    def emit(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        data = make_array(signature.args[0])(context, builder, args[0]).data
+        first = builder.bitcast(builder.gep(data, [args[1]]), ir.IntType(8).as_pointer())
+        for line in range(count):
+            _ask(builder, builder.gep(first, [ir.Constant(ir.IntType(64), line * LINE)]))
+        return context.get_dummy_value()
+
+    return types.void(array, types.int64, lines), emit
+
+
 def prefetch_row(array: Any, row: int) -> None:
     """Ask for array[row]; nothing happens in plain Python."""
-
-
-def prefetch_lines(array: Any, place: int, lines: int) -> None:
-    """Ask for so many cache lines of an array from the entry `place` on, which begins one; nothing happens in plain Python."""
 
 
 @overload(prefetch_row, inline="never", jit_options={"forceinline": True})
@@ -45,15 +62,5 @@ def _row(array: Any, row: Any) -> Any:
         start = array.ctypes.data + row * size
         for offset in range(0, size + LINE - 1, LINE):  # a row may reach into one line more than its length fills
             _touch(start + offset)
-
-    return emit
-
-
-@overload(prefetch_lines, inline="never", jit_options={"forceinline": True})
-def _lines(array: Any, place: Any, lines: Any) -> Any:
-    def emit(array: Any, place: Any, lines: Any) -> None:
-        start = array.ctypes.data + place * array.itemsize
-        for line in range(lines):
-            _touch(start + line * LINE)
 
     return emit
