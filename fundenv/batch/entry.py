@@ -75,7 +75,7 @@ def _on_disk(entry: Callable[..., None]) -> bool:
 def _compiled(entry: Callable[..., None]) -> Any:
     signature = types.void(types.CPointer(types.int64), types.int64, types.int64)
     if not _on_disk(entry):
-        _announce(*(["the vector form of the step, a quarter of a minute"] if entry is _step_lanes else []))
+        _announce(*(["the vector form of the step, about half a minute"] if entry is _step_lanes else []))
     with cached_on_disk():
         compiled = numba.cfunc(
             signature, cache=True, error_model="numpy", pipeline_class=LanesCompiler if entry is _step_lanes else EntryCompiler
