@@ -3,34 +3,22 @@
 from __future__ import annotations
 
 import math
-from weakref import WeakValueDictionary
-
-import numpy as np
-from numba.core import config as numba_config
-from numpy.typing import NDArray
 
 from fundenv.batch.lanes import (
     AT_GIVEN_UP,
     AT_LEDGER,
     AT_LEG,
-    AT_LIMIT,
     AT_REWARD,
     AT_TERMINATED,
-    AT_TIERS,
     AT_TRADES,
     AT_TRUNCATED,
-    CODES,
-    LAST_MARK,
-    LAST_SPOT,
     N_ACTIONS,
     N_AFTER,
     N_BARS,
     N_BEFORE,
     N_FACTS,
     N_READ,
-    N_RULES,
     N_SEEN,
-    PARAMS,
     bar_lanes,
     end_lanes,
     step_lanes,
@@ -38,7 +26,6 @@ from fundenv.batch.lanes import (
 from fundenv.batch.memory import (
     LANES,
     LINE,
-    aligned,
     alone,
     call_entry,
     collect,
@@ -52,83 +39,16 @@ from fundenv.batch.memory import (
     turn_out,
 )
 from fundenv.batch.prefetch import prefetch_lines
+from fundenv.batch.tape import RUN, places
 from fundenv.dynamics import types as t
 from fundenv.dynamics.jit import jit_outer
-from fundenv.dynamics.margin import FEW_BRACKETS
-from fundenv.market.layout import HALTED, MARK_CLOSE, N_COLUMNS, SIGMA_DAY, SPOT_CLOSE
+from fundenv.market.layout import N_COLUMNS
 
 N_ACCOUNT, N_LEG, N_EPISODE, N_LEDGER, N_TRADE = t.N_ACCOUNT, t.N_LEG, t.N_EPISODE, t.N_LEDGER, t.N_TRADE
-RUN = 16  # features copied at once
 READ_REST = N_READ - 8  # columns of the leg that are read, beyond a square of eight
-RECORD = 32  # doubles of a row of the tape: a bar and up to 32 features
-HALF_LINES = N_COLUMNS * 8 // LINE  # of either
+HALF_LINES = N_COLUMNS * 8 // LINE  # of a bar, and of its features
 MOST_PUT_OFF = 256  # given up and stepped together: the code of neither loop drives that of the other out of the cache at every block
 AHEAD = 4  # blocks between the hint and the step that reads the row
-
-_TAPES: WeakValueDictionary[tuple[int, int, bool], t.Float64] = (
-    WeakValueDictionary()
-)  # whoever holds a tape holds the arrays of its key too
-
-
-def fits(world: t.World, params: t.Float64, n: int) -> bool:
-    """Whether n environments have what `step_lanes` takes for granted: one linear asset, continuous actions with all dials, isolated margin,
-    `log_growth` and a keeper that looks at every bar (`CODES`), no scaled funding, no stress (`PARAMS`), at most 32 features, and one
-    row of Params for all.
-
-    Where Intel's vector library is installed, a logarithm in a vector might differ from one alone by its last bit.
-    """
-    sized = n >= LANES and world.bars.shape[1] == 1 and len(params) == 1 and world.features.shape[2] <= 2 * RUN
-    usual = sized and world.contract == t.LINEAR and not numba_config.USING_SVML
-    return usual and (
-        all(world.codes[code] == value for code, value in CODES.items())
-        and all(params[0, t.Params._fields.index(name)] == value for name, value in PARAMS.items())
-        and bool((params[0, t.Params._fields.index("initial_equity")] < 0.5 * _limits(world)).all())
-    )
-
-
-def facts(world: t.World) -> t.Float64:
-    """(S, N_FACTS): what `step_lanes` knows of each symbol."""
-    table = np.zeros((len(world.rules), N_FACTS))
-    table[:, :N_RULES] = world.rules
-    table[:, AT_LIMIT] = (1.0 - 1e-9) * _limits(world)  # the rules divide where `step_lanes` multiplies
-    first = np.full((len(table), FEW_BRACKETS, 4), np.inf)
-    first[:, : world.tiers.shape[1]] = world.tiers[:, :FEW_BRACKETS]
-    table[:, AT_TIERS:] = first.transpose(0, 2, 1).reshape(len(table), -1)
-    return table
-
-
-def tape(world: t.World) -> t.Float64:
-    """(R x RECORD,): the bars and their float32 features, from a cache line on and in whole lines, as `_places` says where.
-
-    Two columns hold the closes of the row before (`LAST_SPOT`, `LAST_MARK`), so that a bar reads one row; a halted bar has no volatility here.
-    """
-    rows, features = world.features.shape[0], world.features.shape[2]
-    together = bool(world.codes[t.DECISION_BARS] == 1)
-    key = id(world.bars), id(world.features), together
-    known = _TAPES.get(key)
-    if known is not None:
-        return known
-    table: t.Float64 = aligned(rows * RECORD)
-    halves = table.reshape(rows, 2, N_COLUMNS) if together else table.reshape(2, rows, N_COLUMNS).swapaxes(0, 1)
-    bars = halves[:, 0]
-    bars[:] = world.bars[:, 0]
-    bars[1:, LAST_SPOT], bars[1:, LAST_MARK] = world.bars[:-1, 0, SPOT_CLOSE], world.bars[:-1, 0, MARK_CLOSE]
-    bars[world.bars[:, 0, HALTED] != 0.0, SIGMA_DAY] = math.nan
-    as_float32: NDArray[np.float32] = halves[:, 1].view(np.float32)
-    as_float32[:, :features] = world.features[:, 0]
-    _TAPES[key] = table
-    return table
-
-
-@jit_outer
-def _places(rows, count):
-    """(doubles from a row of the tape to the next, double at which the features of the first begin): the features stand behind their bar, or, where a
-    decision has several bars, behind all bars, so that these are one run in memory."""
-    return (RECORD, N_COLUMNS) if count == 1 else (N_COLUMNS, rows * N_COLUMNS)
-
-
-def _limits(world: t.World) -> t.Float64:
-    return world.tiers[:, FEW_BRACKETS, 0] if world.tiers.shape[1] > FEW_BRACKETS else np.full(len(world.tiers), np.inf)
 
 
 @jit_outer
@@ -168,6 +88,27 @@ def _load(world, store, actions, facts, start, when, known, acts, before, left):
         left[lane] = when[t.LAST_ROW, lane] - when[t.ROW, lane]
         for c in range(N_ACTIONS):
             acts[c, lane] = actions[start + lane, c]
+
+
+@jit_outer
+def _mark_given_up(when, after, given_up):
+    """Mark the lanes that the plain loop steps again: rare, at the end of an episode, or waiting for a reset. Returns how many."""
+    rare = 0
+    for lane in range(LANES):
+        ended = after[AT_TERMINATED, lane] + after[AT_TRUNCATED, lane] > 0.0
+        given_up[lane] = 1 if after[AT_GIVEN_UP, lane] > 0.0 or ended or when[t.MUST_RESET, lane] != 0 else 0
+        rare += given_up[lane]
+    return rare
+
+
+@jit_outer
+def _put_off(start, given_up, put_off, count):
+    """Note what was given up behind the `count` that were; returns how many there are now."""
+    for lane in range(LANES):
+        if given_up[lane]:
+            put(put_off, count, start + lane)
+            count += 1
+    return count
 
 
 @jit_outer
@@ -274,7 +215,7 @@ def step_blocks(plain, table, world, store, out, actions, facts, tape, tape_f4, 
     for lane in range(LANES):
         features[0, 0, lane], features[0, 1, lane] = math.nan, math.nan
     width, count = world.features.shape[2], world.codes[t.DECISION_BARS]
-    row_step, first_seen = _places(world.features.shape[0], count)
+    row_step, first_seen = places(world.features.shape[0], count)
     scale = world.scales[world.codes[t.FUNDING_FEATURE]]
     count_off = 0
     end = last - (last - first) % LANES
@@ -317,20 +258,13 @@ def step_blocks(plain, table, world, store, out, actions, facts, tape, tape_f4, 
             end_lanes(
                 world, store.params, scale, bars, features, known, before, held, when[t.DECISION], left, count, after, seen
             )  # fmt: skip
-        rare = 0
-        for lane in range(LANES):
-            ended = after[AT_TERMINATED, lane] + after[AT_TRUNCATED, lane] > 0.0
-            given_up[lane] = 1 if after[AT_GIVEN_UP, lane] > 0.0 or ended or when[t.MUST_RESET, lane] != 0 else 0
-            rare += given_up[lane]
+        rare = _mark_given_up(when, after, given_up)
         if rare > 0:
             _keep(store, out, start, count, given_up, account, legs, flags, False)
         _save(store, out, start, count, rows, when, tape_f4, row_step, first_seen, width, after, seen)
         if rare > 0:
             _keep(store, out, start, count, given_up, account, legs, flags, True)
-            for lane in range(LANES):
-                if given_up[lane]:
-                    put(put_off, count_off, start + lane)
-                    count_off += 1
+            count_off = _put_off(start, given_up, put_off, count_off)
             if count_off > MOST_PUT_OFF - LANES:
                 _catch_up(plain, table, put_off, count_off)
                 count_off = 0

@@ -22,11 +22,12 @@ import numpy as np
 from numba import types
 from numba.core import config as numba_config
 
-from fundenv.batch.blocks import RECORD, facts, fits, step_blocks, tape
+from fundenv.batch.blocks import step_blocks
 from fundenv.batch.lanes import N_FACTS
 from fundenv.batch.loop import reset_range, step_range
 from fundenv.batch.memory import f4_at, f8_at
 from fundenv.batch.tables import SIZES, out_of, reset_table, step_table, store_of, world_of
+from fundenv.batch.tape import RECORD, facts, fits, tape
 from fundenv.dynamics import types as t
 from fundenv.dynamics.jit import EntryCompiler, LanesCompiler, cache_folder, cached_on_disk
 

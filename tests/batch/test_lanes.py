@@ -7,9 +7,10 @@ import pytest
 from numba.core import config as numba_config
 
 from fundenv.batch import entry
-from fundenv.batch.blocks import MOST_PUT_OFF, fits
+from fundenv.batch.blocks import MOST_PUT_OFF
 from fundenv.batch.cpu import Batch
 from fundenv.batch.memory import LANES
+from fundenv.batch.tape import fits
 from fundenv.checks import check_parity
 from fundenv.dynamics import types as t
 from fundenv.market import stack, synthetic_market
