@@ -31,6 +31,8 @@ _PPO = {
     "batch_size": 2048,
     "epochs": 4,
     "gamma": 0.99,
+    "gae_lambda": 0.95,
+    "entropy_end": 0.0005,
     "hold_bias": 3.0,
     "leverage_bias": 0.0,
     "imitate": 0,
