@@ -1,7 +1,8 @@
 """A warm start: accounts that give every answer walk the paths of the training, and a policy climbs the exact gradient of its expected growth on them.
 
-What an account that stays on earns is what the environment pays it, the keeper's orders and all. What the formula leaves out (`agents._counterfactual`),
-impact and how long an account has drifted, is learned in the environment afterwards. Imported only when SB3 is needed.
+What an account that stays on earns is the growth that the environment pays it, the keeper's orders and all, whatever the reward of the training is. What
+the formula leaves out (`agents._counterfactual`) is learned in the environment afterwards: impact, how long an account has drifted, and what waits for who
+enters in the very decision after a liquidation. Imported only when SB3 is needed.
 """
 
 from __future__ import annotations
@@ -27,10 +28,10 @@ BATCH = 4096  # states that it sees at once
 
 
 class Rehearsal:
-    """Accounts in every environment of the training, one never invested and one always at each leverage; they see the same paths.
+    """Accounts in every environment of the training, one never invested (its target the first leverage) and one always at each leverage, on the same paths.
 
-    An account that was liquidated, wholly, in part or by deleveraging, waits until what is left is sold, and comes back; `cut` leads who was with it to the
-    flat state. With several assets all legs of an account are on or off alike.
+    An account that was liquidated waits until what is left is sold, and comes back; `cut` leads who was with it to the flat state. With several assets all
+    legs of an account are on or off alike.
     """
 
     def __init__(

@@ -74,8 +74,8 @@ class Shaped(VecEnvWrapper):
 
     Phi' is that of the state in which the step ended, also where the episode was cut off there (the value of that state then follows from the critic), and 0
     after ruin. Without a potential, rewards are scaled only. `clip` > 0 limits what one step can count: a liquidation outweighs a thousand ordinary decisions,
-    and one in a minibatch would drown what the others say. `charge` is taken beyond that for every leg that is liquidated, a share of the equity of an asset:
-    a price of risk.
+    and one in a minibatch would drown what the others say. `charge` is taken beyond that for every leg that is liquidated (or deleveraged), a share of the
+    equity of an asset: a price of risk.
     """
 
     def __init__(

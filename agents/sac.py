@@ -151,7 +151,7 @@ class SAC(SB3Agent):
 
     def speaks(self) -> dict[str, Any]:
         """What an action means: the kind, the leverages, who chooses; and the unit of what the critics say: that of their rewards."""
-        said = ("kind", "leverage_grid", "act_by", "reward", "reward_scale", "shaping", "gamma")
+        said = ("kind", "leverage_grid", "act_by", "reward", "reward_scale", "shaping", "gamma", "reward_clip", "liquidation_charge")
         return super().speaks() | {name: getattr(self.params, name) for name in said}
 
     def write(self, folder: Path) -> None:

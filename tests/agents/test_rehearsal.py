@@ -9,12 +9,13 @@ import numpy as np
 import pytest
 
 import agents
+from agents import Learner
 from agents._counterfactual import FLAT
 from agents._imitate import ON
 from agents._potential import first_decisions
 from agents._rehearsal import Rehearsal, rehearse
 from agents._sb3_terms import EnvTerms
-from fundenv.market import Market, splice, synthetic_market
+from fundenv.market import Market, joint, splice, synthetic_market
 from fundenv.market.shocks import Shock
 
 LEVERAGES = (2.0, 3.0)
@@ -46,6 +47,30 @@ def test_what_who_enters_is_paid_is_what_the_env_pays_to_a_fiftieth_of_a_thousan
     assert apart.std() < 0.02
     assert np.corrcoef(paid.gain[:-1].ravel(), formula.gain[:-1].ravel())[0, 1] > 0.999
     assert apart.mean() == pytest.approx(0.0, abs=0.3 * paid.gain.std() / np.sqrt(len(apart)))
+
+
+@pytest.mark.parametrize("assets", [1, 2])
+def test_with_a_keeper_and_several_assets_the_gains_of_all_legs_are_what_the_env_pays_above_the_flat_account(
+    market: Market, assets: int
+) -> None:
+    """But where an account is liquidated, which is charged."""
+    walked = market if assets == 1 else joint(market, [names[0] for names in market.symbols])
+    rehearsal = rehearsal_on(walked, keeper_interval="1h", episode="30D")
+    rewards: list[Any] = [[] for _ in rehearsal.envs]
+
+    def listen(to: int, real: Any) -> Any:
+        answer = real()
+        rewards[to].append(answer[1])
+        return answer
+
+    for to, env in enumerate(rehearsal.envs):
+        env.step_wait = partial(listen, to, env.step_wait)  # type: ignore[method-assign]
+    tape = rehearsal.play(2)
+    paid = np.moveaxis(np.array(rewards[1:]) - np.array(rewards[FLAT]), 0, -1)
+    held = np.moveaxis(tape.inside[1:], 0, -1) & ~tape.cut.any(axis=2)
+    assert held.mean() > 0.9
+    np.testing.assert_allclose((tape.gain + tape.due).sum(axis=2)[held], paid[held], atol=1e-5)
+    rehearsal.close()
 
 
 @pytest.mark.parametrize("level", [0, 1])
@@ -142,3 +167,26 @@ def test_the_head_start_of_a_leverage_goes_to_the_leverage_named(market: Market)
     model = agent.build(agent.training_env(market, {}, 0), 0)
     assert model.policy.action_net.bias.detach().tolist() == [1.0, 0.0, 0.0, 0.0, 0.0, 5.0]
     assert model.policy.action_net.bias.detach()[ON] == 0.0
+
+
+def test_a_training_stopped_in_its_warm_start_begins_anew_and_is_the_same() -> None:
+    market = synthetic_market(years=0.5, paths=2, seed=2)
+    small: dict[str, Any] = {"n_envs": 8, "n_steps": 8, "hidden": 8, "episode_days": 10, "imitate": 200, "rehearse": 3}
+
+    class Stop:
+        def step(self, steps: int, batch: Any) -> bool:
+            return True
+
+        def update(self, steps: int, scalars: dict[str, float]) -> bool:
+            return False
+
+    whole, stopped = (agents.make("ppo", **small) for _ in range(2))
+    assert isinstance(whole, Learner)
+    assert isinstance(stopped, Learner)
+    whole.learn(market, {}, steps=64, seed=1)
+    stopped.learn(market, {}, steps=64, seed=1, watcher=Stop())
+    assert stopped.steps_done == 0
+    stopped.learn(market, {}, steps=64, seed=1)
+    seen = np.random.default_rng(0).standard_normal((50, len(whole.provenance.observations))).astype(np.float32)
+    for one, other in zip(whole.heads(seen), stopped.heads(seen), strict=True):  # type: ignore[attr-defined]
+        np.testing.assert_array_equal(one.detach(), other.detach())
