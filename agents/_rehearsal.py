@@ -18,7 +18,7 @@ from agents._imitate import HOLD, OFF, ON, policy_logits
 from agents._potential import earned
 from agents._sb3_terms import EnvTerms, priced
 from agents._target import HELD, targets
-from agents.base import Watcher, observed
+from agents.base import Watcher, goes_on, observed
 from fundenv.config import EnvConfig, hours
 from fundenv.envs.sb3 import FundingHedgeVecEnv
 from fundenv.market import Market
@@ -163,7 +163,7 @@ def rehearse(
             ]
         if left <= JUDGED and scale is not None:
             _judge(model, tape, judging, scale, shaped, rng)
-        if watcher is not None and not watcher.update(0, {"rehearsal/expected_growth": float(np.mean(grown))}):
+        if watcher is not None and not goes_on(watcher, "update", watcher.update(0, {"rehearsal/expected_growth": float(np.mean(grown))})):
             return False
     return True
 

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from agents._training import TrainingParams
-from agents.base import Learner, Watcher
+from agents.base import Learner, Watcher, goes_on
 from agents.params import AgentError, Params, Range
 from fundenv.config import EnvConfig
 
@@ -91,9 +91,9 @@ class RLlibAgent(Learner):
                 self.steps_done = int(result["env_runners"]["num_env_steps_sampled_lifetime"])
                 going = self.steps_done < steps
                 if watcher is not None:
-                    watcher.update(self.steps_done, bridge.diagnostics(result))
+                    going = goes_on(watcher, "update", watcher.update(self.steps_done, bridge.diagnostics(result))) and going
                     seen = bridge.snapshot(self._algorithm)
-                    going = (seen is None or watcher.step(self.steps_done, seen)) and going
+                    going = (seen is None or goes_on(watcher, "step", watcher.step(self.steps_done, seen))) and going
         finally:
             if self._algorithm is not None:
                 self._remember()

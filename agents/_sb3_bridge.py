@@ -21,16 +21,32 @@ from stable_baselines3.common.vec_env.base_vec_env import VecEnvObs, VecEnvStepR
 from agents._potential import Hindsight
 from agents._sb3_resume import Snapshot
 from agents._sb3_zones import zone_space, zone_targets
-from agents.base import Watcher, batch_of, observed
+from agents.base import Watcher, batch_of, goes_on, observed
+
+
+class Forward(KVWriter):
+    """Hands SB3's scalars (losses, entropy, rates) to the watcher and keeps whether it goes on; SB3's logger can stop nothing."""
+
+    def __init__(self, watcher: Watcher | None) -> None:
+        self.watcher, self.going = watcher, True
+
+    def write(self, key_values: dict[str, Any], key_excluded: dict[str, tuple[str, ...]], step: int = 0) -> None:
+        """Called by SB3's logger at every dump; `step` counts environment steps."""
+        if self.watcher is not None:
+            numbers = {key: float(value) for key, value in key_values.items() if isinstance(value, int | float | np.number)}
+            self.going = goes_on(self.watcher, "update", self.watcher.update(step, numbers)) and self.going
+
+    def close(self) -> None:
+        """Nothing is open."""
 
 
 class Looker(BaseCallback):
-    """Shows every step of the batch to the watcher (of one on a GPU now and then a copy), and stops the learning when it says so; before each rollout
-    it notes where all stands."""
+    """Shows every step of the batch to the watcher (of one on a GPU now and then a copy), and stops the learning when it has said so, here or to
+    `forward`; before each rollout it notes where all stands."""
 
-    def __init__(self, watcher: Watcher | None, agent: Any) -> None:
+    def __init__(self, forward: Forward, agent: Any) -> None:
         super().__init__()
-        self.watcher, self.agent, self.stopped = watcher, agent, False
+        self.watcher, self.forward, self.agent, self.stopped = forward.watcher, forward, agent, False
 
     def _on_rollout_start(self) -> None:
         if self.model.use_sde and self.n_calls == 0 and self.agent.snapshot is not None:
@@ -42,6 +58,9 @@ class Looker(BaseCallback):
     def _on_step(self) -> bool:
         if self.watcher is None:
             return True
+        if not self.forward.going:
+            self.stopped = True
+            return False
         batch = batch_of(self.training_env)
         if self.agent.place() != "cpu":
             from agents._device_env import LOOK_EVERY, on_host
@@ -49,24 +68,8 @@ class Looker(BaseCallback):
             if self.n_calls % LOOK_EVERY:
                 return True
             batch = on_host(batch)
-        self.stopped = not self.watcher.step(self.num_timesteps, batch)
+        self.stopped = not goes_on(self.watcher, "step", self.watcher.step(self.num_timesteps, batch))
         return not self.stopped
-
-
-class Forward(KVWriter):
-    """Hands SB3's scalars (losses, entropy, rates) to the watcher."""
-
-    def __init__(self, watcher: Watcher | None) -> None:
-        self.watcher = watcher
-
-    def write(self, key_values: dict[str, Any], key_excluded: dict[str, tuple[str, ...]], step: int = 0) -> None:
-        """Called by SB3's logger at every dump; `step` counts environment steps."""
-        if self.watcher is not None:
-            numbers = {key: float(value) for key, value in key_values.items() if isinstance(value, int | float | np.number)}
-            self.watcher.update(step, numbers)
-
-    def close(self) -> None:
-        """Nothing is open."""
 
 
 class Shaped(VecEnvWrapper):

@@ -103,10 +103,11 @@ class SB3Agent(Learner):
                 self.model = self.build(env, seed)
             else:
                 self.model.set_env(env, force_reset=self.snapshot is None)
-            self.model.set_logger(Logger(None, [Forward(watcher)]))
+            forward = Forward(watcher)
+            self.model.set_logger(Logger(None, [forward]))
             if self.steps_done == 0 and not self.prepare(self.model, seed, watcher):
                 return  # stopped before its first step
-            looker = Looker(watcher, self)
+            looker = Looker(forward, self)
             if self.snapshot is not None:
                 self.snapshot.restore(self.model)
             done = self.model.num_timesteps

@@ -137,13 +137,21 @@ class Agent(ABC):
 
 
 class Watcher(Protocol):
-    """Who looks on while an agent learns."""
+    """Who looks on while an agent learns. Both methods answer whether to go on, True or False; False ends the learning, which goes on where it ended
+    when `learn` is called again, or begins anew where it was in its warm start."""
 
     def step(self, steps: int, batch: Any) -> bool:
-        """Called after steps of the batch, after every one where it lies in the host's memory, with the environment steps done; False ends the learning."""
+        """Called after steps of the batch, after every one where it lies in the host's memory, with the environment steps done."""
 
     def update(self, steps: int, scalars: dict[str, float]) -> bool:
-        """Called after updates of the learner with its own diagnostics; False ends a warm start, which begins anew when the training goes on."""
+        """Called after updates of the learner and rounds of its warm start, with the environment steps done and its own diagnostics."""
+
+
+def goes_on(watcher: Watcher, method: str, answer: Any) -> bool:
+    """What `watcher` has answered in one of its methods; raises `AgentError` where that is neither True nor False."""
+    if not isinstance(answer, bool | np.bool_):
+        raise AgentError(f"{type(watcher).__name__}.{method} returned {answer!r}: a watcher must return True to go on or False to stop")
+    return bool(answer)
 
 
 class Learner(Agent):

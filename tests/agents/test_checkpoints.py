@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
@@ -13,6 +12,7 @@ from agents import AgentError, Learner
 from agents.sac import SAC
 from fundenv.batch.cpu import Batch
 from fundenv.market import Market, joint, synthetic_market
+from tests.agents.watching import until
 
 TINY = {
     "ppo": {"n_envs": 8, "n_steps": 16, "batch_size": 64, "hidden": 8, "rehearse": 4},
@@ -66,23 +66,10 @@ def test_training_goes_on_where_it_stopped(name: str, market: Market, tmp_path: 
     assert again.steps_done >= done + 64
 
 
-class StopAfter:
-    """A watcher that ends the learning once so many steps are done."""
-
-    def __init__(self, steps: int) -> None:
-        self.steps = steps
-
-    def step(self, steps: int, batch: Any) -> bool:
-        return steps < self.steps
-
-    def update(self, steps: int, scalars: dict[str, float]) -> bool:
-        return True
-
-
 def test_an_interrupted_sac_keeps_its_replay_buffer_and_a_finished_one_drops_it(market: Market, tmp_path: Path) -> None:
     agent = agents.make("sac", **TINY["sac"])
     assert isinstance(agent, Learner)
-    agent.learn(market, {}, steps=200, seed=0, watcher=StopAfter(100))
+    agent.learn(market, {}, steps=200, seed=0, watcher=until(100))
     assert agent.steps_done == 96  # the step that was stopped at counts for nothing: it is taken again
     agent.save(tmp_path)
     again = agents.load(tmp_path)

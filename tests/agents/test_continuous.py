@@ -13,6 +13,7 @@ from agents import AgentError
 from agents.ensemble import joined
 from fundenv.batch.cpu import Batch
 from fundenv.market import Market, synthetic_market
+from tests.agents.watching import Watching
 
 DIALS: dict[str, Any] = {"kind": "continuous", "imitate": 0, "rehearse": 0}
 TINY: dict[str, Any] = DIALS | {"n_envs": 8, "n_steps": 16, "batch_size": 64, "hidden": 8, "learning_rate": 0.01}
@@ -100,29 +101,19 @@ def test_an_ensemble_takes_the_mean_of_the_gaussians_and_refuses_gates_beside_th
         joined([tmp_path / "0", tmp_path / "2"])
 
 
-class Noise:
-    """A watcher that keeps the weights of the noise of every step."""
-
-    def __init__(self, agent: Any) -> None:
-        self.agent, self.seen = agent, []
-
-    def step(self, steps: int, batch: Any) -> bool:
-        policy = getattr(self.agent.model, "actor", self.agent.model.policy)
-        self.seen.append(policy.action_dist.exploration_matrices.detach().numpy().copy())
-        return True
-
-    def update(self, steps: int, scalars: dict[str, float]) -> bool:
-        return True
-
-
 @pytest.mark.parametrize("name", ["ppo", "device_ppo", "sac", "device_sac"])
 def test_the_noise_of_gsde_is_drawn_for_every_environment_and_kept_for_some_steps(name: str, market: Market) -> None:
     """Eight steps: PPO draws anew after four of a rollout of 16, SAC after four steps of all environments."""
     params = (TINY | GSDE if "ppo" in name else ZONES) | {"sde_sample_freq": 4}
     agent: Any = agents.make(name, **params)
-    looker = Noise(agent)
-    agent.learn(market, {}, steps=8 * params["n_envs"], seed=0, watcher=looker)
-    drawn = looker.seen[:8]
+    drawn: list[np.ndarray] = []
+
+    def look(steps: int, batch: Any) -> bool:
+        policy = getattr(agent.model, "actor", agent.model.policy)
+        drawn.append(policy.action_dist.exploration_matrices.detach().numpy().copy())
+        return True
+
+    agent.learn(market, {}, steps=8 * params["n_envs"], seed=0, watcher=Watching(look))
     assert len(drawn[0]) == params["n_envs"]
     assert np.ptp(drawn[0], axis=0).min() > 0
     for step in range(1, 8):

@@ -14,6 +14,7 @@ from stable_baselines3.common.logger import Logger
 import agents
 from agents import Learner
 from fundenv.market import Market, joint, synthetic_market
+from tests.agents.watching import until
 
 SMALL: dict[str, Any] = {
     "n_envs": 16,
@@ -85,18 +86,11 @@ def test_a_checkpoint_opens_in_plain_stable_baselines3_and_learns_on_there(marke
 
 
 def test_it_resumes_bit_by_bit_on_the_cpu(market: Market, tmp_path: Path) -> None:
-    class Stop:
-        def step(self, steps: int, batch: Any) -> bool:
-            return steps < 500
-
-        def update(self, steps: int, scalars: dict[str, float]) -> bool:
-            return True
-
     whole, first = (agents.make("device_ppo", **SMALL) for _ in range(2))
     assert isinstance(whole, Learner)
     assert isinstance(first, Learner)
     whole.learn(market, {}, steps=1152, seed=2)
-    first.learn(market, {}, steps=1152, seed=2, watcher=Stop())
+    first.learn(market, {}, steps=1152, seed=2, watcher=until(500))
     first.save(tmp_path)
     second: Any = agents.load(tmp_path)
     assert second.steps_done == 384

@@ -16,6 +16,7 @@ import agents
 from agents._device_env import DevicePotential, on_host
 from agents._potential import Hindsight, Terms
 from fundenv.market import Market, joint, synthetic_market
+from tests.agents.watching import until
 
 SMALL: dict[str, Any] = {
     "n_envs": 8,
@@ -129,15 +130,8 @@ def test_a_checkpoint_opens_in_plain_stable_baselines3_and_learns_on_there(marke
 
 @pytest.mark.parametrize("kind", ["discrete", "zones"])
 def test_it_resumes_bit_by_bit_on_the_cpu(market: Market, tmp_path: Path, kind: str) -> None:
-    class Stop:
-        def step(self, steps: int, batch: Any) -> bool:
-            return steps < 240
-
-        def update(self, steps: int, scalars: dict[str, float]) -> bool:
-            return True
-
     whole = learned(market, kind=kind)
-    learned(market, kind=kind, watcher=Stop()).save(tmp_path)
+    learned(market, kind=kind, watcher=until(240)).save(tmp_path)
     second: Any = agents.load(tmp_path)
     assert second.steps_done == 232
     second.learn(market, {}, steps=400, seed=4)

@@ -17,6 +17,7 @@ from agents._rehearsal import Rehearsal, rehearse
 from agents._sb3_terms import EnvTerms
 from fundenv.market import Market, joint, splice, synthetic_market
 from fundenv.market.shocks import Shock
+from tests.agents.watching import Watching
 
 LEVERAGES = (2.0, 3.0)
 
@@ -134,24 +135,20 @@ def test_a_liquidation_is_charged_and_who_was_struck_comes_back_hedged(market: M
 
 
 def test_a_policy_grows_by_rehearsal_and_tells_the_watcher() -> None:
-    class Watch:
-        grown: list[float] = []
+    grown: list[float] = []
 
-        def step(self, steps: int, batch: Any) -> bool:
-            return True
-
-        def update(self, steps: int, scalars: dict[str, float]) -> bool:
-            self.grown.append(scalars["rehearsal/expected_growth"])
-            return len(self.grown) < 12
+    def look(steps: int, scalars: dict[str, float]) -> bool:
+        grown.append(scalars["rehearsal/expected_growth"])
+        return len(grown) < 12
 
     agent: Any = agents.make("ppo", n_envs=32, hidden=16, episode_days=30)
     agent.steps_wanted = 32
     model = agent.build(agent.training_env(synthetic_market(years=1.0, paths=2, seed=2), {}, 0), 0)
-    rehearsal, watch = Rehearsal(*agent.course, leverages=agent.params.leverage_grid, liquidation=0.1), Watch()
+    rehearsal, watch = Rehearsal(*agent.course, leverages=agent.params.leverage_grid, liquidation=0.1), Watching(update=look)
     done = rehearse(model, rehearsal, episodes=20, seed=0, learning_rate=3e-3, entropy=0.0, scale=0.5, shaped=True, watcher=watch)
     assert not done  # the watcher stopped it
-    assert len(watch.grown) == 12
-    assert np.mean(watch.grown[-3:]) > np.mean(watch.grown[:3]) + 0.01
+    assert len(grown) == 12
+    assert np.mean(grown[-3:]) > np.mean(grown[:3]) + 0.01
     rehearsal.close()
 
 
@@ -173,18 +170,11 @@ def test_a_training_stopped_in_its_warm_start_begins_anew_and_is_the_same() -> N
     market = synthetic_market(years=0.5, paths=2, seed=2)
     small: dict[str, Any] = {"n_envs": 8, "n_steps": 8, "hidden": 8, "episode_days": 10, "imitate": 200, "rehearse": 3}
 
-    class Stop:
-        def step(self, steps: int, batch: Any) -> bool:
-            return True
-
-        def update(self, steps: int, scalars: dict[str, float]) -> bool:
-            return False
-
     whole, stopped = (agents.make("ppo", **small) for _ in range(2))
     assert isinstance(whole, Learner)
     assert isinstance(stopped, Learner)
     whole.learn(market, {}, steps=64, seed=1)
-    stopped.learn(market, {}, steps=64, seed=1, watcher=Stop())
+    stopped.learn(market, {}, steps=64, seed=1, watcher=Watching(update=lambda steps, scalars: False))
     assert stopped.steps_done == 0
     stopped.learn(market, {}, steps=64, seed=1)
     seen = np.random.default_rng(0).standard_normal((50, len(whole.provenance.observations))).astype(np.float32)

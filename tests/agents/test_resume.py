@@ -9,8 +9,9 @@ import numpy as np
 import pytest
 
 import agents
-from agents import Learner
+from agents import AgentError, Learner
 from fundenv.market import Market, synthetic_market
+from tests.agents.watching import Watching
 
 SMALL: dict[str, dict[str, Any]] = {
     "ppo": {"n_envs": 8, "n_steps": 16, "batch_size": 64, "hidden": 8, "episode_days": 5, "imitate": 512, "rehearse": 4},
@@ -24,19 +25,15 @@ SMALL["ppo with a privileged critic"] = SMALL["ppo with crashes"] | {"critic": "
 STEPS = {"ppo": 640, "sac": 200}
 
 
-class StopAfter:
-    """A watcher that ends the learning once so many steps are done, and saves now and then as the scripts do."""
+def saving(agent: Learner, last: int, folder: Path) -> Watching:
+    """A watcher that ends the learning once `last` steps are done, and saves now and then as the scripts do."""
 
-    def __init__(self, agent: Learner, steps: int, folder: Path) -> None:
-        self.agent, self.steps, self.folder = agent, steps, folder
-
-    def step(self, steps: int, batch: Any) -> bool:
+    def look(steps: int, batch: Any) -> bool:
         if steps % 56 == 0:
-            self.agent.save(self.folder)
-        return steps < self.steps
+            agent.save(folder)
+        return steps < last
 
-    def update(self, steps: int, scalars: dict[str, float]) -> bool:
-        return True
+    return Watching(look)
 
 
 @pytest.fixture(scope="module")
@@ -61,7 +58,7 @@ def test_a_stopped_training_ends_as_if_it_had_not_been_stopped(name: str, market
     whole.learn(market, {}, steps=steps, seed=5)
 
     first = learner(name)
-    first.learn(market, {}, steps=steps, seed=5, watcher=StopAfter(first, steps * 6 // 10, tmp_path))
+    first.learn(market, {}, steps=steps, seed=5, watcher=saving(first, steps * 6 // 10, tmp_path))
     first.save(tmp_path)
     assert 0 < first.steps_done < steps
     np.random.default_rng(0)  # what happens in between must not matter
@@ -73,6 +70,26 @@ def test_a_stopped_training_ends_as_if_it_had_not_been_stopped(name: str, market
     assert second.steps_done == whole.steps_done
     for key, value in weights(whole).items():
         np.testing.assert_array_equal(weights(second)[key], value, err_msg=key)
+
+
+@pytest.mark.parametrize("name", ["ppo", "sac"])
+def test_diagnostics_that_a_watcher_stops_at_end_the_training_too_and_it_goes_on_as_if_not(name: str, market: Market) -> None:
+    steps = STEPS[name]
+    whole, stopped = learner(name), learner(name)
+    whole.learn(market, {}, steps=steps, seed=5)
+    stopped.learn(market, {}, steps=steps, seed=5, watcher=Watching(update=lambda done, scalars: done < steps // 3))
+    assert steps // 3 <= stopped.steps_done < steps
+    stopped.learn(market, {}, steps=steps, seed=5)
+    assert stopped.steps_done == whole.steps_done
+    for key, value in weights(whole).items():
+        np.testing.assert_array_equal(weights(stopped)[key], value, err_msg=key)
+
+
+@pytest.mark.parametrize("name", ["ppo", "ppo with gsde", "sac"])
+@pytest.mark.parametrize("method", ["step", "update"])
+def test_a_watcher_that_answers_nothing_is_told_what_to_answer(name: str, method: str, market: Market) -> None:
+    with pytest.raises(AgentError, match=rf"Watching.{method} returned None: a watcher must return True to go on or False to stop"):
+        learner(name).learn(market, {}, steps=STEPS[name.split()[0]], seed=5, watcher=Watching(**{method: lambda steps, seen: None}))
 
 
 def test_another_seed_ends_elsewhere(market: Market) -> None:

@@ -16,6 +16,7 @@ from fundenv.batch.cpu import Batch
 from fundenv.envs.rllib import STRIDE, RunnerEnv, create
 from fundenv.envs.single import FundingHedgeEnv
 from fundenv.market import Market, synthetic_market
+from tests.agents.watching import Watching
 
 TINY = {"n_envs": 8, "n_steps": 16, "batch_size": 64, "hidden": 8, "funding_scales": [1.0]}
 
@@ -65,25 +66,6 @@ def test_without_ray_the_extra_is_named(market: Market, monkeypatch: pytest.Monk
             agent.learn(market, {}, steps=1, seed=0)
 
 
-class KillOne:
-    """A watcher that takes a node away after the second iteration, and keeps what it has seen."""
-
-    def __init__(self, cluster: Any, node: Any) -> None:
-        self.cluster, self.node = cluster, node
-        self.shapes: list[tuple[int, ...]] = []
-        self.scalars: dict[str, float] = {}
-
-    def step(self, steps: int, batch: Any) -> bool:
-        self.shapes.append(batch.obs.shape)
-        if len(self.shapes) == 2:
-            self.cluster.remove_node(self.node, allow_graceful=False)
-        return True
-
-    def update(self, steps: int, scalars: dict[str, float]) -> bool:
-        self.scalars = scalars
-        return True
-
-
 @pytest.mark.slow
 @pytest.mark.learn
 def test_a_training_outlives_a_node_and_its_agent_acts_without_ray(market: Market, tmp_path: Path) -> None:
@@ -92,16 +74,28 @@ def test_a_training_outlives_a_node_and_its_agent_acts_without_ray(market: Marke
 
     cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 1, "object_store_memory": 100_000_000, "include_dashboard": False})
     nodes = [cluster.add_node(num_cpus=1, object_store_memory=100_000_000) for _ in range(2)]
+    shapes: list[tuple[int, ...]] = []
+    told: list[dict[str, float]] = []
+
+    def look(steps: int, batch: Any) -> bool:
+        shapes.append(batch.obs.shape)
+        if len(shapes) == 2:
+            cluster.remove_node(nodes[1], allow_graceful=False)
+        return True
+
+    def hear(steps: int, scalars: dict[str, float]) -> bool:
+        told.append(scalars)
+        return True
+
     try:
         ray.init(address=cluster.address, log_to_driver=False)
         agent = agents.make("rllib_ppo", runners=2, **TINY)
         assert isinstance(agent, Learner)
-        watcher = KillOne(cluster, nodes[1])
-        agent.learn(market, {"cash_rate": 0.02}, steps=1500, seed=0, watcher=watcher)
+        agent.learn(market, {"cash_rate": 0.02}, steps=1500, seed=0, watcher=Watching(look, hear))
         assert agent.steps_done >= 1500
-        assert watcher.shapes[0] == (16, 44)  # both runners
-        assert watcher.shapes[-1] in ((8, 44), (16, 44))  # the one that lives, or both where there was room for a new one
-        assert "train/policy_loss" in watcher.scalars
+        assert shapes[0] == (16, 44)  # both runners
+        assert shapes[-1] in ((8, 44), (16, 44))  # the one that lives, or both where there was room for a new one
+        assert "train/policy_loss" in told[-1]
         owned = ray.get(_owns_its_arrays.remote(_shared(market)))
         assert owned == [False, False], "a worker copied the market instead of mapping it"
     finally:
