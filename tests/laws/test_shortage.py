@@ -20,7 +20,7 @@ from fundenv.dynamics.shares import share_held
 from fundenv.envs.single import FundingHedgeEnv
 from fundenv.market import layout, load_market
 from tests.laws.play import FLAT, HOLD, action, make_env, play
-from tests.laws.test_reference import EVERYTHING
+from tests.laws.test_reference import EVERYTHING, walk
 from tests.laws.wild import SEEDS, full_targets, poor_settings
 from tests.markets import bar, tape, wild_market
 
@@ -249,6 +249,27 @@ def test_lots_and_minimum_notional_never_leave_a_debt():
     assert hedged["account"]["perp"][0] == -22.5
     assert 22 < hedged["account"]["spot"][0] < 22.5
     assert 0 <= hedged["account"]["cash"] < 10
+
+
+def test_where_selling_more_would_cost_more_nothing_is_opened_and_what_closes_is_sold():
+    # 450 units of spot beside 300 short leave nothing of 3,000; with 0.8 of both, 359 beside 240, what is adjusted is all initial margin. Then 330
+    # beside 300 are asked for. Spot trades one unit a day: 0.7 x 0.04 x sqrt(30) = 15 % are lost on 30 units, and 5 % of the value were no collateral:
+    # 300 less, and 300 of margin for 60 short. The least orders sell 72 at a loss of 24 %: 1,350 less. So no smaller target helps
+    calm, thin = bar(100), bar(100, spot_day_volume=1.0)
+    market = tape(calm, calm, thin, calm, symbols=("FINE",))
+    settings = {"margin_mode": "portfolio", "initial_equity": 3_000.0, "max_leverage": 20.0}
+    env, moves = make_env(market, **settings), [(1.0, 1.5, 20.0), (1.0, 1.1, 20.0)]
+    left = iter(moves)
+    walk(env, market, settings, 0, 0, np.random.default_rng(), 2, Counter(), lambda rng, assets: [next(left)])
+    opened, sold = play(env, moves)
+    held, trade = opened["account"], sold["trade"]
+    assert held["spot"][0] == pytest.approx(359.3, abs=0.1)
+    assert held["cash"] + 0.95 * 100 * held["spot"][0] == pytest.approx(100 * -held["perp"][0] / 20, abs=5.0)
+    assert trade["requested_perp"][0] == pytest.approx(-59.9, abs=0.1)
+    assert trade["filled_perp"][0] == 0.0
+    assert trade["requested_spot"][0] == pytest.approx(-29.93, abs=0.01)
+    assert trade["filled_spot"][0] == pytest.approx(trade["requested_spot"][0], abs=1e-5)  # a lot
+    assert trade["reason"][0] == "not enough funds"
 
 
 def test_a_reversal_that_funds_stop_short_closes_the_old_position_exactly():
