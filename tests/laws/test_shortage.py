@@ -373,16 +373,3 @@ def test_an_entry_behind_the_xrp_squeeze_of_july_2023_is_hedged(leverage, keeper
             return
         liquidated = bool(info["liquidated"].any())
     raise AssertionError("no short was liquidated")
-
-
-@pytest.mark.parametrize("margin_mode", ["isolated", "cross"])
-def test_the_dust_of_rounding_is_no_loan(margin_mode):
-    env = make_env(tape(*[bar(100)] * 5), margin_mode=margin_mode, margin_level=1.5)
-    play(env, [(0.5, 0.0, 2.0)])
-    store = env.batch.store
-    store.legs[0, 0, t.SPOT], store.account[0, t.CASH] = -1e-15, 0.0
-    info = env.step(action([HOLD]))[-1]
-    assert info["trade"]["reason"][0] == "hold"
-    assert info["account"]["perp"][0] == -100
-    store.legs[0, 0, t.SPOT] = -1.0
-    assert env.step(action([HOLD]))[-1]["trade"]["reason"][0] == "loan called"

@@ -9,8 +9,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from fundenv.dynamics import types as t
 from fundenv.venues import UnsourcedValue, load_venue, venue_names
-from tests.laws.play import HOLD, make_env, play
+from tests.laws.play import HOLD, action, make_env, play
 from tests.laws.test_reference import walk
 from tests.laws.wild import tame_targets
 from tests.markets import bar, tape, wild_market
@@ -55,6 +56,19 @@ def test_a_loan_is_called_at_its_margin_level(level, called):
     assert bool(after["account"]["spot"][0] == 0.0) is called
     assert bool(after["account"]["perp"][0] == 0.0) is called
     assert (after["trade"]["reason"][0] == "loan called") is called
+
+
+@pytest.mark.parametrize("margin_mode", ["isolated", "cross"])
+def test_the_dust_of_rounding_is_no_loan(margin_mode):
+    env = make_env(tape(*[bar(100)] * 5), margin_mode=margin_mode, margin_level=1.5)
+    play(env, [(0.5, 0.0, 2.0)])
+    store = env.batch.store
+    store.legs[0, 0, t.SPOT], store.account[0, t.CASH] = -1e-15, 0.0
+    info = env.step(action([HOLD]))[-1]
+    assert info["trade"]["reason"][0] == "hold"
+    assert info["account"]["perp"][0] == -100
+    store.legs[0, 0, t.SPOT] = -1.0
+    assert env.step(action([HOLD]))[-1]["trade"]["reason"][0] == "loan called"
 
 
 def test_the_high_tier_pays_its_own_fees():
