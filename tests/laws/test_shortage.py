@@ -272,6 +272,24 @@ def test_where_selling_more_would_cost_more_nothing_is_opened_and_what_closes_is
     assert trade["reason"][0] == "not enough funds"
 
 
+@MODES
+def test_the_keeper_adds_nothing_to_a_carry_whose_profit_is_locked_in_the_wallet(margin_mode):
+    # reverse carry, 20/21 of 30,000 at leverage 20: 285.7 long beside 285.7 borrowed units. At 600 the wallet has 142,857 of profit and 1,428.57, less
+    # than the maintenance of 1 %, and a tenth of that would be enough: the keeper asks for 15.8 times more. The borrowed units are worth 114,286 more
+    # than the cash; the wallet gives back nothing, with more or without, and the maker's rebate would make more look cheaper than nothing
+    market = tape(bar(100), bar(100), bar(100, 600), bar(600), bar(600))
+    settings = {"margin_mode": margin_mode, "max_leverage": 20.0, "keeper_interval": "1h", "spot_fee": -0.0001}
+    moves = [(-1.0, 1.0, 20.0), HOLD, HOLD]
+    env, left = make_env(market, **settings), iter(moves)
+    walk(env, market, settings, 0, 0, np.random.default_rng(), 3, Counter(), lambda rng, assets: [next(left)])
+    opened, _, kept = play(env, moves)
+    assert opened["account"]["perp"][0] == pytest.approx(20 / 21 * 300)
+    assert kept["trade"]["reason"][0] == "not enough funds"
+    for leg in ("spot", "perp"):
+        assert kept["trade"][f"filled_{leg}"][0] == 0.0
+        assert kept["account"][leg][0] == opened["account"][leg][0]
+
+
 def test_a_reversal_that_funds_stop_short_closes_the_old_position_exactly():
     # COSTLY, lots of 0.5. 10.3 long and 51 of equity, of which the fees of closing leave 3.6: k = 1/3 of the 0.2 asked beyond it, 10.37: not 10.0
     env = make_env(tape(*[bar(100)] * 4, symbols=("COSTLY",)), perp_fee=0.045, ruin_fraction=0.0)
