@@ -16,6 +16,7 @@ from hypothesis import settings as hypothesis_settings
 
 from fundenv.batch.cpu import Batch
 from fundenv.dynamics import contract, funding, liquidation
+from fundenv.dynamics import types as t
 from fundenv.market import layout, load_market
 from fundenv.reference.bound import carry_bound
 from fundenv.reference.foresight import Foresight
@@ -99,6 +100,46 @@ def test_a_profit_that_a_gap_takes_is_not_sold(margin_mode):
     assert sold["trade"]["filled_spot"][0] == pytest.approx(-225.0)  # a quarter of 30,000 / 100 is margin
     assert sold["account"]["spot"][0] == pytest.approx(0.0, abs=1e-9)
     assert sold["account"]["margin"][0] == pytest.approx(75.0)
+
+
+@WALLETS
+def test_coins_that_cannot_be_sold_cost_no_fee_where_others_are_to_be_paid_with_the_sale(margin_mode):
+    """The gap again with half of the money: 151 coins are to be sold, 113.25 are there: 14,400 of cash and 96 % of 11,325 pay for 220.5 of the other coin.
+
+    At 110 and a fee of 4 % these cost 25,225 of the 25,272; with the fee of the 37.75 that stay it would be 104 too little.
+    """
+    calm, symbols = [bar(100), bar(100)], ("PLAIN", "OTHER")
+    market = tape(calm, calm, [bar(100, 75), bar(100)], *[[bar(100), bar(110)]] * 2, symbols=symbols)
+    moves = [[SHORT, FLAT], [HOLD, HOLD], [(1.0, 0.25, 4.0), (1.0, 1.5, 1.0)]]
+    opened, _, sold = play(coin_env(market, margin_mode=margin_mode, allow_short_spot=False, spot_fee=0.04), moves)
+    assert opened["account"]["cash"] == pytest.approx(14_400.0)
+    assert sold["trade"]["requested_spot"] == pytest.approx([-151.0, 220.5])
+    assert sold["trade"]["filled_spot"] == pytest.approx([-113.25, 220.5])
+    assert list(sold["trade"]["reason"]) == ["not enough funds", "none"]
+    assert sold["account"]["cash"] == pytest.approx(14_400 + 0.96 * 11_325 - 1.04 * 110 * 220.5)
+
+
+@WALLETS
+def test_a_sale_of_all_free_coins_is_not_cut_by_rounding(margin_mode):
+    """From hedge 1 to 0: all coins beyond the margin are sold; summed up another way they are often 1e-14 fewer."""
+    for price, leverage, later, rise in np.random.default_rng(0).uniform([0.1, 1.0, 1.0, 0.9], [1e3, 9.0, 9.0, 1.1], (100, 4)):
+        market = tape(bar(price), bar(price), bar(price, price * rise), bar(price * rise))
+        moves = [(1.0, 1.0, leverage), HOLD, (1.0, 0.0, later)]
+        info = play(coin_env(market, margin_mode=margin_mode, allow_short_spot=False), moves)[-1]
+        assert info["trade"]["filled_spot"][0] < 0
+        assert info["trade"]["reason"][0] == "none"
+
+
+@WALLETS
+def test_a_sale_where_rounding_has_left_a_debt_buys_nothing(margin_mode):
+    """A short at 100 with no coin beside its margin; the profit at 75 is to be sold, which is a loss at 110: nothing is there, and less by rounding."""
+    env = coin_env(tape(bar(100), bar(100), bar(100, 75), *[bar(110)] * 2), margin_mode=margin_mode, allow_short_spot=False)
+    play(env, [(1.0, 0.25, 4.0), HOLD])
+    env.batch.store.legs[0, 0, t.SPOT] = -1e-9
+    info = env.step(action([(1.0, 0.25, 4.0)]))[-1]
+    assert info["trade"]["requested_spot"][0] == pytest.approx(-56.25)
+    assert info["trade"]["filled_spot"][0] == 0.0
+    assert info["trade"]["reason"][0] == "not enough funds"
 
 
 def test_no_sale_borrows_coins_that_nobody_lends():
