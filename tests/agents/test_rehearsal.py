@@ -17,7 +17,7 @@ from agents._rehearsal import Rehearsal, rehearse
 from agents._sb3_terms import EnvTerms
 from fundenv.market import Market, joint, splice, synthetic_market
 from fundenv.market.shocks import Shock
-from tests.agents.watching import Watching
+from tests.agents.watching import Watching, until
 
 LEVERAGES = (2.0, 3.0)
 
@@ -180,3 +180,16 @@ def test_a_training_stopped_in_its_warm_start_begins_anew_and_is_the_same() -> N
     seen = np.random.default_rng(0).standard_normal((50, len(whole.provenance.observations))).astype(np.float32)
     for one, other in zip(whole.heads(seen), stopped.heads(seen), strict=True):  # type: ignore[attr-defined]
         np.testing.assert_array_equal(one.detach(), other.detach())
+
+
+def test_a_training_of_one_step_is_its_warm_start_alone() -> None:
+    """What `--steps 1` is for: one rollout is taken, and the learning rate is 0 when it ends."""
+    market = synthetic_market(years=0.5, paths=2, seed=2)
+    warm, one, two = (agents.make("ppo", n_envs=8, n_steps=8, hidden=8, episode_days=10, imitate=200, rehearse=3) for _ in range(3))
+    for agent, steps, watcher in ((warm, 64, until(0)), (one, 1, None), (two, 65, None)):
+        assert isinstance(agent, Learner)
+        agent.learn(market, {}, steps=steps, seed=1, watcher=watcher)
+    assert one.steps_done == 64  # type: ignore[attr-defined]
+    weights, same, others = (list(agent.model.policy.state_dict().values()) for agent in (warm, one, two))  # type: ignore[attr-defined]
+    assert all((x == y).all() for x, y in zip(weights, same, strict=True))
+    assert not all((x == y).all() for x, y in zip(weights, others, strict=True))
