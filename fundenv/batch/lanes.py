@@ -177,12 +177,12 @@ def _store_state(draft, out, after, lane):
 @jit_outer
 def _store_end(draft, out, after, seen, given_up, lane):
     _store_state(draft, out, after, lane)
+    for c in range(N_SEEN):
+        seen[c, lane] = out.obs[0, c]
     after[AT_REWARD, lane] = out.reward[0]
     after[AT_TERMINATED, lane] = 1.0 if out.terminated[0] else 0.0
     after[AT_TRUNCATED, lane] = 1.0 if out.truncated[0] else 0.0
     after[AT_GIVEN_UP, lane] = 1.0 if given_up else 0.0
-    for c in range(N_SEEN):
-        seen[c, lane] = out.obs[0, c]
 
 
 @jit_lanes
@@ -208,9 +208,9 @@ def step_lanes(world, params, scale, bars, features, facts, actions, before, dec
         size = max(max(abs(held), abs(kept)), abs(held + out.trades[0, 0, t.REQUESTED_PERP]))
         equity = before[t.EQUITY, lane] + draft.account[0, t.EQUITY]  # the sign of a NaN, which lots ask for, is not the same in a vector
         given_up = draft.given_up[0] or not _within(bars, facts, size, equity, lane)
-        _store_end(draft, out, after, seen, given_up, lane)
         for c in range(N_TRADE):
             after[AT_TRADES + c, lane] = out.trades[0, 0, c]
+        _store_end(draft, out, after, seen, given_up, lane)
 
 
 @jit_outer
