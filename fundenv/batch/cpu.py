@@ -22,6 +22,9 @@ from fundenv.dynamics import types as t
 from fundenv.dynamics.observation import ACCOUNT_COLUMNS, LEG_COLUMNS, N_ACCOUNT_COLUMNS, N_LEG_COLUMNS, Column
 from fundenv.market import Market, path_range, stack
 
+WORTH_REDIRECTING = (
+    2**15
+)  # observations of a batch, all environments together; to copy fewer is quicker than to tell the compiled code another place
 AUTORESET_MODES = ("disabled", "next_step", "same_step")
 
 
@@ -39,7 +42,9 @@ class Batch:
 
     Arrays (n = num_envs, A = assets, D = observations): `obs` and `final_obs` (n, D) float32, `reward` (n,) float64, `terminated` and `truncated`
     (n,) bool, `ledger` (n, 10) and `trades` (n, A, 9) float64 with the columns of `fundenv.dynamics.types`, `store` the state. All are overwritten by
-    the next step; `obs` alternates between two buffers, so the previous observation survives one step.
+    the next step; `obs` alternates between two buffers, so the previous observation survives one step. With `fresh` every reset and every
+    step writes the observations into an array of its own instead, which no later one touches: for whoever hands them out for good (who changes the
+    last one finds the change in `state()` and, in rows that it leaves alone, in a reset with a mask).
     """
 
     def __init__(
@@ -50,6 +55,7 @@ class Batch:
         symbols: Sequence[str] | None = None,
         autoreset: Literal["disabled", "next_step", "same_step"] = "disabled",
         threads: int = 1,
+        fresh: bool = False,
         per_env: Mapping[str, Any] | None = None,
         config: EnvConfig | None = None,
         **settings: Any,
@@ -68,6 +74,8 @@ class Batch:
         self.venue = load_rules(self.config)
         self.world = build_world(self.market, self.config, self.venue, AUTORESET_MODES.index(autoreset))
         self.observation_table = observation_table(self.market)
+        large = num_envs * len(self.observation_table) >= WORTH_REDIRECTING
+        self._redirects, self._copies = fresh and large, fresh and not large
         self._allocate(build_params(self.config, self.venue, self.market, num_envs, per_env))
         self._pool = ThreadPoolExecutor(threads - 1) if threads > 1 else None  # the caller takes the first chunk
         unit = LANES if num_envs >= LANES * threads else 1  # what does not fill the lanes of a chunk is stepped by the plain loop
@@ -98,6 +106,8 @@ class Batch:
     def restore(self, state: Mapping[str, Any]) -> None:
         """Go on where the batch that `state` was taken from stood, with the same numbers."""
         same = np.array_equal(self.store.params, state["params"])
+        if self._redirects:
+            self._show_in(self.obs.copy())
         for name, array in self._held().items():
             if array.shape != state[name].shape:
                 raise ConfigError(
@@ -105,6 +115,7 @@ class Batch:
                 )
             array[...] = state[name]
         self._seeded = bool(state["seeded"])
+        self._hand_out()
         if not same:  # the numbers of the environments say whether they can be stepped in vectors
             self._connect([out for out, _ in self._faces])
 
@@ -115,7 +126,7 @@ class Batch:
         )
 
     def _held(self) -> dict[str, Any]:
-        return {"params": self.store.params, "block": self.block, "episode": self.store.episode, "obs": self.obs}
+        return {"params": self.store.params, "block": self.block, "episode": self.store.episode, "obs": self.out.obs}
 
     def reset(self, seed: int | Sequence[int] | None = None, paths: Any = None, starts: Any = None, mask: Any = None) -> t.Float32:
         """Begin new episodes and return the observations (n, D).
@@ -128,11 +139,14 @@ class Batch:
             self.store.episode[:, t.EPISODE] = 0
             self._seeded = True
         self._start_paths[:], self._start_rows[:] = self._where(paths, starts)
+        if self._redirects:
+            self._show_in(self.obs.copy())
         if mask is None:
             self.calls.reset(0, self.num_envs)
         else:
             for i in np.flatnonzero(np.asarray(mask, dtype=bool)).tolist():
                 self.calls.reset(i, i + 1)
+        self._hand_out()
         return self.obs
 
     def step(self, actions: Any) -> None:
@@ -148,13 +162,15 @@ class Batch:
         """Step with the actions that stand in `actions` (n, A x entries per asset), unchecked; `stream` is for a batch on a GPU."""
         self._faces.reverse()
         self.out, self.calls = self._faces[0]
-        self.obs = self.out.obs
+        if self._redirects:
+            self._show_in(np.empty_like(self.obs))
         if self.calls.steps_to_lanes:
             self.calls.count(self.num_envs)
         others = [] if self._pool is None else [self._pool.submit(self.calls.step, *chunk) for chunk in self._chunks[1:]]
         self.calls.step(*self._chunks[0])
         for other in others:
             other.result()
+        self._hand_out()
 
     def randomize(self, ranges: Mapping[str, Sequence[Any]]) -> None:
         """Draw the numbers of the episodes that begin from now on from other ranges: the steps of a curriculum.
@@ -226,7 +242,16 @@ class Batch:
         starts = (self.actions, self._start_paths, self._start_rows)
         self._faces = [(out, Calls(self.world, self.store, out, *starts)) for out in outs]
         self.out, self.calls = self._faces[0]
-        self.obs = self.out.obs
+        self._hand_out()
+
+    def _show_in(self, obs: t.Float32) -> None:
+        """Let `obs` take the place of the buffer that the present calls write."""
+        self.calls.show_in(obs)
+        self.out = t.Out(obs, *self.out[1:])
+        self._faces[0] = self.out, self.calls
+
+    def _hand_out(self) -> None:
+        self.obs = self.out.obs.copy() if self._copies else self.out.obs
 
     def _where(self, paths: Any, starts: Any) -> tuple[t.Int64, t.Int64]:
         n = self.num_envs

@@ -13,7 +13,7 @@ from __future__ import annotations
 import ctypes
 import sys
 from collections.abc import Callable
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
@@ -26,7 +26,7 @@ from fundenv.batch.blocks import step_blocks
 from fundenv.batch.lanes import N_FACTS
 from fundenv.batch.loop import reset_range, step_range
 from fundenv.batch.memory import f4_at, f8_at
-from fundenv.batch.tables import SIZES, out_of, reset_table, step_table, store_of, world_of
+from fundenv.batch.tables import AT_OBS, SIZES, out_of, reset_table, step_table, store_of, world_of
 from fundenv.batch.tape import RECORD, facts, fits, tape
 from fundenv.dynamics import types as t
 from fundenv.dynamics.jit import EntryCompiler, LanesCompiler, cache_folder, cached_on_disk
@@ -88,7 +88,7 @@ class Calls:
     """Steps and resets of one set of arrays; each call releases the GIL."""
 
     def __init__(self, world: t.World, store: t.Store, out: t.Out, actions: t.Float32, paths: t.Int64, rows: t.Int64) -> None:
-        self._arrays = (world, store, out, actions, paths, rows)
+        self._arrays, self._obs = (world, store, out, actions, paths, rows), out.obs
         self.steps_to_lanes = 0  # 0: nothing to wait for
         sizes = dict(
             zip(
@@ -118,15 +118,18 @@ class Calls:
         linear = _step_one_asset if world.bars.shape[1] == 1 else _step_assets
         step, own = _compiled(_step_inverse if world.contract == t.INVERSE else linear)
         reset = _compiled(_reset_inverse if world.contract == t.INVERSE else _reset_assets)[0]
-        address = self._address
-        self.step = lambda first, last: step(address, first, last)
-        self.reset = lambda first, last: reset(address, first, last)
+        self.step, self.reset = partial(step, self._address), partial(reset, self._address)
         self._plain_address = own.address
         if fits(world, store.params, len(store.account)):
             if _on_disk(_step_lanes):
                 self._use_lanes()
             else:
                 self.steps_to_lanes = STEPS_TO_LANES
+
+    def show_in(self, obs: Any) -> None:
+        """Write the observations (n, D) of the steps to come into `obs`, which the caller keeps."""
+        self._table[AT_OBS] = ctypes.addressof(ctypes.c_char.from_buffer(obs))
+        self._obs = obs
 
     def count(self, steps: int) -> None:
         """Take note of `steps` steps to come; compile their vector form before them where so many were made that it pays."""
@@ -136,16 +139,15 @@ class Calls:
 
     def _use_lanes(self) -> None:
         """Step by vector instructions from now on: the same numbers."""
-        world, address = self._arrays[0], self._address
+        world = self._arrays[0]
         self._extra = facts(world), tape(world)
         self._table[-3:] = *(array.ctypes.data for array in self._extra), self._plain_address
-        step, self.steps_to_lanes = _compiled(_step_lanes)[0], 0
-        self.step = lambda first, last: step(address, first, last)
+        self.step, self.steps_to_lanes = partial(_compiled(_step_lanes)[0], self._address), 0
 
     def _plain_step(self, first: int, last: int) -> None:
         world, store, out, actions, _, _ = self._arrays
-        step_range(world, store, out, actions, first, last)
+        step_range(world, store, out._replace(obs=self._obs), actions, first, last)
 
     def _plain_reset(self, first: int, last: int) -> None:
         world, store, out, _, paths, rows = self._arrays
-        reset_range(world, store, out, paths, rows, first, last)
+        reset_range(world, store, out._replace(obs=self._obs), paths, rows, first, last)

@@ -9,6 +9,7 @@ from fundenv.dynamics.jit import jit, jit_outer
 from fundenv.market.layout import N_COLUMNS
 
 N_PARAMS, N_RULES = len(t.Params._fields), len(t.AssetRules._fields)
+AT_OBS = 29  # in the table
 SIZES = ("rows", "assets", "features", "paths", "symbols", "brackets", "grid", "param_rows", "envs", "observations", "actions", "eras")
 
 
@@ -51,7 +52,7 @@ def out_of(table, assets):
     """What a step writes."""
     envs, width = table[8], table[9]
     return t.Out(
-        f4_at(table[29], (envs, width)),
+        f4_at(table[AT_OBS], (envs, width)),
         f4_at(table[30], (envs, width)),
         f8_at(table[31], (envs,)),
         u1_at(table[32], (envs,)),

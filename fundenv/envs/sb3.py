@@ -57,7 +57,7 @@ class FundingHedgeVecEnv(OneBatchVecEnv):
         **settings: Any,
     ) -> None:
         """`settings` as for `FundingHedgeEnv`, and `per_env` as for `fundenv.batch.cpu.Batch`."""
-        self.batch = Batch(num_envs, market=market, symbols=symbols, autoreset="same_step", threads=threads, **settings)
+        self.batch = Batch(num_envs, market=market, symbols=symbols, autoreset="same_step", threads=threads, fresh=True, **settings)
         self.render_mode = None
         super().__init__(num_envs, observation_space(self.batch), action_space(self.batch))
         self._pending: Any = None
@@ -68,7 +68,7 @@ class FundingHedgeVecEnv(OneBatchVecEnv):
         obs = self.batch.reset(seeds)
         self._reset_seeds()
         self.reset_infos: list[dict[str, Any]] = [{} for _ in range(self.num_envs)]
-        return obs.copy()
+        return obs
 
     def step_async(self, actions: Any) -> None:
         """Keep the actions for `step_wait`."""
@@ -87,7 +87,7 @@ class FundingHedgeVecEnv(OneBatchVecEnv):
                 "TimeLimit.truncated": bool(batch.truncated[i]),
                 "episode": {"r": returned, "l": int(length), "equity": equity},
             }
-        return batch.obs.copy(), batch.reward.astype(np.float32), dones, infos
+        return batch.obs, batch.reward.astype(np.float32), dones, infos
 
     def close(self) -> None:
         """Stop the threads."""

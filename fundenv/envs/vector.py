@@ -49,7 +49,8 @@ class FundingHedgeVectorEnv(VectorEnv[Any, Any, Any]):
             raise ConfigError(f"autoreset_mode = {autoreset_mode!r} is not one of {', '.join(_MODES)}")
         if render_mode is not None:
             raise ConfigError(f"render_mode = {render_mode!r}: a vector environment draws nothing; render a single FundingHedgeEnv")
-        self.batch = Batch(num_envs, market=market, symbols=symbols, autoreset=mode, threads=threads, **settings)  # type: ignore[arg-type]
+        fresh = copy and mode != "disabled"  # there a masked reset hands out the rows of the others again, as they were
+        self.batch = Batch(num_envs, market=market, symbols=symbols, autoreset=mode, threads=threads, fresh=fresh, **settings)  # type: ignore[arg-type]
         self.num_envs = num_envs
         self.render_mode = None
         self.metadata = {"autoreset_mode": _MODES[mode], "render_modes": []}
@@ -57,7 +58,7 @@ class FundingHedgeVectorEnv(VectorEnv[Any, Any, Any]):
         self.single_action_space = action_space(self.batch)
         self.observation_space = batch_space(self.single_observation_space, num_envs)
         self.action_space = batch_space(self.single_action_space, num_envs)
-        self._want_info, self._copy = info, copy
+        self._want_info, self._copy = info, copy and not fresh
 
     @property
     def observation_table(self) -> tuple[Any, ...]:
@@ -81,7 +82,7 @@ class FundingHedgeVectorEnv(VectorEnv[Any, Any, Any]):
         batch.step(actions)
         info: dict[str, Any] = batch.audit() if self._want_info else {}
         ended = batch.terminated | batch.truncated
-        if ended.any():
+        if np.count_nonzero(ended):
             info.update(self._ended(ended))
         obs = batch.obs.copy() if self._copy else batch.obs
         return obs, batch.reward.copy(), batch.terminated.copy(), batch.truncated.copy(), info
@@ -91,12 +92,14 @@ class FundingHedgeVectorEnv(VectorEnv[Any, Any, Any]):
         self.batch.close()
 
     def _ended(self, ended: t.Bool) -> dict[str, Any]:
-        final = np.where(ended[:, None], self.batch.final_stats, 0.0)
-        episode = {"r": final[:, 0], "l": final[:, 1].astype(int), "equity": final[:, 2]}
-        info: dict[str, Any] = {"episode": episode, "_episode": ended.copy()}
+        places = ended.nonzero()[0]
+        episode = {"r": np.zeros(self.num_envs), "l": np.zeros(self.num_envs, int), "equity": np.zeros(self.num_envs)}
+        for values, column in zip(episode.values(), self.batch.final_stats.take(places, 0).T, strict=True):
+            values[places] = column
+        info: dict[str, Any] = {"episode": episode, "_episode": ended}
         if self.metadata["autoreset_mode"] is AutoresetMode.SAME_STEP:
             observations = np.full(self.num_envs, None, dtype=object)
-            for i in np.flatnonzero(ended):
+            for i in places:
                 observations[i] = self.batch.final_obs[i].copy()
             info |= {
                 "final_obs": observations,
