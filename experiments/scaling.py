@@ -28,10 +28,12 @@ class Load(NamedTuple):
 
 
 def loads() -> list[Load]:
-    """Three kinds of work: a sum that waits for itself, eight that fill a core's arithmetic, and copies of more than the caches hold."""
+    """Four kinds of work: a sum that waits for itself, eight that fill a core's arithmetic, vectors that fill its widest units from the first cache, as a
+    step of many environments does, and copies of more than the caches hold. Threads of one core share its units; then the third gains least."""
     return [
         Load("arithmetic, waiting", 1, lambda threads: _shared_out(_one_sum, threads)),
         Load("arithmetic, dense", 1, lambda threads: _shared_out(_eight_sums, threads)),
+        Load("arithmetic, vectors", 1, lambda threads: _shared_out(_vectors(threads), threads)),
         Load("memory", 1, lambda threads: _shared_out(_copier(threads), threads)),
     ]
 
@@ -75,6 +77,18 @@ def _copier(threads: int) -> Callable[[int], Any]:
         np.copyto(arrays[number, 0], arrays[number, 1])
 
     return copy
+
+
+def _vectors(threads: int) -> Callable[[int], Any]:
+    arrays = np.ones((threads, 512))  # 4 KiB a thread
+    return lambda number: _scale(arrays[number])
+
+
+@numba.njit(nogil=True)  # type: ignore[untyped-decorator]
+def _scale(values: Any) -> None:
+    for _ in range(_ROUNDS >> 4):
+        for k in range(values.size):
+            values[k] = values[k] * 0.999 + 1.0
 
 
 @numba.njit(nogil=True)  # type: ignore[untyped-decorator]

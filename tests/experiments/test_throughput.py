@@ -39,7 +39,7 @@ def test_two_threads_are_set_against_what_they_bring_to_other_loops(
     timed, *gains = json.loads(file.read_text())
     assert timed["threads"] == 2
     assert [(row["mode"], row["batch"]) for row in gains] == [
-        ("arithmetic, waiting", 1), ("arithmetic, dense", 1), ("memory", 1), ("vector", 8),
+        ("arithmetic, waiting", 1), ("arithmetic, dense", 1), ("arithmetic, vectors", 1), ("memory", 1), ("vector", 8),
     ]  # fmt: skip
     assert all(0 < row["lowest"] <= row["times_one_thread"] <= row["highest"] for row in gains)
     assert "times one thread" in capsys.readouterr().out
