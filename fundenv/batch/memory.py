@@ -7,6 +7,7 @@ rows, LANES).
 from __future__ import annotations
 
 import mmap
+from contextlib import suppress
 from math import prod
 from typing import Any
 
@@ -30,7 +31,8 @@ def aligned(count: int, dtype: Any = np.float64) -> Any:
     page = HUGE if large else LINE
     if large:
         memory = mmap.mmap(-1, -(-size // page) * page + page, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
-        memory.madvise(mmap.MADV_HUGEPAGE)
+        with suppress(OSError):  # a kernel that was built without huge pages
+            memory.madvise(mmap.MADV_HUGEPAGE)
     raw = np.frombuffer(memory, np.uint8) if large else np.zeros(size + page, np.uint8)
     skip = -raw.ctypes.data % page
     return raw[skip : skip + size].view(dtype)

@@ -18,3 +18,13 @@ def test_aligned_zeros(count, dtype):
     assert not array.any()
     array[:] = 1  # all of it can be written
     assert array.sum() == count
+
+
+@pytest.mark.skipif(not hasattr(mmap, "MADV_HUGEPAGE"), reason="huge pages are asked for on Linux alone")
+def test_a_kernel_without_huge_pages(monkeypatch):
+    class Refusing(mmap.mmap):
+        def madvise(self, *asked):
+            raise OSError(22, "Invalid argument")
+
+    monkeypatch.setattr(mmap, "mmap", Refusing)
+    assert not aligned(HUGE, np.float64).any()
