@@ -263,7 +263,7 @@ class FundingHedgeEnv(gym.Env[Any, Any]):
             raise ConfigError(f"render_mode = {render_mode!r} is not one of None, 'rgb_array'")
         self.batch = Batch(1, market=market, symbols=symbols, **settings)
         out, episode = self.batch.out, self.batch.store.episode
-        self._action, self._obs = self.batch.actions[0], out.obs[0]
+        self._action = self.batch.actions[0]
         # an entry of a memory view is read in a third of the time that one of an array takes
         read: tuple[Any, ...] = (out.reward, out.terminated, out.truncated, episode[0])
         views: tuple[Any, ...] = tuple(memoryview(array) for array in read)
@@ -306,7 +306,7 @@ class FundingHedgeEnv(gym.Env[Any, Any]):
             info["episode"] = {"r": returned, "l": int(length), "equity": equity}
         if self._recorder is not None:
             self._recorder.record()
-        return self._obs.copy(), self._reward[0], terminated, truncated, info
+        return batch.out.obs[0].copy(), self._reward[0], terminated, truncated, info
 
     def explain(self, reasons: Sequence[str]) -> None:
         """Say why the agent decides as it does in the step to come, a text per asset; the picture shows the latest. Nothing without a render mode."""

@@ -177,3 +177,13 @@ def test_actions_that_are_no_numbers_are_refused_before_anything_is_stepped():
     actions[2, 1] = np.nan
     with pytest.raises(ValueError, match="of environment 2 is not a number"):
         envs.step(actions)
+
+
+def test_a_step_shows_the_present_after_a_step_of_the_batch():
+    env, other = (FundingHedgeEnv(market=wild_market(3), venue=PLAIN_VENUE, decision_interval="4h", episode="2D") for _ in range(2))
+    action = np.array([0.5, 0.1, 0.2], np.float32)
+    for each in (env, other):
+        each.reset(seed=1)
+    env.batch.step(action[None])  # writes the other of the two buffers
+    other.step(action)
+    np.testing.assert_array_equal(env.step(action)[0], other.step(action)[0])
