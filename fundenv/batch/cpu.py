@@ -42,9 +42,7 @@ class Batch:
 
     Arrays (n = num_envs, A = assets, D = observations): `obs` and `final_obs` (n, D) float32, `reward` (n,) float64, `terminated` and `truncated`
     (n,) bool, `ledger` (n, 10) and `trades` (n, A, 9) float64 with the columns of `fundenv.dynamics.types`, `store` the state. All are overwritten by
-    the next step; `obs` alternates between two buffers, so the previous observation survives one step. With `fresh` every reset and every
-    step writes the observations into an array of its own instead, which no later one touches: for whoever hands them out for good (who changes the
-    last one finds the change in `state()` and, in rows that it leaves alone, in a reset with a mask).
+    the next step; `obs` alternates between two buffers, so the previous observation survives one step.
     """
 
     def __init__(
@@ -55,7 +53,6 @@ class Batch:
         symbols: Sequence[str] | None = None,
         autoreset: Literal["disabled", "next_step", "same_step"] = "disabled",
         threads: int = 1,
-        fresh: bool = False,
         per_env: Mapping[str, Any] | None = None,
         config: EnvConfig | None = None,
         **settings: Any,
@@ -74,8 +71,7 @@ class Batch:
         self.venue = load_rules(self.config)
         self.world = build_world(self.market, self.config, self.venue, AUTORESET_MODES.index(autoreset))
         self.observation_table = observation_table(self.market)
-        large = num_envs * len(self.observation_table) >= WORTH_REDIRECTING
-        self._redirects, self._copies = fresh and large, fresh and not large
+        self._redirects, self._copies = False, False
         self._allocate(build_params(self.config, self.venue, self.market, num_envs, per_env))
         self._pool = ThreadPoolExecutor(threads - 1) if threads > 1 else None  # the caller takes the first chunk
         unit = LANES if num_envs >= LANES * threads else 1  # what does not fill the lanes of a chunk is stepped by the plain loop
@@ -88,6 +84,12 @@ class Batch:
     def n_assets(self) -> int:
         """Assets A of every environment."""
         return self.market.n_assets
+
+    def give_away(self) -> None:
+        """From now on every reset and every step writes the observations into an array of its own, which no later one touches: for whoever hands `obs` out
+        for good. Who writes into the last one may find that in `state()` and, in rows that it leaves alone, in a reset with a mask."""
+        large = self.obs.size >= WORTH_REDIRECTING
+        self._redirects, self._copies = large, not large
 
     @property
     def obs_buffers(self) -> tuple[t.Float32, ...]:
@@ -163,7 +165,7 @@ class Batch:
         self._faces.reverse()
         self.out, self.calls = self._faces[0]
         if self._redirects:
-            self._show_in(np.empty_like(self.obs))
+            self._show_in(np.empty_like(self.final_obs))
         if self.calls.steps_to_lanes:
             self.calls.count(self.num_envs)
         others = [] if self._pool is None else [self._pool.submit(self.calls.step, *chunk) for chunk in self._chunks[1:]]

@@ -44,7 +44,8 @@ class FundingHedgeVecEnv(OneBatchVecEnv):
     """`num_envs` environments for stable-baselines3, without a Python object per environment.
 
     Rewards are float32 (num_envs,). Infos are fresh dicts, filled only where an episode ended: `terminal_observation`, `TimeLimit.truncated` and
-    `episode` {"r", "l", "equity"}. Observations are copies, so a buffer may keep them. `batch` is the `fundenv.batch.cpu.Batch` behind it.
+    `episode` {"r", "l", "equity"}. No later step touches observations that were returned, so a buffer may keep them. `batch` is the
+    `fundenv.batch.cpu.Batch` behind it.
     """
 
     def __init__(
@@ -57,7 +58,8 @@ class FundingHedgeVecEnv(OneBatchVecEnv):
         **settings: Any,
     ) -> None:
         """`settings` as for `FundingHedgeEnv`, and `per_env` as for `fundenv.batch.cpu.Batch`."""
-        self.batch = Batch(num_envs, market=market, symbols=symbols, autoreset="same_step", threads=threads, fresh=True, **settings)
+        self.batch = Batch(num_envs, market=market, symbols=symbols, autoreset="same_step", threads=threads, **settings)
+        self.batch.give_away()
         self.render_mode = None
         super().__init__(num_envs, observation_space(self.batch), action_space(self.batch))
         self._pending: Any = None

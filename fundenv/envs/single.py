@@ -235,8 +235,8 @@ class FundingHedgeEnv(gym.Env[Any, Any]):
     ## Info
 
     {info}
-    After `reset` the same keys describe the start. The last step of an episode also has `episode` {"r": return, "l": decisions, "equity":
-    final equity}.
+    After `reset` the same keys describe the start. The last step of an episode also has `episode_stats` {"r": return, "l": decisions,
+    "equity": final equity} (`episode` is the key of Gymnasium's `RecordEpisodeStatistics`).
 
     ## Arguments
 
@@ -303,7 +303,7 @@ class FundingHedgeEnv(gym.Env[Any, Any]):
         info = self._info()
         if terminated or truncated:
             returned, length, equity = batch.final_stats[0].tolist()
-            info["episode"] = {"r": returned, "l": int(length), "equity": equity}
+            info["episode_stats"] = {"r": returned, "l": int(length), "equity": equity}
         if self._recorder is not None:
             self._recorder.record()
         return batch.out.obs[0].copy(), self._reward[0], terminated, truncated, info

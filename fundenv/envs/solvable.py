@@ -39,7 +39,7 @@ class SolvableEnv(FundingHedgeEnv):
         """Step one decision, with the reward of the problem."""
         obs, reward, terminated, truncated, info = super().step(action)
         if terminated or truncated:
-            info["episode"] = info["episode"] | {"r": info["episode"]["r"] / self.solvable.unit}
+            info["episode_stats"] = info["episode_stats"] | {"r": info["episode_stats"]["r"] / self.solvable.unit}
         return obs, reward / self.solvable.unit, terminated, truncated, info
 
 
@@ -54,6 +54,6 @@ class SolvableVectorEnv(FundingHedgeVectorEnv):
     def step(self, actions: Any) -> tuple[t.Float32, t.Float64, t.Bool, t.Bool, dict[str, Any]]:
         """Step all environments, with the reward of the problem."""
         obs, reward, terminated, truncated, info = super().step(actions)
-        if "episode" in info:
-            info["episode"]["r"] = np.asarray(info["episode"]["r"]) / self.solvable.unit
+        if "episode_stats" in info:
+            info["episode_stats"]["r"] = np.asarray(info["episode_stats"]["r"]) / self.solvable.unit
         return obs, reward / self.solvable.unit, terminated, truncated, info

@@ -26,8 +26,8 @@ class FundingHedgeVectorEnv(VectorEnv[Any, Any, Any]):
     Environment i seeded with s draws what a single environment seeded with s + i draws, whatever the batch size. `autoreset_mode` is "next_step"
     (Gymnasium's default: the step after the end resets, with reward 0), "same_step" (the final observation stands in `info["final_obs"]`) or "disabled"
     (reset with `options={"reset_mask": mask}`). `threads` steps chunks in parallel with the same numbers. `info=True` fills the audit trail of
-    `fundenv.batch.audit` at every step; by default only ended episodes report. `copy=False` hands out one of two alternating buffers instead of a copy
-    of the observations. Rewards are float64 (num_envs,).
+    `fundenv.batch.audit` at every step; by default only ended episodes report, in `info["episode_stats"]` {"r": return, "l": decisions, "equity": final
+    equity}. `copy=False` hands out one of two alternating buffers instead of observations that stay as they are. Rewards are float64 (num_envs,).
     """
 
     def __init__(
@@ -49,8 +49,7 @@ class FundingHedgeVectorEnv(VectorEnv[Any, Any, Any]):
             raise ConfigError(f"autoreset_mode = {autoreset_mode!r} is not one of {', '.join(_MODES)}")
         if render_mode is not None:
             raise ConfigError(f"render_mode = {render_mode!r}: a vector environment draws nothing; render a single FundingHedgeEnv")
-        fresh = copy and mode != "disabled"  # there a masked reset hands out the rows of the others again, as they were
-        self.batch = Batch(num_envs, market=market, symbols=symbols, autoreset=mode, threads=threads, fresh=fresh, **settings)  # type: ignore[arg-type]
+        self.batch = Batch(num_envs, market=market, symbols=symbols, autoreset=mode, threads=threads, **settings)  # type: ignore[arg-type]
         self.num_envs = num_envs
         self.render_mode = None
         self.metadata = {"autoreset_mode": _MODES[mode], "render_modes": []}
@@ -58,7 +57,12 @@ class FundingHedgeVectorEnv(VectorEnv[Any, Any, Any]):
         self.single_action_space = action_space(self.batch)
         self.observation_space = batch_space(self.single_observation_space, num_envs)
         self.action_space = batch_space(self.single_action_space, num_envs)
-        self._want_info, self._copy = info, copy and not fresh
+        self._want_info, self._copy = (
+            info,
+            copy and mode == "disabled",
+        )  # there a masked reset hands out the rows of the others again, as they were
+        if copy and not self._copy:
+            self.batch.give_away()
 
     @property
     def observation_table(self) -> tuple[Any, ...]:
@@ -96,7 +100,7 @@ class FundingHedgeVectorEnv(VectorEnv[Any, Any, Any]):
         episode = {"r": np.zeros(self.num_envs), "l": np.zeros(self.num_envs, int), "equity": np.zeros(self.num_envs)}
         for values, column in zip(episode.values(), self.batch.final_stats.take(places, 0).T, strict=True):
             values[places] = column
-        info: dict[str, Any] = {"episode": episode, "_episode": ended}
+        info: dict[str, Any] = {"episode_stats": episode, "_episode_stats": ended}
         if self.metadata["autoreset_mode"] is AutoresetMode.SAME_STEP:
             observations = np.full(self.num_envs, None, dtype=object)
             for i in places:
@@ -104,7 +108,7 @@ class FundingHedgeVectorEnv(VectorEnv[Any, Any, Any]):
             info |= {
                 "final_obs": observations,
                 "_final_obs": ended.copy(),
-                "final_info": {"episode": episode, "_episode": ended.copy()},
+                "final_info": {"episode_stats": episode, "_episode_stats": ended.copy()},
                 "_final_info": ended.copy(),
             }
         return info

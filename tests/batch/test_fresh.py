@@ -11,7 +11,10 @@ COPIED, REDIRECTED = 5, 1700
 
 def batch(envs, fresh):
     market = wild_market(3, paths=4, length=200)
-    return Batch(envs, market=market, venue=PLAIN_VENUE, decision_interval="4h", episode="2D", autoreset="same_step", fresh=fresh)
+    made = Batch(envs, market=market, venue=PLAIN_VENUE, decision_interval="4h", episode="2D", autoreset="same_step")
+    if fresh:
+        made.give_away()
+    return made
 
 
 @pytest.mark.parametrize("envs", [COPIED, REDIRECTED])

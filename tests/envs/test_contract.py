@@ -46,6 +46,30 @@ def test_stable_baselines_checker_finds_nothing():
         checker.check_env(gym.make(ID))
 
 
+def test_gymnasium_records_statistics_of_episodes():
+    single = gym.wrappers.RecordEpisodeStatistics(gym.make(ID, episode="10D"))
+    single.reset(seed=0)
+    ended, total, steps = False, 0.0, 0
+    while not ended:
+        _, reward, terminated, truncated, info = single.step(np.zeros(3, np.float32))
+        ended, total, steps = terminated or truncated, total + reward, steps + 1
+    for told in (info["episode"], info["episode_stats"]):
+        assert (told["r"], told["l"]) == (pytest.approx(total), steps)
+
+
+@pytest.mark.parametrize("mode", ["next_step", "same_step"])
+def test_gymnasium_records_statistics_of_vectors(mode):
+    vector = gym.wrappers.vector.RecordEpisodeStatistics(gym.make_vec(ID, 3, autoreset_mode=mode, episode="10D"))
+    vector.reset(seed=0)
+    ended = np.zeros(3, bool)
+    while not ended.any():
+        _, _, terminated, truncated, info = vector.step(np.zeros((3, 3), np.float32))
+        ended = terminated | truncated
+    np.testing.assert_allclose(info["episode"]["r"], info["episode_stats"]["r"], rtol=1e-5)
+    np.testing.assert_array_equal(info["episode"]["l"], info["episode_stats"]["l"])
+    np.testing.assert_array_equal(info["_episode"], info["_episode_stats"])
+
+
 def test_every_observation_of_a_wild_episode_lies_in_its_space():
     env = FundingHedgeEnv(market=wild_market(3, paths=20), venue=PLAIN_VENUE, decision_interval="1h", episode=None)
     rng = np.random.default_rng(0)

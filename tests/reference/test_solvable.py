@@ -130,8 +130,8 @@ def test_every_face_pays_the_same(name: str) -> None:
         if dones[1]:
             assert truncated
             assert ended[1]
-            assert info["episode"]["r"] == pytest.approx(infos["episode"]["r"][1])
-            assert info["episode"]["r"] == pytest.approx(sb3_infos[1]["episode"]["r"])
+            assert info["episode_stats"]["r"] == pytest.approx(infos["episode_stats"]["r"][1])
+            assert info["episode_stats"]["r"] == pytest.approx(sb3_infos[1]["episode"]["r"])
             return
     raise AssertionError("no episode ended")
 
