@@ -22,9 +22,8 @@ from fundenv.dynamics import types as t
 from fundenv.dynamics.observation import ACCOUNT_COLUMNS, LEG_COLUMNS, N_ACCOUNT_COLUMNS, N_LEG_COLUMNS, Column
 from fundenv.market import Market, path_range, stack
 
-WORTH_REDIRECTING = (
-    2**15
-)  # observations of a batch, all environments together; to copy fewer is quicker than to tell the compiled code another place
+# Observations of a batch, all environments together: to copy fewer is quicker than to tell the compiled code another place.
+WORTH_REDIRECTING = 2**15
 AUTORESET_MODES = ("disabled", "next_step", "same_step")
 
 
@@ -71,7 +70,7 @@ class Batch:
         self.venue = load_rules(self.config)
         self.world = build_world(self.market, self.config, self.venue, AUTORESET_MODES.index(autoreset))
         self.observation_table = observation_table(self.market)
-        self._redirects, self._copies = False, False
+        self._gives_away = False
         self._allocate(build_params(self.config, self.venue, self.market, num_envs, per_env))
         self._pool = ThreadPoolExecutor(threads - 1) if threads > 1 else None  # the caller takes the first chunk
         unit = LANES if num_envs >= LANES * threads else 1  # what does not fill the lanes of a chunk is stepped by the plain loop
@@ -88,8 +87,7 @@ class Batch:
     def give_away(self) -> None:
         """From now on every reset and every step writes the observations into an array of its own, which no later one touches: for whoever hands `obs` out
         for good. Who writes into the last one may find that in `state()` and, in rows that it leaves alone, in a reset with a mask."""
-        large = self.obs.size >= WORTH_REDIRECTING
-        self._redirects, self._copies = large, not large
+        self._gives_away = True
 
     @property
     def obs_buffers(self) -> tuple[t.Float32, ...]:
@@ -108,7 +106,7 @@ class Batch:
     def restore(self, state: Mapping[str, Any]) -> None:
         """Go on where the batch that `state` was taken from stood, with the same numbers."""
         same = np.array_equal(self.store.params, state["params"])
-        if self._redirects:
+        if self._redirects():
             self._show_in(self.obs.copy())
         for name, array in self._held().items():
             if array.shape != state[name].shape:
@@ -117,8 +115,9 @@ class Batch:
                 )
             array[...] = state[name]
         self._seeded = bool(state["seeded"])
-        self._hand_out()
-        if not same:  # the numbers of the environments say whether they can be stepped in vectors
+        if same:
+            self._hand_out()
+        else:  # the numbers of the environments say whether they can be stepped in vectors
             self._connect([out for out, _ in self._faces])
 
     def __getstate__(self) -> Any:
@@ -141,7 +140,7 @@ class Batch:
             self.store.episode[:, t.EPISODE] = 0
             self._seeded = True
         self._start_paths[:], self._start_rows[:] = self._where(paths, starts)
-        if self._redirects:
+        if self._redirects():
             self._show_in(self.obs.copy())
         if mask is None:
             self.calls.reset(0, self.num_envs)
@@ -164,7 +163,7 @@ class Batch:
         """Step with the actions that stand in `actions` (n, A x entries per asset), unchecked; `stream` is for a batch on a GPU."""
         self._faces.reverse()
         self.out, self.calls = self._faces[0]
-        if self._redirects:
+        if self._redirects():
             self._show_in(np.empty_like(self.final_obs))
         if self.calls.steps_to_lanes:
             self.calls.count(self.num_envs)
@@ -252,8 +251,11 @@ class Batch:
         self.out = t.Out(obs, *self.out[1:])
         self._faces[0] = self.out, self.calls
 
+    def _redirects(self) -> bool:
+        return self._gives_away and self.final_obs.size >= WORTH_REDIRECTING
+
     def _hand_out(self) -> None:
-        self.obs = self.out.obs.copy() if self._copies else self.out.obs
+        self.obs = self.out.obs.copy() if self._gives_away and not self._redirects() else self.out.obs
 
     def _where(self, paths: Any, starts: Any) -> tuple[t.Int64, t.Int64]:
         n = self.num_envs

@@ -176,6 +176,7 @@ def _store_state(draft, out, after, lane):
 
 @jit_outer
 def _store_end(draft, out, after, seen, given_up, lane):
+    # the last thing of a lane, and no loop at its end: else the compiler forgets to step two vectors in turns (`jit_lanes`)
     _store_state(draft, out, after, lane)
     for c in range(N_SEEN):
         seen[c, lane] = out.obs[0, c]

@@ -28,14 +28,16 @@ def aligned(count: int, dtype: Any = np.float64) -> Any:
     a processor knows the places of few small ones by heart)."""
     size = count * np.dtype(dtype).itemsize
     large = size >= HUGE // 2 and hasattr(mmap, "MADV_HUGEPAGE")
-    page = HUGE if large else LINE
-    if large:
-        memory = mmap.mmap(-1, -(-size // page) * page + page, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
-        with suppress(OSError):  # a kernel that was built without huge pages
-            memory.madvise(mmap.MADV_HUGEPAGE)
-    raw = np.frombuffer(memory, np.uint8) if large else np.zeros(size + page, np.uint8)
+    raw, page = (_in_huge_pages(size + HUGE), HUGE) if large else (np.zeros(size + LINE, np.uint8), LINE)
     skip = -raw.ctypes.data % page
     return raw[skip : skip + size].view(dtype)
+
+
+def _in_huge_pages(size: int) -> Any:
+    memory = mmap.mmap(-1, -(-size // HUGE) * HUGE, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
+    with suppress(OSError):  # a kernel that was built without huge pages
+        memory.madvise(mmap.MADV_HUGEPAGE)
+    return np.frombuffer(memory, np.uint8)
 
 
 def _array(context: Any, builder: Any, kind: Any, data: Any, shape: list[Any], steps: list[Any] | None = None) -> Any:

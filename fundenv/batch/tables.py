@@ -9,7 +9,7 @@ from fundenv.dynamics.jit import jit, jit_outer
 from fundenv.market.layout import N_COLUMNS
 
 N_PARAMS, N_RULES = len(t.Params._fields), len(t.AssetRules._fields)
-AT_OBS = 29  # in the table
+AT_OBS = 29  # entry of the table that holds the address of the observations
 SIZES = ("rows", "assets", "features", "paths", "symbols", "brackets", "grid", "param_rows", "envs", "observations", "actions", "eras")
 
 

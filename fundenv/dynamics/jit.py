@@ -262,7 +262,7 @@ class _LanesRuleCode(_PastedCode):
     """Code with a loop over lanes, which is to step `AT_ONCE` vectors in turns.
 
     A step is one long chain of results that wait for each other, and two chains fill each other's pauses (measured: a tenth faster). By itself the
-    compiler takes one, because the variables of two do not fit the registers. It forgets the wish where the loop ends with another, inner loop.
+    compiler takes one, because the variables of two do not fit the registers.
     """
 
     def add_ir_module(self, module: Any) -> None:
@@ -281,5 +281,6 @@ class _LanesRuleCompiler(_RuleCompiler):
 
 
 def jit_lanes(function: Callable[..., Any]) -> Any:
-    """As `jit`, called and not inlined, for a loop over lanes: no two of its arrays may share memory."""
+    """As `jit`, called and not inlined, for a loop over lanes: no two of its arrays may share memory, and no pass through it may end with a loop, or the
+    compiler forgets what `_LanesRuleCode` asks for."""
     return _rule(function, pipeline=_LanesRuleCompiler)

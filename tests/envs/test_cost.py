@@ -24,7 +24,7 @@ SETTINGS: dict[str, Any] = {"decision_interval": "1h", "episode": None}
 FEW, MANY = 1024, 4096  # a batch of few environments copies its observations, one of as many as these does not
 # Counted on x86-64: 1,870 and 3,885 on real history; a third more is allowed for other compilers and processors.
 LIMIT = {"1h": 2_450, "8h": 5_000}
-VECTOR_LIMIT = {"1h": 1_150, "8h": 2_800}  # with AVX-512 440 and 1,056 on real history; vectors half as long take twice as many
+VECTOR_LIMIT = {"1h": 1_150, "8h": 2_800}  # with AVX-512 467 and 1,199 on real history; vectors half as long take twice as many
 
 compiled = pytest.mark.skipif(bool(numba_config.DISABLE_JIT), reason="the rules run as plain Python")
 

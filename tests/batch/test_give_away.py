@@ -9,10 +9,10 @@ from tests.markets import PLAIN_VENUE, wild_market
 COPIED, REDIRECTED = 5, 1700
 
 
-def batch(envs, fresh):
+def batch(envs, gives_away):
     market = wild_market(3, paths=4, length=200)
     made = Batch(envs, market=market, venue=PLAIN_VENUE, decision_interval="4h", episode="2D", autoreset="same_step")
-    if fresh:
+    if gives_away:
         made.give_away()
     return made
 
