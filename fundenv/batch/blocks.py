@@ -39,7 +39,7 @@ from fundenv.batch.memory import (
     turn_out,
 )
 from fundenv.batch.prefetch import prefetch_lines
-from fundenv.batch.tape import RUN, places
+from fundenv.batch.tape import RUN, tape_of
 from fundenv.dynamics import types as t
 from fundenv.dynamics.jit import jit_outer
 from fundenv.market.layout import N_COLUMNS
@@ -52,20 +52,20 @@ AHEAD = 4  # blocks between the hint and the step that reads the row
 
 
 @jit_outer
-def _load_bars(world, store, tape, tape_f4, row_step, first_seen, start, ahead, count, rows, bars, features):
-    """The bars `ahead` of where the environments start..start+LANES-1 stand; the feature of the last of `count` bars."""
+def _load_bars(world, store, tape, start, ahead, rows, bars, features):
+    """The bars `ahead` of where the environments start..start+LANES-1 stand; the feature of the last bar of the decision."""
     bars_at = local_i8((LANES,))
-    funding, latest = 2 * first_seen + world.codes[t.FUNDING_FEATURE], world.features.shape[0] - 1
+    funding, latest = 2 * tape.first_seen + world.codes[t.FUNDING_FEATURE], world.features.shape[0] - 1
     for lane in range(LANES):
         row = alone(store.episode, (start + lane) * N_EPISODE + t.ROW) + ahead
         row = min(row, latest)  # an environment that waits for its reset may stand on the last row
-        rows[lane], bars_at[lane] = row, row * row_step
-    if ahead == count:
+        rows[lane], bars_at[lane] = row, row * tape.row_step
+    if ahead == tape.bars:
         for lane in range(LANES):
-            features[0, 1, lane] = alone(tape_f4, 2 * row_step * rows[lane] + funding)
+            features[0, 1, lane] = alone(tape.f4, 2 * tape.row_step * rows[lane] + funding)
     for half in range(0, LANES, 8):
         for c in range(0, N_COLUMNS, 8):
-            collect(bars, c * LANES + half, LANES, tape, bars_at, half, c, 8)
+            collect(bars, c * LANES + half, LANES, tape.f8, bars_at, half, c, 8)
 
 
 @jit_outer
@@ -130,7 +130,7 @@ def _keep(store, out, start, bars, given_up, account, legs, flags, back):
 
 
 @jit_outer
-def _save(store, out, start, bars, rows, when, tape_f4, row_step, first_seen, features, after, seen):
+def _save(store, out, tape, start, rows, when, features, after, seen):
     """From lanes to rows."""
     width = out.obs.shape[1]
     for lane in range(LANES):
@@ -148,7 +148,7 @@ def _save(store, out, start, bars, rows, when, tape_f4, row_step, first_seen, fe
     turn_out(seen, LANES, LANES, out.obs, start * width + features, width, 16)
     for lane in range(LANES):
         i = start + lane
-        put(store.episode, i * N_EPISODE + t.ROW, when[t.ROW, lane] + bars)
+        put(store.episode, i * N_EPISODE + t.ROW, when[t.ROW, lane] + tape.bars)
         put(store.episode, i * N_EPISODE + t.DECISION, when[t.DECISION, lane] + 1)
         for c in range(8, N_LEDGER):
             put(out.ledger, i * N_LEDGER + c, 0.0)  # what only rare rules and other rewards book
@@ -158,34 +158,32 @@ def _save(store, out, start, bars, rows, when, tape_f4, row_step, first_seen, fe
             put(out.obs, i * width + features + c - 1, seen[c, lane])
     if features >= RUN:
         for lane in range(LANES):
-            at, place = 2 * (row_step * rows[lane] + first_seen), (start + lane) * width
-            copy_run(tape_f4, at, out.obs, place, RUN)
-            copy_run(tape_f4, at + features - RUN, out.obs, place + features - RUN, RUN)  # runs may overlap
+            at, place = 2 * (tape.row_step * rows[lane] + tape.first_seen), (start + lane) * width
+            copy_run(tape.f4, at, out.obs, place, RUN)
+            copy_run(tape.f4, at + features - RUN, out.obs, place + features - RUN, RUN)  # runs may overlap
     else:
         for lane in range(LANES):
             for c in range(features):
-                out.obs[start + lane, c] = tape_f4[2 * (row_step * rows[lane] + first_seen) + c]
+                out.obs[start + lane, c] = tape.f4[2 * (tape.row_step * rows[lane] + tape.first_seen) + c]
 
 
 @jit_outer
-def _ask(store, tape, row_step, first_seen, start, ahead, count, first, end):
-    """Ask for the bars `ahead` of lanes of a later block, and for the features of the last of `count`; in parts between the work, because a core waits
-    for only some twenty lines at a time."""
+def _ask(store, tape, start, ahead, first, end):
+    """Ask for the bars `ahead` of lanes of a later block, and for the features of the last of the decision; in parts between the work, because a core
+    waits for only some twenty lines at a time."""
     for lane in range(first, end):
-        place = row_step * (alone(store.episode, (start + lane) * N_EPISODE + t.ROW) + ahead)
-        prefetch_lines(tape, place, HALF_LINES)
-        if ahead == count:
-            prefetch_lines(tape, first_seen + place, HALF_LINES)
+        place = tape.row_step * (alone(store.episode, (start + lane) * N_EPISODE + t.ROW) + ahead)
+        prefetch_lines(tape.f8, place, HALF_LINES)
+        if ahead == tape.bars:
+            prefetch_lines(tape.f8, tape.first_seen + place, HALF_LINES)
 
 
 @jit_outer
-def _next_bar(
-    world, store, scale, tape, tape_f4, row_step, first_seen, start, later, ahead, count, rows, bars, features, known, held, moved
-):
-    """The bar `ahead` of a step of `count` bars."""
-    _ask(store, tape, row_step, first_seen, later, ahead, count, 0, LANES // 2)
-    _load_bars(world, store, tape, tape_f4, row_step, first_seen, start, ahead, count, rows, bars, features)
-    _ask(store, tape, row_step, first_seen, later, ahead, count, LANES // 2, LANES)
+def _next_bar(world, store, scale, tape, start, later, ahead, rows, bars, features, known, held, moved):
+    """The bar `ahead` of a step."""
+    _ask(store, tape, later, ahead, 0, LANES // 2)
+    _load_bars(world, store, tape, start, ahead, rows, bars, features)
+    _ask(store, tape, later, ahead, LANES // 2, LANES)
     bar_lanes(world, store.params, scale, bars, features, known, held, moved)
 
 
@@ -197,12 +195,12 @@ def _catch_up(plain, table, put_off, count):
 
 
 @jit_outer
-def step_blocks(plain, table, world, store, out, actions, facts, tape, tape_f4, first, last):
+def step_blocks(plain, table, world, store, out, actions, facts, f8, f4, first, last):
     """Step the environments first..last-1 by one decision each, `LANES` at a time, bar by bar.
 
     plain, table: address of the entry point of the plain loop and its first argument; it steps, some blocks later, what is given up or ends an episode,
     and what is left over.
-    facts, tape: of the functions of these names; tape_f4: the tape as float32.
+    facts, f8: of the functions `facts` and `tape`; f4: the tape as float32.
     """
     when, rows, bars, features, known = (
         local_i8((N_EPISODE, LANES)), local_i8((LANES,)), local_f8((N_COLUMNS, LANES)), local_f4((1, N_BARS, LANES)), local_f8((N_FACTS, LANES))
@@ -214,56 +212,33 @@ def step_blocks(plain, table, world, store, out, actions, facts, tape, tape_f4, 
     put_off = local_i8((MOST_PUT_OFF,))
     for lane in range(LANES):
         features[0, 0, lane], features[0, 1, lane] = math.nan, math.nan
-    width, count = world.features.shape[2], world.codes[t.DECISION_BARS]
-    row_step, first_seen = places(world.features.shape[0], count)
+    width, tape = world.features.shape[2], tape_of(f8, f4, world.features.shape[0], world.codes[t.DECISION_BARS])
     scale = world.scales[world.codes[t.FUNDING_FEATURE]]
     count_off = 0
     end = last - (last - first) % LANES
     for start in range(first, min(first + AHEAD * LANES, end), LANES):
-        for ahead in range(1, count + 1):
-            _ask(store, tape, row_step, first_seen, start, ahead, count, 0, LANES)
+        for ahead in range(1, tape.bars + 1):
+            _ask(store, tape, start, ahead, 0, LANES)
     for start in range(first, end, LANES):
         later = min(start + AHEAD * LANES, end - LANES)
-        _ask(store, tape, row_step, first_seen, later, 1, count, 0, 5)
-        _load_bars(world, store, tape, tape_f4, row_step, first_seen, start, 1, count, rows, bars, features)
+        _ask(store, tape, later, 1, 0, 5)
+        _load_bars(world, store, tape, start, 1, rows, bars, features)
         _load(world, store, actions, facts, start, when, known, acts, before, left)
-        _ask(store, tape, row_step, first_seen, later, 1, count, 5, 10)
+        _ask(store, tape, later, 1, 5, 10)
         step_lanes(world, store.params, scale, bars, features, known, acts, before, when[t.DECISION], left, after, seen)
-        _ask(store, tape, row_step, first_seen, later, 1, count, 10, LANES)
-        if count > 1:
-            _next_bar(
-                world, store, scale, tape, tape_f4, row_step, first_seen, start, later, 2, count, rows, bars, features, known, after, held
-            )
-            for ahead in range(3, count + 1):
-                _next_bar(
-                    world,
-                    store,
-                    scale,
-                    tape,
-                    tape_f4,
-                    row_step,
-                    first_seen,
-                    start,
-                    later,
-                    ahead,
-                    count,
-                    rows,
-                    bars,
-                    features,
-                    known,
-                    held,
-                    moved,
-                )
+        _ask(store, tape, later, 1, 10, LANES)
+        if tape.bars > 1:
+            _next_bar(world, store, scale, tape, start, later, 2, rows, bars, features, known, after, held)
+            for ahead in range(3, tape.bars + 1):
+                _next_bar(world, store, scale, tape, start, later, ahead, rows, bars, features, known, held, moved)
                 held, moved = moved, held
-            end_lanes(
-                world, store.params, scale, bars, features, known, before, held, when[t.DECISION], left, count, after, seen
-            )  # fmt: skip
+            end_lanes(world, store.params, scale, bars, features, known, before, held, when[t.DECISION], left, tape.bars, after, seen)
         rare = _mark_given_up(when, after, given_up)
         if rare > 0:
-            _keep(store, out, start, count, given_up, account, legs, flags, False)
-        _save(store, out, start, count, rows, when, tape_f4, row_step, first_seen, width, after, seen)
+            _keep(store, out, start, tape.bars, given_up, account, legs, flags, False)
+        _save(store, out, tape, start, rows, when, width, after, seen)
         if rare > 0:
-            _keep(store, out, start, count, given_up, account, legs, flags, True)
+            _keep(store, out, start, tape.bars, given_up, account, legs, flags, True)
             count_off = _put_off(start, given_up, put_off, count_off)
             if count_off > MOST_PUT_OFF - LANES:
                 _catch_up(plain, table, put_off, count_off)

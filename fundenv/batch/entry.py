@@ -37,8 +37,8 @@ STEPS_TO_LANES = 1_000_000  # in each of the two buffers, half a second of the p
 def _step_lanes(table: Any, first: int, last: int) -> None:
     world, actions = world_of(table, 1, 0), f4_at(table[37], (table[8], 3))
     facts, size = f8_at(table[40], (table[4], N_FACTS)), table[0] * RECORD
-    tape, tape_f4 = f8_at(table[41], (size,)), f4_at(table[41], (2 * size,))
-    step_blocks(table[42], table, world, store_of(table, 1), out_of(table, 1), actions, facts, tape, tape_f4, first, last)
+    f8, f4 = f8_at(table[41], (size,)), f4_at(table[41], (2 * size,))
+    step_blocks(table[42], table, world, store_of(table, 1), out_of(table, 1), actions, facts, f8, f4, first, last)
 
 
 def _step_one_asset(table: Any, first: int, last: int) -> None:

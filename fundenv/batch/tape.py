@@ -4,6 +4,7 @@ it holds. See `fundenv.batch.lanes`."""
 from __future__ import annotations
 
 import math
+from typing import NamedTuple
 from weakref import WeakValueDictionary
 
 import numpy as np
@@ -57,7 +58,7 @@ def facts(world: t.World) -> t.Float64:
 
 
 def tape(world: t.World) -> t.Float64:
-    """(R x RECORD,): the bars and their float32 features, from a cache line on and in whole lines, as `_places` says where.
+    """(R x RECORD,): the bars and their float32 features, from a cache line on and in whole lines, as `Tape` says where.
 
     Two columns hold the closes of the row before (`LAST_SPOT`, `LAST_MARK`), so that a bar reads one row; a halted bar has no volatility here.
     """
@@ -79,8 +80,18 @@ def tape(world: t.World) -> t.Float64:
     return table
 
 
+class Tape(NamedTuple):
+    """`tape` as the steps of one decision of `bars` bars read it: the features stand behind their bar, or, where a decision has several bars, behind all
+    bars, so that these are one run in memory."""
+
+    f8: t.Float64  # (R x RECORD,)
+    f4: t.Float32  # the same memory
+    row_step: int  # doubles from a row to the next
+    first_seen: int  # double at which the features of the first row begin
+    bars: int
+
+
 @jit_outer
-def places(rows, count):
-    """(doubles from a row of the tape to the next, double at which the features of the first begin): the features stand behind their bar, or, where a
-    decision has several bars, behind all bars, so that these are one run in memory."""
-    return (RECORD, N_COLUMNS) if count == 1 else (N_COLUMNS, rows * N_COLUMNS)
+def tape_of(f8, f4, rows, bars):
+    """The tape of a market of so many rows."""
+    return Tape(f8, f4, RECORD if bars == 1 else N_COLUMNS, N_COLUMNS if bars == 1 else rows * N_COLUMNS, bars)
