@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import os
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
@@ -16,6 +15,7 @@ from fundenv.batch.audit import audit
 from fundenv.batch.entry import Calls
 from fundenv.batch.memory import LANES, aligned
 from fundenv.batch.randomize import range_table
+from fundenv.batch.starts import rows_of, seeds_of
 from fundenv.batch.world import action_width, build_params, build_world, load_rules, resolve_market
 from fundenv.config import ConfigError, EnvConfig
 from fundenv.dynamics import types as t
@@ -139,7 +139,7 @@ class Batch:
             self.store.episode[:, t.SEED] = seeds_of(seed, self.num_envs)
             self.store.episode[:, t.EPISODE] = 0
             self._seeded = True
-        self._start_paths[:], self._start_rows[:] = self._where(paths, starts)
+        self._start_paths[:], self._start_rows[:] = rows_of(self.world, self.num_envs, paths, starts)
         if self._redirects():
             self._show_in(self.obs.copy())
         if mask is None:
@@ -257,30 +257,6 @@ class Batch:
     def _hand_out(self) -> None:
         self.obs = self.out.obs.copy() if self._gives_away and not self._redirects() else self.out.obs
 
-    def _where(self, paths: Any, starts: Any) -> tuple[t.Int64, t.Int64]:
-        n = self.num_envs
-        if paths is None and starts is None:
-            return np.full(n, -1, dtype=np.int64), np.full(n, -1, dtype=np.int64)
-        where = np.broadcast_to(np.asarray(0 if paths is None else paths, dtype=np.int64), (n,)).copy()
-        count = int(self.world.codes[t.OPEN_PATHS])
-        if where.min() < 0 or where.max() >= count:
-            raise ConfigError(
-                f"path {where.min() if where.min() < 0 else where.max()} does not exist; the market has paths 0 .. {count - 1}"
-            )
-        where += self.world.codes[t.FIRST_PATH]
-        first, last = self.world.paths[where, 0], self.world.paths[where, 1]
-        if starts is None:
-            return where, self.world.starts[where, 0].copy()
-        rows = first + np.broadcast_to(np.asarray(starts, dtype=np.int64), (n,))
-        latest = last - 1 - self.world.codes[t.DECISION_BARS]
-        bad = np.flatnonzero((rows < first) | (rows > latest))
-        if bad.size:
-            limit = int(latest[bad[0]] - first[bad[0]])
-            raise ConfigError(
-                f"start {int(rows[bad[0]] - first[bad[0]])} of path {int(where[bad[0]])} is outside 0 .. {limit}; one decision must fit"
-            )
-        return where, rows
-
 
 def observation_table(market: Market) -> tuple[Column, ...]:
     """The D observations in order: per asset the market features and the state of its legs, then the account.
@@ -293,18 +269,3 @@ def observation_table(market: Market) -> tuple[Column, ...]:
         table += [c._replace(name=f"{a}:{c.name}") if market.n_assets > 1 else c for c in per_asset]
     assert len(table) + N_ACCOUNT_COLUMNS == market.n_assets * (len(market.table) + N_LEG_COLUMNS) + N_ACCOUNT_COLUMNS
     return (*table, *ACCOUNT_COLUMNS)
-
-
-def seeds_of(seed: int | Sequence[int] | None, n: int) -> t.Int64:
-    """The seed (n,) of every environment: seed + i, or seed[i]; fresh entropy for None. Raises `ConfigError`."""
-    if seed is None:
-        entropy = int.from_bytes(os.urandom(7), "little")
-        return np.arange(n, dtype=np.int64) + entropy
-    seeds = np.asarray(seed)
-    if seeds.dtype.kind not in "iu" or (seeds.min() if seeds.size else 0) < 0 or seeds.max() > 2**62:
-        raise ConfigError(f"seed = {seed!r}: expected an integer from 0 to 2**62, or one for each environment")
-    if seeds.ndim == 0:
-        return np.arange(n, dtype=np.int64) + int(seeds)
-    if seeds.shape != (n,):
-        raise ConfigError(f"seed has {seeds.shape} entries; expected one number or {n}, one for each environment")
-    return seeds.astype(np.int64)

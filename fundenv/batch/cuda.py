@@ -20,8 +20,9 @@ from numba.cuda.core import config
 from numpy.typing import NDArray
 
 from fundenv.batch.audit import audit
-from fundenv.batch.cpu import Batch, refuse_nan, seeds_of
+from fundenv.batch.cpu import Batch, refuse_nan
 from fundenv.batch.loop import reset_env, step_env
+from fundenv.batch.starts import rows_of, seeds_of
 from fundenv.batch.world import action_width
 from fundenv.config import ConfigError, EnvConfig
 from fundenv.dynamics import types as t
@@ -180,7 +181,7 @@ class CudaBatch(Batch):
                 own.store.episode[:, t.EPISODE].copy_to_device(np.zeros(n, dtype=np.int64))
                 self._seeded = True
             begun = np.ones(n, dtype=np.bool_) if mask is None else np.asarray(mask, dtype=np.bool_)
-            for target, values in zip((own.paths, own.rows, own.mask), (*self._where(paths, starts), begun), strict=True):
+            for target, values in zip((own.paths, own.rows, own.mask), (*rows_of(self.world, n, paths, starts), begun), strict=True):
                 target.copy_to_device(values)
             self._launch("reset", 0)
         return self.obs

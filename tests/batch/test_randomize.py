@@ -244,6 +244,8 @@ def test_episodes_move_to_the_fresh_market_as_they_end():
     assert batch.audit()["prices"]["mark"][:, 0].tolist() == [800.0, 800.0]
     with pytest.raises(ConfigError, match=r"paths 0 \.\. 0"):
         batch.reset(0, paths=1)
+    with pytest.raises(ConfigError, match=r"start 99 of path 0 is outside 0 \.\. 35"):
+        batch.reset(0, paths=0, starts=99)
     with pytest.raises(ConfigError, match="same lengths"):
         batch.refresh(tape(*(bar(1.0) for _ in range(30))))
 
