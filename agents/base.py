@@ -1,11 +1,9 @@
-"""What an agent is, how it is written to a folder, and the registry that finds agents by scanning this folder."""
+"""What an agent is, and how it is written to a folder."""
 
 from __future__ import annotations
 
-import importlib
 import json
 import os
-import pkgutil
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -15,11 +13,10 @@ from typing import Any, ClassVar, NamedTuple, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from agents._reason import WORDS
 from agents.params import AgentError, Params, nearest
+from agents.reasons import WORDS
 
 CHECKPOINT = "checkpoint.json"
-_NO_AGENTS = ("base", "params")  # modules of this folder that hold no agent, besides those that begin with an underscore
 
 
 class Observed(NamedTuple):
@@ -34,22 +31,35 @@ class Observed(NamedTuple):
 
 
 def batch_of(env: Any) -> Any:
-    """The batch behind an environment, a vector environment or a `VecEnv`; a batch is returned as it is."""
+    """The batch behind an environment, a vector environment or a `VecEnv`; a batch is returned as
+    it is.
+    """
     inner = getattr(env, "unwrapped", env)
     return getattr(inner, "batch", inner)
 
 
 def observed(table: Sequence[Any], name: str) -> Observed:
-    """Where `name` stands in an env's observation table, per asset (columns `name`, or `<asset>:name` in order)."""
-    found = [i for i, column in enumerate(table) if column.name == name or column.name.endswith(f":{name}")]
+    """Where `name` stands in an env's observation table, per asset (columns `name`, or
+    `<asset>:name` in order).
+    """
+    found = [
+        i
+        for i, column in enumerate(table)
+        if column.name == name or column.name.endswith(f":{name}")
+    ]
     if not found:
-        raise AgentError(f"the observations have no column {name!r}; {nearest(name, [column.name for column in table])}")
+        raise AgentError(
+            f"the observations have no column {name!r};"
+            f" {nearest(name, [column.name for column in table])}"
+        )
     return Observed(np.array(found), np.array([table[i].scale for i in found], np.float32))
 
 
 @dataclass(frozen=True)
 class Provenance:
-    """Settings of the env, hash of the market and names of the observations that a learner was trained with (a rule: was bound to last)."""
+    """Settings of the env, hash of the market and names of the observations that a learner was
+    trained with (a rule: was bound to last).
+    """
 
     env: dict[str, Any] = field(default_factory=dict)
     market: str = ""
@@ -59,37 +69,49 @@ class Provenance:
 class Agent(ABC):
     """Maps observations to actions, for many environments at once.
 
-    Life: `make` or `load`, then `bind(env)`, then `act` as often as needed. `env` is a `fundenv.batch.cpu.Batch` or any of the package's
-    environments. A new agent is one file in this folder: a subclass with a unique `name`.
+    Life: `make` or `load`, then `bind(env)`, then `act` as often as needed. `env` is a
+    `fundenv.batch.cpu.Batch` or any of the package's environments. A new agent is one file and one
+    line in `agents.registry.AGENTS`; a user's own agent stands in any module and goes by
+    `package.module:Class`.
     """
 
     name: ClassVar[str]
     parameters: ClassVar[type[Params]] = Params
     learns: ClassVar[bool] = False
 
-    reasons: NDArray[np.int8] | None = None  # (n, A) `agents.Reason` of the last `act`; None for agents that give none
+    reasons: NDArray[np.int8] | None = (
+        None  # (n, A) `agents.Reason` of the last `act`; None for agents that give none
+    )
 
     def __init__(self, params: Params | None = None) -> None:
         self.params = params if params is not None else self.parameters()
         self.provenance = Provenance()
 
     def env_settings(self) -> dict[str, Any]:
-        """`EnvConfig` fields that the agent's actions need; evaluation applies them on top of everything else."""
+        """`EnvConfig` fields that the agent's actions need; evaluation applies them on top of
+        everything else.
+        """
         return {"actions": "target"}
 
     def bind(self, env: Any) -> None:
-        """Look up the observation columns; raise `AgentError` where the env does not fit the agent."""
+        """Look up the observation columns; raise `AgentError` where the env does not fit the
+        agent.
+        """
         batch = batch_of(env)
         names = tuple(column.name for column in batch.observation_table)
         if self.learns and self.provenance.observations not in ((), names):
             odd = sorted(set(names) ^ set(self.provenance.observations))[:6] or ["their order"]
             known = len(self.provenance.observations)
-            raise AgentError(f"agent {self.name} knows {known} observations, this env has {len(names)}; they differ in {', '.join(odd)}")
+            raise AgentError(
+                f"agent {self.name} knows {known} observations, this env has {len(names)}; they"
+                f" differ in {', '.join(odd)}"
+            )
         for key, wanted in self.env_settings().items():
             given = getattr(batch.config, key)
             if given != (tuple(wanted) if isinstance(wanted, list) else wanted):
                 raise AgentError(
-                    f"agent {self.name} needs an env with {key} = {wanted!r}, this one has {given!r}; pass agent.env_settings() to it"
+                    f"agent {self.name} needs an env with {key} = {wanted!r}, this one has"
+                    f" {given!r}; pass agent.env_settings() to it"
                 )
         if not (self.learns and self.provenance.market):
             self.provenance = Provenance(batch.config.to_dict(), batch.market.hash, names)
@@ -103,19 +125,30 @@ class Agent(ABC):
         """Actions (n, k) for observations (n, D)."""
 
     def words(self, environment: int = 0) -> tuple[str, ...]:
-        """The reasons of the last `act` for one environment in words, one per asset; empty for an agent that gives none."""
-        return () if self.reasons is None else tuple(WORDS[code] for code in self.reasons[environment].tolist())
+        """The reasons of the last `act` for one environment in words, one per asset; empty for an
+        agent that gives none.
+        """
+        return (
+            ()
+            if self.reasons is None
+            else tuple(WORDS[code] for code in self.reasons[environment].tolist())
+        )
 
     def reset(self, mask: NDArray[np.bool_] | None = None) -> None:  # noqa: B027
-        """Forget the episodes of the environments in `mask` (n,), or all; agents without memory do nothing."""
+        """Forget the episodes of the environments in `mask` (n,), or all; agents without memory do
+        nothing.
+        """
 
     def save(self, folder: str | os.PathLike[str]) -> None:
-        """Write everything that `agents.load` needs; `checkpoint.json` comes last, by an atomic rename."""
+        """Write everything that `agents.load` needs; `checkpoint.json` comes last, by an atomic
+        rename.
+        """
         path = Path(folder)
         path.mkdir(parents=True, exist_ok=True)
         self.write(path)
         record = {
             "agent": self.name,
+            "class": f"{type(self).__module__}:{type(self).__qualname__}",
             "params": self.params.to_dict(),
             "env": self.provenance.env,
             "market": self.provenance.market,
@@ -137,20 +170,31 @@ class Agent(ABC):
 
 
 class Watcher(Protocol):
-    """Who looks on while an agent learns. Both methods answer whether to go on, True or False; False ends the learning, which goes on where it ended
-    when `learn` is called again, or begins anew where it was in its warm start."""
+    """Who looks on while an agent learns. Both methods answer whether to go on, True or False;
+    False ends the learning, which goes on where it ended when `learn` is called again, or begins
+    anew where it was in its warm start.
+    """
 
     def step(self, steps: int, batch: Any) -> bool:
-        """Called after steps of the batch, after every one where it lies in the host's memory, with the environment steps done."""
+        """Called after steps of the batch, after every one where it lies in the host's memory, with
+        the environment steps done.
+        """
 
     def update(self, steps: int, scalars: dict[str, float]) -> bool:
-        """Called after updates of the learner and rounds of its warm start, with the environment steps done and its own diagnostics."""
+        """Called after updates of the learner and rounds of its warm start, with the environment
+        steps done and its own diagnostics.
+        """
 
 
 def goes_on(watcher: Watcher, method: str, answer: Any) -> bool:
-    """What `watcher` has answered in one of its methods; raises `AgentError` where that is neither True nor False."""
+    """What `watcher` has answered in one of its methods; raises `AgentError` where that is neither
+    True nor False.
+    """
     if not isinstance(answer, bool | np.bool_):
-        raise AgentError(f"{type(watcher).__name__}.{method} returned {answer!r}: a watcher must return True to go on or False to stop")
+        raise AgentError(
+            f"{type(watcher).__name__}.{method} returned {answer!r}: a watcher must return True to"
+            " go on or False to stop"
+        )
     return bool(answer)
 
 
@@ -158,7 +202,9 @@ class Learner(Agent):
     """An agent that improves by interaction."""
 
     learns = True
-    step_cost: ClassVar[float] = 1.0  # relative computing time of one environment step, for estimates of the time left
+    step_cost: ClassVar[float] = (
+        1.0  # relative computing time of one environment step, for estimates of the time left
+    )
     steps_done: int = 0
     steps_wanted: int = 0
 
@@ -171,58 +217,24 @@ class Learner(Agent):
         self.steps_done, self.steps_wanted = record["steps_done"], record["steps_wanted"]
 
     def require(self) -> None:
-        """Raise `AgentError` where a library or a device is missing that the learning needs; called before anything of a training is written."""
+        """Raise `AgentError` where a library or a device is missing that the learning needs; called
+        before anything of a training is written.
+        """
 
     @abstractmethod
     def training_settings(self) -> dict[str, Any]:
         """`EnvConfig` fields for training, beyond `env_settings`."""
 
     @abstractmethod
-    def learn(self, market: Any, settings: dict[str, Any], *, steps: int, seed: int, watcher: Watcher | None = None) -> None:
-        """Learn until `steps_done` reaches `steps` environment steps in all, continuing from where the agent stands."""
-
-
-def agent_classes() -> dict[str, type[Agent]]:
-    """Every agent of this folder by name."""
-    found: dict[str, type[Agent]] = {}
-    for module in pkgutil.iter_modules([str(Path(__file__).parent)]):
-        if module.name.startswith("_") or module.name in _NO_AGENTS:
-            continue
-        here = f"agents.{module.name}"
-        for value in vars(importlib.import_module(here)).values():
-            if isinstance(value, type) and issubclass(value, Agent) and value.__module__ == here and "name" in vars(value):
-                if value.name in found:
-                    raise AgentError(f"two agents are called {value.name!r}, in {found[value.name].__module__} and {here}; rename one")
-                found[value.name] = value
-    return dict(sorted(found.items()))
-
-
-def names() -> list[str]:
-    """Names of all agents."""
-    return list(agent_classes())
-
-
-def agent_class(name: str) -> type[Agent]:
-    """The class of an agent; an unknown name raises `AgentError` with the nearest known ones."""
-    known = agent_classes()
-    if name not in known:
-        raise AgentError(f"unknown agent {name!r}; {nearest(name, list(known))}")
-    return known[name]
-
-
-def make(name: str, **params: Any) -> Agent:
-    """A new agent: `make("zscore", entry=2.0)`."""
-    kind = agent_class(name)
-    return kind(kind.parameters.from_dict(params, owner=name))
-
-
-def load(folder: str | os.PathLike[str]) -> Agent:
-    """The agent that `save` wrote into `folder`, with its weights; `agent.provenance` says in which env and on which market."""
-    path = Path(folder) / CHECKPOINT
-    if not path.is_file():
-        raise AgentError(f"no agent in {folder}: {CHECKPOINT} is missing; give the folder that training wrote")
-    record = json.loads(path.read_text(encoding="utf-8"))
-    agent = make(record["agent"], **record["params"])
-    agent.provenance = Provenance(record["env"], record["market"], tuple(record["observations"]))
-    agent.read(Path(folder), record)
-    return agent
+    def learn(
+        self,
+        market: Any,
+        settings: dict[str, Any],
+        *,
+        steps: int,
+        seed: int,
+        watcher: Watcher | None = None,
+    ) -> None:
+        """Learn until `steps_done` reaches `steps` environment steps in all, continuing from where
+        the agent stands.
+        """

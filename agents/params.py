@@ -19,7 +19,9 @@ class AgentError(ValueError):
 
 
 class Range(typing.NamedTuple):
-    """Lowest and highest value allowed, both included; annotate a field with it: `Annotated[float, Range(0, 1)]`."""
+    """Lowest and highest value allowed, both included; annotate a field with it: `Annotated[float,
+    Range(0, 1)]`.
+    """
 
     low: float
     high: float
@@ -33,7 +35,9 @@ class Params:
     annotation raises `AgentError` with field, value and range.
     """
 
-    below: ClassVar[tuple[tuple[str, str], ...]] = ()  # (lower, upper): the first field must lie below the second
+    below: ClassVar[
+        tuple[tuple[str, str], ...]
+    ] = ()  # (lower, upper): the first field must lie below the second
 
     def __post_init__(self) -> None:
         for name, hint in typing.get_type_hints(type(self), include_extras=True).items():
@@ -46,7 +50,9 @@ class Params:
 
     @classmethod
     def from_dict(cls, values: dict[str, Any], *, owner: str) -> Self:
-        """Parameters from keyword values; an unknown name raises `AgentError` with the nearest known ones."""
+        """Parameters from keyword values; an unknown name raises `AgentError` with the nearest
+        known ones.
+        """
         known = [field.name for field in dataclasses.fields(cls)]
         for name in values:
             if name not in known:
@@ -57,7 +63,8 @@ class Params:
             raise AgentError(f"agent {owner}: {error}") from None
 
     def vary(self, values: Mapping[str, Any], *, owner: str) -> dict[str, NDArray[Any]]:
-        """One value per environment for some number or flag fields, as arrays (n,), checked like single values.
+        """One value per environment for some number or flag fields, as arrays (n,), checked like
+        single values.
 
         Raises `AgentError` with field, value and range; fields not named keep the value of `self`.
         """
@@ -66,16 +73,26 @@ class Params:
         sizes = {array.shape for array in arrays.values()}
         if len(sizes) > 1 or any(len(size) != 1 for size in sizes):
             raise AgentError(
-                f"agent {owner}: values of {', '.join(arrays)} have shapes {sorted(sizes)}; give one value per environment each"
+                f"agent {owner}: values of {', '.join(arrays)} have shapes {sorted(sizes)}; give"
+                " one value per environment each"
             )
         for name, array in arrays.items():
             if name not in hints or name == "below":
-                raise AgentError(f"agent {owner} has no parameter {name!r}; {nearest(name, [f.name for f in dataclasses.fields(self)])}")
+                raise AgentError(
+                    f"agent {owner} has no parameter {name!r};"
+                    f" {nearest(name, [f.name for f in dataclasses.fields(self)])}"
+                )
             for value in np.unique(array).tolist():
                 try:
                     _check(
                         name,
-                        int(value) if isinstance(value, float) and _is_whole(hints[name]) and value.is_integer() else value,
+                        (
+                            int(value)
+                            if isinstance(value, float)
+                            and _is_whole(hints[name])
+                            and value.is_integer()
+                            else value
+                        ),
                         hints[name],
                     )
                 except AgentError as error:
@@ -88,11 +105,16 @@ class Params:
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values, ready for JSON."""
-        return {key: list(value) if isinstance(value, tuple) else value for key, value in dataclasses.asdict(self).items()}
+        return {
+            key: list(value) if isinstance(value, tuple) else value
+            for key, value in dataclasses.asdict(self).items()
+        }
 
 
 def read_pairs(items: Sequence[str]) -> dict[str, Any]:
-    """NAME=VALUE texts; a value is read as JSON where it is JSON, `none` is None. Raises `AgentError` for a text without `=`."""
+    """NAME=VALUE texts; a value is read as JSON where it is JSON, `none` is None. Raises
+    `AgentError` for a text without `=`.
+    """
     values: dict[str, Any] = {}
     for item in items:
         name, equals, text = item.partition("=")
@@ -129,7 +151,9 @@ def _check(name: str, value: Any, hint: Any) -> None:
 
 
 def _check_order(kind: type[Params], values: Mapping[str, Any]) -> None:
-    """Raise `AgentError` where a field does not lie below the one that it must lie below; values are numbers or arrays (n,)."""
+    """Raise `AgentError` where a field does not lie below the one that it must lie below; values
+    are numbers or arrays (n,).
+    """
     hints = typing.get_type_hints(kind, include_extras=True)
     for lower, upper in kind.below:
         low, high = np.broadcast_arrays(values[lower], values[upper])
@@ -137,7 +161,10 @@ def _check_order(kind: type[Params], values: Mapping[str, Any]) -> None:
         if len(wrong):
             least = next(note.low for note in hints[lower].__metadata__ if isinstance(note, Range))
             bad, limit = np.atleast_1d(low)[wrong[0]].item(), np.atleast_1d(high)[wrong[0]].item()
-            raise AgentError(f"{lower} = {bad!r} is outside {least:g} .. {upper} = {limit!r} (excluded); lower {lower} or raise {upper}")
+            raise AgentError(
+                f"{lower} = {bad!r} is outside {least:g} .. {upper} = {limit!r} (excluded); lower"
+                f" {lower} or raise {upper}"
+            )
 
 
 def _is_whole(hint: Any) -> bool:
@@ -151,8 +178,14 @@ def _check_numbers(name: str, value: Any, kind: Any, allowed: Range) -> None:
     for number in numbers:
         if isinstance(number, bool) or not isinstance(number, int if whole else (int, float)):
             noun = ("whole " if whole else "") + ("numbers" if many else "number")
-            raise AgentError(f"{name} = {value!r}: expected {noun} in {allowed.low:g} .. {allowed.high:g}")
+            raise AgentError(
+                f"{name} = {value!r}: expected {noun} in {allowed.low:g} .. {allowed.high:g}"
+            )
         if not allowed.low <= number <= allowed.high:
-            raise AgentError(f"{name} = {value!r} is outside {allowed.low:g} .. {allowed.high:g}; set it within")
+            raise AgentError(
+                f"{name} = {value!r} is outside {allowed.low:g} .. {allowed.high:g}; set it within"
+            )
     if not numbers:
-        raise AgentError(f"{name} is empty; give at least one value in {allowed.low:g} .. {allowed.high:g}")
+        raise AgentError(
+            f"{name} is empty; give at least one value in {allowed.low:g} .. {allowed.high:g}"
+        )

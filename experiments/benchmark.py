@@ -1,8 +1,10 @@
 """Trains PPO and SAC and compares them with the rules, on synthetic or real markets.
 
-Without --data everything runs on the embedded synthetic market. The folder --out receives results.md, results.json, results.parquet (one row per agent, fold,
-symbol, seed, cash rate and cost), stress.parquet and stress.png (what named shocks do to each agent), a checkpoint for each learner and seed, the equity
-curves (Parquet), TensorBoard events and report.html. Ctrl-C keeps what is done; --resume goes on.
+Without --data everything runs on the embedded synthetic market. The folder --out receives
+results.md, results.json, results.parquet (one row per agent, fold, symbol, seed, cash rate and
+cost), stress.parquet and stress.png (what named shocks do to each agent), a checkpoint for each
+learner and seed, the equity curves (Parquet), TensorBoard events and report.html. Ctrl-C keeps what
+is done; --resume goes on.
 """
 
 from __future__ import annotations
@@ -17,18 +19,26 @@ from typing import Any
 import pandas as pd
 
 import agents
-from experiments import calibrated, stress
-from experiments.cli import Stopped, run
-from experiments.contest import FINAL, Contest, Job, do, learns, trained_for, trains
-from experiments.learning import Progress, done_steps, prepared
-from experiments.market_args import MARKET_FIXED, MarketArgs, fold_markets, pairs, shown
-from experiments.pool import run_jobs
-from experiments.preset import Candidate, Preset, read_preset
+from experiments.analysis.tables import show, show_table, write_results
+from experiments.benchmarking import stress
+from experiments.benchmarking.comparison import choose, picture, rows_of, sections
+from experiments.benchmarking.jobs import FINAL, Contest, Job, do, learns, trained_for, trains
+from experiments.benchmarking.training import Progress, done_steps, prepared
+from experiments.benchmarking.trials import counted, others
+from experiments.calibration import parameter_file as calibrated
+from experiments.core.cli import Stopped, run
+from experiments.core.market_args import MARKET_FIXED, MarketArgs, fold_markets, pairs, shown
+from experiments.core.pool import run_jobs
+from experiments.core.preset import Candidate, Preset, read_preset
+from experiments.core.run_folder import (
+    RunError,
+    open_run,
+    provenance,
+    read_json,
+    write_frame,
+    write_json,
+)
 from experiments.report import conclude
-from experiments.results import show, show_table, write_results
-from experiments.run_folder import RunError, open_run, provenance, read_json, write_frame, write_json
-from experiments.trials import counted, others
-from experiments.verdict import choose, picture, rows_of, sections
 
 FIXED = (*MARKET_FIXED, "cash_rates", "preset", "steps", "folds", "params", "calibrated")
 
@@ -37,20 +47,37 @@ FIXED = (*MARKET_FIXED, "cash_rates", "preset", "steps", "folds", "params", "cal
 class Args(MarketArgs):
     """Command line of the benchmark."""
 
-    agents: tuple[str, ...] = ("flat", "carry", "zscore", "ewma", "dynamic_leverage", "clairvoyant", "ppo", "sac")
+    agents: tuple[str, ...] = (
+        "flat",
+        "carry",
+        "zscore",
+        "ewma",
+        "dynamic_leverage",
+        "clairvoyant",
+        "ppo",
+        "sac",
+    )
     """Who takes part; ppo_ensemble and sac_ensemble are all seeds of a learner as one."""
     preset: str = "standard"
-    """Seeds, folds, length and parameters of the trainings: quick (minutes), standard, long, or a .toml file like those in agents/presets."""
+    """Seeds, folds, length and parameters of the trainings: quick (minutes), standard, long, or a
+    .toml file like those in agents/presets.
+    """
     seeds: int | None = None
     """Trainings of each learner, seeds 0 .. N - 1; default: the preset's."""
     steps: int | None = None
-    """Environment steps of every training. Default: the preset's, which are others for each learner."""
+    """Environment steps of every training. Default: the preset's, which are others for each
+    learner.
+    """
     folds: int | None = None
-    """Walk-forward folds within the training span, judged apart from the test; default: the preset's."""
+    """Walk-forward folds within the training span, judged apart from the test; default: the
+    preset's.
+    """
     cash_rates: tuple[float, ...] = (0.0, 0.02, 0.045)
     """Cash rates over which the verdict averages."""
     params: tuple[str, ...] = ()
-    """Parameters of agents, AGENT.NAME=VALUE, e.g. ppo.entropy=0.01 zscore.entry=2; they go before --calibrated, and that before the preset."""
+    """Parameters of agents, AGENT.NAME=VALUE, e.g. ppo.entropy=0.01 zscore.entry=2; they go before
+    --calibrated, and that before the preset.
+    """
     calibrated: Path | None = None
     """File of calibrated parameters of rules (calibrated.toml of experiments.calibrate)."""
     workers: int = min(2, os.cpu_count() or 1)
@@ -58,7 +85,9 @@ class Args(MarketArgs):
     out: Path | None = None
     """Folder of the run; default: runs/benchmark-<time>."""
     resume: bool = False
-    """Continue the run in --out (default: the newest); finished parts are not done again. A folder without a run is begun."""
+    """Continue the run in --out (default: the newest); finished parts are not done again. A folder
+    without a run is begun.
+    """
 
 
 def main(args: Args) -> None:
@@ -75,11 +104,18 @@ def main(args: Args) -> None:
         preset,
         seeds=args.seeds or preset.seeds,
         folds=preset.folds if args.folds is None else args.folds,
-        candidates={name: _candidates(name, preset, params.get(name, {}), args.steps) for name in args.agents if trains(name)},
+        candidates={
+            name: _candidates(name, preset, params.get(name, {}), args.steps)
+            for name in args.agents
+            if trains(name)
+        },
     )
     settings, markets = args.settings(), args.markets()
     if preset.folds and args.train_on != "history":
-        raise RunError(f"--train-on {args.train_on}: made-up markets have no order in time to fold; give --folds 0")
+        raise RunError(
+            f"--train-on {args.train_on}: made-up markets have no order in time to fold; give"
+            " --folds 0"
+        )
     markets |= fold_markets(markets["train"], preset.folds)
     out = open_run(args.out, "benchmark", _plain(args), FIXED, resume=args.resume)
     _same_markets(out, markets)
@@ -87,12 +123,16 @@ def main(args: Args) -> None:
         print(f"{name:<18}{shown(market)}")
     print(f"out   {out}   (tensorboard --logdir {out / 'tensorboard'})", flush=True)
     shocks = stress.scenarios_or_note(markets["test"], settings)
-    contest = Contest(markets=markets, settings=settings, cash_rates=args.cash_rates, out=out, stress=shocks)
+    contest = Contest(
+        markets=markets, settings=settings, cash_rates=args.cash_rates, out=out, stress=shocks
+    )
     jobs = _jobs(args, preset, params, contest)
     _report(args, preset, jobs, contest)
 
 
-def _jobs(args: Args, preset: Preset, params: dict[str, dict[str, Any]], contest: Contest) -> list[Job]:
+def _jobs(
+    args: Args, preset: Preset, params: dict[str, dict[str, Any]], contest: Contest
+) -> list[Job]:
     """Do all jobs, the ensembles of what was trained last. Returns every job."""
     done = _singles(args, preset, params, contest)
     joined = _ensembles(args.agents, done)
@@ -101,7 +141,9 @@ def _jobs(args: Args, preset: Preset, params: dict[str, dict[str, Any]], contest
 
 
 def _ensembles(names: tuple[str, ...], done: list[Job]) -> list[Job]:
-    """For every ensemble among `names` the seeds of its learner as one, in the final and in each fold."""
+    """For every ensemble among `names` the seeds of its learner as one, in the final and in each
+    fold.
+    """
     groups: dict[tuple[str, int, int], list[str]] = {}
     for job in done:
         if job.steps:
@@ -115,7 +157,9 @@ def _ensembles(names: tuple[str, ...], done: list[Job]) -> list[Job]:
     ]
 
 
-def _singles(args: Args, preset: Preset, params: dict[str, dict[str, Any]], contest: Contest) -> list[Job]:
+def _singles(
+    args: Args, preset: Preset, params: dict[str, dict[str, Any]], contest: Contest
+) -> list[Job]:
     """Rules and trainings; the candidates meet on the folds first where a learner has several."""
     rules = [
         Job(agent=name, fold=fold, params=params.get(name, {}))
@@ -131,17 +175,28 @@ def _singles(args: Args, preset: Preset, params: dict[str, dict[str, Any]], cont
         for seed in range(preset.fold_seeds)
     ]
     single = all(len(candidates) == 1 for candidates in preset.candidates.values())
-    final = [_training(candidates[0], 0, FINAL, seed) for seed in range(preset.seeds) for candidates in preset.candidates.values()]
+    final = [
+        _training(candidates[0], 0, FINAL, seed)
+        for seed in range(preset.seeds)
+        for candidates in preset.candidates.values()
+    ]
     if single:
         _run([*rules, *final, *tried], contest, args.workers)
         return [*rules, *final, *tried]
     if not preset.folds:
-        raise RunError(f"preset {args.preset} has several candidates and no folds to choose on; give --folds")
+        raise RunError(
+            f"preset {args.preset} has several candidates and no folds to choose on; give --folds"
+        )
     _run([*rules, *tried], contest, args.workers)
     tidy = rows_of([read_json(contest.out / "parts" / f"{job.key}.json") for job in tried])
-    chosen = {name: choose(tidy, name) if len(candidates) > 1 else 0 for name, candidates in preset.candidates.items()}
+    chosen = {
+        name: choose(tidy, name) if len(candidates) > 1 else 0
+        for name, candidates in preset.candidates.items()
+    }
     final = [
-        _training(preset.candidates[name][number], number, FINAL, seed) for seed in range(preset.seeds) for name, number in chosen.items()
+        _training(preset.candidates[name][number], number, FINAL, seed)
+        for seed in range(preset.seeds)
+        for name, number in chosen.items()
     ]
     _run(final, contest, args.workers)
     return [*rules, *final, *tried]
@@ -149,19 +204,35 @@ def _singles(args: Args, preset: Preset, params: dict[str, dict[str, Any]], cont
 
 def _training(candidate: Candidate, number: int, fold: int, seed: int) -> Job:
     cost = agents.agent_class(candidate.agent).step_cost  # type: ignore[attr-defined]
-    return Job(agent=candidate.agent, seed=seed, fold=fold, candidate=number, params=candidate.params, steps=candidate.steps, cost=cost)
+    return Job(
+        agent=candidate.agent,
+        seed=seed,
+        fold=fold,
+        candidate=number,
+        params=candidate.params,
+        steps=candidate.steps,
+        cost=cost,
+    )
 
 
 def _run(jobs: list[Job], contest: Contest, workers: int) -> None:
     """The jobs that are not done yet, with one bar."""
     waiting = [job for job in jobs if not contest.done(job)]
-    progress = Progress(sum(job.cost * max(0, job.steps - done_steps(contest.out / "agents" / job.key)) for job in waiting))
+    progress = Progress(
+        sum(
+            job.cost * max(0, job.steps - done_steps(contest.out / "agents" / job.key))
+            for job in waiting
+        )
+    )
     try:
         rules = [job for job in waiting if not job.steps]
         run_jobs(rules, do, contest, progress, 1)  # seconds each: not worth a process
         run_jobs([job for job in waiting if job.steps], do, contest, progress, workers)
     except KeyboardInterrupt:
-        raise Stopped(f"interrupted; finished parts are kept in {contest.out}, go on with --resume --out {contest.out}") from None
+        raise Stopped(
+            f"interrupted; finished parts are kept in {contest.out}, go on with --resume --out"
+            f" {contest.out}"
+        ) from None
     finally:
         progress.close()
 
@@ -172,19 +243,34 @@ def _report(args: Args, preset: Preset, jobs: list[Job], contest: Contest) -> No
     parts = [read_json(out / "parts" / f"{job.key}.json") for job in jobs]
     tidy = rows_of(parts)
     write_frame(out / "results.parquet", tidy)
-    daily = pd.concat([pd.read_parquet(out / "daily" / f"{job.key}.parquet") for job in jobs], ignore_index=True)
+    daily = pd.concat(
+        [pd.read_parquet(out / "daily" / f"{job.key}.parquet") for job in jobs], ignore_index=True
+    )
     picture(tidy[tidy["fold"] == FINAL], out / "results.png")
-    rows = [row for job, part in zip(jobs, parts, strict=True) if job.fold == FINAL for row in part["rows"]]
-    facts = [f"{name}: {shown(market)} (market {market.hash})" for name, market in contest.markets.items()]
+    rows = [
+        row
+        for job, part in zip(jobs, parts, strict=True)
+        if job.fold == FINAL
+        for row in part["rows"]
+    ]
+    facts = [
+        f"{name}: {shown(market)} (market {market.hash})"
+        for name, market in contest.markets.items()
+    ]
     facts.append(
-        f"cash rate {100 * args.cash_rate:g} % (verdict: mean over {', '.join(f'{100 * rate:g} %' for rate in args.cash_rates)}), venue {args.venue}"
+        f"cash rate {100 * args.cash_rate:g} % (verdict: mean over"
+        f" {', '.join(f'{100 * rate:g} %' for rate in args.cash_rates)}), venue {args.venue}"
     )
     facts += [
         f"{job.agent}: {preset.candidates[job.agent][job.candidate].label}, {preset.seeds} seed(s)"
         for job in jobs
         if job.steps and job.fold == FINAL and job.seed == 0
     ]
-    facts += [f"{job.agent}: {', '.join(job.members)} as one" for job in jobs if job.members and job.fold == FINAL]
+    facts += [
+        f"{job.agent}: {', '.join(job.members)} as one"
+        for job in jobs
+        if job.members and job.fold == FINAL
+    ]
     recorded = args.data is not None
     verdict = sections(tidy, daily, args.cash_rates, others(out, recorded=recorded))
     if any(job.steps for job in jobs):
@@ -200,27 +286,37 @@ def _report(args: Args, preset: Preset, jobs: list[Job], contest: Contest) -> No
     conclude(out, rows, facts)
 
 
-def _candidates(name: str, preset: Preset, given: dict[str, Any], steps: int | None) -> list[Candidate]:
+def _candidates(
+    name: str, preset: Preset, given: dict[str, Any], steps: int | None
+) -> list[Candidate]:
     """The candidates of a learner, with what the command line says put before the preset."""
     listed = preset.candidates.get(name, [])
     if not listed and steps is None:
         raise RunError(f"the preset has no table [{name}]; add one with its steps, or give --steps")
     base = listed or [Candidate(agent=name, steps=steps or 1, params={})]
-    candidates = [Candidate(agent=name, steps=steps or each.steps, params=each.params | given) for each in base]
+    candidates = [
+        Candidate(agent=name, steps=steps or each.steps, params=each.params | given)
+        for each in base
+    ]
     for each in candidates:
         prepared(name, each.params)
     return candidates
 
 
 def _params(args: Args, preset: Preset) -> dict[str, dict[str, Any]]:
-    """Parameters by agent; every agent is made once, so that a wrong one is reported before anything runs."""
+    """Parameters by agent; every agent is made once, so that a wrong one is reported before
+    anything runs.
+    """
     by_agent = {name: dict(values) for name, values in preset.rules.items() if name in args.agents}
     for name, values in (calibrated.read(args.calibrated) if args.calibrated else {}).items():
         by_agent[name] = by_agent.get(name, {}) | values
     for name, value in pairs(args.params, "--params").items():
         agent, dot, field = name.partition(".")
         if not dot or agent not in args.agents:
-            raise RunError(f"--params {name}: expected AGENT.NAME=VALUE with an agent of this run ({', '.join(args.agents)})")
+            raise RunError(
+                f"--params {name}: expected AGENT.NAME=VALUE with an agent of this run"
+                f" ({', '.join(args.agents)})"
+            )
         by_agent.setdefault(agent, {})[field] = value
     for name in args.agents:
         prepared(name, by_agent.get(name, {}))
@@ -237,7 +333,8 @@ def _same_markets(out: Path, markets: dict[str, Any]) -> None:
         for name, market in markets.items():
             if before[name]["hash"] != market.hash:
                 raise RunError(
-                    f"the {name} market has changed since {out} was begun ({before[name]['hash']} -> {market.hash}); choose another --out"
+                    f"the {name} market has changed since {out} was begun ({before[name]['hash']}"
+                    f" -> {market.hash}); choose another --out"
                 )
     else:
         write_json(path, provenance(markets))

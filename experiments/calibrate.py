@@ -1,9 +1,12 @@
-"""Calibrates rules: thousands of settings walk the training span side by side, and the best one goes into calibrated.toml.
+"""Calibrates rules: thousands of settings walk the training span side by side, and the best one
+goes into calibrated.toml.
 
-The objective is log growth per year net of the cash rate, mean over symbols, among settings whose drawdown keeps a limit. The folder --out receives
-calibrated.toml (for --calibrated of the benchmark and of evaluate) and, for each rule, every setting with its figures (settings.parquet), heat
-maps (heatmap.png) and report.md: walk-forward folds, deflated Sharpe ratio, probability of backtest overfitting. The test span is walked once, by
-the setting that was chosen. Ctrl-C keeps what is done; --resume goes on.
+The objective is log growth per year net of the cash rate, mean over symbols, among settings whose
+drawdown keeps a limit. The folder --out receives calibrated.toml (for --calibrated of the benchmark
+and of evaluate) and, for each rule, every setting with its figures (settings.parquet), heat maps
+(heatmap.png) and report.md: walk-forward folds, deflated Sharpe ratio, probability of backtest
+overfitting. The test span is walked once, by the setting that was chosen. Ctrl-C keeps what is
+done; --resume goes on.
 """
 
 from __future__ import annotations
@@ -21,15 +24,23 @@ from numpy.typing import NDArray
 from tqdm import tqdm
 
 import agents
-from experiments import calibrated
-from experiments.calibration import Calibration, conclude
-from experiments.calibration_report import write_report
-from experiments.cli import Stopped, deferred, run
-from experiments.folds import folds, scores
-from experiments.market_args import MARKET_FIXED, MarketArgs, pairs, shown
-from experiments.run_folder import RunError, open_run, provenance, read_json, write_json
-from experiments.search import Proposals, Values, check_order, dimensions, grid, in_order, is_grid
-from experiments.sweep import Sweep, sweep
+from experiments.analysis.walk_forward import folds, scores
+from experiments.calibration import parameter_file as calibrated
+from experiments.calibration.report import write_report
+from experiments.calibration.search import (
+    Proposals,
+    Values,
+    check_order,
+    dimensions,
+    grid,
+    in_order,
+    is_grid,
+)
+from experiments.calibration.selection import Calibration, conclude
+from experiments.core.cli import Stopped, deferred, run
+from experiments.core.market_args import MARKET_FIXED, MarketArgs, pairs, shown
+from experiments.core.run_folder import RunError, open_run, provenance, read_json, write_json
+from experiments.rollout.sweep import Sweep, sweep
 
 FIXED = (*MARKET_FIXED, "rules", "space", "params", "trials", "drawdown", "seed")
 SUMS = ("growth", "turnover", "liquidations")  # fields of a sweep with one row per setting
@@ -43,14 +54,18 @@ class Args(MarketArgs):
     rules: tuple[str, ...] = ("carry", "ewma", "har", "dynamic_leverage", "zscore")
     """Rules to calibrate."""
     space: tuple[str, ...] = ()
-    """What is searched, RULE.NAME=V1,V2,.. (grid) or RULE.NAME=LOW:HIGH[:log] (Optuna), e.g. zscore.entry=1.5,2,2.5 ewma.span=3:200:log; a rule that
-    is not named has a space of its own (experiments/search.py)."""
+    """What is searched, RULE.NAME=V1,V2,.. (grid) or RULE.NAME=LOW:HIGH[:log] (Optuna), e.g.
+    zscore.entry=1.5,2,2.5 ewma.span=3:200:log; a rule that is not named has a space of its own
+    (experiments/calibration/search.py).
+    """
     params: tuple[str, ...] = ()
     """Parameters that stay fixed, RULE.NAME=VALUE."""
     trials: int = 2000
     """Settings that Optuna may try where a space has ranges, and the most that a grid may have."""
     drawdown: float = 0.1
-    """Deepest drawdown that a setting may have had on the training span (worst symbol, daily closes; 0.1 = 10 %)."""
+    """Deepest drawdown that a setting may have had on the training span (worst symbol, daily
+    closes; 0.1 = 10 %).
+    """
     folds: int = 4
     """Walk-forward folds within the training span."""
     embargo: int = 14
@@ -60,19 +75,31 @@ class Args(MarketArgs):
     out: Path | None = None
     """Folder of the run; default: runs/calibrate-<time>."""
     resume: bool = False
-    """Continue the run in --out (default: the newest); settings already walked are not walked again. A folder without a run is begun."""
+    """Continue the run in --out (default: the newest); settings already walked are not walked
+    again. A folder without a run is begun.
+    """
 
 
 def main(args: Args) -> None:
     """Search each rule, conclude, write."""
     space, fixed = _by_rule(args.space, args.rules, "--space"), _params(args)
-    spaces = {rule: dimensions(rule, [f"{k}={v}" for k, v in space.get(rule, {}).items()]) for rule in args.rules}
+    spaces = {
+        rule: dimensions(rule, [f"{k}={v}" for k, v in space.get(rule, {}).items()])
+        for rule in args.rules
+    }
     if args.trials < 1 or not 0 < args.drawdown <= 1:
         raise RunError(
-            f"--trials {args.trials} --drawdown {args.drawdown}: expected at least 1 trial, and a drawdown in 0 .. 1 (0 excluded)"
+            f"--trials {args.trials} --drawdown {args.drawdown}: expected at least 1 trial, and a"
+            " drawdown in 0 .. 1 (0 excluded)"
         )
     settings, markets = args.settings(), args.markets()
-    out = open_run(args.out, "calibrate", json.loads(json.dumps(dataclasses.asdict(args), default=str)), FIXED, resume=args.resume)
+    out = open_run(
+        args.out,
+        "calibrate",
+        json.loads(json.dumps(dataclasses.asdict(args), default=str)),
+        FIXED,
+        resume=args.resume,
+    )
     _same_markets(out, markets)
     for name, market in markets.items():
         print(f"{name:<6}{shown(market)}")
@@ -81,12 +108,29 @@ def main(args: Args) -> None:
     notes: dict[str, list[str]] = {}
     for rule in args.rules:
         search = Search(
-            rule, _fitted(rule, markets["train"]) | fixed.get(rule, {}), spaces[rule], markets["train"], settings, args, out / rule
+            rule,
+            _fitted(rule, markets["train"]) | fixed.get(rule, {}),
+            spaces[rule],
+            markets["train"],
+            settings,
+            args,
+            out / rule,
         )
         values, found = search.run()
         parts = folds(len(found.days), args.folds, args.embargo)
         train, test = markets["train"], markets["test"]
-        result = conclude(rule, search.fixed, values, found, parts, train, test, settings, cash_rate=args.cash_rate, limit=args.drawdown)
+        result = conclude(
+            rule,
+            search.fixed,
+            values,
+            found,
+            parts,
+            train,
+            test,
+            settings,
+            cash_rate=args.cash_rate,
+            limit=args.drawdown,
+        )
         write_report(out / rule, result, train=shown(train), test=shown(test))
         tables[rule] = result.agent.params.to_dict()
         notes[rule] = _notes(result, markets, args)
@@ -96,12 +140,28 @@ def main(args: Args) -> None:
 
 
 class Search:
-    """The settings of one rule, walked chunk by chunk; each chunk is a file, so that an interrupted search goes on behind the last one."""
+    """The settings of one rule, walked chunk by chunk; each chunk is a file, so that an interrupted
+    search goes on behind the last one.
+    """
 
     def __init__(
-        self, rule: str, fixed: dict[str, Any], space: Any, market: Any, settings: dict[str, Any], args: Args, folder: Path
+        self,
+        rule: str,
+        fixed: dict[str, Any],
+        space: Any,
+        market: Any,
+        settings: dict[str, Any],
+        args: Args,
+        folder: Path,
     ) -> None:
-        self.rule, self.fixed, self.space, self.market, self.settings, self.args = rule, fixed, space, market, settings, args
+        self.rule, self.fixed, self.space, self.market, self.settings, self.args = (
+            rule,
+            fixed,
+            space,
+            market,
+            settings,
+            args,
+        )
         self.folder = folder / "chunks"
         twice = [d.name for d in space if d.name in fixed]
         if twice:
@@ -112,19 +172,35 @@ class Search:
         """All settings and what they earned."""
         jobs = self._grid() if is_grid(self.space) else None
         count = sum(len(next(iter(job.values()))) for job in jobs) if jobs else self.args.trials
-        form = "{desc} {percentage:3.0f}% |{bar:30}| {n:.0f}/{total:.0f} settings, {elapsed} < {remaining}"
+        form = (
+            "{desc} {percentage:3.0f}% |{bar:30}| {n:.0f}/{total:.0f} settings, {elapsed} <"
+            " {remaining}"
+        )
         begun = time.thread_time()
         rare = 0.2 if sys.stderr.isatty() else 20.0  # a log file needs no more
         with tqdm(total=float(count), desc=self.rule, bar_format=form, mininterval=rare) as bar:
             try:
-                done = [self._walk(i, job, bar) for i, job in enumerate(jobs)] if jobs else self._propose(bar)
+                done = (
+                    [self._walk(i, job, bar) for i, job in enumerate(jobs)]
+                    if jobs
+                    else self._propose(bar)
+                )
             except KeyboardInterrupt:
                 out = self.folder.parent.parent
-                raise Stopped(f"interrupted; settings walked so far are kept in {out}, go on with --resume --out {out}") from None
+                raise Stopped(
+                    f"interrupted; settings walked so far are kept in {out}, go on with --resume"
+                    f" --out {out}"
+                ) from None
         values = {name: np.concatenate([job[name] for job, _ in done]) for name in done[0][0]}
         symbols, days = len(done[0][1].symbols), len(done[0][1].days)
-        print(f"{self.rule}: {count} settings x {symbols} symbols x {days} days in {time.thread_time() - begun:.1f} CPU s", flush=True)
-        whole: dict[str, Any] = {name: np.concatenate([getattr(part, name) for _, part in done]) for name in SUMS}
+        print(
+            f"{self.rule}: {count} settings x {symbols} symbols x {days} days in"
+            f" {time.thread_time() - begun:.1f} CPU s",
+            flush=True,
+        )
+        whole: dict[str, Any] = {
+            name: np.concatenate([getattr(part, name) for _, part in done]) for name in SUMS
+        }
         return values, dataclasses.replace(done[0][1], **whole)
 
     def _grid(self) -> list[Values]:
@@ -133,9 +209,13 @@ class Search:
         count = int(good.sum())
         if not count or count > self.args.trials:
             raise RunError(
-                f"the grid of {self.rule} has {count} settings, --trials allows 1 .. {self.args.trials}; list other values or raise --trials"
+                f"the grid of {self.rule} has {count} settings, --trials allows 1 .."
+                f" {self.args.trials}; list other values or raise --trials"
             )
-        return [{name: array[good][i : i + CHUNK] for name, array in values.items()} for i in range(0, count, CHUNK)]
+        return [
+            {name: array[good][i : i + CHUNK] for name, array in values.items()}
+            for i in range(0, count, CHUNK)
+        ]
 
     def _propose(self, bar: Any) -> list[tuple[Values, Sweep]]:
         proposals, done = Proposals(self.space, self.args.seed), []
@@ -148,7 +228,9 @@ class Search:
                 proposals.recall(done[-1][0], self._scores(done[-1][1]))
             else:
                 trials, values, good = self._ask(proposals, min(per_round, left))
-                done.append(self._walk(number, {name: array[good] for name, array in values.items()}, bar))
+                done.append(
+                    self._walk(number, {name: array[good] for name, array in values.items()}, bar)
+                )
                 found = iter(self._scores(done[-1][1]))
                 proposals.tell(trials, [next(found) if fine else None for fine in good])
             left -= len(done[-1][1].growth)
@@ -192,7 +274,9 @@ class Search:
 def _save(path: Path, job: Values, found: Sweep) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     partial = path.with_name(f".{path.stem}.partial.npz")
-    arrays: dict[str, Any] = {name: getattr(found, name) for name in ("days", *SUMS)} | {"symbols": np.array(found.symbols)}
+    arrays: dict[str, Any] = {name: getattr(found, name) for name in ("days", *SUMS)} | {
+        "symbols": np.array(found.symbols)
+    }
     np.savez(partial, **arrays | {f"param_{name}": array for name, array in job.items()})
     partial.replace(path)
 
@@ -200,27 +284,39 @@ def _save(path: Path, job: Values, found: Sweep) -> None:
 def _load(path: Path) -> tuple[Values, Sweep]:
     try:
         with np.load(path) as file:
-            job = {name.removeprefix("param_"): file[name] for name in file.files if name.startswith("param_")}
+            job = {
+                name.removeprefix("param_"): file[name]
+                for name in file.files
+                if name.startswith("param_")
+            }
             arrays = {name: file[name] for name in ("days", *SUMS)}
             return job, Sweep(symbols=tuple(file["symbols"].tolist()), **arrays)
     except (ValueError, KeyError, OSError) as error:
-        raise RunError(f"{path} is damaged ({error}); delete it to have its settings walked again") from None
+        raise RunError(
+            f"{path} is damaged ({error}); delete it to have its settings walked again"
+        ) from None
 
 
-def _by_rule(items: tuple[str, ...], rules: tuple[str, ...], flag: str) -> dict[str, dict[str, str]]:
+def _by_rule(
+    items: tuple[str, ...], rules: tuple[str, ...], flag: str
+) -> dict[str, dict[str, str]]:
     """RULE.NAME=TEXT items by rule."""
     found: dict[str, dict[str, str]] = {}
     for item in items:
         name, equals, text = item.partition("=")
         rule, dot, field = name.partition(".")
         if not dot or not equals or rule not in rules:
-            raise RunError(f"{flag} {item}: expected RULE.NAME=.. with a rule of this run ({', '.join(rules)})")
+            raise RunError(
+                f"{flag} {item}: expected RULE.NAME=.. with a rule of this run ({', '.join(rules)})"
+            )
         found.setdefault(rule, {})[field] = text
     return found
 
 
 def _params(args: Args) -> dict[str, dict[str, Any]]:
-    """Fixed parameters by rule; every rule is made once, so that a wrong one is reported before anything runs."""
+    """Fixed parameters by rule; every rule is made once, so that a wrong one is reported before
+    anything runs.
+    """
     found: dict[str, dict[str, Any]] = {}
     for rule, texts in _by_rule(args.params, args.rules, "--params").items():
         found[rule] = pairs(tuple(f"{name}={text}" for name, text in texts.items()), "--params")
@@ -232,7 +328,9 @@ def _params(args: Args) -> dict[str, dict[str, Any]]:
 
 
 def _fitted(rule: str, market: Any) -> dict[str, Any]:
-    """What a rule with a forecast fits on the whole training span; its folds thus know the forecast's weights, though not the settings."""
+    """What a rule with a forecast fits on the whole training span; its folds thus know the
+    forecast's weights, though not the settings.
+    """
     kind: Any = agents.agent_class(rule)
     return dict(kind.fit(market)) if hasattr(kind, "fit") else {}
 
@@ -247,14 +345,21 @@ def _same_markets(out: Path, markets: dict[str, Any]) -> None:
     for name, market in markets.items():
         if before[name]["hash"] != market.hash:
             raise RunError(
-                f"the {name} market has changed since {out} was begun ({before[name]['hash']} -> {market.hash}); choose another --out"
+                f"the {name} market has changed since {out} was begun ({before[name]['hash']} ->"
+                f" {market.hash}); choose another --out"
             )
 
 
 def _notes(result: Calibration, markets: dict[str, Any], args: Args) -> list[str]:
-    growth = f"growth {100 * result.train:+.2f} % a year net of a cash rate of {100 * args.cash_rate:g} %"
+    growth = (
+        f"growth {100 * result.train:+.2f} % a year net of a cash rate of"
+        f" {100 * args.cash_rate:g} %"
+    )
     return [
-        f"best of {len(result.growth)} settings on {shown(markets['train'])} (market {markets['train'].hash})",
+        (
+            f"best of {len(result.growth)} settings on {shown(markets['train'])} (market"
+            f" {markets['train'].hash})"
+        ),
         f"{growth}, drawdown {100 * result.drawdown:.2f} % (limit {100 * args.drawdown:g} %)",
     ]
 

@@ -1,4 +1,5 @@
-"""Looks after downloaded data: what is there (status), whether it is sound, with a picture (verify), and what is new (update).
+"""Looks after downloaded data: what is there (status), whether it is sound, with a picture
+(verify), and what is new (update).
 
 python -m experiments.data status --data data/raw
 python -m experiments.data verify --data data/raw      # exits with 2 where a file is damaged
@@ -17,9 +18,19 @@ import tyro
 from rich.console import Console
 from rich.table import Column, Table
 
-from experiments.cli import deferred, run
+from experiments.core.cli import deferred, run
 from experiments.download import fetch
-from fundenv.market.download import DownloadError, Finding, Mirrors, Series, Sources, Status, Store, findings, status
+from fundenv.market.download import (
+    DownloadError,
+    Finding,
+    Mirrors,
+    Series,
+    Sources,
+    Status,
+    Store,
+    findings,
+    status,
+)
 from fundenv.market.download.audit import symbols
 from fundenv.market.download.series import stamp
 
@@ -31,7 +42,9 @@ class Args:
     """Command line of the keeper."""
 
     command: tyro.conf.Positional[Literal["status", "verify", "update"]]
-    """status: rows, span, age and gaps. verify: also checksums and checks across tables, with a plot a symbol. update: fetch what is new."""
+    """status: rows, span, age and gaps. verify: also checksums and checks across tables, with a
+    plot a symbol. update: fetch what is new.
+    """
     data: Path = Path("data/raw")
     """Folder that experiments.download filled."""
     plots: Path | None = None
@@ -63,14 +76,33 @@ def show(states: list[Status]) -> None:
     table = Table(*fixed, "gaps", "rows lacking", "open months")
     for state in states:
         span = f"{state.first:%Y-%m-%d} .. {state.last:%Y-%m-%d}" if state.rows else "-"
-        age = "-" if np.isnan(state.age_hours) else f"{state.age_hours:.0f} h" if state.age_hours < 72 else f"{state.age_hours / 24:.0f} d"
-        row = (str(state.rows), span, age, str(len(state.gaps)), str(state.lacking), " ".join(state.unfinished))
+        age = (
+            "-"
+            if np.isnan(state.age_hours)
+            else (
+                f"{state.age_hours:.0f} h"
+                if state.age_hours < 72
+                else f"{state.age_hours / 24:.0f} d"
+            )
+        )
+        row = (
+            str(state.rows),
+            span,
+            age,
+            str(len(state.gaps)),
+            str(state.lacking),
+            " ".join(state.unfinished),
+        )
         table.add_row(state.series.folder, *row)
-    Console(width=max(Console().width, 110)).print(table)  # a file or a pipe has no width of its own, and 80 cut the names
+    Console(width=max(Console().width, 110)).print(
+        table
+    )  # a file or a pipe has no width of its own, and 80 cut the names
 
 
 def verify(store: Store, states: list[Status], plots: Path) -> None:
-    """Show every finding and draw it. Raises `DownloadError` at the end where a file is not what its manifest says."""
+    """Show every finding and draw it. Raises `DownloadError` at the end where a file is not what
+    its manifest says.
+    """
     damage = [text for state in states for text in state.damage]
     for state in states:
         for gap in state.gaps[:5]:
@@ -87,12 +119,22 @@ def verify(store: Store, states: list[Status], plots: Path) -> None:
         for finding in found:
             print(f"{'odd ' if finding.odd.any() else 'fine'}  {venue} {finding.line()}")
             for i in np.flatnonzero(finding.odd)[:5]:
-                print(f"        {stamp(int(finding.times[i]))}  {finding.values[i]:.5g} {finding.unit}")
-        own = [state for state in states if (state.series.venue, state.series.symbol) == (venue, symbol) and state.rows]
+                print(
+                    f"        {stamp(int(finding.times[i]))}  {finding.values[i]:.5g}"
+                    f" {finding.unit}"
+                )
+        own = [
+            state
+            for state in states
+            if (state.series.venue, state.series.symbol) == (venue, symbol) and state.rows
+        ]
         if own:
             print(f"picture  {draw(own, found, plots / f'{venue}_{symbol}.png')}")
     if damage:
-        raise DownloadError(f"{len(damage)} damaged file(s); python -m experiments.data update --data {store.root} fetches them again")
+        raise DownloadError(
+            f"{len(damage)} damaged file(s); python -m experiments.data update --data {store.root}"
+            " fetches them again"
+        )
 
 
 def draw(states: list[Status], found: list[Finding], path: Path) -> Path:
@@ -104,22 +146,33 @@ def draw(states: list[Status], found: list[Finding], path: Path) -> Path:
     axes = np.atleast_1d(figure.subplots(len(heights), 1, sharex=True, height_ratios=heights))
     top = axes[0]
     for row, state in enumerate(states):
-        first, last = (time.timestamp() / 86_400 for time in (state.first, state.last) if time is not None)
+        first, last = (
+            time.timestamp() / 86_400 for time in (state.first, state.last) if time is not None
+        )
         top.barh(row, last - first, left=first, height=0.6, color="#4878a8")
         least = (last - first) / 400  # a gap of an hour must be seen in six years
         for gap in state.gaps:
-            begin, width = (gap.start + state.series.shift_ms) / _DAY_MS, (gap.end - gap.start) / _DAY_MS
+            begin, width = (
+                (gap.start + state.series.shift_ms) / _DAY_MS,
+                (gap.end - gap.start) / _DAY_MS,
+            )
             top.barh(row, max(width, least), left=begin, height=0.6, color="#d1495b")
     top.set_yticks(range(len(states)), [state.series.folder.split("/")[-1] for state in states])
     top.set_title(
-        f"{states[0].series.venue} {states[0].series.symbol}: rows at hand (blue) and gaps (red, drawn wider than they are)", fontsize=10
+        f"{states[0].series.venue} {states[0].series.symbol}: rows at hand (blue) and gaps (red,"
+        " drawn wider than they are)",
+        fontsize=10,
     )
     top.xaxis_date()
     for axis, finding in zip(axes[1:], found, strict=True):
         days = finding.times / _DAY_MS
-        axis.plot(days, finding.values, lw=0.6, color="#555555", marker="." if len(days) < 60 else "")
+        axis.plot(
+            days, finding.values, lw=0.6, color="#555555", marker="." if len(days) < 60 else ""
+        )
         axis.plot(days[finding.odd], finding.values[finding.odd], "o", ms=4, color="#d1495b")
-        axis.set_title(f"{finding.check}: {int(finding.odd.sum())} odd of {len(days)}", fontsize=9, loc="left")
+        axis.set_title(
+            f"{finding.check}: {int(finding.odd.sum())} odd of {len(days)}", fontsize=9, loc="left"
+        )
         axis.set_ylabel(finding.unit, fontsize=8)
         axis.grid(alpha=0.3)
     path.parent.mkdir(parents=True, exist_ok=True)

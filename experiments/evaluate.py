@@ -1,8 +1,9 @@
 """Walks trained agents and rules over the test span and prints the table.
 
-An agent is the folder that training wrote (of `train`, or `agents/<name>-<seed>` in a run of `benchmark`) or the name of a rule. Several folders that
-decide together are joined by + or matched by a pattern in quotes: 'runs/x/agents/ppo-*'. With --out, tables, equity curves (Parquet) and TensorBoard
-events are kept.
+An agent is the folder that training wrote (of `train`, or `agents/<name>-<seed>` in a run of
+`benchmark`) or the name of a rule. Several folders that decide together are joined by + or matched
+by a pattern in quotes: 'runs/x/agents/ppo-*'. With --out, tables, equity curves (Parquet) and
+TensorBoard events are kept.
 """
 
 from __future__ import annotations
@@ -18,14 +19,14 @@ from typing import Any, Literal
 import agents
 from agents import Agent
 from agents.base import CHECKPOINT
-from agents.ensemble import Ensemble, joined
-from experiments import calibrated
-from experiments.assess import assess
-from experiments.cli import run
-from experiments.market_args import MarketArgs, shown
+from agents.sb3.ensemble import Ensemble, joined
+from experiments.analysis.tables import Row, show, write_results
+from experiments.benchmarking.evaluation import assess
+from experiments.calibration import parameter_file as calibrated
+from experiments.core.cli import run
+from experiments.core.market_args import MarketArgs, shown
+from experiments.core.run_folder import RunError, provenance, write_json
 from experiments.report import conclude
-from experiments.results import Row, show, write_results
-from experiments.run_folder import RunError, provenance, write_json
 from fundenv.config import EnvConfig
 
 
@@ -34,7 +35,9 @@ class Args(MarketArgs):
     """Command line of the evaluation."""
 
     agents: tuple[str, ...] = ("flat", "carry", "zscore")
-    """Folders of trained agents, several as one with FOLDER+FOLDER or 'FOLDER-*', and names of rules."""
+    """Folders of trained agents, several as one with FOLDER+FOLDER or 'FOLDER-*', and names of
+    rules.
+    """
     split: Literal["test", "train"] = "test"
     """The span to walk."""
     calibrated: Path | None = None
@@ -56,14 +59,31 @@ def main(args: Args) -> None:
     seeds: dict[str, int] = {}
     with tempfile.TemporaryDirectory() as scratch:
         for agent in chosen:
-            seed = seeds[agent.name] = seeds.get(agent.name, -1) + 1  # two folders of one agent count as two seeds
+            seed = seeds[agent.name] = (
+                seeds.get(agent.name, -1) + 1
+            )  # two folders of one agent count as two seeds
             out = args.out or Path(scratch)
-            rows += assess(agent, market, settings, seed=seed, split=args.split, out=out, events=args.out is not None)
+            rows += assess(
+                agent,
+                market,
+                settings,
+                seed=seed,
+                split=args.split,
+                out=out,
+                events=args.out is not None,
+            )
     if args.out:
-        fact = f"{args.split}: {shown(market)} (market {market.hash}); cash rate {100 * args.cash_rate:g} %, venue {args.venue}"
-        write_results(args.out, rows, title="Evaluation", facts=[fact, f"agents: {', '.join(args.agents)}"])
+        fact = (
+            f"{args.split}: {shown(market)} (market {market.hash}); cash rate"
+            f" {100 * args.cash_rate:g} %, venue {args.venue}"
+        )
+        write_results(
+            args.out, rows, title="Evaluation", facts=[fact, f"agents: {', '.join(args.agents)}"]
+        )
         write_json(args.out / "provenance.json", provenance({args.split: market}))
-        write_json(args.out / "config.json", json.loads(json.dumps(dataclasses.asdict(args), default=str)))
+        write_json(
+            args.out / "config.json", json.loads(json.dumps(dataclasses.asdict(args), default=str))
+        )
     show(rows, title="Evaluation")
     if args.out:
         conclude(args.out, rows, [fact])
@@ -87,9 +107,14 @@ def _folders(name: str) -> list[Path]:
     """The folders of FOLDER+FOLDER, each of which may be a pattern."""
     found: list[Path] = []
     for part in name.split("+"):
-        matches = sorted(Path(path) for path in glob.glob(part) if (Path(path) / CHECKPOINT).is_file())
+        matches = sorted(
+            Path(path) for path in glob.glob(part) if (Path(path) / CHECKPOINT).is_file()
+        )
         if not matches:
-            raise RunError(f"--agents {name}: no folder '{part}' holds {CHECKPOINT}; give those that training wrote, joined by +")
+            raise RunError(
+                f"--agents {name}: no folder '{part}' holds {CHECKPOINT}; give those that training"
+                " wrote, joined by +"
+            )
         found += matches
     return found
 
@@ -103,7 +128,9 @@ def _note_differences(agent: Agent, settings: dict[str, Any]) -> None:
     skip = {*learner.training_settings(), *agent.env_settings()}
     for key, before in agent.provenance.env.items():
         if key not in skip and here.get(key) != before:
-            print(f"note  {agent.name} was trained with {key} = {before}, here it is {here.get(key)}")
+            print(
+                f"note  {agent.name} was trained with {key} = {before}, here it is {here.get(key)}"
+            )
 
 
 if __name__ == "__main__":

@@ -1,7 +1,9 @@
-"""Population-based training on Ray Tune: several learners train side by side, the worst go on from the best with other settings.
+"""Population-based training on Ray Tune: several learners train side by side, the worst go on from
+the best with other settings.
 
-The objective is growth on the last fifth of the training span, which is kept out of the training; the test span is never touched. The best agent stands
-in --out/best, ready for `evaluate`. --address auto uses a running Ray cluster. An interrupted search goes on with --resume.
+The objective is growth on the last fifth of the training span, which is kept out of the training;
+the test span is never touched. The best agent stands in --out/best, ready for `evaluate`. --address
+auto uses a running Ray cluster. An interrupted search goes on with --resume.
 """
 
 from __future__ import annotations
@@ -17,11 +19,11 @@ import pandas as pd
 
 import agents
 from agents import AgentError, Learner
-from experiments.cli import run
-from experiments.learning import prepared
-from experiments.market_args import EMBARGO, MARKET_FIXED, MarketArgs, pairs, shown
-from experiments.run_folder import RunError, open_run, provenance, write_json
-from experiments.walk import walk
+from experiments.benchmarking.training import prepared
+from experiments.core.cli import run
+from experiments.core.market_args import EMBARGO, MARKET_FIXED, MarketArgs, pairs, shown
+from experiments.core.run_folder import RunError, open_run, provenance, write_json
+from experiments.rollout.rollout import walk
 from fundenv.market import split
 
 FIXED = (*MARKET_FIXED, "agent", "params", "population", "rounds", "steps")
@@ -57,16 +59,30 @@ class Args(MarketArgs):
 def main(args: Args) -> None:
     """Search, keep the best, show the population."""
     if args.population < 2 or args.rounds < 1 or args.steps < 1:
-        raise RunError(f"--population {args.population} --rounds {args.rounds} --steps {args.steps}: expected at least 2, 1 and 1")
+        raise RunError(
+            f"--population {args.population} --rounds {args.rounds} --steps {args.steps}: expected"
+            " at least 2, 1 and 1"
+        )
     params = pairs(args.params, "--params")
     agent = prepared(args.agent, params)
     if not isinstance(agent, Learner) or not args.agent.startswith("rllib_"):
-        raise RunError(f"--agent {args.agent}: population-based training takes rllib_ppo or rllib_sac")
+        raise RunError(
+            f"--agent {args.agent}: population-based training takes rllib_ppo or rllib_sac"
+        )
     settings, markets = args.settings(), args.markets()
     parts = divide(markets["train"])
-    out = open_run(args.out, "population", json.loads(json.dumps(dataclasses.asdict(args), default=str)), FIXED, resume=args.resume)
+    out = open_run(
+        args.out,
+        "population",
+        json.loads(json.dumps(dataclasses.asdict(args), default=str)),
+        FIXED,
+        resume=args.resume,
+    )
     write_json(out / "provenance.json", provenance(markets | parts))
-    print(f"learns on {shown(parts['learn'])}\njudged on {shown(parts['judge'])}\nout       {out}", flush=True)
+    print(
+        f"learns on {shown(parts['learn'])}\njudged on {shown(parts['judge'])}\nout       {out}",
+        flush=True,
+    )
     results = search(args, params, parts, settings, out.resolve())
     best = results.get_best_result(SCORE, "max")
     with best.checkpoint.as_directory() as folder:
@@ -75,37 +91,66 @@ def main(args: Args) -> None:
     columns = [SCORE, STEPS, *(column for column in table if column.startswith("config/"))]
     write_json(out / "population.json", json.loads(table[columns].to_json(orient="records")))
     print(table[columns].to_string(index=False))
-    print(f"best agent: {out / 'best'}; judge it once with: python -m experiments.evaluate --agents {out / 'best'}")
+    print(
+        f"best agent: {out / 'best'}; judge it once with: python -m experiments.evaluate --agents"
+        f" {out / 'best'}"
+    )
 
 
 def divide(market: Any) -> dict[str, Any]:
     """`learn` and `judge`: the training span cut at four fifths, with an embargo."""
-    first, last = (pd.Timestamp(int(edge), tz="UTC") for edge in (market.close_ns.min(), market.close_ns.max()))
+    first, last = (
+        pd.Timestamp(int(edge), tz="UTC") for edge in (market.close_ns.min(), market.close_ns.max())
+    )
     cut = (first + (1 - KEPT_OUT) * (last - first)).floor("D")
-    return split(market, {"learn": (first, cut), "judge": (cut, last + pd.Timedelta("1D"))}, embargo=EMBARGO)
+    return split(
+        market, {"learn": (first, cut), "judge": (cut, last + pd.Timedelta("1D"))}, embargo=EMBARGO
+    )
 
 
-def search(args: Args, params: dict[str, Any], parts: dict[str, Any], settings: dict[str, Any], out: Path) -> Any:
+def search(
+    args: Args, params: dict[str, Any], parts: dict[str, Any], settings: dict[str, Any], out: Path
+) -> Any:
     """Ray Tune's results of the whole population."""
     try:
         import ray
         from ray import tune
         from ray.tune.schedulers import PopulationBasedTraining
     except ImportError as error:
-        raise AgentError(f"the script population needs Ray's Tune ({error}); install it with: pip install 'fundenv[rllib]'") from None
-    from agents._rllib_bridge import start
+        raise AgentError(
+            f"the script population needs Ray's Tune ({error}); install it with: pip install"
+            " 'fundenv[rllib]'"
+        ) from None
+    from agents.rllib.runner import start
     from fundenv.envs.rllib import share
 
     begun = start(args.address, args.population - 1, 400_000_000)
     try:
-        fixed = {"agent": args.agent, "params": params, "settings": settings, "steps": args.steps, "rounds": args.rounds}
+        fixed = {
+            "agent": args.agent,
+            "params": params,
+            "settings": settings,
+            "steps": args.steps,
+            "rounds": args.rounds,
+        }
         trainable = tune.with_resources(
-            tune.with_parameters(member, shared={name: share(part) for name, part in parts.items()}, fixed=fixed), {"cpu": 1}
+            tune.with_parameters(
+                member, shared={name: share(part) for name, part in parts.items()}, fixed=fixed
+            ),
+            {"cpu": 1},
         )
-        known = {field.name for field in dataclasses.fields(agents.agent_class(args.agent).parameters)}
-        space = {name: tune.loguniform(*ends) for name, ends in VARIED.items() if name in known and name not in params}
+        known = {
+            field.name for field in dataclasses.fields(agents.agent_class(args.agent).parameters)
+        }
+        space = {
+            name: tune.loguniform(*ends)
+            for name, ends in VARIED.items()
+            if name in known and name not in params
+        }
         if not space:
-            raise RunError(f"--params fixes all that is varied ({', '.join(VARIED)}); leave one free")
+            raise RunError(
+                f"--params fixes all that is varied ({', '.join(VARIED)}); leave one free"
+            )
         scheduler = PopulationBasedTraining(
             time_attr="training_iteration",
             metric=SCORE,
@@ -117,13 +162,19 @@ def search(args: Args, params: dict[str, Any], parts: dict[str, Any], settings: 
         )
         storage = out / "tune"
         if args.resume and tune.Tuner.can_restore(str(storage)):
-            tuner = tune.Tuner.restore(str(storage), trainable, resume_unfinished=True, restart_errored=True)
+            tuner = tune.Tuner.restore(
+                str(storage), trainable, resume_unfinished=True, restart_errored=True
+            )
         else:
             tuner = tune.Tuner(
                 trainable,
                 param_space=space,
                 tune_config=tune.TuneConfig(scheduler=scheduler, num_samples=args.population),
-                run_config=tune.RunConfig(name="tune", storage_path=str(out), failure_config=tune.FailureConfig(max_failures=3)),
+                run_config=tune.RunConfig(
+                    name="tune",
+                    storage_path=str(out),
+                    failure_config=tune.FailureConfig(max_failures=3),
+                ),
             )
         return tuner.fit()
     finally:
@@ -133,7 +184,9 @@ def search(args: Args, params: dict[str, Any], parts: dict[str, Any], settings: 
 
 def within(config: dict[str, Any]) -> dict[str, Any]:
     """Settings moved by the population's search, brought back between their ends."""
-    return {name: min(max(value, VARIED[name][0]), VARIED[name][1]) for name, value in config.items()}
+    return {
+        name: min(max(value, VARIED[name][0]), VARIED[name][1]) for name, value in config.items()
+    }
 
 
 def member(config: dict[str, Any], shared: dict[str, Any], fixed: dict[str, Any]) -> None:
@@ -150,15 +203,28 @@ def member(config: dict[str, Any], shared: dict[str, Any], fixed: dict[str, Any]
     if before is not None:  # its own after an interruption, or that of a better one
         with before.as_directory() as folder:
             loaded: Any = agents.load(folder)
-        agent.provenance, agent.module, agent.state, agent.steps_done = loaded.provenance, loaded.module, loaded.state, loaded.steps_done
+        agent.provenance, agent.module, agent.state, agent.steps_done = (
+            loaded.provenance,
+            loaded.module,
+            loaded.state,
+            loaded.steps_done,
+        )
     while agent.steps_done < total:
-        agent.learn(parts["learn"], fixed["settings"], steps=min(total, agent.steps_done + fixed["steps"]), seed=0)
+        agent.learn(
+            parts["learn"],
+            fixed["settings"],
+            steps=min(total, agent.steps_done + fixed["steps"]),
+            seed=0,
+        )
         walks = walk(agent, parts["judge"], fixed["settings"])
         rate = fixed["settings"]["cash_rate"]
         growth = sum(item.metrics(rate).net_log_growth for item in walks) / len(walks)
         with tempfile.TemporaryDirectory() as folder:
             agent.save(folder)
-            tune.report({SCORE: growth, STEPS: agent.steps_done}, checkpoint=tune.Checkpoint.from_directory(folder))
+            tune.report(
+                {SCORE: growth, STEPS: agent.steps_done},
+                checkpoint=tune.Checkpoint.from_directory(folder),
+            )
 
 
 if __name__ == "__main__":

@@ -1,8 +1,9 @@
 """Trains PPO and SAC on the problems whose optimum is known and prints what share of it they reach.
 
-A (linear cost), B (quadratic cost) and C (leverage with liquidation) are played by the same kernel and adapters as the real environment. Shares are
-measured greedily, without reward noise, on paths that the training has not seen, against the optimal rule on the same paths. --json keeps the rows and
-goes on where an interrupted run stopped.
+A (linear cost), B (quadratic cost) and C (leverage with liquidation) are played by the same kernel
+and adapters as the real environment. Shares are measured greedily, without reward noise, on paths
+that the training has not seen, against the optimal rule on the same paths. --json keeps the rows
+and goes on where an interrupted run stopped.
 """
 
 from __future__ import annotations
@@ -17,10 +18,10 @@ import numpy as np
 from numpy.typing import NDArray
 from tqdm import tqdm
 
-from experiments.cli import Stopped, run
-from experiments.run_folder import RunError, read_json, write_json
-from experiments.solvable_tasks import OPTIONS, SETTINGS, TASKS, Task, make_agent
-from experiments.stopwatch import Stopwatch, stepping_of
+from experiments.core.cli import Stopped, run
+from experiments.core.run_folder import RunError, read_json, write_json
+from experiments.speed.stopwatch import Stopwatch, stepping_of
+from experiments.studies.solvable_tasks import OPTIONS, SETTINGS, TASKS, Task, make_agent
 from fundenv.envs.solvable import SolvableVectorEnv
 
 Row = dict[str, Any]
@@ -35,13 +36,19 @@ class Args:
     """Command line."""
 
     tasks: tuple[str, ...] = ()
-    """Which of `experiments.solvable_tasks`: A-ppo, A-ppo-continuous, A-sac, B-ppo-continuous, C-ppo (none: all five), or some of `OPTIONS` and `SETTINGS`."""
+    """Which of `experiments.studies.solvable_tasks`: A-ppo, A-ppo-continuous, A-sac,
+    B-ppo-continuous, C-ppo (none: all five), or some of `OPTIONS` and `SETTINGS`.
+    """
     settings: bool = False
-    """Train the table of settings instead: PPO, device_ppo and SAC on A with other numbers of environments and sizes of the update."""
+    """Train the table of settings instead: PPO, device_ppo and SAC on A with other numbers of
+    environments and sizes of the update.
+    """
     seeds: int = 5
     """Trainings of each, seeds 0 .. N - 1."""
     json: Path | None = None
-    """File of the rows task, problem, agent, seed, percent_of_optimum, env_steps, seconds, ...; rows that it holds are not trained again."""
+    """File of the rows task, problem, agent, seed, percent_of_optimum, env_steps, seconds, ...;
+    rows that it holds are not trained again.
+    """
 
 
 def main(args: Args) -> None:
@@ -54,11 +61,24 @@ def main(args: Args) -> None:
         raise RunError(f"--seeds {args.seeds}: must be at least 1")
     rows: list[Row] = read_json(args.json) if args.json is not None and args.json.exists() else []
     if any("task" not in row for row in rows):
-        raise RunError(f"--json {args.json}: its rows name no task, an earlier version wrote them; give another file")
+        raise RunError(
+            f"--json {args.json}: its rows name no task, an earlier version wrote them; give"
+            " another file"
+        )
     trained = {(row["task"], row["seed"]) for row in rows}
     names = args.tasks or tuple(SETTINGS if args.settings else TASKS)
-    open_tasks = [(name, known[name], seed) for seed in range(args.seeds) for name in names if (name, seed) not in trained]
-    bar = tqdm(total=sum(task.steps for _, task, _ in open_tasks), unit="steps", unit_scale=True, mininterval=1.0)
+    open_tasks = [
+        (name, known[name], seed)
+        for seed in range(args.seeds)
+        for name in names
+        if (name, seed) not in trained
+    ]
+    bar = tqdm(
+        total=sum(task.steps for _, task, _ in open_tasks),
+        unit="steps",
+        unit_scale=True,
+        mininterval=1.0,
+    )
     try:
         for name, task, seed in open_tasks:
             bar.set_description_str(f"{name}, seed {seed}")
@@ -67,7 +87,9 @@ def main(args: Args) -> None:
                 write_json(args.json, rows)
     except KeyboardInterrupt:
         kept = (
-            f"finished trainings are kept in {args.json}, the same command goes on" if args.json else "give --json to keep what is finished"
+            f"finished trainings are kept in {args.json}, the same command goes on"
+            if args.json
+            else "give --json to keep what is finished"
         )
         raise Stopped(f"interrupted; {kept}") from None
     finally:
@@ -76,8 +98,10 @@ def main(args: Args) -> None:
 
 
 def train(task: Task, seed: int, *, progress: Callable[[int], Any] = lambda done: None) -> Row:
-    """One training and its row. Seconds are CPU time of the training alone, on one thread; evaluations on the way are not counted. `env_share` is the part
-    of them that goes into the step of the environments, adapter included."""
+    """One training and its row. Seconds are CPU time of the training alone, on one thread;
+    evaluations on the way are not counted. `env_share` is the part of them that goes into the step
+    of the environments, adapter included.
+    """
     import torch
     from stable_baselines3.common.callbacks import BaseCallback
 
@@ -125,7 +149,9 @@ def train(task: Task, seed: int, *, progress: Callable[[int], Any] = lambda done
         "percent_of_optimum": percent,
         "env_steps": agent.model.num_timesteps,
     }
-    reached = dict(zip(("seconds_to_97", "steps_to_97"), clock.reached or (None, None), strict=True))
+    reached = dict(
+        zip(("seconds_to_97", "steps_to_97"), clock.reached or (None, None), strict=True)
+    )
     row |= {"seconds": clock.spent, "env_share": stepping.seconds / clock.spent} | reached
     return row | ({"leverage": judge.leverage()} if task.problem == "leverage" else {})
 
@@ -136,8 +162,18 @@ class Judge:
     def __init__(self, task: Task, agent: Any) -> None:
         self.agent = agent
         numbers = EVALUATION | task.numbers
-        self.env = SolvableVectorEnv(numbers["paths"], task.problem, autoreset_mode="disabled", **numbers | agent.env_settings())
-        best = SolvableVectorEnv(numbers["paths"], task.problem, autoreset_mode="disabled", **numbers | {"actions": "target"})
+        self.env = SolvableVectorEnv(
+            numbers["paths"],
+            task.problem,
+            autoreset_mode="disabled",
+            **numbers | agent.env_settings(),
+        )
+        best = SolvableVectorEnv(
+            numbers["paths"],
+            task.problem,
+            autoreset_mode="disabled",
+            **numbers | {"actions": "target"},
+        )
         self.best = float(play(best, optimal_rule(best)).mean())
 
     def share(self) -> float:
@@ -153,7 +189,9 @@ class Judge:
     def leverage(self) -> float:
         """The leverage asked for most often, of the last decisions."""
         asked = [column.name for column in self.env.observation_table].index("target_leverage")
-        values, counts = np.unique(np.round(10.0 * self.env.batch.obs[:, asked]), return_counts=True)
+        values, counts = np.unique(
+            np.round(10.0 * self.env.batch.obs[:, asked]), return_counts=True
+        )
         return float(values[counts.argmax()])
 
 
@@ -177,8 +215,14 @@ def optimal_rule(env: SolvableVectorEnv) -> Callable[[Array], Array]:
     scale = env.observation_table[signal].scale
 
     def act(obs: Array) -> Array:
-        best = made.best(obs[:, signal].astype(float) * scale, obs[:, held].astype(float) * made.cap)
-        carry, leverage = (np.ones(len(obs)), best) if made.name == "leverage" else (best / made.cap, np.ones(len(obs)))
+        best = made.best(
+            obs[:, signal].astype(float) * scale, obs[:, held].astype(float) * made.cap
+        )
+        carry, leverage = (
+            (np.ones(len(obs)), best)
+            if made.name == "leverage"
+            else (best / made.cap, np.ones(len(obs)))
+        )
         return np.stack([np.zeros(len(obs)), carry, np.ones(len(obs)), leverage], axis=1)
 
     return act
@@ -198,21 +242,24 @@ def with_interval(values: Array) -> str:
 def print_table(rows: list[Row]) -> None:
     """One line per task: mean and 95 % interval over the seeds, medians of the rest."""
     print(
-        f"{'task':<22} {'seeds':>5} {'% of optimum':>18} {'worst':>7} {'steps':>10} {'CPU s':>7} {'steps/s':>9} {'env %':>6} {'steps to 97 %':>14} "
-        f"{'s to 97 %':>12}  leverage"
+        f"{'task':<22} {'seeds':>5} {'% of optimum':>18} {'worst':>7} {'steps':>10} {'CPU s':>7}"
+        f" {'steps/s':>9} {'env %':>6} {'steps to 97 %':>14} {'s to 97 %':>12}  leverage"
     )
     for name in dict.fromkeys(row["task"] for row in rows):
         own = [row for row in rows if row["task"] == name]
         shares = np.array([row["percent_of_optimum"] for row in own])
         reached = [row for row in own if row["seconds_to_97"] is not None]
         steps, seconds = (
-            f"{np.median([row[key] for row in reached]):,.0f}" if reached else "never" for key in ("steps_to_97", "seconds_to_97")
+            f"{np.median([row[key] for row in reached]):,.0f}" if reached else "never"
+            for key in ("steps_to_97", "seconds_to_97")
         )
         asked = " ".join(f"{row['leverage']:g}" for row in own if "leverage" in row)
         print(
-            f"{name:<22} {len(own):>5} {with_interval(shares):>18} {shares.min():>7.2f} {own[0]['env_steps']:>10,} "
-            f"{np.median([row['seconds'] for row in own]):>7.0f} {np.median([row['env_steps'] / row['seconds'] for row in own]):>9,.0f} "
-            f"{100 * np.median([row['env_share'] for row in own]):>6.1f} {steps:>14} {f'{seconds} ({len(reached)}/{len(own)})':>12}  {asked}"
+            f"{name:<22} {len(own):>5} {with_interval(shares):>18} {shares.min():>7.2f}"
+            f" {own[0]['env_steps']:>10,} {np.median([row['seconds'] for row in own]):>7.0f}"
+            f" {np.median([row['env_steps'] / row['seconds'] for row in own]):>9,.0f}"
+            f" {100 * np.median([row['env_share'] for row in own]):>6.1f} {steps:>14}"
+            f" {f'{seconds} ({len(reached)}/{len(own)})':>12}  {asked}"
         )
 
 

@@ -1,7 +1,9 @@
-"""Trains one agent on the training span and saves it, ready for `agents.load` and for the script `evaluate`.
+"""Trains one agent on the training span and saves it, ready for `agents.load` and for the script
+`evaluate`.
 
-The folder --out receives the agent (model, settings of the environment, hash of the market) and TensorBoard events. Ctrl-C leaves a usable
-checkpoint; --resume goes on. The training gets a line in trials.csv beside the folder.
+The folder --out receives the agent (model, settings of the environment, hash of the market) and
+TensorBoard events. Ctrl-C leaves a usable checkpoint; --resume goes on. The training gets a line in
+trials.csv beside the folder.
 """
 
 from __future__ import annotations
@@ -13,11 +15,11 @@ from pathlib import Path
 
 import agents
 from agents import Learner
-from experiments.cli import run
-from experiments.learning import Progress, done_steps, learners, prepared, train
-from experiments.market_args import MARKET_FIXED, MarketArgs, pairs, shown
-from experiments.run_folder import RunError, open_run, provenance, write_json
-from experiments.trials import Training
+from experiments.benchmarking.training import Progress, done_steps, learners, prepared, train
+from experiments.benchmarking.trials import Training
+from experiments.core.cli import run
+from experiments.core.market_args import MARKET_FIXED, MarketArgs, pairs, shown
+from experiments.core.run_folder import RunError, open_run, provenance, write_json
 
 FIXED = (*MARKET_FIXED, "agent", "params", "seed")
 
@@ -29,7 +31,9 @@ class Args(MarketArgs):
     agent: str = "ppo"
     """Name of a learner: ppo, sac, device_ppo, device_sac, rllib_ppo, rllib_sac or threshold."""
     steps: int = 300_000
-    """Environment steps in all (the recipe of SAC takes 1.2 million); more than before, with --resume, trains on."""
+    """Environment steps in all (the recipe of SAC takes 1.2 million); more than before, with
+    --resume, trains on.
+    """
     seed: int = 0
     """Seed of the weights and of the episodes."""
     params: tuple[str, ...] = ()
@@ -48,10 +52,20 @@ def main(args: Args) -> None:
     params = pairs(args.params, "--params")
     prepared(args.agent, params)
     settings, markets = args.settings(), args.markets()
-    out = open_run(args.out, "train", json.loads(json.dumps(dataclasses.asdict(args), default=str)), FIXED, resume=args.resume)
+    out = open_run(
+        args.out,
+        "train",
+        json.loads(json.dumps(dataclasses.asdict(args), default=str)),
+        FIXED,
+        resume=args.resume,
+    )
     if not (out / "provenance.json").exists():
         write_json(out / "provenance.json", provenance(markets))
-    print(f"train {shown(markets['train'])}\nout   {out}   (tensorboard --logdir {out / 'tensorboard'})", flush=True)
+    print(
+        f"train {shown(markets['train'])}\nout   {out}   (tensorboard --logdir"
+        f" {out / 'tensorboard'})",
+        flush=True,
+    )
     progress = Progress(kind.step_cost * max(0, args.steps - done_steps(out)))
     try:
         events = out / "tensorboard" / "learning"

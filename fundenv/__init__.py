@@ -1,6 +1,7 @@
 """fundenv: learn hedging and leverage policies for crypto perpetual swaps.
 
-`import fundenv` registers `fundenv/FundingHedge-v0` with Gymnasium, and three problems with a known optimum, and imports nothing heavy.
+`import fundenv` registers `fundenv/FundingHedge-v0` with Gymnasium, and three problems with a known
+optimum, and imports nothing heavy.
 """
 
 from gymnasium.envs.registration import register, registry

@@ -1,4 +1,6 @@
-"""Checks that any market and any setting must pass; the tests, the benchmark and users with data of their own run the same ones."""
+"""Checks that any market and any setting must pass; the tests, the benchmark and users with data of
+their own run the same ones.
+"""
 
 from __future__ import annotations
 
@@ -29,11 +31,14 @@ def _limits(batch: Batch) -> tuple[list[float], list[float]]:
         return [0.0, -1.0, 0.0, 1.0] * assets, [1.0, 1.0, 1.5, config.max_leverage] * assets
     if config.actions == "continuous":
         return [-1.0] * batch.actions.shape[1], [1.0] * batch.actions.shape[1]
-    return [0.0] * batch.actions.shape[1], [8.0] * batch.actions.shape[1]  # grid indices are clipped to their grids
+    return [0.0] * batch.actions.shape[1], [8.0] * batch.actions.shape[
+        1
+    ]  # grid indices are clipped to their grids
 
 
 def account_equity(batch: Batch) -> t.Float64:
-    """Equity (n,) [quote] from balances and prices alone: cash + sum(spot x price + margin + perp x (mark - entry)).
+    """Equity (n,) [quote] from balances and prices alone: cash + sum(spot x price + margin + perp x
+    (mark - entry)).
 
     Inverse contracts: cash + sum(spot price x (spot + margin + perp x (1 / entry - 1 / mark))).
     """
@@ -42,33 +47,44 @@ def account_equity(batch: Batch) -> t.Float64:
         entry = np.where(legs[:, :, t.PERP] != 0.0, legs[:, :, t.ENTRY], np.inf)
         profit = legs[:, :, t.PERP] * (1.0 / entry - 1.0 / bars[:, :, layout.MARK_CLOSE])
         coins = legs[:, :, t.SPOT] + legs[:, :, t.MARGIN] + profit
-        held: t.Float64 = batch.store.account[:, t.CASH] + (coins * bars[:, :, layout.SPOT_CLOSE]).sum(axis=1)
+        held: t.Float64 = batch.store.account[:, t.CASH] + (
+            coins * bars[:, :, layout.SPOT_CLOSE]
+        ).sum(axis=1)
         return held
     spot = legs[:, :, t.SPOT] * bars[:, :, layout.SPOT_CLOSE]
-    perp = legs[:, :, t.MARGIN] + legs[:, :, t.PERP] * (bars[:, :, layout.MARK_CLOSE] - legs[:, :, t.ENTRY])
+    perp = legs[:, :, t.MARGIN] + legs[:, :, t.PERP] * (
+        bars[:, :, layout.MARK_CLOSE] - legs[:, :, t.ENTRY]
+    )
     equity: t.Float64 = batch.store.account[:, t.CASH] + (spot + perp).sum(axis=1)
     return equity
 
 
 def check_accounting(steps: int = 200, num_envs: int = 64, seed: int = 0, **settings: Any) -> float:
-    """Random actions: the parts add up to the change of equity, and equity to the balances. Returns the worst relative error.
+    """Random actions: the parts add up to the change of equity, and equity to the balances. Returns
+    the worst relative error.
 
     `settings` as for `Batch`. Raises `CheckError` above `TOLERANCE`.
     """
     batch, rng, worst = Batch(num_envs, **settings), np.random.default_rng(seed), 0.0
     batch.reset(seed)
     for step in range(steps):
-        before, running = batch.store.account[:, t.EQUITY].copy(), batch.store.episode[:, t.MUST_RESET] == 0
+        before, running = (
+            batch.store.account[:, t.EQUITY].copy(),
+            batch.store.episode[:, t.MUST_RESET] == 0,
+        )
         batch.step(_random_actions(batch, rng))
         after = batch.store.account[:, t.EQUITY]
-        scale = np.maximum(np.abs(before), np.abs(after)) + np.abs(batch.ledger[:, : t.N_PARTS]).max(axis=1)
+        scale = np.maximum(np.abs(before), np.abs(after)) + np.abs(
+            batch.ledger[:, : t.N_PARTS]
+        ).max(axis=1)
         parts = np.abs(before + batch.ledger[:, : t.N_PARTS].sum(axis=1) - after) / scale
         balances = np.abs(account_equity(batch) - after) / scale
         error = np.where(running, np.maximum(parts, balances), 0.0)
         if error.max() > TOLERANCE:
             i = int(error.argmax())
             raise CheckError(
-                f"environment {i}, step {step}: parts miss the change of equity by {parts[i]:.2e}, balances by {balances[i]:.2e} (relative)"
+                f"environment {i}, step {step}: parts miss the change of equity by {parts[i]:.2e},"
+                f" balances by {balances[i]:.2e} (relative)"
             )
         worst = max(worst, float(error.max()))
         batch.reset(mask=batch.terminated | batch.truncated)
@@ -76,44 +92,75 @@ def check_accounting(steps: int = 200, num_envs: int = 64, seed: int = 0, **sett
 
 
 def check_causality(market: Market, steps: int = 30, seed: int = 0, **settings: Any) -> None:
-    """Corrupt everything after a moment: no observation, reward or balance up to it may change. Raises `CheckError`.
+    """Corrupt everything after a moment: no observation, reward or balance up to it may change.
+    Raises `CheckError`.
 
-    Every path is walked from its first row; the numbers after the last row stepped are replaced by noise.
+    Every path is walked from its first row; the numbers after the last row stepped are replaced by
+    noise.
     """
     settings = settings | {"random_start": False, "episode": None}
     honest = Batch(market.n_paths, market=market, **settings)
     honest.reset(seed)
     actions = [_random_actions(honest, np.random.default_rng(seed + k)) for k in range(steps)]
     seen = [_walk(honest, action) for action in actions]
-    corrupted = Batch(market.n_paths, market=_corrupt_after(market, honest.store.episode[:, t.ROW], seed), **settings)
+    corrupted = Batch(
+        market.n_paths,
+        market=_corrupt_after(market, honest.store.episode[:, t.ROW], seed),
+        **settings,
+    )
     corrupted.reset(seed)
     for step, (action, before) in enumerate(zip(actions, seen, strict=True)):
-        for name, a, b in zip(("observation", "reward", "account", "legs"), before, _walk(corrupted, action), strict=True):
+        for name, a, b in zip(
+            ("observation", "reward", "account", "legs"),
+            before,
+            _walk(corrupted, action),
+            strict=True,
+        ):
             if not np.array_equal(a, b):
                 path = int(np.argwhere(np.asarray(a != b))[0][0])
-                raise CheckError(f"path {path}, step {step}: the {name} depends on data after the end of the step")
+                raise CheckError(
+                    f"path {path}, step {step}: the {name} depends on data after the end of the"
+                    " step"
+                )
 
 
-def check_parity(threads: int = 2, steps: int = 100, num_envs: int = 16, seed: int = 0, **settings: Any) -> None:
-    """One environment, a serial batch and a threaded batch give the same bits. Raises `CheckError`."""
-    serial, threaded = (Batch(num_envs, autoreset="same_step", threads=n, **settings) for n in (1, threads))
+def check_parity(
+    threads: int = 2, steps: int = 100, num_envs: int = 16, seed: int = 0, **settings: Any
+) -> None:
+    """One environment, a serial batch and a threaded batch give the same bits. Raises
+    `CheckError`.
+    """
+    serial, threaded = (
+        Batch(num_envs, autoreset="same_step", threads=n, **settings) for n in (1, threads)
+    )
     alone = Batch(1, autoreset="same_step", **settings)
     rng = np.random.default_rng(seed)
     for batch, first in ((serial, seed), (threaded, seed), (alone, seed + num_envs - 1)):
         batch.reset(first)
-    paths_differ = not serial.config.random_start and serial.market.n_paths > 1  # environment i then walks path i mod P
+    paths_differ = (
+        not serial.config.random_start and serial.market.n_paths > 1
+    )  # environment i then walks path i mod P
     for step in range(steps):
         action = _random_actions(serial, rng)
         state = _walk(serial, action)
-        if not all(np.array_equal(a, b) for a, b in zip(state, _walk(threaded, action), strict=True)):
+        if not all(
+            np.array_equal(a, b) for a, b in zip(state, _walk(threaded, action), strict=True)
+        ):
             raise CheckError(f"step {step}: serial and threaded batches differ")
-        if not paths_differ and not all(np.array_equal(a[-1:], b) for a, b in zip(state, _walk(alone, action[-1:]), strict=True)):
+        if not paths_differ and not all(
+            np.array_equal(a[-1:], b) for a, b in zip(state, _walk(alone, action[-1:]), strict=True)
+        ):
             raise CheckError(f"step {step}: a batch of {num_envs} and a single environment differ")
 
 
 def _walk(batch: Batch, action: Any) -> tuple[Any, ...]:
     batch.step(action)
-    return batch.obs.copy(), batch.reward.copy(), batch.store.account.copy(), np.delete(batch.store.legs, t.SCRATCH, axis=2)
+    return (
+        batch.obs.copy(),
+        batch.reward.copy(),
+        batch.store.account.copy(),
+        np.delete(batch.store.legs, t.SCRATCH, axis=2),
+    )
 
 
 def _corrupt_after(market: Market, rows: t.Int64, seed: int) -> Market:

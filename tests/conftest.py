@@ -1,4 +1,6 @@
-"""What all tests share: the repository's root on the path, so that helpers are imported as `tests.markets` however pytest is started."""
+"""What all tests share: the repository's root on the path, so that helpers are imported as
+`tests.markets` however pytest is started.
+"""
 
 import sys
 from pathlib import Path

@@ -1,4 +1,6 @@
-"""Hand-made markets for the tests: tapes of a few bars with round numbers, and wild ones in which everything happens."""
+"""Hand-made markets for the tests: tapes of a few bars with round numbers, and wild ones in which
+everything happens.
+"""
 
 from __future__ import annotations
 
@@ -22,11 +24,23 @@ TABLE = (
 Row = list[float]
 
 
-def bar(start: float, end: float | None = None, high: float | None = None, low: float | None = None, **columns: float) -> Row:
-    """One bar in which spot, perpetual and mark move alike; `columns` (names of the layout in lower case) overrides single numbers."""
+def bar(
+    start: float,
+    end: float | None = None,
+    high: float | None = None,
+    low: float | None = None,
+    **columns: float,
+) -> Row:
+    """One bar in which spot, perpetual and mark move alike; `columns` (names of the layout in lower
+    case) overrides single numbers.
+    """
     end = start if end is None else end
-    values = dict.fromkeys(("spot_open", "perp_open", "mark_open"), start) | dict.fromkeys(("spot_close", "perp_close", "mark_close"), end)
-    values |= dict.fromkeys(("spot_volume", "perp_volume", "spot_day_volume", "perp_day_volume"), 1e9)
+    values = dict.fromkeys(("spot_open", "perp_open", "mark_open"), start) | dict.fromkeys(
+        ("spot_close", "perp_close", "mark_close"), end
+    )
+    values |= dict.fromkeys(
+        ("spot_volume", "perp_volume", "spot_day_volume", "perp_day_volume"), 1e9
+    )
     values |= {
         "mark_high": max(start, end) if high is None else high,
         "mark_low": min(start, end) if low is None else low,
@@ -45,22 +59,48 @@ def tape(
     start: str = "2024-01-01",
     deviation: float = 0.0,
 ) -> Market:
-    """A market of one path; each row is a `bar`, or one `bar` per asset. An episode that starts at row 0 trades first at the open of row 1."""
-    bars = np.array([[row] if isinstance(row[0], float | int) else list(row) for row in rows], float)
-    return _market(bars, len(bars), (tuple(symbols),), bar_hours, start, np.full((*bars.shape[:2], len(TABLE)), deviation, np.float32))
+    """A market of one path; each row is a `bar`, or one `bar` per asset. An episode that starts at
+    row 0 trades first at the open of row 1.
+    """
+    bars = np.array(
+        [[row] if isinstance(row[0], float | int) else list(row) for row in rows], float
+    )
+    return _market(
+        bars,
+        len(bars),
+        (tuple(symbols),),
+        bar_hours,
+        start,
+        np.full((*bars.shape[:2], len(TABLE)), deviation, np.float32),
+    )
 
 
-def wild_market(seed: int, symbols: Sequence[str] = ("PLAIN",), paths: int = 1, length: int = 60, bar_hours: float = 1.0) -> Market:
-    """Paths with crashes, gaps, wicks, funding at the caps, thin or halted bars; each path has its own temper."""
+def wild_market(
+    seed: int,
+    symbols: Sequence[str] = ("PLAIN",),
+    paths: int = 1,
+    length: int = 60,
+    bar_hours: float = 1.0,
+) -> Market:
+    """Paths with crashes, gaps, wicks, funding at the caps, thin or halted bars; each path has its
+    own temper.
+    """
     rng = np.random.default_rng(seed)
     rows, assets = paths * length, len(symbols)
-    bars = np.concatenate([np.stack([_wild_path(rng, length) for _ in symbols], axis=1) for _ in range(paths)])
+    bars = np.concatenate(
+        [np.stack([_wild_path(rng, length) for _ in symbols], axis=1) for _ in range(paths)]
+    )
     features = rng.uniform(-5, 5, (rows, assets, len(TABLE))).astype(np.float32)
     return _market(bars, length, (tuple(symbols),) * paths, bar_hours, "2024-01-01", features)
 
 
 def _market(
-    bars: NDArray[np.float64], length: int, symbols: tuple[tuple[str, ...], ...], bar_hours: float, start: str, features: Any
+    bars: NDArray[np.float64],
+    length: int,
+    symbols: tuple[tuple[str, ...], ...],
+    bar_hours: float,
+    start: str,
+    features: Any,
 ) -> Market:
     first = np.arange(len(symbols)) * length
     step = int(bar_hours * 3600e9)
@@ -78,11 +118,17 @@ def _market(
 
 
 def _wild_path(rng: np.random.Generator, n: int) -> NDArray[np.float64]:
-    """One asset: student returns, gaps at the opens, a mean-reverting basis, wicks, settlements every 1, 2, 4 or 8 bars."""
+    """One asset: student returns, gaps at the opens, a mean-reverting basis, wicks, settlements
+    every 1, 2, 4 or 8 bars.
+    """
     temper = rng.choice([0.002, 0.01, 0.04])
-    jumps = rng.standard_t(3, (n, 2)) * temper * [0.3, 1.0]  # open against the last close, close against the open
+    jumps = (
+        rng.standard_t(3, (n, 2)) * temper * [0.3, 1.0]
+    )  # open against the last close, close against the open
     jumps += rng.choice([0.0, 0.45, -0.6, 0.1], (n, 2), p=[0.955, 0.015, 0.015, 0.015])
-    log_price = np.cumsum(np.clip(jumps, -1.2, 1.2).ravel()) + np.log(rng.choice([0.5, 40.0, 3000.0]))
+    log_price = np.cumsum(np.clip(jumps, -1.2, 1.2).ravel()) + np.log(
+        rng.choice([0.5, 40.0, 3000.0])
+    )
     spot = np.exp(np.clip(log_price, -6, 12)).reshape(n, 2)
     perp = spot * (1 + 0.01 * temper / 0.01 * np.clip(rng.standard_normal((n, 2)), -3, 3))
     mark = spot + 0.8 * (perp - spot)
@@ -94,8 +140,12 @@ def _wild_path(rng: np.random.Generator, n: int) -> NDArray[np.float64]:
     bars[:, layout.MARK_HIGH] = mark.max(axis=1) * (1 + wick[:, 0])
     bars[:, layout.MARK_LOW] = mark.min(axis=1) / (1 + wick[:, 1])
     settles = np.arange(n) % rng.choice([1, 2, 4, 8]) == 0
-    bars[:, layout.SETTLE_RATE] = np.where(settles, np.clip(rng.standard_t(2, n) * 0.004, -0.02, 0.02), 0.0)
-    bars[:, layout.SETTLE_PRICE] = np.where(settles, mark[:, 0] * (1 + 0.001 * rng.standard_normal(n)), 0.0)
+    bars[:, layout.SETTLE_RATE] = np.where(
+        settles, np.clip(rng.standard_t(2, n) * 0.004, -0.02, 0.02), 0.0
+    )
+    bars[:, layout.SETTLE_PRICE] = np.where(
+        settles, mark[:, 0] * (1 + 0.001 * rng.standard_normal(n)), 0.0
+    )
     size = rng.choice([1e6, 1e8]) / spot[:, 0]  # quote traded in a bar
     bars[:, layout.SPOT_VOLUME] = size * rng.lognormal(0, 1.5, n) * (rng.random(n) > 0.03)
     bars[:, layout.PERP_VOLUME] = size * rng.lognormal(0, 1.5, n) * (rng.random(n) > 0.03)

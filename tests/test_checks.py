@@ -35,7 +35,9 @@ def test_a_lost_coin_is_found(monkeypatch):
 
 
 def test_a_balance_without_equity_is_found(monkeypatch):
-    monkeypatch.setattr(checks, "account_equity", lambda batch: batch.store.account[:, t.EQUITY] + 1.0)
+    monkeypatch.setattr(
+        checks, "account_equity", lambda batch: batch.store.account[:, t.EQUITY] + 1.0
+    )
     with pytest.raises(CheckError, match=r"balances by 1\.\d\de-05"):
         check_accounting(market=wild_market(2), **WILD)
 
@@ -45,10 +47,14 @@ def test_a_peek_is_found(monkeypatch):
 
     def peeking(self, actions):
         honest(self, actions)
-        self.obs[:, 0] = self.market.bars[np.minimum(self.store.episode[:, t.ROW] + 1, len(self.market.bars) - 1), 0, 1]
+        self.obs[:, 0] = self.market.bars[
+            np.minimum(self.store.episode[:, t.ROW] + 1, len(self.market.bars) - 1), 0, 1
+        ]
 
     monkeypatch.setattr(Batch, "step", peeking)
-    with pytest.raises(CheckError, match="the observation depends on data after the end of the step"):
+    with pytest.raises(
+        CheckError, match="the observation depends on data after the end of the step"
+    ):
         check_causality(market, **WILD)
 
 

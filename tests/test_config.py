@@ -8,7 +8,9 @@ from fundenv.config import ConfigError, EnvConfig
 
 
 def test_round_trip_through_json_keeps_every_setting():
-    config = EnvConfig(dials=("carry",), leverage=4.0, cash_rate=0.02, episode=None, actions="discrete")
+    config = EnvConfig(
+        dials=("carry",), leverage=4.0, cash_rate=0.02, episode=None, actions="discrete"
+    )
     again = EnvConfig.from_dict(json.loads(json.dumps(config.to_dict())))
     assert again == config
     assert again.hash == config.hash != EnvConfig().hash
@@ -16,7 +18,14 @@ def test_round_trip_through_json_keeps_every_setting():
 
 @pytest.mark.parametrize(
     ("name", "value"),
-    [("cash_rate", 4.5), ("initial_equity", 0), ("keeper_up", 0.5), ("ruin_fraction", 1.0), ("start_invested", -0.1), ("perp_fee", "5bp")],
+    [
+        ("cash_rate", 4.5),
+        ("initial_equity", 0),
+        ("keeper_up", 0.5),
+        ("ruin_fraction", 1.0),
+        ("start_invested", -0.1),
+        ("perp_fee", "5bp"),
+    ],
 )
 def test_out_of_range_names_setting_value_and_range(name, value):
     with pytest.raises(ConfigError, match=rf"{name} = .* is outside .* \.\. "):

@@ -1,4 +1,6 @@
-"""The one arrow: a room imports only from rooms to its left, nothing imports in circles, and heavy libraries stay where they belong."""
+"""The one arrow: a room imports only from rooms to its left, nothing imports in circles, and heavy
+libraries stay where they belong.
+"""
 
 from __future__ import annotations
 
@@ -13,27 +15,48 @@ import pytest
 ROOT = Path(__file__).resolve().parents[1]
 PACKAGES = ("fundenv", "agents", "experiments")
 
-# Room -> the rooms it may import from, apart from itself. Any other edge, and any module that no room owns, fails.
+# Room -> the rooms it may import from, apart from itself. Any other edge, and any module that no
+# room owns, fails.
 LEAVES = {"config", "venues"}
-KERNEL = {"dynamics", "batch"}
+KERNEL = {"compiler", "dynamics", "batch"}
 ALLOWED: dict[str, set[str]] = {
     "fundenv": set(),  # fundenv/__init__.py registers lazy strings
     "config": set(),
     "venues": set(),
-    "market": LEAVES,
-    "dynamics": {"market"},  # rules see numbers and the columns of a bar, never a config or a venue
+    "compiler": set(),
+    "formulas": {"compiler"},
+    "market": LEAVES | {"formulas"},
+    "dynamics": {
+        "market",
+        "formulas",
+        "compiler",
+    },  # rules see numbers and the columns of a bar, never a config or a venue
     "metrics": {"dynamics"},
-    "batch": LEAVES | {"market", "dynamics"},
-    "reference": LEAVES | KERNEL | {"market"},  # exact optima
-    "envs": LEAVES | KERNEL | {"fundenv", "market", "metrics", "reference"},
-    "checks": LEAVES | KERNEL | {"fundenv", "market", "metrics", "envs"},
+    "batch": LEAVES | {"market", "formulas", "compiler", "dynamics"},
+    "optima": LEAVES | KERNEL | {"market", "formulas"},  # exact optima
+    "envs": LEAVES | KERNEL | {"fundenv", "market", "formulas", "metrics", "optima"},
+    "checks": LEAVES | KERNEL | {"fundenv", "market", "formulas", "metrics", "envs"},
 }
 ALLOWED["agents"] = set(ALLOWED) - KERNEL  # an agent knows observations and actions, not the kernel
 ALLOWED["experiments"] = set(ALLOWED)
 
 # What pip installs with `fundenv` alone, and the adapters that exist to bind something else.
-CORE = {"fundenv", "numpy", "pandas", "pyarrow", "numba", "llvmlite", "gymnasium"}  # llvmlite is the compiler inside numba
-ADAPTERS = {"fundenv.envs.sb3", "fundenv.envs.sb3_solvable", "fundenv.envs.torch", "fundenv.envs.rllib", "fundenv.batch.cuda"}
+CORE = {
+    "fundenv",
+    "numpy",
+    "pandas",
+    "pyarrow",
+    "numba",
+    "llvmlite",
+    "gymnasium",
+}  # llvmlite is the compiler inside numba
+ADAPTERS = {
+    "fundenv.envs.sb3",
+    "fundenv.envs.sb3_solvable",
+    "fundenv.envs.torch",
+    "fundenv.envs.rllib",
+    "fundenv.batch.cuda",
+}
 
 
 def read_modules(root: Path) -> dict[str, ast.Module]:
@@ -48,24 +71,39 @@ def read_modules(root: Path) -> dict[str, ast.Module]:
 
 
 def imported(module: str, node: ast.AST, known: set[str]) -> list[str]:
-    """Names of the modules that one import statement of `module` reaches; empty for any other node."""
+    """Names of the modules that one import statement of `module` reaches; empty for any other
+    node.
+    """
     if isinstance(node, ast.Import):
         return [alias.name for alias in node.names]
     if not isinstance(node, ast.ImportFrom):
         return []
     base = node.module or ""
     if node.level:  # relative: counted from the package that holds the module
-        holder = module.split(".") if any(name.startswith(module + ".") for name in known) else module.split(".")[:-1]
+        holder = (
+            module.split(".")
+            if any(name.startswith(module + ".") for name in known)
+            else module.split(".")[:-1]
+        )
         base = ".".join([*holder[: len(holder) - node.level + 1], *([base] if base else [])])
-    return [f"{base}.{alias.name}" if f"{base}.{alias.name}" in known else base for alias in node.names]
+    return [
+        f"{base}.{alias.name}" if f"{base}.{alias.name}" in known else base for alias in node.names
+    ]
 
 
 def edges(root: Path) -> dict[str, set[str]]:
-    """Module -> modules of the three packages that it imports anywhere, inside functions and under TYPE_CHECKING too."""
+    """Module -> modules of the three packages that it imports anywhere, inside functions and under
+    TYPE_CHECKING too.
+    """
     trees = read_modules(root)
     known = set(trees)
     return {
-        module: {name for node in ast.walk(tree) for name in imported(module, node, known) if name.split(".")[0] in PACKAGES}
+        module: {
+            name
+            for node in ast.walk(tree)
+            for name in imported(module, node, known)
+            if name.split(".")[0] in PACKAGES
+        }
         for module, tree in trees.items()
     }
 
@@ -86,14 +124,18 @@ def wrong_edges(root: Path) -> list[str]:
         for target in sorted(targets):
             if room(target) not in ALLOWED[room(module)] | {room(module)}:
                 lines.append(
-                    f"{module} imports {target}: {room(module)} may import only from {', '.join(sorted(ALLOWED[room(module)])) or 'nothing'}"
+                    f"{module} imports {target}: {room(module)} may import only from"
+                    f" {', '.join(sorted(ALLOWED[room(module)])) or 'nothing'}"
                 )
     return lines
 
 
 def find_cycle(root: Path) -> list[str]:
     """Modules of an import cycle, in order; empty where there is none."""
-    graph = {module: {target for target in targets if target != module} for module, targets in edges(root).items()}
+    graph = {
+        module: {target for target in targets if target != module}
+        for module, targets in edges(root).items()
+    }
     try:
         graphlib.TopologicalSorter(graph).prepare()
     except graphlib.CycleError as error:
@@ -119,7 +161,9 @@ def test_fundenv_needs_only_its_core_dependencies_when_imported() -> None:
     for module, tree in read_modules(ROOT).items():
         if module.split(".")[0] != "fundenv" or module in ADAPTERS:
             continue
-        for node in tree.body:  # what runs at import; lazy imports of extras are what functions are for
+        for (
+            node
+        ) in tree.body:  # what runs at import; lazy imports of extras are what functions are for
             for name in imported(module, node, set()):
                 if name.split(".")[0] not in CORE | sys.stdlib_module_names:
                     strangers.append(f"{module} imports {name}")
@@ -129,18 +173,30 @@ def test_fundenv_needs_only_its_core_dependencies_when_imported() -> None:
 @pytest.mark.parametrize(
     ("statement", "absent"),
     [
-        ("import fundenv", "numba pandas pyarrow matplotlib torch stable_baselines3 tensorboard scipy ray agents experiments"),
-        ("import fundenv.envs.single, fundenv.envs.vector", "matplotlib torch stable_baselines3 tensorboard ray agents experiments"),
+        (
+            "import fundenv",
+            (
+                "numba pandas pyarrow matplotlib torch stable_baselines3 tensorboard scipy ray"
+                " agents experiments"
+            ),
+        ),
+        (
+            "import fundenv.envs.single, fundenv.envs.vector",
+            "matplotlib torch stable_baselines3 tensorboard ray agents experiments",
+        ),
         ("import agents", "matplotlib torch stable_baselines3 tensorboard ray experiments"),
     ],
 )
 def test_importing_loads_nothing_heavy(statement: str, absent: str) -> None:
-    code = f"import sys; sys.path.insert(0, {str(ROOT)!r}); {statement}; print([n for n in {absent.split()!r} if n in sys.modules])"
+    code = (
+        f"import sys; sys.path.insert(0, {str(ROOT)!r}); {statement}; print([n for n in"
+        f" {absent.split()!r} if n in sys.modules])"
+    )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
 
 
-# --- the gate itself fails where it should --------------------------------------------------------------------------------------------
+# --- the gate itself fails where it should --------------------------------------------------------
 
 
 def write(root: Path, **files: str) -> Path:
@@ -182,5 +238,10 @@ def test_right_edges_pass(tmp_path: Path) -> None:
 
 
 def test_a_cycle_is_found(tmp_path: Path) -> None:
-    write(tmp_path, agents__a="from agents import b", agents__b="def f():\n    from . import c", agents__c="import agents.a")
+    write(
+        tmp_path,
+        agents__a="from agents import b",
+        agents__b="def f():\n    from . import c",
+        agents__c="import agents.a",
+    )
     assert set(find_cycle(tmp_path)) == {"agents.a", "agents.b", "agents.c"}

@@ -1,4 +1,6 @@
-"""What a stranger relies on: requirements, pins, data files of the package, make targets, and that the README tells the truth."""
+"""What a stranger relies on: requirements, pins, data files of the package, make targets, and that
+the README tells the truth.
+"""
 
 from __future__ import annotations
 
@@ -30,7 +32,9 @@ def pins() -> dict[str, Version]:
     found = {}
     for line in (ROOT / "constraints.txt").read_text(encoding="utf-8").splitlines():
         if line and not line.startswith("#"):
-            match = re.fullmatch(r"([A-Za-z0-9_.-]+)==([0-9][0-9a-z.]*)", line)  # no local version, no path, no address
+            match = re.fullmatch(
+                r"([A-Za-z0-9_.-]+)==([0-9][0-9a-z.]*)", line
+            )  # no local version, no path, no address
             assert match, f"constraints.txt: {line!r} is not name==version"
             found[canonical(match[1])] = Version(match[2])
     return found
@@ -41,8 +45,12 @@ def canonical(name: str) -> str:
 
 
 def requirements(*extras: str) -> list[Requirement]:
-    """The core dependencies and those of the extras named, references to the project itself left out."""
-    lines = PROJECT["dependencies"] + [line for extra in extras for line in PROJECT["optional-dependencies"][extra]]
+    """The core dependencies and those of the extras named, references to the project itself left
+    out.
+    """
+    lines = PROJECT["dependencies"] + [
+        line for extra in extras for line in PROJECT["optional-dependencies"][extra]
+    ]
     return [r for r in map(Requirement, lines) if r.name != "fundenv"]
 
 
@@ -54,19 +62,29 @@ def test_every_direct_requirement_has_a_pin_that_satisfies_it() -> None:
     extras = [extra for extra in PROJECT["optional-dependencies"] if extra not in PINNED_ELSEWHERE]
     pinned = pins()
     for requirement in requirements(*extras):
-        assert canonical(requirement.name) in pinned, f"{requirement.name} is not in constraints.txt"
+        assert canonical(requirement.name) in pinned, (
+            f"{requirement.name} is not in constraints.txt"
+        )
         version = pinned[canonical(requirement.name)]
-        assert requirement.specifier.contains(version), f"{requirement} does not admit {version} of constraints.txt"
+        assert requirement.specifier.contains(version), (
+            f"{requirement} does not admit {version} of constraints.txt"
+        )
 
 
 def test_pins_that_other_things_depend_on() -> None:
     assert pins()["torch"] == Version("2.13.0")
-    assert pins()["gymnasium"] == Version("1.2.2")  # what ray 2.60 pins: one set of pins must serve the extra rllib too
+    assert pins()["gymnasium"] == Version(
+        "1.2.2"
+    )  # what ray 2.60 pins: one set of pins must serve the extra rllib too
     assert "ray[rllib]==2.60.*" in PROJECT["optional-dependencies"]["rllib"]
 
 
 def test_versions_agree() -> None:
-    released = re.search(r"^## \[(\d+\.\d+\.\d+)\]", (ROOT / "CHANGELOG.md").read_text(encoding="utf-8"), re.MULTILINE)
+    released = re.search(
+        r"^## \[(\d+\.\d+\.\d+)\]",
+        (ROOT / "CHANGELOG.md").read_text(encoding="utf-8"),
+        re.MULTILINE,
+    )
     assert released
     assert fundenv.__version__ == PROJECT["version"] == released[1]
 
@@ -81,7 +99,11 @@ def test_top_level_folders_are_the_agreed_ones() -> None:
     if not (ROOT / ".git").exists() or shutil.which("git") is None:
         pytest.skip("not a git checkout")
     listed = subprocess.run(
-        ["git", "ls-files", "--cached", "--others", "--exclude-standard"], cwd=ROOT, capture_output=True, text=True, check=True
+        ["git", "ls-files", "--cached", "--others", "--exclude-standard"],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=True,
     )
     folders = {line.split("/")[0] for line in listed.stdout.splitlines() if "/" in line}
     assert folders <= {"fundenv", "agents", "experiments", "tests", "data", ".ci"}
@@ -96,7 +118,9 @@ def test_make_targets_named_in_the_readme_exist() -> None:
 def test_modules_named_in_readme_and_makefile_exist() -> None:
     for module in set(re.findall(r"-m ((?:experiments|agents|fundenv)[.\w]*)", README + MAKEFILE)):
         path = ROOT.joinpath(*module.split("."))
-        assert path.with_suffix(".py").is_file() or (path / "__main__.py").is_file(), f"python -m {module}"
+        assert path.with_suffix(".py").is_file() or (path / "__main__.py").is_file(), (
+            f"python -m {module}"
+        )
 
 
 def test_files_linked_in_the_readme_exist() -> None:
@@ -129,7 +153,11 @@ def test_an_old_python_is_refused_in_one_line(tmp_path: Path) -> None:
     old.write_text('#!/bin/sh\n[ "$1" = --version ] && echo "Python 3.9.2" && exit 0\nexit 1\n')
     old.chmod(0o755)
     done = subprocess.run(
-        ["make", "demo", f"PYTHON={old}", f"VENV={tmp_path / 'venv'}"], cwd=ROOT, capture_output=True, text=True, check=False
+        ["make", "demo", f"PYTHON={old}", f"VENV={tmp_path / 'venv'}"],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=False,
     )
     assert done.returncode != 0
     said = [line for line in done.stderr.splitlines() if "fundenv needs Python >= 3.11" in line]

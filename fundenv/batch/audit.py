@@ -14,22 +14,33 @@ from fundenv.market import Market, layout
 
 
 def audit(
-    market: Market, account: t.Float64, legs: t.Float64, ledger: t.Float64, trades: t.Float64, rows: NDArray[np.int64]
+    market: Market,
+    account: t.Float64,
+    legs: t.Float64,
+    ledger: t.Float64,
+    trades: t.Float64,
+    rows: NDArray[np.int64],
 ) -> dict[str, Any]:
     """The info of n environments, arrays over the n (and the A assets).
 
-    `time`: end of the step, datetime64[ns] UTC. `row`: its row in `Market.bars`. `equity` [quote]. `parts`: the nine parts of the change of equity
-    [quote]. `account`: cash [quote] and per asset spot [base], perp [base], entry [quote per base], margin [quote] (cross: the shared wallet stands
-    at asset 0); inverse contracts: perp in quote (contracts x face), margin in coin, a wallet for every asset. `prices`: spot, perp and mark at the
-    close, average fill prices of the step (0 without a fill: a NaN would fail Gymnasium's checker). `trade`: units requested by the decision and
-    filled in the whole step, reason of the last shortfall (where funds are short or a bracket limits, an excess leg may be reduced by
-    more than was requested).
-    `liquidated`: how often the venue closed the leg, or a part of it, during the step: liquidations (each round of a partial one counts) and
-    auto-deleveragings (`adl_sigma`).
+    `time`: end of the step, datetime64[ns] UTC. `row`: its row in `Market.bars`. `equity` [quote].
+    `parts`: the nine parts of the change of equity [quote]. `account`: cash [quote] and per asset
+    spot [base], perp [base], entry [quote per base], margin [quote] (cross: the shared wallet
+    stands at asset 0); inverse contracts: perp in quote (contracts x face), margin in coin, a
+    wallet for every asset. `prices`: spot, perp and mark at the close, average fill prices of the
+    step (0 without a fill: a NaN would fail Gymnasium's checker). `trade`: units requested by the
+    decision and filled in the whole step, reason of the last shortfall (where funds are short or a
+    bracket limits, an excess leg may be reduced by more than was requested). `liquidated`: how
+    often the venue closed the leg, or a part of it, during the step: liquidations (each round of a
+    partial one counts) and auto-deleveragings (`adl_sigma`).
     """
     bars = market.bars[rows]
-    fill_spot = trades[:, :, t.SPOT_VALUE] / np.where(trades[:, :, t.SPOT_QUANTITY] > 0, trades[:, :, t.SPOT_QUANTITY], 1.0)
-    fill_perp = trades[:, :, t.PERP_VALUE] / np.where(trades[:, :, t.PERP_QUANTITY] > 0, trades[:, :, t.PERP_QUANTITY], 1.0)
+    fill_spot = trades[:, :, t.SPOT_VALUE] / np.where(
+        trades[:, :, t.SPOT_QUANTITY] > 0, trades[:, :, t.SPOT_QUANTITY], 1.0
+    )
+    fill_perp = trades[:, :, t.PERP_VALUE] / np.where(
+        trades[:, :, t.PERP_QUANTITY] > 0, trades[:, :, t.PERP_QUANTITY], 1.0
+    )
     return {
         "time": market.close_ns[rows].astype("datetime64[ns]"),
         "row": rows.copy(),
@@ -61,7 +72,8 @@ def audit(
 
 
 class LazyInfo(dict[str, Any]):
-    """The info of one environment, unpacked when it is first read: most training never looks, and building it costs more than the step.
+    """The info of one environment, unpacked when it is first read: most training never looks, and
+    building it costs more than the step.
 
     It behaves as the plain dict it turns into: see `audit` for the keys.
     """

@@ -13,35 +13,47 @@ import numpy as np
 
 from fundenv.batch.audit import audit
 from fundenv.batch.entry import Calls
-from fundenv.batch.memory import LANES, aligned
 from fundenv.batch.randomize import range_table
 from fundenv.batch.starts import rows_of, seeds_of
 from fundenv.batch.world import action_width, build_params, build_world, load_rules, resolve_market
+from fundenv.compiler.memory import LANES, aligned
 from fundenv.config import ConfigError, EnvConfig
 from fundenv.dynamics import types as t
-from fundenv.dynamics.observation import ACCOUNT_COLUMNS, LEG_COLUMNS, N_ACCOUNT_COLUMNS, N_LEG_COLUMNS, Column
+from fundenv.dynamics.observation import (
+    ACCOUNT_COLUMNS,
+    LEG_COLUMNS,
+    N_ACCOUNT_COLUMNS,
+    N_LEG_COLUMNS,
+    Column,
+)
 from fundenv.market import Market, path_range, stack
 
-# Observations of a batch, all environments together: to copy fewer is quicker than to tell the compiled code another place.
+# Observations of a batch, all environments together: to copy fewer is quicker than to tell the
+# compiled code another place.
 WORTH_REDIRECTING = 2**15
 AUTORESET_MODES = ("disabled", "next_step", "same_step")
 
 
 def refuse_nan(actions: t.Float32) -> None:
-    """Raise `ValueError` where an action (n, ...) is not a number: no account survives it. Infinite ones are clipped to their range."""
+    """Raise `ValueError` where an action (n, ...) is not a number: no account survives it. Infinite
+    ones are clipped to their range.
+    """
     if math.isnan(actions.min()):
         i = int(np.isnan(actions).any(axis=1).argmax())
         raise ValueError(
-            f"action {actions[i].tolist()} of environment {i} is not a number, expected one from the action space; nothing was stepped"
+            f"action {actions[i].tolist()} of environment {i} is not a number, expected one from"
+            " the action space; nothing was stepped"
         )
 
 
 class Batch:
     """n environments in plain arrays; what every adapter wraps.
 
-    Arrays (n = num_envs, A = assets, D = observations): `obs` and `final_obs` (n, D) float32, `reward` (n,) float64, `terminated` and `truncated`
-    (n,) bool, `ledger` (n, 10) and `trades` (n, A, 9) float64 with the columns of `fundenv.dynamics.types`, `store` the state. All are overwritten by
-    the next step; `obs` alternates between two buffers, so the previous observation survives one step.
+    Arrays (n = num_envs, A = assets, D = observations): `obs` and `final_obs` (n, D) float32,
+    `reward` (n,) float64, `terminated` and `truncated` (n,) bool, `ledger` (n, 10) and `trades` (n,
+    A, 9) float64 with the columns of `fundenv.dynamics.types`, `store` the state. All are
+    overwritten by the next step; `obs` alternates between two buffers, so the previous observation
+    survives one step.
     """
 
     def __init__(
@@ -56,27 +68,43 @@ class Batch:
         config: EnvConfig | None = None,
         **settings: Any,
     ) -> None:
-        """Build the arrays; `settings` are fields of `EnvConfig` (or pass a whole `config`), `per_env` gives one value per environment for fields of
-        `fundenv.dynamics.types.Params`. Raises `ConfigError`, `VenueError` or `DataError` with one line that names the setting."""
+        """Build the arrays; `settings` are fields of `EnvConfig` (or pass a whole `config`),
+        `per_env` gives one value per environment for fields of `fundenv.dynamics.types.Params`.
+        Raises `ConfigError`, `VenueError` or `DataError` with one line that names the setting.
+        """
         if num_envs < 1 or threads < 1:
-            raise ConfigError(f"num_envs = {num_envs}, threads = {threads}: both must be at least 1")
+            raise ConfigError(
+                f"num_envs = {num_envs}, threads = {threads}: both must be at least 1"
+            )
         if autoreset not in AUTORESET_MODES:
-            raise ConfigError(f"autoreset = {autoreset!r} is not one of {', '.join(AUTORESET_MODES)}")
+            raise ConfigError(
+                f"autoreset = {autoreset!r} is not one of {', '.join(AUTORESET_MODES)}"
+            )
         if config is not None and settings:
-            raise ConfigError(f"both config and {', '.join(settings)} are given; put them into the config")
+            raise ConfigError(
+                f"both config and {', '.join(settings)} are given; put them into the config"
+            )
         self.config = config if config is not None else EnvConfig.from_dict(settings)
         self.num_envs = num_envs
         self.market = resolve_market(market, symbols, self.config.venue)
         self.venue = load_rules(self.config)
-        self.world = build_world(self.market, self.config, self.venue, AUTORESET_MODES.index(autoreset))
+        self.world = build_world(
+            self.market, self.config, self.venue, AUTORESET_MODES.index(autoreset)
+        )
         self.observation_table = observation_table(self.market)
         self._gives_away = False
         self._allocate(build_params(self.config, self.venue, self.market, num_envs, per_env))
-        self._pool = ThreadPoolExecutor(threads - 1) if threads > 1 else None  # the caller takes the first chunk
-        unit = LANES if num_envs >= LANES * threads else 1  # what does not fill the lanes of a chunk is stepped by the plain loop
+        self._pool = (
+            ThreadPoolExecutor(threads - 1) if threads > 1 else None
+        )  # the caller takes the first chunk
+        unit = (
+            LANES if num_envs >= LANES * threads else 1
+        )  # what does not fill the lanes of a chunk is stepped by the plain loop
         edges = unit * np.linspace(0, num_envs / unit, threads + 1).astype(int)
         edges[-1] = num_envs
-        self._chunks = [(int(a), int(b)) for a, b in zip(edges[:-1], edges[1:], strict=True) if b > a]
+        self._chunks = [
+            (int(a), int(b)) for a, b in zip(edges[:-1], edges[1:], strict=True) if b > a
+        ]
         self._seeded = False
 
     @property
@@ -85,8 +113,10 @@ class Batch:
         return self.market.n_assets
 
     def give_away(self) -> None:
-        """From now on every reset and every step writes the observations into an array of its own, which no later one touches: for whoever hands `obs` out
-        for good. Who writes into the last one may find that in `state()` and, in rows that it leaves alone, in a reset with a mask."""
+        """From now on every reset and every step writes the observations into an array of its own,
+        which no later one touches: for whoever hands `obs` out for good. Who writes into the last
+        one may find that in `state()` and, in rows that it leaves alone, in a reset with a mask.
+        """
         self._gives_away = True
 
     @property
@@ -96,12 +126,18 @@ class Batch:
 
     @property
     def where(self) -> tuple[t.Int64, t.Int64]:
-        """Path (n,) of every environment, and the row (n,) of the market at whose close it stands."""
+        """Path (n,) of every environment, and the row (n,) of the market at whose close it
+        stands.
+        """
         return self.store.episode[:, t.PATH].copy(), self.store.episode[:, t.ROW].copy()
 
     def state(self) -> dict[str, Any]:
-        """Copies of everything that the next steps depend on; `restore` puts them back into a batch built alike."""
-        return {name: array.copy() for name, array in self._held().items()} | {"seeded": self._seeded}
+        """Copies of everything that the next steps depend on; `restore` puts them back into a batch
+        built alike.
+        """
+        return {name: array.copy() for name, array in self._held().items()} | {
+            "seeded": self._seeded
+        }
 
     def restore(self, state: Mapping[str, Any]) -> None:
         """Go on where the batch that `state` was taken from stood, with the same numbers."""
@@ -111,7 +147,8 @@ class Batch:
         for name, array in self._held().items():
             if array.shape != state[name].shape:
                 raise ConfigError(
-                    f"the state has {name} of shape {state[name].shape}, this batch {array.shape}; build it with the same settings"
+                    f"the state has {name} of shape {state[name].shape}, this batch {array.shape};"
+                    " build it with the same settings"
                 )
             array[...] = state[name]
         self._seeded = bool(state["seeded"])
@@ -121,25 +158,42 @@ class Batch:
             self._connect([out for out, _ in self._faces])
 
     def __getstate__(self) -> Any:
-        """No copies and no pickles: the compiled calls of a copy would step the arrays of this batch. Raises `TypeError`."""
+        """No copies and no pickles: the compiled calls of a copy would step the arrays of this
+        batch. Raises `TypeError`.
+        """
         raise TypeError(
-            "an environment or batch cannot be copied or pickled; build another with the same settings, and hand on state() by restore()"
+            "an environment or batch cannot be copied or pickled; build another with the same"
+            " settings, and hand on state() by restore()"
         )
 
     def _held(self) -> dict[str, Any]:
-        return {"params": self.store.params, "block": self.block, "episode": self.store.episode, "obs": self.out.obs}
+        return {
+            "params": self.store.params,
+            "block": self.block,
+            "episode": self.store.episode,
+            "obs": self.out.obs,
+        }
 
-    def reset(self, seed: int | Sequence[int] | None = None, paths: Any = None, starts: Any = None, mask: Any = None) -> t.Float32:
+    def reset(
+        self,
+        seed: int | Sequence[int] | None = None,
+        paths: Any = None,
+        starts: Any = None,
+        mask: Any = None,
+    ) -> t.Float32:
         """Begin new episodes and return the observations (n, D).
 
-        seed: environment i gets seed + i, or seed[i]; None keeps the streams (fresh entropy the first time). paths: path of each environment;
-        starts: row within the path at whose close the episode begins (drawn or first where not given). mask: only these environments.
+        seed: environment i gets seed + i, or seed[i]; None keeps the streams (fresh entropy the
+        first time). paths: path of each environment; starts: row within the path at whose close the
+        episode begins (drawn or first where not given). mask: only these environments.
         """
         if seed is not None or not self._seeded:
             self.store.episode[:, t.SEED] = seeds_of(seed, self.num_envs)
             self.store.episode[:, t.EPISODE] = 0
             self._seeded = True
-        self._start_paths[:], self._start_rows[:] = rows_of(self.world, self.num_envs, paths, starts)
+        self._start_paths[:], self._start_rows[:] = rows_of(
+            self.world, self.num_envs, paths, starts
+        )
         if self._redirects():
             self._show_in(self.obs.copy())
         if mask is None:
@@ -151,7 +205,8 @@ class Batch:
         return self.obs
 
     def step(self, actions: Any) -> None:
-        """Step every environment by one decision; `actions` (n, ...) in the action space of the config. The results stand in the arrays.
+        """Step every environment by one decision; `actions` (n, ...) in the action space of the
+        config. The results stand in the arrays.
 
         Raises `ValueError` for an action that is not a number.
         """
@@ -160,60 +215,89 @@ class Batch:
         self.advance()
 
     def advance(self, stream: int = 0) -> None:
-        """Step with the actions that stand in `actions` (n, A x entries per asset), unchecked; `stream` is for a batch on a GPU."""
+        """Step with the actions that stand in `actions` (n, A x entries per asset), unchecked;
+        `stream` is for a batch on a GPU.
+        """
         self._faces.reverse()
         self.out, self.calls = self._faces[0]
         if self._redirects():
             self._show_in(np.empty_like(self.final_obs))
         if self.calls.steps_to_lanes:
             self.calls.count(self.num_envs)
-        others = [] if self._pool is None else [self._pool.submit(self.calls.step, *chunk) for chunk in self._chunks[1:]]
+        others = (
+            []
+            if self._pool is None
+            else [self._pool.submit(self.calls.step, *chunk) for chunk in self._chunks[1:]]
+        )
         self.calls.step(*self._chunks[0])
         for other in others:
             other.result()
         self._hand_out()
 
     def randomize(self, ranges: Mapping[str, Sequence[Any]]) -> None:
-        """Draw the numbers of the episodes that begin from now on from other ranges: the steps of a curriculum.
+        """Draw the numbers of the episodes that begin from now on from other ranges: the steps of a
+        curriculum.
 
-        ranges: as `EnvConfig.randomize`, for the same fields as before (low = high pins one). Raises `ConfigError`.
+        ranges: as `EnvConfig.randomize`, for the same fields as before (low = high pins one).
+        Raises `ConfigError`.
         """
         config = replace(self.config, randomize=ranges)
         now, then = ({name for name, *_ in c.randomize} for c in (config, self.config))
         if now != then:
             known = ", ".join(sorted(then)) or "none; build it with randomize={...}"
             raise ConfigError(
-                f"randomize: {sorted(now ^ then)[0]!r} does not match the fields that this batch draws ({known}); give exactly these"
+                f"randomize: {sorted(now ^ then)[0]!r} does not match the fields that this batch"
+                f" draws ({known}); give exactly these"
             )
         self.world.ranges[:] = range_table(config)
         self.config = config
 
     def refresh(self, market: Market) -> None:
-        """Let the episodes that begin from now on begin on `market`; those under way go on where they are.
+        """Let the episodes that begin from now on begin on `market`; those under way go on where
+        they are.
 
-        market: as many paths, of the same lengths, as the one before, in the same bars, features and venue. `path` of `reset` counts its paths.
-        Raises `ConfigError` where it differs, or where an episode is still on the market that the last call replaced: two are kept, not more.
+        market: as many paths, of the same lengths, as the one before, in the same bars, features
+        and venue. `path` of `reset` counts its paths. Raises `ConfigError` where it differs, or
+        where an episode is still on the market that the last call replaced: two are kept, not more.
         """
         open_paths, first = int(self.world.codes[t.OPEN_PATHS]), int(self.world.codes[t.FIRST_PATH])
         current = path_range(self.market, first, first + open_paths)
         if not np.array_equal(current.paths, market.paths):
-            shapes = " and ".join(f"{m.n_paths} path(s) of {len(m.bars)} bars in all" for m in (current, market))
-            raise ConfigError(f"refresh: the markets have {shapes}; give as many paths of the same lengths")
-        left = (first + open_paths) % (2 * open_paths)  # where the paths of the new market stand: 0 or as many as are open
+            shapes = " and ".join(
+                f"{m.n_paths} path(s) of {len(m.bars)} bars in all" for m in (current, market)
+            )
+            raise ConfigError(
+                f"refresh: the markets have {shapes}; give as many paths of the same lengths"
+            )
+        left = (first + open_paths) % (
+            2 * open_paths
+        )  # where the paths of the new market stand: 0 or as many as are open
         path = self.store.episode[:, t.PATH]
-        busy = (path >= left) & (path < left + open_paths) & (self.store.episode[:, t.MUST_RESET] == 0)
+        busy = (
+            (path >= left) & (path < left + open_paths) & (self.store.episode[:, t.MUST_RESET] == 0)
+        )
         if self.market.n_paths > open_paths and busy.any():
             raise ConfigError(
-                f"refresh: {busy.sum()} episode(s) are still on the market before the last one; refresh less often than an episode lasts"
+                f"refresh: {busy.sum()} episode(s) are still on the market before the last one;"
+                " refresh less often than an episode lasts"
             )
         self.market = stack([market, current] if left == 0 else [current, market])
-        self.world = build_world(self.market, self.config, self.venue, int(self.world.codes[t.AUTORESET]))
+        self.world = build_world(
+            self.market, self.config, self.venue, int(self.world.codes[t.AUTORESET])
+        )
         self.world.codes[t.FIRST_PATH], self.world.codes[t.OPEN_PATHS] = left, open_paths
         self._connect([out for out, _ in self._faces])
 
     def audit(self) -> dict[str, Any]:
         """What an auditor needs to replay the last step from outside: see `fundenv.batch.audit`."""
-        return audit(self.market, self.store.account, self.store.legs, self.out.ledger, self.out.trades, self.store.episode[:, t.ROW])
+        return audit(
+            self.market,
+            self.store.account,
+            self.store.legs,
+            self.out.ledger,
+            self.out.trades,
+            self.store.episode[:, t.ROW],
+        )
 
     def close(self) -> None:
         """Stop the threads."""
@@ -224,17 +308,39 @@ class Batch:
         n, assets, width = self.num_envs, self.n_assets, len(self.observation_table)
         shapes = ((n, t.N_ACCOUNT), (n, assets, t.N_LEG), (n, t.N_LEDGER), (n, assets, t.N_TRADE))
         sizes = [int(np.prod(shape)) for shape in shapes]
-        self.block = aligned(sum(sizes))  # account, legs, ledger and trades in one piece: a single environment copies it for its info
+        self.block = aligned(
+            sum(sizes)
+        )  # account, legs, ledger and trades in one piece: a single environment copies it for its info
         account, legs, ledger, trades = (
-            piece.reshape(shape) for piece, shape in zip(np.split(self.block, np.cumsum(sizes)[:-1]), shapes, strict=True)
+            piece.reshape(shape)
+            for piece, shape in zip(
+                np.split(self.block, np.cumsum(sizes)[:-1]), shapes, strict=True
+            )
         )
-        self.store = t.Store(params, account, legs, aligned(n * t.N_EPISODE, np.int64).reshape(n, t.N_EPISODE))
-        self.reward, self.terminated, self.truncated = np.zeros(n), np.zeros(n, dtype=bool), np.zeros(n, dtype=bool)
+        self.store = t.Store(
+            params, account, legs, aligned(n * t.N_EPISODE, np.int64).reshape(n, t.N_EPISODE)
+        )
+        self.reward, self.terminated, self.truncated = (
+            np.zeros(n),
+            np.zeros(n, dtype=bool),
+            np.zeros(n, dtype=bool),
+        )
         self.ledger, self.trades, self.final_stats = ledger, trades, np.zeros((n, 3))
         self.final_obs = np.zeros((n, width), dtype=np.float32)
         self.actions = np.zeros((n, action_width(self.config) * assets), dtype=np.float32)
-        self._start_paths, self._start_rows = np.full(n, -1, dtype=np.int64), np.full(n, -1, dtype=np.int64)
-        shared = (self.final_obs, self.reward, self.terminated, self.truncated, ledger, trades, self.final_stats)
+        self._start_paths, self._start_rows = (
+            np.full(n, -1, dtype=np.int64),
+            np.full(n, -1, dtype=np.int64),
+        )
+        shared = (
+            self.final_obs,
+            self.reward,
+            self.terminated,
+            self.truncated,
+            ledger,
+            trades,
+            self.final_stats,
+        )
         outs = [t.Out(aligned(n * width, np.float32).reshape(n, width), *shared) for _ in range(2)]
         self._connect(outs)
 
@@ -255,11 +361,14 @@ class Batch:
         return self._gives_away and self.final_obs.size >= WORTH_REDIRECTING
 
     def _hand_out(self) -> None:
-        self.obs = self.out.obs.copy() if self._gives_away and not self._redirects() else self.out.obs
+        self.obs = (
+            self.out.obs.copy() if self._gives_away and not self._redirects() else self.out.obs
+        )
 
 
 def observation_table(market: Market) -> tuple[Column, ...]:
-    """The D observations in order: per asset the market features and the state of its legs, then the account.
+    """The D observations in order: per asset the market features and the state of its legs, then
+    the account.
 
     With several assets the names carry the asset's number, as in "1:carry".
     """
@@ -267,5 +376,8 @@ def observation_table(market: Market) -> tuple[Column, ...]:
     table: list[Column] = []
     for a in range(market.n_assets):
         table += [c._replace(name=f"{a}:{c.name}") if market.n_assets > 1 else c for c in per_asset]
-    assert len(table) + N_ACCOUNT_COLUMNS == market.n_assets * (len(market.table) + N_LEG_COLUMNS) + N_ACCOUNT_COLUMNS
+    assert (
+        len(table) + N_ACCOUNT_COLUMNS
+        == market.n_assets * (len(market.table) + N_LEG_COLUMNS) + N_ACCOUNT_COLUMNS
+    )
     return (*table, *ACCOUNT_COLUMNS)

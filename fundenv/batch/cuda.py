@@ -1,9 +1,11 @@
-"""A batch of environments on an NVIDIA GPU: the scalar rules of the CPU in one kernel, one thread an environment.
+"""A batch of environments on an NVIDIA GPU: the scalar rules of the CPU in one kernel, one thread
+an environment.
 
-numba-cuda compiles the Python functions behind the rules again for the device, so no rule is written twice. Every array of n environments has the
-environment as its fastest axis: the threads of a warp then read neighbours. Products and sums are not contracted to fused ones, so that the device
-rounds as the CPU does; only the logarithm of the highest leverage, that of a jump of the equity and what is drawn on a log scale come from another library,
-and may differ in the last bit.
+numba-cuda compiles the Python functions behind the rules again for the device, so no rule is
+written twice. Every array of n environments has the environment as its fastest axis: the threads of
+a warp then read neighbours. Products and sums are not contracted to fused ones, so that the device
+rounds as the CPU does; only the logarithm of the highest leverage, that of a jump of the equity and
+what is drawn on a log scale come from another library, and may differ in the last bit.
 """
 
 from __future__ import annotations
@@ -24,20 +26,34 @@ from fundenv.batch.cpu import Batch, refuse_nan
 from fundenv.batch.loop import reset_env, step_env
 from fundenv.batch.starts import rows_of, seeds_of
 from fundenv.batch.world import action_width
+from fundenv.compiler.jit import cache_folder
 from fundenv.config import ConfigError, EnvConfig
 from fundenv.dynamics import types as t
-from fundenv.dynamics.jit import cache_folder
 from fundenv.market import Market
 
 BLOCK = 128  # threads of a block
 
 
 def _of_contract(world, contract):
-    """The world with its contract as a constant, so that the rules of the other kind vanish from the kernel."""
+    """The world with its contract as a constant, so that the rules of the other kind vanish from
+    the kernel.
+    """
     return t.World(
-        world.bars, world.features, world.paths, world.starts, world.eras, world.symbols, world.rules, world.tiers, world.codes, world.grids,
-        world.scales, world.levels, world.ranges, contract,
-    )  # fmt: skip
+        world.bars,
+        world.features,
+        world.paths,
+        world.starts,
+        world.eras,
+        world.symbols,
+        world.rules,
+        world.tiers,
+        world.codes,
+        world.grids,
+        world.scales,
+        world.levels,
+        world.ranges,
+        contract,
+    )
 
 
 _pinned = cuda.jit(device=True, inline="always")(_of_contract)
@@ -77,12 +93,16 @@ KERNELS: dict[str, Callable[..., None]] = {
 
 @contextmanager
 def exact_arithmetic() -> Iterator[None]:
-    """What numba-cuda compiles inside rounds every product before it is added (NVVM's option fma=0), which `cuda.jit` cannot be asked for."""
+    """What numba-cuda compiles inside rounds every product before it is added (NVVM's option
+    fma=0), which `cuda.jit` cannot be asked for.
+    """
     from numba.cuda import compiler, dispatcher
 
     plain = compiler.compile_cuda
 
-    def compile_exactly(*args: Any, nvvm_options: Mapping[str, Any] | None = None, **kwargs: Any) -> Any:
+    def compile_exactly(
+        *args: Any, nvvm_options: Mapping[str, Any] | None = None, **kwargs: Any
+    ) -> Any:
         return plain(*args, nvvm_options={**(nvvm_options or {}), "fma": False}, **kwargs)
 
     compiler.compile_cuda = dispatcher.compile_cuda = compile_exactly
@@ -93,7 +113,9 @@ def exact_arithmetic() -> Iterator[None]:
 
 
 def simulated() -> bool:
-    """Whether numba's CUDA simulator stands in for a device (NUMBA_ENABLE_CUDASIM=1, with NUMBA_DISABLE_JIT=1): Python threads, for tests."""
+    """Whether numba's CUDA simulator stands in for a device (NUMBA_ENABLE_CUDASIM=1, with
+    NUMBA_DISABLE_JIT=1): Python threads, for tests.
+    """
     return bool(config.ENABLE_CUDASIM)
 
 
@@ -109,7 +131,9 @@ def _dispatcher(name: str, max_registers: int | None) -> Any:
 
 
 class Arrays(NamedTuple):
-    """Everything a batch of n environments owns apart from the world; the environment is the fastest axis of each array."""
+    """Everything a batch of n environments owns apart from the world; the environment is the
+    fastest axis of each array.
+    """
 
     store: Any  # Store
     outs: tuple[Any, Any]  # two Out that share all but `obs`
@@ -119,13 +143,27 @@ class Arrays(NamedTuple):
     mask: Any  # (n,) bool: which environments `reset` begins anew
 
 
-def arrays(n: int, assets: int, width: int, entries: int, params: t.Float64, place: Callable[[NDArray[Any]], Any]) -> Arrays:
-    """Arrays of zeros for n environments with `width` observations; `place` puts each one where it shall live."""
+def arrays(
+    n: int,
+    assets: int,
+    width: int,
+    entries: int,
+    params: t.Float64,
+    place: Callable[[NDArray[Any]], Any],
+) -> Arrays:
+    """Arrays of zeros for n environments with `width` observations; `place` puts each one where it
+    shall live.
+    """
 
     def zeros(*shape: int, dtype: Any = np.float64) -> Any:
         return place(np.zeros(shape, dtype=dtype, order="F"))
 
-    store = t.Store(place(params), zeros(n, t.N_ACCOUNT), zeros(n, assets, t.N_LEG), zeros(n, t.N_EPISODE, dtype=np.int64))
+    store = t.Store(
+        place(params),
+        zeros(n, t.N_ACCOUNT),
+        zeros(n, assets, t.N_LEG),
+        zeros(n, t.N_EPISODE, dtype=np.int64),
+    )
     shared = (
         zeros(n, width, dtype=np.float32),
         zeros(n),
@@ -137,19 +175,31 @@ def arrays(n: int, assets: int, width: int, entries: int, params: t.Float64, pla
     )
     first, second = (t.Out(zeros(n, width, dtype=np.float32), *shared) for _ in range(2))
     paths, rows = (zeros(n, dtype=np.int64) for _ in range(2))
-    return Arrays(store, (first, second), zeros(n, entries, dtype=np.float32), paths, rows, zeros(n, dtype=np.bool_))
+    return Arrays(
+        store,
+        (first, second),
+        zeros(n, entries, dtype=np.float32),
+        paths,
+        rows,
+        zeros(n, dtype=np.bool_),
+    )
 
 
 def arguments(world: t.World, own: Arrays, out: t.Out) -> dict[str, tuple[Any, ...]]:
     """The arguments of each kernel."""
-    return {"step": (world, own.store, out, own.actions), "reset": (world, own.store, out, own.paths, own.rows, own.mask)}
+    return {
+        "step": (world, own.store, out, own.actions),
+        "reset": (world, own.store, out, own.paths, own.rows, own.mask),
+    }
 
 
 class CudaBatch(Batch):
-    """`Batch` on a GPU: the same arguments, the same starts for the same seed, the same columns; every array is a numba device array.
+    """`Batch` on a GPU: the same arguments, the same starts for the same seed, the same columns;
+    every array is a numba device array.
 
-    `step` takes actions from the host or the device; `advance(stream)` steps with what stands in `actions` and returns at once. `device` is the
-    number of the GPU. `block` (threads) and `max_registers` (None: as many as the compiler likes) tune the kernel, not its numbers.
+    `step` takes actions from the host or the device; `advance(stream)` steps with what stands in
+    `actions` and returns at once. `device` is the number of the GPU. `block` (threads) and
+    `max_registers` (None: as many as the compiler likes) tune the kernel, not its numbers.
     """
 
     def __init__(
@@ -168,11 +218,28 @@ class CudaBatch(Batch):
     ) -> None:
         """See the class docstring; raises `ConfigError` also where no CUDA device can be used."""
         if not simulated() and not cuda.is_available():
-            raise ConfigError(f"device = {device}: no CUDA device can be used here ({_reason()}); use the CPU batch")
+            raise ConfigError(
+                f"device = {device}: no CUDA device can be used here ({_reason()}); use the CPU"
+                " batch"
+            )
         self.device, self._block, self._max_registers = device, block, max_registers
-        super().__init__(num_envs, market=market, symbols=symbols, autoreset=autoreset, per_env=per_env, config=config, **settings)
+        super().__init__(
+            num_envs,
+            market=market,
+            symbols=symbols,
+            autoreset=autoreset,
+            per_env=per_env,
+            config=config,
+            **settings,
+        )
 
-    def reset(self, seed: int | Sequence[int] | None = None, paths: Any = None, starts: Any = None, mask: Any = None) -> Any:
+    def reset(
+        self,
+        seed: int | Sequence[int] | None = None,
+        paths: Any = None,
+        starts: Any = None,
+        mask: Any = None,
+    ) -> Any:
         """As `Batch.reset`; returns the observations (n, D) on the device."""
         n, own = self.num_envs, self._own
         with cuda.gpus[self.device]:
@@ -181,13 +248,19 @@ class CudaBatch(Batch):
                 own.store.episode[:, t.EPISODE].copy_to_device(np.zeros(n, dtype=np.int64))
                 self._seeded = True
             begun = np.ones(n, dtype=np.bool_) if mask is None else np.asarray(mask, dtype=np.bool_)
-            for target, values in zip((own.paths, own.rows, own.mask), (*rows_of(self.world, n, paths, starts), begun), strict=True):
+            for target, values in zip(
+                (own.paths, own.rows, own.mask),
+                (*rows_of(self.world, n, paths, starts), begun),
+                strict=True,
+            ):
                 target.copy_to_device(values)
             self._launch("reset", 0)
         return self.obs
 
     def step(self, actions: Any) -> None:
-        """As `Batch.step`; actions that lie on the device go to `advance`, which does not look at them."""
+        """As `Batch.step`; actions that lie on the device go to `advance`, which does not look at
+        them.
+        """
         with cuda.gpus[self.device]:
             wished = np.asarray(actions, dtype=np.float32).reshape(self.actions.shape)
             refuse_nan(wished)
@@ -195,7 +268,9 @@ class CudaBatch(Batch):
         self.advance()
 
     def advance(self, stream: int = 0) -> None:
-        """Step with the actions that stand in `actions`, on a CUDA stream given by its handle; nothing is waited for."""
+        """Step with the actions that stand in `actions`, on a CUDA stream given by its handle;
+        nothing is waited for.
+        """
         self._front: int = 1 - self._front
         self.out = self._own.outs[self._front]
         self.obs = self.out.obs
@@ -206,7 +281,8 @@ class CudaBatch(Batch):
         """As `Batch.audit`, copied to the host."""
         store, out = self._own.store, self._own.outs[self._front]
         account, legs, ledger, trades, episode = (
-            array.copy_to_host() for array in (store.account, store.legs, out.ledger, out.trades, store.episode)
+            array.copy_to_host()
+            for array in (store.account, store.legs, out.ledger, out.trades, store.episode)
         )
         return audit(self.market, account, legs, ledger, trades, episode[:, t.ROW])
 
@@ -218,7 +294,9 @@ class CudaBatch(Batch):
 
     def state(self) -> dict[str, Any]:
         """As `Batch.state`, on the host."""
-        return {name: array.copy_to_host() for name, array in self._held().items()} | {"seeded": self._seeded}
+        return {name: array.copy_to_host() for name, array in self._held().items()} | {
+            "seeded": self._seeded
+        }
 
     def restore(self, state: Mapping[str, Any]) -> None:
         """As `Batch.restore`, from a `state` of a batch on a GPU."""
@@ -226,14 +304,21 @@ class CudaBatch(Batch):
             for name, array in self._held().items():
                 if array.shape != state[name].shape:
                     raise ConfigError(
-                        f"the state has {name} of shape {state[name].shape}, this batch {array.shape}; build it with the same settings"
+                        f"the state has {name} of shape {state[name].shape}, this batch"
+                        f" {array.shape}; build it with the same settings"
                     )
                 array.copy_to_device(state[name])
         self._seeded = bool(state["seeded"])
 
     def _held(self) -> dict[str, Any]:
         store = self._own.store
-        return {"params": store.params, "account": store.account, "legs": store.legs, "episode": store.episode, "obs": self.obs}
+        return {
+            "params": store.params,
+            "account": store.account,
+            "legs": store.legs,
+            "episode": store.episode,
+            "obs": self.obs,
+        }
 
     def randomize(self, ranges: Mapping[str, Sequence[Any]]) -> None:
         """As `Batch.randomize`."""
@@ -244,7 +329,9 @@ class CudaBatch(Batch):
 
     def refresh(self, market: Market) -> None:
         """Only the CPU batch takes another market."""
-        raise ConfigError("refresh: a batch on a GPU keeps its market; build a new one, or use device='cpu'")
+        raise ConfigError(
+            "refresh: a batch on a GPU keeps its market; build a new one, or use device='cpu'"
+        )
 
     @property
     def obs_buffers(self) -> tuple[Any, ...]:
@@ -255,18 +342,35 @@ class CudaBatch(Batch):
     def bytes_per_env(self) -> int:
         """Device memory of one environment; the market, which all share, is apart."""
         own = self._own
-        return sum(array.nbytes for array in (*own.store[1:], *own.outs[0], own.outs[1].obs, *own[2:])) // self.num_envs
+        return (
+            sum(array.nbytes for array in (*own.store[1:], *own.outs[0], own.outs[1].obs, *own[2:]))
+            // self.num_envs
+        )
 
     def _allocate(self, params: t.Float64) -> None:
         assets, width = self.n_assets, len(self.observation_table)
         with cuda.gpus[self.device]:
-            self._own = arrays(self.num_envs, assets, width, action_width(self.config) * assets, params, cuda.to_device)
+            self._own = arrays(
+                self.num_envs,
+                assets,
+                width,
+                action_width(self.config) * assets,
+                params,
+                cuda.to_device,
+            )
             placed = {
-                name: cuda.to_device(np.ascontiguousarray(array)) for name, array in self.world._asdict().items() if name != "contract"
+                name: cuda.to_device(np.ascontiguousarray(array))
+                for name, array in self.world._asdict().items()
+                if name != "contract"
             }
             self._device_world = self.world._replace(**placed)
         self.store, self.actions, out = self._own.store, self._own.actions, self._own.outs[0]
-        self.final_obs, self.reward, self.terminated, self.truncated = out.final_obs, out.reward, out.terminated, out.truncated
+        self.final_obs, self.reward, self.terminated, self.truncated = (
+            out.final_obs,
+            out.reward,
+            out.terminated,
+            out.truncated,
+        )
         self.ledger, self.trades, self.final_stats = out.ledger, out.trades, out.final
         self.out, self.obs = out, out.obs
         self._front = 0

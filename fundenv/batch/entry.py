@@ -1,11 +1,13 @@
 """The compiled entry points of the CPU loops, called through plain C pointers.
 
-Handing two dozen arrays to a numba dispatcher costs about 4 us a call, more than the step of a single environment. Their addresses and sizes never
-change while a batch lives, so they are put into a table once and every call passes one pointer (0.3 us). Sizes that the types fix are constants
+Handing two dozen arrays to a numba dispatcher costs about 4 us a call, more than the step of a
+single environment. Their addresses and sizes never change while a batch lives, so they are put into
+a table once and every call passes one pointer (0.3 us). Sizes that the types fix are constants
 here, so the compiler folds them into the addressing.
 
-A batch with the settings that `fits` names is stepped in vectors (`fundenv.batch.lanes`), to the same bits. They are compiled apart, and only for a run
-that lasts: a first step waits for the plain loop alone.
+A batch with the settings that `fits` names is stepped in vectors (`fundenv.batch.simd.lanes`), to
+the same bits. They are compiled apart, and only for a run that lasts: a first step waits for the
+plain loop alone.
 """
 
 from __future__ import annotations
@@ -22,23 +24,37 @@ import numpy as np
 from numba import types
 from numba.core import config as numba_config
 
-from fundenv.batch.blocks import step_blocks
-from fundenv.batch.lanes import N_FACTS
 from fundenv.batch.loop import reset_range, step_range
-from fundenv.batch.memory import f4_at, f8_at
+from fundenv.batch.simd.blocks import step_blocks
+from fundenv.batch.simd.lanes import N_FACTS
+from fundenv.batch.simd.market_copy import RECORD, facts, fits, tape
 from fundenv.batch.tables import AT_OBS, SIZES, out_of, reset_table, step_table, store_of, world_of
-from fundenv.batch.tape import RECORD, facts, fits, tape
+from fundenv.compiler.jit import EntryCompiler, LanesCompiler, cache_folder, cached_on_disk
+from fundenv.compiler.memory import f4_at, f8_at
 from fundenv.dynamics import types as t
-from fundenv.dynamics.jit import EntryCompiler, LanesCompiler, cache_folder, cached_on_disk
 
-STEPS_TO_LANES = 1_000_000  # in each of the two buffers, half a second of the plain loop: a run that lasts is worth a compilation
+# in each of the two buffers, half a second of the plain loop: a run that lasts is worth a
+# compilation
+STEPS_TO_LANES = 1_000_000
 
 
 def _step_lanes(table: Any, first: int, last: int) -> None:
     world, actions = world_of(table, 1, 0), f4_at(table[37], (table[8], 3))
     facts, size = f8_at(table[40], (table[4], N_FACTS)), table[0] * RECORD
     f8, f4 = f8_at(table[41], (size,)), f4_at(table[41], (2 * size,))
-    step_blocks(table[42], table, world, store_of(table, 1), out_of(table, 1), actions, facts, f8, f4, first, last)
+    step_blocks(
+        table[42],
+        table,
+        world,
+        store_of(table, 1),
+        out_of(table, 1),
+        actions,
+        facts,
+        f8,
+        f4,
+        first,
+        last,
+    )
 
 
 def _step_one_asset(table: Any, first: int, last: int) -> None:
@@ -76,18 +92,34 @@ def _on_disk(entry: Callable[..., None]) -> bool:
 def _compiled(entry: Callable[..., None]) -> Any:
     signature = types.void(types.CPointer(types.int64), types.int64, types.int64)
     if not _on_disk(entry):
-        _announce(*(["the vector form of the step, about half a minute"] if entry is _step_lanes else []))
+        _announce(
+            *(["the vector form of the step, about half a minute"] if entry is _step_lanes else [])
+        )
     with cached_on_disk():
         compiled = numba.cfunc(
-            signature, cache=True, error_model="numpy", pipeline_class=LanesCompiler if entry is _step_lanes else EntryCompiler
+            signature,
+            cache=True,
+            error_model="numpy",
+            pipeline_class=LanesCompiler if entry is _step_lanes else EntryCompiler,
         )(entry)
-    return ctypes.CFUNCTYPE(None, ctypes.c_void_p, ctypes.c_int64, ctypes.c_int64)(compiled.address), compiled
+    return (
+        ctypes.CFUNCTYPE(None, ctypes.c_void_p, ctypes.c_int64, ctypes.c_int64)(compiled.address),
+        compiled,
+    )
 
 
 class Calls:
     """Steps and resets of one set of arrays; each call releases the GIL."""
 
-    def __init__(self, world: t.World, store: t.Store, out: t.Out, actions: t.Float32, paths: t.Int64, rows: t.Int64) -> None:
+    def __init__(
+        self,
+        world: t.World,
+        store: t.Store,
+        out: t.Out,
+        actions: t.Float32,
+        paths: t.Int64,
+        rows: t.Int64,
+    ) -> None:
         self._arrays, self._obs = (world, store, out, actions, paths, rows), out.obs
         self.steps_to_lanes = 0  # 0: nothing to wait for
         sizes = dict(
@@ -106,11 +138,23 @@ class Calls:
                 strict=True,
             )
         )
-        flat = (*world[:-1], *store, *out, actions, paths, rows)  # the contract is a constant of the entry point
+        flat = (
+            *world[:-1],
+            *store,
+            *out,
+            actions,
+            paths,
+            rows,
+        )  # the contract is a constant of the entry point
         for array in flat:
             if not array.flags.c_contiguous:
-                raise ValueError(f"array of shape {array.shape} is not contiguous; the kernel addresses rows directly")
-        self._table = np.array([*sizes.values(), *(array.ctypes.data for array in flat), 0, 0, 0], dtype=np.int64)
+                raise ValueError(
+                    f"array of shape {array.shape} is not contiguous; the kernel addresses rows"
+                    " directly"
+                )
+        self._table = np.array(
+            [*sizes.values(), *(array.ctypes.data for array in flat), 0, 0, 0], dtype=np.int64
+        )
         self._address = self._table.ctypes.data
         if numba_config.DISABLE_JIT:
             self.step, self.reset = self._plain_step, self._plain_reset
@@ -132,7 +176,9 @@ class Calls:
         self._obs = obs
 
     def count(self, steps: int) -> None:
-        """Take note of `steps` steps to come; compile their vector form before them where so many were made that it pays."""
+        """Take note of `steps` steps to come; compile their vector form before them where so many
+        were made that it pays.
+        """
         self.steps_to_lanes -= steps
         if self.steps_to_lanes <= 0:
             self._use_lanes()

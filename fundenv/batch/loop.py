@@ -1,11 +1,13 @@
-"""Loops over environments: starts, the time limit, autoreset and final observations, written once for every backend."""
+"""Loops over environments: starts, the time limit, autoreset and final observations, written once
+for every backend.
+"""
 
 import math
 
-from fundenv.batch.prefetch import prefetch_row
+from fundenv.compiler.jit import jit, jit_outer, jit_rare
+from fundenv.compiler.prefetch import prefetch_row
 from fundenv.dynamics.access import params_of, rules_of
 from fundenv.dynamics.funds import gross_of
-from fundenv.dynamics.jit import jit, jit_outer, jit_rare
 from fundenv.dynamics.observation import observe
 from fundenv.dynamics.rng import below, uniform
 from fundenv.dynamics.step import step_one
@@ -49,9 +51,13 @@ from fundenv.dynamics.types import (
 )
 from fundenv.market.layout import MARK_CLOSE, SPOT_CLOSE
 
-_AHEAD = 8  # environments between the hint and the step that reads the row; 4 to 16 are equally fast
+_AHEAD = (
+    8  # environments between the hint and the step that reads the row; 4 to 16 are equally fast
+)
 _DRAW_PATH, _DRAW_ROW, _DRAW_INVESTED = 0, 1, 2
-_DRAW_PARAM = 16  # and the following: field k of Params is draw 16 + k, so that it does not depend on what else is drawn
+# and the following: field k of Params is draw 16 + k, so that it does not depend on what else is
+# drawn
+_DRAW_PARAM = 16
 
 
 @jit
@@ -65,7 +71,9 @@ def _draw_start(world, store, i):
         return path, world.starts[path, 0]
     path = first + below(seed, number, _DRAW_PATH, paths)
     count = max(world.starts[path, 1] - max(codes[EPISODE_STEPS] - 1, 0), 1)
-    return path, world.starts[path, 0] + codes[DECISION_BARS] * below(seed, number, _DRAW_ROW, count)
+    return path, world.starts[path, 0] + codes[DECISION_BARS] * below(
+        seed, number, _DRAW_ROW, count
+    )
 
 
 @jit
@@ -76,7 +84,11 @@ def _draw_params(world, store, i):
         if ranges[k, 0] != RANGE_NONE:
             low, high = ranges[k, 1], ranges[k, 2]
             share = uniform(store.episode[i, SEED], store.episode[i, EPISODE], _DRAW_PARAM + k)
-            value = low * math.exp(share * math.log(high / low)) if ranges[k, 0] == RANGE_LOG else low + share * (high - low)
+            value = (
+                low * math.exp(share * math.log(high / low))
+                if ranges[k, 0] == RANGE_LOG
+                else low + share * (high - low)
+            )
             store.params[i, k] = min(max(value, low), high)
 
 
@@ -92,21 +104,33 @@ def _book(world, path, row):
 
 @jit
 def _open_coins_at_start(world, store, p, i, a, row, symbol):
-    """Full carry of an inverse leg: contracts, the coins that hedge them, and of these the margin in the wallet (cross: all that are owned)."""
+    """Full carry of an inverse leg: contracts, the coins that hedge them, and of these the margin
+    in the wallet (cross: all that are owned).
+    """
     legs, mode = store.legs, world.codes[MARGIN_MODE]
     mark, leverage = world.bars[row, a, MARK_CLOSE], p.frozen_leverage
     size = p.initial_equity / legs.shape[1] / gross_of(world, symbol, leverage)
-    coins, wallet = p.frozen_hedge * size / mark, 0.0 if mode == MARGIN_PORTFOLIO else size / mark / leverage
+    coins, wallet = (
+        p.frozen_hedge * size / mark,
+        0.0 if mode == MARGIN_PORTFOLIO else size / mark / leverage,
+    )
     if mode == MARGIN_CROSS:
         wallet = max(wallet, coins)
-    legs[i, a, PERP], legs[i, a, ENTRY], legs[i, a, SPOT], legs[i, a, MARGIN] = -size, mark, coins - wallet, wallet
+    legs[i, a, PERP], legs[i, a, ENTRY], legs[i, a, SPOT], legs[i, a, MARGIN] = (
+        -size,
+        mark,
+        coins - wallet,
+        wallet,
+    )
     legs[i, a, TARGET_CARRY] = 1.0
     store.account[i, CASH] -= coins * world.bars[row, a, SPOT_CLOSE]
 
 
 @jit
 def _open_at_start(world, store, p, i, path, row):
-    """Give the account a full carry at the prices of the start, without cost: what a desk that was already invested would hold."""
+    """Give the account a full carry at the prices of the start, without cost: what a desk that was
+    already invested would hold.
+    """
     legs = store.legs
     assets = legs.shape[1]
     cross = world.codes[MARGIN_MODE] == MARGIN_CROSS
@@ -129,7 +153,9 @@ def _open_at_start(world, store, p, i, path, row):
 
 @jit_rare
 def begin_episode(world, store, i, path, row):
-    """Start an episode of environment i at the close of `row` of `path`; a negative path draws both."""
+    """Start an episode of environment i at the close of `row` of `path`; a negative path draws
+    both.
+    """
     _draw_params(world, store, i)
     p = params_of(store.params, i)
     account, legs, episode = store.account, store.legs, store.episode
@@ -142,7 +168,11 @@ def begin_episode(world, store, i, path, row):
         for column in range(N_LEG):
             legs[i, a, column] = 0.0
         legs[i, a, TARGET_HEDGE], legs[i, a, TARGET_LEVERAGE] = p.frozen_hedge, p.frozen_leverage
-    if drawn and world.codes[RANDOM_START] and uniform(episode[i, SEED], episode[i, EPISODE], _DRAW_INVESTED) < p.start_invested:
+    if (
+        drawn
+        and world.codes[RANDOM_START]
+        and uniform(episode[i, SEED], episode[i, EPISODE], _DRAW_INVESTED) < p.start_invested
+    ):
         _open_at_start(world, store, p, i, path, row)
     episode[i, BOOK] = _book(world, path, row)
     episode[i, PATH], episode[i, ROW], episode[i, LAST_ROW] = path, row, world.paths[path, 1] - 1
@@ -163,7 +193,9 @@ def _idle_step(store, out, i):
 
 @jit
 def _finish(world, store, out, i):
-    """The episode of environment i has ended: keep its statistics, then reset as the autoreset mode says."""
+    """The episode of environment i has ended: keep its statistics, then reset as the autoreset mode
+    says.
+    """
     out.final[i, 0] = store.account[i, EPISODE_REWARD]
     out.final[i, 1] = store.episode[i, DECISION]
     out.final[i, 2] = store.account[i, EQUITY]
@@ -195,7 +227,9 @@ def step_env(world, store, out, actions, i):
 
 @jit_outer
 def reset_env(world, store, out, paths, rows, i):
-    """Begin an episode of environment i at (paths[i], rows[i]), drawn where paths[i] is negative."""
+    """Begin an episode of environment i at (paths[i], rows[i]), drawn where paths[i] is
+    negative.
+    """
     _idle_step(store, out, i)
     out.terminated[i], out.truncated[i] = False, False
     begin_episode(world, store, i, paths[i], rows[i])
@@ -214,6 +248,8 @@ def step_range(world, store, out, actions, first, last):
 
 @jit_outer
 def reset_range(world, store, out, paths, rows, first, last):
-    """Begin episodes of the environments first..last-1 at (paths, rows), drawn where paths is negative."""
+    """Begin episodes of the environments first..last-1 at (paths, rows), drawn where paths is
+    negative.
+    """
     for i in range(first, last):
         reset_env(world, store, out, paths, rows, i)

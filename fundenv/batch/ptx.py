@@ -1,4 +1,6 @@
-"""The GPU kernels compiled and assembled without a GPU: to see that they compile, and what they ask of a device."""
+"""The GPU kernels compiled and assembled without a GPU: to see that they compile, and what they ask
+of a device.
+"""
 
 from __future__ import annotations
 
@@ -28,7 +30,9 @@ class Resources(NamedTuple):
 
 
 def missing() -> str | None:
-    """What is not installed of what `compile_kernel` and `assemble` need, in one line; None if all is there."""
+    """What is not installed of what `compile_kernel` and `assemble` need, in one line; None if all
+    is there.
+    """
     if find_spec("numba_cuda") is None:
         return "numba-cuda is not installed: pip install 'fundenv[ptx]'"
     if find_ptxas() is None:
@@ -53,7 +57,9 @@ def find_ptxas() -> Path | None:
 
 
 def compile_kernel(name: str, capability: tuple[int, int], **settings: Any) -> str:
-    """PTX of the kernel `step` or `reset` for a compute capability such as (9, 0), with the memory layout of `CudaBatch`; settings as for `Batch`."""
+    """PTX of the kernel `step` or `reset` for a compute capability such as (9, 0), with the memory
+    layout of `CudaBatch`; settings as for `Batch`.
+    """
     from numba import cuda
     from numba.cuda.typing.typeof import Purpose, typeof
 
@@ -61,10 +67,21 @@ def compile_kernel(name: str, capability: tuple[int, int], **settings: Any) -> s
 
     batch = Batch(2, autoreset="same_step", **settings)
     entries = action_width(batch.config) * batch.n_assets
-    own = arrays(2, batch.n_assets, len(batch.observation_table), entries, batch.store.params, lambda array: array)
-    signature = tuple(typeof(given, Purpose.argument) for given in arguments(batch.world, own, own.outs[0])[name])
+    own = arrays(
+        2,
+        batch.n_assets,
+        len(batch.observation_table),
+        entries,
+        batch.store.params,
+        lambda array: array,
+    )
+    signature = tuple(
+        typeof(given, Purpose.argument) for given in arguments(batch.world, own, own.outs[0])[name]
+    )
     with _stand_in(capability), exact_arithmetic():
-        code, _ = cuda.compile(KERNELS[name], signature, cc=capability, device=False, abi="numba", opt=True)
+        code, _ = cuda.compile(
+            KERNELS[name], signature, cc=capability, device=False, abi="numba", opt=True
+        )
     return str(code)
 
 
@@ -89,7 +106,9 @@ def assemble(ptx: str, capability: tuple[int, int], max_registers: int | None = 
         done = subprocess.run(command, capture_output=True, text=True)
     report = done.stdout + done.stderr
     used = re.search(r"Used (\d+) registers", report)
-    memory = re.search(r"(\d+) bytes stack frame, (\d+) bytes spill stores, (\d+) bytes spill loads", report)
+    memory = re.search(
+        r"(\d+) bytes stack frame, (\d+) bytes spill stores, (\d+) bytes spill loads", report
+    )
     if done.returncode or used is None or memory is None:
         raise ConfigError(f"ptxas: {(report.strip() or 'no report').splitlines()[0]}")
     return Resources(int(used[1]), *(int(number) for number in memory.groups()))
@@ -97,7 +116,9 @@ def assemble(ptx: str, capability: tuple[int, int], max_registers: int | None = 
 
 @contextmanager
 def _stand_in(capability: tuple[int, int]) -> Iterator[None]:
-    """numba-cuda asks the current device for nothing but its compute capability while it compiles a device function."""
+    """numba-cuda asks the current device for nothing but its compute capability while it compiles a
+    device function.
+    """
     from numba.cuda import dispatcher
 
     real = dispatcher.get_current_device

@@ -1,4 +1,6 @@
-"""Domain randomisation: the ranges from which the numbers of an episode are drawn, as the kernel reads them."""
+"""Domain randomisation: the ranges from which the numbers of an episode are drawn, as the kernel
+reads them.
+"""
 
 from __future__ import annotations
 
@@ -16,11 +18,15 @@ _SETTINGS = {
     "frozen_leverage": "leverage",
 }  # fields of Params with another name in the config
 _OWN_LIMITS = {"basis_reversion": (0.0, 1.0), "allow_short_spot": (0.0, 1.0)}
-_DRAWN = tuple(name for name in t.Params._fields if name != "bar_years")  # the length of a bar is a fact of the market
+_DRAWN = tuple(
+    name for name in t.Params._fields if name != "bar_years"
+)  # the length of a bar is a fact of the market
 
 
 def range_table(config: EnvConfig) -> t.Float64:
-    """`World.ranges` (fields of Params, 3) of a config. Raises `ConfigError` for a field that does not exist or a range outside its limits."""
+    """`World.ranges` (fields of Params, 3) of a config. Raises `ConfigError` for a field that does
+    not exist or a range outside its limits.
+    """
     table = np.zeros((len(t.Params._fields), 3))
     for name, kind, low, high in config.randomize:
         if name not in _DRAWN:
@@ -28,7 +34,10 @@ def range_table(config: EnvConfig) -> t.Float64:
             raise ConfigError(f"randomize has no setting {name!r}; it takes {', '.join(near)}")
         least, most = _limits(name, config)
         if not least <= low <= high <= most:
-            raise ConfigError(f"randomize[{name!r}] = {low:g} .. {high:g} leaves {least:g} .. {most:g}; set it within")
+            raise ConfigError(
+                f"randomize[{name!r}] = {low:g} .. {high:g} leaves {least:g} .. {most:g}; set it"
+                " within"
+            )
         table[t.Params._fields.index(name)] = _KINDS[kind], low, high
     return table
 
@@ -38,7 +47,10 @@ def _limits(name: str, config: EnvConfig) -> tuple[float, float]:
     drawn = {known: (low, high) for known, _, low, high in config.randomize}
     if name == "max_leverage":  # the action space is made for the config's own
         used = config.leverage_grid if config.actions == "discrete" else ()
-        return max([drawn.get("frozen_leverage", (0.0, config.leverage))[1], *used]), config.max_leverage
+        return (
+            max([drawn.get("frozen_leverage", (0.0, config.leverage))[1], *used]),
+            config.max_leverage,
+        )
     if name == "frozen_leverage":
         return 1.0, config.max_leverage
     return _OWN_LIMITS[name] if name in _OWN_LIMITS else limits(_SETTINGS.get(name, name))

@@ -1,22 +1,44 @@
-"""The arrays of a batch as compiled code finds them: a table of sizes and addresses, read back with the sizes that the types fix as constants."""
+"""The arrays of a batch as compiled code finds them: a table of sizes and addresses, read back with
+the sizes that the types fix as constants.
+"""
 
 from __future__ import annotations
 
 from fundenv.batch.loop import reset_range, step_range
-from fundenv.batch.memory import f4_at, f8_at, i8_at, u1_at
+from fundenv.compiler.jit import jit, jit_outer
+from fundenv.compiler.memory import f4_at, f8_at, i8_at, u1_at
 from fundenv.dynamics import types as t
-from fundenv.dynamics.jit import jit, jit_outer
 from fundenv.market.layout import N_COLUMNS
 
 N_PARAMS, N_RULES = len(t.Params._fields), len(t.AssetRules._fields)
 AT_OBS = 29  # entry of the table that holds the address of the observations
-SIZES = ("rows", "assets", "features", "paths", "symbols", "brackets", "grid", "param_rows", "envs", "observations", "actions", "eras")
+SIZES = (
+    "rows",
+    "assets",
+    "features",
+    "paths",
+    "symbols",
+    "brackets",
+    "grid",
+    "param_rows",
+    "envs",
+    "observations",
+    "actions",
+    "eras",
+)
 
 
 @jit
 def world_of(table, assets, contract):
     """The world; assets and contract are constants of the entry point."""
-    rows, features, paths, symbols, brackets, grid = table[0], table[2], table[3], table[4], table[5], table[6]
+    rows, features, paths, symbols, brackets, grid = (
+        table[0],
+        table[2],
+        table[3],
+        table[4],
+        table[5],
+        table[6],
+    )
     return t.World(
         f8_at(table[12], (rows, assets, N_COLUMNS)),
         f4_at(table[13], (rows, assets, features)),
@@ -67,11 +89,26 @@ def out_of(table, assets):
 def step_table(table, assets, contract, first, last):
     """Step the environments first..last-1 by the plain loop."""
     actions = f4_at(table[37], (table[8], table[10]))
-    step_range(world_of(table, assets, contract), store_of(table, assets), out_of(table, assets), actions, first, last)
+    step_range(
+        world_of(table, assets, contract),
+        store_of(table, assets),
+        out_of(table, assets),
+        actions,
+        first,
+        last,
+    )
 
 
 @jit_outer
 def reset_table(table, assets, contract, first, last):
     """Begin episodes of the environments first..last-1."""
     paths, rows = i8_at(table[38], (table[8],)), i8_at(table[39], (table[8],))
-    reset_range(world_of(table, assets, contract), store_of(table, assets), out_of(table, assets), paths, rows, first, last)
+    reset_range(
+        world_of(table, assets, contract),
+        store_of(table, assets),
+        out_of(table, assets),
+        paths,
+        rows,
+        first,
+        last,
+    )

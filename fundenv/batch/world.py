@@ -14,9 +14,9 @@ import pandas as pd
 from fundenv.batch.randomize import range_table
 from fundenv.config import DIALS, ConfigError, EnvConfig, code, hours
 from fundenv.dynamics import types as t
-from fundenv.dynamics.fees import blended_rate
+from fundenv.formulas.fees import blended_rate
 from fundenv.market import Market, load_market, select, synthetic_market
-from fundenv.market.frames import GENERATED, contract_of
+from fundenv.market.files.frames import GENERATED, contract_of
 from fundenv.market.table import funding_levels
 from fundenv.venues import Bracket, Venue, load_venue
 
@@ -24,8 +24,12 @@ _NO_FLOOR = math.inf
 _FEES = {"base": "fees", "high": "fees_high"}  # section of the venue file
 
 
-def resolve_market(market: Market | str | Path | None, symbols: Sequence[str] | None, venue: str) -> Market:
-    """The market itself, the market in a folder of tidy files, or the embedded synthetic one (None)."""
+def resolve_market(
+    market: Market | str | Path | None, symbols: Sequence[str] | None, venue: str
+) -> Market:
+    """The market itself, the market in a folder of tidy files, or the embedded synthetic one
+    (None).
+    """
     if market is None:
         market = embedded_market()
     elif not isinstance(market, Market):
@@ -42,10 +46,13 @@ def embedded_market() -> Market:
 
 
 def build_world(market: Market, config: EnvConfig, venue: Venue, autoreset: int) -> t.World:
-    """Arrays of everything a step only reads; raises `ConfigError` where config and market do not fit."""
+    """Arrays of everything a step only reads; raises `ConfigError` where config and market do not
+    fit.
+    """
     if config.max_participation > 0 and not market.has_volume:
         raise ConfigError(
-            f"max_participation = {config.max_participation:g} needs traded volumes, which this market lacks; set max_participation=0"
+            f"max_participation = {config.max_participation:g} needs traded volumes, which this"
+            " market lacks; set max_participation=0"
         )
     names = sorted({contract_of(name) for path in market.symbols for name in path})
     dates = _dates(market, config, venue, names)
@@ -58,14 +65,20 @@ def build_world(market: Market, config: EnvConfig, venue: Venue, autoreset: int)
     for s, table in enumerate(tables):
         tiers[s, : len(table)] = [(b.floor, b.rate, b.amount, b.max_leverage) for b in table]
         tiers[s, len(table) :, 1:] = table[-1].rate, table[-1].amount, table[-1].max_leverage
-    lines = np.array([[names.index(contract_of(name)) for name in path] for path in market.symbols], dtype=np.int64)
+    lines = np.array(
+        [[names.index(contract_of(name)) for name in path] for path in market.symbols],
+        dtype=np.int64,
+    )
     grids = [config.carry_grid, config.hedge_grid, config.leverage_grid]
     return t.World(
         bars=market.bars,
         features=market.features,
         paths=market.paths,
         starts=_starts(market, config),
-        eras=np.array([-(-pd.Timestamp(date).value // round(market.bar_hours * 3600e9)) for date in dates], dtype=np.int64),
+        eras=np.array(
+            [-(-pd.Timestamp(date).value // round(market.bar_hours * 3600e9)) for date in dates],
+            dtype=np.int64,
+        ),
         symbols=np.concatenate([lines + era * len(names) for era in range(len(dates))]),
         rules=np.array([_rules(venue, config, name, date) for date in dates for name in names]),
         tiers=tiers,
@@ -78,18 +91,35 @@ def build_world(market: Market, config: EnvConfig, venue: Venue, autoreset: int)
     )
 
 
-def build_params(config: EnvConfig, venue: Venue, market: Market, n: int, per_env: Mapping[str, object] | None) -> t.Float64:
-    """(1, fields of Params), or (n, ...) where `per_env` gives one value per environment for some of them."""
+def build_params(
+    config: EnvConfig, venue: Venue, market: Market, n: int, per_env: Mapping[str, object] | None
+) -> t.Float64:
+    """(1, fields of Params), or (n, ...) where `per_env` gives one value per environment for some
+    of them.
+    """
     given = {
-        "quote_borrow_rate": config.quote_borrow_rate if config.quote_borrow_rate is not None else venue.value("borrow", "quote_annual"),
-        "basis_reversion": 1.0 - 0.5 ** (market.bar_hours / hours(config.basis_half_life, "basis_half_life")),
+        "quote_borrow_rate": (
+            config.quote_borrow_rate
+            if config.quote_borrow_rate is not None
+            else venue.value("borrow", "quote_annual")
+        ),
+        "basis_reversion": (
+            1.0 - 0.5 ** (market.bar_hours / hours(config.basis_half_life, "basis_half_life"))
+        ),
         "allow_short_spot": float(config.allow_short_spot),
         "frozen_carry": config.carry,
         "frozen_hedge": config.hedge,
         "frozen_leverage": config.leverage,
         "bar_years": market.bar_hours / 8760.0,
     }
-    row = np.array([[float(given[name] if name in given else getattr(config, name)) for name in t.Params._fields]])
+    row = np.array(
+        [
+            [
+                float(given[name] if name in given else getattr(config, name))
+                for name in t.Params._fields
+            ]
+        ]
+    )
     drawn = [name for name, *_ in config.randomize]
     if not per_env and not drawn:
         return row
@@ -98,16 +128,23 @@ def build_params(config: EnvConfig, venue: Venue, market: Market, n: int, per_en
         if name in drawn:
             raise ConfigError(f"{name!r} stands in per_env and in randomize; keep one of them")
         if name not in t.Params._fields:
-            raise ConfigError(f"per_env has no setting {name!r}; it takes {', '.join(t.Params._fields)}")
+            raise ConfigError(
+                f"per_env has no setting {name!r}; it takes {', '.join(t.Params._fields)}"
+            )
         column = np.asarray(values, dtype=np.float64)
         if column.shape != (n,) or not np.isfinite(column).all():
-            raise ConfigError(f"per_env[{name!r}] has shape {column.shape}; expected {n} finite numbers, one per environment")
+            raise ConfigError(
+                f"per_env[{name!r}] has shape {column.shape}; expected {n} finite numbers, one per"
+                " environment"
+            )
         rows[:, t.Params._fields.index(name)] = column
     return rows
 
 
 def action_width(config: EnvConfig) -> int:
-    """Entries of an action row per asset: one per free dial, plus the gate in discrete mode; four in target mode."""
+    """Entries of an action row per asset: one per free dial, plus the gate in discrete mode; four
+    in target mode.
+    """
     if config.actions == "target":
         return 4
     return len(config.dials) + (config.actions == "discrete" and "carry" not in config.dials)
@@ -117,16 +154,27 @@ def bars_of(duration: str, name: str, bar_hours: float) -> int:
     """A duration in bars; raises `ConfigError` where it is not a whole number of them."""
     bars = hours(duration, name) / bar_hours
     if abs(bars - round(bars)) > 1e-9 or round(bars) < 1:
-        raise ConfigError(f"{name} = {duration!r} is not a multiple of the market's bar of {bar_hours:g} h; choose a multiple")
+        raise ConfigError(
+            f"{name} = {duration!r} is not a multiple of the market's bar of {bar_hours:g} h;"
+            " choose a multiple"
+        )
     return round(bars)
 
 
 def _dates(market: Market, config: EnvConfig, venue: Venue, names: list[str]) -> list[dt.date]:
-    """First day of each set of rules that the market's span needs, or the one date of the config."""
+    """First day of each set of rules that the market's span needs, or the one date of the
+    config.
+    """
     if config.venue_date is not None:
         return [dt.date.fromisoformat(config.venue_date)]
-    first, last = (pd.Timestamp(int(ns), tz="UTC").date() for ns in (market.close_ns.min(), market.close_ns.max()))
-    return [first, *sorted({date for name in names for date in venue.changes(name) if first < date <= last})]
+    first, last = (
+        pd.Timestamp(int(ns), tz="UTC").date()
+        for ns in (market.close_ns.min(), market.close_ns.max())
+    )
+    return [
+        first,
+        *sorted({date for name in names for date in venue.changes(name) if first < date <= last}),
+    ]
 
 
 def _used_keys(config: EnvConfig) -> list[str]:
@@ -141,21 +189,31 @@ def _used_keys(config: EnvConfig) -> list[str]:
         "borrow.base_annual": config.base_borrow_rate,
     }
     portfolio = ["collateral"] if config.margin_mode == "portfolio" else []
-    return ["liquidation", "execution", "tiers", *portfolio, *(key for key, value in given.items() if value is None)]
+    return [
+        "liquidation",
+        "execution",
+        "tiers",
+        *portfolio,
+        *(key for key, value in given.items() if value is None),
+    ]
 
 
 def _brackets(venue: Venue, config: EnvConfig, symbol: str, date: dt.date) -> tuple[Bracket, ...]:
     table = venue.brackets(symbol, date)
     if config.max_leverage > table[0].max_leverage:
         raise ConfigError(
-            f"max_leverage = {config.max_leverage:g} exceeds {table[0].max_leverage:g}, the limit of {symbol} on {venue.name}; lower it"
+            f"max_leverage = {config.max_leverage:g} exceeds {table[0].max_leverage:g}, the limit"
+            f" of {symbol} on {venue.name}; lower it"
         )
     return table
 
 
 def _rules(venue: Venue, config: EnvConfig, symbol: str, date: dt.date) -> list[float]:
     def fee(leg: str, own: float | None) -> float:
-        maker, taker = (venue.value(_FEES[config.fee_tier], f"{leg}_{kind}", date=date) for kind in ("maker", "taker"))
+        maker, taker = (
+            venue.value(_FEES[config.fee_tier], f"{leg}_{kind}", date=date)
+            for kind in ("maker", "taker")
+        )
         return own if own is not None else blended_rate(maker, taker, config.maker_share)
 
     def execution(key: str) -> float:
@@ -173,9 +231,11 @@ def _rules(venue: Venue, config: EnvConfig, symbol: str, date: dt.date) -> list[
         min_notional_perp=execution("min_notional_perp"),
         min_notional_spot=execution("min_notional_spot"),
         liquidation_fee=venue.value("liquidation", "fee", date=date),
-        base_borrow_rate=config.base_borrow_rate
-        if config.base_borrow_rate is not None
-        else venue.value("borrow", "base_annual", date=date),
+        base_borrow_rate=(
+            config.base_borrow_rate
+            if config.base_borrow_rate is not None
+            else venue.value("borrow", "base_annual", date=date)
+        ),
         procedure=t.PROCEDURES.index(venue.choice("liquidation", "procedure", date)),
         haircut=venue.value("collateral", "", symbol, date),
         partial_above=venue.value("liquidation", "partial_above", date=date),
@@ -198,10 +258,18 @@ def _codes(market: Market, config: EnvConfig, venue: Venue, autoreset: int) -> t
     codes[t.FREE_DIALS] = sum(1 << DIALS.index(dial) for dial in config.dials)
     codes[t.RANDOM_START] = config.random_start
     if config.episode is not None:
-        codes[t.EPISODE_STEPS] = max(bars_of(config.episode, "episode", market.bar_hours) // step, 1)
-    for column, name in ((t.BASIS_FEATURE, "basis_deviation"), (t.FUNDING_FEATURE, "funding_ewma_9")):
+        codes[t.EPISODE_STEPS] = max(
+            bars_of(config.episode, "episode", market.bar_hours) // step, 1
+        )
+    for column, name in (
+        (t.BASIS_FEATURE, "basis_deviation"),
+        (t.FUNDING_FEATURE, "funding_ewma_9"),
+    ):
         if name not in names:
-            raise ConfigError(f"the market has no feature {name!r}, which the environment reads; build it with fundenv.market")
+            raise ConfigError(
+                f"the market has no feature {name!r}, which the environment reads; build it with"
+                " fundenv.market"
+            )
         codes[column] = names.index(name)
     codes[t.OPEN_PATHS] = market.n_paths
     codes[t.ENTRY_MARGIN] = venue.choice("liquidation", "maintenance_on") == "entry"
@@ -213,7 +281,9 @@ def _codes(market: Market, config: EnvConfig, venue: Venue, autoreset: int) -> t
 
 
 def _starts(market: Market, config: EnvConfig) -> t.Int64:
-    """Per path: first row whose close falls on the decision grid (multiples of the interval since 1970), how many follow, bar number of the first open."""
+    """Per path: first row whose close falls on the decision grid (multiples of the interval since
+    1970), how many follow, bar number of the first open.
+    """
     bar_ns = round(market.bar_hours * 3600e9)
     step = bars_of(config.decision_interval, "decision_interval", market.bar_hours)
     starts = np.zeros((market.n_paths, 3), dtype=np.int64)
@@ -224,7 +294,8 @@ def _starts(market: Market, config: EnvConfig) -> t.Int64:
         if count < 1:
             span = f"{'+'.join(market.symbols[path])}, {last - first} bars"
             raise ConfigError(
-                f"path {path} ({span}) is shorter than one decision_interval of {config.decision_interval}; use a longer span"
+                f"path {path} ({span}) is shorter than one decision_interval of"
+                f" {config.decision_interval}; use a longer span"
             )
         starts[path] = first + lead, count, close - 1
     return starts

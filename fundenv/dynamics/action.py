@@ -2,8 +2,7 @@
 
 import math
 
-from fundenv.dynamics.jit import jit
-from fundenv.dynamics.logarithms import exp_of
+from fundenv.compiler.jit import jit
 from fundenv.dynamics.types import (
     ACTION_CONTINUOUS,
     ACTION_MODE,
@@ -12,11 +11,14 @@ from fundenv.dynamics.types import (
     FREE_DIALS,
     GRID_CARRY,
 )
+from fundenv.dynamics.vector_math import exp_of
 
 
 @jit
 def hedge_of(x):
-    """Hedge dial in [-1, 1] to hedge ratio: -1 -> 0, 0 -> 1 (delta-neutral), +1 -> 1.5, linear between."""
+    """Hedge dial in [-1, 1] to hedge ratio: -1 -> 0, 0 -> 1 (delta-neutral), +1 -> 1.5, linear
+    between.
+    """
     return 1.0 + (x if x < 0.0 else 0.5 * x)
 
 
@@ -28,7 +30,9 @@ def leverage_of(x, max_leverage):
 
 @jit
 def dial_value(world, dial, x, max_leverage):
-    """Physical value of one free dial (0 carry, 1 hedge, 2 leverage) from its action entry: a grid index or a number in [-1, 1]."""
+    """Physical value of one free dial (0 carry, 1 hedge, 2 leverage) from its action entry: a grid
+    index or a number in [-1, 1].
+    """
     if world.codes[ACTION_MODE] != ACTION_CONTINUOUS:
         last = world.codes[GRID_CARRY + dial] - 1
         return world.grids[dial, min(max(int(x), 0), last)]
@@ -42,8 +46,9 @@ def dial_value(world, dial, x, max_leverage):
 def decode(world, p, actions, i, a):
     """(hold, carry, hedge, leverage) that action row i asks of asset a.
 
-    actions: (n, A x entries per asset) float32; `target` has four entries (hold flag > 0.5, carry, hedge, leverage), clipped to their limits;
-    `discrete` starts with the gate (0 = hold, then the carry grid; {hold, trade} where carry is frozen), then one entry per other free dial;
+    actions: (n, A x entries per asset) float32; `target` has four entries (hold flag > 0.5, carry,
+    hedge, leverage), clipped to their limits; `discrete` starts with the gate (0 = hold, then the
+    carry grid; {hold, trade} where carry is frozen), then one entry per other free dial;
     `continuous` has one entry per free dial.
     """
     codes = world.codes

@@ -1,15 +1,28 @@
-"""Auto-deleveraging: what the venue takes from winners when it cannot place what it took from losers."""
+"""Auto-deleveraging: what the venue takes from winners when it cannot place what it took from
+losers.
+"""
 
-from fundenv.dynamics.closing import empty_wallets, take_off, valued_at, worth_of
-from fundenv.dynamics.contract import profit_of
-from fundenv.dynamics.jit import jit, jit_rare
-from fundenv.dynamics.types import ENTRY, INVERSE, MARGIN, MARGIN_ISOLATED, MARGIN_MODE, MARGIN_PORTFOLIO, PERP, PERP_PNL
+from fundenv.compiler.jit import jit, jit_rare
+from fundenv.dynamics.close_position import empty_wallets, take_off, valued_at, worth_of
+from fundenv.dynamics.legs import profit_of
+from fundenv.dynamics.types import (
+    ENTRY,
+    INVERSE,
+    MARGIN,
+    MARGIN_ISOLATED,
+    MARGIN_MODE,
+    MARGIN_PORTFOLIO,
+    PERP,
+    PERP_PNL,
+)
 from fundenv.market.layout import MARK_HIGH, MARK_LOW, MARK_OPEN, SIGMA_DAY
 
 
 @jit
 def _deleverage_price(world, row, a, size, adl_sigma):
-    """Mark price at which a winning position of a signed size is deleveraged in bar `row`, 0 where mark does not get there."""
+    """Mark price at which a winning position of a signed size is deleveraged in bar `row`, 0 where
+    mark does not get there.
+    """
     bars = world.bars
     way = -1.0 if size < 0.0 else 1.0
     price = bars[row, a, MARK_OPEN] * max(1.0 + way * adl_sigma * bars[row, a, SIGMA_DAY], 0.0)
@@ -19,7 +32,9 @@ def _deleverage_price(world, row, a, size, adl_sigma):
 
 @jit_rare
 def deleverage(world, store, out, p, i, row):
-    """Auto-deleveraging: the venue closes a share of every leg that wins while mark runs far in its favour, at that price, without fee or slippage."""
+    """Auto-deleveraging: the venue closes a share of every leg that wins while mark runs far in its
+    favour, at that price, without fee or slippage.
+    """
     legs = store.legs
     for a in range(legs.shape[1]):
         size = legs[i, a, PERP]
@@ -27,12 +42,14 @@ def deleverage(world, store, out, p, i, row):
             continue
         price = _deleverage_price(world, row, a, size, p.adl_sigma)
         if price > 0.0 and profit_of(world.contract, size, legs[i, a, ENTRY], price) > 0.0:
-            wallet = a if world.contract == INVERSE or world.codes[MARGIN_MODE] == MARGIN_ISOLATED else 0
+            wallet = (
+                a if world.contract == INVERSE or world.codes[MARGIN_MODE] == MARGIN_ISOLATED else 0
+            )
             closed = size * p.adl_share
             legs[i, wallet, MARGIN] += profit_of(world.contract, closed, legs[i, a, ENTRY], price)
-            out.ledger[i, PERP_PNL] += profit_of(world.contract, closed, valued_at(world, row, a, False), price) * worth_of(
-                world, row, a, False
-            )
+            out.ledger[i, PERP_PNL] += profit_of(
+                world.contract, closed, valued_at(world, row, a, False), price
+            ) * worth_of(world, row, a, False)
             take_off(world, store, i, a, closed, p.adl_share)
     if world.codes[MARGIN_MODE] == MARGIN_PORTFOLIO:
         empty_wallets(world, store, i)

@@ -2,10 +2,10 @@
 
 import math
 
+from fundenv.compiler.jit import jit
 from fundenv.dynamics.access import rules_of
-from fundenv.dynamics.contract import base_of, fill_of, quote_of, value_of
 from fundenv.dynamics.holdings import hedge_held
-from fundenv.dynamics.jit import jit
+from fundenv.dynamics.legs import base_of, fill_of, quote_of, value_of
 from fundenv.dynamics.margin import largest_value
 from fundenv.dynamics.types import (
     ACCRUED,
@@ -58,9 +58,11 @@ SAME = 1e-9  # relative; sizes that differ by less are the same
 
 @jit
 def impact_fraction(order, day_volume, sigma_day, coefficient):
-    """Square-root impact as a fraction of the price: Y sigma_day sqrt(|order| / day_volume); 0 where no volume is known.
+    """Square-root impact as a fraction of the price: Y sigma_day sqrt(|order| / day_volume); 0
+    where no volume is known.
 
-    order, day_volume: base units; sigma_day: daily volatility; coefficient: Y (Donier and Bonart 2015, arXiv 1412.4503).
+    order, day_volume: base units; sigma_day: daily volatility; coefficient: Y (Donier and Bonart
+    2015, arXiv 1412.4503).
     """
     if day_volume <= 0.0:
         return 0.0
@@ -69,9 +71,11 @@ def impact_fraction(order, day_volume, sigma_day, coefficient):
 
 @jit
 def cut_to_lot(order, position, lot):
-    """The order cut towards zero to a multiple of the lot, untouched where it closes the position exactly or lots are not known (0).
+    """The order cut towards zero to a multiple of the lot, untouched where it closes the position
+    exactly or lots are not known (0).
 
-    What rounding alone keeps below a multiple (by less than a relative 1e-12) counts as that multiple.
+    What rounding alone keeps below a multiple (by less than a relative 1e-12) counts as that
+    multiple.
     """
     if lot <= 0.0 or order == -position:
         return order
@@ -80,7 +84,9 @@ def cut_to_lot(order, position, lot):
 
 @jit
 def drop_if_small(order, position, price, minimum):
-    """The order, or 0 where its value [quote] is below the minimum notional and it does not close the position exactly."""
+    """The order, or 0 where its value [quote] is below the minimum notional and it does not close
+    the position exactly.
+    """
     if order == -position or abs(order) * price >= minimum:
         return order
     return 0.0
@@ -88,7 +94,9 @@ def drop_if_small(order, position, price, minimum):
 
 @jit
 def participation_factor(order, volume, share):
-    """Factor in [0, 1] that keeps |order| within share x volume of the bar; share 0 means no limit."""
+    """Factor in [0, 1] that keeps |order| within share x volume of the bar; share 0 means no
+    limit.
+    """
     limit = share * volume
     if share <= 0.0 or abs(order) <= limit:
         return 1.0
@@ -97,13 +105,17 @@ def participation_factor(order, volume, share):
 
 @jit
 def order_towards(target, held):
-    """The order from the size held to a share of a target; none where rounding alone tells them apart."""
+    """The order from the size held to a share of a target; none where rounding alone tells them
+    apart.
+    """
     return target - held if abs(target - held) > SAME * abs(held) else 0.0
 
 
 @jit
 def bracket_share(order, position, limit):
-    """Share, in [0, 1], of the target position + order that may be held where at most `limit` (same unit) may; no less than the position stands already."""
+    """Share, in [0, 1], of the target position + order that may be held where at most `limit` (same
+    unit) may; no less than the position stands already.
+    """
     after = abs(position + order)
     if after <= limit or after <= abs(position):
         return 1.0
@@ -113,21 +125,34 @@ def bracket_share(order, position, limit):
 
 @jit
 def size_order(world, store, i, a, row, book):
-    """Cut the wanted orders of leg a to lots and drop what is below the minimum notional at the last prices."""
+    """Cut the wanted orders of leg a to lots and drop what is below the minimum notional at the
+    last prices.
+    """
     legs, bars = store.legs, world.bars
     rule = rules_of(world.rules, world.symbols[book, a])
     spot = cut_to_lot(legs[i, a, WANT_SPOT], legs[i, a, SPOT], rule.lot_spot)
     perp = cut_to_lot(legs[i, a, WANT_PERP], legs[i, a, PERP], rule.lot_perp)
-    spot = drop_if_small(spot, legs[i, a, SPOT], bars[row - 1, a, SPOT_CLOSE], rule.min_notional_spot)
-    perp = drop_if_small(perp, legs[i, a, PERP], quote_of(world.contract, 1.0, bars[row - 1, a, MARK_CLOSE]), rule.min_notional_perp)
-    if (spot == 0.0 and legs[i, a, WANT_SPOT] != 0.0) or (perp == 0.0 and legs[i, a, WANT_PERP] != 0.0):
+    spot = drop_if_small(
+        spot, legs[i, a, SPOT], bars[row - 1, a, SPOT_CLOSE], rule.min_notional_spot
+    )
+    perp = drop_if_small(
+        perp,
+        legs[i, a, PERP],
+        quote_of(world.contract, 1.0, bars[row - 1, a, MARK_CLOSE]),
+        rule.min_notional_perp,
+    )
+    if (spot == 0.0 and legs[i, a, WANT_SPOT] != 0.0) or (
+        perp == 0.0 and legs[i, a, WANT_PERP] != 0.0
+    ):
         legs[i, a, REASON] = REASON_SIZE
     legs[i, a, WANT_SPOT], legs[i, a, WANT_PERP] = spot, perp
 
 
 @jit
 def limit_orders(world, store, p, i, row, book):
-    """Apply halt, the bracket's leverage, participation, lot and minimum notional, in this order, to the wanted orders of every leg."""
+    """Apply halt, the bracket's leverage, participation, lot and minimum notional, in this order,
+    to the wanted orders of every leg.
+    """
     legs, bars = store.legs, world.bars
     for a in range(legs.shape[1]):
         spot, perp = legs[i, a, WANT_SPOT], legs[i, a, WANT_PERP]
@@ -138,15 +163,24 @@ def limit_orders(world, store, p, i, row, book):
             legs[i, a, REASON] = REASON_HALTED
             continue
         mark, size = bars[row - 1, a, MARK_CLOSE], legs[i, a, PERP]
-        limit = largest_value(world.tiers, world.symbols[book, a], legs[i, a, TARGET_LEVERAGE]) / value_of(world.contract, 1.0, mark)
+        limit = largest_value(
+            world.tiers, world.symbols[book, a], legs[i, a, TARGET_LEVERAGE]
+        ) / value_of(world.contract, 1.0, mark)
         share = bracket_share(perp, size, limit)
         if share < 1.0:
             held = hedge_held(world, store, i, a, row)
-            spot, perp = order_towards(share * (held + spot), held), order_towards(share * (size + perp), size)
+            spot, perp = (
+                order_towards(share * (held + spot), held),
+                order_towards(share * (size + perp), size),
+            )
             legs[i, a, REASON] = REASON_BRACKET
         factor = min(
             participation_factor(spot, bars[row, a, SPOT_VOLUME], p.max_participation),
-            participation_factor(base_of(world.contract, perp, bars[row, a, PERP_OPEN]), bars[row, a, PERP_VOLUME], p.max_participation),
+            participation_factor(
+                base_of(world.contract, perp, bars[row, a, PERP_OPEN]),
+                bars[row, a, PERP_VOLUME],
+                p.max_participation,
+            ),
         )
         if factor < 1.0:
             spot, perp = spot * factor, perp * factor
@@ -157,26 +191,38 @@ def limit_orders(world, store, p, i, row, book):
 
 @jit
 def stress_of(p, touch):
-    """Multiplier of half-spread and impact: cost_scale, times the stress multiplier for a forced order."""
+    """Multiplier of half-spread and impact: cost_scale, times the stress multiplier for a forced
+    order.
+    """
     return p.cost_scale * (p.stress_multiplier if touch == TOUCH_STRESSED else 1.0)
 
 
 @jit
 def spot_slippage(bars, row, a, rule, order, stress):
-    """(half-spread, impact) of a spot order in bar `row` of asset a, as fractions of the open; together at most 1: a sale gets no negative price."""
+    """(half-spread, impact) of a spot order in bar `row` of asset a, as fractions of the open;
+    together at most 1: a sale gets no negative price.
+    """
     spread = min(rule.half_spread_spot * stress, 1.0)
-    impact = impact_fraction(order, bars[row, a, SPOT_DAY_VOLUME], bars[row, a, SIGMA_DAY], rule.impact) * stress
+    impact = (
+        impact_fraction(order, bars[row, a, SPOT_DAY_VOLUME], bars[row, a, SIGMA_DAY], rule.impact)
+        * stress
+    )
     return spread, min(impact, 1.0 - spread)
 
 
 @jit
 def perp_slippage(world, row, a, rule, order, stress):
-    """(half-spread, impact) of a perpetual order in bar `row` of asset a, as fractions of the open; together at most 1 (inverse: at most 1/2)."""
+    """(half-spread, impact) of a perpetual order in bar `row` of asset a, as fractions of the open;
+    together at most 1 (inverse: at most 1/2).
+    """
     bars = world.bars
     most = 0.5 if world.contract == INVERSE else 1.0
     spread = min(rule.half_spread_perp * stress, most)
     traded = base_of(world.contract, order, bars[row, a, PERP_OPEN])
-    impact = impact_fraction(traded, bars[row, a, PERP_DAY_VOLUME], bars[row, a, SIGMA_DAY], rule.impact) * stress
+    impact = (
+        impact_fraction(traded, bars[row, a, PERP_DAY_VOLUME], bars[row, a, SIGMA_DAY], rule.impact)
+        * stress
+    )
     return spread, min(impact, most - spread)
 
 
@@ -209,9 +255,11 @@ def fill_spot(world, store, out, p, rule, i, a, row):
 
 @jit
 def fill_perp(world, store, out, p, rule, i, a, row):
-    """Fill the wanted perpetual order of leg a at the open of bar `row`; fee and realised profit go through its wallet.
+    """Fill the wanted perpetual order of leg a at the open of bar `row`; fee and realised profit go
+    through its wallet.
 
-    An inverse contract costs coin, valued at the spot open: spread and impact of the fraction s are |order| s / fill price.
+    An inverse contract costs coin, valued at the spot open: spread and impact of the fraction s are
+    |order| s / fill price.
     """
     legs, order = store.legs, store.legs[i, a, WANT_PERP]
     inverse = world.contract == INVERSE
@@ -222,7 +270,9 @@ def fill_perp(world, store, out, p, rule, i, a, row):
     fee = rule.fee_perp * p.fee_scale * value_of(world.contract, order, price)
     worth = world.bars[row, a, SPOT_OPEN] if inverse else 1.0
     before = legs[i, a, PERP]
-    legs[i, a, PERP], legs[i, a, ENTRY], realised = fill_of(world.contract, before, legs[i, a, ENTRY], order, price)
+    legs[i, a, PERP], legs[i, a, ENTRY], realised = fill_of(
+        world.contract, before, legs[i, a, ENTRY], order, price
+    )
     if before * legs[i, a, PERP] <= 0.0:
         legs[i, a, ACCRUED] = 0.0
     legs[i, wallet, MARGIN] += realised - fee

@@ -1,17 +1,11 @@
-"""Funding: the rules of the venues (from `fundenv.market`, which estimates the pending rate with them), payments, and settlement in a step.
+"""Funding: the rules of the venues (from `fundenv.market`, which estimates the pending rate with
+them), payments, and settlement in a step.
 
 Payments are cash flows to the holder: + received. A positive rate means that longs pay shorts.
 """
 
-from fundenv.dynamics.coins import settle_coin
-from fundenv.dynamics.jit import formula, jit
-from fundenv.dynamics.payments import (
-    deribit_payment,
-    dydx_index_change,
-    dydx_settlement,
-    kraken_payment,
-    window_payment,
-)
+from fundenv.compiler.jit import formula, jit
+from fundenv.dynamics.inverse import settle_coin
 from fundenv.dynamics.types import (
     ACCRUED,
     CASH,
@@ -25,8 +19,14 @@ from fundenv.dynamics.types import (
     PERP,
     SETTLE_ON_SPOT,
 )
-from fundenv.market.layout import SETTLE_PRICE, SETTLE_RATE, SPOT_CLOSE
-from fundenv.market.premium import (
+from fundenv.formulas.payments import (
+    deribit_payment,
+    dydx_index_change,
+    dydx_settlement,
+    kraken_payment,
+    window_payment,
+)
+from fundenv.formulas.premium import (
     annual_compounded,
     annual_simple,
     average_premium,
@@ -41,7 +41,7 @@ from fundenv.market.premium import (
     premium_index,
     running_premium,
 )
-from fundenv.market.rates import (
+from fundenv.formulas.rates import (
     binance_cap,
     binance_rate,
     bitmex_cap,
@@ -61,6 +61,7 @@ from fundenv.market.rates import (
     rate_by_rule,
     trailing_average_rate,
 )
+from fundenv.market.layout import SETTLE_PRICE, SETTLE_RATE, SPOT_CLOSE
 
 __all__ = [
     "annual_compounded",
@@ -110,27 +111,32 @@ _LONGEST_YEARS = 8.0 / 8760.0
 
 @formula
 def payment(size, price, rate):
-    """Cash flow [quote] to the holder of a linear position at a settlement: -size x price x rate. Positive rate: longs pay shorts.
+    """Cash flow [quote] to the holder of a linear position at a settlement: -size x price x rate.
+    Positive rate: longs pay shorts.
 
-    size: signed, base units, as held at that instant; price: MARK (Binance, Bybit, OKX, BitMEX) or ORACLE (Hyperliquid, dYdX), never the entry;
-    of a position VALUE in quote pass it as size and price 1;
-    rate: of the whole interval, a fraction.
+    size: signed, base units, as held at that instant; price: MARK (Binance, Bybit, OKX, BitMEX) or
+    ORACLE (Hyperliquid, dYdX), never the entry; of a position VALUE in quote pass it as size and
+    price 1; rate: of the whole interval, a fraction.
     """
     return -size * price * rate
 
 
 @formula
 def inverse_payment(contracts, price, rate, face=1.0):
-    """Cash flow [base] to the holder of an inverse position at a settlement: -contracts x face / price x rate.
+    """Cash flow [base] to the holder of an inverse position at a settlement: -contracts x face /
+    price x rate.
 
-    contracts: signed; price: mark; face: quote per contract (1 BitMEX and Bybit, 10 or 100 Binance COIN-M).
+    contracts: signed; price: mark; face: quote per contract (1 BitMEX and Bybit, 10 or 100 Binance
+    COIN-M).
     """
     return -contracts * face / price * rate
 
 
 @jit
 def _years_closed(world, store, p, i, row, a):
-    """Length of the interval that the settlement at the open of bar `row` closes; eight hours, the longest there is, where none came before."""
+    """Length of the interval that the settlement at the open of bar `row` closes; eight hours, the
+    longest there is, where none came before.
+    """
     first, longest = world.paths[store.episode[i, PATH], 0], round(_LONGEST_YEARS / p.bar_years)
     bars = 1
     while bars < longest and (row - bars < first or world.bars[row - bars, a, SETTLE_PRICE] <= 0.0):
@@ -149,10 +155,12 @@ def _settled_rate(world, store, p, i, row, a):
 
 @jit
 def settle(world, store, out, p, i, row, free):
-    """Settle every leg of environment i at the open of bar `row`; returns the sum of the payments [quote].
+    """Settle every leg of environment i at the open of bar `row`; returns the sum of the payments
+    [quote].
 
-    free: free cash at the last close. A payment is taken from it first and then from the margin of the leg, so the liquidation price moves. Inverse
-    contracts pay coin, valued at the last spot close.
+    free: free cash at the last close. A payment is taken from it first and then from the margin of
+    the leg, so the liquidation price moves. Inverse contracts pay coin, valued at the last spot
+    close.
     """
     account, legs = store.account, store.legs
     total = 0.0
@@ -164,7 +172,10 @@ def settle(world, store, out, p, i, row, free):
             price = world.bars[row - 1, a, SPOT_CLOSE]
         rate = _settled_rate(world, store, p, i, row, a)
         if world.contract == INVERSE:
-            flow, worth = inverse_payment(legs[i, a, PERP], price, rate), world.bars[row - 1, a, SPOT_CLOSE]
+            flow, worth = (
+                inverse_payment(legs[i, a, PERP], price, rate),
+                world.bars[row - 1, a, SPOT_CLOSE],
+            )
             settle_coin(world, store, i, a, flow, worth)
             total += flow * worth
             continue

@@ -1,12 +1,13 @@
-"""The free cash or collateral that orders leave, and the transfers between cash and the perp wallets."""
+"""The free cash or collateral that orders leave, and the transfers between cash and the perp
+wallets.
+"""
 
+from fundenv.compiler.jit import jit, jit_rare
 from fundenv.dynamics.access import rules_of
 from fundenv.dynamics.borrowing import locked_cash
-from fundenv.dynamics.coins import free_cash_after_coins, free_collateral_of_coins, transfer_coins
 from fundenv.dynamics.collateral import spot_collateral
-from fundenv.dynamics.contract import notional, unrealised
 from fundenv.dynamics.execution import order_cost, perp_slippage, spot_slippage, stress_of
-from fundenv.dynamics.jit import jit, jit_rare
+from fundenv.dynamics.inverse import free_cash_after_coins, free_collateral_of_coins, transfer_coins
 from fundenv.dynamics.margin import maintenance, wallet_floor
 from fundenv.dynamics.shares import orders_at
 from fundenv.dynamics.types import (
@@ -25,6 +26,7 @@ from fundenv.dynamics.types import (
     TOUCH,
     TOUCH_NONE,
 )
+from fundenv.formulas.contract import notional, unrealised
 from fundenv.market.layout import PERP_OPEN, SPOT_OPEN
 
 
@@ -38,8 +40,10 @@ def _share_left(size, order):
 
 @jit
 def free_cash_after(world, store, p, i, row, book, using, rest):
-    """Free cash [quote] at open prices after the transfers, when the legs marked in column SHRINK fill their orders at the share `using` and the others
-    at the share `rest` (`orders_at`): f of the specification."""
+    """Free cash [quote] at open prices after the transfers, when the legs marked in column SHRINK
+    fill their orders at the share `using` and the others at the share `rest` (`orders_at`): f of
+    the specification.
+    """
     if world.contract == INVERSE:
         return free_cash_after_coins(world, store, p, i, row, book, using, rest)
     legs = store.legs
@@ -69,11 +73,16 @@ def free_cash_after(world, store, p, i, row, book, using, rest):
         spread, impact = perp_slippage(world, row, a, rule, perp_order, stress)
         price_cost = abs(perp_order) * perp_open
         sign = 1.0 if perp_order > 0.0 else -1.0
-        cost = price_cost * (spread + impact) + price_cost * (1.0 + sign * (spread + impact)) * rule.fee_perp * p.fee_scale
+        cost = (
+            price_cost * (spread + impact)
+            + price_cost * (1.0 + sign * (spread + impact)) * rule.fee_perp * p.fee_scale
+        )
         profit = unrealised(size, legs[i, a, ENTRY], perp_open)
         required = notional(size + perp_order, perp_open) / legs[i, a, TARGET_LEVERAGE]
         profit_left = profit * _share_left(size, perp_order)
-        floor = maintenance(world.tiers, world.symbols[book, a], notional(size + perp_order, perp_open))
+        floor = maintenance(
+            world.tiers, world.symbols[book, a], notional(size + perp_order, perp_open)
+        )
         if cross:
             wallet += profit - cost
             left += profit_left
@@ -82,7 +91,9 @@ def free_cash_after(world, store, p, i, row, book, using, rest):
             touched = touched or touch != TOUCH_NONE
         else:
             balance = legs[i, a, MARGIN] + profit - cost
-            free += balance - max(profit_left + wallet_floor(balance - profit_left, floor), required)
+            free += balance - max(
+                profit_left + wallet_floor(balance - profit_left, floor), required
+            )
     if cross and touched:
         free += wallet - max(left + wallet_floor(wallet - left, kept), need)
     return free
@@ -92,7 +103,8 @@ def free_cash_after(world, store, p, i, row, book, using, rest):
 def gross_of(world, symbol, leverage):
     """Equity that a carry of one quote unit of perpetual ties up: spot leg and margin, (1 + L) / L.
 
-    Portfolio: (1 + (1 - haircut) L) / L, equity pays only for what the haircut leaves uncovered. Inverse: 1, the coins of the hedge are the margin.
+    Portfolio: (1 + (1 - haircut) L) / L, equity pays only for what the haircut leaves uncovered.
+    Inverse: 1, the coins of the hedge are the margin.
     """
     if world.codes[MARGIN_MODE] == MARGIN_PORTFOLIO:
         return (1.0 + leverage * (1.0 - rules_of(world.rules, symbol).haircut)) / leverage
@@ -101,7 +113,9 @@ def gross_of(world, symbol, leverage):
 
 @jit_rare
 def free_collateral_after(world, store, p, i, row, book, k):
-    """Adjusted equity less initial margin [quote] at open prices when all orders are filled at the share k: f(k) in portfolio mode."""
+    """Adjusted equity less initial margin [quote] at open prices when all orders are filled at the
+    share k: f(k) in portfolio mode.
+    """
     legs = store.legs
     free = store.account[i, CASH]
     for a in range(legs.shape[1]):
@@ -113,7 +127,9 @@ def free_collateral_after(world, store, p, i, row, book, k):
         spot_open, perp_open = world.bars[row, a, SPOT_OPEN], world.bars[row, a, PERP_OPEN]
         spot_order, perp_order = orders_at(world, store, p, i, a, row, k)
         spread, impact = spot_slippage(world.bars, row, a, rule, spot_order, stress)
-        free -= spot_order * spot_open + order_cost(spot_order, spot_open, spread, impact, rule.fee_spot * p.fee_scale)
+        free -= spot_order * spot_open + order_cost(
+            spot_order, spot_open, spread, impact, rule.fee_spot * p.fee_scale
+        )
         free += spot_collateral(legs[i, a, SPOT] + spot_order, spot_open, rule.haircut)
         spread, impact = perp_slippage(world, row, a, rule, perp_order, stress)
         free -= order_cost(perp_order, perp_open, spread, impact, rule.fee_perp * p.fee_scale)
@@ -124,11 +140,13 @@ def free_collateral_after(world, store, p, i, row, book, k):
 
 @jit
 def _set_wallet(store, i, wallet, profit, required, floor, positions, free, top_up):
-    """Move cash so that the wallet plus its unrealised profit holds the required margin; returns the free cash left.
+    """Move cash so that the wallet plus its unrealised profit holds the required margin; returns
+    the free cash left.
 
     floor: maintenance margin of the wallet, which is never withdrawn, however large the profit.
 
-    Acts only on wallets that take cash (`top_up`, limited by `free`), or only on those that give it back or hold no position any more.
+    Acts only on wallets that take cash (`top_up`, limited by `free`), or only on those that give it
+    back or hold no position any more.
     """
     margin = store.legs[i, wallet, MARGIN]
     move = max(required - profit, wallet_floor(margin, floor)) - margin if positions else -margin
@@ -150,7 +168,9 @@ def to_cash(store, i):
 
 @jit
 def transfer(world, store, p, i, row, book):
-    """Bring the wallets of all touched legs to their required margin at the open of bar `row` (cross: the shared wallet); releases come first."""
+    """Bring the wallets of all touched legs to their required margin at the open of bar `row`
+    (cross: the shared wallet); releases come first.
+    """
     if world.contract == INVERSE:
         transfer_coins(world, store, p, i, row, book)
         return

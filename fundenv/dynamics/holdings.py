@@ -1,8 +1,10 @@
-"""What stands beside a perpetual as its hedge: spot, or all coins of the asset where the contract is inverse."""
+"""What stands beside a perpetual as its hedge: spot, or all coins of the asset where the contract
+is inverse.
+"""
 
-from fundenv.dynamics.contract import inverse_unrealised
-from fundenv.dynamics.jit import jit
+from fundenv.compiler.jit import jit
 from fundenv.dynamics.types import ENTRY, INVERSE, MARGIN, PERP, SPOT
+from fundenv.formulas.contract import inverse_unrealised
 from fundenv.market.layout import MARK_CLOSE
 
 
@@ -21,7 +23,9 @@ def coins_of(store, i, a, price):
 
 @jit
 def hedge_held(world, store, i, a, row):
-    """Base units held as the hedge of leg a when the orders of bar `row` are sized: at the last mark."""
+    """Base units held as the hedge of leg a when the orders of bar `row` are sized: at the last
+    mark.
+    """
     if world.contract == INVERSE:
         return coins_of(store, i, a, world.bars[row - 1, a, MARK_CLOSE])
     return store.legs[i, a, SPOT]

@@ -1,6 +1,8 @@
-"""Maintenance margin by bracket, risk limits, and the liquidation price that follows from the brackets.
+"""Maintenance margin by bracket, risk limits, and the liquidation price that follows from the
+brackets.
 
-Public functions take numbers; `marginal_margin` and the products take arrays too. Rates are fractions.
+Public functions take numbers; `marginal_margin` and the products take arrays too. Rates are
+fractions.
 """
 
 from __future__ import annotations
@@ -12,6 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from fundenv.compiler.jit import formula, jit
 from fundenv.dynamics.collateral import (
     adjusted_equity,
     borrow_power,
@@ -20,10 +23,9 @@ from fundenv.dynamics.collateral import (
     tiered_collateral_value,
     uni_mmr,
 )
-from fundenv.dynamics.contract import value_of
-from fundenv.dynamics.jit import formula, jit
+from fundenv.dynamics.legs import value_of
 from fundenv.dynamics.types import ENTRY_MARGIN
-from fundenv.market.premium import Values
+from fundenv.formulas.premium import Values
 
 __all__ = [
     "account_margin_ratio",
@@ -57,9 +59,11 @@ _ROUNDED = 1.0 - 1e-6  # an action of single precision may exceed a limit by its
 
 @formula
 def maintenance_amount(floor, rate, previous_rate, previous_amount):
-    """Maintenance amount of a bracket: previous amount + floor x (rate - previous rate); it makes the margin continuous at the floor.
+    """Maintenance amount of a bracket: previous amount + floor x (rate - previous rate); it makes
+    the margin continuous at the floor.
 
-    floor: notional at which the bracket begins [quote; base at COIN-M]; rates: maintenance margin rates. The first bracket has amount 0.
+    floor: notional at which the bracket begins [quote; base at COIN-M]; rates: maintenance margin
+    rates. The first bracket has amount 0.
     """
     return previous_amount + floor * (rate - previous_rate)
 
@@ -68,8 +72,8 @@ def maintenance_amount(floor, rate, previous_rate, previous_amount):
 def maintenance_margin(value, rate, amount=0.0):
     """Maintenance margin: value x rate - amount, in the unit of value.
 
-    value: position at MARK price (Binance, OKX, Hyperliquid) or at ENTRY price (Bybit): `notional` or `inverse_notional`; rate and amount of its
-    bracket. The leverage of the user does not enter.
+    value: position at MARK price (Binance, OKX, Hyperliquid) or at ENTRY price (Bybit): `notional`
+    or `inverse_notional`; rate and amount of its bracket. The leverage of the user does not enter.
     """
     return value * rate - amount
 
@@ -82,11 +86,15 @@ def maintenance_amounts(floors: Sequence[float], rates: Sequence[float]) -> NDAr
     return np.array(amounts)
 
 
-def marginal_margin(value: Values, floors: Sequence[float], rates: Sequence[float]) -> NDArray[np.float64]:
-    """Margin when each slice of the value pays the rate of its own bracket: sum over brackets of (part of value within) x rate.
+def marginal_margin(
+    value: Values, floors: Sequence[float], rates: Sequence[float]
+) -> NDArray[np.float64]:
+    """Margin when each slice of the value pays the rate of its own bracket: sum over brackets of
+    (part of value within) x rate.
 
-    Equal to value x rate - amount with the amounts of `maintenance_amounts`. Bybit states both its initial (rate = 1 / maximum leverage) and its
-    maintenance margin so. floors: lower ends, the first 0.
+    Equal to value x rate - amount with the amounts of `maintenance_amounts`. Bybit states both its
+    initial (rate = 1 / maximum leverage) and its maintenance margin so. floors: lower ends, the
+    first 0.
     """
     amount = np.asarray(value, dtype=np.float64)[..., None]
     upper = np.append(np.asarray(floors, dtype=np.float64)[1:], np.inf)
@@ -95,11 +103,17 @@ def marginal_margin(value: Values, floors: Sequence[float], rates: Sequence[floa
 
 
 def risk_limit_margins(
-    base_maintenance: float, base_initial: float, value: float, base_limit: float = 200.0, step: float = 100.0
+    base_maintenance: float,
+    base_initial: float,
+    value: float,
+    base_limit: float = 200.0,
+    step: float = 100.0,
 ) -> tuple[float, float]:
-    """BitMEX: (maintenance rate, initial rate) of a position worth `value`: every started step above the base limit adds the base maintenance rate to both.
+    """BitMEX: (maintenance rate, initial rate) of a position worth `value`: every started step
+    above the base limit adds the base maintenance rate to both.
 
-    XBTUSD: limit 200 XBT, step 100 XBT, base 0.5 % and 1 % now (0.4 % and 1 % in 2020). Source: BitMEX risk limits.
+    XBTUSD: limit 200 XBT, step 100 XBT, base 0.5 % and 1 % now (0.4 % and 1 % in 2020). Source:
+    BitMEX risk limits.
     """
     steps = max(int(np.ceil((value - base_limit) / step)), 0)
     return base_maintenance * (1 + steps), base_initial + base_maintenance * steps
@@ -107,19 +121,22 @@ def risk_limit_margins(
 
 @formula
 def margin_ratio(margin, profit, value):
-    """OKX: (margin + unrealised profit) / position value at mark. Liquidation below maintenance rate + liquidation fee rate.
+    """OKX: (margin + unrealised profit) / position value at mark. Liquidation below maintenance
+    rate + liquidation fee rate.
 
-    All three in one unit: quote for linear, base for inverse. The page of 2020 prints it in per cent with two digits.
+    All three in one unit: quote for linear, base for inverse. The page of 2020 prints it in per
+    cent with two digits.
     """
     return (margin + profit) / value
 
 
 @jit
 def maintenance(tiers: Any, symbol: Any, value: Any) -> Any:
-    """Maintenance margin [quote] of a position worth `value` [quote]: value x rate - amount of its bracket.
+    """Maintenance margin [quote] of a position worth `value` [quote]: value x rate - amount of its
+    bracket.
 
-    tiers: (S, K, 4) floor, rate, amount, maximum leverage; an inverse contract's value and brackets are in coin. Source: Binance "Leverage and
-    Margin of USD-M Futures".
+    tiers: (S, K, 4) floor, rate, amount, maximum leverage; an inverse contract's value and brackets
+    are in coin. Source: Binance "Leverage and Margin of USD-M Futures".
     """
     if tiers.shape[1] <= FEW_BRACKETS:  # no branch: lanes choose each their own bracket
         rate, amount = tiers[symbol, 0, 1], tiers[symbol, 0, 2]
@@ -133,7 +150,9 @@ def maintenance(tiers: Any, symbol: Any, value: Any) -> Any:
 
 @jit
 def wallet_floor(wallet: Any, needed: Any) -> Any:
-    """What must stay in a wallet from which margin is withdrawn: its maintenance margin, as far as it is there. Source: `removable_margin`."""
+    """What must stay in a wallet from which margin is withdrawn: its maintenance margin, as far as
+    it is there. Source: `removable_margin`.
+    """
     return min(max(wallet, 0.0), needed)
 
 
@@ -148,20 +167,30 @@ def bracket_of(tiers: Any, symbol: Any, value: Any) -> Any:
 
 @jit
 def required_maintenance(world: Any, symbol: Any, size: Any, entry: Any, price: Any) -> Any:
-    """Maintenance margin [quote; inverse: coin] of a leg at a mark price, on its value at that price or at entry, as the venue has it."""
-    return maintenance(world.tiers, symbol, value_of(world.contract, size, entry if world.codes[ENTRY_MARGIN] != 0 else price))
+    """Maintenance margin [quote; inverse: coin] of a leg at a mark price, on its value at that
+    price or at entry, as the venue has it.
+    """
+    return maintenance(
+        world.tiers,
+        symbol,
+        value_of(world.contract, size, entry if world.codes[ENTRY_MARGIN] != 0 else price),
+    )
 
 
 @jit
 def liquidation_price(margin: Any, size: Any, entry: Any, tiers: Any, symbol: Any) -> Any:
-    """Mark price at which margin + size (price - entry) meets the maintenance margin; 0 or below means a long cannot be liquidated.
+    """Mark price at which margin + size (price - entry) meets the maintenance margin; 0 or below
+    means a long cannot be liquidated.
 
-    margin: wallet of the position [quote]; size: signed, base units; entry: quote per base. `binance_price` with the bracket that holds at the price
-    itself; tiers (S, K, 4) as for `maintenance`, symbol: its first index.
+    margin: wallet of the position [quote]; size: signed, base units; entry: quote per base.
+    `binance_price` with the bracket that holds at the price itself; tiers (S, K, 4) as for
+    `maintenance`, symbol: its first index.
     """
     price = 0.0
     for k in range(tiers.shape[1]):
-        price = (margin + tiers[symbol, k, 2] - size * entry) / (abs(size) * tiers[symbol, k, 1] - size)
+        price = (margin + tiers[symbol, k, 2] - size * entry) / (
+            abs(size) * tiers[symbol, k, 1] - size
+        )
         if k + 1 == tiers.shape[1] or abs(size) * price < tiers[symbol, k + 1, 0]:
             break
     return price
@@ -169,9 +198,11 @@ def liquidation_price(margin: Any, size: Any, entry: Any, tiers: Any, symbol: An
 
 @jit
 def inverse_liquidation_price(margin: Any, size: Any, entry: Any, tiers: Any, symbol: Any) -> Any:
-    """Mark price at which margin + size (1 / entry - 1 / price) meets the maintenance margin; infinite where no rally liquidates a short.
+    """Mark price at which margin + size (1 / entry - 1 / price) meets the maintenance margin;
+    infinite where no rally liquidates a short.
 
-    margin: wallet [coin]; size: signed, quote (contracts x face). `binance_coinm_price` with the bracket that holds at the price itself; tiers in coin.
+    margin: wallet [coin]; size: signed, quote (contracts x face). `binance_coinm_price` with the
+    bracket that holds at the price itself; tiers in coin.
     """
     price = 0.0
     for k in range(tiers.shape[1]):
@@ -186,7 +217,9 @@ def inverse_liquidation_price(margin: Any, size: Any, entry: Any, tiers: Any, sy
 
 @jit
 def largest_value(tiers: Any, symbol: Any, leverage: Any) -> Any:
-    """Largest position value [quote; inverse: coin] that may be held at `leverage`: the floor of the first bracket whose maximum is lower."""
+    """Largest position value [quote; inverse: coin] that may be held at `leverage`: the floor of
+    the first bracket whose maximum is lower.
+    """
     asked = leverage * _ROUNDED
     if tiers.shape[1] <= FEW_BRACKETS:  # no branch, as in `maintenance`
         largest = math.inf
@@ -201,41 +234,56 @@ def largest_value(tiers: Any, symbol: Any, leverage: Any) -> Any:
 
 
 def bracket_number(value: float, floors: Sequence[float]) -> int:
-    """Number, from 0, of the bracket that holds a position value: the last one whose floor is at or below it. floors: ascending, the first 0."""
+    """Number, from 0, of the bracket that holds a position value: the last one whose floor is at or
+    below it. floors: ascending, the first 0.
+    """
     return int(np.searchsorted(np.asarray(floors, dtype=np.float64), value, side="right")) - 1
 
 
-def tiered_maintenance(value: Values, floors: Sequence[float], rates: Sequence[float]) -> NDArray[np.float64]:
-    """Maintenance margin of a position from a whole table of brackets: `marginal_margin`, which is value x rate - amount of its bracket."""
+def tiered_maintenance(
+    value: Values, floors: Sequence[float], rates: Sequence[float]
+) -> NDArray[np.float64]:
+    """Maintenance margin of a position from a whole table of brackets: `marginal_margin`, which is
+    value x rate - amount of its bracket.
+    """
     return marginal_margin(value, floors, rates)
 
 
 def largest_leverage(value: float, floors: Sequence[float], leverages: Sequence[float]) -> float:
-    """Largest leverage at which a position of this value may be opened: that of its bracket (Binance, Bybit, OKX). floors: ascending, the first 0.
+    """Largest leverage at which a position of this value may be opened: that of its bracket
+    (Binance, Bybit, OKX). floors: ascending, the first 0.
 
-    A bracket reaches up to and including the floor of the next one, as venues print it ("up to 50,000") and as orders are limited in a step.
+    A bracket reaches up to and including the floor of the next one, as venues print it ("up to
+    50,000") and as orders are limited in a step.
     """
-    return float(leverages[max(int(np.searchsorted(np.asarray(floors, dtype=np.float64), value)) - 1, 0)])
+    return float(
+        leverages[max(int(np.searchsorted(np.asarray(floors, dtype=np.float64), value)) - 1, 0)]
+    )
 
 
 @formula
 def hyperliquid_maintenance_rate(max_leverage):
-    """Hyperliquid: maintenance rate, half the initial rate at the maximum leverage of the asset or tier: 1 / (2 x max_leverage); 40x gives 1.25 %."""
+    """Hyperliquid: maintenance rate, half the initial rate at the maximum leverage of the asset or
+    tier: 1 / (2 x max_leverage); 40x gives 1.25 %.
+    """
     return 0.5 / max_leverage
 
 
 @formula
 def deribit_margin_rates(position, base_initial=0.02, base_maintenance=0.01, step=0.00005):
-    """Deribit: (initial rate, maintenance rate) of a perpetual of `position` coins: base + position x step each.
+    """Deribit: (initial rate, maintenance rate) of a perpetual of `position` coins: base + position
+    x step each.
 
-    BTC: 2 % and 1 % plus 0.5 % for every 100 BTC; recalled from Deribit's margin pages and not retrieved.
+    BTC: 2 % and 1 % plus 0.5 % for every 100 BTC; recalled from Deribit's margin pages and not
+    retrieved.
     """
     return base_initial + abs(position) * step, base_maintenance + abs(position) * step
 
 
 @formula
 def account_margin_ratio(maintenance, balance):
-    """Binance USD-M margin ratio, also Bybit's maintenance margin rate of an account: maintenance / margin balance; liquidation at 1. One unit.
+    """Binance USD-M margin ratio, also Bybit's maintenance margin rate of an account: maintenance /
+    margin balance; liquidation at 1. One unit.
 
     balance: wallet + unrealised profit. OKX states the ratio the other way round: `margin_ratio`.
     """
@@ -244,27 +292,39 @@ def account_margin_ratio(maintenance, balance):
 
 @formula
 def free_collateral(equity, initial):
-    """What may still be used or withdrawn: equity - sum of initial margins (dYdX free collateral, Binance available balance), in one unit."""
+    """What may still be used or withdrawn: equity - sum of initial margins (dYdX free collateral,
+    Binance available balance), in one unit.
+    """
     return equity - initial
 
 
-def removable_margin(wallet: Values, profit: Values, initial: Values, maintenance: Values) -> NDArray[np.float64]:
-    """Margin that Binance lets go from an isolated position: max(0, min(wallet - maintenance, wallet + profit - initial)).
+def removable_margin(
+    wallet: Values, profit: Values, initial: Values, maintenance: Values
+) -> NDArray[np.float64]:
+    """Margin that Binance lets go from an isolated position: max(0, min(wallet - maintenance,
+    wallet + profit - initial)).
 
-    wallet: isolated wallet; profit: unrealised at mark; initial: |position value at mark| / leverage; maintenance: maintenance margin; all in quote, or all
-    in base for COIN-M. Profit counts as margin but is itself never paid out. Until 2020 maintenance was not subtracted (pass 0).
-    Source: binance.com FAQ 360038447311.
+    wallet: isolated wallet; profit: unrealised at mark; initial: |position value at mark| /
+    leverage; maintenance: maintenance margin; all in quote, or all in base for COIN-M. Profit
+    counts as margin but is itself never paid out. Until 2020 maintenance was not subtracted (pass
+    0). Source: binance.com FAQ 360038447311.
     """
     held = np.asarray(wallet, dtype=np.float64)
     return np.asarray(np.maximum(np.minimum(held - maintenance, held + profit - initial), 0.0))
 
 
 def withdrawable_cross(
-    wallet: Values, profit: Values, initial: Values, maintenance: Values, isolated_initial: Values = 0.0
+    wallet: Values,
+    profit: Values,
+    initial: Values,
+    maintenance: Values,
+    isolated_initial: Values = 0.0,
 ) -> NDArray[np.float64]:
-    """What Binance lets go from a cross wallet: max(0, min(wallet - isolated_initial - maintenance, wallet + profit - initial - isolated_initial)).
+    """What Binance lets go from a cross wallet: max(0, min(wallet - isolated_initial - maintenance,
+    wallet + profit - initial - isolated_initial)).
 
-    profit, initial, maintenance: sums over the cross positions; isolated_initial: initial margin of open isolated orders. Source: FAQ 360038447311.
+    profit, initial, maintenance: sums over the cross positions; isolated_initial: initial margin of
+    open isolated orders. Source: FAQ 360038447311.
     """
     held = np.asarray(wallet, dtype=np.float64) - isolated_initial
     return removable_margin(held, profit, initial, maintenance)

@@ -1,14 +1,16 @@
-"""The observation: a copy of the market features and the state of the account, in fixed declared scales."""
+"""The observation: a copy of the market features and the state of the account, in fixed declared
+scales.
+"""
 
 from __future__ import annotations
 
+from fundenv.compiler.jit import jit
 from fundenv.dynamics.access import params_of, rules_of
 from fundenv.dynamics.borrowing import locked_cash
 from fundenv.dynamics.collateral import LIQUIDATION_RATIO, spot_collateral
-from fundenv.dynamics.contract import base_of, profit_of, quote_of, value_of
 from fundenv.dynamics.funds import gross_of
 from fundenv.dynamics.holdings import coins_of
-from fundenv.dynamics.jit import jit
+from fundenv.dynamics.legs import base_of, profit_of, quote_of, value_of
 from fundenv.dynamics.margin import required_maintenance
 from fundenv.dynamics.reward import LOG_FLOOR
 from fundenv.dynamics.types import (
@@ -39,46 +41,86 @@ from fundenv.market.layout import MARK_CLOSE, SIGMA_DAY, SPOT_CLOSE
 
 Column = Feature  # one observation: clip(raw value / scale, low, high), market or account alike
 
-# In the order in which `observe` writes them; the scale and limits stand here and are passed to the kernel nowhere else.
+# In the order in which `observe` writes them; the scale and limits stand here and are passed to the
+# kernel nowhere else.
 LEG_COLUMNS = (
     Column("perp_weight", "signed perpetual notional over equity", "fraction", -10, 10, 1),
     Column(
-        "spot_weight", "signed spot value over equity (inverse: all coins, margin and unrealised profit included)", "fraction", -10, 10, 1
-    ),
-    Column(
-        "hedge_ratio", "minus spot (inverse: all coins) over perp in base units, 0 without a perpetual position", "fraction", -10, 10, 1
-    ),
-    Column("leverage", "perpetual notional over margin balance (margin + unrealised profit), 0 without a position", "times", 0, 10, 10),
-    Column("target_leverage", "leverage of the last decision", "times", 0, 10, 10),
-    Column(
-        "margin_distance",
-        "margin above maintenance over notional, in daily volatilities; the maximum without a position",
-        "sigma",
-        0,
-        10,
-        10,
-    ),
-    Column("accrued_funding", "funding received since the perpetual position was opened, over equity", "fraction", -10, 10, 0.01),
-    Column("idle_time", "time since the last fill", "days", 0, 10, 10),
-    Column(
-        "carry",
-        "carry held now: minus perpetual notional over equity x (1 + L) / L x A, L the target leverage (inverse: without (1 + L) / L)",
+        "spot_weight",
+        "signed spot value over equity (inverse: all coins, margin and unrealised profit included)",
         "fraction",
         -10,
         10,
         1,
     ),
-    Column("net_carry", "annualised funding_ewma_9 minus the hurdle cash_rate (1 + L) / L (inverse: cash_rate)", "per year", -10, 10, 0.5),
+    Column(
+        "hedge_ratio",
+        "minus spot (inverse: all coins) over perp in base units, 0 without a perpetual position",
+        "fraction",
+        -10,
+        10,
+        1,
+    ),
+    Column(
+        "leverage",
+        "perpetual notional over margin balance (margin + unrealised profit), 0 without a position",
+        "times",
+        0,
+        10,
+        10,
+    ),
+    Column("target_leverage", "leverage of the last decision", "times", 0, 10, 10),
+    Column(
+        "margin_distance",
+        "margin above maintenance over notional, in daily volatilities; the maximum without a"
+        " position",
+        "sigma",
+        0,
+        10,
+        10,
+    ),
+    Column(
+        "accrued_funding",
+        "funding received since the perpetual position was opened, over equity",
+        "fraction",
+        -10,
+        10,
+        0.01,
+    ),
+    Column("idle_time", "time since the last fill", "days", 0, 10, 10),
+    Column(
+        "carry",
+        "carry held now: minus perpetual notional over equity x (1 + L) / L x A, L the target"
+        " leverage (inverse: without (1 + L) / L)",
+        "fraction",
+        -10,
+        10,
+        1,
+    ),
+    Column(
+        "net_carry",
+        "annualised funding_ewma_9 minus the hurdle cash_rate (1 + L) / L (inverse: cash_rate)",
+        "per year",
+        -10,
+        10,
+        0.5,
+    ),
     Column("liquidated", "1 if the leg was liquidated during the last step", "flag", 0, 1, 1),
     Column("pending", "1 while an after-liquidation order waits", "flag", 0, 1, 1),
     Column("target_carry", "carry of the last decision that was not hold", "fraction", -1, 1, 1),
-    Column("target_hedge", "hedge ratio of the last decision that was not hold", "fraction", 0, 2, 1),
+    Column(
+        "target_hedge", "hedge ratio of the last decision that was not hold", "fraction", 0, 2, 1
+    ),
 )
 ACCOUNT_COLUMNS = (
-    Column("free_cash", "cash that is neither borrowed nor locked, over equity", "fraction", -10, 10, 1),
+    Column(
+        "free_cash", "cash that is neither borrowed nor locked, over equity", "fraction", -10, 10, 1
+    ),
     Column("drawdown", "1 - equity / highest equity of the episode", "fraction", 0, 10, 0.1),
     Column("cash_rate", "rate that idle cash earns", "per year", -10, 10, 0.05),
-    Column("wallet_share", "margin balance of all perp wallets over equity", "fraction", -10, 10, 1),
+    Column(
+        "wallet_share", "margin balance of all perp wallets over equity", "fraction", -10, 10, 1
+    ),
 )
 N_LEG_COLUMNS = len(LEG_COLUMNS)
 N_ACCOUNT_COLUMNS = len(ACCOUNT_COLUMNS)
@@ -98,10 +140,18 @@ def coin_balance(world, store, i, first, last, row):
     portfolio = world.codes[MARGIN_MODE] == MARGIN_PORTFOLIO
     balance, needed, value = store.account[i, CASH] if portfolio else 0.0, 0.0, 0.0
     for a in range(first, last):
-        mark, size, spot = world.bars[row, a, MARK_CLOSE], legs[i, a, PERP], world.bars[row, a, SPOT_CLOSE]
+        mark, size, spot = (
+            world.bars[row, a, MARK_CLOSE],
+            legs[i, a, PERP],
+            world.bars[row, a, SPOT_CLOSE],
+        )
         symbol = world.symbols[store.episode[i, BOOK], a]
         coins = coins_of(store, i, a, mark)
-        balance += spot_collateral(coins, spot, rules_of(world.rules, symbol).haircut) if portfolio else (coins - legs[i, a, SPOT]) * spot
+        balance += (
+            spot_collateral(coins, spot, rules_of(world.rules, symbol).haircut)
+            if portfolio
+            else (coins - legs[i, a, SPOT]) * spot
+        )
         needed += required_maintenance(world, symbol, size, legs[i, a, ENTRY], mark) * spot
         value += value_of(world.contract, size, mark) * spot
     return balance, needed * (LIQUIDATION_RATIO if portfolio else 1.0), value
@@ -109,7 +159,8 @@ def coin_balance(world, store, i, first, last, row):
 
 @jit
 def margin_balance(world, store, i, first, last, row):
-    """(margin balance, maintenance, notional) [quote] of the legs first..last-1 at the close of bar `row`; the wallet is that of leg `first`.
+    """(margin balance, maintenance, notional) [quote] of the legs first..last-1 at the close of bar
+    `row`; the wallet is that of leg `first`.
 
     Portfolio mode: adjusted equity, and 1.05 x maintenance. Inverse: valued at the spot close.
     """
@@ -135,7 +186,9 @@ def margin_balance(world, store, i, first, last, row):
 
 @jit
 def _shift_level(world, p, obs, i, at):
-    """Bring the funding features of one asset, which stand from obs[i, at] on, to the level of funding of the episode."""
+    """Bring the funding features of one asset, which stand from obs[i, at] on, to the level of
+    funding of the episode.
+    """
     levels = world.levels
     for f in range(levels.shape[0]):
         if levels[f, 0] > 0.0:
@@ -145,7 +198,9 @@ def _shift_level(world, p, obs, i, at):
 
 @jit
 def observe(world, store, obs, i):
-    """Write the observation of environment i, taken at the close of its current bar, into obs[i]."""
+    """Write the observation of environment i, taken at the close of its current bar, into
+    obs[i].
+    """
     p = params_of(store.params, i)
     account, legs, bars = store.account, store.legs, world.bars
     row = store.episode[i, ROW]
@@ -160,10 +215,16 @@ def observe(world, store, obs, i):
             obs[i, at + f] = world.features[row, a, f]
         if p.funding_scale != 1.0 or p.funding_shift != 0.0:
             _shift_level(world, p, obs, i, at)
-        funding = obs[i, at + world.codes[FUNDING_FEATURE]] * world.scales[world.codes[FUNDING_FEATURE]] * _PER_YEAR
+        funding = (
+            obs[i, at + world.codes[FUNDING_FEATURE]]
+            * world.scales[world.codes[FUNDING_FEATURE]]
+            * _PER_YEAR
+        )
         at += features
         size, spot, mark = legs[i, a, PERP], legs[i, a, SPOT], bars[row, a, MARK_CLOSE]
-        balance, needed, value = margin_balance(world, store, i, 0 if cross else a, assets if cross else a + 1, row)
+        balance, needed, value = margin_balance(
+            world, store, i, 0 if cross else a, assets if cross else a + 1, row
+        )
         if not cross or a == 0:
             wallets += balance
         leverage, distance, hedge = 0.0, 10.0, 0.0

@@ -1,12 +1,14 @@
-"""Who orders what at the open of a bar: the decision, the after-liquidation order, the margin keeper."""
+"""Who orders what at the open of a bar: the decision, the after-liquidation order, the margin
+keeper.
+"""
 
+from fundenv.compiler.jit import jit, jit_order
 from fundenv.dynamics.action import decode
 from fundenv.dynamics.borrowing import is_dust, level_of, locked_cash
-from fundenv.dynamics.coins import keep_coins
-from fundenv.dynamics.contract import base_of, notional, quote_of, unrealised
 from fundenv.dynamics.funds import gross_of
 from fundenv.dynamics.holdings import coins_of
-from fundenv.dynamics.jit import jit, jit_order
+from fundenv.dynamics.inverse import keep_coins
+from fundenv.dynamics.legs import base_of, quote_of
 from fundenv.dynamics.types import (
     BOOK,
     CASH,
@@ -40,6 +42,7 @@ from fundenv.dynamics.types import (
     WANT_PERP,
     WANT_SPOT,
 )
+from fundenv.formulas.contract import notional, unrealised
 from fundenv.market.layout import HALTED, MARK_CLOSE, MARK_HIGH, MARK_LOW, SIGMA_DAY, SPOT_CLOSE
 
 _EVEN = 1e-9  # relative difference below which a wallet counts as holding its required margin
@@ -47,10 +50,11 @@ _EVEN = 1e-9  # relative difference below which a wallet counts as holding its r
 
 @jit
 def spot_target(world, store, i, a, row, perp, backed):
-    """Spot position [base] that hedges a perpetual of size `perp` with the remembered ratio, at last prices.
+    """Spot position [base] that hedges a perpetual of size `perp` with the remembered ratio, at
+    last prices.
 
-    Inverse: what the free coins must be so that ALL coins of the asset, wallet and unrealised profit included, are the hedge; `backed`: at least the
-    required margin.
+    Inverse: what the free coins must be so that ALL coins of the asset, wallet and unrealised
+    profit included, are the hedge; `backed`: at least the required margin.
     """
     legs = store.legs
     mark = world.bars[row - 1, a, MARK_CLOSE]
@@ -65,7 +69,9 @@ def spot_target(world, store, i, a, row, perp, backed):
 
 @jit
 def order_to_target(world, store, p, i, a, row, equity, band):
-    """Orders that bring leg a to its remembered target, sized with equity [quote] and prices of the last close; none inside the band."""
+    """Orders that bring leg a to its remembered target, sized with equity [quote] and prices of the
+    last close; none inside the band.
+    """
     legs, bars = store.legs, world.bars
     mark, spot_price = bars[row - 1, a, MARK_CLOSE], bars[row - 1, a, SPOT_CLOSE]
     carry, leverage = legs[i, a, TARGET_CARRY], legs[i, a, TARGET_LEVERAGE]
@@ -75,8 +81,14 @@ def order_to_target(world, store, p, i, a, row, equity, band):
     if -legs[i, a, TARGET_HEDGE] * perp < 0.0 and not lends:
         perp = 0.0
         legs[i, a, REASON] = REASON_BORROW
-    perp_order, spot_order = perp - legs[i, a, PERP], spot_target(world, store, i, a, row, perp, not lends) - legs[i, a, SPOT]
-    inside = abs(quote_of(world.contract, perp_order, mark)) <= band * equity and abs(spot_order) * spot_price <= band * equity
+    perp_order, spot_order = (
+        perp - legs[i, a, PERP],
+        spot_target(world, store, i, a, row, perp, not lends) - legs[i, a, SPOT],
+    )
+    inside = (
+        abs(quote_of(world.contract, perp_order, mark)) <= band * equity
+        and abs(spot_order) * spot_price <= band * equity
+    )
     if inside and carry != 0.0:
         if perp_order != 0.0 or spot_order != 0.0:
             legs[i, a, REASON] = REASON_BAND
@@ -86,7 +98,9 @@ def order_to_target(world, store, p, i, a, row, equity, band):
 
 @jit
 def decide(world, store, out, p, actions, i, row, equity):
-    """The decision of the step: targets and orders of every leg that the action does not hold; returns whether any leg was decided."""
+    """The decision of the step: targets and orders of every leg that the action does not hold;
+    returns whether any leg was decided.
+    """
     legs = store.legs
     assets = legs.shape[1]
     decided = False
@@ -97,12 +111,19 @@ def decide(world, store, out, p, actions, i, row, equity):
             continue
         decided = True
         legs[i, a, REASON] = REASON_NONE
-        legs[i, a, TARGET_CARRY], legs[i, a, TARGET_HEDGE], legs[i, a, TARGET_LEVERAGE] = carry, hedge, leverage
+        legs[i, a, TARGET_CARRY], legs[i, a, TARGET_HEDGE], legs[i, a, TARGET_LEVERAGE] = (
+            carry,
+            hedge,
+            leverage,
+        )
         legs[i, a, TOUCH] = TOUCH_NORMAL if legs[i, a, PENDING] == PENDING_NONE else TOUCH_STRESSED
         if world.bars[row, a, HALTED] == 0.0:
             legs[i, a, PENDING] = PENDING_NONE
         order_to_target(world, store, p, i, a, row, equity, p.rebalance_band)
-        out.trades[i, a, REQUESTED_SPOT], out.trades[i, a, REQUESTED_PERP] = legs[i, a, WANT_SPOT], legs[i, a, WANT_PERP]
+        out.trades[i, a, REQUESTED_SPOT], out.trades[i, a, REQUESTED_PERP] = (
+            legs[i, a, WANT_SPOT],
+            legs[i, a, WANT_PERP],
+        )
     return decided
 
 
@@ -112,10 +133,15 @@ def _order_what_is_owed(world, store, p, i, a, row, equity):
     legs = store.legs
     legs[i, a, TOUCH] = TOUCH_STRESSED
     if legs[i, a, PENDING] == PENDING_FLATTEN:
-        legs[i, a, WANT_SPOT] = spot_target(world, store, i, a, row, legs[i, a, PERP], False) - legs[i, a, SPOT]
+        legs[i, a, WANT_SPOT] = (
+            spot_target(world, store, i, a, row, legs[i, a, PERP], False) - legs[i, a, SPOT]
+        )
         legs[i, a, WANT_PERP] = 0.0
         if legs[i, a, PERP] != 0.0 and world.bars[row, a, HALTED] == 0.0:
-            legs[i, a, PENDING] = PENDING_NONE  # after a partial liquidation the hedge of what is left is restored once
+            legs[i, a, PENDING] = (
+                # after a partial liquidation the hedge of what is left is restored once
+                PENDING_NONE
+            )
     else:
         order_to_target(world, store, p, i, a, row, equity, 0.0)
         if world.bars[row, a, HALTED] == 0.0:
@@ -133,7 +159,9 @@ def after_liquidation(world, store, p, i, row, equity):
 
 @jit
 def call_loans(world, store, p, i, row):
-    """Where the spot account fails its margin level at the last closes, the lender closes the reverse carry: coins owed are bought back, perps closed."""
+    """Where the spot account fails its margin level at the last closes, the lender closes the
+    reverse carry: coins owed are bought back, perps closed.
+    """
     if p.margin_level <= 0.0 or level_of(world, store, p, i, row - 1) > p.margin_level:
         return
     legs = store.legs
@@ -148,7 +176,9 @@ def call_loans(world, store, p, i, row):
 
 @jit
 def crashed(world, row, a, crash_sigma):
-    """Whether mark ranged over more than `crash_sigma` daily volatilities in the bar before `row`: known when the orders of `row` are filled."""
+    """Whether mark ranged over more than `crash_sigma` daily volatilities in the bar before `row`:
+    known when the orders of `row` are filled.
+    """
     bars = world.bars
     spread = bars[row - 1, a, MARK_HIGH] / bars[row - 1, a, MARK_LOW] - 1.0
     return crash_sigma > 0.0 and spread > crash_sigma * bars[row - 1, a, SIGMA_DAY]
@@ -166,16 +196,22 @@ def stress_crashes(world, store, p, i, row):
 
 @jit
 def clear_flattened(world, store, i):
-    """A pending `flatten` ends when the spot leg is gone (inverse: and the perpetual, whose wallet holds coins)."""
+    """A pending `flatten` ends when the spot leg is gone (inverse: and the perpetual, whose wallet
+    holds coins).
+    """
     for a in range(store.legs.shape[1]):
-        gone = store.legs[i, a, SPOT] == 0.0 and (world.contract != INVERSE or store.legs[i, a, PERP] == 0.0)
+        gone = store.legs[i, a, SPOT] == 0.0 and (
+            world.contract != INVERSE or store.legs[i, a, PERP] == 0.0
+        )
         if store.legs[i, a, PENDING] == PENDING_FLATTEN and gone:
             store.legs[i, a, PENDING] = PENDING_NONE
 
 
 @jit
 def _keep(world, store, p, i, row, first, last, wallet):
-    """Margin keeper over the legs first..last-1 that share the wallet of index `wallet`; prices of the last close."""
+    """Margin keeper over the legs first..last-1 that share the wallet of index `wallet`; prices of
+    the last close.
+    """
     legs, bars = store.legs, world.bars
     balance, required, spot_value = legs[i, wallet, MARGIN], 0.0, 0.0
     for a in range(first, last):
@@ -183,7 +219,9 @@ def _keep(world, store, p, i, row, first, last, wallet):
         balance += unrealised(size, legs[i, a, ENTRY], mark)
         required += notional(size, mark) / legs[i, a, TARGET_LEVERAGE]
         spot_value += max(legs[i, a, SPOT], 0.0) * bars[row - 1, a, SPOT_CLOSE]
-    if required == 0.0 or (balance >= required / p.keeper_up and balance * p.keeper_down <= required):
+    if required == 0.0 or (
+        balance >= required / p.keeper_up and balance * p.keeper_down <= required
+    ):
         return
     if balance < required:
         free = store.account[i, CASH] - locked_cash(world, store, i, row - 1, SPOT_CLOSE)

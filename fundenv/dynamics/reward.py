@@ -2,8 +2,7 @@
 
 import math
 
-from fundenv.dynamics.jit import jit, jit_rare
-from fundenv.dynamics.logarithms import NEAR, log_of_ratio
+from fundenv.compiler.jit import jit, jit_rare
 from fundenv.dynamics.types import (
     EXPECTED_PNL,
     N_PARTS,
@@ -13,9 +12,12 @@ from fundenv.dynamics.types import (
     REWARD_MEAN_VARIANCE,
     SPOT_PNL,
 )
+from fundenv.dynamics.vector_math import NEAR, log_of_ratio
 
 SCALE = 1000.0
-LOG_FLOOR = 0.01  # equity below this fraction of the initial one is rewarded as if it stood there: ruin costs ln(0.01), not infinity
+# equity below this fraction of the initial one is rewarded as if it stood there: ruin costs
+# ln(0.01), not infinity
+LOG_FLOOR = 0.01
 
 
 @jit_rare
@@ -26,7 +28,9 @@ def _far_growth(world, store, out, i, before, after, cash_growth):
 
 @jit
 def _growth(world, store, out, i, before, after, floor, cash_growth):
-    """Write 1000 (ln(max(after, floor) / max(before, floor)) - cash_growth); cash_growth: cash rate x years of the step."""
+    """Write 1000 (ln(max(after, floor) / max(before, floor)) - cash_growth); cash_growth: cash rate
+    x years of the step.
+    """
     before, after = max(before, floor), max(after, floor)
     out.reward[i] = SCALE * (log_of_ratio(after, before) - cash_growth)
     if not abs(after - before) <= NEAR * (after + before):
@@ -35,10 +39,12 @@ def _growth(world, store, out, i, before, after, floor, cash_growth):
 
 @jit
 def write_reward(world, store, out, p, i, before, after, years, forced):
-    """Write the reward of environment i from its equity before and after the step [quote] and the ledger of the step.
+    """Write the reward of environment i from its equity before and after the step [quote] and the
+    ledger of the step.
 
-    mean_variance subtracts gamma/2 x (price profit / equity)^2. expected replaces the move of the basis by its conditional mean, so that training
-    sees less noise; a step with a liquidation or ruin (`forced`) counts as it was realised, and so does every evaluation.
+    mean_variance subtracts gamma/2 x (price profit / equity)^2. expected replaces the move of the
+    basis by its conditional mean, so that training sees less noise; a step with a liquidation or
+    ruin (`forced`) counts as it was realised, and so does every evaluation.
     """
     cash_growth = p.cash_rate * years
     if world.codes[REWARD] == REWARD_EXPECTED and not forced:

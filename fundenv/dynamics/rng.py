@@ -1,17 +1,20 @@
 """Counter-based random numbers: a draw depends on (seed, episode, draw) and on nothing else.
 
-Environment i of a batch seeded s has seed s + i, as Gymnasium's own vector environments do; so a batch of any size, on any backend, and a
-single environment draw the same starts. Thirty-two-bit words in int64 arithmetic give the same number in numba, CUDA and plain Python.
+Environment i of a batch seeded s has seed s + i, as Gymnasium's own vector environments do; so a
+batch of any size, on any backend, and a single environment draw the same starts. Thirty-two-bit
+words in int64 arithmetic give the same number in numba, CUDA and plain Python.
 """
 
-from fundenv.dynamics.jit import jit
+from fundenv.compiler.jit import jit
 
 _MASK = 0xFFFFFFFF
 
 
 @jit
 def mix(word):
-    """Bijective 32-bit hash (two multiply-xorshift rounds, constants from C. Wellons' hash prospector)."""
+    """Bijective 32-bit hash (two multiply-xorshift rounds, constants from C. Wellons' hash
+    prospector).
+    """
     word = ((word ^ (word >> 16)) * 0x21F0AAAD) & _MASK
     word = ((word ^ (word >> 15)) * 0x735A2D97) & _MASK
     return word ^ (word >> 15)
@@ -19,7 +22,9 @@ def mix(word):
 
 @jit
 def uniform(seed, episode, draw):
-    """Uniform number in [0, 1) with 53 random bits for the counter (seed, episode, draw); seed any integer from 0 to 2**62."""
+    """Uniform number in [0, 1) with 53 random bits for the counter (seed, episode, draw); seed any
+    integer from 0 to 2**62.
+    """
     word = mix((seed & _MASK) ^ 0x9E3779B9)
     word = mix(word ^ ((seed >> 32) & _MASK))
     word = mix((word + episode * 0x3C6EF372) & _MASK)

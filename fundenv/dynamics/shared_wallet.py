@@ -1,13 +1,32 @@
-"""The margin test of all legs together, in cross and portfolio mode, and what the venue does when it fails."""
+"""The margin test of all legs together, in cross and portfolio mode, and what the venue does when
+it fails.
+"""
 
+from fundenv.compiler.jit import jit, jit_rare
 from fundenv.dynamics.access import rules_of
-from fundenv.dynamics.closing import adverse_extreme, close_leg, empty_wallets, leg_excess, release_wallet, share_to_close
+from fundenv.dynamics.close_position import (
+    adverse_extreme,
+    close_leg,
+    empty_wallets,
+    leg_excess,
+    release_wallet,
+    share_to_close,
+)
 from fundenv.dynamics.collateral import LIQUIDATION_RATIO, spot_collateral
-from fundenv.dynamics.contract import value_of
 from fundenv.dynamics.holdings import coins_of
-from fundenv.dynamics.jit import jit, jit_rare
+from fundenv.dynamics.legs import value_of
 from fundenv.dynamics.margin import required_maintenance
-from fundenv.dynamics.types import CASH, ENTRY, INVERSE, MARGIN, MARGIN_CROSS, MARGIN_MODE, MARGIN_PORTFOLIO, PERP, SPOT
+from fundenv.dynamics.types import (
+    CASH,
+    ENTRY,
+    INVERSE,
+    MARGIN,
+    MARGIN_CROSS,
+    MARGIN_MODE,
+    MARGIN_PORTFOLIO,
+    PERP,
+    SPOT,
+)
 from fundenv.market.layout import MARK_OPEN, SPOT_OPEN
 
 _BISECTIONS = 60
@@ -15,22 +34,30 @@ _BISECTIONS = 60
 
 @jit
 def _price_at(bars, row, a, size, way):
-    """Mark of asset a at the share `way` of the path from the mark open to the adverse extreme of a signed size."""
+    """Mark of asset a at the share `way` of the path from the mark open to the adverse extreme of a
+    signed size.
+    """
     opened = bars[row, a, MARK_OPEN]
     return opened + way * (adverse_extreme(bars, row, a, size) - opened)
 
 
 @jit
 def _spot_at(world, row, a, size, price):
-    """Spot price of asset a when its mark stands at `price`: it moves in proportion; without a position it stays at the open."""
-    return world.bars[row, a, SPOT_OPEN] * (price / world.bars[row, a, MARK_OPEN] if size != 0.0 else 1.0)
+    """Spot price of asset a when its mark stands at `price`: it moves in proportion; without a
+    position it stays at the open.
+    """
+    return world.bars[row, a, SPOT_OPEN] * (
+        price / world.bars[row, a, MARK_OPEN] if size != 0.0 else 1.0
+    )
 
 
 @jit
 def _cross_excess(world, store, i, row, book, way):
-    """Margin above maintenance of the shared wallet when every leg stands at mark open + way x (adverse extreme - mark open).
+    """Margin above maintenance of the shared wallet when every leg stands at mark open + way x
+    (adverse extreme - mark open).
 
-    Portfolio: adjusted equity above 1.05 x maintenance; the spot price of an asset moves in proportion to its mark.
+    Portfolio: adjusted equity above 1.05 x maintenance; the spot price of an asset moves in
+    proportion to its mark.
     """
     legs = store.legs
     portfolio = world.codes[MARGIN_MODE] == MARGIN_PORTFOLIO
@@ -45,15 +72,23 @@ def _cross_excess(world, store, i, row, book, way):
         if size != 0.0:
             excess += leg_excess(world, store, i, a, symbol, price)
         if portfolio:
-            excess += spot_collateral(legs[i, a, SPOT], _spot_at(world, row, a, size, price), rules_of(world.rules, symbol).haircut)
+            excess += spot_collateral(
+                legs[i, a, SPOT],
+                _spot_at(world, row, a, size, price),
+                rules_of(world.rules, symbol).haircut,
+            )
             if size != 0.0:
-                excess -= (LIQUIDATION_RATIO - 1.0) * required_maintenance(world, symbol, size, legs[i, a, ENTRY], price)
+                excess -= (LIQUIDATION_RATIO - 1.0) * required_maintenance(
+                    world, symbol, size, legs[i, a, ENTRY], price
+                )
     return excess
 
 
 @jit
 def _coin_excess(world, store, i, row, book, way):
-    """`_cross_excess` of a portfolio of inverse contracts: cash and all coins after their haircut less 1.05 x maintenance at the spot price [quote]."""
+    """`_cross_excess` of a portfolio of inverse contracts: cash and all coins after their haircut
+    less 1.05 x maintenance at the spot price [quote].
+    """
     legs = store.legs
     excess = store.account[i, CASH]
     for a in range(legs.shape[1]):
@@ -62,14 +97,19 @@ def _coin_excess(world, store, i, row, book, way):
         spot = _spot_at(world, row, a, size, price)
         needed = required_maintenance(world, symbol, size, legs[i, a, ENTRY], price)
         excess += (
-            spot_collateral(coins_of(store, i, a, price), spot, rules_of(world.rules, symbol).haircut) - LIQUIDATION_RATIO * needed * spot
+            spot_collateral(
+                coins_of(store, i, a, price), spot, rules_of(world.rules, symbol).haircut
+            )
+            - LIQUIDATION_RATIO * needed * spot
         )
     return excess
 
 
 @jit_rare
 def _cross_trigger(world, store, i, row, book, start):
-    """First share of the way, from `start` on, at which the shared wallet fails; the caller knows that it fails at 1."""
+    """First share of the way, from `start` on, at which the shared wallet fails; the caller knows
+    that it fails at 1.
+    """
     if _cross_excess(world, store, i, row, book, start) <= 0.0:
         return start
     low, high = start, 1.0
@@ -84,13 +124,17 @@ def _cross_trigger(world, store, i, row, book, start):
 
 @jit
 def _wallet(world, a):
-    """Index of the wallet through which leg a is closed: the shared one, or the asset's own coins."""
+    """Index of the wallet through which leg a is closed: the shared one, or the asset's own
+    coins.
+    """
     return a if world.contract == INVERSE else 0
 
 
 @jit_rare
 def _reduce_cross(world, store, out, p, i, row, book, way, first, at_open):
-    """Close a share of every leg whose procedure allows a partial liquidation; returns how many there were."""
+    """Close a share of every leg whose procedure allows a partial liquidation; returns how many
+    there were.
+    """
     legs = store.legs
     count = 0
     for a in range(legs.shape[1]):
@@ -100,16 +144,22 @@ def _reduce_cross(world, store, out, p, i, row, book, way, first, at_open):
             unit = _spot_at(world, row, a, size, price) if world.contract == INVERSE else 1.0
             balance = _cross_excess(world, store, i, row, book, way) / unit
             balance += required_maintenance(world, symbol, size, legs[i, a, ENTRY], price)
-            share = share_to_close(world, symbol, value_of(world.contract, size, price), balance, first)
+            share = share_to_close(
+                world, symbol, value_of(world.contract, size, price), balance, first
+            )
             if share < 1.0:
-                close_leg(world, store, out, p, i, a, _wallet(world, a), row, book, price, at_open, share)
+                close_leg(
+                    world, store, out, p, i, a, _wallet(world, a), row, book, price, at_open, share
+                )
                 count += 1
     return count
 
 
 @jit_rare
 def _liquidate_shared(world, store, out, p, i, row, book, at_open, end):
-    """Close what the procedures ask at the first common failing point, again and again until the account passes its test at the share `end` of the way."""
+    """Close what the procedures ask at the first common failing point, again and again until the
+    account passes its test at the share `end` of the way.
+    """
     legs = store.legs
     way, first, failing = 0.0, True, True
     while failing:
@@ -119,7 +169,20 @@ def _liquidate_shared(world, store, out, p, i, row, book, at_open, end):
                 size = legs[i, a, PERP]
                 if size != 0.0:
                     price = _price_at(world.bars, row, a, size, way)
-                    close_leg(world, store, out, p, i, a, _wallet(world, a), row, book, price, at_open, 1.0)
+                    close_leg(
+                        world,
+                        store,
+                        out,
+                        p,
+                        i,
+                        a,
+                        _wallet(world, a),
+                        row,
+                        book,
+                        price,
+                        at_open,
+                        1.0,
+                    )
             if world.codes[MARGIN_MODE] == MARGIN_CROSS:
                 release_wallet(world, store, out, i, 0, 1.0)
             failing = False
@@ -133,7 +196,8 @@ def _liquidate_shared(world, store, out, p, i, row, book, at_open, end):
 def liquidate_cross(world, store, out, p, i, row, book, at_open):
     """Test the shared wallet, at the open or with every leg at its adverse extreme at once.
 
-    Legs that can be reduced are reduced first, all at the same point; when none can, all legs are closed.
+    Legs that can be reduced are reduced first, all at the same point; when none can, all legs are
+    closed.
     """
     legs = store.legs
     positions = False

@@ -1,19 +1,28 @@
-"""The order of events within a step. Every other file says what an event does; this one alone says when."""
+"""The order of events within a step. Every other file says what an event does; this one alone says
+when.
+"""
 
+from fundenv.compiler.jit import jit, jit_order, jit_outer
 from fundenv.dynamics.access import params_of, rules_of
 from fundenv.dynamics.borrowing import accrue, locked_cash
-from fundenv.dynamics.coins import sell_within_coins
-from fundenv.dynamics.contract import profit_of, quote_of
 from fundenv.dynamics.deleveraging import deleverage
 from fundenv.dynamics.execution import fill_perp, fill_spot, limit_orders
-from fundenv.dynamics.forced import liquidate
 from fundenv.dynamics.funding import settle
 from fundenv.dynamics.funds import transfer
 from fundenv.dynamics.holdings import coins_of
-from fundenv.dynamics.jit import jit, jit_order, jit_outer
-from fundenv.dynamics.orders import after_liquidation, call_loans, clear_flattened, decide, keep_margin, stress_crashes
+from fundenv.dynamics.inverse import sell_within_coins
+from fundenv.dynamics.legs import profit_of, quote_of
+from fundenv.dynamics.liquidate import liquidate
+from fundenv.dynamics.orders import (
+    after_liquidation,
+    call_loans,
+    clear_flattened,
+    decide,
+    keep_margin,
+    stress_crashes,
+)
 from fundenv.dynamics.reward import write_reward
-from fundenv.dynamics.shortage import shrink_to_funds
+from fundenv.dynamics.shrink_orders import shrink_to_funds
 from fundenv.dynamics.types import (
     BASIS_FEATURE,
     BOOK,
@@ -57,7 +66,10 @@ def equity_of(world, store, i, row):
     equity = store.account[i, CASH]
     for a in range(legs.shape[1]):
         if world.contract == INVERSE:
-            equity += coins_of(store, i, a, world.bars[row, a, MARK_CLOSE]) * world.bars[row, a, SPOT_CLOSE]
+            equity += (
+                coins_of(store, i, a, world.bars[row, a, MARK_CLOSE])
+                * world.bars[row, a, SPOT_CLOSE]
+            )
             continue
         profit = legs[i, a, PERP] * (world.bars[row, a, MARK_CLOSE] - legs[i, a, ENTRY])
         equity += legs[i, a, SPOT] * world.bars[row, a, SPOT_CLOSE] + legs[i, a, MARGIN] + profit
@@ -86,17 +98,23 @@ def _settle(world, store, out, p, i, row):
 
 @jit
 def _book_prices(world, store, out, i, a, spot_from, spot_to, perp_from, perp_to):
-    """Book the price profit of what leg a holds. Inverse: all its coins at the change of the spot price, the change of its coin profit at the new one."""
+    """Book the price profit of what leg a holds. Inverse: all its coins at the change of the spot
+    price, the change of its coin profit at the new one.
+    """
     held, worth = store.legs[i, a, SPOT], 1.0
     if world.contract == INVERSE:
         held, worth = coins_of(store, i, a, perp_from), spot_to
     out.ledger[i, SPOT_PNL] += held * (spot_to - spot_from)
-    out.ledger[i, PERP_PNL] += profit_of(world.contract, store.legs[i, a, PERP], perp_from, perp_to) * worth
+    out.ledger[i, PERP_PNL] += (
+        profit_of(world.contract, store.legs[i, a, PERP], perp_from, perp_to) * worth
+    )
 
 
 @jit
 def _close_out(store, i, a, before):
-    """Inverse: where an order closed the perpetual whole and the coins go too, sell exactly the coins that are left."""
+    """Inverse: where an order closed the perpetual whole and the coins go too, sell exactly the
+    coins that are left.
+    """
     legs = store.legs
     if before != 0.0 and legs[i, a, PERP] == 0.0 and legs[i, a, WANT_SPOT] != 0.0:
         legs[i, a, SPOT] += legs[i, a, MARGIN]
@@ -106,7 +124,9 @@ def _close_out(store, i, a, before):
 
 @jit
 def _fill_leg(world, store, out, p, i, a, row, book):
-    """Fill the orders of leg a; of an inverse contract the perpetual first, because it leaves the coins that are sold."""
+    """Fill the orders of leg a; of an inverse contract the perpetual first, because it leaves the
+    coins that are sold.
+    """
     legs = store.legs
     rule = rules_of(world.rules, world.symbols[book, a])
     if world.contract == INVERSE and legs[i, a, WANT_PERP] != 0.0:
@@ -134,12 +154,16 @@ def _fill_orders(world, store, out, p, i, row, book):
 
 @jit
 def _fill(world, store, out, p, i, row, book):
-    """Book the price profit from the last close to the open of what was held before, and fill the orders if there are any."""
+    """Book the price profit from the last close to the open of what was held before, and fill the
+    orders if there are any.
+    """
     legs, bars = store.legs, world.bars
     touched = False
     for a in range(legs.shape[1]):
         spot, mark = bars[row - 1, a, SPOT_CLOSE], bars[row - 1, a, MARK_CLOSE]
-        _book_prices(world, store, out, i, a, spot, bars[row, a, SPOT_OPEN], mark, bars[row, a, PERP_OPEN])
+        _book_prices(
+            world, store, out, i, a, spot, bars[row, a, SPOT_OPEN], mark, bars[row, a, PERP_OPEN]
+        )
         touched = touched or legs[i, a, TOUCH] != TOUCH_NONE
     if touched:
         _fill_orders(world, store, out, p, i, row, book)
@@ -147,7 +171,9 @@ def _fill(world, store, out, p, i, row, book):
 
 @jit
 def _delta(world, store, i, a):
-    """Base units of asset a that move with spot while the basis stands still: both legs; all coins and the contracts at entry of an inverse leg."""
+    """Base units of asset a that move with spot while the basis stands still: both legs; all coins
+    and the contracts at entry of an inverse leg.
+    """
     legs = store.legs
     if world.contract == INVERSE:
         sold = legs[i, a, PERP] / legs[i, a, ENTRY] if legs[i, a, PERP] != 0.0 else 0.0
@@ -157,14 +183,20 @@ def _delta(world, store, i, a):
 
 @jit
 def _expect_to_open(world, store, out, i, row):
-    """`expected` reward: what spot does to both legs from the last close to the open, on what is held before the orders."""
+    """`expected` reward: what spot does to both legs from the last close to the open, on what is
+    held before the orders.
+    """
     for a in range(store.legs.shape[1]):
-        out.ledger[i, EXPECTED_PNL] += _delta(world, store, i, a) * (world.bars[row, a, SPOT_OPEN] - world.bars[row - 1, a, SPOT_CLOSE])
+        out.ledger[i, EXPECTED_PNL] += _delta(world, store, i, a) * (
+            world.bars[row, a, SPOT_OPEN] - world.bars[row - 1, a, SPOT_CLOSE]
+        )
 
 
 @jit
 def _expect_to_close(world, store, out, p, i, row):
-    """`expected` reward: what spot does from the open to the close on what is held now, and the reversion of the last basis deviation."""
+    """`expected` reward: what spot does from the open to the close on what is held now, and the
+    reversion of the last basis deviation.
+    """
     feature = world.codes[BASIS_FEATURE]
     for a in range(store.legs.shape[1]):
         perp = quote_of(world.contract, store.legs[i, a, PERP], world.bars[row - 1, a, SPOT_CLOSE])
@@ -179,19 +211,25 @@ def _mark(world, store, out, i, row):
     bars = world.bars
     for a in range(store.legs.shape[1]):
         perp, mark = bars[row, a, PERP_OPEN], bars[row, a, MARK_CLOSE]
-        _book_prices(world, store, out, i, a, bars[row, a, SPOT_OPEN], bars[row, a, SPOT_CLOSE], perp, mark)
+        _book_prices(
+            world, store, out, i, a, bars[row, a, SPOT_OPEN], bars[row, a, SPOT_CLOSE], perp, mark
+        )
     return equity_of(world, store, i, row)
 
 
 @jit_outer
 def step_bar(world, store, out, p, actions, i, row, path, book, first):
-    """One bar: settlement, orders, fills, transfers, liquidation, interest, mark to close. Returns the equity at its close [quote]."""
+    """One bar: settlement, orders, fills, transfers, liquidation, interest, mark to close. Returns
+    the equity at its close [quote].
+    """
     legs = store.legs
     for a in range(legs.shape[1]):
         legs[i, a, TOUCH], legs[i, a, WANT_SPOT], legs[i, a, WANT_PERP] = TOUCH_NONE, 0.0, 0.0
         legs[i, a, IDLE_BARS] += 1.0
     equity = store.account[i, EQUITY]
-    equity += _settle(world, store, out, p, i, row)  # on what was held before any trade, at the mark of the settlement
+    equity += _settle(
+        world, store, out, p, i, row
+    )  # on what was held before any trade, at the mark of the settlement
     liquidate(world, store, out, p, i, row, book, True)  # a gap comes before any order
     if first:
         decide(world, store, out, p, actions, i, row, equity)
@@ -215,7 +253,9 @@ def step_bar(world, store, out, p, actions, i, row, path, book, first):
 
 @jit_outer
 def end_step(world, store, out, p, i, row, bars, before, after):
-    """After the last of `bars` bars, `row`: reward and flags of the step that took the equity from `before` to `after` [quote]."""
+    """After the last of `bars` bars, `row`: reward and flags of the step that took the equity from
+    `before` to `after` [quote].
+    """
     episode = store.episode
     ruin = p.ruin_fraction * p.initial_equity
     episode[i, ROW] = row
@@ -227,12 +267,16 @@ def end_step(world, store, out, p, i, row, bars, before, after):
     write_reward(world, store, out, p, i, before, after, bars * p.bar_years, forced)
     out.terminated[i] = after <= ruin
     ended = world.codes[EPISODE_STEPS] > 0 and episode[i, DECISION] >= world.codes[EPISODE_STEPS]
-    out.truncated[i] = not out.terminated[i] and (ended or row + world.codes[DECISION_BARS] > episode[i, LAST_ROW])
+    out.truncated[i] = not out.terminated[i] and (
+        ended or row + world.codes[DECISION_BARS] > episode[i, LAST_ROW]
+    )
 
 
 @jit_outer
 def step_one(world, store, out, actions, i):
-    """Step environment i by one decision: writes ledger, trades, reward, terminated and truncated; moves its row to the last bar stepped."""
+    """Step environment i by one decision: writes ledger, trades, reward, terminated and truncated;
+    moves its row to the last bar stepped.
+    """
     p = params_of(store.params, i)
     episode = store.episode
     path, book, row = episode[i, PATH], episode[i, BOOK], episode[i, ROW]

@@ -1,7 +1,9 @@
-"""What a step reads and writes: NamedTuples for the rules, and the columns in which the same fields are stored.
+"""What a step reads and writes: NamedTuples for the rules, and the columns in which the same fields
+are stored.
 
-Storage is one row per environment in plain arrays, so that a backend chooses the memory order and the rules never notice. The order of the
-fields of `Leg` is the order of its columns. Signs: + long, - short; money from the agent's side, + received.
+Storage is one row per environment in plain arrays, so that a backend chooses the memory order and
+the rules never notice. The order of the fields of `Leg` is the order of its columns. Signs: + long,
+- short; money from the agent's side, + received.
 """
 
 from __future__ import annotations
@@ -16,18 +18,20 @@ Float32 = NDArray[np.float32]
 Int64 = NDArray[np.int64]
 Bool = NDArray[np.bool_]
 
-# --- account: one row per environment -------------------------------------------------------------------------------------------------
+# --- account: one row per environment -------------------------------------------------------------
 CASH = 0  # quote on the spot wallet; negative = borrowed quote
 EQUITY = 1  # quote, at the last close
 EQUITY_PEAK = 2  # highest equity at a decision since the start of the episode
 EPISODE_REWARD = 3
 N_ACCOUNT = 4
 
-# --- leg: one row per environment and asset -------------------------------------------------------------------------------------------
+# --- leg: one row per environment and asset -------------------------------------------------------
 SPOT = 0  # base units; negative = borrowed base
 PERP = 1  # signed size: base units; inverse contracts: quote units (contracts x face)
 ENTRY = 2  # average entry price of the perpetual; 0 when flat
-MARGIN = 3  # perp wallet, quote (inverse: coins), without unrealised profit; in cross mode of linear contracts the shared wallet stands at asset 0
+# perp wallet, quote (inverse: coins), without unrealised profit; in cross mode of linear contracts
+# the shared wallet stands at asset 0
+MARGIN = 3
 TARGET_CARRY = 4  # carry of the last decision that was not `hold`
 TARGET_HEDGE = 5
 TARGET_LEVERAGE = 6
@@ -41,13 +45,30 @@ LIQUIDATED = 13  # liquidations of this leg during the step
 TOUCH = 14  # who orders in the current bar: a TOUCH_* code (scratch)
 SHRINK = 15  # whether the order of the current bar uses free cash (scratch)
 N_LEG = 16
-SCRATCH = (WANT_SPOT, WANT_PERP, TOUCH, SHRINK)  # of no meaning between steps: the plain loop and the vector form leave other dregs there
+SCRATCH = (
+    WANT_SPOT,
+    WANT_PERP,
+    TOUCH,
+    SHRINK,
+)  # of no meaning between steps: the plain loop and the vector form leave other dregs there
 
 TOUCH_NONE, TOUCH_NORMAL, TOUCH_STRESSED = 0, 1, 2
-SHRINK_RESTS, SHRINK_USES, SHRINK_FOUND = 0.0, 1.0, 2.0  # FOUND stands for USES while the other legs are tried
+SHRINK_RESTS, SHRINK_USES, SHRINK_FOUND = (
+    0.0,
+    1.0,
+    2.0,
+)  # FOUND stands for USES while the other legs are tried
 
 PENDING_NONE, PENDING_FLATTEN, PENDING_REHEDGE = 0, 1, 2
-REASON_NONE, REASON_HOLD, REASON_BAND, REASON_SIZE, REASON_PARTICIPATION, REASON_FUNDS, REASON_HALTED = range(7)
+(
+    REASON_NONE,
+    REASON_HOLD,
+    REASON_BAND,
+    REASON_SIZE,
+    REASON_PARTICIPATION,
+    REASON_FUNDS,
+    REASON_HALTED,
+) = range(7)
 REASON_BORROW, REASON_BRACKET, REASON_CALLED = 7, 8, 9
 REASONS = (
     "none",
@@ -62,7 +83,7 @@ REASONS = (
     "loan called",
 )
 
-# --- episode: one row per environment -------------------------------------------------------------------------------------------------
+# --- episode: one row per environment -------------------------------------------------------------
 SEED = 0
 EPISODE = 1  # how many episodes this environment has begun, from 0
 PATH = 2
@@ -73,7 +94,7 @@ MUST_RESET = 6  # NEXT_STEP face: the step to come only resets
 BOOK = 7  # row of `World.symbols`: the rules in force when the episode began
 N_EPISODE = 8
 
-# --- parts of one step: money, + = received -------------------------------------------------------------------------------------------
+# --- parts of one step: money, + = received -------------------------------------------------------
 SPOT_PNL = 0
 PERP_PNL = 1
 FUNDING = 2
@@ -84,14 +105,27 @@ BORROW_INTEREST = 6
 CASH_INTEREST = 7
 LIQUIDATION_LOSS = 8
 N_PARTS = 9
-EXPECTED_PNL = 9  # not a part: conditional mean of the price profit, which the `expected` reward uses in its place
+# not a part: conditional mean of the price profit, which the `expected` reward uses in its place
+EXPECTED_PNL = 9
 N_LEDGER = 10
-PARTS = ("spot_pnl", "perp_pnl", "funding", "fees", "spread", "impact", "borrow_interest", "cash_interest", "liquidation_loss")
+PARTS = (
+    "spot_pnl",
+    "perp_pnl",
+    "funding",
+    "fees",
+    "spread",
+    "impact",
+    "borrow_interest",
+    "cash_interest",
+    "liquidation_loss",
+)
 
-# --- trade of one step: one row per environment and asset -----------------------------------------------------------------------------
+# --- trade of one step: one row per environment and asset -----------------------------------------
 REQUESTED_SPOT = 0  # base units asked for at the first open of the step
 REQUESTED_PERP = 1
-FILLED_SPOT = 2  # base units filled during the step, the keeper's and the after-liquidation orders included
+FILLED_SPOT = (
+    2  # base units filled during the step, the keeper's and the after-liquidation orders included
+)
 FILLED_PERP = 3
 SPOT_VALUE = 4  # sum of |fill| x price and of |fill|: their ratio is the average fill price
 SPOT_QUANTITY = 5
@@ -100,7 +134,7 @@ PERP_QUANTITY = 7
 TURNOVER = 8  # quote traded on both legs during the step
 N_TRADE = 9
 
-# --- codes of a batch: one int64 row --------------------------------------------------------------------------------------------------
+# --- codes of a batch: one int64 row --------------------------------------------------------------
 DECISION_BARS = 0
 ACTION_MODE = 1
 MARGIN_MODE = 2
@@ -120,7 +154,9 @@ ACTION_WIDTH = 15  # entries of an action row per asset
 ENTRY_MARGIN = 16  # 1 = the venue takes the maintenance margin of the value at ENTRY, not at mark
 FIRST_PATH = 17  # episodes begin on the paths FIRST_PATH .. FIRST_PATH + OPEN_PATHS - 1
 OPEN_PATHS = 18
-SETTLE_ON_SPOT = 19  # 1 = funding is paid on the oracle or index price, for which the last spot close stands
+SETTLE_ON_SPOT = (
+    19  # 1 = funding is paid on the oracle or index price, for which the last spot close stands
+)
 N_CODES = 20
 
 ACTION_CONTINUOUS, ACTION_DISCRETE, ACTION_TARGET = 0, 1, 2
@@ -136,7 +172,9 @@ AUTORESET_DISABLED, AUTORESET_NEXT_STEP, AUTORESET_SAME_STEP = 0, 1, 2
 
 
 class Params(NamedTuple):
-    """Numbers of one environment; they may differ from one environment of a batch to the next (domain randomisation)."""
+    """Numbers of one environment; they may differ from one environment of a batch to the next
+    (domain randomisation).
+    """
 
     initial_equity: float  # quote
     cash_rate: float  # annual, earned on idle cash
@@ -151,7 +189,9 @@ class Params(NamedTuple):
     keeper_up: float  # and above target leverage x keeper_up
     ruin_fraction: float  # terminated at or below this fraction of the initial equity
     risk_aversion: float  # gamma of mean_variance
-    basis_reversion: float  # fraction of the basis deviation that reverts in one bar (`expected` reward)
+    basis_reversion: (
+        float  # fraction of the basis deviation that reverts in one bar (`expected` reward)
+    )
     start_invested: float  # probability that a random episode starts with full carry
     allow_short_spot: float  # 1 = base may be borrowed
     frozen_carry: float  # values of dials that the action does not control
@@ -159,11 +199,19 @@ class Params(NamedTuple):
     frozen_leverage: float
     bar_years: float  # length of a bar
     funding_scale: float  # multiplies every settled rate; the observations of funding follow
-    funding_shift: float  # annual rate added to every settlement, in proportion to the interval that it closes
-    crash_sigma: float  # orders behind a bar whose mark moved by more than this many daily volatilities are stressed; 0 = none
-    adl_sigma: float  # a winning position is deleveraged where mark moves this many daily volatilities its way within a bar; 0 = never
+    funding_shift: (
+        float  # annual rate added to every settlement, in proportion to the interval that it closes
+    )
+    # orders behind a bar whose mark moved by more than this many daily volatilities are stressed; 0
+    # = none
+    crash_sigma: float
+    # a winning position is deleveraged where mark moves this many daily volatilities its way within
+    # a bar; 0 = never
+    adl_sigma: float
     adl_share: float  # share of it that is closed then
-    margin_level: float  # assets over debt of the spot account at or below which borrowed coins are bought back; 0 = never
+    # assets over debt of the spot account at or below which borrowed coins are bought back; 0 =
+    # never
+    margin_level: float
 
 
 class AssetRules(NamedTuple):
@@ -186,27 +234,40 @@ class AssetRules(NamedTuple):
 
 
 class World(NamedTuple):
-    """Everything a step only reads. Shapes: bars (R, A, 16), features (R, A, F), paths (P, 2), starts (P, 3), eras (E,), symbols (E P, A)."""
+    """Everything a step only reads. Shapes: bars (R, A, 16), features (R, A, F), paths (P, 2),
+    starts (P, 3), eras (E,), symbols (E P, A).
+    """
 
     bars: Float64
     features: Float32
     paths: Int64  # first row, one past the last row
-    starts: Int64  # first row where an episode may start, number of such rows (one every decision interval), bar number of the first open since 1970
+    # first row where an episode may start, number of such rows (one every decision interval), bar
+    # number of the first open since 1970
+    starts: Int64
     eras: Int64  # first bar number since 1970 of each set of rules; the first holds from ever
     symbols: Int64  # row of `rules` and `tiers`, one line per era and path (era x P + path)
     rules: Float64  # (S, fields of AssetRules)
-    tiers: Float64  # (S, K, 4): floor, maintenance rate, maintenance amount, maximum leverage; floor and amount in quote (inverse: coins); unused
+    # (S, K, 4): floor, maintenance rate, maintenance amount, maximum leverage; floor and amount in
+    # quote (inverse: coins); unused
+    tiers: Float64
     # rows have an infinite floor
     codes: Int64  # (N_CODES,)
     grids: Float64  # (3, G): discrete carry, hedge ratio, leverage
     scales: Float64  # (F,): raw value of a market feature = scale * feature
-    levels: Float64  # (F, 4): 1 where a feature is linear in the level of funding, what an annual shift of 1 adds to it, its low and high
-    ranges: Float64  # (fields of Params, 3): RANGE_* code, lowest and highest value drawn at the start of an episode
-    contract: int  # LINEAR or INVERSE; an entry point passes it as a constant, so that the other kind costs nothing
+    # (F, 4): 1 where a feature is linear in the level of funding, what an annual shift of 1 adds to
+    # it, its low and high
+    levels: Float64
+    # (fields of Params, 3): RANGE_* code, lowest and highest value drawn at the start of an episode
+    ranges: Float64
+    # LINEAR or INVERSE; an entry point passes it as a constant, so that the other kind costs
+    # nothing
+    contract: int
 
 
 class Store(NamedTuple):
-    """The state of n environments. Shapes: params (1 or n, fields of Params), account (n, 4), legs (n, A, 16), episode (n, 8)."""
+    """The state of n environments. Shapes: params (1 or n, fields of Params), account (n, 4), legs
+    (n, A, 16), episode (n, 8).
+    """
 
     params: Float64
     account: Float64
@@ -225,7 +286,9 @@ class Draft(NamedTuple):
 
 
 class QuietDraft(NamedTuple):
-    """`Draft` for a bar between two decisions, where an order is as rare as a liquidation (`jit.jit_order`)."""
+    """`Draft` for a bar between two decisions, where an order is as rare as a liquidation
+    (`jit.jit_order`).
+    """
 
     params: Float64
     account: Float64
@@ -233,12 +296,19 @@ class QuietDraft(NamedTuple):
     episode: Int64
     given_up: Bool
 
+    @property
+    def between_decisions(self) -> bool:
+        """No field: `jit.jit_order` asks whether a draft's class has it."""
+        return True
+
 
 class Out(NamedTuple):
     """What a step of n environments writes. D = A (F + 14) + 4 observations."""
 
     obs: Float32  # (n, D); of the new episode where SAME_STEP has reset
-    final_obs: Float32  # (n, D); the observation before that reset, written only where an episode ended
+    final_obs: (
+        Float32  # (n, D); the observation before that reset, written only where an episode ended
+    )
     reward: Float64  # (n,)
     terminated: Bool  # (n,)
     truncated: Bool  # (n,)

@@ -1,4 +1,6 @@
-"""Small pieces of matplotlib that every panel of a picture is made of: artists that get new data with every frame, scales and limits."""
+"""Small pieces of matplotlib that every panel of a picture is made of: artists that get new data
+with every frame, scales and limits.
+"""
 
 from __future__ import annotations
 
@@ -14,7 +16,18 @@ Float64 = NDArray[np.float64]
 INK, GREY, BLUE, SKY = "#222222", "#8c8c8c", "#0072B2", "#56B4E9"
 GREEN, ORANGE, VERMILION, PURPLE = "#009E73", "#E69F00", "#D55E00", "#CC79A7"
 
-SPANS = (3, 7, 14, 30, 60, 90, 120, 180, 270, 365)  # days; the time axis grows in these stages, so that a film stands still in between
+SPANS = (
+    3,
+    7,
+    14,
+    30,
+    60,
+    90,
+    120,
+    180,
+    270,
+    365,
+)  # days; the time axis grows in these stages, so that a film stands still in between
 TICK_DAYS = (1 / 3, 1, 2, 7, 14, 28, 56, 91, 182, 364, 728)
 
 
@@ -71,7 +84,9 @@ def edges(ends: Float64) -> Float64:
 def set_time(axes: Any, edges: Float64, labels: bool) -> None:
     """Limits and ticks of the time axis."""
     needed = edges[-1] - edges[0] - 1e-6  # days; 90 of them fit into 90
-    span = next((days for days in SPANS if days >= needed), SPANS[-1] * np.ceil(needed / SPANS[-1] * 2) / 2)
+    span = next(
+        (days for days in SPANS if days >= needed), SPANS[-1] * np.ceil(needed / SPANS[-1] * 2) / 2
+    )
     axes.set_xlim(edges[0], edges[0] + span)
     most = axes.bbox.width / axes.figure.dpi / 0.75  # a label every 0.75 inch at most
     step = next((days for days in TICK_DAYS if span / days <= most), TICK_DAYS[-1])
@@ -79,7 +94,12 @@ def set_time(axes: Any, edges: Float64, labels: bool) -> None:
     form = "%d %b %Hh" if step < 1 else "%d %b" if span <= 365 else "%b %Y"
     axes.set_xticks(ticks)
     if labels:
-        axes.set_xticklabels([pd.Timestamp(round(tick * 24), unit="h").strftime(form) if len(edges) > 1 else "" for tick in ticks])
+        axes.set_xticklabels(
+            [
+                pd.Timestamp(round(tick * 24), unit="h").strftime(form) if len(edges) > 1 else ""
+                for tick in ticks
+            ]
+        )
 
 
 def largest(values: Float64) -> float:

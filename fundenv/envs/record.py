@@ -22,9 +22,13 @@ class Recorder:
     def __init__(self, batch: Batch) -> None:
         self._batch = batch
         self._rows: list[dict[str, Any]] = []
-        self.reasons: tuple[str, ...] = ("",) * batch.n_assets  # why the agent decides as it does in the step to come
+        self.reasons: tuple[str, ...] = (
+            "",
+        ) * batch.n_assets  # why the agent decides as it does in the step to come
         self._symbols = batch.market.symbols[0]
-        self._picture = EpisodePicture(self._symbols)  # now, so that a missing library is reported when the environment is made
+        self._picture = EpisodePicture(
+            self._symbols
+        )  # now, so that a missing library is reported when the environment is made
 
     def begin(self) -> None:
         """Forget the last episode."""
@@ -47,9 +51,16 @@ class Recorder:
                 "carry": legs[:, t.TARGET_CARRY].copy(),
                 "hedge": self._leg("hedge_ratio"),
                 "leverage": self._leg("leverage"),
-                "margin_distance": np.where(legs[:, t.PERP] != 0, self._leg("margin_distance") * bars[:, layout.SIGMA_DAY], np.nan),
+                "margin_distance": np.where(
+                    legs[:, t.PERP] != 0,
+                    self._leg("margin_distance") * bars[:, layout.SIGMA_DAY],
+                    np.nan,
+                ),
                 "liquidated": legs[:, t.LIQUIDATED].copy(),
-                "perp": legs[:, t.PERP] / (bars[:, layout.MARK_CLOSE] if batch.world.contract == t.INVERSE else 1.0),  # base units
+                "perp": (
+                    legs[:, t.PERP]
+                    / (bars[:, layout.MARK_CLOSE] if batch.world.contract == t.INVERSE else 1.0)
+                ),  # base units
                 "reason": self.reasons,
             }
         )
@@ -67,8 +78,15 @@ class Recorder:
         assets = self._batch.n_assets
         if self._rows:
             return {key: np.array([row[key] for row in self._rows]) for key in self._rows[0]}
-        empty: dict[str, Any] = {"time": np.zeros(0, "datetime64[ns]"), "equity": np.zeros(0), "parts": np.zeros((0, t.N_PARTS))}
-        names = "spot_price perp_price mark_price funding_rate carry hedge leverage margin_distance liquidated perp".split()
+        empty: dict[str, Any] = {
+            "time": np.zeros(0, "datetime64[ns]"),
+            "equity": np.zeros(0),
+            "parts": np.zeros((0, t.N_PARTS)),
+        }
+        names = (
+            "spot_price perp_price mark_price funding_rate carry hedge leverage margin_distance"
+            " liquidated perp".split()
+        )
         return empty | {name: np.zeros((0, assets)) for name in names}
 
     def _feature(self, row: int, name: str) -> t.Float64:
@@ -78,6 +96,12 @@ class Recorder:
 
     def _leg(self, name: str) -> t.Float64:
         batch = self._batch
-        width, at = len(batch.market.table) + len(LEG_COLUMNS), len(batch.market.table) + _LEG_NAMES.index(name)
+        width, at = (
+            len(batch.market.table) + len(LEG_COLUMNS),
+            len(batch.market.table) + _LEG_NAMES.index(name),
+        )
         values = batch.obs
-        return values[0, at::width][: batch.n_assets].astype(np.float64) * LEG_COLUMNS[_LEG_NAMES.index(name)].scale
+        return (
+            values[0, at::width][: batch.n_assets].astype(np.float64)
+            * LEG_COLUMNS[_LEG_NAMES.index(name)].scale
+        )

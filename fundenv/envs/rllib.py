@@ -1,7 +1,8 @@
-"""RLlib's way to the environments: a creator to register, which hands out the natively vectorised environment.
+"""RLlib's way to the environments: a creator to register, which hands out the natively vectorised
+environment.
 
-Ray is an extra and imported only where it is needed; a market put into Ray's object store is read there by every process of a node and copied by
-none.
+Ray is an extra and imported only where it is needed; a market put into Ray's object store is read
+there by every process of a node and copied by none.
 """
 
 from __future__ import annotations
@@ -15,11 +16,14 @@ from fundenv.envs.vector import FundingHedgeVectorEnv
 from fundenv.market import Market
 
 NAME = "fundenv"
-STRIDE = 1_000_000  # seeds between two runners: RLlib gives them consecutive ones, and environment i of a runner adds i
+# seeds between two runners: RLlib gives them consecutive ones, and environment i of a runner adds i
+STRIDE = 1_000_000
 
 
 class RunnerEnv(FundingHedgeVectorEnv):
-    """The vector environment (NEXT_STEP, which is what RLlib assumes) of one of several runners: no two runners share a stream of random numbers."""
+    """The vector environment (NEXT_STEP, which is what RLlib assumes) of one of several runners: no
+    two runners share a stream of random numbers.
+    """
 
     def __init__(self, num_envs: int, *, worker_index: int = 0, **settings: Any) -> None:
         """`worker_index` numbers the runners; `settings` as for `FundingHedgeVectorEnv`."""
@@ -34,10 +38,12 @@ class RunnerEnv(FundingHedgeVectorEnv):
 
 
 def create(context: Any) -> gym.Env[Any, Any] | RunnerEnv:
-    """The creator for RLlib: `context` is an `EnvContext`, a mapping of `market` and `EnvConfig` fields.
+    """The creator for RLlib: `context` is an `EnvContext`, a mapping of `market` and `EnvConfig`
+    fields.
 
-    With `gym_env_vectorize_mode="vector_entry_point"` RLlib adds `num_envs`, and the answer is a `RunnerEnv`; without, it is a `FundingHedgeEnv`.
-    `market` may be a `Market`, a folder, None (the embedded one), or a Ray object reference to a `Market` (`share`).
+    With `gym_env_vectorize_mode="vector_entry_point"` RLlib adds `num_envs`, and the answer is a
+    `RunnerEnv`; without, it is a `FundingHedgeEnv`. `market` may be a `Market`, a folder, None (the
+    embedded one), or a Ray object reference to a `Market` (`share`).
     """
     settings = dict(context)
     settings["market"] = fetch(settings.get("market"))
@@ -48,7 +54,9 @@ def create(context: Any) -> gym.Env[Any, Any] | RunnerEnv:
 
 
 def register(name: str = NAME) -> str:
-    """Register the creator with Ray under `name`; returns the name for `config.environment(name, env_config={...})`."""
+    """Register the creator with Ray under `name`; returns the name for `config.environment(name,
+    env_config={...})`.
+    """
     from ray.tune.registry import register_env
 
     register_env(name, create)
@@ -56,7 +64,9 @@ def register(name: str = NAME) -> str:
 
 
 class Shared:
-    """A market in Ray's object store. Configs are deep-copied by RLlib; a copy of this is itself."""
+    """A market in Ray's object store. Configs are deep-copied by RLlib; a copy of this is
+    itself.
+    """
 
     def __init__(self, reference: Any) -> None:
         self.reference = reference
@@ -66,7 +76,9 @@ class Shared:
 
 
 def share(market: Market) -> Shared:
-    """Put a market into the object store of the running Ray, once; every node keeps at most one copy, which its processes map and do not copy."""
+    """Put a market into the object store of the running Ray, once; every node keeps at most one
+    copy, which its processes map and do not copy.
+    """
     import ray
 
     return Shared(ray.put(market))

@@ -17,20 +17,29 @@ from fundenv.market import Market
 
 
 class OneBatchVecEnv(VecEnv):
-    """What VecEnvs over one `batch` share: no Python object stands for an environment, so an attribute or a call is everybody's."""
+    """What VecEnvs over one `batch` share: no Python object stands for an environment, so an
+    attribute or a call is everybody's.
+    """
 
     batch: Any
 
     def get_attr(self, attr_name: str, indices: Any = None) -> list[Any]:
         """The attribute of this object or its batch, once per environment asked for."""
-        value = getattr(self, attr_name) if hasattr(self, attr_name) else getattr(self.batch, attr_name)
+        value = (
+            getattr(self, attr_name) if hasattr(self, attr_name) else getattr(self.batch, attr_name)
+        )
         return [value for _ in self._get_indices(indices)]
 
     def set_attr(self, attr_name: str, value: Any, indices: Any = None) -> None:
         """Environments share their settings; build a new VecEnv, or use `per_env`."""
-        raise AttributeError(f"{attr_name!r} cannot be set: the environments share one batch; pass per_env when it is built")
+        raise AttributeError(
+            f"{attr_name!r} cannot be set: the environments share one batch; pass per_env when it"
+            " is built"
+        )
 
-    def env_method(self, method_name: str, *args: Any, indices: Any = None, **kwargs: Any) -> list[Any]:
+    def env_method(
+        self, method_name: str, *args: Any, indices: Any = None, **kwargs: Any
+    ) -> list[Any]:
         """Call a method of the batch once and return its result for every environment asked for."""
         result = getattr(self.batch, method_name)(*args, **kwargs)
         return [result for _ in self._get_indices(indices)]
@@ -43,8 +52,9 @@ class OneBatchVecEnv(VecEnv):
 class FundingHedgeVecEnv(OneBatchVecEnv):
     """`num_envs` environments for stable-baselines3, without a Python object per environment.
 
-    Rewards are float32 (num_envs,). Infos are fresh dicts, filled only where an episode ended: `terminal_observation`, `TimeLimit.truncated` and
-    `episode` {"r", "l", "equity"}. No later step touches observations that were returned, so a buffer may keep them. `batch` is the
+    Rewards are float32 (num_envs,). Infos are fresh dicts, filled only where an episode ended:
+    `terminal_observation`, `TimeLimit.truncated` and `episode` {"r", "l", "equity"}. No later step
+    touches observations that were returned, so a buffer may keep them. `batch` is the
     `fundenv.batch.cpu.Batch` behind it.
     """
 
@@ -58,14 +68,23 @@ class FundingHedgeVecEnv(OneBatchVecEnv):
         **settings: Any,
     ) -> None:
         """`settings` as for `FundingHedgeEnv`, and `per_env` as for `fundenv.batch.cpu.Batch`."""
-        self.batch = Batch(num_envs, market=market, symbols=symbols, autoreset="same_step", threads=threads, **settings)
+        self.batch = Batch(
+            num_envs,
+            market=market,
+            symbols=symbols,
+            autoreset="same_step",
+            threads=threads,
+            **settings,
+        )
         self.batch.give_away()
         self.render_mode = None
         super().__init__(num_envs, observation_space(self.batch), action_space(self.batch))
         self._pending: Any = None
 
     def reset(self) -> Any:
-        """Begin episodes with the seed given to `seed`, or go on with the streams; returns observations (num_envs, D)."""
+        """Begin episodes with the seed given to `seed`, or go on with the streams; returns
+        observations (num_envs, D).
+        """
         seeds = [seed for seed in self._seeds if seed is not None] or None
         obs = self.batch.reset(seeds)
         self._reset_seeds()
@@ -97,7 +116,9 @@ class FundingHedgeVecEnv(OneBatchVecEnv):
 
 
 class Curriculum(BaseCallback):
-    """Moves the ranges of `randomize` with the progress of the training, before every rollout; `stages` as `fundenv.envs.curriculum.ranges_at`."""
+    """Moves the ranges of `randomize` with the progress of the training, before every rollout;
+    `stages` as `fundenv.envs.curriculum.ranges_at`.
+    """
 
     def __init__(self, stages: Mapping[float, Mapping[str, Sequence[Any]]]) -> None:
         """Raises `ConfigError` for stages that do not fit together."""
@@ -114,8 +135,10 @@ class Curriculum(BaseCallback):
 
 
 class FreshMarket(BaseCallback):
-    """Gives the environments a new market every `every` environment steps: number k = steps done // every is `make(k)`, so that a resumed training
-    meets the same ones. The environments begin on `make(0)`; see `Batch.refresh`."""
+    """Gives the environments a new market every `every` environment steps: number k = steps done //
+    every is `make(k)`, so that a resumed training meets the same ones. The environments begin on
+    `make(0)`; see `Batch.refresh`.
+    """
 
     def __init__(self, make: Callable[[int], Market], every: int) -> None:
         super().__init__()

@@ -16,7 +16,9 @@ def observation_space(batch: Batch) -> gym.spaces.Box:
 
 
 def action_space(batch: Batch) -> gym.spaces.Box | gym.spaces.MultiDiscrete:
-    """`continuous`: Box [-1, 1]; `discrete`: MultiDiscrete of gate and grids; `target`: Box of physical limits. All repeat per asset."""
+    """`continuous`: Box [-1, 1]; `discrete`: MultiDiscrete of gate and grids; `target`: Box of
+    physical limits. All repeat per asset.
+    """
     config, assets = batch.config, batch.n_assets
     if config.actions == "continuous":
         return gym.spaces.Box(-1.0, 1.0, (assets * len(config.dials),), dtype=np.float32)
@@ -25,5 +27,9 @@ def action_space(batch: Batch) -> gym.spaces.Box | gym.spaces.MultiDiscrete:
         high = np.tile(np.array([1.0, 1.0, 1.5, config.max_leverage], dtype=np.float32), assets)
         return gym.spaces.Box(low, high, dtype=np.float32)
     sizes = [1 + (len(config.carry_grid) if "carry" in config.dials else 1)]
-    sizes += [len(getattr(config, f"{dial}_grid")) for dial in ("hedge", "leverage") if dial in config.dials]
+    sizes += [
+        len(getattr(config, f"{dial}_grid"))
+        for dial in ("hedge", "leverage")
+        if dial in config.dials
+    ]
     return gym.spaces.MultiDiscrete(sizes * assets)

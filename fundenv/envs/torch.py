@@ -18,33 +18,45 @@ from fundenv.market import Market
 
 
 class FundingHedgeTorchEnv:
-    """`num_envs` environments that speak tensors; n = num_envs, D = observations, A = assets, W = entries of an action row.
+    """`num_envs` environments that speak tensors; n = num_envs, D = observations, A = assets, W =
+    entries of an action row.
 
         env = FundingHedgeTorchEnv(4096, device="cpu", actions="continuous")
         obs, info = env.reset(seed=0)
         obs, reward, terminated, truncated, final_obs, info = env.step(actions)
 
-    All tensors live on `device` ("cpu", "cuda", "cuda:1", ...) and are views of the buffers that the simulation writes: nothing is copied but the
-    actions and the reward's cast. On a GPU the environment is their fastest axis: `obs.stride()` is (1, n), which matrix products take as it is.
+    All tensors live on `device` ("cpu", "cuda", "cuda:1", ...) and are views of the buffers that
+    the simulation writes: nothing is copied but the actions and the reward's cast. On a GPU the
+    environment is their fastest axis: `obs.stride()` is (1, n), which matrix products take as it
+    is.
 
-    - `actions` (n, W), any number type, in the action space of the config (`action_space` is one environment's; continuous: W numbers in [-1, 1];
-      discrete: W indices). They are copied before `step` returns.
-    - `obs` (n, D) float32: the state to act on next; a new episode's first observation where one has just ended (SAME_STEP). It alternates
-      between two buffers: the observation handed out before stays as it is during one step and is overwritten by the second. Clone to keep it longer.
-    - `reward` (n,) float32; `terminated`, `truncated` (n,) bool, never both. Overwritten by the next step.
-    - `final_obs` (n, D) float32: the last observation of the episode in the rows where `terminated | truncated`; the other rows are stale.
-      So the value of the next state of a truncated environment is V(final_obs), of a terminated one 0, of any other V(obs).
-    - `info`: one dict of views, the same at every step. `parts` (n, 9) float64: the parts of the change of equity during the step [quote], in the
-      order of `fundenv.dynamics.types.PARTS`; `turnover` (n, A) float64 [quote]; `equity` (n,) float64 [quote], of the new episode where
-      one has ended; `liquidated` (n, A) float64: liquidations and auto-deleveragings during the step, 0 where an episode has ended; `path` and
-      `row` (n,) int64: the path of the market and the row at whose close the environment stands; of the last
-      finished episode `episode_return`, `episode_length` and `episode_equity` (n,) float64.
+    - `actions` (n, W), any number type, in the action space of the config (`action_space` is one
+      environment's; continuous: W numbers in [-1, 1]; discrete: W indices). They are copied before
+      `step` returns.
+    - `obs` (n, D) float32: the state to act on next; a new episode's first observation where one
+      has just ended (SAME_STEP). It alternates between two buffers: the observation handed out
+      before stays as it is during one step and is overwritten by the second. Clone to keep it
+      longer.
+    - `reward` (n,) float32; `terminated`, `truncated` (n,) bool, never both. Overwritten by the
+      next step.
+    - `final_obs` (n, D) float32: the last observation of the episode in the rows where `terminated
+      | truncated`; the other rows are stale. So the value of the next state of a truncated
+      environment is V(final_obs), of a terminated one 0, of any other V(obs).
+    - `info`: one dict of views, the same at every step. `parts` (n, 9) float64: the parts of the
+      change of equity during the step [quote], in the order of `fundenv.dynamics.types.PARTS`;
+      `turnover` (n, A) float64 [quote]; `equity` (n,) float64 [quote], of the new episode where one
+      has ended; `liquidated` (n, A) float64: liquidations and auto-deleveragings during the step, 0
+      where an episode has ended; `path` and `row` (n,) int64: the path of the market and the row at
+      whose close the environment stands; of the last finished episode `episode_return`,
+      `episode_length` and `episode_equity` (n,) float64.
 
-    On a GPU `step` queues its work on torch's current stream and returns at once. It can be captured in a CUDA graph: run one `reset` and two `step`s
-    first (they compile the kernels), then capture an even number of steps, since the observation alternates between two buffers.
+    On a GPU `step` queues its work on torch's current stream and returns at once. It can be
+    captured in a CUDA graph: run one `reset` and two `step`s first (they compile the kernels), then
+    capture an even number of steps, since the observation alternates between two buffers.
 
-    Environment i seeded with s draws what every other face of fundenv draws from seed s + i. Settings are those of `FundingHedgeEnv`, and `per_env` as
-    for `fundenv.batch.cpu.Batch`; `threads` is the number of CPU threads.
+    Environment i seeded with s draws what every other face of fundenv draws from seed s + i.
+    Settings are those of `FundingHedgeEnv`, and `per_env` as for `fundenv.batch.cpu.Batch`;
+    `threads` is the number of CPU threads.
     """
 
     def __init__(
@@ -57,18 +69,34 @@ class FundingHedgeTorchEnv:
         threads: int = 1,
         **settings: Any,
     ) -> None:
-        """See the class docstring; raises `ConfigError` with one line that names the setting, also where `device` cannot be had."""
+        """See the class docstring; raises `ConfigError` with one line that names the setting, also
+        where `device` cannot be had.
+        """
         self.device = usable_device(device)
-        given: dict[str, Any] = {"market": market, "symbols": symbols, "autoreset": "same_step", **settings}
+        given: dict[str, Any] = {
+            "market": market,
+            "symbols": symbols,
+            "autoreset": "same_step",
+            **settings,
+        }
         self.batch: Batch = (
-            _cuda_batch(num_envs, self.device, given) if self.device.type == "cuda" else Batch(num_envs, threads=threads, **given)
+            _cuda_batch(num_envs, self.device, given)
+            if self.device.type == "cuda"
+            else Batch(num_envs, threads=threads, **given)
         )
         self.num_envs = num_envs
         self.observation_space = observation_space(self.batch)
         self.action_space = action_space(self.batch)
         self._obs = {id(buffer): self._view(buffer) for buffer in self.batch.obs_buffers}
         self._actions, self._final_obs, self._reward64, self._terminated, self._truncated = map(
-            self._view, (self.batch.actions, self.batch.final_obs, self.batch.reward, self.batch.terminated, self.batch.truncated)
+            self._view,
+            (
+                self.batch.actions,
+                self.batch.final_obs,
+                self.batch.reward,
+                self.batch.terminated,
+                self.batch.truncated,
+            ),
         )
         self._reward = torch.zeros(num_envs, dtype=torch.float32, device=self.device)
         self.info = self._views()
@@ -84,20 +112,34 @@ class FundingHedgeTorchEnv:
         return self._obs[id(self.batch.obs)]
 
     def reset(self, seed: int | Sequence[int] | None = None) -> tuple[Tensor, dict[str, Tensor]]:
-        """Begin new episodes everywhere; seed: environment i gets seed + i, or seed[i]; None goes on with the streams. Returns (obs, info)."""
+        """Begin new episodes everywhere; seed: environment i gets seed + i, or seed[i]; None goes
+        on with the streams. Returns (obs, info).
+        """
         return self._obs[id(self.batch.reset(seed))], self.info
 
-    def step(self, actions: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor, dict[str, Tensor]]:
-        """Step every environment by one decision. Returns (obs, reward, terminated, truncated, final_obs, info): see the class docstring.
+    def step(
+        self, actions: Tensor
+    ) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor, dict[str, Tensor]]:
+        """Step every environment by one decision. Returns (obs, reward, terminated, truncated,
+        final_obs, info): see the class docstring.
 
         Raises `ValueError` for an action that is not a number; on a GPU nobody waits to look.
         """
         self._actions.copy_(actions.detach().reshape(self._actions.shape))
         if self.device.type == "cpu":
             refuse_nan(self.batch.actions)
-        self.batch.advance(torch.cuda.current_stream(self.device).cuda_stream if self.device.type == "cuda" else 0)
+        self.batch.advance(
+            torch.cuda.current_stream(self.device).cuda_stream if self.device.type == "cuda" else 0
+        )
         self._reward.copy_(self._reward64)
-        return self._obs[id(self.batch.obs)], self._reward, self._terminated, self._truncated, self._final_obs, self.info
+        return (
+            self._obs[id(self.batch.obs)],
+            self._reward,
+            self._terminated,
+            self._truncated,
+            self._final_obs,
+            self.info,
+        )
 
     def close(self) -> None:
         """Stop the threads."""
@@ -105,12 +147,24 @@ class FundingHedgeTorchEnv:
 
     def _view(self, array: Any) -> Tensor:
         """A tensor on the memory of a numpy or numba device array."""
-        return torch.from_numpy(array) if self.device.type == "cpu" else torch.as_tensor(array, device=self.device)
+        return (
+            torch.from_numpy(array)
+            if self.device.type == "cpu"
+            else torch.as_tensor(array, device=self.device)
+        )
 
     def _views(self) -> dict[str, Tensor]:
         store, batch = self.batch.store, self.batch
         account, legs, ledger, trades, final, episode = map(
-            self._view, (store.account, store.legs, batch.ledger, batch.trades, batch.final_stats, store.episode)
+            self._view,
+            (
+                store.account,
+                store.legs,
+                batch.ledger,
+                batch.trades,
+                batch.final_stats,
+                store.episode,
+            ),
         )
         return {
             "parts": ledger[:, : t.N_PARTS],
@@ -136,10 +190,18 @@ def usable_device(device: str | torch.device) -> torch.device:
     if wished.type != "cuda":
         raise ConfigError(f"device = {str(device)!r}: the simulation runs on 'cpu' and 'cuda' only")
     if not torch.cuda.is_available():
-        raise ConfigError(f"device = {str(device)!r}: this torch ({torch.__version__}) sees no CUDA device; use device='cpu'")
+        raise ConfigError(
+            f"device = {str(device)!r}: this torch ({torch.__version__}) sees no CUDA device; use"
+            " device='cpu'"
+        )
     if find_spec("numba_cuda") is None:
-        raise ConfigError(f"device = {str(device)!r} needs numba-cuda: pip install 'fundenv[cuda]', or use device='cpu'")
-    return torch.device("cuda", torch.cuda.current_device() if wished.index is None else wished.index)
+        raise ConfigError(
+            f"device = {str(device)!r} needs numba-cuda: pip install 'fundenv[cuda]', or use"
+            " device='cpu'"
+        )
+    return torch.device(
+        "cuda", torch.cuda.current_device() if wished.index is None else wished.index
+    )
 
 
 def _cuda_batch(num_envs: int, device: torch.device, given: dict[str, Any]) -> Batch:

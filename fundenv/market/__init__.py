@@ -1,14 +1,16 @@
-"""Market data: checked tables on one grid of bars with causal features, immutable; from files, exchanges or a generator."""
+"""Market data: checked tables on one grid of bars with causal features, immutable; from files,
+exchanges or a generator.
+"""
 
-from fundenv.market.bootstrap import bootstrap_market
 from fundenv.market.build import build_market
-from fundenv.market.frames import SymbolFrames, write_frames
-from fundenv.market.load import load_market, read_frames
+from fundenv.market.files.frames import SymbolFrames, write_frames
+from fundenv.market.files.load import load_market, read_frames
+from fundenv.market.files.schema import DataError, check_table, read_table
 from fundenv.market.market import Feature, Market
-from fundenv.market.schema import DataError, check_table, read_table
 from fundenv.market.split import SplitError, between, joint, path_range, select, split, stack
-from fundenv.market.stress import splice
-from fundenv.market.synthetic import synthetic_frames, synthetic_market
+from fundenv.market.synthetic.bootstrap import bootstrap_market
+from fundenv.market.synthetic.build import synthetic_frames, synthetic_market
+from fundenv.market.synthetic.splice import splice
 from fundenv.market.table import FEATURES, feature_table
 
 __all__ = [

@@ -9,11 +9,11 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from fundenv.market.align import Aligned, align, native_bar_ns
 from fundenv.market.features import Raw, extra_features, raw_features
-from fundenv.market.frames import HOUR_NS, SymbolFrames, bar_length_ns, floats, step_name
+from fundenv.market.files.align import Aligned, align, native_bar_ns
+from fundenv.market.files.frames import HOUR_NS, SymbolFrames, bar_length_ns, floats, step_name
+from fundenv.market.files.schema import DataError
 from fundenv.market.market import Feature, Market
-from fundenv.market.schema import DataError
 from fundenv.market.split import between, runs
 from fundenv.market.table import feature_table
 from fundenv.venues import Venue, load_venue
@@ -29,25 +29,29 @@ def build_market(
     extra: Mapping[str, float] | None = None,
     volume_required: bool = True,
 ) -> Market:
-    """One path per symbol (several, where the funding file has holes), with features of every row complete.
+    """One path per symbol (several, where the funding file has holes), with features of every row
+    complete.
 
     Args:
-        frames: tables of each symbol; names must differ.
-        venue: name, path or `Venue` whose funding constants and known defects apply.
-        bar: length of the bars, "1h"; default: the coarsest step among the tables.
-        start: keep bars that close at `start` (UTC) or later; their features still look back before it.
-        end: and before `end`.
-        extra: extra columns to add as features, name -> scale; each symbol needs the column in `SymbolFrames.extras`.
-        volume_required: False lets files without volumes pass; their volumes are 0 and `Market.has_volume` is False.
+        frames: tables of each symbol; names must differ. venue: name, path or `Venue` whose funding
+        constants and known defects apply. bar: length of the bars, "1h"; default: the coarsest step
+        among the tables. start: keep bars that close at `start` (UTC) or later; their features
+        still look back before it. end: and before `end`. extra: extra columns to add as features,
+        name -> scale; each symbol needs the column in `SymbolFrames.extras`. volume_required: False
+        lets files without volumes pass; their volumes are 0 and `Market.has_volume` is False.
 
     Raises `DataError` naming what does not hold up and what to do about it.
     """
     rules = venue if isinstance(venue, Venue) else load_venue(venue)
     names = [f.symbol for f in frames]
     if not names or len(set(names)) < len(names):
-        raise DataError(f"symbols {names}: expected at least one and each once; drop the duplicates")
+        raise DataError(
+            f"symbols {names}: expected at least one and each once; drop the duplicates"
+        )
     bar_ns = bar_length_ns(bar) if bar else max(native_bar_ns(f) for f in frames)
-    aligned = [align(f, venue=rules.name, bar_ns=bar_ns, volume_required=volume_required) for f in frames]
+    aligned = [
+        align(f, venue=rules.name, bar_ns=bar_ns, volume_required=volume_required) for f in frames
+    ]
     market = assemble(aligned, rules, dict(extra or {}))
     return between(market, start, end) if start or end else market
 
@@ -66,7 +70,10 @@ def assemble(aligned: Sequence[Aligned], rules: Venue, extra: Mapping[str, float
 
 def _add_market_mean(aligned: Sequence[Aligned], raws: Sequence[Raw]) -> None:
     """funding_market: mean of funding_last over the symbols that have one at the same close."""
-    columns = [pd.Series(np.where(a.funded, raw["funding_last"], np.nan), a.close_ns) for a, raw in zip(aligned, raws, strict=True)]
+    columns = [
+        pd.Series(np.where(a.funded, raw["funding_last"], np.nan), a.close_ns)
+        for a, raw in zip(aligned, raws, strict=True)
+    ]
     mean = pd.concat(columns, axis=1).mean(axis=1)
     for a, raw in zip(aligned, raws, strict=True):
         raw["funding_market"] = floats(mean.reindex(a.close_ns))
@@ -78,14 +85,25 @@ def _add_extra(aligned: Aligned, raw: Raw, extra: Mapping[str, float]) -> list[s
         if name not in aligned.extras:
             have = ", ".join(aligned.extras) or "none"
             raise DataError(
-                f"{aligned.symbol}: extra column {name} is missing (found {have}); add a table that has it or drop it from `extra`"
+                f"{aligned.symbol}: extra column {name} is missing (found {have}); add a table that"
+                " has it or drop it from `extra`"
             )
     values, missing = extra_features(aligned, extra)
     raw.update(values)
-    return [f"{name} unknown for more than 24 h at {count} closes, 0 there" for name, count in missing.items() if count]
+    return [
+        f"{name} unknown for more than 24 h at {count} closes, 0 there"
+        for name, count in missing.items()
+        if count
+    ]
 
 
-def _rows(aligned: Sequence[Aligned], raws: Sequence[Raw], table: tuple[Feature, ...], venue: str, notes: dict[str, list[str]]) -> Market:
+def _rows(
+    aligned: Sequence[Aligned],
+    raws: Sequence[Raw],
+    table: tuple[Feature, ...],
+    venue: str,
+    notes: dict[str, list[str]],
+) -> Market:
     bars, features, close_ns, paths, symbols = [], [], [], [], []
     rows = 0
     for a, raw in zip(aligned, raws, strict=True):
@@ -94,7 +112,8 @@ def _rows(aligned: Sequence[Aligned], raws: Sequence[Raw], table: tuple[Feature,
         spans = [(first, last) for first, last in runs(complete) if last - first > 1]
         if not spans:
             raise DataError(
-                f"{a.symbol}: {len(complete)} bars of {step_name(a.bar_ns)} leave no row with complete features; give more than 31 days"
+                f"{a.symbol}: {len(complete)} bars of {step_name(a.bar_ns)} leave no row with"
+                " complete features; give more than 31 days"
             )
         notes[_warm_up_note(a, complete, spans)] = [a.symbol]
         for first, last in spans:
@@ -119,12 +138,19 @@ def _rows(aligned: Sequence[Aligned], raws: Sequence[Raw], table: tuple[Feature,
 
 def scaled(raw: NDArray[np.float64], table: tuple[Feature, ...]) -> NDArray[np.float32]:
     """clip(raw / scale, low, high) for a matrix (R, F)."""
-    scale, low, high = (np.array([getattr(f, name) for f in table]) for name in ("scale", "low", "high"))
+    scale, low, high = (
+        np.array([getattr(f, name) for f in table]) for name in ("scale", "low", "high")
+    )
     return np.asarray(np.clip(raw / scale, low, high), dtype=np.float32)
 
 
-def _warm_up_note(aligned: Aligned, complete: NDArray[np.bool_], spans: list[tuple[int, int]]) -> str:
+def _warm_up_note(
+    aligned: Aligned, complete: NDArray[np.bool_], spans: list[tuple[int, int]]
+) -> str:
     first = pd.Timestamp(aligned.open_ns[0])
     starts = pd.Timestamp(aligned.close_ns[spans[0][0]])
     cut = f"; holes cut it into {len(spans)} paths" if len(spans) > 1 else ""
-    return f"data from {first:%Y-%m-%d %H:%M}, features complete from {starts:%Y-%m-%d %H:%M}, {(~complete).sum()} bars left out{cut}"
+    return (
+        f"data from {first:%Y-%m-%d %H:%M}, features complete from {starts:%Y-%m-%d %H:%M},"
+        f" {(~complete).sum()} bars left out{cut}"
+    )

@@ -29,19 +29,19 @@ class Feature(NamedTuple):
 class Market:
     """Bars, causal features and provenance of one or several paths; immutable.
 
-    Rows of all paths stand one behind another. A path is a span of consecutive bars of one symbol, or of several symbols on one clock.
+    Rows of all paths stand one behind another. A path is a span of consecutive bars of one symbol,
+    or of several symbols on one clock.
 
     Attributes:
-        bars: (R, A, 16) float64, columns of `fundenv.market.layout`.
-        features: (R, A, F) float32, scaled and clipped as `table` says; row r holds what is public when bar r closes, without a settlement
+        bars: (R, A, 16) float64, columns of `fundenv.market.layout`. features: (R, A, F) float32,
+        scaled and clipped as `table` says; row r holds what is public when bar r closes, without a
+        settlement
             that falls on that very instant.
-        paths: (P, 2) int64, first row and one past the last row of each path; every row of a path has complete features.
-        close_ns: (R,) int64, the instant at which bar r closes, nanoseconds since 1970 UTC.
-        symbols: P tuples of A names.
-        bar_hours: length of a bar.
-        table: the F features.
-        venue: name of the venue whose funding constants the features used.
-        notes: what was masked, dropped or resampled, one sentence each.
+        paths: (P, 2) int64, first row and one past the last row of each path; every row of a path
+        has complete features. close_ns: (R,) int64, the instant at which bar r closes, nanoseconds
+        since 1970 UTC. symbols: P tuples of A names. bar_hours: length of a bar. table: the F
+        features. venue: name of the venue whose funding constants the features used. notes: what
+        was masked, dropped or resampled, one sentence each.
     """
 
     bars: NDArray[np.float64]
@@ -56,11 +56,20 @@ class Market:
 
     def __post_init__(self) -> None:
         rows, assets = self.bars.shape[:2]
-        if self.bars.shape != (rows, assets, N_COLUMNS) or self.features.shape != (rows, assets, len(self.table)):
+        if self.bars.shape != (rows, assets, N_COLUMNS) or self.features.shape != (
+            rows,
+            assets,
+            len(self.table),
+        ):
             shapes = f"bars {self.bars.shape} and features {self.features.shape}"
-            raise ValueError(f"{shapes} do not fit {N_COLUMNS} columns and {len(self.table)} features")
+            raise ValueError(
+                f"{shapes} do not fit {N_COLUMNS} columns and {len(self.table)} features"
+            )
         if len(self.symbols) != len(self.paths) or any(len(s) != assets for s in self.symbols):
-            raise ValueError(f"symbols {self.symbols} do not name {assets} asset(s) for each of {len(self.paths)} path(s)")
+            raise ValueError(
+                f"symbols {self.symbols} do not name {assets} asset(s) for each of"
+                f" {len(self.paths)} path(s)"
+            )
         for array in (self.bars, self.features, self.paths, self.close_ns):
             array.flags.writeable = False
 
@@ -77,15 +86,21 @@ class Market:
     @cached_property
     def hash(self) -> str:
         """Twelve hex digits of the SHA-256 over every number and name in the market."""
-        digest = hashlib.sha256(repr((self.symbols, self.bar_hours, self.table, self.venue)).encode())
+        digest = hashlib.sha256(
+            repr((self.symbols, self.bar_hours, self.table, self.venue)).encode()
+        )
         for array in (self.bars, self.features, self.paths, self.close_ns):
             digest.update(np.ascontiguousarray(array).data)
         return digest.hexdigest()[:12]
 
     @cached_property
     def has_volume(self) -> bool:
-        """Whether traded volumes are known; where they are not, every volume column of `bars` is 0 and says nothing about capacity."""
-        return bool(((self.bars[..., SPOT_DAY_VOLUME] > 0) & (self.bars[..., PERP_DAY_VOLUME] > 0)).any())
+        """Whether traded volumes are known; where they are not, every volume column of `bars` is 0
+        and says nothing about capacity.
+        """
+        return bool(
+            ((self.bars[..., SPOT_DAY_VOLUME] > 0) & (self.bars[..., PERP_DAY_VOLUME] > 0)).any()
+        )
 
     def with_notes(self, *notes: str) -> Market:
         """The same market with more notes."""
@@ -97,7 +112,10 @@ class Market:
         return pd.DatetimeIndex(pd.to_datetime(self.close_ns[first:last], utc=True))
 
     def __repr__(self) -> str:
-        shape = f"{self.n_paths} path(s) x {self.n_assets} asset(s), {self.bar_hours:g} h bars, {len(self.table)} features"
+        shape = (
+            f"{self.n_paths} path(s) x {self.n_assets} asset(s), {self.bar_hours:g} h bars,"
+            f" {len(self.table)} features"
+        )
         lines = [f"Market {self.hash}: {shape}, venue {self.venue}"]
         for path, names in enumerate(self.symbols):
             first, last = self.paths[path]
@@ -105,5 +123,8 @@ class Market:
             settled = int((bars[:, :, SETTLE_PRICE] > 0).sum())
             halted = int((bars[:, :, HALTED] > 0).sum())
             span = f"{times[0]:%Y-%m-%d %H:%M} .. {times[-1]:%Y-%m-%d %H:%M} UTC"
-            lines.append(f"  {'+'.join(names)}: {span}, {last - first} bars, {settled} settlements, {halted} halted bars")
+            lines.append(
+                f"  {'+'.join(names)}: {span}, {last - first} bars, {settled} settlements, {halted}"
+                " halted bars"
+            )
         return "\n".join(lines + [f"  note: {note}" for note in self.notes])

@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from fundenv.market.frames import to_ns
+from fundenv.market.files.frames import to_ns
 from fundenv.market.market import Market
 
 
@@ -23,8 +23,11 @@ def runs(mask: NDArray[np.bool_]) -> list[tuple[int, int]]:
     return [(int(a), int(b)) for a, b in zip(edges[::2], edges[1::2], strict=True)]
 
 
-def between(market: Market, start: str | pd.Timestamp | None, end: str | pd.Timestamp | None) -> Market:
-    """The bars that close in [start, end); None leaves that side open. Features keep the look-back that they were computed with.
+def between(
+    market: Market, start: str | pd.Timestamp | None, end: str | pd.Timestamp | None
+) -> Market:
+    """The bars that close in [start, end); None leaves that side open. Features keep the look-back
+    that they were computed with.
 
     Paths without such a bar are dropped and named in the notes; `SplitError` if none is left.
     """
@@ -43,9 +46,15 @@ def between(market: Market, start: str | pd.Timestamp | None, end: str | pd.Time
     return _cut(market, spans, notes)
 
 
-def split(market: Market, spans: Mapping[str, tuple[str | pd.Timestamp, str | pd.Timestamp]], *, embargo: str = "14D") -> dict[str, Market]:
-    """One market for each named span [start, end). Between two spans at least `embargo` is left out, taken from the end of the earlier one,
-    so that the span to be judged stays as it was asked for.
+def split(
+    market: Market,
+    spans: Mapping[str, tuple[str | pd.Timestamp, str | pd.Timestamp]],
+    *,
+    embargo: str = "14D",
+) -> dict[str, Market]:
+    """One market for each named span [start, end). Between two spans at least `embargo` is left
+    out, taken from the end of the earlier one, so that the span to be judged stays as it was asked
+    for.
 
     Raises `SplitError` for spans that overlap, run backwards or vanish.
     """
@@ -55,41 +64,66 @@ def split(market: Market, spans: Mapping[str, tuple[str | pd.Timestamp, str | pd
     notes: dict[str, tuple[str, ...]] = dict.fromkeys(order, ())
     for name in order:
         if limits[name][0] >= limits[name][1]:
-            raise SplitError(f"span {name!r} runs from {spans[name][0]} to {spans[name][1]}; expected start before end")
+            raise SplitError(
+                f"span {name!r} runs from {spans[name][0]} to {spans[name][1]}; expected start"
+                " before end"
+            )
     for earlier, later in zip(order, order[1:], strict=False):
         if limits[earlier][1] > limits[later][0]:
             raise SplitError(
-                f"spans {earlier!r} (to {spans[earlier][1]}) and {later!r} (from {spans[later][0]}) overlap; end the first one earlier"
+                f"spans {earlier!r} (to {spans[earlier][1]}) and {later!r} (from {spans[later][0]})"
+                " overlap; end the first one earlier"
             )
         latest = limits[later][0] - gap
         if limits[earlier][1] > latest:
             limits[earlier][1] = latest
-            notes[earlier] = (f"span {earlier!r} ends at {pd.Timestamp(latest)} to leave {embargo} before {later!r}",)
+            notes[earlier] = (
+                (
+                    f"span {earlier!r} ends at {pd.Timestamp(latest)} to leave {embargo} before"
+                    f" {later!r}"
+                ),
+            )
             if latest <= limits[earlier][0]:
                 raise SplitError(
-                    f"span {earlier!r} is shorter than the embargo of {embargo} before {later!r}; lengthen it or lower the embargo"
+                    f"span {earlier!r} is shorter than the embargo of {embargo} before {later!r};"
+                    " lengthen it or lower the embargo"
                 )
-    parts = {name: between(market, *(pd.Timestamp(edge, tz="UTC") for edge in limits[name])) for name in spans}
+    parts = {
+        name: between(market, *(pd.Timestamp(edge, tz="UTC") for edge in limits[name]))
+        for name in spans
+    }
     return {name: replace(part, notes=part.notes + notes[name]) for name, part in parts.items()}
 
 
 def select(market: Market, symbols: Sequence[str]) -> Market:
-    """The paths all of whose assets are among `symbols`, sorted as `symbols` by their first asset. `SplitError` for one that has none."""
+    """The paths all of whose assets are among `symbols`, sorted as `symbols` by their first asset.
+    `SplitError` for one that has none.
+    """
     within = [path for path, names in enumerate(market.symbols) if set(names) <= set(symbols)]
     _check_known(market, symbols, {name for path in within for name in market.symbols[path]})
     order = sorted(within, key=lambda path: list(symbols).index(market.symbols[path][0]))
-    return _cut(market, [(path, int(market.paths[path][0]), int(market.paths[path][1])) for path in order], ())
+    return _cut(
+        market,
+        [(path, int(market.paths[path][0]), int(market.paths[path][1])) for path in order],
+        (),
+    )
 
 
 def joint(market: Market, symbols: Sequence[str]) -> Market:
-    """`symbols` side by side on their common closes: one path of A = len(symbols) assets, more where the common clock has holes.
+    """`symbols` side by side on their common closes: one path of A = len(symbols) assets, more
+    where the common clock has holes.
 
-    `market` must have one asset per path. Raises `SplitError` for an unknown symbol or spans without a common bar.
+    `market` must have one asset per path. Raises `SplitError` for an unknown symbol or spans
+    without a common bar.
     """
     if market.n_assets != 1:
-        raise SplitError(f"paths have {market.n_assets} assets already; join the market of single symbols")
+        raise SplitError(
+            f"paths have {market.n_assets} assets already; join the market of single symbols"
+        )
     if len(symbols) < 1 or len(set(symbols)) < len(symbols):
-        raise SplitError(f"symbols {list(symbols)}: expected at least one and each once; drop the duplicates")
+        raise SplitError(
+            f"symbols {list(symbols)}: expected at least one and each once; drop the duplicates"
+        )
     _check_known(market, symbols, {names[0] for names in market.symbols})
     rows = {symbol: _rows(market, symbol) for symbol in symbols}
     common = rows[symbols[0]].index
@@ -112,18 +146,24 @@ def joint(market: Market, symbols: Sequence[str]) -> Market:
 
 
 def stack(markets: Sequence[Market]) -> Market:
-    """All paths of several markets, one behind another. `SplitError` where they differ in bars, features, venue or number of assets."""
+    """All paths of several markets, one behind another. `SplitError` where they differ in bars,
+    features, venue or number of assets.
+    """
     if not markets:
         raise SplitError("no market to stack; give at least one")
     kinds = {(m.bar_hours, m.table, m.venue, m.n_assets) for m in markets}
     if len(kinds) > 1:
-        raise SplitError("markets differ in bar length, features, venue or number of assets; build them alike")
+        raise SplitError(
+            "markets differ in bar length, features, venue or number of assets; build them alike"
+        )
     offsets = np.cumsum([0, *(len(m.bars) for m in markets[:-1])])
     return replace(
         markets[0],
         bars=np.concatenate([m.bars for m in markets]),
         features=np.concatenate([m.features for m in markets]),
-        paths=np.concatenate([m.paths + offset for m, offset in zip(markets, offsets, strict=True)]),
+        paths=np.concatenate(
+            [m.paths + offset for m, offset in zip(markets, offsets, strict=True)]
+        ),
         close_ns=np.concatenate([m.close_ns for m in markets]),
         symbols=tuple(names for m in markets for names in m.symbols),
         notes=tuple(dict.fromkeys(note for m in markets for note in m.notes)),
@@ -131,7 +171,9 @@ def stack(markets: Sequence[Market]) -> Market:
 
 
 def path_range(market: Market, first: int, last: int) -> Market:
-    """The paths first .. last - 1, sharing the memory of the market; their rows must stand one behind another, as those of any built market do."""
+    """The paths first .. last - 1, sharing the memory of the market; their rows must stand one
+    behind another, as those of any built market do.
+    """
     low, high = int(market.paths[first, 0]), int(market.paths[last - 1, 1])
     return replace(
         market,
@@ -152,7 +194,13 @@ def _check_known(market: Market, symbols: Sequence[str], known: set[str]) -> Non
 
 def _rows(market: Market, symbol: str) -> pd.Series:
     """Row numbers of one symbol, indexed by close_ns."""
-    numbers = np.concatenate([np.arange(*market.paths[path]) for path, names in enumerate(market.symbols) if names == (symbol,)])
+    numbers = np.concatenate(
+        [
+            np.arange(*market.paths[path])
+            for path, names in enumerate(market.symbols)
+            if names == (symbol,)
+        ]
+    )
     return pd.Series(numbers, market.close_ns[numbers])
 
 
@@ -173,7 +221,8 @@ def _cut(market: Market, spans: Sequence[tuple[int, int, int]], notes: tuple[str
 
 def _extent(market: Market) -> str:
     spans = (
-        f"{'+'.join(names)} {market.times(p)[0]:%Y-%m-%d %H:%M} .. {market.times(p)[-1]:%Y-%m-%d %H:%M}"
+        f"{'+'.join(names)} {market.times(p)[0]:%Y-%m-%d %H:%M} .."
+        f" {market.times(p)[-1]:%Y-%m-%d %H:%M}"
         for p, names in enumerate(market.symbols)
     )
     return f"the market has {'; '.join(spans)}"

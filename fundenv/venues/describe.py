@@ -1,4 +1,6 @@
-"""The tables of `fundenv/venues/README.md`, generated from the venue files: `python -m fundenv.venues.describe` prints them."""
+"""The tables of `fundenv/venues/README.md`, generated from the venue files: `python -m
+fundenv.venues.describe` prints them.
+"""
 
 from __future__ import annotations
 
@@ -35,15 +37,25 @@ def _section(venue: Venue) -> str:
             rows += _rows(f"{dotted(key)} {symbol}", leaves)
     for symbol, tables in venue.document["tiers"].items():
         for table in tables:
-            brackets = "; ".join(f"{floor:,.0f}: {leverage:g}x {rate:.4g}" for floor, leverage, rate in table["brackets"])
-            rows.append(_row(f"tiers {symbol} (floor: leverage, maintenance rate)", table, brackets, ""))
+            brackets = "; ".join(
+                f"{floor:,.0f}: {leverage:g}x {rate:.4g}"
+                for floor, leverage, rate in table["brackets"]
+            )
+            rows.append(
+                _row(f"tiers {symbol} (floor: leverage, maintenance rate)", table, brackets, "")
+            )
     return f"\n## {venue.title} (`{venue.name}`, {venue.contract})\n\n" + "\n".join(rows) + "\n"
 
 
 def _rows(name: str, leaves: Any) -> list[str]:
     values = leaves if isinstance(leaves, list) else [leaves]
     return [
-        _row(name, leaf, f"{leaf['value']:g}" if isinstance(leaf["value"], (int, float)) else leaf["value"], leaf["date"])
+        _row(
+            name,
+            leaf,
+            f"{leaf['value']:g}" if isinstance(leaf["value"], (int, float)) else leaf["value"],
+            leaf["date"],
+        )
         for leaf in values
     ]
 

@@ -1,7 +1,8 @@
 """Read a venue TOML and hand out its values per symbol and date.
 
-A venue file holds numbers and where they come from, never behaviour. Every leaf is a table `{value, source, date}`, or a list of such tables with
-`valid_from` where the value changed; `sourced = false` marks a number that no exchange document backs: `Venue.warn_unsourced` reports its use.
+A venue file holds numbers and where they come from, never behaviour. Every leaf is a table `{value,
+source, date}`, or a list of such tables with `valid_from` where the value changed; `sourced =
+false` marks a number that no exchange document backs: `Venue.warn_unsourced` reports its use.
 """
 
 from __future__ import annotations
@@ -15,18 +16,31 @@ from importlib import resources
 from pathlib import Path
 from typing import Any
 
-from fundenv.venues.schema import CHOICES, PER_SYMBOL, SCALARS, Key, VenueError, dotted, node, validate
+from fundenv.venues.schema import (
+    CHOICES,
+    PER_SYMBOL,
+    SCALARS,
+    Key,
+    VenueError,
+    dotted,
+    node,
+    validate,
+)
 
 _reported: set[tuple[str, str]] = set()
 
 
 class UnsourcedValue(UserWarning):
-    """A number is in use that the venue file marks as not sourced; put your own into the config or into a TOML of your own."""
+    """A number is in use that the venue file marks as not sourced; put your own into the config or
+    into a TOML of your own.
+    """
 
 
 @dataclass(frozen=True)
 class Bracket:
-    """One maintenance bracket: notional floor, maximum leverage, maintenance rate and amount. Money in quote; in base for inverse contracts."""
+    """One maintenance bracket: notional floor, maximum leverage, maintenance rate and amount. Money
+    in quote; in base for inverse contracts.
+    """
 
     floor: float
     max_leverage: float
@@ -38,9 +52,11 @@ class Bracket:
 class Venue:
     """The rules of one exchange.
 
-    `value(section, key)` gives a number of the venue, `value(section, key, symbol)` one that depends on the symbol (its own entry, or the
-    table's `default`), `choice(section, key)` a word; `brackets(symbol, date)` the maintenance table in force. Without a date the latest value counts;
-    a date before the first one gets the first. `unsourced(symbol)` lists the keys whose numbers no exchange document backs.
+    `value(section, key)` gives a number of the venue, `value(section, key, symbol)` one that
+    depends on the symbol (its own entry, or the table's `default`), `choice(section, key)` a word;
+    `brackets(symbol, date)` the maintenance table in force. Without a date the latest value counts;
+    a date before the first one gets the first. `unsourced(symbol)` lists the keys whose numbers no
+    exchange document backs.
     """
 
     name: str
@@ -49,13 +65,19 @@ class Venue:
     path: str
     document: dict[str, Any] = field(repr=False)
 
-    def value(self, section: str, key: str, symbol: str | None = None, date: dt.date | None = None) -> float:
-        """The number under `section.key`, for `symbol` where the table is per symbol, in force on `date`."""
+    def value(
+        self, section: str, key: str, symbol: str | None = None, date: dt.date | None = None
+    ) -> float:
+        """The number under `section.key`, for `symbol` where the table is per symbol, in force on
+        `date`.
+        """
         return float(self._leaf((section, key), symbol, date)["value"])
 
     @property
     def prefix(self) -> str:
-        """First part of the names of its data files: the exchange, without what stands behind an underscore (bybit_inverse: "bybit")."""
+        """First part of the names of its data files: the exchange, without what stands behind an
+        underscore (bybit_inverse: "bybit").
+        """
         return self.name.split("_")[0]
 
     def choice(self, section: str, key: str, date: dt.date | None = None) -> str:
@@ -63,14 +85,18 @@ class Venue:
         return str(self._leaf((section, key), None, date)["value"])
 
     def brackets(self, symbol: str, date: dt.date | None = None) -> tuple[Bracket, ...]:
-        """The maintenance brackets of `symbol` in force on `date`, the closing fee that the venue counts as maintenance included in the rates."""
+        """The maintenance brackets of `symbol` in force on `date`, the closing fee that the venue
+        counts as maintenance included in the rates.
+        """
         table = self._tier_table(symbol, date)
         extra = self.value("liquidation", "closing_fee", date=date)
         brackets: list[Bracket] = []
         for floor, leverage, rate in table["brackets"]:
             last = brackets[-1] if brackets and table.get("marginal", True) else None
             amount = last.amount + floor * (rate + extra - last.rate) if last else 0.0
-            brackets.append(Bracket(float(floor), float(leverage), float(rate) + extra, float(amount)))
+            brackets.append(
+                Bracket(float(floor), float(leverage), float(rate) + extra, float(amount))
+            )
         return tuple(brackets)
 
     def unsourced(self, symbol: str, date: dt.date | None = None) -> tuple[str, ...]:
@@ -82,19 +108,39 @@ class Venue:
         return tuple(keys)
 
     def warn_unsourced(self, symbol: str, used: Iterable[str], date: dt.date | None = None) -> None:
-        """Warn once in a process of each key among `used` (dotted; a section stands for all its keys) that is not sourced for `symbol`."""
+        """Warn once in a process of each key among `used` (dotted; a section stands for all its
+        keys) that is not sourced for `symbol`.
+        """
         wanted = tuple(used)
-        keys = [key for key in self.unsourced(symbol, date) if key in wanted or key.split(".")[0] in wanted]
+        keys = [
+            key
+            for key in self.unsourced(symbol, date)
+            if key in wanted or key.split(".")[0] in wanted
+        ]
         new = [key for key in keys if (self.path, key) not in _reported]
         _reported.update((self.path, key) for key in new)
         if new:
-            text = f"{self.name}: not sourced for {symbol}: {', '.join(new)}; set them yourself where they matter"
+            text = (
+                f"{self.name}: not sourced for {symbol}: {', '.join(new)}; set them yourself where"
+                " they matter"
+            )
             warnings.warn(text, UnsourcedValue, stacklevel=3)
 
     def changes(self, symbol: str) -> list[dt.date]:
-        """The dates, ascending, from which a number of `symbol` differs from the one before; the first dates of all tables are not among them."""
-        nodes = [self._node(key, symbol) for key in (*SCALARS, *CHOICES, *PER_SYMBOL)] + [self._tier_tables(symbol)]
-        return sorted({table["valid_from"] for tables in nodes if isinstance(tables, list) for table in tables[1:]})
+        """The dates, ascending, from which a number of `symbol` differs from the one before; the
+        first dates of all tables are not among them.
+        """
+        nodes = [self._node(key, symbol) for key in (*SCALARS, *CHOICES, *PER_SYMBOL)] + [
+            self._tier_tables(symbol)
+        ]
+        return sorted(
+            {
+                table["valid_from"]
+                for tables in nodes
+                if isinstance(tables, list)
+                for table in tables[1:]
+            }
+        )
 
     def _node(self, key: Key, symbol: str | None) -> Any:
         found = node(self.document, key)
@@ -105,7 +151,9 @@ class Venue:
         return leaf
 
     def _tier_tables(self, symbol: str) -> list[dict[str, Any]]:
-        tables: list[dict[str, Any]] = self.document["tiers"].get(symbol, self.document["tiers"]["default"])
+        tables: list[dict[str, Any]] = self.document["tiers"].get(
+            symbol, self.document["tiers"]["default"]
+        )
         return tables
 
     def _tier_table(self, symbol: str, date: dt.date | None) -> dict[str, Any]:
@@ -121,21 +169,27 @@ def _in_force(tables: Any, date: dt.date | None) -> Any:
 
 
 def load_venue(venue: str | Path) -> Venue:
-    """Load a venue by the name of a file that ships with the package ("binance") or by the path of one's own TOML.
+    """Load a venue by the name of a file that ships with the package ("binance") or by the path of
+    one's own TOML.
 
-    One's own may begin with `extends = "binance"`: it then holds only what differs from the shipped file, such as one's own fees.
-    Raises `VenueError` with file, key, value and expectation where the file does not hold up.
+    One's own may begin with `extends = "binance"`: it then holds only what differs from the shipped
+    file, such as one's own fees. Raises `VenueError` with file, key, value and expectation where
+    the file does not hold up.
     """
     name = str(venue)
     if name.endswith(".toml") or "/" in name:
         path = Path(name)
         if not path.is_file():
-            raise VenueError(f"venue file {path} does not exist; give the path of a venue TOML or one of {', '.join(venue_names())}")
+            raise VenueError(
+                f"venue file {path} does not exist; give the path of a venue TOML or one of"
+                f" {', '.join(venue_names())}"
+            )
         text = path.read_text(encoding="utf-8")
     else:
         if name not in venue_names():
             raise VenueError(
-                f"unknown venue {name!r}; the package has {', '.join(venue_names())}; your own is loaded by the path of its TOML"
+                f"unknown venue {name!r}; the package has {', '.join(venue_names())}; your own is"
+                " loaded by the path of its TOML"
             )
         path = Path(f"{name}.toml")
         text = resources.files("fundenv.venues").joinpath(path.name).read_text(encoding="utf-8")
@@ -146,25 +200,50 @@ def load_venue(venue: str | Path) -> Venue:
     if "extends" in document:
         document = _extended(document, path)
     validate(document, path)
-    return Venue(name=document["name"], title=document["title"], contract=document["contract"], path=str(path), document=document)
+    return Venue(
+        name=document["name"],
+        title=document["title"],
+        contract=document["contract"],
+        path=str(path),
+        document=document,
+    )
 
 
 def _extended(document: dict[str, Any], path: Path) -> dict[str, Any]:
-    """The shipped venue file that `document` names under `extends`, with what `document` says itself in place of it."""
+    """The shipped venue file that `document` names under `extends`, with what `document` says
+    itself in place of it.
+    """
     if document["extends"] not in venue_names():
-        raise VenueError(f"{path}: extends = {document['extends']!r}: expected one of {', '.join(venue_names())}")
-    base = resources.files("fundenv.venues").joinpath(f"{document['extends']}.toml").read_text(encoding="utf-8")
+        raise VenueError(
+            f"{path}: extends = {document['extends']!r}: expected one of {', '.join(venue_names())}"
+        )
+    base = (
+        resources.files("fundenv.venues")
+        .joinpath(f"{document['extends']}.toml")
+        .read_text(encoding="utf-8")
+    )
     over = {key: value for key, value in document.items() if key != "extends"}
     whole: dict[str, Any] = _overlaid(tomllib.loads(base), over)
     return whole
 
 
 def _overlaid(base: Any, over: Any) -> Any:
-    """Tables are merged key by key, leaves replaced; dated tables take the place of those of the same day or later and leave the earlier ones."""
+    """Tables are merged key by key, leaves replaced; dated tables take the place of those of the
+    same day or later and leave the earlier ones.
+    """
     if isinstance(base, dict) and isinstance(over, dict) and "value" not in over:
         return base | {key: _overlaid(base.get(key), value) for key, value in over.items()}
-    dated = isinstance(base, list) and isinstance(over, list) and bool(over) and all("valid_from" in table for table in (*base, *over))
-    return [table for table in base if table["valid_from"] < over[0]["valid_from"]] + over if dated else over
+    dated = (
+        isinstance(base, list)
+        and isinstance(over, list)
+        and bool(over)
+        and all("valid_from" in table for table in (*base, *over))
+    )
+    return (
+        [table for table in base if table["valid_from"] < over[0]["valid_from"]] + over
+        if dated
+        else over
+    )
 
 
 def venue_names() -> tuple[str, ...]:

@@ -9,7 +9,7 @@ import pytest
 
 import agents
 from agents import AgentError, Learner
-from agents.sac import SAC
+from agents.sb3.sac import SAC
 from fundenv.batch.cpu import Batch
 from fundenv.market import Market, joint, synthetic_market
 from tests.agents.watching import until
@@ -66,11 +66,15 @@ def test_training_goes_on_where_it_stopped(name: str, market: Market, tmp_path: 
     assert again.steps_done >= done + 64
 
 
-def test_an_interrupted_sac_keeps_its_replay_buffer_and_a_finished_one_drops_it(market: Market, tmp_path: Path) -> None:
+def test_an_interrupted_sac_keeps_its_replay_buffer_and_a_finished_one_drops_it(
+    market: Market, tmp_path: Path
+) -> None:
     agent = agents.make("sac", **TINY["sac"])
     assert isinstance(agent, Learner)
     agent.learn(market, {}, steps=200, seed=0, watcher=until(100))
-    assert agent.steps_done == 96  # the step that was stopped at counts for nothing: it is taken again
+    assert (
+        agent.steps_done == 96
+    )  # the step that was stopped at counts for nothing: it is taken again
     agent.save(tmp_path)
     again = agents.load(tmp_path)
     assert isinstance(again, SAC)
@@ -83,10 +87,15 @@ def test_an_interrupted_sac_keeps_its_replay_buffer_and_a_finished_one_drops_it(
 
 def test_a_learner_refuses_an_env_it_was_not_made_for(market: Market) -> None:
     agent = trained("ppo", market)
-    with pytest.raises(AgentError, match=r"agent ppo needs an env with actions = 'discrete', this one has 'continuous'"):
+    with pytest.raises(
+        AgentError,
+        match=r"agent ppo needs an env with actions = 'discrete', this one has 'continuous'",
+    ):
         agent.bind(Batch(1, market=market))
     pair = joint(market, [names[0] for names in market.symbols])
-    with pytest.raises(AgentError, match=r"agent ppo knows 44 observations, this env has 84; they differ in 0:"):
+    with pytest.raises(
+        AgentError, match=r"agent ppo knows 44 observations, this env has 84; they differ in 0:"
+    ):
         agent.bind(Batch(1, market=pair, **agent.env_settings()))
 
 

@@ -9,7 +9,17 @@ from typing import Any
 import numpy as np
 import pytest
 
-from agents._counterfactual import TOUCH, Chances, Tape, changes, filled, hindsight, levels, merits, values
+from agents.training.counterfactual import (
+    TOUCH,
+    Chances,
+    Tape,
+    changes,
+    filled,
+    hindsight,
+    levels,
+    merits,
+    values,
+)
 
 STEPS, LEVERAGES = 3, 2
 
@@ -20,15 +30,25 @@ def rng() -> np.random.Generator:
 
 
 def tape_of(rng: np.random.Generator) -> Tape:
-    """Three decisions of one environment with one asset at two leverages; orders of the second are not filled, the first ends in a liquidation at the
-    higher leverage, and at the third nobody shows what is seen at the lower one."""
+    """Three decisions of one environment with one asset at two leverages; orders of the second are
+    not filled, the first ends in a liquidation at the higher leverage, and at the third nobody
+    shows what is seen at the lower one.
+    """
     gain, due = rng.standard_normal((2, STEPS, 1, 1, LEVERAGES)).astype(np.float32)
     free, cut = np.arange(STEPS)[:, None, None] != 1, np.zeros((STEPS, 1, 1, LEVERAGES), bool)
     cut[0, ..., 1] = True
     states = 1 + LEVERAGES, STEPS, 1
     inside = np.ones(states, bool)
     inside[1, 2] = False
-    return Tape(np.zeros((*states, 3), np.float32), inside, gain, due, cut, free, np.array([[0.6, 0.9]], np.float32))
+    return Tape(
+        np.zeros((*states, 3), np.float32),
+        inside,
+        gain,
+        due,
+        cut,
+        free,
+        np.array([[0.6, 0.9]], np.float32),
+    )
 
 
 def chances_of(rng: np.random.Generator) -> Chances:
@@ -38,14 +58,21 @@ def chances_of(rng: np.random.Generator) -> Chances:
 
     gates = simplex(STEPS, 1, 1, LEVERAGES, 3)
     return Chances(
-        rng.random((STEPS, 1, 1)), simplex(STEPS, 1, 1, LEVERAGES), *np.moveaxis(gates, -1, 0), simplex(STEPS, 1, 1, LEVERAGES, LEVERAGES)
+        rng.random((STEPS, 1, 1)),
+        simplex(STEPS, 1, 1, LEVERAGES),
+        *np.moveaxis(gates, -1, 0),
+        simplex(STEPS, 1, 1, LEVERAGES, LEVERAGES),
     )
 
 
 def enumerated(chances: Chances, tape: Tape, start: int) -> float:
-    """Expected growth by playing all sequences of answers, each with its chance; 0 is flat, 1 + j on at the j-th leverage."""
+    """Expected growth by playing all sequences of answers, each with its chance; 0 is flat, 1 + j
+    on at the j-th leverage.
+    """
     total, cost = 0.0, tape.cost[0]
-    for sequence in itertools.product(range(2 + LEVERAGES), repeat=STEPS):  # 0 hold, 1 off, 2 + j on at the j-th leverage
+    for sequence in itertools.product(
+        range(2 + LEVERAGES), repeat=STEPS
+    ):  # 0 hold, 1 off, 2 + j on at the j-th leverage
         chance, growth, state = 1.0, 0.0, start
         for k, answer in enumerate(sequence):
             at = k, 0, 0
@@ -75,7 +102,9 @@ def enumerated(chances: Chances, tape: Tape, start: int) -> float:
 
 
 def moves(chances: Chances) -> Iterator[Any]:
-    """((chance that grows, chance that shrinks), where): number of the field and last indices; chances that belong together keep their sum."""
+    """((chance that grows, chance that shrinks), where): number of the field and last indices;
+    chances that belong together keep their sum.
+    """
     for at in np.ndindex(chances.enter.shape):
         yield ((0, ()), None), at
         yield ((1, (0,)), (1, (1,))), at
@@ -86,7 +115,9 @@ def moves(chances: Chances) -> Iterator[Any]:
 
 
 @pytest.mark.parametrize("start", [0, 1, 2])
-def test_merits_are_the_derivatives_of_the_growth_over_all_sequences(rng: np.random.Generator, start: int) -> None:
+def test_merits_are_the_derivatives_of_the_growth_over_all_sequences(
+    rng: np.random.Generator, start: int
+) -> None:
     tape, chances = tape_of(rng), chances_of(rng)
     begun = np.eye(1 + LEVERAGES)[[start]]
     worth, growth = merits(chances, tape, begun)
@@ -105,12 +136,19 @@ def test_merits_are_the_derivatives_of_the_growth_over_all_sequences(rng: np.ran
 
 @pytest.mark.parametrize("seed", [1, 2, 3])
 def test_hindsight_is_the_best_of_all_schedules_and_the_level_is_what_it_leaves(seed: int) -> None:
-    """Every schedule of certain answers of the path, from flat: its value is the enumerated one, the best of them is hindsight."""
+    """Every schedule of certain answers of the path, from flat: its value is the enumerated one,
+    the best of them is hindsight.
+    """
     tape, every = tape_of(np.random.default_rng(seed)), []
-    for answers in itertools.product(range(2 + LEVERAGES), repeat=STEPS):  # 0 hold, 1 off, 2 + j on at the j-th leverage, in whatever state
+    for answers in itertools.product(
+        range(2 + LEVERAGES), repeat=STEPS
+    ):  # 0 hold, 1 off, 2 + j on at the j-th leverage, in whatever state
         said = np.array(answers)[:, None, None]
         on, lever = (said >= 2).astype(float), np.eye(LEVERAGES)[np.maximum(said - 2, 0)]
-        wide = [np.repeat(each[..., None], LEVERAGES, axis=-1) for each in ((said == 0).astype(float), (said == 1).astype(float), on)]
+        wide = [
+            np.repeat(each[..., None], LEVERAGES, axis=-1)
+            for each in ((said == 0).astype(float), (said == 1).astype(float), on)
+        ]
         sure = Chances(on, lever, *wide, np.repeat(lever[..., None, :], LEVERAGES, axis=-2))
         worth = values(filled(sure, tape), tape)
         every.append(float(worth.off[0, 0, 0]))
@@ -124,4 +162,8 @@ def test_hindsight_is_the_best_of_all_schedules_and_the_level_is_what_it_leaves(
 
 
 def test_an_order_while_on_trades_the_difference_and_the_drift() -> None:
-    np.testing.assert_allclose(changes(np.array([[0.6, 0.9]], np.float32))[0, 0], [[TOUCH, 0.3 + TOUCH], [0.3 + TOUCH, TOUCH]], atol=1e-6)
+    np.testing.assert_allclose(
+        changes(np.array([[0.6, 0.9]], np.float32))[0, 0],
+        [[TOUCH, 0.3 + TOUCH], [0.3 + TOUCH, TOUCH]],
+        atol=1e-6,
+    )

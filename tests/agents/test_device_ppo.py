@@ -47,12 +47,16 @@ def first_rollout(name: str, market: Market) -> Any:
 
 @pytest.mark.parametrize("assets", [1, 2])
 def test_a_rollout_is_that_of_the_usual_loop(market: Market, assets: int) -> None:
-    """Same weights, same draws, same envs: episodes of nine decisions end within it, so values of final observations are in."""
+    """Same weights, same draws, same envs: episodes of nine decisions end within it, so values of
+    final observations are in.
+    """
     played = market if assets == 1 else joint(market, [names[0] for names in market.symbols])
     usual, here = (first_rollout(name, played).rollout_buffer for name in ("ppo", "device_ppo"))
     assert usual.episode_starts[1:].sum() == 32
     for name in ROLLOUT:
-        np.testing.assert_allclose(here.held[name].numpy(), getattr(usual, name), rtol=1e-4, atol=2e-5, err_msg=name)
+        np.testing.assert_allclose(
+            here.held[name].numpy(), getattr(usual, name), rtol=1e-4, atol=2e-5, err_msg=name
+        )
 
 
 def test_arguments_of_distributions_are_checked_again_after_a_rollout(market: Market) -> None:
@@ -70,7 +74,9 @@ def test_minibatches_hold_every_step_once(market: Market) -> None:
     np.testing.assert_array_equal(np.sort(seen), np.sort(buffer.held["advantages"].numpy().ravel()))
 
 
-def test_a_checkpoint_opens_in_plain_stable_baselines3_and_learns_on_there(market: Market, tmp_path: Path) -> None:
+def test_a_checkpoint_opens_in_plain_stable_baselines3_and_learns_on_there(
+    market: Market, tmp_path: Path
+) -> None:
     agent: Any = agents.make("device_ppo", **SMALL)
     assert isinstance(agent, Learner)
     agent.learn(market, {}, steps=768, seed=0)
@@ -96,4 +102,6 @@ def test_it_resumes_bit_by_bit_on_the_cpu(market: Market, tmp_path: Path) -> Non
     assert second.steps_done == 384
     second.learn(market, {}, steps=1152, seed=2)
     for key, value in whole.model.policy.state_dict().items():  # type: ignore[attr-defined]
-        np.testing.assert_array_equal(second.model.policy.state_dict()[key].numpy(), value.numpy(), err_msg=key)
+        np.testing.assert_array_equal(
+            second.model.policy.state_dict()[key].numpy(), value.numpy(), err_msg=key
+        )

@@ -1,4 +1,6 @@
-"""SAC in tensors stores what stable-baselines3's own loop stores, learns, resumes, and its files open there."""
+"""SAC in tensors stores what stable-baselines3's own loop stores, learns, resumes, and its files
+open there.
+"""
 
 from __future__ import annotations
 
@@ -13,8 +15,8 @@ from stable_baselines3 import DQN, SAC
 from stable_baselines3.common.logger import Logger
 
 import agents
-from agents._device_env import DevicePotential, on_host
-from agents._potential import Hindsight, Terms
+from agents.sb3.device.env import DevicePotential, on_host
+from agents.training.hindsight_potential import Hindsight, Terms
 from fundenv.market import Market, joint, synthetic_market
 from tests.agents.watching import until
 
@@ -39,14 +41,18 @@ def pair_of(market: Market) -> Market:
     return joint(market, [names[0] for names in market.symbols])
 
 
-def learned(market: Market, steps: int = 400, watcher: Any = None, settings: Any = None, **more: Any) -> Any:
+def learned(
+    market: Market, steps: int = 400, watcher: Any = None, settings: Any = None, **more: Any
+) -> Any:
     agent: Any = agents.make("device_sac", **SMALL | more)
     agent.learn(market, settings or {}, steps=steps, seed=4, watcher=watcher)
     return agent
 
 
 def usual_steps(market: Market, actions: np.ndarray, settings: Any, **more: Any) -> Any:
-    """SB3's replay buffer after SB3's loop has played `actions` (T, n, W) in the env of the agent `sac`."""
+    """SB3's replay buffer after SB3's loop has played `actions` (T, n, W) in the env of the agent
+    `sac`.
+    """
     agent: Any = agents.make("sac", **SMALL | more)
     agent.steps_wanted = len(actions) * SMALL["n_envs"]
     model = agent.build(agent.training_env(market, settings, 4), 4)
@@ -69,12 +75,24 @@ RUINOUS = {"fee_low": 20.0, "fee_high": 20.0}  # a trade or two cost more than t
 
 @pytest.mark.parametrize(
     ("kind", "assets", "ruin"),
-    [("discrete", 1, False), ("zones", 1, False), ("discrete", 2, False), ("zones", 2, False), ("discrete", 1, True)],
+    [
+        ("discrete", 1, False),
+        ("zones", 1, False),
+        ("discrete", 2, False),
+        ("zones", 2, False),
+        ("discrete", 1, True),
+    ],
 )
-def test_the_replay_is_that_of_the_usual_loop(market: Market, kind: str, assets: int, ruin: bool) -> None:
-    """Same envs and actions: episodes of nine decisions end within it, so final observations and the marks of the time limit are in. Ruin is an end and a
-    time limit is not."""
-    played, settings = market if assets == 1 else pair_of(market), {"ruin_fraction": 0.97} if ruin else {}
+def test_the_replay_is_that_of_the_usual_loop(
+    market: Market, kind: str, assets: int, ruin: bool
+) -> None:
+    """Same envs and actions: episodes of nine decisions end within it, so final observations and
+    the marks of the time limit are in. Ruin is an end and a time limit is not.
+    """
+    played, settings = (
+        market if assets == 1 else pair_of(market),
+        {"ruin_fraction": 0.97} if ruin else {},
+    )
     more: dict[str, Any] = {"kind": kind} | (RUINOUS if ruin else {})
     here, steps = learned(played, steps=320, settings=settings, **more).model.replay_buffer, 40
     usual = usual_steps(played, here.held["actions"][:steps].numpy(), settings, **more)
@@ -82,15 +100,30 @@ def test_the_replay_is_that_of_the_usual_loop(market: Market, kind: str, assets:
     assert 0 < cuts < ends if ruin else cuts == ends == 32
     for name in ROW:
         wanted = getattr(usual, name)[:steps].reshape(here.held[name][:steps].shape)
-        np.testing.assert_allclose(here.held[name][:steps].numpy(), wanted, rtol=1e-5, atol=1e-5, err_msg=name)
-    np.testing.assert_array_equal(here.held["dones"][:steps, :, 0].numpy(), (usual.dones * (1 - usual.timeouts))[:steps])
+        np.testing.assert_allclose(
+            here.held[name][:steps].numpy(), wanted, rtol=1e-5, atol=1e-5, err_msg=name
+        )
+    np.testing.assert_array_equal(
+        here.held["dones"][:steps, :, 0].numpy(), (usual.dones * (1 - usual.timeouts))[:steps]
+    )
 
 
 def test_samples_are_rows_of_the_replay_and_all_of_them_are_drawn(market: Market) -> None:
     buffer = learned(market).model.replay_buffer
-    stored = torch.cat([buffer.held[name].reshape(400, -1)[:400].float() for name in (*ROW, "dones")], dim=1)
+    stored = torch.cat(
+        [buffer.held[name].reshape(400, -1)[:400].float() for name in (*ROW, "dones")], dim=1
+    )
     batch = buffer.sample(20_000)
-    drawn = torch.cat([batch.observations, batch.next_observations, batch.actions.float(), batch.rewards, batch.dones], dim=1)
+    drawn = torch.cat(
+        [
+            batch.observations,
+            batch.next_observations,
+            batch.actions.float(),
+            batch.rewards,
+            batch.dones,
+        ],
+        dim=1,
+    )
     rows = {row.numpy().tobytes() for row in stored}
     assert {row.numpy().tobytes() for row in drawn} == rows
 
@@ -101,18 +134,28 @@ def test_a_full_replay_begins_again_at_its_start(market: Market) -> None:
 
 
 def test_it_explores_by_a_draw_for_every_environment(market: Market) -> None:
-    """With exploration alone the actions of one step differ among environments; without it, equal observations act alike."""
+    """With exploration alone the actions of one step differ among environments; without it, equal
+    observations act alike.
+    """
     model = learned(market, explore=0.0).model
     obs = model.get_env().obs
     with torch.no_grad():
         greedy = model.greedy_or_drawn(obs)
-    np.testing.assert_array_equal(greedy.numpy()[:, 0], model.predict(obs.numpy(), deterministic=True)[0])
-    mixed = learned(market, explore=0.5, steps=1600, buffer_size=2000).model.replay_buffer.held["actions"][100:, :, 0].float()
+    np.testing.assert_array_equal(
+        greedy.numpy()[:, 0], model.predict(obs.numpy(), deterministic=True)[0]
+    )
+    mixed = (
+        learned(market, explore=0.5, steps=1600, buffer_size=2000)
+        .model.replay_buffer.held["actions"][100:, :, 0]
+        .float()
+    )
     assert (mixed.std(dim=1) > 0).float().mean() > 0.9
 
 
 @pytest.mark.parametrize("kind", ["discrete", "zones"])
-def test_a_checkpoint_opens_in_plain_stable_baselines3_and_learns_on_there(market: Market, tmp_path: Path, kind: str) -> None:
+def test_a_checkpoint_opens_in_plain_stable_baselines3_and_learns_on_there(
+    market: Market, tmp_path: Path, kind: str
+) -> None:
     agent = learned(market, kind=kind)
     agent.save(tmp_path)
     usual: Any = agents.make("sac", **SMALL | {"kind": kind})
@@ -120,7 +163,9 @@ def test_a_checkpoint_opens_in_plain_stable_baselines3_and_learns_on_there(marke
     plain = (DQN if kind == "discrete" else SAC).load(tmp_path / "model.zip", env=env)
     assert type(plain) is (DQN if kind == "discrete" else SAC)
     obs = env.reset()
-    np.testing.assert_array_equal(plain.predict(obs, deterministic=True)[0], agent.model.predict(obs, deterministic=True)[0])
+    np.testing.assert_array_equal(
+        plain.predict(obs, deterministic=True)[0], agent.model.predict(obs, deterministic=True)[0]
+    )
     plain.learn(160)
     assert plain.num_timesteps == 160
     again = agents.load(tmp_path)
@@ -137,16 +182,25 @@ def test_it_resumes_bit_by_bit_on_the_cpu(market: Market, tmp_path: Path, kind: 
     second.learn(market, {}, steps=400, seed=4)
     assert second.model._episode_num == whole.model._episode_num > 0
     for key, value in whole.model.policy.state_dict().items():
-        np.testing.assert_array_equal(second.model.policy.state_dict()[key].numpy(), value.numpy(), err_msg=key)
+        np.testing.assert_array_equal(
+            second.model.policy.state_dict()[key].numpy(), value.numpy(), err_msg=key
+        )
 
 
 def test_the_potential_on_the_device_is_that_of_the_host(market: Market) -> None:
     rng = np.random.default_rng(0)
     both = pair_of(market)
     for played in (market, both):
-        terms = Terms(*(rng.uniform(low, high, 3) for low, high in ((0, 2e-4), (5e-4, 2e-3), (0.5, 1.5), (-0.1, 0.1))))
+        terms = Terms(
+            *(
+                rng.uniform(low, high, 3)
+                for low, high in ((0, 2e-4), (5e-4, 2e-3), (0.5, 1.5), (-0.1, 0.1))
+            )
+        )
         n = 500
-        host = Hindsight(played, bars=8, gamma=0.99, terms=terms, kind=rng.integers(0, 3, n), leverage=3.0)
+        host = Hindsight(
+            played, bars=8, gamma=0.99, terms=terms, kind=rng.integers(0, 3, n), leverage=3.0
+        )
         path = rng.integers(0, played.n_paths, n)
         row = played.paths[path, 0] + rng.integers(0, 4000, n)
         short = rng.standard_normal((n, played.n_assets)).astype(np.float32)

@@ -11,9 +11,9 @@ import torch
 
 import agents
 from agents import AgentError
-from agents.ensemble import joined
+from agents.sb3.ensemble import joined
+from experiments.core.run_folder import RunError
 from experiments.evaluate import agent_of
-from experiments.run_folder import RunError
 from fundenv.batch.cpu import Batch
 from fundenv.market import Market, synthetic_market
 
@@ -39,9 +39,15 @@ def market() -> Market:
 
 @pytest.fixture(scope="module")
 def folder(market: Market, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Folders ppo-0, ppo-1, sac-0, sac-1, zones-0, zones-1, wide-0, whose leverages differ from those of ppo-0, and loud-0 with rewards ten times sac-0's."""
+    """Folders ppo-0, ppo-1, sac-0, sac-1, zones-0, zones-1, wide-0, whose leverages differ from
+    those of ppo-0, and loud-0 with rewards ten times sac-0's.
+    """
     out = tmp_path_factory.mktemp("trained")
-    made: dict[str, tuple[str, dict[str, Any]]] = {"ppo": ("ppo", {}), "sac": ("sac", {}), "zones": ("sac", {"kind": "zones"})}
+    made: dict[str, tuple[str, dict[str, Any]]] = {
+        "ppo": ("ppo", {}),
+        "sac": ("sac", {}),
+        "zones": ("sac", {"kind": "zones"}),
+    }
     made |= {"wide": ("ppo", {"leverage_grid": (1.0, 2.0)}), "loud": ("sac", {"reward_scale": 5.0})}
     for label, (name, more) in made.items():
         for seed in range(1 if label in ("wide", "loud") else 2):
@@ -66,8 +72,17 @@ def test_ppo_chooses_by_the_mean_log_probability_of_each_head(folder: Path, mark
     ensemble = pair(folder, "ppo")
     obs = observations(ensemble, market)
     with torch.no_grad():
-        each = [member.model.policy.get_distribution(torch.as_tensor(obs)).distribution for member in ensemble.members]
-    wanted = np.stack([(one.logits + other.logits).argmax(dim=1).numpy() for one, other in zip(*each, strict=True)], axis=1)
+        each = [
+            member.model.policy.get_distribution(torch.as_tensor(obs)).distribution
+            for member in ensemble.members
+        ]
+    wanted = np.stack(
+        [
+            (one.logits + other.logits).argmax(dim=1).numpy()
+            for one, other in zip(*each, strict=True)
+        ],
+        axis=1,
+    )
     np.testing.assert_array_equal(ensemble.act(obs), wanted)
     for member in ensemble.members:  # or the test says little
         assert (member.act(obs) != wanted).any()
@@ -77,13 +92,19 @@ def test_sac_chooses_by_the_mean_of_the_critics(folder: Path, market: Market) ->
     ensemble = pair(folder, "sac")
     obs = observations(ensemble, market)
     with torch.no_grad():
-        values = sum(member.model.policy.q_net(torch.as_tensor(obs)).numpy() for member in ensemble.members)
-    np.testing.assert_array_equal(ensemble.act(obs), ensemble.members[0].translated(values.argmax(axis=1)))
+        values = sum(
+            member.model.policy.q_net(torch.as_tensor(obs)).numpy() for member in ensemble.members
+        )
+    np.testing.assert_array_equal(
+        ensemble.act(obs), ensemble.members[0].translated(values.argmax(axis=1))
+    )
     assert all((member.act(obs) != ensemble.act(obs)).any() for member in ensemble.members)
 
 
 @pytest.mark.parametrize("act_by", ["actor", "critic"])
-def test_zones_average_the_gaussian_means_or_the_critics(folder: Path, market: Market, act_by: str) -> None:
+def test_zones_average_the_gaussian_means_or_the_critics(
+    folder: Path, market: Market, act_by: str
+) -> None:
     ensemble = pair(folder, "zones")
     for member in ensemble.members:
         object.__setattr__(member.params, "act_by", act_by)
@@ -91,12 +112,23 @@ def test_zones_average_the_gaussian_means_or_the_critics(folder: Path, market: M
     models = [member.model for member in ensemble.members]
     with torch.no_grad():
         if act_by == "actor":
-            chosen = sum(model.actor(torch.as_tensor(obs), deterministic=True).numpy() for model in models) / 2
+            chosen = (
+                sum(
+                    model.actor(torch.as_tensor(obs), deterministic=True).numpy()
+                    for model in models
+                )
+                / 2
+            )
         else:
-            from agents._sb3_zones import candidates
+            from agents.sb3.zones import candidates
 
             trials = [np.repeat(candidate[None], len(obs), axis=0) for candidate in candidates()]
-            value = [sum(sum(m.critic(torch.as_tensor(obs), torch.as_tensor(t))) for m in models).numpy()[:, 0] for t in trials]
+            value = [
+                sum(
+                    sum(m.critic(torch.as_tensor(obs), torch.as_tensor(t))) for m in models
+                ).numpy()[:, 0]
+                for t in trials
+            ]
             chosen = candidates()[np.argmax(value, axis=0)]
     np.testing.assert_allclose(ensemble.act(obs), ensemble.members[0].translated(chosen), rtol=1e-6)
 
@@ -113,14 +145,18 @@ def test_an_ensemble_of_one_acts_as_its_member(folder: Path, market: Market) -> 
 def test_drawn_actions_come_from_every_member(folder: Path, market: Market) -> None:
     ensemble = pair(folder, "ppo")
     obs = observations(ensemble, market)
-    for number, member in enumerate(ensemble.members):  # members that always say the same, each another gate
+    for number, member in enumerate(
+        ensemble.members
+    ):  # members that always say the same, each another gate
         member.act = lambda obs, *, deterministic=True, gate=number: np.full((len(obs), 2), gate)
     drawn = ensemble.act(obs, deterministic=False)
     assert 0.4 < drawn[:, 0].mean() < 0.6
     np.testing.assert_array_equal(drawn[:, 0], drawn[:, 1])
 
 
-def test_a_saved_ensemble_acts_as_before_and_drops_members_it_no_longer_has(folder: Path, market: Market, tmp_path: Path) -> None:
+def test_a_saved_ensemble_acts_as_before_and_drops_members_it_no_longer_has(
+    folder: Path, market: Market, tmp_path: Path
+) -> None:
     ensemble = pair(folder, "sac")
     obs = observations(ensemble, market)
     ensemble.save(tmp_path)
@@ -137,23 +173,44 @@ def test_scripts_take_folders_joined_by_plus_and_patterns(folder: Path) -> None:
     one: Any = agent_of(f"{folder}/ppo-0+{folder}/ppo-1")
     other: Any = agent_of(f"{folder}/ppo-*")
     third: Any = agent_of(f"{folder}/ppo-[01]")
-    assert (one.name, len(one.members), len(other.members), len(third.members)) == ("ppo_ensemble", 2, 2, 2)
+    assert (one.name, len(one.members), len(other.members), len(third.members)) == (
+        "ppo_ensemble",
+        2,
+        2,
+        2,
+    )
     with pytest.raises(RunError, match=r"no folder '.*/ddpg-\*' holds checkpoint.json"):
         agent_of(f"{folder}/ddpg-*")
-    with pytest.raises(RunError, match="agent ppo_ensemble has to be trained first; give the folder"):
+    with pytest.raises(
+        RunError, match="agent ppo_ensemble has to be trained first; give the folder"
+    ):
         agent_of("ppo_ensemble")
 
 
 @pytest.mark.parametrize(
     ("labels", "said"),
     [
-        (("ppo-0", "wide-0"), r"agent ppo_ensemble: its members have different leverage_grid, \(2.0, 3.0, 5.0\) and \(1.0, 2.0\)"),
+        (
+            ("ppo-0", "wide-0"),
+            (
+                r"agent ppo_ensemble: its members have different leverage_grid, \(2.0, 3.0, 5.0\)"
+                r" and \(1.0, 2.0\)"
+            ),
+        ),
         (("ppo-0", "sac-0"), "agent ppo_ensemble is made of ppo, not of sac; leave it out"),
-        (("sac-0", "zones-0"), "agent sac_ensemble: its members have different kind, 'discrete' and 'zones'"),
-        (("sac-0", "loud-0"), "agent sac_ensemble: its members have different reward_scale, 0.5 and 5.0"),
+        (
+            ("sac-0", "zones-0"),
+            "agent sac_ensemble: its members have different kind, 'discrete' and 'zones'",
+        ),
+        (
+            ("sac-0", "loud-0"),
+            "agent sac_ensemble: its members have different reward_scale, 0.5 and 5.0",
+        ),
     ],
 )
-def test_members_that_do_not_agree_are_refused(folder: Path, labels: tuple[str, ...], said: str) -> None:
+def test_members_that_do_not_agree_are_refused(
+    folder: Path, labels: tuple[str, ...], said: str
+) -> None:
     with pytest.raises(AgentError, match=said):
         joined([folder / label for label in labels])
 
@@ -162,5 +219,7 @@ def test_an_ensemble_without_members_and_of_rules_says_so(tmp_path: Path) -> Non
     with pytest.raises(AgentError, match="agent ppo_ensemble has no members"):
         agents.make("ppo_ensemble").act(np.zeros((1, 4), np.float32))
     agents.make("ewma").save(tmp_path)
-    with pytest.raises(AgentError, match="there is no ensemble of ewma; choose members of ppo or sac"):
+    with pytest.raises(
+        AgentError, match="there is no ensemble of ewma; choose members of ppo or sac"
+    ):
         joined([tmp_path])

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 import agents
-from agents._imitate import HOLD, OFF, ON, Threshold, imitate
+from agents.training.imitation import HOLD, OFF, ON, Threshold, imitate
 from fundenv.batch.cpu import Batch
 from fundenv.market import synthetic_market
 
@@ -39,9 +39,11 @@ def test_a_policy_agrees_with_the_rule_after_imitating_it() -> None:
 
 @pytest.mark.parametrize("action", range(4))
 def test_counted_actions_mean_hold_off_and_carry_at_each_leverage(action: int) -> None:
-    from agents._soft_q import choice_targets, choices
+    from agents.sb3.discrete_sac import choice_targets, choices
 
-    hold, carry, hedge, leverage = choice_targets(np.array([action]), choices(1, (2.0, 3.0)), (2.0, 3.0))[0]
+    hold, carry, hedge, leverage = choice_targets(
+        np.array([action]), choices(1, (2.0, 3.0)), (2.0, 3.0)
+    )[0]
     assert hedge == 1.0
     assert hold == (action == 0)
     assert carry == (action >= 2)
@@ -50,8 +52,10 @@ def test_counted_actions_mean_hold_off_and_carry_at_each_leverage(action: int) -
 
 
 def test_joint_actions_count_every_pair_once_and_too_many_are_refused() -> None:
-    from agents._soft_q import choices
+    from agents.sb3.discrete_sac import choices
 
     assert sorted(map(tuple, choices(2, (3.0,)))) == [(a, b) for a in range(3) for b in range(3)]
-    with pytest.raises(agents.AgentError, match="4 choices for each of 8 assets are 65,536 actions; at most 4,096"):
+    with pytest.raises(
+        agents.AgentError, match="4 choices for each of 8 assets are 65,536 actions; at most 4,096"
+    ):
         choices(8, (2.0, 3.0))

@@ -1,4 +1,6 @@
-"""A liquidation is charged in training beyond the limit on the reward of a step, on both ways to collect."""
+"""A liquidation is charged in training beyond the limit on the reward of a step, on both ways to
+collect.
+"""
 
 from __future__ import annotations
 
@@ -9,13 +11,15 @@ import pytest
 from numpy.typing import NDArray
 
 import agents
-from agents._potential import first_decisions
 from agents.base import observed
+from agents.training.hindsight_potential import first_decisions
 from fundenv.market import Market, joint, splice, synthetic_market
-from fundenv.market.shocks import Shock
+from fundenv.market.synthetic.shocks import Shock
 
 STEPS = 60
-RALLY = Shock("rally", "made up", (0.0,) * 7 + (25.0,) + (0.0,) * 8, {}, {}, (0.0,), 1.0, (0.0,), None, (1.0,))
+RALLY = Shock(
+    "rally", "made up", (0.0,) * 7 + (25.0,) + (0.0,) * 8, {}, {}, (0.0,), 1.0, (0.0,), None, (1.0,)
+)
 
 
 @pytest.fixture(scope="module")
@@ -25,9 +29,18 @@ def market() -> Market:
 
 
 def played(name: str, market: Market, charge: float) -> tuple[NDArray[Any], NDArray[Any]]:
-    """(training rewards, number of legs that were liquidated in the step), (STEPS, n) each, of accounts that order full carry at leverage 5 all along."""
+    """(training rewards, number of legs that were liquidated in the step), (STEPS, n) each, of
+    accounts that order full carry at leverage 5 all along.
+    """
     agent: Any = agents.make(
-        name, n_envs=16, imitate=0, rehearse=0, leverage_grid=[5.0], episode_days=7, liquidation_charge=charge, start_invested=1.0
+        name,
+        n_envs=16,
+        imitate=0,
+        rehearse=0,
+        leverage_grid=[5.0],
+        episode_days=7,
+        liquidation_charge=charge,
+        start_invested=1.0,
     )
     env = agent.training_env(market, {}, 0)
     struck = observed(env.batch.observation_table, "liquidated")
@@ -45,7 +58,9 @@ def played(name: str, market: Market, charge: float) -> tuple[NDArray[Any], NDAr
 
 @pytest.mark.parametrize("assets", [1, 2])
 @pytest.mark.parametrize("name", ["ppo", "device_ppo"])
-def test_every_leg_that_is_liquidated_is_charged_its_share_beyond_the_limit(market: Market, name: str, assets: int) -> None:
+def test_every_leg_that_is_liquidated_is_charged_its_share_beyond_the_limit(
+    market: Market, name: str, assets: int
+) -> None:
     walked = market if assets == 1 else joint(market, [names[0] for names in market.symbols])
     free, struck = played(name, walked, 0.0)
     charged, again = played(name, walked, 0.1)

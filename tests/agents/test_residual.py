@@ -1,4 +1,6 @@
-"""Residual over a rule: an untrained one is the rule, the rule follows the episodes, and learning departs from it where that pays."""
+"""Residual over a rule: an untrained one is the rule, the rule follows the episodes, and learning
+departs from it where that pays.
+"""
 
 from __future__ import annotations
 
@@ -10,11 +12,11 @@ import pytest
 
 import agents
 from agents import AgentError
-from agents._residual import Advice, AdvisedRehearsal, read_rule
-from agents.ensemble import joined
+from agents.sb3.ensemble import joined
+from agents.training.residual import Advice, AdvisedRehearsal, read_rule
+from experiments.rollout.rollout import walk
 from experiments.solvable import Judge
-from experiments.solvable_tasks import Task, make_agent
-from experiments.walk import walk
+from experiments.studies.solvable_tasks import Task, make_agent
 from fundenv.batch.cpu import Batch
 from fundenv.market import Market, joint, synthetic_market
 
@@ -44,9 +46,13 @@ def untrained(rule: str, market: Market) -> Any:
     return agent
 
 
-@pytest.mark.parametrize("rule", [RULE, ZSCORE, "carry leverage=2.0", "flat", "har enter=0.2 exit=0.0"])
+@pytest.mark.parametrize(
+    "rule", [RULE, ZSCORE, "carry leverage=2.0", "flat", "har enter=0.2 exit=0.0"]
+)
 @pytest.mark.parametrize("assets", [1, 2])
-def test_an_untrained_residual_is_the_rule_to_the_bit(rule: str, assets: int, market: Market) -> None:
+def test_an_untrained_residual_is_the_rule_to_the_bit(
+    rule: str, assets: int, market: Market
+) -> None:
     spoken = market if assets == 1 else joint(market, [names[0] for names in market.symbols])
     own, copy = walk(read_rule(rule), spoken, {}), walk(untrained(rule, spoken), spoken, {})
     for one, other in zip(own, copy, strict=True):
@@ -71,7 +77,9 @@ def test_the_rule_follows_the_training_to_the_last_state_of_every_episode(market
     for _ in range(40):
         for i, rule in enumerate(rules):
             np.testing.assert_array_equal(obs[i, width:], rule.of(obs[i : i + 1, :width])[0])
-        obs, _, dones, infos = env.step(np.stack([rng.integers(0, 3, n), rng.integers(0, 2, n)], axis=1))
+        obs, _, dones, infos = env.step(
+            np.stack([rng.integers(0, 3, n), rng.integers(0, 2, n)], axis=1)
+        )
         for i in np.flatnonzero(dones):
             last = infos[i]["terminal_observation"]
             np.testing.assert_array_equal(last[:width], env.batch.final_obs[i])
@@ -81,7 +89,9 @@ def test_the_rule_follows_the_training_to_the_last_state_of_every_episode(market
 
 
 def test_an_episode_that_ends_leaves_the_memory_of_the_others_alone(market: Market) -> None:
-    """Environments that step through recorded observations and jump to another place now and then, each at a time of its own."""
+    """Environments that step through recorded observations and jump to another place now and then,
+    each at a time of its own.
+    """
     batch = Batch(8, market=market, actions="target", start_invested=0.5)
     rng, seen = np.random.default_rng(0), [batch.reset(1).copy()]
     for _ in range(60):
@@ -91,7 +101,10 @@ def test_an_episode_that_ends_leaves_the_memory_of_the_others_alone(market: Mark
         seen.append(batch.obs.copy())
     tape, own = np.stack(seen), np.arange(8)
     at, advice, rules = np.zeros(8, int), new_advice(batch), [new_advice(batch) for _ in range(8)]
-    np.testing.assert_array_equal(advice.begin(tape[at, own]), [rule.of(tape[0, i : i + 1])[0] for i, rule in enumerate(rules)])
+    np.testing.assert_array_equal(
+        advice.begin(tape[at, own]),
+        [rule.of(tape[0, i : i + 1])[0] for i, rule in enumerate(rules)],
+    )
     for _ in range(50):
         ends, ended = tape[at + 1, own], rng.random(8) < 0.2
         at = np.where(ended | (at + 1 == len(tape) - 1), rng.integers(0, 40, 8), at + 1)
@@ -113,14 +126,24 @@ def test_a_rule_that_the_grids_lack_counts_as_the_nearest(market: Market) -> Non
 
 
 def test_learning_departs_from_the_rule_where_that_pays() -> None:
-    """Problem A without cost, where the sign of a signal decides: always-on carry earns nothing, the optimum all."""
+    """Problem A without cost, where the sign of a signal decides: always-on carry earns nothing,
+    the optimum all.
+    """
     task = Task(
         problem="linear",
         agent="ppo",
         steps=25_000,
         env={"reward_scale": 0.1, "episode": "4h"},
         params=START
-        | {"n_envs": 128, "n_steps": 16, "batch_size": 512, "epochs": 6, "gamma": 0.95, "learning_rate": 2e-3, "observations": "all"}
+        | {
+            "n_envs": 128,
+            "n_steps": 16,
+            "batch_size": 512,
+            "epochs": 6,
+            "gamma": 0.95,
+            "learning_rate": 2e-3,
+            "observations": "all",
+        }
         | {"residual": "carry leverage=1.0", "residual_bias": 2.0},
         numbers={"cost": 0.0},
     )
@@ -132,7 +155,9 @@ def test_learning_departs_from_the_rule_where_that_pays() -> None:
     assert judge.share() > 80.0
 
 
-def test_a_saved_residual_acts_as_before_alone_and_in_an_ensemble(market: Market, tmp_path: Path) -> None:
+def test_a_saved_residual_acts_as_before_alone_and_in_an_ensemble(
+    market: Market, tmp_path: Path
+) -> None:
     from stable_baselines3 import PPO
 
     agent: Any = agents.make("ppo", **TINY, residual=RULE)
@@ -154,12 +179,21 @@ def test_a_saved_residual_acts_as_before_alone_and_in_an_ensemble(market: Market
     np.testing.assert_array_equal(plain.predict(wide, deterministic=True)[0], agent.act(obs))
 
 
-def test_a_rehearsal_asks_the_rule_in_the_state_of_every_account(market: Market, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The account that is never invested is told to enter, those that always are to hold; and the policy then learns from it."""
+def test_a_rehearsal_asks_the_rule_in_the_state_of_every_account(
+    market: Market, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The account that is never invested is told to enter, those that always are to hold; and the
+    policy then learns from it.
+    """
     played: list[Any] = []
     play = AdvisedRehearsal.play
-    monkeypatch.setattr(AdvisedRehearsal, "play", lambda self, seed: played.append(play(self, seed)) or played[-1])
-    agents_ = [agents.make("ppo", **TINY | {"rehearse": rounds}, residual="carry leverage=3.0") for rounds in (0, 1)]
+    monkeypatch.setattr(
+        AdvisedRehearsal, "play", lambda self, seed: played.append(play(self, seed)) or played[-1]
+    )
+    agents_ = [
+        agents.make("ppo", **TINY | {"rehearse": rounds}, residual="carry leverage=3.0")
+        for rounds in (0, 1)
+    ]
     for agent in agents_:
         assert isinstance(agent, agents.Learner)
         agent.learn(market, {}, steps=0, seed=0)
@@ -175,14 +209,23 @@ def test_a_rehearsal_asks_the_rule_in_the_state_of_every_account(market: Market,
 @pytest.mark.parametrize(
     ("params", "said"),
     [
-        ({"residual": "ewma"}, "residual = 'ewma' is a start of its own, without imitate = 60000; set imitate = 0"),
+        (
+            {"residual": "ewma"},
+            "residual = 'ewma' is a start of its own, without imitate = 60000; set imitate = 0",
+        ),
         (START | {"residual": "ewmaa"}, r"unknown agent 'ewmaa'; did you mean ewma\?"),
-        (START | {"residual": "ewma spam=3"}, r"agent ewma has no parameter 'spam'; did you mean span\?"),
+        (
+            START | {"residual": "ewma spam=3"},
+            r"agent ewma has no parameter 'spam'; did you mean span\?",
+        ),
         (START | {"residual": "ewma span"}, "after the rule, span: expected NAME=VALUE"),
         (START | {"residual": "clairvoyant"}, "clairvoyant knows the future; choose one of"),
         (START | {"residual": "sac"}, "sac has to be trained; choose one of"),
         (START | {"residual": "random"}, "random is no rule; choose one of"),
-        (START | {"residual": "ewma", "kind": "continuous"}, "starts gates from a rule, and kind = 'continuous' has none"),
+        (
+            START | {"residual": "ewma", "kind": "continuous"},
+            "starts gates from a rule, and kind = 'continuous' has none",
+        ),
         (START | {"residual": 3}, "residual = 3: expected the name of a rule"),
     ],
 )
@@ -193,5 +236,11 @@ def test_what_is_no_rule_is_refused_in_one_line(params: dict[str, Any], said: st
 
 
 def test_tensors_have_no_columns_for_it() -> None:
-    with pytest.raises(AgentError, match="residual = 'ewma' needs columns beside the observations, which tensors do not have; use ppo"):
+    with pytest.raises(
+        AgentError,
+        match=(
+            "residual = 'ewma' needs columns beside the observations, which tensors do not have;"
+            " use ppo"
+        ),
+    ):
         agents.make("device_ppo", **START, residual="ewma")

@@ -14,19 +14,40 @@ from fundenv.market import Market, synthetic_market
 from tests.agents.watching import Watching
 
 SMALL: dict[str, dict[str, Any]] = {
-    "ppo": {"n_envs": 8, "n_steps": 16, "batch_size": 64, "hidden": 8, "episode_days": 5, "imitate": 512, "rehearse": 4},
+    "ppo": {
+        "n_envs": 8,
+        "n_steps": 16,
+        "batch_size": 64,
+        "hidden": 8,
+        "episode_days": 5,
+        "imitate": 512,
+        "rehearse": 4,
+    },
     "sac": {"n_envs": 4, "batch_size": 16, "hidden": 8, "learning_starts": 40, "episode_days": 5},
 }
 SMALL["ppo with crashes"] = SMALL["ppo"] | {"crash_share": 0.6}
-SMALL["ppo with gsde"] = SMALL["ppo"] | {"kind": "continuous", "imitate": 0, "rehearse": 0, "sde": True, "sde_sample_freq": 3}
+SMALL["ppo with gsde"] = SMALL["ppo"] | {
+    "kind": "continuous",
+    "imitate": 0,
+    "rehearse": 0,
+    "sde": True,
+    "sde_sample_freq": 3,
+}
 SMALL["sac with gsde"] = SMALL["sac"] | {"kind": "zones", "sde": True, "sde_sample_freq": 4}
-SMALL["ppo with a rule"] = SMALL["ppo"] | {"imitate": 0, "rehearse": 0, "residual": "zscore entry=1.0 window=30", "crash_share": 0.6}
+SMALL["ppo with a rule"] = SMALL["ppo"] | {
+    "imitate": 0,
+    "rehearse": 0,
+    "residual": "zscore entry=1.0 window=30",
+    "crash_share": 0.6,
+}
 SMALL["ppo with a privileged critic"] = SMALL["ppo with crashes"] | {"critic": "privileged"}
 STEPS = {"ppo": 640, "sac": 200}
 
 
 def saving(agent: Learner, last: int, folder: Path) -> Watching:
-    """A watcher that ends the learning once `last` steps are done, and saves now and then as the scripts do."""
+    """A watcher that ends the learning once `last` steps are done, and saves now and then as the
+    scripts do.
+    """
 
     def look(steps: int, batch: Any) -> bool:
         if steps % 56 == 0:
@@ -52,7 +73,9 @@ def weights(agent: Any) -> dict[str, np.ndarray]:
 
 
 @pytest.mark.parametrize("name", SMALL)
-def test_a_stopped_training_ends_as_if_it_had_not_been_stopped(name: str, market: Market, tmp_path: Path) -> None:
+def test_a_stopped_training_ends_as_if_it_had_not_been_stopped(
+    name: str, market: Market, tmp_path: Path
+) -> None:
     steps = STEPS[name.split()[0]]
     whole = learner(name)
     whole.learn(market, {}, steps=steps, seed=5)
@@ -73,11 +96,19 @@ def test_a_stopped_training_ends_as_if_it_had_not_been_stopped(name: str, market
 
 
 @pytest.mark.parametrize("name", ["ppo", "sac"])
-def test_diagnostics_that_a_watcher_stops_at_end_the_training_too_and_it_goes_on_as_if_not(name: str, market: Market) -> None:
+def test_diagnostics_that_a_watcher_stops_at_end_the_training_too_and_it_goes_on_as_if_not(
+    name: str, market: Market
+) -> None:
     steps = STEPS[name]
     whole, stopped = learner(name), learner(name)
     whole.learn(market, {}, steps=steps, seed=5)
-    stopped.learn(market, {}, steps=steps, seed=5, watcher=Watching(update=lambda done, scalars: done < steps // 3))
+    stopped.learn(
+        market,
+        {},
+        steps=steps,
+        seed=5,
+        watcher=Watching(update=lambda done, scalars: done < steps // 3),
+    )
     assert steps // 3 <= stopped.steps_done < steps
     stopped.learn(market, {}, steps=steps, seed=5)
     assert stopped.steps_done == whole.steps_done
@@ -87,9 +118,23 @@ def test_diagnostics_that_a_watcher_stops_at_end_the_training_too_and_it_goes_on
 
 @pytest.mark.parametrize("name", ["ppo", "ppo with gsde", "sac"])
 @pytest.mark.parametrize("method", ["step", "update"])
-def test_a_watcher_that_answers_nothing_is_told_what_to_answer(name: str, method: str, market: Market) -> None:
-    with pytest.raises(AgentError, match=rf"Watching.{method} returned None: a watcher must return True to go on or False to stop"):
-        learner(name).learn(market, {}, steps=STEPS[name.split()[0]], seed=5, watcher=Watching(**{method: lambda steps, seen: None}))
+def test_a_watcher_that_answers_nothing_is_told_what_to_answer(
+    name: str, method: str, market: Market
+) -> None:
+    with pytest.raises(
+        AgentError,
+        match=(
+            rf"Watching.{method} returned None: a watcher must return True to go on or False to"
+            r" stop"
+        ),
+    ):
+        learner(name).learn(
+            market,
+            {},
+            steps=STEPS[name.split()[0]],
+            seed=5,
+            watcher=Watching(**{method: lambda steps, seen: None}),
+        )
 
 
 def test_another_seed_ends_elsewhere(market: Market) -> None:

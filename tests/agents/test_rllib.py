@@ -1,4 +1,6 @@
-"""RLlib: the creator for users, one-line errors without Ray, and a training on several nodes of which one dies."""
+"""RLlib: the creator for users, one-line errors without Ray, and a training on several nodes of
+which one dies.
+"""
 
 from __future__ import annotations
 
@@ -48,7 +50,9 @@ def test_the_creator_hands_out_the_vector_env_where_rllib_asks_for_one(market: M
 
 
 def test_no_two_runners_share_an_episode(market: Market) -> None:
-    """RLlib seeds runner w with seed + w, and environment i adds i: without a stride, runner 1's second environment would be runner 2's first."""
+    """RLlib seeds runner w with seed + w, and environment i adds i: without a stride, runner 1's
+    second environment would be runner 2's first.
+    """
     one, two = (create(Context({"market": market, "num_envs": 8}, worker_index=w)) for w in (1, 2))
     one.reset(seed=100 + 1)
     two.reset(seed=100 + 2)
@@ -62,17 +66,28 @@ def test_without_ray_the_extra_is_named(market: Market, monkeypatch: pytest.Monk
     for name in ("rllib_ppo", "rllib_sac"):
         agent = agents.make(name)
         assert isinstance(agent, Learner)
-        with pytest.raises(AgentError, match=r"need RLlib \(.*\); install it with: pip install 'fundenv\[rllib\]'"):
+        with pytest.raises(
+            AgentError, match=r"need RLlib \(.*\); install it with: pip install 'fundenv\[rllib\]'"
+        ):
             agent.learn(market, {}, steps=1, seed=0)
 
 
 @pytest.mark.slow
 @pytest.mark.learn
-def test_a_training_outlives_a_node_and_its_agent_acts_without_ray(market: Market, tmp_path: Path) -> None:
+def test_a_training_outlives_a_node_and_its_agent_acts_without_ray(
+    market: Market, tmp_path: Path
+) -> None:
     ray = pytest.importorskip("ray", reason="RLlib is not installed (pip install 'fundenv[rllib]')")
     from ray.cluster_utils import Cluster
 
-    cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 1, "object_store_memory": 100_000_000, "include_dashboard": False})
+    cluster = Cluster(
+        initialize_head=True,
+        head_node_args={
+            "num_cpus": 1,
+            "object_store_memory": 100_000_000,
+            "include_dashboard": False,
+        },
+    )
     nodes = [cluster.add_node(num_cpus=1, object_store_memory=100_000_000) for _ in range(2)]
     shapes: list[tuple[int, ...]] = []
     told: list[dict[str, float]] = []
@@ -94,7 +109,10 @@ def test_a_training_outlives_a_node_and_its_agent_acts_without_ray(market: Marke
         agent.learn(market, {"cash_rate": 0.02}, steps=1500, seed=0, watcher=Watching(look, hear))
         assert agent.steps_done >= 1500
         assert shapes[0] == (16, 44)  # both runners
-        assert shapes[-1] in ((8, 44), (16, 44))  # the one that lives, or both where there was room for a new one
+        assert shapes[-1] in (
+            (8, 44),
+            (16, 44),
+        )  # the one that lives, or both where there was room for a new one
         assert "train/policy_loss" in told[-1]
         owned = ray.get(_owns_its_arrays.remote(_shared(market)))
         assert owned == [False, False], "a worker copied the market instead of mapping it"

@@ -22,19 +22,34 @@ COLUMNS = (*FEATURES, *LEG_COLUMNS)  # of one asset
 
 def bound(agent: Agent, assets: int = 1) -> Any:
     """The agent bound to an env that has nothing but a table of observations."""
-    legs = [column._replace(name=f"{a}:{column.name}" if assets > 1 else column.name) for a in range(assets) for column in COLUMNS]
+    legs = [
+        column._replace(name=f"{a}:{column.name}" if assets > 1 else column.name)
+        for a in range(assets)
+        for column in COLUMNS
+    ]
     config = EnvConfig(**agent.env_settings())
-    venue = SimpleNamespace(value=lambda *key: 0.0876, brackets=lambda symbol: [SimpleNamespace(floor=0.0, rate=0.01)])
+    venue = SimpleNamespace(
+        value=lambda *key: 0.0876, brackets=lambda symbol: [SimpleNamespace(floor=0.0, rate=0.01)]
+    )
     bars = np.ones((1000, assets, N_COLUMNS))  # a settlement in every bar
     market = SimpleNamespace(hash="none", symbols=(("A",),), bars=bars, paths=np.array([[0, 1000]]))
-    agent.bind(SimpleNamespace(observation_table=(*legs, *ACCOUNT_COLUMNS), config=config, market=market, venue=venue))
+    agent.bind(
+        SimpleNamespace(
+            observation_table=(*legs, *ACCOUNT_COLUMNS), config=config, market=market, venue=venue
+        )
+    )
     return agent
 
 
 def observe(**raw: Any) -> NDArray[np.float32]:
-    """Observations (n, D) of one asset from raw values, each a number or n numbers; the rest is 0, and a settlement has just been passed."""
+    """Observations (n, D) of one asset from raw values, each a number or n numbers; the rest is 0,
+    and a settlement has just been passed.
+    """
     given = {"settlement_cos": 1.0} | raw
-    columns = [np.atleast_1d(np.asarray(given.get(c.name, 0.0), np.float32)) / c.scale for c in (*COLUMNS, *ACCOUNT_COLUMNS)]
+    columns = [
+        np.atleast_1d(np.asarray(given.get(c.name, 0.0), np.float32)) / c.scale
+        for c in (*COLUMNS, *ACCOUNT_COLUMNS)
+    ]
     return np.stack(np.broadcast_arrays(*columns), axis=1).astype(np.float32)
 
 
@@ -49,7 +64,9 @@ def test_flat_closes_what_it_finds_and_then_holds() -> None:
 
 
 def test_carry_enters_when_flat_holds_afterwards_and_waits_for_a_pending_order() -> None:
-    actions = bound(agents.make("carry", leverage=4)).act(observe(carry=[0.0, 0.98, 0.005, 0.0], pending=[0, 0, 0, 1]))
+    actions = bound(agents.make("carry", leverage=4)).act(
+        observe(carry=[0.0, 0.98, 0.005, 0.0], pending=[0, 0, 0, 1])
+    )
     assert hold(actions) == [False, True, False, True]  # 0.005 is dust
     assert actions[0].tolist() == [0.0, 1.0, 1.0, 4.0]
 
@@ -69,8 +86,12 @@ def test_carry_enters_when_flat_holds_afterwards_and_waits_for_a_pending_order()
         (2.6, 5.0, 0.97, "hold"),  # already there: the margin keeper does the rest
     ],
 )
-def test_zscore_enters_above_entry_and_leaves_below_exit_or_on_a_flip(z: float, funding: float, carry: float, expected: Any) -> None:
-    action = bound(agents.make("zscore")).act(observe(funding_z=z, funding_last=funding, carry=carry))
+def test_zscore_enters_above_entry_and_leaves_below_exit_or_on_a_flip(
+    z: float, funding: float, carry: float, expected: Any
+) -> None:
+    action = bound(agents.make("zscore")).act(
+        observe(funding_z=z, funding_last=funding, carry=carry)
+    )
     assert hold(action) == [expected == "hold"]
     if expected != "hold":
         assert action[0, 1] == expected
@@ -87,15 +108,21 @@ def test_zscore_enters_above_entry_and_leaves_below_exit_or_on_a_flip(z: float, 
         (-2.6, -5.0, 1.0, -1),  # straight to the other side
     ],
 )
-def test_two_sided_zscore_is_the_mirror_image(z: float, funding: float, carry: float, expected: Any) -> None:
-    action = bound(agents.make("zscore", two_sided=True)).act(observe(funding_z=z, funding_last=funding, carry=carry))
+def test_two_sided_zscore_is_the_mirror_image(
+    z: float, funding: float, carry: float, expected: Any
+) -> None:
+    action = bound(agents.make("zscore", two_sided=True)).act(
+        observe(funding_z=z, funding_last=funding, carry=carry)
+    )
     assert hold(action) == [expected == "hold"]
     if expected != "hold":
         assert action[0, 1] == expected
 
 
 def test_zscore_without_invalidation_sits_through_a_flip() -> None:
-    action = bound(agents.make("zscore", invalidation=False)).act(observe(funding_z=2.0, funding_last=-1.0, carry=1.0))
+    action = bound(agents.make("zscore", invalidation=False)).act(
+        observe(funding_z=2.0, funding_last=-1.0, carry=1.0)
+    )
     assert hold(action) == [True]
 
 
@@ -122,7 +149,9 @@ HURDLE = 0.045 / 3 / 365 * 1e4  # bp per 8 h of a cash rate of 4.5 %
         (-1.21, 1.0, 0.0, Reason.EXIT),
     ],
 )
-def test_ewma_has_hysteresis_around_the_hurdle(net: float, carry: float, expected: Any, reason: Reason) -> None:
+def test_ewma_has_hysteresis_around_the_hurdle(
+    net: float, carry: float, expected: Any, reason: Reason
+) -> None:
     agent = bound(agents.make("ewma", span=9, enter=0.6, exit=-1.2, leverage=4))
     action = agent.act(observe(funding_ewma_9=net + HURDLE * 5 / 4, cash_rate=0.045, carry=carry))
     assert agent.reasons.tolist() == [[reason]]
@@ -131,8 +160,13 @@ def test_ewma_has_hysteresis_around_the_hurdle(net: float, carry: float, expecte
         assert action.tolist() == [[0.0, expected, 1.0, 4.0]]
 
 
-@pytest.mark.parametrize(("net", "carry", "expected"), [(0.61, 0.0, -1.0), (0.59, 0.0, "hold"), (-1.19, -1.0, "hold"), (-1.21, -1.0, 0.0)])
-def test_reverse_pays_the_borrow_rate_and_gives_up_the_cash_rate_on_its_margin_alone(net: float, carry: float, expected: Any) -> None:
+@pytest.mark.parametrize(
+    ("net", "carry", "expected"),
+    [(0.61, 0.0, -1.0), (0.59, 0.0, "hold"), (-1.19, -1.0, "hold"), (-1.21, -1.0, 0.0)],
+)
+def test_reverse_pays_the_borrow_rate_and_gives_up_the_cash_rate_on_its_margin_alone(
+    net: float, carry: float, expected: Any
+) -> None:
     agent = bound(agents.make("reverse", span=9, enter=0.6, exit=-1.2, leverage=4))
     hurdle = (0.045 / 4 + 0.0876) / 3 / 365 * 1e4
     action = agent.act(observe(funding_ewma_9=-net - hurdle, cash_rate=0.045, carry=carry))
@@ -159,18 +193,36 @@ def test_dynamic_leverage_falls_with_volatility_and_rises_with_stable_funding() 
     calm, wild = {"volatility_7d": 0.4}, {"volatility_7d": 1.2}
     agent = bound(agents.make("dynamic_leverage", highest=20, gain=1000, liquidation=0.001))
     high = {"funding_ewma_9": 5.0, "funding_last": 5.0}
-    levels = [agent.act(observe(**high, **state))[0, 3] for state in (calm, wild) if agent.reset() is None]
-    # t(4) quantile of 0.9995 in unit variance is 6.088; a day's deviation at 40 % a year is 0.0209; m = 0.01: 1 / L = 0.01 + 1.01 x 0.1275
-    assert levels == pytest.approx([1 / (0.01 + 1.01 * 6.0884 * 0.4 / 365**0.5), 1 / (0.01 + 1.01 * 6.0884 * 1.2 / 365**0.5)], rel=1e-4)
+    levels = [
+        agent.act(observe(**high, **state))[0, 3] for state in (calm, wild) if agent.reset() is None
+    ]
+    # t(4) quantile of 0.9995 in unit variance is 6.088; a day's deviation at 40 % a year is 0.0209;
+    # m = 0.01: 1 / L = 0.01 + 1.01 x 0.1275
+    assert levels == pytest.approx(
+        [1 / (0.01 + 1.01 * 6.0884 * 0.4 / 365**0.5), 1 / (0.01 + 1.01 * 6.0884 * 1.2 / 365**0.5)],
+        rel=1e-4,
+    )
     agent = bound(agents.make("dynamic_leverage", highest=20, gain=1, liquidation=0.5))
-    steady, jumpy = ({"funding_ewma_9": 5.0, "funding_last": 5.0, "funding_ewma_90": 5.0 - d} for d in (1.0, 2.5))
-    levels = [agent.act(observe(**state, **calm))[0, 3] for state in (steady, jumpy) if agent.reset() is None]
+    steady, jumpy = (
+        {"funding_ewma_9": 5.0, "funding_last": 5.0, "funding_ewma_90": 5.0 - d} for d in (1.0, 2.5)
+    )
+    levels = [
+        agent.act(observe(**state, **calm))[0, 3]
+        for state in (steady, jumpy)
+        if agent.reset() is None
+    ]
     assert levels == pytest.approx([5.0, 2.0])
 
 
 def test_dynamic_leverage_leaves_small_changes_alone() -> None:
     agent = bound(agents.make("dynamic_leverage", highest=20, gain=1, step=1.3, liquidation=0.5))
-    state = {"funding_ewma_9": 5.0, "funding_last": 5.0, "funding_ewma_90": 4.0, "volatility_7d": 0.1, "carry": 1.0}
+    state = {
+        "funding_ewma_9": 5.0,
+        "funding_last": 5.0,
+        "funding_ewma_90": 4.0,
+        "volatility_7d": 0.1,
+        "carry": 1.0,
+    }
     actions = agent.act(observe(**state, target_leverage=[4.0, 3.8]))
     assert hold(actions) == [True, False]
     assert agent.reasons[:, 0].tolist() == [Reason.HOLD, Reason.LEVER]
@@ -186,7 +238,9 @@ def test_a_new_rate_moves_the_mean_and_an_old_one_does_not() -> None:
         return float(agent.signal(observe(funding_last=rate, funding_ewma_3=1.0, **phase))[0, 0])
 
     assert signal(1.0, 7) == pytest.approx(1.0)  # begins at the observed mean of the nearest span
-    assert signal(1.0, 8) == pytest.approx(1.0)  # the settlement of this very instant is not in the observation
+    assert signal(1.0, 8) == pytest.approx(
+        1.0
+    )  # the settlement of this very instant is not in the observation
     assert signal(2.0, 1) == pytest.approx(1.4)  # 1 + 2 / 5 x (2 - 1)
     assert signal(2.0, 2) == pytest.approx(1.4)
     agent.reset()
@@ -199,10 +253,19 @@ def test_a_new_rate_moves_the_mean_and_an_old_one_does_not() -> None:
     ("values", "said"),
     [
         ({"entry": [2.0, 30.0]}, r"agent zscore: entry = 30.0 is outside 0 \.\. 20; set it within"),
-        ({"entry": [2.0, 3.0], "exit": [1.0, 4.0]}, r"agent zscore: exit = 4.0 is outside -20 \.\. entry = 3.0 \(excluded\)"),
-        ({"exit": [1.0, 2.6]}, r"exit = 2.6 is outside -20 \.\. entry = 2.5"),  # against the value that all share
+        (
+            {"entry": [2.0, 3.0], "exit": [1.0, 4.0]},
+            r"agent zscore: exit = 4.0 is outside -20 \.\. entry = 3.0 \(excluded\)",
+        ),
+        (
+            {"exit": [1.0, 2.6]},
+            r"exit = 2.6 is outside -20 \.\. entry = 2.5",
+        ),  # against the value that all share
         ({"entrance": [2.0]}, r"agent zscore has no parameter 'entrance'; did you mean entry\?"),
-        ({"entry": [2.0, 3.0], "exit": [1.0]}, r"have shapes \[\(1,\), \(2,\)\]; give one value per environment each"),
+        (
+            {"entry": [2.0, 3.0], "exit": [1.0]},
+            r"have shapes \[\(1,\), \(2,\)\]; give one value per environment each",
+        ),
         ({"below": [2.0]}, r"agent zscore has no parameter 'below'"),
     ],
 )
@@ -211,11 +274,15 @@ def test_wrong_values_per_environment_are_named(values: dict[str, Any], said: st
         agents.make("zscore").vary(values)  # type: ignore[attr-defined]
 
 
-def test_a_varied_rule_is_not_saved_and_its_number_of_environments_is_checked(tmp_path: Any) -> None:
+def test_a_varied_rule_is_not_saved_and_its_number_of_environments_is_checked(
+    tmp_path: Any,
+) -> None:
     agent = bound(agents.make("ewma"))
     agent.vary({"span": [3.0, 9.0]})
     with pytest.raises(AgentError, match=r"has parameters per environment \(span\)"):
         agent.save(tmp_path)
     agent.act(observe(funding_last=[1.0, 2.0]))
-    with pytest.raises(AgentError, match=r"remembers 2 environments and got 3 observations; call reset\(\)"):
+    with pytest.raises(
+        AgentError, match=r"remembers 2 environments and got 3 observations; call reset\(\)"
+    ):
         agent.act(observe(funding_last=[1.0, 2.0, 3.0]))

@@ -1,4 +1,6 @@
-"""The hindsight potential on SolvableCarry, whose optimal policy is known: shaped, the same policy is optimal."""
+"""The hindsight potential on SolvableCarry, whose optimal policy is known: shaped, the same policy
+is optimal.
+"""
 
 from __future__ import annotations
 
@@ -9,10 +11,10 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from agents._sb3_bridge import Shaped
-from agents._sb3_terms import EnvTerms, hindsight
+from agents.sb3.wrappers import Shaped
+from agents.training.randomisation import EnvTerms, hindsight
 from fundenv.envs.sb3_solvable import SolvableVecEnv
-from fundenv.reference import linear
+from fundenv.optima import linear
 
 Array = NDArray[np.float64]
 SETTINGS: dict[str, Any] = {"paths": 24, "decisions": 400, "seed": 5, "actions": "discrete"}
@@ -36,7 +38,9 @@ def begin(env: Shaped, path: int) -> Any:
 
 
 def test_every_sequence_of_trades_keeps_its_rank() -> None:
-    """All 4^5 sequences of hold, -1, 0 and 1, once the potential left at the end (which the critic's value of that state holds) is counted."""
+    """All 4^5 sequences of hold, -1, 0 and 1, once the potential left at the end (which the
+    critic's value of that state holds) is counted.
+    """
     gamma, sequences = 0.97, np.array(list(itertools.product(range(4), repeat=5))).T
     env = shaped_env(sequences.shape[1], gamma)
     unit, raw, shaped = env.venv.solvable.unit, np.zeros(env.num_envs), np.zeros(env.num_envs)
@@ -47,12 +51,16 @@ def test_every_sequence_of_trades_keeps_its_rank() -> None:
         raw += gamma**step * env.batch.reward / unit
         shaped += gamma**step * reward
     left = gamma ** len(sequences) * env.phi
-    np.testing.assert_allclose(shaped, raw + 1e3 / unit * (left - first), rtol=0, atol=1e-4 * np.ptp(raw))
+    np.testing.assert_allclose(
+        shaped, raw + 1e3 / unit * (left - first), rtol=0, atol=1e-4 * np.ptp(raw)
+    )
     assert np.ptp(shaped - raw) > 0.1 * np.ptp(raw)  # shaping does change the rewards
 
 
 def returns(bands: Array) -> tuple[Array, Array]:
-    """Mean raw and shaped reward (B,) per decision of threshold policies, rows (sell, buy), over whole paths, undiscounted."""
+    """Mean raw and shaped reward (B,) per decision of threshold policies, rows (sell, buy), over
+    whole paths, undiscounted.
+    """
     env = shaped_env(len(bands), 1.0)
     unit, paths = env.venv.solvable.unit, env.batch.market.n_paths
     names = [column.name for column in env.batch.observation_table]
@@ -71,11 +79,17 @@ def returns(bands: Array) -> tuple[Array, Array]:
 
 
 def test_the_optimal_policy_is_optimal_under_the_shaped_reward_too() -> None:
-    """Bands around the exact optimum: shaping takes the same number from all of them, so the order, and the best one, stay what they are."""
+    """Bands around the exact optimum: shaping takes the same number from all of them, so the order,
+    and the best one, stay what they are.
+    """
     rule = linear.solve(linear.LinearProblem())
     steps = np.array([-0.6, -0.3, 0.0, 0.3, 0.6]) * (rule.buy - rule.sell)
     bands = np.array(
-        [(rule.sell - low, rule.buy + high) for low, high in itertools.product(steps, steps) if rule.sell - low < rule.buy + high]
+        [
+            (rule.sell - low, rule.buy + high)
+            for low, high in itertools.product(steps, steps)
+            if rule.sell - low < rule.buy + high
+        ]
     )
     raw, shaped = returns(bands)
     best = int(np.flatnonzero((bands == (rule.sell, rule.buy)).all(axis=1))[0])

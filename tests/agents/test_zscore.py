@@ -1,4 +1,6 @@
-"""The z-score rule: its signal against pandas, every zone, confirmation, size and way out on observations written by hand."""
+"""The z-score rule: its signal against pandas, every zone, confirmation, size and way out on
+observations written by hand.
+"""
 
 from __future__ import annotations
 
@@ -10,8 +12,8 @@ import pytest
 
 import agents
 from agents import AgentError, Reason
-from agents._settled import Window
-from agents.zscore import State, Zone
+from agents.rules.memory import Window
+from agents.rules.zscore import State, Zone
 from fundenv.batch.cpu import Batch
 from fundenv.market import synthetic_market
 from fundenv.market.layout import SETTLE_PRICE, SETTLE_RATE
@@ -28,14 +30,21 @@ def reasons(agent: Any) -> list[Reason]:
     return [Reason(code) for code in agent.reasons[:, 0]]
 
 
-# --- signal -------------------------------------------------------------------------------------------------------------------------------
+# --- signal ---------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("interval", ["8h", "1h"])
 def test_the_score_is_that_of_pandas_on_the_settled_rates(interval: str) -> None:
     market = synthetic_market("eth", years=0.3, paths=1, seed=2)
     agent: Any = agents.make("zscore", window=30)
-    batch = Batch(1, market=market, random_start=False, episode=None, decision_interval=interval, **agent.env_settings())
+    batch = Batch(
+        1,
+        market=market,
+        random_start=False,
+        episode=None,
+        decision_interval=interval,
+        **agent.env_settings(),
+    )
     agent.bind(batch)
     batch.reset(0)
     settled = market.bars[:, 0, SETTLE_PRICE] > 0
@@ -86,12 +95,18 @@ def test_the_observed_score_stands_in_until_the_window_is_full() -> None:
     for rate in (1.0, 2.0, 4.0, 4.0):
         agent.act(observe(funding_last=rate, funding_z=9.0))
         scores.append(agent.z[0, 0])
-    assert scores == pytest.approx([9.0, 9.0, (4 - 7 / 3) / (7 / 3) ** 0.5, (4 - 10 / 3) / (4 / 3) ** 0.5])
+    assert scores == pytest.approx(
+        [9.0, 9.0, (4 - 7 / 3) / (7 / 3) ** 0.5, (4 - 10 / 3) / (4 / 3) ** 0.5]
+    )
 
 
 def test_a_window_longer_than_the_data_is_refused() -> None:
     with pytest.raises(
-        AgentError, match=r"agent zscore: window = 1001 is longer than the data, which hold 1000 settlements; set it within 2 \.\. 1000"
+        AgentError,
+        match=(
+            r"agent zscore: window = 1001 is longer than the data, which hold 1000 settlements; set"
+            r" it within 2 \.\. 1000"
+        ),
     ):
         rule(window=1001)
     agent = rule(window=1000)
@@ -99,14 +114,20 @@ def test_a_window_longer_than_the_data_is_refused() -> None:
         agent.vary({"window": [30, 1500]})
 
 
-# --- the machine --------------------------------------------------------------------------------------------------------------------------
+# --- the machine ----------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
     ("z", "zone", "reason"),
-    [(0.4, Zone.EXIT, Reason.NEUTRAL), (1.4, Zone.NEUTRAL, Reason.NEUTRAL), (1.6, Zone.MONITOR, Reason.MONITOR), (2.6, Zone.ENTRY, Reason.ENTER),
-     (-1.6, Zone.MONITOR, Reason.MONITOR), (-2.6, Zone.ENTRY, Reason.MONITOR)],
-)  # fmt: skip
+    [
+        (0.4, Zone.EXIT, Reason.NEUTRAL),
+        (1.4, Zone.NEUTRAL, Reason.NEUTRAL),
+        (1.6, Zone.MONITOR, Reason.MONITOR),
+        (2.6, Zone.ENTRY, Reason.ENTER),
+        (-1.6, Zone.MONITOR, Reason.MONITOR),
+        (-2.6, Zone.ENTRY, Reason.MONITOR),
+    ],
+)
 def test_zones(z: float, zone: Zone, reason: Reason) -> None:
     agent = rule()
     agent.act(observe(funding_z=z, funding_last=np.sign(z)))
@@ -131,19 +152,23 @@ def test_reasons_in_a_position(state: dict[str, float], reason: Reason) -> None:
     assert hold(action) == [reason in (Reason.HOLD, Reason.PENDING)]
 
 
-# --- confirmation -------------------------------------------------------------------------------------------------------------------------
+# --- confirmation ---------------------------------------------------------------------------------
 
 
 def test_rsi_confirms_carry_above_and_reverse_carry_below() -> None:
     agent = rule(rsi=75.0, two_sided=True)
-    actions = agent.act(observe(funding_z=[3, 3, -3, -3], funding_last=[5, 5, -5, -5], rsi=[24, 26, -24, -26]))
+    actions = agent.act(
+        observe(funding_z=[3, 3, -3, -3], funding_last=[5, 5, -5, -5], rsi=[24, 26, -24, -26])
+    )
     assert hold(actions) == [True, False, True, False]
     assert actions[[1, 3], 1].tolist() == [1.0, -1.0]
     assert reasons(agent) == [Reason.UNCONFIRMED, Reason.ENTER, Reason.UNCONFIRMED, Reason.ENTER]
 
 
 def test_expected_funding_has_to_pay_for_hurdle_and_costs() -> None:
-    """From 9 bp to a mean of 1 within 10 intervals: 5 bp each on average. The hurdle at leverage 3 and 4.5 % is 0.548 bp: 44.52 bp in all."""
+    """From 9 bp to a mean of 1 within 10 intervals: 5 bp each on average. The hurdle at leverage 3
+    and 4.5 % is 0.548 bp: 44.52 bp in all.
+    """
     state = {"funding_z": 3.0, "funding_last": 9.0, "funding_ewma_90": 1.0, "cash_rate": 0.045}
     for cost, reason in ((44.5, Reason.ENTER), (44.6, Reason.COSTS)):
         agent = rule(horizon=10.0, cost=cost)
@@ -166,7 +191,7 @@ def test_a_high_score_of_negative_funding_is_no_carry() -> None:
     assert reasons(agent) == [Reason.AGAINST]
 
 
-# --- size ---------------------------------------------------------------------------------------------------------------------------------
+# --- size -----------------------------------------------------------------------------------------
 
 
 def test_persistence_gives_confidence() -> None:
@@ -181,7 +206,9 @@ def test_size_falls_with_volatility_and_never_exceeds_full_carry() -> None:
 
 
 def test_the_risk_budget_caps_the_loss_at_the_stop() -> None:
-    """1 % of equity at a stop of 4 % of notional: a notional of 25 % of equity, a third of the 75 % of full carry at leverage 3."""
+    """1 % of equity at a stop of 4 % of notional: a notional of 25 % of equity, a third of the 75 %
+    of full carry at leverage 3.
+    """
     assert rule(stop=0.04).act(observe(**HIGH))[0, 1] == pytest.approx(1 / 3)
     assert rule(stop=0.004).act(observe(**HIGH))[0, 1] == 1.0
     agent = rule(stop=0.5)
@@ -203,26 +230,37 @@ def test_correlated_assets_share_their_size(other: float, factor: float) -> None
     width = observe().shape[1] - 4
     actions = None
     for move in (0.0, 0.5, 0.0, 3.0):
-        one, two = observe(funding_last=5.0 + move, funding_z=9.0), observe(funding_last=5.0 + other * move, funding_z=9.0)
+        one, two = (
+            observe(funding_last=5.0 + move, funding_z=9.0),
+            observe(funding_last=5.0 + other * move, funding_z=9.0),
+        )
         actions = agent.act(np.concatenate([one[:, :width], two], axis=1)).reshape(2, 4)
     assert actions is not None
     assert actions[0, 1] == pytest.approx(factor, abs=1e-6)
 
 
-# --- ways out -----------------------------------------------------------------------------------------------------------------------------
+# --- ways out -------------------------------------------------------------------------------------
 
 
 def test_the_stop_measures_from_the_entry_and_then_waits_for_a_neutral_signal() -> None:
     agent = rule(stop=0.04, risk=1.0)
     inside = {"carry": 1.0, "perp_weight": -0.75} | HIGH
     agent.act(observe(**HIGH, drawdown=0.10))  # flat: the account is 10 % below its peak already
-    agent.act(observe(**inside, drawdown=1 - 0.9 * 0.971))  # 2.9 % lost since; the stop is 4 % of a notional of 75 %
+    agent.act(
+        observe(**inside, drawdown=1 - 0.9 * 0.971)
+    )  # 2.9 % lost since; the stop is 4 % of a notional of 75 %
     assert reasons(agent) == [Reason.HOLD]
     action = agent.act(observe(**inside, drawdown=1 - 0.9 * 0.969))
     assert reasons(agent) == [Reason.STOP]
     assert action[0, :2].tolist() == [0.0, 0.0]
     assert agent.states.tolist() == [[State.COOLING]]
-    for z, reason in ((3.0, Reason.COOL), (1.6, Reason.MONITOR), (3.0, Reason.COOL), (1.4, Reason.NEUTRAL), (3.0, Reason.ENTER)):
+    for z, reason in (
+        (3.0, Reason.COOL),
+        (1.6, Reason.MONITOR),
+        (3.0, Reason.COOL),
+        (1.4, Reason.NEUTRAL),
+        (3.0, Reason.ENTER),
+    ):
         agent.act(observe(funding_z=z, funding_last=5.0, drawdown=0.13))
         assert reasons(agent) == [reason]
 
@@ -243,11 +281,23 @@ def test_without_a_stop_no_loss_matters() -> None:
 
 
 def test_a_naked_position_is_stopped_in_the_environment() -> None:
-    """hedge 0 on a market whose price moves: with a stop the deepest trade loses less than without one."""
+    """hedge 0 on a market whose price moves: with a stop the deepest trade loses less than without
+    one.
+    """
     market = synthetic_market("alt", years=1, paths=1, seed=5)
     drawdowns, stops = [], 0
     for stop in (0.0, 0.05):
-        agent: Any = agents.make("zscore", hedge=0.0, stop=stop, risk=1.0, entry=1.0, exit=-3.0, two_sided=True, leverage=2.0, monitor=0.5)
+        agent: Any = agents.make(
+            "zscore",
+            hedge=0.0,
+            stop=stop,
+            risk=1.0,
+            entry=1.0,
+            exit=-3.0,
+            two_sided=True,
+            leverage=2.0,
+            monitor=0.5,
+        )
         batch = Batch(1, market=market, random_start=False, episode=None, **agent.env_settings())
         agent.bind(batch)
         batch.reset(0)

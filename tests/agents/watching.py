@@ -13,7 +13,11 @@ def go_on(steps: int, seen: Any) -> bool:
 class Watching:
     """A watcher whose `step` and `update` are the functions given; it goes on where none is."""
 
-    def __init__(self, step: Callable[[int, Any], Any] = go_on, update: Callable[[int, dict[str, float]], Any] = go_on) -> None:
+    def __init__(
+        self,
+        step: Callable[[int, Any], Any] = go_on,
+        update: Callable[[int, dict[str, float]], Any] = go_on,
+    ) -> None:
         self.step, self.update = step, update
 
 

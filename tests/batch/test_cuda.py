@@ -1,4 +1,6 @@
-"""The GPU batch against the CPU batch: in numba's simulator everywhere, on a device where there is one."""
+"""The GPU batch against the CPU batch: in numba's simulator everywhere, on a device where there is
+one.
+"""
 
 from __future__ import annotations
 
@@ -21,12 +23,35 @@ ROOT = Path(__file__).parents[2]
 TIERED = str(ROOT / "tests/laws/tiered.toml")
 PAIR = ("FINE", "COSTLY")
 CASES: dict[str, dict[str, Any]] = {
-    "isolated": {"market": wild_market(1, PAIR[1:], paths=2), "actions": "continuous", "reward": "expected", "max_leverage": 20.0},
-    "cross": {"market": wild_market(2, PAIR), "margin_mode": "cross", "actions": "target", "max_leverage": 20.0, "allow_short_spot": True},
-    "portfolio": {"market": wild_market(3, PAIR), "margin_mode": "portfolio", "actions": "discrete", "max_leverage": 10.0},
+    "isolated": {
+        "market": wild_market(1, PAIR[1:], paths=2),
+        "actions": "continuous",
+        "reward": "expected",
+        "max_leverage": 20.0,
+    },
+    "cross": {
+        "market": wild_market(2, PAIR),
+        "margin_mode": "cross",
+        "actions": "target",
+        "max_leverage": 20.0,
+        "allow_short_spot": True,
+    },
+    "portfolio": {
+        "market": wild_market(3, PAIR),
+        "margin_mode": "portfolio",
+        "actions": "discrete",
+        "max_leverage": 10.0,
+    },
 }
-COMMON: dict[str, Any] = {"autoreset": "same_step", "venue": TIERED, "decision_interval": "2h", "episode": "20h", "start_invested": 0.5}
-MONEY = 1e-9  # relative to the initial equity: what exp and log of two libraries may differ by, after many steps
+COMMON: dict[str, Any] = {
+    "autoreset": "same_step",
+    "venue": TIERED,
+    "decision_interval": "2h",
+    "episode": "20h",
+    "start_invested": 0.5,
+}
+# relative to the initial equity: what exp and log of two libraries may differ by, after many steps
+MONEY = 1e-9
 
 
 def play(batch: Any, steps: int, seed: int = 11) -> list[np.ndarray]:
@@ -40,43 +65,74 @@ def play(batch: Any, steps: int, seed: int = 11) -> list[np.ndarray]:
     high = 8.0 if batch.config.actions == "discrete" else 1.0
     for _ in range(steps):
         batch.step(rng.uniform(-1.0, high, batch.actions.shape).astype(np.float32))
-        state = (batch.terminated, batch.truncated, batch.store.episode, batch.obs, batch.final_obs, batch.reward)
-        seen += [host(array) for array in (*state, batch.ledger, batch.trades, batch.store.account, batch.store.legs, batch.final_stats)]
+        state = (
+            batch.terminated,
+            batch.truncated,
+            batch.store.episode,
+            batch.obs,
+            batch.final_obs,
+            batch.reward,
+        )
+        seen += [
+            host(array)
+            for array in (
+                *state,
+                batch.ledger,
+                batch.trades,
+                batch.store.account,
+                batch.store.legs,
+                batch.final_stats,
+            )
+        ]
     return seen
 
 
 def test_the_simulator_gives_the_bits_of_the_compiled_cpu_batch(tmp_path: Path) -> None:
     script = (
-        "import sys; import numpy as np; from tests.batch.test_cuda import *; from fundenv.batch.cuda import CudaBatch\n"
-        "for name, case in CASES.items():\n"
-        "    np.savez(f'{sys.argv[1]}/{name}.npz', *play(CudaBatch(3, block=2, **COMMON, **case), 24))\n"
+        "import sys; import numpy as np; from tests.batch.test_cuda import *; from"
+        " fundenv.batch.cuda import CudaBatch\nfor name, case in CASES.items():\n   "
+        " np.savez(f'{sys.argv[1]}/{name}.npz', *play(CudaBatch(3, block=2, **COMMON, **case),"
+        " 24))\n"
     )
     simulator = os.environ | {"NUMBA_ENABLE_CUDASIM": "1", "NUMBA_DISABLE_JIT": "1"}
-    subprocess.run([sys.executable, "-W", "ignore", "-c", script, str(tmp_path)], cwd=ROOT, env=simulator, check=True)
+    subprocess.run(
+        [sys.executable, "-W", "ignore", "-c", script, str(tmp_path)],
+        cwd=ROOT,
+        env=simulator,
+        check=True,
+    )
     for name, case in CASES.items():
         expected = play(Batch(3, **COMMON, **case), 24)
         with np.load(tmp_path / f"{name}.npz") as found:
             assert len(found.files) == len(expected)
             for k, want in enumerate(expected):
                 assert np.array_equal(found[f"arr_{k}"], want), f"{name}: array {k}"
-        assert np.array(expected[2::11]).any(), f"{name}: no episode was truncated, so no reset was compared"
+        assert np.array(expected[2::11]).any(), (
+            f"{name}: no episode was truncated, so no reset was compared"
+        )
 
 
 def test_the_simulator_resumes_and_moves_its_ranges() -> None:
     script = (
-        "from tests.batch.test_cuda import *; from fundenv.batch.cuda import CudaBatch\n"
-        "make = lambda: CudaBatch(2, randomize={'cash_rate': (0.0, 0.1)}, **COMMON, **CASES['isolated'])\n"
-        "first, second = make(), make(); first.reset(3); second.reset(9)\n"
-        "first.step(np.ones((2, 3))); kept = first.state(); first.step(np.zeros((2, 3)))\n"
-        "second.restore(kept); second.step(np.zeros((2, 3)))\n"
-        "assert np.array_equal(first.audit()['equity'], second.audit()['equity'])\n"
-        "assert np.array_equal(first.where[1], second.audit()['row'])\n"
-        "first.randomize({'cash_rate': (0.25, 0.25)}); first.reset(mask=[True, False]); shown = first.obs.copy_to_host()[:, -2] / 20\n"
-        "assert abs(shown[0] - 0.25) < 1e-6 and shown[1] < 0.1, shown\n"
-        "try:\n    first.refresh(first.market)\nexcept ConfigError:\n    print('refused')\n"
+        "from tests.batch.test_cuda import *; from fundenv.batch.cuda import CudaBatch\nmake ="
+        " lambda: CudaBatch(2, randomize={'cash_rate': (0.0, 0.1)}, **COMMON,"
+        " **CASES['isolated'])\nfirst, second = make(), make(); first.reset(3);"
+        " second.reset(9)\nfirst.step(np.ones((2, 3))); kept = first.state();"
+        " first.step(np.zeros((2, 3)))\nsecond.restore(kept); second.step(np.zeros((2, 3)))\nassert"
+        " np.array_equal(first.audit()['equity'], second.audit()['equity'])\nassert"
+        " np.array_equal(first.where[1], second.audit()['row'])\nfirst.randomize({'cash_rate':"
+        " (0.25, 0.25)}); first.reset(mask=[True, False]); shown = first.obs.copy_to_host()[:, -2]"
+        " / 20\nassert abs(shown[0] - 0.25) < 1e-6 and shown[1] < 0.1, shown\ntry:\n   "
+        " first.refresh(first.market)\nexcept ConfigError:\n    print('refused')\n"
     )
     simulator = os.environ | {"NUMBA_ENABLE_CUDASIM": "1", "NUMBA_DISABLE_JIT": "1"}
-    done = subprocess.run([sys.executable, "-W", "ignore", "-c", script], cwd=ROOT, env=simulator, capture_output=True, text=True)
+    done = subprocess.run(
+        [sys.executable, "-W", "ignore", "-c", script],
+        cwd=ROOT,
+        env=simulator,
+        capture_output=True,
+        text=True,
+    )
     assert done.stdout == "refused\n", done.stderr
 
 

@@ -8,7 +8,7 @@ import numba
 import pytest
 
 from fundenv.batch import entry
-from fundenv.dynamics import jit
+from fundenv.compiler import jit
 from fundenv.dynamics.rng import mix
 
 
@@ -37,7 +37,9 @@ def test_a_rule_says_how_to_call_it() -> None:
 
 
 @pytest.mark.parametrize("file", ["dynamics/rng.py", "batch/loop.py", "market/layout.py"])
-def test_an_edit_of_what_is_compiled_in_changes_the_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, file: str) -> None:
+def test_an_edit_of_what_is_compiled_in_changes_the_folder(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, file: str
+) -> None:
     for name in ("dynamics/rng.py", "batch/loop.py", "market/layout.py"):
         (tmp_path / name).parent.mkdir(exist_ok=True)
         (tmp_path / name).write_text("A = 1\n")

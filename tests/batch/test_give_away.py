@@ -11,7 +11,14 @@ COPIED, REDIRECTED = 5, 1700
 
 def batch(envs, gives_away):
     market = wild_market(3, paths=4, length=200)
-    made = Batch(envs, market=market, venue=PLAIN_VENUE, decision_interval="4h", episode="2D", autoreset="same_step")
+    made = Batch(
+        envs,
+        market=market,
+        venue=PLAIN_VENUE,
+        decision_interval="4h",
+        episode="2D",
+        autoreset="same_step",
+    )
     if gives_away:
         made.give_away()
     return made
@@ -48,4 +55,6 @@ def test_what_is_handed_out_stays(envs):
     assert len({array.ctypes.data for array, _ in given}) == len(given)
     for array, seen in given:
         np.testing.assert_array_equal(array, seen)
-    assert np.unique([seen for _, seen in given], axis=0).shape[0] == len(given) - 1  # the state was that of the first reset
+    assert (
+        np.unique([seen for _, seen in given], axis=0).shape[0] == len(given) - 1
+    )  # the state was that of the first reset

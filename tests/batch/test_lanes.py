@@ -1,4 +1,6 @@
-"""Environments side by side in vectors: the same bits as the plain loop, whatever an environment meets."""
+"""Environments side by side in vectors: the same bits as the plain loop, whatever an environment
+meets.
+"""
 
 import ctypes
 
@@ -7,33 +9,46 @@ import pytest
 from numba.core import config as numba_config
 
 from fundenv.batch import entry
-from fundenv.batch.blocks import MOST_PUT_OFF
 from fundenv.batch.cpu import Batch
-from fundenv.batch.memory import LANES
-from fundenv.batch.tape import fits
+from fundenv.batch.simd.blocks import MOST_PUT_OFF
+from fundenv.batch.simd.market_copy import fits
 from fundenv.checks import check_parity
+from fundenv.compiler.memory import LANES
 from fundenv.dynamics import types as t
 from fundenv.market import stack, synthetic_market
 from tests.markets import PLAIN_VENUE, wild_market
 
-pytestmark = pytest.mark.skipif(numba_config.DISABLE_JIT, reason="there is no vector form of plain Python")
+pytestmark = pytest.mark.skipif(
+    numba_config.DISABLE_JIT, reason="there is no vector form of plain Python"
+)
 
 COUNT = 2 * LANES + 5  # two blocks, and some that are left over
-MARKET = stack([wild_market(11 + k, symbols=(name,), paths=3, length=120) for k, name in enumerate(("PLAIN", "COSTLY", "FINE"))])
+MARKET = stack(
+    [
+        wild_market(11 + k, symbols=(name,), paths=3, length=120)
+        for k, name in enumerate(("PLAIN", "COSTLY", "FINE"))
+    ]
+)
 SETTINGS = {"market": MARKET, "decision_interval": "1h", "episode": "2D", "venue": PLAIN_VENUE}
 
 
 def batches(monkeypatch, count=COUNT, **settings):
     """A batch stepped by the plain loop, and the same one in lanes."""
-    monkeypatch.setattr(entry, "_on_disk", lambda _: False)  # else both would step in lanes where these are compiled already
+    monkeypatch.setattr(
+        entry, "_on_disk", lambda _: False
+    )  # else both would step in lanes where these are compiled already
     plain, lanes = (Batch(count, **(SETTINGS | settings)) for _ in range(2))
     for _, calls in lanes._faces:
         calls._use_lanes()
     return plain, lanes
 
 
-def test_the_public_check_of_parity_holds_where_one_batch_steps_in_lanes_and_the_other_does_not(monkeypatch):
-    """Sixteen environments are a block; halves of it, one for each thread, are left to the plain loop."""
+def test_the_public_check_of_parity_holds_where_one_batch_steps_in_lanes_and_the_other_does_not(
+    monkeypatch,
+):
+    """Sixteen environments are a block; halves of it, one for each thread, are left to the plain
+    loop.
+    """
     monkeypatch.setattr(entry, "_on_disk", lambda _: True)
     monkeypatch.setattr(
         entry, "fits", lambda world, params, n: n >= LANES
@@ -59,13 +74,19 @@ def arrays(batch):
 
 
 def play(plain, lanes, steps=150, seed=5, odd=0.0):
-    """Step both; returns how often legs were liquidated, orders were short of funds, and episodes ended. odd: share of actions that are no numbers."""
+    """Step both; returns how often legs were liquidated, orders were short of funds, and episodes
+    ended. odd: share of actions that are no numbers.
+    """
     rng, met = np.random.default_rng(seed), np.zeros(3, dtype=int)
     plain.reset(seed)
     lanes.reset(seed)
     for _ in range(steps):
         actions = rng.uniform(-1.0, 1.0, plain.actions.shape).astype(np.float32)
-        actions = np.where(rng.random(actions.shape) < odd, rng.choice([np.nan, np.inf, -np.inf], actions.shape), actions)
+        actions = np.where(
+            rng.random(actions.shape) < odd,
+            rng.choice([np.nan, np.inf, -np.inf], actions.shape),
+            actions,
+        )
         for batch in (plain, lanes):
             batch.actions[:] = actions
             batch.advance()
@@ -89,9 +110,14 @@ def test_lanes_give_the_bits_of_the_plain_loop(monkeypatch, autoreset, interval)
 
 @pytest.mark.parametrize("interval", ["1h", "8h"])
 def test_most_steps_of_a_usual_market_are_not_given_up(monkeypatch, interval):
-    """Else both batches would be stepped by the plain loop, and the bits be the same for no merit of the vectors."""
+    """Else both batches would be stepped by the plain loop, and the bits be the same for no merit
+    of the vectors.
+    """
     market = synthetic_market("btc", years=1, seed=0)
-    stepped_plain, call = [], ctypes.CFUNCTYPE(None, ctypes.c_void_p, ctypes.c_int64, ctypes.c_int64)
+    stepped_plain, call = (
+        [],
+        ctypes.CFUNCTYPE(None, ctypes.c_void_p, ctypes.c_int64, ctypes.c_int64),
+    )
     note = call(lambda table, first, last: stepped_plain.append(last - first))
     lanes = Batch(10 * LANES, market=market, decision_interval=interval)
     lanes.calls._use_lanes()
@@ -104,8 +130,16 @@ def test_most_steps_of_a_usual_market_are_not_given_up(monkeypatch, interval):
 
 
 def test_an_order_between_two_decisions_is_taken_by_the_plain_loop(monkeypatch):
-    """The keeper orders where a wallet is empty; then the leg has been idle for fewer bars than the decision has."""
-    plain, lanes = batches(monkeypatch, decision_interval="8h", episode=None, autoreset="disabled", initial_equity=50_000.0)
+    """The keeper orders where a wallet is empty; then the leg has been idle for fewer bars than the
+    decision has.
+    """
+    plain, lanes = batches(
+        monkeypatch,
+        decision_interval="8h",
+        episode=None,
+        autoreset="disabled",
+        initial_equity=50_000.0,
+    )
     rng, kept = np.random.default_rng(2), 0
     plain.reset(2)
     lanes.reset(2)
@@ -127,14 +161,26 @@ def test_threads_take_whole_blocks_of_lanes_and_give_the_same_bits(monkeypatch):
 
 
 def test_more_is_given_up_than_is_put_off_at_a_time(monkeypatch):
-    plain, lanes = batches(monkeypatch, MOST_PUT_OFF + LANES, autoreset="disabled", ruin_fraction=0.99, initial_equity=50_000.0)
+    plain, lanes = batches(
+        monkeypatch,
+        MOST_PUT_OFF + LANES,
+        autoreset="disabled",
+        ruin_fraction=0.99,
+        initial_equity=50_000.0,
+    )
     play(plain, lanes, steps=80)
     assert (plain.terminated | plain.truncated).sum() > MOST_PUT_OFF - LANES
 
 
 @pytest.mark.parametrize("interval", ["1h", "8h"])
 def test_an_episode_that_ended_in_ruin_keeps_its_flags_until_the_reset(monkeypatch, interval):
-    plain, lanes = batches(monkeypatch, autoreset="disabled", ruin_fraction=0.9, initial_equity=50_000.0, decision_interval=interval)
+    plain, lanes = batches(
+        monkeypatch,
+        autoreset="disabled",
+        ruin_fraction=0.9,
+        initial_equity=50_000.0,
+        decision_interval=interval,
+    )
     play(plain, lanes, steps=60)
     assert plain.terminated.any()
 
@@ -158,9 +204,14 @@ def test_the_parts_of_a_step_in_lanes_add_up(monkeypatch):
 
 
 def test_a_state_with_other_numbers_is_stepped_by_the_plain_loop(monkeypatch):
-    """`restore` puts the numbers of the environments back too, and lanes take some of them for granted."""
+    """`restore` puts the numbers of the environments back too, and lanes take some of them for
+    granted.
+    """
     monkeypatch.setattr(entry, "_on_disk", lambda _: False)
-    plain, batch = Batch(COUNT, **(SETTINGS | {"funding_scale": 3.0})), batches(monkeypatch, initial_equity=50_000.0)[1]
+    plain, batch = (
+        Batch(COUNT, **(SETTINGS | {"funding_scale": 3.0})),
+        batches(monkeypatch, initial_equity=50_000.0)[1],
+    )
     plain.reset(7)
     batch.restore(plain.state())
     for _ in range(30):

@@ -1,4 +1,6 @@
-"""The whole kernel compiles for both generations of data-centre GPUs, without a GPU, and spills next to nothing."""
+"""The whole kernel compiles for both generations of data-centre GPUs, without a GPU, and spills
+next to nothing.
+"""
 
 from __future__ import annotations
 
@@ -19,7 +21,9 @@ def test_the_step_kernel_compiles_and_spills_next_to_nothing() -> None:
         assert f".target sm_{capability[0]}{capability[1]}" in code
         used = ptx.assemble(code, capability)
         assert used.registers <= 255
-        assert used.spill_stores <= 32, used  # four numbers; it has all the registers that there are
+        assert used.spill_stores <= 32, (
+            used
+        )  # four numbers; it has all the registers that there are
         # what is not rounded step by step comes from exp and log alone
         products = re.findall(r"\b(?:mul|add|sub)\.(?:rn\.)?f64", code)
         assert len(products) > 1000

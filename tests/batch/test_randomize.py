@@ -1,4 +1,6 @@
-"""Domain randomisation: the numbers of an episode are drawn from their ranges by counter, so every batch, thread and face draws the same."""
+"""Domain randomisation: the numbers of an episode are drawn from their ranges by counter, so every
+batch, thread and face draws the same.
+"""
 
 from dataclasses import replace
 
@@ -15,7 +17,11 @@ from tests.markets import PLAIN_VENUE, bar, tape, wild_market
 
 MARKET = wild_market(11, paths=6, length=120)
 SETTINGS = {"episode": "1D", "decision_interval": "4h", "venue": PLAIN_VENUE}
-RANGES = {"cash_rate": (-0.02, 0.07), "fee_scale": ("log", 0.25, 4.0), "funding_shift": (-0.03, 0.03)}
+RANGES = {
+    "cash_rate": (-0.02, 0.07),
+    "fee_scale": ("log", 0.25, 4.0),
+    "funding_shift": (-0.03, 0.03),
+}
 
 
 def drawn(batch, name):
@@ -23,7 +29,9 @@ def drawn(batch, name):
 
 
 def episodes(count, chosen, steps=30, **more):
-    """Params of environment `chosen` of a batch of `count` after every step of seeded play with autoreset."""
+    """Params of environment `chosen` of a batch of `count` after every step of seeded play with
+    autoreset.
+    """
     batch = Batch(count, market=MARKET, autoreset="same_step", randomize=RANGES, **SETTINGS, **more)
     batch.reset(100)
     rows = [batch.store.params[chosen].copy()]
@@ -40,13 +48,18 @@ def test_an_environment_draws_the_same_in_a_batch_of_any_size_on_any_threads():
     for _ in range(30):
         alone.step(np.full((1, 3), 0.3))
         rows.append(alone.store.params[0].copy())
-    assert len(np.unique(np.array(rows)[:, Params._fields.index("cash_rate")])) >= 4  # a new number for each episode
+    assert (
+        len(np.unique(np.array(rows)[:, Params._fields.index("cash_rate")])) >= 4
+    )  # a new number for each episode
     assert np.array_equal(episodes(9, 7), rows)
     assert np.array_equal(episodes(23, 7, threads=3), rows)
 
 
 def test_a_draw_does_not_depend_on_what_else_is_drawn():
-    both, one = (Batch(4, market=MARKET, randomize=r, **SETTINGS) for r in (RANGES, {"fee_scale": RANGES["fee_scale"]}))
+    both, one = (
+        Batch(4, market=MARKET, randomize=r, **SETTINGS)
+        for r in (RANGES, {"fee_scale": RANGES["fee_scale"]})
+    )
     both.reset(3), one.reset(3)
     assert np.array_equal(drawn(both, "fee_scale"), drawn(one, "fee_scale"))
     assert np.all(drawn(one, "cash_rate") == EnvConfig().cash_rate)
@@ -60,7 +73,9 @@ def test_draws_fill_their_range_evenly_and_independently():
     for share in (cash, fee):
         assert share.min() >= 0.0
         assert share.max() <= 1.0
-        assert np.abs(np.sort(share) - np.linspace(0, 1, 4000)).max() < 1.95 / np.sqrt(4000)  # Kolmogorov-Smirnov, 0.1 %
+        assert np.abs(np.sort(share) - np.linspace(0, 1, 4000)).max() < 1.95 / np.sqrt(
+            4000
+        )  # Kolmogorov-Smirnov, 0.1 %
     assert abs(np.corrcoef(cash, fee)[0, 1]) < 0.06
 
 
@@ -94,8 +109,12 @@ def test_every_face_takes_ranges():
 
     import fundenv  # noqa: F401  (registers)
 
-    envs = gymnasium.make_vec("fundenv/FundingHedge-v0", num_envs=3, market=MARKET, randomize=RANGES, **SETTINGS)
-    sb3 = pytest.importorskip("fundenv.envs.sb3", exc_type=ImportError).FundingHedgeVecEnv(3, market=MARKET, randomize=RANGES, **SETTINGS)
+    envs = gymnasium.make_vec(
+        "fundenv/FundingHedge-v0", num_envs=3, market=MARKET, randomize=RANGES, **SETTINGS
+    )
+    sb3 = pytest.importorskip("fundenv.envs.sb3", exc_type=ImportError).FundingHedgeVecEnv(
+        3, market=MARKET, randomize=RANGES, **SETTINGS
+    )
     envs.reset(seed=5)
     sb3.seed(5)
     sb3.reset()
@@ -142,7 +161,7 @@ def test_ranges_survive_json():
     assert config.hash != EnvConfig().hash
 
 
-# --- the level of funding ---------------------------------------------------------------------------------------------------------------
+# --- the level of funding -------------------------------------------------------------------------
 
 
 def play(batch, steps=25):
@@ -168,18 +187,39 @@ def test_funding_scale_is_the_market_with_scaled_rates():
 
 
 def test_funding_shift_is_paid_in_proportion_to_the_interval():
-    """A year of 8,760 hours: 0.876 a year is 1e-4 an hour. Settlements after 8 (none came before), 2 and 4 hours at 1 bp each, short 1 base at 100."""
+    """A year of 8,760 hours: 0.876 a year is 1e-4 an hour. Settlements after 8 (none came before),
+    2 and 4 hours at 1 bp each, short 1 base at 100.
+    """
     hours = {3: 8, 5: 2, 9: 4}
-    market = tape(*(bar(100.0, settle_rate=1e-4 * (k in hours), settle_price=100.0 * (k in hours)) for k in range(12)))
+    market = tape(
+        *(
+            bar(100.0, settle_rate=1e-4 * (k in hours), settle_price=100.0 * (k in hours))
+            for k in range(12)
+        )
+    )
     batch = Batch(
-        1, market=market, venue=PLAIN_VENUE, decision_interval="1h", episode=None, random_start=False, actions="target",
-        funding_scale=2.0, funding_shift=0.876, fee_scale=0.0, cost_scale=0.0, initial_equity=200.0, cash_rate=0.0, keeper_interval=None,
-    )  # fmt: skip
+        1,
+        market=market,
+        venue=PLAIN_VENUE,
+        decision_interval="1h",
+        episode=None,
+        random_start=False,
+        actions="target",
+        funding_scale=2.0,
+        funding_shift=0.876,
+        fee_scale=0.0,
+        cost_scale=0.0,
+        initial_equity=200.0,
+        cash_rate=0.0,
+        keeper_interval=None,
+    )
     batch.reset(0)
     received = {}
     for _ in range(11):
         batch.step(np.array([[0.0, 1.0, 1.0, 1.0]]))
-        received[int(batch.store.episode[0, 3])] = batch.ledger[0, 2] / (-batch.audit()["account"]["perp"][0, 0] * 100.0)
+        received[int(batch.store.episode[0, 3])] = batch.ledger[0, 2] / (
+            -batch.audit()["account"]["perp"][0, 0] * 100.0
+        )
     for row, rate in received.items():
         assert rate == pytest.approx(2e-4 + 1e-4 * hours[row] if row in hours else 0.0, abs=1e-6)
 
@@ -200,7 +240,7 @@ def test_the_observations_follow_the_level_of_funding():
     assert np.array_equal(before[others], after[others])
 
 
-# --- curricula and fresh markets --------------------------------------------------------------------------------------------------------
+# --- curricula and fresh markets ------------------------------------------------------------------
 
 
 def test_a_curriculum_moves_the_edges_between_its_stages():
@@ -208,7 +248,14 @@ def test_a_curriculum_moves_the_edges_between_its_stages():
         0.2: {"fee_scale": ("log", 0.01, 0.1), "cash_rate": (0.0, 0.0)},
         0.6: {"cash_rate": (0.02, 0.06), "fee_scale": ("log", 1.0, 10.0)},
     }
-    assert ranges_at(stages, 0.0) == ranges_at(stages, 0.2) == {"cash_rate": ("uniform", 0.0, 0.0), "fee_scale": ("log", 0.01, 0.1)}
+    assert (
+        ranges_at(stages, 0.0)
+        == ranges_at(stages, 0.2)
+        == {
+            "cash_rate": ("uniform", 0.0, 0.0),
+            "fee_scale": ("log", 0.01, 0.1),
+        }
+    )
     half = ranges_at(stages, 0.4)
     assert half["cash_rate"] == ("uniform", pytest.approx(0.01), pytest.approx(0.03))
     assert half["fee_scale"] == ("log", pytest.approx(0.1), pytest.approx(1.0))
@@ -220,7 +267,15 @@ def test_a_curriculum_moves_the_edges_between_its_stages():
 def test_episodes_move_to_the_fresh_market_as_they_end():
     """Marks tell the markets apart: market k stands at price 100 x 2^k."""
     markets = [tape(*(bar(100.0 * 2.0**k) for _ in range(40))) for k in range(4)]
-    batch = Batch(2, market=markets[0], venue=PLAIN_VENUE, decision_interval="4h", episode="16h", autoreset="same_step", random_start=False)
+    batch = Batch(
+        2,
+        market=markets[0],
+        venue=PLAIN_VENUE,
+        decision_interval="4h",
+        episode="16h",
+        autoreset="same_step",
+        random_start=False,
+    )
     batch.reset(0)
     batch.reset(None, mask=[False, True])
 
@@ -236,7 +291,9 @@ def test_episodes_move_to_the_fresh_market_as_they_end():
         [200.0, 200.0],
     ]  # the fourth step ends them, and they begin anew
     batch.refresh(markets[2])
-    with pytest.raises(ConfigError, match=r"2 episode\(s\) are still on the market before the last one"):
+    with pytest.raises(
+        ConfigError, match=r"2 episode\(s\) are still on the market before the last one"
+    ):
         batch.refresh(markets[3])
     assert [prices() for _ in range(4)][-1] == [400.0, 400.0]
     batch.refresh(markets[3])
@@ -251,7 +308,9 @@ def test_episodes_move_to_the_fresh_market_as_they_end():
 
 
 def test_a_vector_env_keeps_its_streams_across_a_fresh_market():
-    envs = FundingHedgeVectorEnv(4, market=MARKET, autoreset_mode="same_step", randomize=RANGES, **SETTINGS)
+    envs = FundingHedgeVectorEnv(
+        4, market=MARKET, autoreset_mode="same_step", randomize=RANGES, **SETTINGS
+    )
     envs.reset(seed=2)
     envs.step(np.zeros((4, 3)))
     before = envs.batch.store.params.copy()
@@ -271,7 +330,16 @@ def test_stable_baselines_callbacks_move_ranges_and_markets():
 
     env = sb3.FundingHedgeVecEnv(4, market=MARKET, randomize={"fee_scale": (0.0, 0.0)}, **SETTINGS)
     stages = {0.0: {"fee_scale": (0.0, 0.0)}, 1.0: {"fee_scale": (0.0, 4.0)}}
-    model = ppo("MlpPolicy", env, n_steps=8, batch_size=32, n_epochs=1, seed=0, device="cpu", policy_kwargs={"net_arch": [4]})
+    model = ppo(
+        "MlpPolicy",
+        env,
+        n_steps=8,
+        batch_size=32,
+        n_epochs=1,
+        seed=0,
+        device="cpu",
+        policy_kwargs={"net_arch": [4]},
+    )
     model.learn(96, callback=[sb3.Curriculum(stages), sb3.FreshMarket(make, every=32)])
     assert made == [1, 2]
     assert env.batch.config.randomize[0][3] == pytest.approx(4.0 * 64 / 96)

@@ -16,7 +16,9 @@ RECORD = Path(__file__).with_name("golden_v0.json")
 
 
 def trajectories():
-    """Equity, ledger sums and liquidations of a batch in each margin mode under seeded random actions."""
+    """Equity, ledger sums and liquidations of a batch in each margin mode under seeded random
+    actions.
+    """
     result = {}
     for mode in ("isolated", "cross"):
         batch = Batch(
@@ -35,7 +37,12 @@ def trajectories():
             equity.append(batch.store.account[:, 1].tolist())
             ledger += batch.ledger[:, :9].sum(axis=0)
             liquidated += int(batch.audit()["liquidated"].sum())
-        result[mode] = {"equity": equity, "ledger": ledger.tolist(), "liquidated": liquidated, "last_obs": batch.obs.astype(float).tolist()}
+        result[mode] = {
+            "equity": equity,
+            "ledger": ledger.tolist(),
+            "liquidated": liquidated,
+            "last_obs": batch.obs.astype(float).tolist(),
+        }
     return result
 
 
@@ -45,7 +52,9 @@ def test_the_recorded_episodes_repeat():
         assert now[mode]["liquidated"] == record["liquidated"] > 0
         assert np.array(now[mode]["equity"]) == pytest.approx(np.array(record["equity"]), rel=1e-9)
         assert np.array(now[mode]["ledger"]) == pytest.approx(np.array(record["ledger"]), rel=1e-9)
-        assert np.array(now[mode]["last_obs"]) == pytest.approx(np.array(record["last_obs"]), abs=1e-5)
+        assert np.array(now[mode]["last_obs"]) == pytest.approx(
+            np.array(record["last_obs"]), abs=1e-5
+        )
 
 
 if __name__ == "__main__":

@@ -1,4 +1,6 @@
-"""What Gymnasium and stable-baselines3 expect of an environment holds for every action mode and face."""
+"""What Gymnasium and stable-baselines3 expect of an environment holds for every action mode and
+face.
+"""
 
 import copy
 import pickle
@@ -34,7 +36,9 @@ MODES = [
 def test_gymnasium_checker_finds_nothing(settings):
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        warnings.filterwarnings("ignore", message=".*recommend using a symmetric and normalized space.*")  # `target` is in physical units
+        warnings.filterwarnings(
+            "ignore", message=".*recommend using a symmetric and normalized space.*"
+        )  # `target` is in physical units
         env = gym.make(ID, **settings).unwrapped
         check_env(env, skip_render_check=True)
 
@@ -59,7 +63,9 @@ def test_gymnasium_records_statistics_of_episodes():
 
 @pytest.mark.parametrize("mode", ["next_step", "same_step"])
 def test_gymnasium_records_statistics_of_vectors(mode):
-    vector = gym.wrappers.vector.RecordEpisodeStatistics(gym.make_vec(ID, 3, autoreset_mode=mode, episode="10D"))
+    vector = gym.wrappers.vector.RecordEpisodeStatistics(
+        gym.make_vec(ID, 3, autoreset_mode=mode, episode="10D")
+    )
     vector.reset(seed=0)
     ended = np.zeros(3, bool)
     while not ended.any():
@@ -71,14 +77,18 @@ def test_gymnasium_records_statistics_of_vectors(mode):
 
 
 def test_every_observation_of_a_wild_episode_lies_in_its_space():
-    env = FundingHedgeEnv(market=wild_market(3, paths=20), venue=PLAIN_VENUE, decision_interval="1h", episode=None)
+    env = FundingHedgeEnv(
+        market=wild_market(3, paths=20), venue=PLAIN_VENUE, decision_interval="1h", episode=None
+    )
     rng = np.random.default_rng(0)
     for seed in range(30):
         obs, _ = env.reset(seed=seed)
         ended = False
         while not ended:
             assert env.observation_space.contains(obs), [
-                c.name for c, x in zip(env.observation_table, obs, strict=True) if not c.low <= x <= c.high
+                c.name
+                for c, x in zip(env.observation_table, obs, strict=True)
+                if not c.low <= x <= c.high
             ]
             obs, reward, terminated, truncated, _ = env.step(rng.uniform(-1, 1, 3))
             ended = terminated or truncated
@@ -121,7 +131,11 @@ def test_info_survives_the_next_step_and_pickles_to_a_plain_dict():
 
 
 def test_vector_info_is_empty_unless_asked_for_and_then_equals_the_single_one():
-    quiet, loud, single = FundingHedgeVectorEnv(2), FundingHedgeVectorEnv(2, info=True), FundingHedgeEnv()
+    quiet, loud, single = (
+        FundingHedgeVectorEnv(2),
+        FundingHedgeVectorEnv(2, info=True),
+        FundingHedgeEnv(),
+    )
     actions = np.full((2, 3), 0.5, dtype=np.float32)
     for env in (quiet, loud):
         env.reset(seed=4)
@@ -151,9 +165,15 @@ def test_joint_market_of_two_assets_steps_and_names_its_observations_by_asset():
     [
         ({"leverag": 3}, "unknown setting 'leverag'; did you mean leverage"),
         ({"max_leverage": 500}, "max_leverage = 500 is outside 1.0 .. 125"),
-        ({"decision_interval": "90min"}, "decision_interval = '90min' is not a multiple of the market's bar of 1 h"),
+        (
+            {"decision_interval": "90min"},
+            "decision_interval = '90min' is not a multiple of the market's bar of 1 h",
+        ),
         ({"decision_interval": "soon"}, "decision_interval = 'soon' is not a duration"),
-        ({"actions": "discreet"}, "actions = 'discreet' is not one of continuous, discrete, target"),
+        (
+            {"actions": "discreet"},
+            "actions = 'discreet' is not one of continuous, discrete, target",
+        ),
         ({"dials": ()}, "dials = "),
         ({"render_mode": "human"}, "render_mode = 'human' is not one of"),
         ({"venue": "binence"}, "unknown venue 'binence'; the package has binance"),
@@ -182,7 +202,13 @@ def test_bad_reset_options_and_seeds_are_named():
 @pytest.mark.parametrize("duplicate", [copy.deepcopy, copy.copy, pickle.dumps])
 def test_a_copy_is_refused_because_its_calls_would_step_the_original(duplicate):
     for env in (FundingHedgeEnv(), gym.make_vec("fundenv/FundingHedge-v0", num_envs=2).unwrapped):
-        with pytest.raises(TypeError, match=r"cannot be copied or pickled; build another with the same settings, and hand on state\(\)"):
+        with pytest.raises(
+            TypeError,
+            match=(
+                r"cannot be copied or pickled; build another with the same settings, and hand on"
+                r" state\(\)"
+            ),
+        ):
             duplicate(env.batch)
 
 
@@ -190,7 +216,9 @@ def test_actions_that_are_no_numbers_are_refused_before_anything_is_stepped():
     env = FundingHedgeEnv(actions="target")
     env.reset(seed=0)
     before = env.batch.store.account.copy(), env.batch.store.episode.copy()
-    with pytest.raises(ValueError, match=r"action \[0.0, 1.0, nan, 3.0\] of environment 0 is not a number"):
+    with pytest.raises(
+        ValueError, match=r"action \[0.0, 1.0, nan, 3.0\] of environment 0 is not a number"
+    ):
         env.step([0.0, 1.0, np.nan, 3.0])
     for array, was in zip((env.batch.store.account, env.batch.store.episode), before, strict=True):
         assert np.array_equal(array, was)
@@ -204,7 +232,12 @@ def test_actions_that_are_no_numbers_are_refused_before_anything_is_stepped():
 
 
 def test_a_step_shows_the_present_after_a_step_of_the_batch():
-    env, other = (FundingHedgeEnv(market=wild_market(3), venue=PLAIN_VENUE, decision_interval="4h", episode="2D") for _ in range(2))
+    env, other = (
+        FundingHedgeEnv(
+            market=wild_market(3), venue=PLAIN_VENUE, decision_interval="4h", episode="2D"
+        )
+        for _ in range(2)
+    )
     action = np.array([0.5, 0.1, 0.2], np.float32)
     for each in (env, other):
         each.reset(seed=1)

@@ -1,4 +1,6 @@
-"""What a step may cost, in counts and not in seconds: machine instructions, allocations, and Python executed per environment."""
+"""What a step may cost, in counts and not in seconds: machine instructions, allocations, and Python
+executed per environment.
+"""
 
 from __future__ import annotations
 
@@ -14,19 +16,28 @@ import numpy as np
 import pytest
 from numba.core import config as numba_config
 
-from experiments import instructions
-from experiments.run_folder import RunError
+from experiments.core.run_folder import RunError
+from experiments.speed import instructions
 from fundenv.batch.cpu import Batch
-from fundenv.dynamics.jit import cache_folder
+from fundenv.compiler.jit import cache_folder
 from fundenv.envs.vector import FundingHedgeVectorEnv
 
 SETTINGS: dict[str, Any] = {"decision_interval": "1h", "episode": None}
-FEW, MANY = 1024, 4096  # a batch of few environments copies its observations, one of as many as these does not
-# Counted on x86-64: 1,870 and 3,885 on real history; a third more is allowed for other compilers and processors.
+FEW, MANY = (
+    1024,
+    4096,
+)  # a batch of few environments copies its observations, one of as many as these does not
+# Counted on x86-64: 1,870 and 3,885 on real history; a third more is allowed for other compilers
+# and processors.
 LIMIT = {"1h": 2_450, "8h": 5_000}
-VECTOR_LIMIT = {"1h": 1_150, "8h": 2_800}  # with AVX-512 467 and 1,199 on real history; vectors half as long take twice as many
+VECTOR_LIMIT = {
+    "1h": 1_150,
+    "8h": 2_800,
+}  # with AVX-512 467 and 1,199 on real history; vectors half as long take twice as many
 
-compiled = pytest.mark.skipif(bool(numba_config.DISABLE_JIT), reason="the rules run as plain Python")
+compiled = pytest.mark.skipif(
+    bool(numba_config.DISABLE_JIT), reason="the rules run as plain Python"
+)
 
 
 def vector(n: int) -> Callable[[Any], Any]:
@@ -60,8 +71,9 @@ def torch(n: int) -> Callable[[Any], Any]:
     return lambda actions: env.step(th.from_numpy(actions))
 
 
-# Each face; whether it hands out a copy of the observation; and what else it hands out anew at every step, in bytes per environment: reward, flags and
-# their union; SB3: float32 reward, dones, an empty dict and its place in a list.
+# Each face; whether it hands out a copy of the observation; and what else it hands out anew at
+# every step, in bytes per environment: reward, flags and their union; SB3: float32 reward, dones,
+# an empty dict and its place in a list.
 FACES: dict[str, tuple[Callable[[int], Callable[[Any], Any]], bool, int]] = {
     "vector": (vector, True, 11),
     "uncopied": (uncopied, False, 11),
@@ -119,7 +131,9 @@ def bytes_of(step: Callable[[Any], Any], actions: Any) -> int:
 @compiled
 @pytest.mark.parametrize("face", FACES)
 def test_no_python_runs_per_environment(face: str) -> None:
-    (few, calls_few), (many, calls_many) = (python_of(FACES[face][0](n), actions_of(n)) for n in (FEW, MANY))
+    (few, calls_few), (many, calls_many) = (
+        python_of(FACES[face][0](n), actions_of(n)) for n in (FEW, MANY)
+    )
     assert few > 20
     assert calls_many == calls_few
     assert many - few <= PER_ENV.get(face, 0) * (MANY - FEW)
@@ -140,12 +154,16 @@ def test_the_compiled_loop_allocates_nothing() -> None:
     Batch(1, **SETTINGS)
     code = [file.read_bytes() for file in Path(cache_folder()).rglob("entry._step*.nbc")]
     assert code
-    assert all(b"NRT_decref" in each or b"step_lanes" in each for each in code)  # names can be read in it
+    assert all(
+        b"NRT_decref" in each or b"step_lanes" in each for each in code
+    )  # names can be read in it
     assert not any(b"NRT_MemInfo_alloc" in each or b"NRT_Allocate" in each for each in code)
 
 
 @compiled
-@pytest.mark.skipif(platform.machine() not in ("x86_64", "AMD64"), reason="the limit is known for x86-64 alone")
+@pytest.mark.skipif(
+    platform.machine() not in ("x86_64", "AMD64"), reason="the limit is known for x86-64 alone"
+)
 @pytest.mark.parametrize("interval", LIMIT)
 def test_a_step_takes_few_instructions(interval: str) -> None:
     batch = Batch(8, decision_interval=interval, autoreset="same_step")
@@ -157,7 +175,9 @@ def test_a_step_takes_few_instructions(interval: str) -> None:
 
 
 @compiled
-@pytest.mark.skipif(platform.machine() not in ("x86_64", "AMD64"), reason="the limit is known for x86-64 alone")
+@pytest.mark.skipif(
+    platform.machine() not in ("x86_64", "AMD64"), reason="the limit is known for x86-64 alone"
+)
 @pytest.mark.parametrize("interval", VECTOR_LIMIT)
 def test_a_step_in_vectors_takes_fewer(interval: str) -> None:
     batch = Batch(64, decision_interval=interval, autoreset="same_step")

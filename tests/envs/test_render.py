@@ -1,4 +1,6 @@
-"""The picture of an episode: it is drawn at every stage of an episode, shows what it is given, and says what it needs."""
+"""The picture of an episode: it is drawn at every stage of an episode, shows what it is given, and
+says what it needs.
+"""
 
 from __future__ import annotations
 
@@ -21,13 +23,19 @@ SYMBOLS = ("BTCUSDT", "ETHUSDT", "ADAUSDT")
 
 
 def episode(n: int, assets: int = 1, hours: int = 8) -> dict[str, Any]:
-    """A carry that earns 1 bp a step of its notional: prices drift up, the margin shrinks; nothing is liquidated."""
+    """A carry that earns 1 bp a step of its notional: prices drift up, the margin shrinks; nothing
+    is liquidated.
+    """
     steps = np.arange(n)[:, None] * np.ones(assets)
     start = np.datetime64("2024-02-10T08:00", "ns")
     history: dict[str, Any] = {name: np.zeros((n, assets)) for name in PER_ASSET}
-    history["time"] = start + (1 + np.arange(n)) * np.timedelta64(hours, "h").astype("timedelta64[ns]")
+    history["time"] = start + (1 + np.arange(n)) * np.timedelta64(hours, "h").astype(
+        "timedelta64[ns]"
+    )
     history["spot_price"] = 50_000 * np.exp(0.001 * steps)
-    history["perp_price"] = history["mark_price"] = history["spot_price"] * (1 + 3e-4 * np.sin(steps))
+    history["perp_price"] = history["mark_price"] = history["spot_price"] * (
+        1 + 3e-4 * np.sin(steps)
+    )
     history["funding_rate"] += 1.0
     history["carry"] += 1.0
     history["hedge"] += 1.0
@@ -103,7 +111,13 @@ def test_header_and_legends_tell_the_latest_values() -> None:
     picture.draw(history)
     assert picture._title.get_text() == "BTCUSDT"
     summary = picture._summary.get_text()
-    for expected in ("2024-03-01 08:00 UTC", "equity 99,450", "return -0.55%", "drawdown 0.99%", "liquidations 0"):
+    for expected in (
+        "2024-03-01 08:00 UTC",
+        "equity 99,450",
+        "return -0.55%",
+        "drawdown 0.99%",
+        "liquidations 0",
+    ):
         assert expected in summary
     legend = [text.get_text() for text in picture._strips[-1]._texts]
     assert legend[:2] == ["total -0.55", "funding +0.45"]
@@ -118,7 +132,9 @@ def test_flat_position_leaves_gaps() -> None:
     history["margin_distance"][1::2] = np.inf
     picture = EpisodePicture(("BTCUSDT",))
     picture.draw(history)
-    assert [text.get_text() for text in picture._strips[3]._texts] == ["move of mark that liquidates –"]
+    assert [text.get_text() for text in picture._strips[3]._texts] == [
+        "move of mark that liquidates –"
+    ]
 
 
 def test_a_frame_is_quick() -> None:
@@ -131,17 +147,22 @@ def test_a_frame_is_quick() -> None:
     assert min(seconds) < 0.6  # 0.11 s of processor time; the bound leaves room for a slower core
 
 
-def test_missing_matplotlib_is_one_line_that_names_the_extra(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_missing_matplotlib_is_one_line_that_names_the_extra(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     monkeypatch.setitem(sys.modules, "matplotlib.figure", None)
-    with pytest.raises(gymnasium.error.DependencyNotInstalled, match=r"fundenv\[render\]") as caught:
+    with pytest.raises(
+        gymnasium.error.DependencyNotInstalled, match=r"fundenv\[render\]"
+    ) as caught:
         EpisodePicture(("BTCUSDT",))
     assert "\n" not in str(caught.value)
 
 
 def test_pyplot_stays_out() -> None:
     code = (
-        "import sys; from fundenv.envs.render import EpisodePicture; early = 'matplotlib' in sys.modules;"
-        "EpisodePicture(('BTCUSDT',)); print(early, 'matplotlib.pyplot' in sys.modules)"
+        "import sys; from fundenv.envs.render import EpisodePicture; early = 'matplotlib' in"
+        " sys.modules;EpisodePicture(('BTCUSDT',)); print(early, 'matplotlib.pyplot' in"
+        " sys.modules)"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.split() == ["False", "False"]
@@ -154,7 +175,11 @@ def test_the_latest_reasons_are_written_into_the_picture() -> None:
     without, written = picture.draw(history), picture.draw(history | {"reason": reasons})
     assert (without != written).any()
     text = picture._columns[0]._reasons.get_text().splitlines()
-    assert text == ["02-10 16:00  waits", "02-14 00:00  enters", "02-14 08:00  keeps"]  # each with the end of its first step
+    assert text == [
+        "02-10 16:00  waits",
+        "02-14 00:00  enters",
+        "02-14 08:00  keeps",
+    ]  # each with the end of its first step
 
 
 def test_the_environment_hands_the_words_of_a_rule_to_its_picture() -> None:

@@ -1,4 +1,6 @@
-"""The tensor face: same numbers as the batch, nothing copied, clear about what is overwritten when."""
+"""The tensor face: same numbers as the batch, nothing copied, clear about what is overwritten
+when.
+"""
 
 from __future__ import annotations
 
@@ -16,7 +18,9 @@ SETTINGS = {"episode": "30D", "decision_interval": "8h"}
 
 
 def play(steps: int = 120) -> tuple[FundingHedgeTorchEnv, Batch, list[bool]]:
-    """Both faces with the same seed and actions; yields after every step through the returned list of comparisons."""
+    """Both faces with the same seed and actions; yields after every step through the returned list
+    of comparisons.
+    """
     env, batch = FundingHedgeTorchEnv(5, **SETTINGS), Batch(5, autoreset="same_step", **SETTINGS)
     obs, _ = env.reset(seed=3)
     same = [np.array_equal(obs.numpy(), batch.reset(3))]
@@ -92,7 +96,10 @@ def test_a_device_that_cannot_be_is_named_in_one_line() -> None:
 def test_a_captured_graph_steps_like_the_cpu() -> None:
     pytest.importorskip("numba_cuda", reason="the extra `cuda` is not installed")
     n, steps = 512, 60
-    here, there = FundingHedgeTorchEnv(n, **SETTINGS), FundingHedgeTorchEnv(n, device="cuda", **SETTINGS)
+    here, there = (
+        FundingHedgeTorchEnv(n, **SETTINGS),
+        FundingHedgeTorchEnv(n, device="cuda", **SETTINGS),
+    )
     actions = torch.rand(steps, n, 3, generator=torch.Generator().manual_seed(0)) * 2 - 1
     for env in (here, there):
         env.reset(seed=1)

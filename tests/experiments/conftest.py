@@ -1,4 +1,6 @@
-"""A small finished run, made once: three rules and two seeds of a hardly trained PPO on a synthetic market of two symbols."""
+"""A small finished run, made once: three rules and two seeds of a hardly trained PPO on a synthetic
+market of two symbols.
+"""
 
 from __future__ import annotations
 
@@ -27,6 +29,16 @@ def small_run(tmp_path_factory: pytest.TempPathFactory) -> Path:
     spans = {"train": "2020-01:2020-12", "test": "2022-01:2022-06"}
     names = ("flat", "carry", "zscore", "ppo")
     benchmark.main(
-        benchmark.Args(agents=names, seeds=2, steps=512, folds=0, cash_rates=(0.045,), workers=1, params=SMALL, out=out, **spans)
+        benchmark.Args(
+            agents=names,
+            seeds=2,
+            steps=512,
+            folds=0,
+            cash_rates=(0.045,),
+            workers=1,
+            params=SMALL,
+            out=out,
+            **spans,
+        )
     )
     return out

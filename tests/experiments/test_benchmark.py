@@ -16,20 +16,37 @@ import pytest
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 import agents
-from experiments import trials
-from experiments.market_args import span_edges
-from experiments.results import KEYS
-from experiments.tracker import LIQUIDATIONS, NET_GROWTH, PART_TAGS, REWARD, STATE_TAGS, TURNOVER
+from experiments.analysis.tables import KEYS
+from experiments.benchmarking import trials
+from experiments.core.market_args import span_edges
+from experiments.tensorboard.writer import (
+    LIQUIDATIONS,
+    NET_GROWTH,
+    PART_TAGS,
+    REWARD,
+    STATE_TAGS,
+    TURNOVER,
+)
 from fundenv.dynamics.types import PARTS
 from fundenv.market import synthetic_frames, write_frames
-from fundenv.market.shocks import SHOCKS
+from fundenv.market.synthetic.shocks import SHOCKS
 
 ROOT = Path(__file__).parents[2]
 RULES = ("flat", "carry", "zscore")
 TINY = (
-    "--params", "ppo.n_envs=16", "ppo.n_steps=16", "ppo.batch_size=128", "ppo.hidden=8", "ppo.funding_share=0", "ppo.imitate=64", "ppo.rehearse=1",
-    "sac.n_envs=8", "sac.batch_size=32", "sac.hidden=8", "sac.funding_share=0",
-)  # fmt: skip
+    "--params",
+    "ppo.n_envs=16",
+    "ppo.n_steps=16",
+    "ppo.batch_size=128",
+    "ppo.hidden=8",
+    "ppo.funding_share=0",
+    "ppo.imitate=64",
+    "ppo.rehearse=1",
+    "sac.n_envs=8",
+    "sac.batch_size=32",
+    "sac.hidden=8",
+    "sac.funding_share=0",
+)
 
 
 SIZE = ("--seeds", 2, "--folds", 1, "--agents", *RULES, "ppo", "sac", "ppo_ensemble")
@@ -41,7 +58,9 @@ def command(script: str, *words: object) -> list[str]:
 
 def run(script: str, *words: object, status: int = 0) -> subprocess.CompletedProcess[str]:
     """Run a script to its end; fails with its output where the exit status is another."""
-    done = subprocess.run(command(script, *words), cwd=ROOT, capture_output=True, text=True, timeout=900, check=False)
+    done = subprocess.run(
+        command(script, *words), cwd=ROOT, capture_output=True, text=True, timeout=900, check=False
+    )
     assert done.returncode == status, done.stdout + done.stderr
     return done
 
@@ -51,7 +70,11 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder of files of two symbols, 150 days each."""
     folder = tmp_path_factory.mktemp("data")
     for seed, symbol in enumerate(("AAAUSDT", "BBBUSDT")):
-        write_frames(synthetic_frames(years=150 / 365, seed=seed, symbol=symbol, start="2021-01-01"), folder, venue="binance")
+        write_frames(
+            synthetic_frames(years=150 / 365, seed=seed, symbol=symbol, start="2021-01-01"),
+            folder,
+            venue="binance",
+        )
     return folder
 
 
@@ -60,23 +83,55 @@ def benchmark(data: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A finished run with two seeds."""
     out = tmp_path_factory.mktemp("runs") / "benchmark"
     spans = ("--train", "2021-02-01:2021-03-31", "--test", "2021-04-15:2021-05-20")
-    run("benchmark", "--data", data, "--symbols", "AAAUSDT", "BBBUSDT", *spans, *SIZE, "--steps", 512, "--out", out, *TINY)
+    run(
+        "benchmark",
+        "--data",
+        data,
+        "--symbols",
+        "AAAUSDT",
+        "BBBUSDT",
+        *spans,
+        *SIZE,
+        "--steps",
+        512,
+        "--out",
+        out,
+        *TINY,
+    )
     return out
 
 
 def test_there_is_one_row_for_each_agent_symbol_seed_and_split(benchmark: Path) -> None:
     rows = json.loads((benchmark / "results.json").read_text())
     found = {(r["agent"], r["symbol"], r["seed"], r["split"]) for r in rows}
-    runs = [("flat", 0), ("carry", 0), ("zscore", 0), ("ppo", 0), ("ppo", 1), ("sac", 0), ("sac", 1), ("ppo_ensemble", 0)]
-    wanted = {(a, symbol, seed, split) for a, seed in runs for symbol in ("AAAUSDT", "BBBUSDT") for split in ("train", "test")}
+    runs = [
+        ("flat", 0),
+        ("carry", 0),
+        ("zscore", 0),
+        ("ppo", 0),
+        ("ppo", 1),
+        ("sac", 0),
+        ("sac", 1),
+        ("ppo_ensemble", 0),
+    ]
+    wanted = {
+        (a, symbol, seed, split)
+        for a, seed in runs
+        for symbol in ("AAAUSDT", "BBBUSDT")
+        for split in ("train", "test")
+    }
     assert found == wanted
     assert len(rows) == len(wanted)
     assert all(tuple(r) == KEYS for r in rows)
 
 
-def test_the_tidy_table_has_every_agent_fold_symbol_seed_cash_rate_and_cost(benchmark: Path) -> None:
+def test_the_tidy_table_has_every_agent_fold_symbol_seed_cash_rate_and_cost(
+    benchmark: Path,
+) -> None:
     tidy = pd.read_parquet(benchmark / "results.parquet")
-    runs = {(rule, 0) for rule in (*RULES, "ppo_ensemble")} | {(learner, seed) for learner in ("ppo", "sac") for seed in (0, 1)}
+    runs = {(rule, 0) for rule in (*RULES, "ppo_ensemble")} | {
+        (learner, seed) for learner in ("ppo", "sac") for seed in (0, 1)
+    }
     final = tidy[tidy["fold"] == -1]
     keys = ["agent", "seed", "symbol", "cash_rate", "cost"]
     wanted = {
@@ -93,33 +148,55 @@ def test_the_tidy_table_has_every_agent_fold_symbol_seed_cash_rate_and_cost(benc
     assert set(fold["span"]) == {"fold0-validation"}
 
 
-def test_a_fold_is_judged_after_what_it_learned_on_and_never_on_the_test_span(benchmark: Path) -> None:
+def test_a_fold_is_judged_after_what_it_learned_on_and_never_on_the_test_span(
+    benchmark: Path,
+) -> None:
     spans = {
         name: [path[1:] for path in market["paths"]]
-        for name, market in json.loads((benchmark / "provenance.json").read_text())["markets"].items()
+        for name, market in json.loads((benchmark / "provenance.json").read_text())[
+            "markets"
+        ].items()
     }
     ends = {name: max(end for _, end in paths) for name, paths in spans.items()}
     starts = {name: min(start for start, _ in paths) for name, paths in spans.items()}
-    assert pd.Timestamp(starts["fold0-validation"]) - pd.Timestamp(ends["fold0-train"]) >= pd.Timedelta("14D")
+    assert pd.Timestamp(starts["fold0-validation"]) - pd.Timestamp(
+        ends["fold0-train"]
+    ) >= pd.Timedelta("14D")
     assert ends["fold0-validation"] <= ends["train"] < starts["test"]
     learned = agents.load(benchmark / "agents" / "fold0-candidate0-ppo-0").provenance.market
-    assert learned == json.loads((benchmark / "provenance.json").read_text())["markets"]["fold0-train"]["hash"]
+    assert (
+        learned
+        == json.loads((benchmark / "provenance.json").read_text())["markets"]["fold0-train"]["hash"]
+    )
 
 
-def test_the_verdict_is_the_mean_over_cash_rates_of_what_the_tidy_table_holds(benchmark: Path) -> None:
+def test_the_verdict_is_the_mean_over_cash_rates_of_what_the_tidy_table_holds(
+    benchmark: Path,
+) -> None:
     tidy = pd.read_parquet(benchmark / "results.parquet")
     own = tidy[(tidy["agent"] == "carry") & (tidy["fold"] == -1) & (tidy["cost"] == 1.0)]
-    line = next(line for line in (benchmark / "results.md").read_text().splitlines() if line.startswith("| carry |"))
-    assert float(line.split("|")[2]) == pytest.approx(100 * own.groupby("symbol")["net_log_growth"].mean().mean(), abs=0.006)
+    line = next(
+        line
+        for line in (benchmark / "results.md").read_text().splitlines()
+        if line.startswith("| carry |")
+    )
+    assert float(line.split("|")[2]) == pytest.approx(
+        100 * own.groupby("symbol")["net_log_growth"].mean().mean(), abs=0.006
+    )
     assert (benchmark / "results.png").read_bytes()[:4] == b"\x89PNG"
 
 
 def test_every_agent_meets_every_shock_on_every_symbol(benchmark: Path) -> None:
     shocked = pd.read_parquet(benchmark / "stress.parquet")
-    runs = {(rule, 0) for rule in (*RULES, "ppo_ensemble")} | {(learner, seed) for learner in ("ppo", "sac") for seed in (0, 1)}
+    runs = {(rule, 0) for rule in (*RULES, "ppo_ensemble")} | {
+        (learner, seed) for learner in ("ppo", "sac") for seed in (0, 1)
+    }
     met = shocked[["agent", "seed", "shock", "symbol"]].drop_duplicates()
     assert set(met.itertuples(index=False, name=None)) == {
-        (*each, shock, symbol) for each in runs for shock in SHOCKS for symbol in ("AAAUSDT", "BBBUSDT")
+        (*each, shock, symbol)
+        for each in runs
+        for shock in SHOCKS
+        for symbol in ("AAAUSDT", "BBBUSDT")
     }
     text = (benchmark / "results.md").read_text()
     assert "## Under stress" in text
@@ -132,17 +209,25 @@ def test_every_agent_meets_every_shock_on_every_symbol(benchmark: Path) -> None:
 
 def test_parts_of_every_row_add_up_to_growth_plus_the_cash_rate(benchmark: Path) -> None:
     for r in json.loads((benchmark / "results.json").read_text()):
-        assert sum(r[part] for part in PARTS) - 0.045 == pytest.approx(r["net_log_growth"], abs=1e-9)
+        assert sum(r[part] for part in PARTS) - 0.045 == pytest.approx(
+            r["net_log_growth"], abs=1e-9
+        )
 
 
 def test_curves_hold_every_step_and_agree_with_the_rows(benchmark: Path) -> None:
     frame = pd.read_parquet(benchmark / "walks" / "test" / "carry-0.parquet")
-    rows = {r["symbol"]: r for r in json.loads((benchmark / "results.json").read_text()) if r["agent"] == "carry" and r["split"] == "test"}
+    rows = {
+        r["symbol"]: r
+        for r in json.loads((benchmark / "results.json").read_text())
+        if r["agent"] == "carry" and r["split"] == "test"
+    }
     for symbol, steps in frame.groupby("symbol"):
         assert steps["step"].tolist() == list(range(1, len(steps) + 1))
         assert steps["time"].diff().dropna().unique().tolist() == [pd.Timedelta("8h")]
         years = len(steps) * 8 / 8760
-        assert steps["reward"].sum() / 1000 / years == pytest.approx(rows[str(symbol)]["net_log_growth"], abs=1e-6)
+        assert steps["reward"].sum() / 1000 / years == pytest.approx(
+            rows[str(symbol)]["net_log_growth"], abs=1e-6
+        )
 
 
 def test_rules_and_learners_write_the_same_tags(benchmark: Path) -> None:
@@ -154,7 +239,15 @@ def test_rules_and_learners_write_the_same_tags(benchmark: Path) -> None:
     test = benchmark / "tensorboard" / "test"
     rule, learner = tags(test / "zscore-0" / "AAAUSDT"), tags(test / "ppo-1" / "AAAUSDT")
     assert rule == learner
-    assert {*PART_TAGS.values(), *STATE_TAGS.values(), NET_GROWTH, REWARD, TURNOVER, LIQUIDATIONS, "Return/equity"} == rule
+    assert {
+        *PART_TAGS.values(),
+        *STATE_TAGS.values(),
+        NET_GROWTH,
+        REWARD,
+        TURNOVER,
+        LIQUIDATIONS,
+        "Return/equity",
+    } == rule
     learning = tags(benchmark / "tensorboard" / "learning" / "ppo-0")
     assert rule - {"Return/equity"} <= learning
     assert "Learner/train/entropy_loss" in learning
@@ -165,13 +258,27 @@ def test_the_report_names_market_and_agents(benchmark: Path) -> None:
     assert "| ppo |" in text
     assert "AAAUSDT, BBBUSDT, 2021-04-15 .. 2021-05-20" in text
     record = json.loads((benchmark / "provenance.json").read_text())
-    assert record["markets"]["train"]["hash"] == agents.load(benchmark / "agents" / "ppo-0").provenance.market
+    assert (
+        record["markets"]["train"]["hash"]
+        == agents.load(benchmark / "agents" / "ppo-0").provenance.market
+    )
 
 
 def test_a_finished_run_is_shown_again_without_training(benchmark: Path, data: Path) -> None:
     before = (benchmark / "agents" / "ppo-0" / "model.zip").stat().st_mtime_ns
     spans = ("--train", "2021-02-01:2021-03-31", "--test", "2021-04-15:2021-05-20")
-    words = ("--data", data, "--symbols", "AAAUSDT", "BBBUSDT", *spans, *SIZE, "--out", benchmark, *TINY)
+    words = (
+        "--data",
+        data,
+        "--symbols",
+        "AAAUSDT",
+        "BBBUSDT",
+        *spans,
+        *SIZE,
+        "--out",
+        benchmark,
+        *TINY,
+    )
     run("benchmark", *words, "--steps", 512, "--resume")
     assert (benchmark / "agents" / "ppo-0" / "model.zip").stat().st_mtime_ns == before
     refused = run("benchmark", *words, "--steps", 1024, "--resume", status=2)
@@ -183,15 +290,22 @@ def test_trained_agents_are_evaluated_from_their_folder(benchmark: Path, data: P
     out = benchmark.parent / "again"
     chosen = (benchmark / "agents" / "ppo-1", "carry", f"{benchmark}/agents/ppo-*")
     run("evaluate", "--agents", *chosen, "--data", data, *spans, "--out", out)
-    again = {(r["agent"], r["symbol"]): r["net_log_growth"] for r in json.loads((out / "results.json").read_text())}
-    first = [r for r in json.loads((benchmark / "results.json").read_text()) if r["split"] == "test"]
+    again = {
+        (r["agent"], r["symbol"]): r["net_log_growth"]
+        for r in json.loads((out / "results.json").read_text())
+    }
+    first = [
+        r for r in json.loads((benchmark / "results.json").read_text()) if r["split"] == "test"
+    ]
     for r in first:
         if (r["agent"], r["seed"]) in (("ppo", 1), ("carry", 0), ("ppo_ensemble", 0)):
             assert again[r["agent"], r["symbol"]] == pytest.approx(r["net_log_growth"], abs=1e-12)
 
 
 def interrupt_when(started: Path, process: subprocess.Popen[str]) -> str:
-    """Press Ctrl-C once `started` exists and the training has had a moment; returns what the process said."""
+    """Press Ctrl-C once `started` exists and the training has had a moment; returns what the
+    process said.
+    """
     deadline = time.monotonic() + 600
     while not list(started.glob("*tfevents*")):
         assert process.poll() is None, process.communicate()
@@ -204,13 +318,32 @@ def interrupt_when(started: Path, process: subprocess.Popen[str]) -> str:
 
 
 @pytest.mark.parametrize("seeds", [1, 2])  # in this process, and in two workers
-def test_ctrl_c_leaves_a_checkpoint_from_which_the_run_goes_on(data: Path, tmp_path: Path, seeds: int) -> None:
+def test_ctrl_c_leaves_a_checkpoint_from_which_the_run_goes_on(
+    data: Path, tmp_path: Path, seeds: int
+) -> None:
     out = tmp_path / "run"
     size = ("--seeds", seeds, "--folds", 0, "--workers", 2, "--steps", 40_000)
-    words = ("--data", data, "--symbols", "AAAUSDT", "--agents", "carry", "ppo", "--out", out, *size, *TINY[:7])
+    words = (
+        "--data",
+        data,
+        "--symbols",
+        "AAAUSDT",
+        "--agents",
+        "carry",
+        "ppo",
+        "--out",
+        out,
+        *size,
+        *TINY[:7],
+    )
     environment = os.environ | {"PYTHONUNBUFFERED": "1"}
     process = subprocess.Popen(
-        command("benchmark", *words), cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment
+        command("benchmark", *words),
+        cwd=ROOT,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        env=environment,
     )
     said = interrupt_when(out / "tensorboard" / "learning" / "ppo-0", process)
     assert process.returncode == 130, said
@@ -233,7 +366,16 @@ def test_ctrl_c_leaves_a_checkpoint_from_which_the_run_goes_on(data: Path, tmp_p
 
 def test_training_alone_goes_on_to_more_steps(tmp_path: Path, data: Path) -> None:
     out = tmp_path / "ppo"
-    words = ("--data", data, "--symbols", "AAAUSDT", "--out", out, "--params", *(word.removeprefix("ppo.") for word in TINY[1:7]))
+    words = (
+        "--data",
+        data,
+        "--symbols",
+        "AAAUSDT",
+        "--out",
+        out,
+        "--params",
+        *(word.removeprefix("ppo.") for word in TINY[1:7]),
+    )
     run("train", *words, "--steps", 256)
     run("train", *words, "--steps", 512, "--resume")
     assert agents.load(out).steps_done == 512  # type: ignore[attr-defined]
@@ -243,8 +385,14 @@ def test_training_alone_goes_on_to_more_steps(tmp_path: Path, data: Path) -> Non
     ("words", "said"),
     [
         (("--agents", "ppo", "zscroe"), "unknown agent 'zscroe'; did you mean zscore?"),
-        (("--symbols", "AAAUSDT", "XYZ"), "symbol 'XYZ' has no complete set of files; available: AAAUSDT, BBBUSDT"),
-        (("--train", "2030-01-01:2030-02-01"), "AAAUSDT 2021-01-31 01:00 .. 2021-05-31 00:00"),  # the span of the data
+        (
+            ("--symbols", "AAAUSDT", "XYZ"),
+            "symbol 'XYZ' has no complete set of files; available: AAAUSDT, BBBUSDT",
+        ),
+        (
+            ("--train", "2030-01-01:2030-02-01"),
+            "AAAUSDT 2021-01-31 01:00 .. 2021-05-31 00:00",
+        ),  # the span of the data
         (("--train", "2021-02-01:2021-05-01", "--test", "2021-04-15:2021-05-20"), "overlap"),
         (("--train", "2021-02-01"), "--train 2021-02-01: expected START:END"),
         (("--train", "2021-03-01:2021-02-01"), "the start lies after the end"),
@@ -255,24 +403,35 @@ def test_training_alone_goes_on_to_more_steps(tmp_path: Path, data: Path) -> Non
         (("--cash-rate", "5"), "cash_rate = 5.0 is outside"),
         (("--venue", "binanse"), "unknown venue 'binanse'"),
         (("--seeds", "0"), "--seeds 0: must be at least 1"),
-        (("--agents", "carry", "sac_ensemble"), "agent sac_ensemble joins the seeds of one learner such as sac, and 0 of --agents fit"),
+        (
+            ("--agents", "carry", "sac_ensemble"),
+            "agent sac_ensemble joins the seeds of one learner such as sac, and 0 of --agents fit",
+        ),
         (("--preset", "fast"), "no preset fast; choose one of long, quick, standard"),
     ],
 )
-def test_bad_input_is_one_line(data: Path, tmp_path: Path, words: tuple[str, ...], said: str) -> None:
-    done = run("benchmark", "--data", data, "--steps", 16, "--out", tmp_path / "run", *words, status=2)
+def test_bad_input_is_one_line(
+    data: Path, tmp_path: Path, words: tuple[str, ...], said: str
+) -> None:
+    done = run(
+        "benchmark", "--data", data, "--steps", 16, "--out", tmp_path / "run", *words, status=2
+    )
     assert said in done.stderr
     assert len(done.stderr.strip().splitlines()) == 1
     assert done.stderr.startswith("error: ")
 
 
 def test_the_folder_lists_its_scripts() -> None:
-    done = subprocess.run([sys.executable, "-m", "experiments"], cwd=ROOT, capture_output=True, text=True, check=True)
+    done = subprocess.run(
+        [sys.executable, "-m", "experiments"], cwd=ROOT, capture_output=True, text=True, check=True
+    )
     assert all(name in done.stdout for name in ("benchmark", "evaluate", "train"))
 
 
 def test_a_span_is_days_months_or_years_and_counts_whole() -> None:
     first, end = span_edges("2020-02:2024-06", "--train")
     assert (str(first), str(end)) == ("2020-02-01 00:00:00+00:00", "2024-07-01 00:00:00+00:00")
-    assert span_edges("2024-06-30:2024-06-30", "--test")[1] - span_edges("2024-06-30:2024-06-30", "--test")[0] == pd.Timedelta(days=1)
+    assert span_edges("2024-06-30:2024-06-30", "--test")[1] - span_edges(
+        "2024-06-30:2024-06-30", "--test"
+    )[0] == pd.Timedelta(days=1)
     assert str(span_edges("2020:2021", "--train")[1]) == "2022-01-01 00:00:00+00:00"

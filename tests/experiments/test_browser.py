@@ -1,7 +1,8 @@
 """TensorBoard and the report in a real browser, at the width of a desk and of a phone.
 
-Needs Chromium and its driver (Debian: chromium, chromium-driver); without them the tests say that they skip. With FUNDENV_SCREENSHOTS=FOLDER the
-pages are also saved as pictures there: that is how data/tensorboard.png is made.
+Needs Chromium and its driver (Debian: chromium, chromium-driver); without them the tests say that
+they skip. With FUNDENV_SCREENSHOTS=FOLDER the pages are also saved as pictures there: that is how
+data/tensorboard.png is made.
 """
 
 from __future__ import annotations
@@ -22,13 +23,18 @@ from selenium.webdriver.chrome.service import Service
 from selenium.webdriver.common.by import By
 from selenium.webdriver.support.ui import Select
 
-BROWSER = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
+BROWSER = next(
+    filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None
+)
 DRIVER = shutil.which("chromedriver")
 DESK, PHONE = 1200, 390
 
 pytestmark = [
     pytest.mark.slow,
-    pytest.mark.skipif(not (BROWSER and DRIVER), reason="no Chromium with its driver here (Debian: apt install chromium chromium-driver)"),
+    pytest.mark.skipif(
+        not (BROWSER and DRIVER),
+        reason="no Chromium with its driver here (Debian: apt install chromium chromium-driver)",
+    ),
 ]
 
 # The text of a page, through the shadow roots that TensorBoard is made of.
@@ -48,7 +54,13 @@ return count(document, arguments[0]);
 def browser() -> Iterator[Any]:
     options = webdriver.ChromeOptions()
     options.binary_location = str(BROWSER)
-    for flag in ("--headless=new", "--no-sandbox", "--disable-dev-shm-usage", "--disable-gpu", "--hide-scrollbars"):
+    for flag in (
+        "--headless=new",
+        "--no-sandbox",
+        "--disable-dev-shm-usage",
+        "--disable-gpu",
+        "--hide-scrollbars",
+    ):
         options.add_argument(flag)
     options.set_capability("goog:loggingPrefs", {"browser": "ALL"})
     driver = webdriver.Chrome(options=options, service=Service(str(DRIVER)))
@@ -60,8 +72,20 @@ def browser() -> Iterator[Any]:
 def tensorboard(small_run: Path) -> Iterator[str]:
     """Address of a TensorBoard over the run."""
     where = small_run.parent.parent  # the page shows the path that it was given
-    words = [sys.executable, "-m", "tensorboard.main", "--logdir", small_run.parent.name, "--host", "127.0.0.1", "--port", "0"]
-    process = subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, cwd=where)
+    words = [
+        sys.executable,
+        "-m",
+        "tensorboard.main",
+        "--logdir",
+        small_run.parent.name,
+        "--host",
+        "127.0.0.1",
+        "--port",
+        "0",
+    ]
+    process = subprocess.Popen(
+        words, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, cwd=where
+    )
     assert process.stdout is not None
     said = ""
     while not (found := re.search(r"at (http://\S+)", said)):
@@ -83,8 +107,12 @@ def until(check: Callable[[], Any], what: str, seconds: float = 90.0) -> Any:
 
 
 def sees(browser: Any, *words: str) -> bool:
-    """True once the page shows all the words; fails with the first that it does not show in time."""
-    return all(until(lambda word=word: word in browser.execute_script(DEEP_TEXT), word) for word in words)
+    """True once the page shows all the words; fails with the first that it does not show in
+    time.
+    """
+    return all(
+        until(lambda word=word: word in browser.execute_script(DEEP_TEXT), word) for word in words
+    )
 
 
 def resize(browser: Any, width: int, height: int = 900) -> None:
@@ -98,13 +126,31 @@ def keep(browser: Any, name: str) -> None:
         browser.save_screenshot(str(Path(folder) / f"{name}.png"))
 
 
-def test_tensorboard_shows_runs_scalars_layout_pictures_and_the_table_of_runs(browser: Any, tensorboard: str) -> None:
+def test_tensorboard_shows_runs_scalars_layout_pictures_and_the_table_of_runs(
+    browser: Any, tensorboard: str
+) -> None:
     resize(browser, 1400, 1000)
     browser.get(f"{tensorboard}#scalars")
-    assert sees(browser, "small/tensorboard/test/carry-0/SYNTH-BTC-0", "small/tensorboard/learning/ppo-0", "Return", "Execution", "Learner")
+    assert sees(
+        browser,
+        "small/tensorboard/test/carry-0/SYNTH-BTC-0",
+        "small/tensorboard/learning/ppo-0",
+        "Return",
+        "Execution",
+        "Learner",
+    )
     keep(browser, "tensorboard_scalars")
     browser.get(f"{tensorboard}#custom_scalars")
-    assert sees(browser, "Return", "Risk", "Funding", "Execution", "Learning", "growth above cash", "Matches (10)")
+    assert sees(
+        browser,
+        "Return",
+        "Risk",
+        "Funding",
+        "Execution",
+        "Learning",
+        "growth above cash",
+        "Matches (10)",
+    )
     keep(browser, "tensorboard")
     browser.get(f"{tensorboard}#images")
     assert sees(browser, "Account/equity", "Film", "Response")  # the rest is on further pages
@@ -122,9 +168,13 @@ def test_tensorboard_shows_runs_scalars_layout_pictures_and_the_table_of_runs(br
 def test_the_report_answers_to_clicks(browser: Any, small_run: Path, width: int) -> None:
     resize(browser, width)
     browser.get((small_run / "report.html").as_uri())
-    until(lambda: len(browser.find_elements(By.CSS_SELECTOR, ".chart .main-svg")) >= 6, "six charts")
+    until(
+        lambda: len(browser.find_elements(By.CSS_SELECTOR, ".chart .main-svg")) >= 6, "six charts"
+    )
     root = "document.documentElement"
-    assert browser.execute_script(f"return {root}.scrollWidth <= {root}.clientWidth"), "the page is wider than the screen"
+    assert browser.execute_script(f"return {root}.scrollWidth <= {root}.clientWidth"), (
+        "the page is wider than the screen"
+    )
 
     def traces(chart: str) -> int:
         return len(browser.find_elements(By.CSS_SELECTOR, f"#{chart} .legend .traces"))
@@ -137,21 +187,43 @@ def test_the_report_answers_to_clicks(browser: Any, small_run: Path, width: int)
         target = link.get_attribute("href").rsplit("#", 1)[1]
         until(
             lambda target=target: (
-                -5 <= browser.execute_script(f"return document.getElementById('{target}').getBoundingClientRect().top") < 900
+                -5
+                <= browser.execute_script(
+                    f"return document.getElementById('{target}').getBoundingClientRect().top"
+                )
+                < 900
             ),
             target,
         )
-    before = browser.find_element(By.CSS_SELECTOR, "#growth .scatterlayer").get_attribute("innerHTML")
+    before = browser.find_element(By.CSS_SELECTOR, "#growth .scatterlayer").get_attribute(
+        "innerHTML"
+    )
     Select(browser.find_element(By.ID, "symbol")).select_by_visible_text("SYNTH-BTC-1")
-    until(lambda: browser.find_element(By.CSS_SELECTOR, "#growth .scatterlayer").get_attribute("innerHTML") != before, "another symbol")
+    until(
+        lambda: (
+            browser.find_element(By.CSS_SELECTOR, "#growth .scatterlayer").get_attribute(
+                "innerHTML"
+            )
+            != before
+        ),
+        "another symbol",
+    )
     Select(browser.find_element(By.ID, "agent")).select_by_visible_text("zscore")
-    shown = [one.get_attribute("data-agent") for one in browser.find_elements(By.CSS_SELECTOR, ".one") if one.is_displayed()]
+    shown = [
+        one.get_attribute("data-agent")
+        for one in browser.find_elements(By.CSS_SELECTOR, ".one")
+        if one.is_displayed()
+    ]
     assert shown == ["zscore"]
     everything = len(browser.find_elements(By.CSS_SELECTOR, "#trades tbody tr"))
     Select(browser.find_element(By.ID, "reason")).select_by_visible_text("exit")
     rows = browser.find_elements(By.CSS_SELECTOR, "#trades tbody tr")
     assert 0 < len(rows) < everything
-    assert all("exit" in row.text for row in rows) or width == PHONE  # on a phone the column may lie off the screen
+    assert (
+        all("exit" in row.text for row in rows) or width == PHONE
+    )  # on a phone the column may lie off the screen
     browser.execute_script("document.querySelector('#position').scrollIntoView()")
     keep(browser, f"report_{width}_inside")
-    assert [entry["message"] for entry in browser.get_log("browser") if entry["level"] == "SEVERE"] == []
+    assert [
+        entry["message"] for entry in browser.get_log("browser") if entry["level"] == "SEVERE"
+    ] == []

@@ -1,4 +1,6 @@
-"""Calibration: the sweep agrees with walks of single rules, folds look at the past alone, the script resumes and refuses in one line."""
+"""Calibration: the sweep agrees with walks of single rules, folds look at the past alone, the
+script resumes and refuses in one line.
+"""
 
 from __future__ import annotations
 
@@ -16,13 +18,14 @@ import tyro
 
 import agents
 from agents import AgentError
-from experiments import calibrated, evaluate
+from experiments import evaluate
+from experiments.analysis.walk_forward import deepest, folds, scores, walk_forward, yearly
 from experiments.calibrate import Args, main
-from experiments.folds import deepest, folds, scores, walk_forward, yearly
-from experiments.run_folder import RunError
-from experiments.search import Proposals, dimensions, grid, in_order
-from experiments.sweep import sweep
-from experiments.walk import walk
+from experiments.calibration import parameter_file as calibrated
+from experiments.calibration.search import Proposals, dimensions, grid, in_order
+from experiments.core.run_folder import RunError
+from experiments.rollout.rollout import walk
+from experiments.rollout.sweep import sweep
 from fundenv.market import Market, synthetic_frames, synthetic_market, write_frames
 
 ROOT = Path(__file__).parents[2]
@@ -39,12 +42,26 @@ def test_a_sweep_agrees_with_walks_of_single_rules(market: Market) -> None:
     assert found is not None
     assert found.growth.shape[:2] == (2, len(found.symbols))
     for k in range(2):
-        for s, item in enumerate(walk(agents.make("ewma", enter=0.2, span=values["span"][k], leverage=values["leverage"][k]), market, {})):
+        for s, item in enumerate(
+            walk(
+                agents.make(
+                    "ewma", enter=0.2, span=values["span"][k], leverage=values["leverage"][k]
+                ),
+                market,
+                {},
+            )
+        ):
             years = len(item.time) * 8 / 8760
             assert item.symbol == found.symbols[s]
-            assert found.growth[k, s].sum() / years == pytest.approx(item.metrics(0.045).net_log_growth, abs=1e-7)
-            assert found.turnover[k, s] * found.years == pytest.approx((item.turnover / item.equity[:-1]).sum())
-            daily = np.diff(np.log(item.equity[::3])) - 0.045 / 365  # the walk starts at midnight, three steps a day
+            assert found.growth[k, s].sum() / years == pytest.approx(
+                item.metrics(0.045).net_log_growth, abs=1e-7
+            )
+            assert found.turnover[k, s] * found.years == pytest.approx(
+                (item.turnover / item.equity[:-1]).sum()
+            )
+            daily = (
+                np.diff(np.log(item.equity[::3])) - 0.045 / 365
+            )  # the walk starts at midnight, three steps a day
             assert found.growth[k, s, : len(daily)] == pytest.approx(daily, abs=1e-8)
 
 
@@ -55,13 +72,20 @@ def test_growth_and_drawdown_by_hand() -> None:
     )  # 2 settings, 2 symbols, 3 days
     assert yearly(growth) == pytest.approx([-day / 6 * 365, day / 6 * 365])
     assert deepest(growth, 0.0) == pytest.approx([1 - np.exp(-0.03), 1 - np.exp(-0.01)], rel=1e-5)
-    assert deepest(growth, 0.365)[0] == pytest.approx(1 - np.exp(-0.03 + 0.001), rel=1e-5)  # equity earns the cash rate on top
+    assert deepest(growth, 0.365)[0] == pytest.approx(
+        1 - np.exp(-0.03 + 0.001), rel=1e-5
+    )  # equity earns the cash rate on top
     assert scores(growth, 0.0, 0.02).tolist() == [-np.inf, pytest.approx(day / 6 * 365)]
 
 
 def test_folds_expand_and_purge() -> None:
     parts = folds(1000, 4, 14)
-    assert [(f.fit, f.start, f.end) for f in parts] == [(186, 200, 400), (386, 400, 600), (586, 600, 800), (786, 800, 1000)]
+    assert [(f.fit, f.start, f.end) for f in parts] == [
+        (186, 200, 400),
+        (386, 400, 600),
+        (586, 600, 800),
+        (786, 800, 1000),
+    ]
     with pytest.raises(RunError, match="--folds 10: the first of them leaves"):
         folds(700, 10, 14)
 
@@ -82,7 +106,10 @@ def test_spaces() -> None:
     values = grid(space)
     assert len(values["enter"]) == 6
     assert in_order("ewma", {}, values).sum() == 3  # exit below enter
-    assert in_order("ewma", {"enter": 1.0}, {"exit": np.array([0.9, 1.1])}).tolist() == [True, False]
+    assert in_order("ewma", {"enter": 1.0}, {"exit": np.array([0.9, 1.1])}).tolist() == [
+        True,
+        False,
+    ]
 
 
 @pytest.mark.parametrize(
@@ -115,7 +142,10 @@ def test_optuna_finds_a_peak() -> None:
 
 
 def test_calibrated_parameters_survive_the_file(tmp_path: Path) -> None:
-    tables = {"zscore": agents.make("zscore", entry=2, two_sided=True).params.to_dict(), "carry": {"leverage": 2.5}}
+    tables = {
+        "zscore": agents.make("zscore", entry=2, two_sided=True).params.to_dict(),
+        "carry": {"leverage": 2.5},
+    }
     calibrated.write(tmp_path / "calibrated.toml", tables, {"zscore": ["best of 3"], "carry": []})
     assert calibrated.read(tmp_path / "calibrated.toml") == tables
     (tmp_path / "wrong.toml").write_text("[zscore]\nentry = 30\n")
@@ -125,31 +155,66 @@ def test_calibrated_parameters_survive_the_file(tmp_path: Path) -> None:
         calibrated.read(tmp_path / "none.toml")
 
 
-# --- the script ---------------------------------------------------------------------------------------------------------------------------
+# --- the script -----------------------------------------------------------------------------------
 
 
 @pytest.fixture(scope="module")
 def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("data")
-    write_frames(synthetic_frames(years=1.5, seed=1, symbol="AAAUSDT", start="2021-01-01"), folder, venue="binance")
+    write_frames(
+        synthetic_frames(years=1.5, seed=1, symbol="AAAUSDT", start="2021-01-01"),
+        folder,
+        venue="binance",
+    )
     return folder
 
 
 def command(data: Path, out: Path, *words: object) -> list[str]:
     spans = ("--train", "2021-02:2022-02", "--test", "2022-03:2022-05")
-    return [sys.executable, "-m", "experiments.calibrate", "--data", str(data), *spans, "--out", str(out), "--folds", "2", *map(str, words)]
+    return [
+        sys.executable,
+        "-m",
+        "experiments.calibrate",
+        "--data",
+        str(data),
+        *spans,
+        "--out",
+        str(out),
+        "--folds",
+        "2",
+        *map(str, words),
+    ]
 
 
 def hear_ctrl_c() -> None:
-    """A shell starts its background jobs deaf to SIGINT, and their children inherit it: a test run may be such a job."""
+    """A shell starts its background jobs deaf to SIGINT, and their children inherit it: a test run
+    may be such a job.
+    """
     signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 
-def test_the_script_writes_what_it_says_and_an_interrupted_search_goes_on(data: Path, tmp_path: Path) -> None:
+def test_the_script_writes_what_it_says_and_an_interrupted_search_goes_on(
+    data: Path, tmp_path: Path
+) -> None:
     out = tmp_path / "run"
-    words = ("--rules", "ewma", "--space", "ewma.span=3:90:log", "ewma.enter=0,0.5", "--trials", 160, "--drawdown", 0.5)
+    words = (
+        "--rules",
+        "ewma",
+        "--space",
+        "ewma.span=3:90:log",
+        "ewma.enter=0,0.5",
+        "--trials",
+        160,
+        "--drawdown",
+        0.5,
+    )
     process = subprocess.Popen(
-        command(data, out, *words), cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, preexec_fn=hear_ctrl_c
+        command(data, out, *words),
+        cwd=ROOT,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        preexec_fn=hear_ctrl_c,
     )
     deadline = time.monotonic() + 120
     while not (out / "ewma" / "chunks" / "0001.npz").exists():
@@ -160,7 +225,9 @@ def test_the_script_writes_what_it_says_and_an_interrupted_search_goes_on(data: 
     _, said = process.communicate(timeout=60)
     assert process.returncode == 130, said
     assert "go on with --resume" in said
-    kept = {path.name: path.stat().st_mtime_ns for path in (out / "ewma" / "chunks").glob("[0-9]*.npz")}
+    kept = {
+        path.name: path.stat().st_mtime_ns for path in (out / "ewma" / "chunks").glob("[0-9]*.npz")
+    }
     assert 2 <= len(kept) < 20
     main(tyro.cli(Args, args=command(data, out, *words, "--resume")[3:]))
     chunks = list((out / "ewma" / "chunks").glob("[0-9]*.npz"))
@@ -175,7 +242,15 @@ def test_the_script_writes_what_it_says_and_an_interrupted_search_goes_on(data: 
     assert "probability of backtest overfitting" in (out / "ewma" / "report.md").read_text()
     assert (out / "ewma" / "heatmap.png").stat().st_size > 10_000
     spans = {"train": "2021-02:2022-02", "test": "2022-03:2022-05"}
-    evaluate.main(evaluate.Args(data=data, agents=("ewma",), calibrated=out / "calibrated.toml", out=tmp_path / "e", **spans))
+    evaluate.main(
+        evaluate.Args(
+            data=data,
+            agents=("ewma",),
+            calibrated=out / "calibrated.toml",
+            out=tmp_path / "e",
+            **spans,
+        )
+    )
     report = (out / "ewma" / "report.md").read_text()
     growth = pd.read_json(tmp_path / "e" / "results.json")["net_log_growth"][0]
     assert f"on the test span: {100 * growth:+.2f}" in report
@@ -186,15 +261,32 @@ def test_the_script_writes_what_it_says_and_an_interrupted_search_goes_on(data: 
     [
         (("--rules", "ppo"), "--rules ppo: it learns; only rules are calibrated"),
         (("--rules", "flat"), "rule flat has no space of its own"),
-        (("--rules", "carry", "--drawdown", "0"), "expected at least 1 trial, and a drawdown in 0 .. 1"),
-        (("--rules", "carry", "--space", "ewma.span=3"), "--space ewma.span=3: expected RULE.NAME=.. with a rule of this run (carry)"),
-        (("--rules", "carry", "--params", "carry.leverage=2"), "--params carry.leverage is searched too"),
+        (
+            ("--rules", "carry", "--drawdown", "0"),
+            "expected at least 1 trial, and a drawdown in 0 .. 1",
+        ),
+        (
+            ("--rules", "carry", "--space", "ewma.span=3"),
+            "--space ewma.span=3: expected RULE.NAME=.. with a rule of this run (carry)",
+        ),
+        (
+            ("--rules", "carry", "--params", "carry.leverage=2"),
+            "--params carry.leverage is searched too",
+        ),
         (("--rules", "ewma", "--trials", "10"), "settings, --trials allows 1 .. 10"),
-        (("--rules", "ewma", "--space", "ewma.enter=0:1", "ewma.exit=2:3"), "exit lies nowhere below enter"),
-        (("--rules", "carry", "--drawdown", "1e-9"), "no setting of carry keeps --drawdown 1e-09; the smallest is 0.0"),
+        (
+            ("--rules", "ewma", "--space", "ewma.enter=0:1", "ewma.exit=2:3"),
+            "exit lies nowhere below enter",
+        ),
+        (
+            ("--rules", "carry", "--drawdown", "1e-9"),
+            "no setting of carry keeps --drawdown 1e-09; the smallest is 0.0",
+        ),
     ],
 )
-def test_bad_input_is_one_line(data: Path, tmp_path: Path, words: tuple[str, ...], said: str) -> None:
+def test_bad_input_is_one_line(
+    data: Path, tmp_path: Path, words: tuple[str, ...], said: str
+) -> None:
     args = tyro.cli(Args, args=command(data, tmp_path / "run", *words)[3:])
     with pytest.raises((AgentError, RunError)) as error:
         main(args)

@@ -1,4 +1,6 @@
-"""The command line: from a venue's server to an environment that steps, and one line for each mistake."""
+"""The command line: from a venue's server to an environment that steps, and one line for each
+mistake.
+"""
 
 from __future__ import annotations
 
@@ -40,14 +42,21 @@ def mirrors(server: Server) -> Mirrors:
 def test_from_the_servers_of_a_venue_to_an_environment_that_steps(
     server: Server, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    args = download.Args(symbols=("BTCUSDT", "ETHUSDT"), start="2024-01", out=tmp_path / "raw", mirror=mirrors(server))
+    args = download.Args(
+        symbols=("BTCUSDT", "ETHUSDT"),
+        start="2024-01",
+        out=tmp_path / "raw",
+        mirror=mirrors(server),
+    )
     download.main(args)
     said = capsys.readouterr().out
     assert "24 months written" in said
     market = load_market(args.out, ["BTCUSDT", "ETHUSDT"])
     assert market.symbols == (("BTCUSDT",), ("ETHUSDT",))
     assert int(market.close_ns[market.paths[0][1] - 1]) == NOON * 1_000_000
-    env = gymnasium.make("fundenv/FundingHedge-v0", market=str(args.out), symbols=["BTCUSDT"], episode="7D")
+    env = gymnasium.make(
+        "fundenv/FundingHedge-v0", market=str(args.out), symbols=["BTCUSDT"], episode="7D"
+    )
     observation, info = env.reset(seed=1)
     for _ in range(5):
         observation, reward, _, _, info = env.step(env.action_space.sample())
@@ -61,8 +70,20 @@ def test_from_the_servers_of_a_venue_to_an_environment_that_steps(
 
 
 def test_what_is_missing_at_the_end_fails_the_command(server: Server, tmp_path: Path) -> None:
-    args = download.Args(symbols=("BTCUSDT", "BTCUSDC"), kinds=("perp",), start="2024-02", out=tmp_path, mirror=mirrors(server))
-    with pytest.raises(DownloadError, match=r"1 thing\(s\) still missing, the first: binance/BTCUSDC/perp_1h: no data .* near: BTCUSDT"):
+    args = download.Args(
+        symbols=("BTCUSDT", "BTCUSDC"),
+        kinds=("perp",),
+        start="2024-02",
+        out=tmp_path,
+        mirror=mirrors(server),
+    )
+    with pytest.raises(
+        DownloadError,
+        match=(
+            r"1 thing\(s\) still missing, the first: binance/BTCUSDC/perp_1h: no data .* near:"
+            r" BTCUSDT"
+        ),
+    ):
         download.main(args)
     assert (tmp_path / "binance/BTCUSDT/perp_1h/2024-03.parquet").exists()
 
@@ -71,9 +92,15 @@ def test_what_is_missing_at_the_end_fails_the_command(server: Server, tmp_path: 
     ("more", "message"),
     [
         ({"kinds": ("perp", "trades")}, r"--kinds trades: expected some of funding, perp"),
-        ({"spot": ("binance:BTCUSDT", "binance:ETHUSDT")}, r"--spot names 2 pair\(s\) for 1 symbol\(s\)"),
+        (
+            {"spot": ("binance:BTCUSDT", "binance:ETHUSDT")},
+            r"--spot names 2 pair\(s\) for 1 symbol\(s\)",
+        ),
         ({"spot": ("BTCUSDT",)}, r"--spot BTCUSDT: expected VENUE:PAIR"),
-        ({"renamed": ("POLUSDT=MATICUSDT",)}, r"--renamed POLUSDT=MATICUSDT: POLUSDT is none of --symbols"),
+        (
+            {"renamed": ("POLUSDT=MATICUSDT",)},
+            r"--renamed POLUSDT=MATICUSDT: POLUSDT is none of --symbols",
+        ),
         ({"venue": "binnance"}, r"--venue binnance: did you mean binance\?"),
         ({"venue": "bitmex"}, r"--venue bitmex: expected one of binance, bybit"),
         ({"spot": ("binnance:BTCUSDT",)}, r"--spot binnance: did you mean binance\?"),
@@ -85,18 +112,53 @@ def test_what_is_missing_at_the_end_fails_the_command(server: Server, tmp_path: 
         ({"step": "7h"}, r"step '7h' of perp: expected minutes or hours that divide a day"),
     ],
 )
-def test_a_command_that_cannot_be_is_answered_in_one_line(server: Server, tmp_path: Path, more: dict[str, object], message: str) -> None:
+def test_a_command_that_cannot_be_is_answered_in_one_line(
+    server: Server, tmp_path: Path, more: dict[str, object], message: str
+) -> None:
     with pytest.raises(DownloadError, match=message) as caught:
-        download.main(download.Args(**{"symbols": ("BTCUSDT",), "kinds": ("perp",), "out": tmp_path, "mirror": mirrors(server)} | more))
+        download.main(
+            download.Args(
+                **{
+                    "symbols": ("BTCUSDT",),
+                    "kinds": ("perp",),
+                    "out": tmp_path,
+                    "mirror": mirrors(server),
+                }
+                | more
+            )
+        )
     assert "\n" not in str(caught.value)
 
 
 def test_ctrl_c_keeps_what_was_fetched(server: Server, tmp_path: Path) -> None:
     server.fault(r"2023-1\d\.zip$", "slow", seconds=1.5, times=2)
     url = server.url
-    where = ["--out", str(tmp_path), "--mirror.binance", url, "--mirror.binance-listing", url + "/listing", "--mirror.rest", url]
-    command = [sys.executable, "-m", "experiments.download", "--symbols", "BTCUSDT", "--kinds", "perp", "--start", "2023-10", "--jobs", "1"]
-    with subprocess.Popen([*command, *where], cwd=ROOT, text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
+    where = [
+        "--out",
+        str(tmp_path),
+        "--mirror.binance",
+        url,
+        "--mirror.binance-listing",
+        url + "/listing",
+        "--mirror.rest",
+        url,
+    ]
+    command = [
+        sys.executable,
+        "-m",
+        "experiments.download",
+        "--symbols",
+        "BTCUSDT",
+        "--kinds",
+        "perp",
+        "--start",
+        "2023-10",
+        "--jobs",
+        "1",
+    ]
+    with subprocess.Popen(
+        [*command, *where], cwd=ROOT, text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE
+    ) as process:
         while len(list(tmp_path.rglob("20*.parquet"))) < 3 and process.poll() is None:
             time.sleep(0.01)
         process.send_signal(signal.SIGINT)

@@ -1,21 +1,25 @@
-"""The report on made-up markets: its tables, its file and its pictures, with and without recorded data."""
+"""The report on made-up markets: its tables, its file and its pictures, with and without recorded
+data.
+"""
 
 import pandas as pd
 import pytest
 
-from experiments.generator_report import Args, main
-from experiments.made_markets import stressed, training_market
-from experiments.market_args import MarketArgs
-from experiments.run_folder import RunError
+from experiments.core.made_markets import stressed, training_market
+from experiments.core.market_args import MarketArgs
+from experiments.core.run_folder import RunError
+from experiments.studies.generator_report import Args, main
 from fundenv.market import SplitError, stack, synthetic_frames, synthetic_market, write_frames
-from fundenv.market.facts import TARGETS
+from fundenv.market.synthetic.statistics import TARGETS
 
 
 def test_without_data_the_generator_stands_beside_its_targets(tmp_path, capsys):
     main(Args(paths=2, years=0.5, out=tmp_path))
     rows = pd.read_csv(tmp_path / "facts.csv").set_index(["market", "fact", "of"])["value"]
     assert rows["btc: one asset", "funding_mean", "target"] == TARGETS[0][1]
-    low, mean, high = (rows["btc: one asset", "volatility", f"generator{edge}"] for edge in (" 5 %", "", " 95 %"))
+    low, mean, high = (
+        rows["btc: one asset", "volatility", f"generator{edge}"] for edge in (" 5 %", "", " 95 %")
+    )
     assert low <= mean <= high
     assert (tmp_path / "btc.png").stat().st_size > 10_000
     shown = capsys.readouterr().out
@@ -25,10 +29,25 @@ def test_without_data_the_generator_stands_beside_its_targets(tmp_path, capsys):
 
 def test_with_data_each_symbol_gets_its_own_columns(tmp_path):
     for symbol, preset in (("BTCX", "btc"), ("OTHER", "alt")):
-        write_frames(synthetic_frames(preset, years=0.6, start="2022-01-01", symbol=symbol), tmp_path / "data", venue="binance")
-    main(Args(data=tmp_path / "data", symbols=("BTCX", "OTHER"), span="2022-02:2022-06", paths=1, years=0.5, out=tmp_path / "out"))
+        write_frames(
+            synthetic_frames(preset, years=0.6, start="2022-01-01", symbol=symbol),
+            tmp_path / "data",
+            venue="binance",
+        )
+    main(
+        Args(
+            data=tmp_path / "data",
+            symbols=("BTCX", "OTHER"),
+            span="2022-02:2022-06",
+            paths=1,
+            years=0.5,
+            out=tmp_path / "out",
+        )
+    )
     rows = pd.read_csv(tmp_path / "out" / "facts.csv")
-    assert {"generator", "BTCX", "BTCX bootstrap", "target"} <= set(rows[rows["market"] == "btc: one asset"]["of"])
+    assert {"generator", "BTCX", "BTCX bootstrap", "target"} <= set(
+        rows[rows["market"] == "btc: one asset"]["of"]
+    )
     assert {"OTHER", "OTHER bootstrap"} <= set(rows[rows["market"] == "alt: one asset"]["of"])
     assert "BTCX OTHER" in set(rows[rows["market"] == "btc and alt"]["of"])
     assert sorted(path.name for path in (tmp_path / "out").glob("*.png")) == ["alt.png", "btc.png"]
@@ -39,24 +58,37 @@ def test_a_path_too_short_to_measure_is_refused(tmp_path):
         main(Args(years=0.01, out=tmp_path))
 
 
-# --- --train-on and --stress ------------------------------------------------------------------------------------------------------------
+# --- --train-on and --stress ----------------------------------------------------------------------
 
 
 def test_training_markets_follow_the_symbols_of_the_history():
     history = stack([synthetic_market(preset, years=0.3) for preset in ("btc", "eth")])
     assert training_market(history, "history", 8, "binance") is history
     made = training_market(history, "generator", 2, "binance")
-    assert [names[0] for names in made.symbols] == ["SYNTH-BTC-0", "SYNTH-BTC-1", "SYNTH-ETH-0", "SYNTH-ETH-1"]
+    assert [names[0] for names in made.symbols] == [
+        "SYNTH-BTC-0",
+        "SYNTH-BTC-1",
+        "SYNTH-ETH-0",
+        "SYNTH-ETH-1",
+    ]
     resampled = training_market(history, "bootstrap", 1, "binance")
-    assert [names[0] for names in resampled.symbols] == ["SYNTH-SYNTH-BTC-0-0", "SYNTH-SYNTH-ETH-0-0"]
-    side_by_side = training_market(synthetic_market(("btc", "alt"), years=0.3), "bootstrap", 1, "binance")
+    assert [names[0] for names in resampled.symbols] == [
+        "SYNTH-SYNTH-BTC-0-0",
+        "SYNTH-SYNTH-ETH-0-0",
+    ]
+    side_by_side = training_market(
+        synthetic_market(("btc", "alt"), years=0.3), "bootstrap", 1, "binance"
+    )
     assert side_by_side.n_assets == 2
     with pytest.raises(RunError, match="--made-paths 0"):
         training_market(history, "generator", 0, "binance")
 
 
 def test_stress_changes_the_test_span_alone():
-    plain, struck = MarketArgs().markets(), MarketArgs(stress=("2020-03-12", "2025-10-10")).markets()
+    plain, struck = (
+        MarketArgs().markets(),
+        MarketArgs(stress=("2020-03-12", "2025-10-10")).markets(),
+    )
     assert struck["train"].hash == plain["train"].hash
     assert struck["test"].hash != plain["test"].hash
     assert len(struck["test"].notes) == len(plain["test"].notes) + 2 * plain["test"].n_paths

@@ -42,7 +42,9 @@ def test_flat_at_the_cash_rate_is_zero_in_everything() -> None:
 
 
 def test_drawdown_is_the_deepest_fall_from_a_peak() -> None:
-    assert metrics.drawdown(np.array([100.0, 120.0, 90.0, 130.0, 117.0])) == pytest.approx([0, 0, 0.25, 0, 0.1])
+    assert metrics.drawdown(np.array([100.0, 120.0, 90.0, 130.0, 117.0])) == pytest.approx(
+        [0, 0, 0.25, 0, 0.1]
+    )
 
 
 def test_sharpe_takes_the_sample_deviation_of_daily_returns() -> None:
@@ -52,7 +54,9 @@ def test_sharpe_takes_the_sample_deviation_of_daily_returns() -> None:
 
 
 def test_daily_returns_take_every_third_step_of_8_hours() -> None:
-    equity = np.array([100.0, 1.0, 2.0, 110.0, 3.0, 4.0, 121.0, 5.0])  # closes within the days and the unfinished day do not matter
+    equity = np.array(
+        [100.0, 1.0, 2.0, 110.0, 3.0, 4.0, 121.0, 5.0]
+    )  # closes within the days and the unfinished day do not matter
     daily = metrics.daily_net_log_returns(equity, step_hours=8, cash_rate=0.0365)
     assert daily == pytest.approx([math.log(1.1) - 1e-4] * 2)
 
@@ -86,7 +90,9 @@ def test_contributions_do_not_depend_on_the_level_of_equity() -> None:
         metrics.log_contributions(np.array(large), parts_of(large, [5000.0]))
     )
     # half the gain came from funding, so half of ln(1.01) does
-    assert metrics.log_contributions(np.array(small), parts_of(small, [0.5]))[0, 2] == pytest.approx(0.5 * math.log(1.01))
+    assert metrics.log_contributions(np.array(small), parts_of(small, [0.5]))[
+        0, 2
+    ] == pytest.approx(0.5 * math.log(1.01))
 
 
 def test_offsetting_parts_keep_their_size_where_equity_stands_still() -> None:
@@ -102,7 +108,9 @@ def test_parts_add_up_to_growth_plus_the_cash_rate(steps: list[tuple[float, floa
     parts = parts_of(equity.tolist(), [funding for _, funding in steps])
     figures = metrics.measure(equity, parts, step_hours=8, cash_rate=0.03)
     scale = 1 + np.abs(metrics.log_contributions(equity, parts)).sum() / figures.years
-    assert sum(figures.parts.values()) - 0.03 == pytest.approx(figures.net_log_growth, abs=1e-9 * scale)
+    assert sum(figures.parts.values()) - 0.03 == pytest.approx(
+        figures.net_log_growth, abs=1e-9 * scale
+    )
 
 
 def test_ruin_costs_a_great_deal_and_stays_finite() -> None:

@@ -1,18 +1,30 @@
-"""Deflated Sharpe ratio and probability of backtest overfitting against their papers' example and cases with a known answer."""
+"""Deflated Sharpe ratio and probability of backtest overfitting against their papers' example and
+cases with a known answer.
+"""
 
 from __future__ import annotations
 
 import numpy as np
 import pytest
 
-from experiments.overfit import deflated, deflated_sharpe, expected_best_sharpe, independent_length, overfitting_probability
+from experiments.analysis.overfit import (
+    deflated,
+    deflated_sharpe,
+    expected_best_sharpe,
+    independent_length,
+    overfitting_probability,
+)
 
 
 def test_worked_example_of_the_paper() -> None:
-    """Bailey and Lopez de Prado 2014, "A numerical example": 100 trials, variance 1/2 (annual), Sharpe 2.5 (annual) over 1,250 days, 250 a year."""
+    """Bailey and Lopez de Prado 2014, "A numerical example": 100 trials, variance 1/2 (annual),
+    Sharpe 2.5 (annual) over 1,250 days, 250 a year.
+    """
     benchmark = expected_best_sharpe(0.5 / 250, 100)
     assert benchmark == pytest.approx(0.1132, abs=5e-5)
-    found = deflated_sharpe(2.5 / 250**0.5, benchmark=benchmark, length=1250, skewness=-3, kurtosis=10)
+    found = deflated_sharpe(
+        2.5 / 250**0.5, benchmark=benchmark, length=1250, skewness=-3, kurtosis=10
+    )
     assert found == pytest.approx(0.9004, abs=5e-5)
 
 
@@ -36,7 +48,11 @@ def test_trials_without_a_figure_count_as_trials() -> None:
     spread = np.var(known, ddof=1)
     found = deflated(returns, np.r_[known, unknown])
     assert found < deflated(returns, known)
-    mean, sd, third, fourth = returns.mean(), returns.std(ddof=1), *(float(((returns - returns.mean()) ** k).mean()) for k in (3, 4))
+    mean, sd, third, fourth = (
+        returns.mean(),
+        returns.std(ddof=1),
+        *(float(((returns - returns.mean()) ** k).mean()) for k in (3, 4)),
+    )
     wanted = deflated_sharpe(
         mean / sd,
         benchmark=expected_best_sharpe(float(spread), 40),
@@ -45,7 +61,9 @@ def test_trials_without_a_figure_count_as_trials() -> None:
         kurtosis=fourth / returns.std() ** 4,
     )
     assert found == pytest.approx(wanted)
-    assert deflated(returns, np.r_[0.15, unknown]) < deflated(returns, np.array([0.15]))  # none of the others known
+    assert deflated(returns, np.r_[0.15, unknown]) < deflated(
+        returns, np.array([0.15])
+    )  # none of the others known
 
 
 def runs(rng: np.random.Generator, length: int, persistence: float) -> np.ndarray:
@@ -58,14 +76,20 @@ def runs(rng: np.random.Generator, length: int, persistence: float) -> np.ndarra
 
 
 def test_returns_in_runs_count_as_fewer() -> None:
-    """T (1 - a) / (1 + a) independent ones tell the mean of an autoregression as well; independent returns count as they are."""
+    """T (1 - a) / (1 + a) independent ones tell the mean of an autoregression as well; independent
+    returns count as they are.
+    """
     rng = np.random.default_rng(5)
     assert np.mean([independent_length(rng.standard_normal(1000)) for _ in range(40)]) > 800
-    assert np.mean([independent_length(runs(rng, 1000, 0.6)) for _ in range(40)]) == pytest.approx(250, rel=0.4)
+    assert np.mean([independent_length(runs(rng, 1000, 0.6)) for _ in range(40)]) == pytest.approx(
+        250, rel=0.4
+    )
 
 
 def test_luck_in_runs_is_not_taken_for_skill() -> None:
-    """Returns without skill that come in runs: few may seem sure, whatever their autocorrelation."""
+    """Returns without skill that come in runs: few may seem sure, whatever their
+    autocorrelation.
+    """
     rng = np.random.default_rng(6)
     sure = [deflated(runs(rng, 365, 0.7), np.zeros(1)) > 0.95 for _ in range(200)]
     assert np.mean(sure) < 0.13
@@ -85,11 +109,15 @@ def test_settings_without_skill_are_overfitted_half_of_the_time_and_true_skill_n
 
 
 def test_two_settings_by_hand() -> None:
-    """Two blocks, two settings: whichever wins in one block loses in the other, so both splits are overfitted."""
+    """Two blocks, two settings: whichever wins in one block loses in the other, so both splits are
+    overfitted.
+    """
     assert overfitting_probability(np.array([[1.0, 0.0], [0.0, 1.0]]), blocks=2) == 1.0
     assert overfitting_probability(np.array([[1.0, 0.0], [1.0, 0.0]]), blocks=2) == 0.0
 
 
 def test_too_little_is_refused() -> None:
-    with pytest.raises(ValueError, match=r"shape \(10, 1\): expected at least 2 settings and 16 periods"):
+    with pytest.raises(
+        ValueError, match=r"shape \(10, 1\): expected at least 2 settings and 16 periods"
+    ):
         overfitting_probability(np.zeros((10, 1)))

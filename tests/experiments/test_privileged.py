@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 import agents
-from experiments import privileged
-from experiments.run_folder import RunError
+from experiments.core.run_folder import RunError
+from experiments.studies import privileged
 
 
 def test_returns_are_discounted_sums_and_those_across_an_end_are_left_out() -> None:
@@ -33,7 +33,9 @@ def test_a_critic_explains_what_its_inputs_say_and_nothing_of_noise() -> None:
     assert privileged.explained(inputs[..., 2:], target, kept, seed=0) < 0.05
 
 
-def test_the_table_has_a_line_for_either_reward(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_table_has_a_line_for_either_reward(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     agent = agents.make("ppo", n_envs=8, n_steps=16, batch_size=64, hidden=8, imitate=0, rehearse=0)
     agent.learn(privileged.Args(agent=tmp_path).markets()["train"], {}, steps=128, seed=0)  # type: ignore[attr-defined]
     agent.save(tmp_path)

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from experiments import solvable
-from experiments.run_folder import RunError
+from experiments.core.run_folder import RunError
 from fundenv.envs.solvable import SolvableVectorEnv
 
 
@@ -26,7 +26,12 @@ def test_rows_are_written_and_finished_ones_are_not_trained_again(
     solvable.main(args)
     rows = json.loads(file.read_text())
     found = [(row["problem"], row["agent"], row["seed"]) for row in rows]
-    assert found == [("leverage", "ppo", 0), ("linear", "device_ppo", 0), ("leverage", "ppo", 1), ("linear", "device_ppo", 1)]
+    assert found == [
+        ("leverage", "ppo", 0),
+        ("linear", "device_ppo", 0),
+        ("leverage", "ppo", 1),
+        ("linear", "device_ppo", 1),
+    ]
     for row in rows:
         assert np.isfinite(row["percent_of_optimum"])
         assert row["env_steps"] >= 8_192
@@ -40,16 +45,22 @@ def test_rows_are_written_and_finished_ones_are_not_trained_again(
 
 
 def test_the_optimal_rule_keeps_its_promise_and_others_fall_short() -> None:
-    env = SolvableVectorEnv(32, "linear", autoreset_mode="disabled", actions="target", paths=32, decisions=1500)
+    env = SolvableVectorEnv(
+        32, "linear", autoreset_mode="disabled", actions="target", paths=32, decisions=1500
+    )
     best = float(solvable.play(env, solvable.optimal_rule(env))[100:].mean())
     assert best == pytest.approx(env.solvable.optimum, rel=0.08)
-    always = float(solvable.play(env, lambda obs: np.tile([0.0, 1.0, 1.0, 1.0], (len(obs), 1))).mean())
+    always = float(
+        solvable.play(env, lambda obs: np.tile([0.0, 1.0, 1.0, 1.0], (len(obs), 1))).mean()
+    )
     assert always < 0.5 * best
 
 
 def test_one_training_has_no_interval() -> None:
     assert solvable.with_interval(np.array([98.5])) == "98.50"
-    assert solvable.with_interval(np.array([98.0, 99.0])) == "98.50 ±  6.35"  # 12.706 x 0.7071 / 1.4142
+    assert (
+        solvable.with_interval(np.array([98.0, 99.0])) == "98.50 ±  6.35"
+    )  # 12.706 x 0.7071 / 1.4142
 
 
 def test_unknown_tasks_are_named() -> None:

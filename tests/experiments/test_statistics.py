@@ -5,11 +5,20 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from experiments.statistics import improvement, improvement_interval, interval, iqm, paired, profile
+from experiments.analysis.statistics import (
+    improvement,
+    improvement_interval,
+    interval,
+    iqm,
+    paired,
+    profile,
+)
 
 
 def test_the_interquartile_mean_leaves_out_the_outer_quarters() -> None:
-    assert iqm(np.array([[-100.0, 1.0], [2.0, 3.0], [4.0, 5.0], [6.0, 900.0]])) == pytest.approx((2 + 3 + 4 + 5) / 4)
+    assert iqm(np.array([[-100.0, 1.0], [2.0, 3.0], [4.0, 5.0], [6.0, 900.0]])) == pytest.approx(
+        (2 + 3 + 4 + 5) / 4
+    )
 
 
 def test_an_interval_covers_the_truth_about_as_often_as_it_says() -> None:
@@ -36,7 +45,9 @@ def test_one_run_has_no_interval() -> None:
 
 def test_probability_of_improvement_counts_pairs_of_the_same_task() -> None:
     mine, other = np.array([[1.0, 7.0], [3.0, 7.0]]), np.array([[2.0, 7.0]])
-    assert improvement(mine, other) == pytest.approx((0.5 + 0.5) / 2)  # task 1: one of two above; task 2: ties
+    assert improvement(mine, other) == pytest.approx(
+        (0.5 + 0.5) / 2
+    )  # task 1: one of two above; task 2: ties
     assert improvement(other + 10, mine) == 1.0
     found = improvement_interval(mine, other, draws=200)
     assert found.low <= found.value <= found.high
@@ -44,7 +55,11 @@ def test_probability_of_improvement_counts_pairs_of_the_same_task() -> None:
 
 
 def test_a_profile_falls_from_all_to_none() -> None:
-    assert profile(np.array([[1.0, 2.0], [3.0, 4.0]]), np.array([0.0, 2.0, 4.0])).tolist() == [1.0, 0.5, 0.0]
+    assert profile(np.array([[1.0, 2.0], [3.0, 4.0]]), np.array([0.0, 2.0, 4.0])).tolist() == [
+        1.0,
+        0.5,
+        0.0,
+    ]
 
 
 def test_the_paired_test_finds_a_difference_and_does_not_invent_one() -> None:
@@ -53,7 +68,10 @@ def test_the_paired_test_finds_a_difference_and_does_not_invent_one() -> None:
     better = paired(common + 0.1 + 0.3 * rng.standard_normal(400), common, draws=500)
     assert better.p_value < 0.01
     assert better.low > 0
-    rejected = sum(paired(rng.standard_normal(200), rng.standard_normal(200), draws=200, seed=k).p_value < 0.1 for k in range(60))
+    rejected = sum(
+        paired(rng.standard_normal(200), rng.standard_normal(200), draws=200, seed=k).p_value < 0.1
+        for k in range(60)
+    )
     assert rejected <= 14  # 6 expected; 15 or more in one of a thousand
 
 

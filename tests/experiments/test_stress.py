@@ -10,11 +10,11 @@ import pandas as pd
 import pytest
 
 import agents
-from experiments import stress
-from experiments.walk import walk
+from experiments.benchmarking import stress
+from experiments.rollout.rollout import walk
 from fundenv.market import Market, splice, synthetic_market
-from fundenv.market.shocks import SHOCKS
-from fundenv.market.tape import TapeError
+from fundenv.market.synthetic.ratios import TapeError
+from fundenv.market.synthetic.shocks import SHOCKS
 
 SETTINGS: dict[str, Any] = {"venue": "binance", "cash_rate": 0.03}
 
@@ -31,7 +31,9 @@ def given(market: Market) -> stress.Scenarios:
     return found
 
 
-def test_every_shock_is_laid_on_every_path_at_three_places_on_the_grid_of_decisions(market: Market, given: stress.Scenarios) -> None:
+def test_every_shock_is_laid_on_every_path_at_three_places_on_the_grid_of_decisions(
+    market: Market, given: stress.Scenarios
+) -> None:
     names = ["+".join(symbols) for symbols in market.symbols]
     wanted = [(shock, name) for shock in SHOCKS for name in names for _ in stress.PLACES]
     assert list(zip(given.shocks, given.symbols, strict=True)) == wanted
@@ -39,43 +41,69 @@ def test_every_shock_is_laid_on_every_path_at_three_places_on_the_grid_of_decisi
     for number, (first, last) in enumerate(given.market.paths):
         original = names.index(given.symbols[number])
         low = (
-            int(np.searchsorted(market.close_ns[slice(*market.paths[original])], given.market.close_ns[first])) + market.paths[original, 0]
+            int(
+                np.searchsorted(
+                    market.close_ns[slice(*market.paths[original])], given.market.close_ns[first]
+                )
+            )
+            + market.paths[original, 0]
         )
         row = int(np.searchsorted(given.market.close_ns[first:last], given.begins[number]))
         assert row >= 31 * 24
-        np.testing.assert_array_equal(given.market.bars[first : first + row + 1], market.bars[low : low + row + 1])  # nothing shows before
-        assert (given.market.bars[first + row + 1 : last] != market.bars[low + row + 1 : low + last - first]).any()
+        np.testing.assert_array_equal(
+            given.market.bars[first : first + row + 1], market.bars[low : low + row + 1]
+        )  # nothing shows before
+        assert (
+            given.market.bars[first + row + 1 : last]
+            != market.bars[low + row + 1 : low + last - first]
+        ).any()
         assert last - first - row == SHOCKS[given.shocks[number]].hours + stress.AFTER + 1
 
 
-def test_what_is_measured_is_the_walk_from_the_beginning_of_the_shock(market: Market, given: stress.Scenarios) -> None:
+def test_what_is_measured_is_the_walk_from_the_beginning_of_the_shock(
+    market: Market, given: stress.Scenarios
+) -> None:
     agent = agents.make("carry", leverage=5.0)
     found = stress.endure(agent, given, SETTINGS)
-    number = given.shocks.index("2022-11-09")  # the first place of the first path: the scenario begins with the path
+    number = given.shocks.index(
+        "2022-11-09"
+    )  # the first place of the first path: the scenario begins with the path
     first, last = market.paths[0]
     row = int(np.searchsorted(market.close_ns[first:last], given.begins[number]))
-    alone = splice(replace(market, paths=market.paths[:1], symbols=market.symbols[:1]), "2022-11-09", at=row)
+    alone = splice(
+        replace(market, paths=market.paths[:1], symbols=market.symbols[:1]), "2022-11-09", at=row
+    )
     item = walk(agent, alone, SETTINGS)[0]
     own = found[(found["shock"] == "2022-11-09") & (found["symbol"] == given.symbols[number])]
     own = own[own["begin"] == own["begin"].min()]
     k = int(np.flatnonzero(item.time == given.begins[number])[0])
     equity = item.equity[k + 1 : k + 2 + len(own)]
     np.testing.assert_allclose(own["growth"], np.log(equity[1:] / equity[0]), rtol=1e-12)
-    np.testing.assert_allclose(own["fall"], (1 - equity / np.maximum.accumulate(equity))[1:], rtol=1e-9, atol=1e-15)
-    np.testing.assert_array_equal(own["liquidations"], np.cumsum(item.liquidations[k + 1 : k + 1 + len(own)]))
+    np.testing.assert_allclose(
+        own["fall"], (1 - equity / np.maximum.accumulate(equity))[1:], rtol=1e-9, atol=1e-15
+    )
+    np.testing.assert_array_equal(
+        own["liquidations"], np.cumsum(item.liquidations[k + 1 : k + 1 + len(own)])
+    )
     assert own["hour"].tolist() == list(range(8, 8 * len(own) + 1, 8))
     assert own["growth"].iloc[-1] < -0.05  # funding of -2 % every two hours for a day
     assert (own["held"] > 0.5).all()
 
 
-def test_an_account_that_was_ruined_before_the_shock_leaves_no_line(given: stress.Scenarios, monkeypatch: pytest.MonkeyPatch) -> None:
-    """What a shock did to who was no longer there, nobody can say; and those that it ruins stay in the picture."""
+def test_an_account_that_was_ruined_before_the_shock_leaves_no_line(
+    given: stress.Scenarios, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What a shock did to who was no longer there, nobody can say; and those that it ruins stay in
+    the picture.
+    """
     real = stress.walk_paths
 
     def ruined_once(*args: Any) -> Any:
         walks = real(*args)
         gone = int(np.searchsorted(walks[0].time, given.begins[0])) - 2
-        ended = {name: getattr(walks[0], name)[:gone] for name in ("time", "liquidations", "states")}
+        ended = {
+            name: getattr(walks[0], name)[:gone] for name in ("time", "liquidations", "states")
+        }
         return [replace(walks[0], **ended, equity=walks[0].equity[: gone + 1]), *walks[1:]]
 
     monkeypatch.setattr(stress, "walk_paths", ruined_once)
@@ -91,12 +119,34 @@ def test_who_is_flat_earns_the_cash_rate_alone(given: stress.Scenarios) -> None:
     assert found[["fall", "liquidations", "held"]].to_numpy().max() == 0
 
 
-def test_the_table_takes_the_mean_of_ends_the_worst_fall_and_liquidations_per_account(tmp_path: Any) -> None:
-    def account(agent: str, shock: str, symbol: str, growth: list[float], fall: list[float], liquidations: list[int], held: float) -> Any:
-        rows = {"agent": agent, "seed": 0, "shock": shock, "symbol": symbol, "begin": pd.Timestamp("2024-01-01", tz="UTC")}
-        return pd.DataFrame({"hour": [8, 16], "growth": growth, "fall": fall, "liquidations": liquidations, "carry": held}).assign(
-            **rows, held=held
-        )
+def test_the_table_takes_the_mean_of_ends_the_worst_fall_and_liquidations_per_account(
+    tmp_path: Any,
+) -> None:
+    def account(
+        agent: str,
+        shock: str,
+        symbol: str,
+        growth: list[float],
+        fall: list[float],
+        liquidations: list[int],
+        held: float,
+    ) -> Any:
+        rows = {
+            "agent": agent,
+            "seed": 0,
+            "shock": shock,
+            "symbol": symbol,
+            "begin": pd.Timestamp("2024-01-01", tz="UTC"),
+        }
+        return pd.DataFrame(
+            {
+                "hour": [8, 16],
+                "growth": growth,
+                "fall": fall,
+                "liquidations": liquidations,
+                "carry": held,
+            }
+        ).assign(**rows, held=held)
 
     frame = pd.concat(
         [
@@ -107,14 +157,25 @@ def test_the_table_takes_the_mean_of_ends_the_worst_fall_and_liquidations_per_ac
         ]
     )
     header, line = stress.table(frame)
-    assert header == ["agent", "invested", "2020-03-12", "fall", "liq.", "2025-10-10", "fall", "liq."]
+    assert header == [
+        "agent",
+        "invested",
+        "2020-03-12",
+        "fall",
+        "liq.",
+        "2025-10-10",
+        "fall",
+        "liq.",
+    ]
     assert line == ["carry", "0.50", "+1.00", "5.00", "0.50", "+1.00", "0.00", "1.00"]
     stress.picture(frame, tmp_path / "stress.png")
     assert (tmp_path / "stress.png").read_bytes()[:4] == b"\x89PNG"
 
 
 def test_a_market_without_room_or_without_hours_has_no_scenarios(market: Market) -> None:
-    short = replace(market, paths=market.paths[:1] * 0 + np.array([[0, 770]]), symbols=market.symbols[:1])
+    short = replace(
+        market, paths=market.paths[:1] * 0 + np.array([[0, 770]]), symbols=market.symbols[:1]
+    )
     found = stress.scenarios(short, SETTINGS)
     assert found is not None  # 24 hours fit after 31 days, 40 do not
     assert set(found.shocks) == {"2021-05-19", "2025-10-10"}
@@ -122,9 +183,15 @@ def test_a_market_without_room_or_without_hours_has_no_scenarios(market: Market)
     assert stress.scenarios(replace(short, bar_hours=8.0), SETTINGS) is None
 
 
-def test_why_there_is_no_table_is_said(market: Market, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_why_there_is_no_table_is_said(
+    market: Market, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
     assert stress.scenarios_or_note(replace(market, bar_hours=8.0), SETTINGS) is None
-    assert capsys.readouterr().out == "note  no table under stress: no path has hourly bars and room for a shock, 31 days before it\n"
+    assert (
+        capsys.readouterr().out
+        == "note  no table under stress: no path has hourly bars and room for a shock, 31 days"
+        " before it\n"
+    )
 
     def refused(*args: Any, **more: Any) -> Market:
         raise TapeError("cannot be unrolled")

@@ -18,9 +18,13 @@ def market() -> Market:
     return synthetic_market(years=0.5, seed=2)
 
 
-def drawn(name: str, market: Market, plane: int, **params: Any) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def drawn(
+    name: str, market: Market, plane: int, **params: Any
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     agent = agents.make(name, **params)
-    batch = Batch(2 * POINTS * POINTS, market=market, **agent.env_settings() | {"start_invested": 0.5})
+    batch = Batch(
+        2 * POINTS * POINTS, market=market, **agent.env_settings() | {"start_invested": 0.5}
+    )
     x, y = _planes(batch)[plane]
     carry, _ = surface(agent, batch, _medians(batch), x, y)
     return carry, x.at, y.at
@@ -32,7 +36,9 @@ def test_always_on_is_invested_everywhere_and_flat_nowhere(market: Market) -> No
 
 
 def test_hysteresis_is_a_band_around_the_cost_of_capital(market: Market) -> None:
-    """Full carry above hurdle + enter, flat below hurdle + exit; hurdle = cash rate x 4/3 / 1095 in bp per 8 h."""
+    """Full carry above hurdle + enter, flat below hurdle + exit; hurdle = cash rate x 4/3 / 1095 in
+    bp per 8 h.
+    """
     carry, funding, cash = drawn("ewma", market, 0, span=9, enter=0.5, exit=-0.5, leverage=3.0)
     signal = funding[None, :] - cash[:, None] * 4 / 3 / 1095 * 1e4
     clear = np.minimum(np.abs(signal - 0.5), np.abs(signal + 0.5)) > 0.02  # away from the edges

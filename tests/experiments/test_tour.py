@@ -1,4 +1,6 @@
-"""The notebook of the tour is a valid one, and its cells run from the first to the last as a newcomer would run them."""
+"""The notebook of the tour is a valid one, and its cells run from the first to the last as a
+newcomer would run them.
+"""
 
 from __future__ import annotations
 
@@ -15,7 +17,9 @@ TOUR = json.loads((ROOT / "experiments" / "tour.ipynb").read_text(encoding="utf-
 
 def code() -> str:
     """All code cells, one after another."""
-    return "\n\n".join("".join(cell["source"]) for cell in TOUR["cells"] if cell["cell_type"] == "code")
+    return "\n\n".join(
+        "".join(cell["source"]) for cell in TOUR["cells"] if cell["cell_type"] == "code"
+    )
 
 
 def test_the_notebook_is_one_and_carries_no_stale_output() -> None:

@@ -1,4 +1,6 @@
-"""The trade list of a walk: complete, consistent with the account, and with the right reason on every row."""
+"""The trade list of a walk: complete, consistent with the account, and with the right reason on
+every row.
+"""
 
 from __future__ import annotations
 
@@ -7,8 +9,8 @@ import pandas as pd
 import pytest
 
 import agents
-from experiments.trades import COLUMNS
-from experiments.walk import Walk, walk
+from experiments.rollout.rollout import Walk, walk
+from experiments.rollout.trades import COLUMNS
 from fundenv.market import Market, stack, synthetic_market
 
 SETTINGS = {"venue": "binance", "cash_rate": 0.045}
@@ -30,9 +32,15 @@ def test_every_fill_is_in_the_list(name: str, market: Market) -> None:
         assert tuple(book.columns) == COLUMNS
         assert book["traded"].sum() == pytest.approx(item.turnover.sum(), rel=1e-12)
         unforced = book[book["reason"] != "liquidation"]
-        np.testing.assert_allclose(unforced["perp_before"] + unforced["filled_perp"], unforced["perp_after"], atol=1e-9)
-        np.testing.assert_allclose(book["spot_before"] + book["filled_spot"], book["spot_after"], atol=1e-9)
-        assert (book["perp_before"].to_numpy()[1:] == book["perp_after"].to_numpy()[:-1]).all()  # nothing moves between two rows
+        np.testing.assert_allclose(
+            unforced["perp_before"] + unforced["filled_perp"], unforced["perp_after"], atol=1e-9
+        )
+        np.testing.assert_allclose(
+            book["spot_before"] + book["filled_spot"], book["spot_after"], atol=1e-9
+        )
+        assert (
+            book["perp_before"].to_numpy()[1:] == book["perp_after"].to_numpy()[:-1]
+        ).all()  # nothing moves between two rows
 
 
 def test_entries_and_exits_alternate_and_the_keeper_is_no_decision(market: Market) -> None:
@@ -53,7 +61,9 @@ def test_a_liquidation_is_called_one(market: Market) -> None:
         struck = item.trades[item.trades["reason"] == "liquidation"]
         ends = pd.to_datetime(item.time[item.liquidations > 0], utc=True)
         assert sorted(struck["time"]) == sorted(ends)
-        assert (item.trades["reason"] == "after liquidation").any() or (struck["spot_after"] == 0).any()
+        assert (item.trades["reason"] == "after liquidation").any() or (
+            struck["spot_after"] == 0
+        ).any()
 
 
 def test_an_agent_that_never_trades_has_an_empty_list_with_all_columns(market: Market) -> None:
@@ -63,11 +73,16 @@ def test_an_agent_that_never_trades_has_an_empty_list_with_all_columns(market: M
 
 
 def test_chained_paths_scale_the_sizes_with_the_money() -> None:
-    early, late = (synthetic_market(years=0.3, paths=1, seed=4, start=day) for day in ("2021-01-01", "2022-01-01"))
+    early, late = (
+        synthetic_market(years=0.3, paths=1, seed=4, start=day)
+        for day in ("2021-01-01", "2022-01-01")
+    )
     chained = walked("carry", stack([early, late]))
     assert len(chained) == 1
     alone = walked("carry", late)[0].trades
-    tail = chained[0].trades[chained[0].trades["time"] >= alone["time"].iloc[0]].reset_index(drop=True)
+    tail = (
+        chained[0].trades[chained[0].trades["time"] >= alone["time"].iloc[0]].reset_index(drop=True)
+    )
     factor = tail["equity"].iloc[0] / alone["equity"].iloc[0]
     assert abs(factor - 1) > 1e-4
     np.testing.assert_allclose(tail["filled_perp"], factor * alone["filled_perp"], rtol=1e-12)

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import pytest
 
-from experiments import training_speed
-from experiments.run_folder import RunError
+from experiments.core.run_folder import RunError
+from experiments.speed import training_speed
 
 
-def test_every_learner_has_a_line_and_learning_is_a_part_of_the_whole(capsys: pytest.CaptureFixture[str]) -> None:
+def test_every_learner_has_a_line_and_learning_is_a_part_of_the_whole(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
     training_speed.main(training_speed.Args(envs=8, steps=1024, repeats=1))
     lines = capsys.readouterr().out.splitlines()
     assert lines[0].startswith("CPU time of one thread, 8 environments, 1,024 steps, 1 trainings")

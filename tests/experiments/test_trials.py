@@ -9,10 +9,10 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from experiments import trials
-from experiments.run_folder import RunError
-from experiments.trials import Training
-from experiments.verdict import luck
+from experiments.benchmarking import trials
+from experiments.benchmarking.comparison import luck
+from experiments.benchmarking.trials import Training
+from experiments.core.run_folder import RunError
 
 
 def begin(run: Path, key: str = "ppo-0", steps: int = 100, **params: float) -> Training:
@@ -21,7 +21,9 @@ def begin(run: Path, key: str = "ppo-0", steps: int = 100, **params: float) -> T
     return training
 
 
-def test_a_training_has_a_line_from_its_start_and_a_figure_once_it_is_judged(tmp_path: Path) -> None:
+def test_a_training_has_a_line_from_its_start_and_a_figure_once_it_is_judged(
+    tmp_path: Path,
+) -> None:
     training = begin(tmp_path / "one", entropy=0.01)
     begin(tmp_path / "one", entropy=0.01)  # resumed
     before = trials.read(tmp_path / "trials.csv")
@@ -34,13 +36,17 @@ def test_a_training_has_a_line_from_its_start_and_a_figure_once_it_is_judged(tmp
     assert after.drop(columns="daily_sharpe").equals(before.drop(columns="daily_sharpe"))
 
 
-def test_other_parameters_or_more_steps_are_another_trial_and_other_defaults_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_other_parameters_or_more_steps_are_another_trial_and_other_defaults_too(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     begin(tmp_path / "one")
     begin(tmp_path / "one", steps=200)
     begin(tmp_path / "one", entropy=0.02)
     before = trials.configuration("ppo", {}, 100)
     kind = trials.agents.agent_class("ppo").parameters
-    monkeypatch.setattr(kind.__init__, "__kwdefaults__", kind.__init__.__kwdefaults__ | {"epochs": 9})
+    monkeypatch.setattr(
+        kind.__init__, "__kwdefaults__", kind.__init__.__kwdefaults__ | {"epochs": 9}
+    )
     assert trials.configuration("ppo", {}, 100) != before
     begin(tmp_path / "one")
     found = trials.read(tmp_path / "trials.csv")
@@ -71,11 +77,20 @@ def test_the_luck_of_the_search_counts_trainings_without_a_figure(tmp_path: Path
     rng = np.random.default_rng(0)
     days = pd.date_range("2024-07-01", periods=300, tz="UTC")
     daily = pd.concat(
-        [pd.DataFrame({"agent": name, "time": days, "net": 0.1 + rng.standard_normal(300)}) for name in ("ppo", "ppo_ensemble")]
+        [
+            pd.DataFrame({"agent": name, "time": days, "net": 0.1 + rng.standard_normal(300)})
+            for name in ("ppo", "ppo_ensemble")
+        ]
     )
     tidy = pd.DataFrame({"agent": ["carry", "ppo", "ppo_ensemble"]})
     none = pd.DataFrame({"agent": ["sac"], "configuration": ["x"], "daily_sharpe": [0.1]})
-    given = pd.DataFrame({"agent": ["ppo"] * 30, "configuration": list(range(30)), "daily_sharpe": [0.05] * 5 + [np.nan] * 25})
+    given = pd.DataFrame(
+        {
+            "agent": ["ppo"] * 30,
+            "configuration": list(range(30)),
+            "daily_sharpe": [0.05] * 5 + [np.nan] * 25,
+        }
+    )
     few, many = luck(tidy, daily, none), luck(tidy, daily, pd.concat([none, given]))
     assert [line[0] for line in many[1:]] == ["ppo", "ppo_ensemble"]
     assert [line[2:4] for line in few[1:]] == [["2", "0"], ["2", "0"]]  # one another
@@ -86,7 +101,11 @@ def test_the_luck_of_the_search_counts_trainings_without_a_figure(tmp_path: Path
 
 def test_lines_of_many_writers_stay_whole(tmp_path: Path) -> None:
     with ThreadPoolExecutor(8) as pool:
-        list(pool.map(lambda k: begin(tmp_path / "one", key=f"ppo-{k}", entropy=k / 1000), range(1, 65)))
+        list(
+            pool.map(
+                lambda k: begin(tmp_path / "one", key=f"ppo-{k}", entropy=k / 1000), range(1, 65)
+            )
+        )
     found = trials.read(tmp_path / "trials.csv")
     assert sorted(found["training"]) == sorted(f"one/ppo-{k}" for k in range(1, 65))
     assert (tmp_path / "trials.csv").read_text().count("\n") == 65
@@ -101,5 +120,11 @@ def test_a_file_of_another_kind_is_named(tmp_path: Path) -> None:
 
 def test_a_log_that_cannot_be_written_is_named(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
-    with pytest.raises(RunError, match=r"trials.csv cannot be written \(.*\); every training is logged there, choose another --out"):
+    with pytest.raises(
+        RunError,
+        match=(
+            r"trials.csv cannot be written \(.*\); every training is logged there, choose another"
+            r" --out"
+        ),
+    ):
         begin(tmp_path / "file" / "one")

@@ -1,4 +1,6 @@
-"""Which venue rules are covered by how many published cases: `python -m tests.golden.coverage` prints the table of README.md."""
+"""Which venue rules are covered by how many published cases: `python -m tests.golden.coverage`
+prints the table of README.md.
+"""
 
 import json
 import sys
@@ -10,7 +12,17 @@ def table():
     cases = json.loads(Path(__file__).with_name("cases.json").read_text(encoding="utf-8"))
     counted = Counter((case["venue"], case["kind"].replace("_", " ")) for case in cases)
     rows = [f"| {venue} | {kind} | {number} |" for (venue, kind), number in sorted(counted.items())]
-    return "\n".join(["| venue | rule | published cases |", "|---|---|---|", *rows, f"| all | | {len(cases)} |"]) + "\n"
+    return (
+        "\n".join(
+            [
+                "| venue | rule | published cases |",
+                "|---|---|---|",
+                *rows,
+                f"| all | | {len(cases)} |",
+            ]
+        )
+        + "\n"
+    )
 
 
 if __name__ == "__main__":

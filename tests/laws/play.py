@@ -12,7 +12,7 @@ from fundenv.config import EnvConfig
 from fundenv.envs.single import FundingHedgeEnv
 from fundenv.market.market import Market
 from tests.markets import PLAIN_VENUE
-from tests.reference_account import PARTS
+from tests.oracle.linear import PARTS
 
 Target = tuple[float, float, float]
 HOLD = None
@@ -44,13 +44,19 @@ def frictionless(**settings: Any) -> EnvConfig:
 
 
 def make_env(market: Market, **settings: Any) -> FundingHedgeEnv:
-    """An environment with target actions, without costs and keeper unless `settings` says otherwise."""
+    """An environment with target actions, without costs and keeper unless `settings` says
+    otherwise.
+    """
     return FundingHedgeEnv(market=market, **(FRICTIONLESS | settings))
 
 
 def action(targets: Sequence[Target | None]) -> NDArray[np.float32]:
-    """The float32 action of one target per asset: hold flag, carry, hedge, leverage, asset after asset."""
-    return np.array([(1.0, 0.0, 0.0, 1.0) if t is None else (0.0, *t) for t in targets], np.float32).ravel()
+    """The float32 action of one target per asset: hold flag, carry, hedge, leverage, asset after
+    asset.
+    """
+    return np.array(
+        [(1.0, 0.0, 0.0, 1.0) if t is None else (0.0, *t) for t in targets], np.float32
+    ).ravel()
 
 
 def as_float32(target: Target | None) -> Target | None:
@@ -59,15 +65,28 @@ def as_float32(target: Target | None) -> Target | None:
 
 
 def play(
-    env: FundingHedgeEnv, moves: Iterable[Target | Sequence[Target | None] | None], start: int = 0, path: int = 0
+    env: FundingHedgeEnv,
+    moves: Iterable[Target | Sequence[Target | None] | None],
+    start: int = 0,
+    path: int = 0,
 ) -> list[dict[str, Any]]:
-    """Reset to a row of a path and take the moves until one ends the episode; the infos with reward, flags and observation beside them."""
+    """Reset to a row of a path and take the moves until one ends the episode; the infos with
+    reward, flags and observation beside them.
+    """
     env.reset(options={"path": path, "start": start})
     infos = []
     for move in moves:
         targets = move if isinstance(move, list) else [move]
         obs, reward, terminated, truncated, info = env.step(action(targets))
-        infos.append(dict(info) | {"obs": obs.copy(), "reward": reward, "terminated": terminated, "truncated": truncated})
+        infos.append(
+            dict(info)
+            | {
+                "obs": obs.copy(),
+                "reward": reward,
+                "terminated": terminated,
+                "truncated": truncated,
+            }
+        )
         if terminated or truncated:
             break
     return infos
@@ -78,19 +97,35 @@ def equity_of(info: dict[str, Any], inverse: bool = False) -> float:
     account, prices = info["account"], info["prices"]
     if inverse:
         held = np.where(account["perp"] != 0, account["entry"], np.inf)
-        coins = account["spot"] + account["margin"] + account["perp"] * (1 / held - 1 / prices["mark"])
+        coins = (
+            account["spot"] + account["margin"] + account["perp"] * (1 / held - 1 / prices["mark"])
+        )
         return float(account["cash"] + (coins * prices["spot"]).sum())
-    legs = account["spot"] * prices["spot"] + account["margin"] + account["perp"] * (prices["mark"] - account["entry"])
+    legs = (
+        account["spot"] * prices["spot"]
+        + account["margin"]
+        + account["perp"] * (prices["mark"] - account["entry"])
+    )
     return float(account["cash"] + legs.sum())
 
 
-def difference(got: dict[str, Any], expected: dict[str, Any], scale: float, tolerance: float = 1e-9, inverse: bool = False) -> str:
+def difference(
+    got: dict[str, Any],
+    expected: dict[str, Any],
+    scale: float,
+    tolerance: float = 1e-9,
+    inverse: bool = False,
+) -> str:
     """The first field in which an environment's info departs from the reference's, or "".
 
-    `scale` is the size of money against which an error is measured; a price at which less than `tolerance` of it was traded or is held may be anything.
+    `scale` is the size of money against which an error is measured; a price at which less than
+    `tolerance` of it was traded or is held may be anything.
     """
     spot, mark = expected["prices"]["spot"], expected["prices"]["mark"]
-    pairs = [("equity", got["equity"], expected["equity"], scale), ("reward", got["reward"], expected["reward"], 1e3)]
+    pairs = [
+        ("equity", got["equity"], expected["equity"], scale),
+        ("reward", got["reward"], expected["reward"], 1e3),
+    ]
     pairs += [(name, got["parts"][name], expected["parts"][name], scale) for name in PARTS]
     pairs += [("cash", got["account"]["cash"], expected["account"]["cash"], scale)]
     for a in range(len(spot)):
@@ -101,7 +136,9 @@ def difference(got: dict[str, Any], expected: dict[str, Any], scale: float, tole
             if n not in ("cash", "reason")
         ]
         values = {f"{g}.{n}[{a}]": (x, y) for g, n, x, y in at}
-        units = dict.fromkeys(values, 0.0) | {f"account.margin[{a}]": scale / spot[a] if inverse else scale}
+        units = dict.fromkeys(values, 0.0) | {
+            f"account.margin[{a}]": scale / spot[a] if inverse else scale
+        }
         for n in ("account.spot", "trade.requested_spot", "trade.filled_spot"):
             units[f"{n}[{a}]"] = scale / spot[a]
         for n in ("account.perp", "trade.requested_perp", "trade.filled_perp"):
@@ -122,5 +159,8 @@ def difference(got: dict[str, Any], expected: dict[str, Any], scale: float, tole
         if not np.array_equal(got[name], expected[name]):
             return f"{name}: environment {got[name]!r}, reference {expected[name]!r}"
     if list(got["trade"]["reason"]) != list(expected["trade"]["reason"]):
-        return f"reason: environment {got['trade']['reason']!r}, reference {expected['trade']['reason']!r}"
+        return (
+            f"reason: environment {got['trade']['reason']!r}, reference"
+            f" {expected['trade']['reason']!r}"
+        )
     return ""

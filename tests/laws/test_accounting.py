@@ -1,4 +1,6 @@
-"""The law held hardest: the parts of every step add up to the change of equity, and equity is what account and prices say it is."""
+"""The law held hardest: the parts of every step add up to the change of equity, and equity is what
+account and prices say it is.
+"""
 
 from __future__ import annotations
 
@@ -20,16 +22,30 @@ EXAMPLES, PATHS = 250, 8  # two thousand episodes
 
 
 def books_are_wrong(before: float, info: dict[str, Any], inverse: bool = False) -> str:
-    """What does not add up in one step, or "". The unit of the error is the money that moved: equity, positions and parts."""
+    """What does not add up in one step, or "". The unit of the error is the money that moved:
+    equity, positions and parts.
+    """
     parts, account = info["parts"], info["account"]
-    gross = np.abs(account["spot"]) * info["prices"]["spot"] + np.abs(account["perp"]) * (1.0 if inverse else info["prices"]["mark"])
-    unit = max(abs(before), abs(info["equity"]), abs(account["cash"]), gross.sum(), *(abs(v) for v in parts.values()))
+    gross = np.abs(account["spot"]) * info["prices"]["spot"] + np.abs(account["perp"]) * (
+        1.0 if inverse else info["prices"]["mark"]
+    )
+    unit = max(
+        abs(before),
+        abs(info["equity"]),
+        abs(account["cash"]),
+        gross.sum(),
+        *(abs(v) for v in parts.values()),
+    )
     if not all(math.isfinite(v) for v in (info["equity"], info["reward"], *parts.values())):
         return "not finite"
     if abs(before + sum(parts.values()) - info["equity"]) > 1e-9 * unit:
-        return f"parts {sum(parts.values())!r} for a change of equity of {info['equity'] - before!r}"
+        return (
+            f"parts {sum(parts.values())!r} for a change of equity of {info['equity'] - before!r}"
+        )
     if abs(equity_of(info, inverse) - info["equity"]) > 1e-9 * unit:
-        return f"account and prices give {equity_of(info, inverse)!r}, equity says {info['equity']!r}"
+        return (
+            f"account and prices give {equity_of(info, inverse)!r}, equity says {info['equity']!r}"
+        )
     if any((account["perp"] == 0) & (account["entry"] != 0)):
         return f"an entry price without a position: {account['entry']}"
     return ""
@@ -44,7 +60,9 @@ def note(seen: Counter[str], info: dict[str, Any], margin_mode: str) -> None:
     seen["debt"] += info["equity"] < 0
     seen["borrowed quote"] += info["account"]["cash"] < 0
     seen["borrowed base"] += bool((info["account"]["spot"] < 0).any())
-    seen["unhedged spot"] += bool(((info["account"]["spot"] != 0) & (info["account"]["perp"] == 0)).any())
+    seen["unhedged spot"] += bool(
+        ((info["account"]["spot"] != 0) & (info["account"]["perp"] == 0)).any()
+    )
     seen["truncated"] += bool(info["truncated"])
     for reason in info["trade"]["reason"]:
         seen[reason] += 1
@@ -55,7 +73,13 @@ def note(seen: Counter[str], info: dict[str, Any], margin_mode: str) -> None:
 def test_parts_add_up_to_the_change_of_equity_and_equity_to_the_account():
     seen: Counter[str] = Counter()
 
-    @hypothesis_settings(max_examples=EXAMPLES, deadline=None, derandomize=True, database=None, suppress_health_check=list(HealthCheck))
+    @hypothesis_settings(
+        max_examples=EXAMPLES,
+        deadline=None,
+        derandomize=True,
+        database=None,
+        suppress_health_check=list(HealthCheck),
+    )
     @given(SEEDS, SYMBOLS, settings())
     def check(seed, symbols, chosen):
         rng = np.random.default_rng(seed)
@@ -65,8 +89,14 @@ def test_parts_add_up_to_the_change_of_equity_and_equity_to_the_account():
             seen["episodes"] += 1
             before, done = chosen["initial_equity"], False
             while not done:
-                _, reward, terminated, truncated, info = env.step(action(targets(rng, len(symbols))))
-                info = dict(info) | {"reward": reward, "terminated": terminated, "truncated": truncated}
+                _, reward, terminated, truncated, info = env.step(
+                    action(targets(rng, len(symbols)))
+                )
+                info = dict(info) | {
+                    "reward": reward,
+                    "terminated": terminated,
+                    "truncated": truncated,
+                }
                 assert books_are_wrong(before, info) == ""
                 note(seen, info, chosen["margin_mode"])
                 before, done = info["equity"], terminated or truncated
@@ -87,7 +117,17 @@ def test_parts_add_up_to_the_change_of_equity_and_equity_to_the_account():
     for what in ("borrowed quote", "several liquidations in a step", "truncated"):
         assert seen[what] > 10, (what, seen)
     assert seen["debt"] > 2
-    for name in ("funding", "fees", "spread", "impact", "borrow_interest", "cash_interest", "liquidation_loss", "spot_pnl", "perp_pnl"):
+    for name in (
+        "funding",
+        "fees",
+        "spread",
+        "impact",
+        "borrow_interest",
+        "cash_interest",
+        "liquidation_loss",
+        "spot_pnl",
+        "perp_pnl",
+    ):
         assert seen[name] > 1_000, (name, seen)
     for reason in (
         "hold",
@@ -111,7 +151,14 @@ def test_funding_at_the_caps_is_in_the_sample():
 
 def test_an_episode_adds_up_as_its_steps_do():
     market = wild_market(7, ("COSTLY", "FINE"), length=300)
-    env = make_env(market, max_leverage=20.0, initial_equity=1e6, ruin_fraction=0.0, keeper_interval="1h", perp_fee=0.0005)
+    env = make_env(
+        market,
+        max_leverage=20.0,
+        initial_equity=1e6,
+        ruin_fraction=0.0,
+        keeper_interval="1h",
+        perp_fee=0.0005,
+    )
     rng = np.random.default_rng(7)
     env.reset(options={"path": 0, "start": 0})
     total, done = 0.0, False
@@ -124,7 +171,11 @@ def test_an_episode_adds_up_as_its_steps_do():
 @pytest.mark.parametrize("margin_mode", ["isolated", "cross", "portfolio"])
 def test_a_batch_keeps_the_books_of_single_environments(margin_mode):
     market = wild_market(5, ("COSTLY", "FINE"), 6)
-    chosen: dict[str, Any] = FRICTIONLESS | {"margin_mode": margin_mode, "keeper_interval": "1h", "max_leverage": 20.0}
+    chosen: dict[str, Any] = FRICTIONLESS | {
+        "margin_mode": margin_mode,
+        "keeper_interval": "1h",
+        "max_leverage": 20.0,
+    }
     chosen |= {"perp_fee": None, "spot_fee": None, "max_participation": 0.1}
     batch = FundingHedgeVectorEnv(6, info=True, market=market, **chosen)
     batch.reset(seed=0)  # without random starts environment i walks path i
@@ -148,7 +199,15 @@ def test_a_batch_keeps_the_books_of_single_environments(margin_mode):
 @pytest.mark.parametrize("hedge", [0.5, 1.0])
 def test_an_invested_start_spends_the_equity_and_costs_nothing(hedge, margin_mode):
     market = wild_market(9, ("COSTLY", "FINE"), 4)
-    env = make_env(market, margin_mode=margin_mode, random_start=True, start_invested=1.0, hedge=hedge, leverage=4.0, episode="24h")
+    env = make_env(
+        market,
+        margin_mode=margin_mode,
+        random_start=True,
+        start_invested=1.0,
+        hedge=hedge,
+        leverage=4.0,
+        episode="24h",
+    )
     _, info = env.reset(seed=3)
     assert info["equity"] == pytest.approx(30_000, rel=1e-12)
     assert equity_of(info) == pytest.approx(30_000, rel=1e-12)

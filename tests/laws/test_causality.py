@@ -38,7 +38,11 @@ def random_moves(seed: int, n: int, assets: int) -> list[list[tuple[float, float
     rng = np.random.default_rng(seed)
 
     def one() -> tuple[float, float, float] | None:
-        return None if rng.random() < 0.3 else (rng.uniform(-1, 1), rng.uniform(0, 1.5), rng.uniform(1, 10))
+        return (
+            None
+            if rng.random() < 0.3
+            else (rng.uniform(-1, 1), rng.uniform(0, 1.5), rng.uniform(1, 10))
+        )
 
     return [[one() for _ in range(assets)] for _ in range(n)]
 
@@ -71,20 +75,27 @@ def test_the_future_changes_no_observation_reward_or_info(symbols, margin_mode, 
             row = whole[known - 1]["row"]
             part = play(make_env(corrupted(market, row, seed), **settings), moves[:known])
             assert len(part) == known
-            assert all(same(x, y) for x, y in zip(whole, part, strict=False)), f"seed {seed}: step {known} saw a row after {row}"
+            assert all(same(x, y) for x, y in zip(whole, part, strict=False)), (
+                f"seed {seed}: step {known} saw a row after {row}"
+            )
 
 
 def test_the_first_observation_is_blind_to_the_first_bar():
     market = wild_market(3, ("FINE",))
-    seen = [make_env(m, **SETTINGS).reset(options={"path": 0, "start": 5})[0] for m in (market, corrupted(market, 5, 1))]
+    seen = [
+        make_env(m, **SETTINGS).reset(options={"path": 0, "start": 5})[0]
+        for m in (market, corrupted(market, 5, 1))
+    ]
     assert np.array_equal(*seen)
     assert not np.array_equal(
-        seen[0], make_env(corrupted(market, 4, 1), **SETTINGS).reset(options={"path": 0, "start": 5})[0]
+        seen[0],
+        make_env(corrupted(market, 4, 1), **SETTINGS).reset(options={"path": 0, "start": 5})[0],
     )  # the gate can fail
 
 
 def test_what_is_asked_for_does_not_know_the_bar_in_which_it_is_filled():
-    # from one state, the next bar replaced (but for the settlement on its open, which is over before the order): the request is the same
+    # from one state, the next bar replaced (but for the settlement on its open, which is over
+    # before the order): the request is the same
     market = wild_market(11, ("FINE",))
     for row in range(6, 40):
         other = corrupted(market, row, row)

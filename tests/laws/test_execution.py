@@ -1,7 +1,7 @@
 """Orders: what is asked, what is filled, at which price, and what it costs.
 
-The account of most tapes: 30,000 quote; carry 0.5, leverage 2 at price 100 asks for 100 units short and 100 units of spot (10,000 quote each),
-with a wallet of 5,000 and 15,000 idle.
+The account of most tapes: 30,000 quote; carry 0.5, leverage 2 at price 100 asks for 100 units short
+and 100 units of spot (10,000 quote each), with a wallet of 5,000 and 15,000 idle.
 """
 
 from __future__ import annotations
@@ -21,7 +21,8 @@ def flat_tape(n: int = 5, price: float = 100.0, symbol: str = "PLAIN", **columns
 
 
 def test_sizes_follow_the_formula_of_the_target():
-    # E 30,000, carry 0.75, leverage 4, hedge 1.25: perp = -0.75 x 30,000 x 4 / 5 / 100 = -180; spot = 225; wallet 18,000 / 4
+    # E 30,000, carry 0.75, leverage 4, hedge 1.25: perp = -0.75 x 30,000 x 4 / 5 / 100 = -180; spot
+    # = 225; wallet 18,000 / 4
     info = play(make_env(flat_tape()), [(0.75, 1.25, 4.0)])[0]
     account = info["account"]
     assert account["perp"][0] == pytest.approx(-180, rel=1e-12)
@@ -43,7 +44,12 @@ def test_sizes_are_fixed_at_the_last_close_and_filled_at_the_open():
 @pytest.mark.parametrize("margin_mode", ["isolated", "cross"])
 def test_fees_are_taken_on_both_legs(margin_mode):
     # perp 10,000 x 0.0005 = 5, spot 10,000 x 0.001 = 10, scaled by 2
-    info = play(make_env(flat_tape(), margin_mode=margin_mode, perp_fee=0.0005, spot_fee=0.001, fee_scale=2.0), [HALF])[0]
+    info = play(
+        make_env(
+            flat_tape(), margin_mode=margin_mode, perp_fee=0.0005, spot_fee=0.001, fee_scale=2.0
+        ),
+        [HALF],
+    )[0]
     assert info["parts"]["fees"] == pytest.approx(-30, rel=1e-12)
     assert info["equity"] == pytest.approx(29_970, rel=1e-12)
     # the wallet is filled up to notional / leverage after the fee, so cash bears it
@@ -67,20 +73,26 @@ def test_half_spread_and_impact_move_the_fill_against_the_agent():
 
 def test_cost_scale_scales_spread_and_impact_and_not_fees():
     market = flat_tape(symbol="COSTLY", spot_day_volume=1e6, perp_day_volume=1e6)
-    one, three = (play(make_env(market, cost_scale=s, perp_fee=0.0), [HALF])[0]["parts"] for s in (1.0, 3.0))
+    one, three = (
+        play(make_env(market, cost_scale=s, perp_fee=0.0), [HALF])[0]["parts"] for s in (1.0, 3.0)
+    )
     assert three["spread"] == pytest.approx(3 * one["spread"], rel=1e-12)
     assert three["impact"] == pytest.approx(3 * one["impact"], rel=1e-12)
 
 
 def test_no_impact_where_the_day_had_no_volume():
-    info = play(make_env(flat_tape(symbol="COSTLY", spot_day_volume=0.0, perp_day_volume=0.0)), [HALF])[0]
+    info = play(
+        make_env(flat_tape(symbol="COSTLY", spot_day_volume=0.0, perp_day_volume=0.0)), [HALF]
+    )[0]
     assert info["parts"]["impact"] == 0.0
     assert info["parts"]["spread"] < 0
 
 
 def test_participation_shrinks_both_legs_by_the_thinner_one():
     # spot volume 500 x 0.1 = 50 units of the 100 asked
-    info = play(make_env(flat_tape(spot_volume=500.0, perp_volume=800.0), max_participation=0.1), [HALF])[0]
+    info = play(
+        make_env(flat_tape(spot_volume=500.0, perp_volume=800.0), max_participation=0.1), [HALF]
+    )[0]
     assert info["trade"]["requested_perp"][0] == pytest.approx(-100)
     assert info["trade"]["filled_spot"][0] == pytest.approx(50, rel=1e-12)
     assert info["trade"]["filled_perp"][0] == pytest.approx(-50, rel=1e-12)
@@ -88,7 +100,9 @@ def test_participation_shrinks_both_legs_by_the_thinner_one():
 
 
 def test_zero_participation_is_no_limit():
-    info = play(make_env(flat_tape(spot_volume=0.0, perp_volume=0.0), max_participation=0.0), [HALF])[0]
+    info = play(
+        make_env(flat_tape(spot_volume=0.0, perp_volume=0.0), max_participation=0.0), [HALF]
+    )[0]
     assert info["trade"]["filled_perp"][0] == pytest.approx(-100, rel=1e-12)
 
 
@@ -100,7 +114,8 @@ def test_orders_are_cut_to_lots_towards_zero():
 
 
 def test_an_order_below_the_minimum_notional_is_dropped():
-    # COSTLY: 1,000 quote for the perpetual, 500 for spot. Carry 0.03125 x 30,000 x 2 / 3 = 625: only spot trades
+    # COSTLY: 1,000 quote for the perpetual, 500 for spot. Carry 0.03125 x 30,000 x 2 / 3 = 625:
+    # only spot trades
     info = play(make_env(flat_tape(symbol="COSTLY"), cost_scale=0.0), [(0.03125, 1.0, 2.0)])[0]
     assert info["trade"]["filled_perp"][0] == 0.0
     assert info["trade"]["filled_spot"][0] == 6.25
@@ -108,7 +123,8 @@ def test_an_order_below_the_minimum_notional_is_dropped():
 
 
 def test_closing_a_leg_exactly_ignores_lot_and_minimum():
-    # 6.25 units of spot (625 quote) at 100 are worth 375 at 60, below the minimum of 500, and are sold all the same
+    # 6.25 units of spot (625 quote) at 100 are worth 375 at 60, below the minimum of 500, and are
+    # sold all the same
     market = tape(bar(100), bar(100, 60), bar(60), bar(60), symbols=("COSTLY",))
     info = play(make_env(market, cost_scale=0.0), [(0.03125, 1.0, 2.0), FLAT])[1]
     assert info["trade"]["filled_spot"][0] == -6.25
@@ -118,26 +134,32 @@ def test_closing_a_leg_exactly_ignores_lot_and_minimum():
 def test_each_of_two_assets_sizes_with_half_of_the_equity():
     # carry 0.5 and -0.25, leverage 2: 0.5 x 15,000 x 2 / 3 / 100 = 50 units and 25 units
     row = [bar(100), bar(100)]
-    info = play(make_env(tape(row, row, row, symbols=("PLAIN", "OTHER"))), [[HALF, (-0.25, 1.0, 2.0)]])[0]
+    info = play(
+        make_env(tape(row, row, row, symbols=("PLAIN", "OTHER"))), [[HALF, (-0.25, 1.0, 2.0)]]
+    )[0]
     assert info["account"]["perp"] == pytest.approx([-50, 25], rel=1e-12)
     assert info["account"]["spot"] == pytest.approx([50, -25], rel=1e-12)
     assert info["account"]["margin"] == pytest.approx([2_500, 1_250], rel=1e-12)
 
 
 def test_a_small_change_inside_the_band_is_not_traded():
-    # band 2 % of 30,000 = 600 quote. Carry 0.5 -> 0.515625: 312 quote, no trade; -> 0.53125: 625, trade; the transfer happens anyway
+    # band 2 % of 30,000 = 600 quote. Carry 0.5 -> 0.515625: 312 quote, no trade; -> 0.53125: 625,
+    # trade; the transfer happens anyway
     inside, outside = (0.515625, 1.0, 2.0), (0.53125, 1.0, 2.0)
     for move, traded in ((inside, False), (outside, True)):
         info = play(make_env(flat_tape(), rebalance_band=0.02), [HALF, move])[1]
         assert (info["trade"]["filled_perp"][0] != 0) == traded
         assert info["trade"]["reason"][0] == ("none" if traded else "inside the band")
-    less_leverage = play(make_env(flat_tape(), rebalance_band=0.02), [HALF, (0.515625, 1.0, 1.9375)])[1]
+    less_leverage = play(
+        make_env(flat_tape(), rebalance_band=0.02), [HALF, (0.515625, 1.0, 1.9375)]
+    )[1]
     assert less_leverage["trade"]["filled_perp"][0] == 0
     assert less_leverage["account"]["margin"][0] == pytest.approx(10_000 / 1.9375, rel=1e-12)
 
 
 def test_a_band_does_not_keep_the_agent_in_the_market():
-    # band 15,000. 20,000 quote are bought, fall to 12,000 at 60: a change by less than the band is not traded, going flat is
+    # band 15,000. 20,000 quote are bought, fall to 12,000 at 60: a change by less than the band is
+    # not traded, going flat is
     market = tape(bar(100), bar(100, 60), *[bar(60)] * 4)
     _, smaller, flat, small = play(make_env(market, rebalance_band=0.5), [FULL, HALF, FLAT, HALF])
     assert smaller["trade"]["filled_perp"][0] == 0
@@ -151,7 +173,12 @@ def test_hold_trades_and_transfers_nothing(margin_mode):
     env = make_env(market, margin_mode=margin_mode, perp_fee=0.005, spot_fee=0.01)
     first, *rest = play(env, [HALF] + [HOLD] * 4)
     for info in rest:
-        assert info["trade"]["filled_perp"][0] == info["trade"]["filled_spot"][0] == info["parts"]["fees"] == 0
+        assert (
+            info["trade"]["filled_perp"][0]
+            == info["trade"]["filled_spot"][0]
+            == info["parts"]["fees"]
+            == 0
+        )
         assert info["trade"]["reason"][0] == "hold"
         assert info["prices"]["fill_perp"][0] == info["prices"]["fill_spot"][0] == 0.0
         assert info["account"] == first["account"]
@@ -182,21 +209,27 @@ def test_without_base_borrow_an_unhedged_long_is_allowed():
 
 
 def test_adding_averages_the_entry_and_closing_a_part_keeps_it():
-    # 100 units at 100; at 120 (equity still 30,000) carry 0.75: 15,000 / 120 = 125 units: 25 more at 120: entry (10,000 + 3,000) / 125 = 104
+    # 100 units at 100; at 120 (equity still 30,000) carry 0.75: 15,000 / 120 = 125 units: 25 more
+    # at 120: entry (10,000 + 3,000) / 125 = 104
     market = tape(bar(100), bar(100, 120), bar(120), bar(120), bar(120))
-    _, more, less, other = play(make_env(market), [HALF, (0.75, 1.0, 2.0), (0.25, 1.0, 2.0), (-0.25, 1.0, 2.0)])
+    _, more, less, other = play(
+        make_env(market), [HALF, (0.75, 1.0, 2.0), (0.25, 1.0, 2.0), (-0.25, 1.0, 2.0)]
+    )
     assert more["account"]["perp"][0] == pytest.approx(-125, rel=1e-12)
     assert more["account"]["entry"][0] == pytest.approx(104, rel=1e-12)
     assert less["account"]["entry"][0] == pytest.approx(104, rel=1e-12)
     assert other["account"]["perp"][0] == pytest.approx(125 / 3, rel=1e-12)
-    assert other["account"]["entry"][0] == pytest.approx(120, rel=1e-12)  # crossed zero: a new position
+    assert other["account"]["entry"][0] == pytest.approx(
+        120, rel=1e-12
+    )  # crossed zero: a new position
     assert other["equity"] == pytest.approx(30_000, rel=1e-12)
 
 
 def test_no_sale_gets_a_negative_price():
-    # cost_scale 100: half-spread 10 % and 20 %; impact 100 x 0.5 x 0.04 x sqrt(100 / 100) = 200 %, so spread and impact are 100 % together.
-    # Entry without impact: spot at 120, perp at 90, wallet 5,000 + 1,000, cash 30,000 - 12,000 - 6,000. The spot leg is given away; the
-    # perp is bought back at 200: 6,000 - 100 x 110 = -5,000
+    # cost_scale 100: half-spread 10 % and 20 %; impact 100 x 0.5 x 0.04 x sqrt(100 / 100) = 200 %,
+    # so spread and impact are 100 % together. Entry without impact: spot at 120, perp at 90, wallet
+    # 5,000 + 1,000, cash 30,000 - 12,000 - 6,000. The spot leg is given away; the perp is bought
+    # back at 200: 6,000 - 100 x 110 = -5,000
     day = {"spot_day_volume": 100.0, "perp_day_volume": 100.0}
     market = tape(bar(100), bar(100, sigma_day=0.0), bar(100, **day), bar(100), symbols=("COSTLY",))
     opened, closed = play(make_env(market, cost_scale=100.0), [HALF, FLAT])
@@ -209,10 +242,20 @@ def test_no_sale_gets_a_negative_price():
 
 
 def test_a_half_spread_is_at_most_the_price():
-    # stress 10 x cost_scale 100 x 20 bp = 200 %: the spot leg of a liquidated short goes for nothing, and not for -100 %
+    # stress 10 x cost_scale 100 x 20 bp = 200 %: the spot leg of a liquidated short goes for
+    # nothing, and not for -100 %
     row = {"sigma_day": 0.0}
-    market = tape(bar(100, **row), bar(100, **row), bar(100, 150, **row), bar(150, **row), bar(150, **row), symbols=("COSTLY",))
-    _, hit, sold = play(make_env(market, cost_scale=100.0, stress_multiplier=10.0), [HALF, HOLD, HOLD])
+    market = tape(
+        bar(100, **row),
+        bar(100, **row),
+        bar(100, 150, **row),
+        bar(150, **row),
+        bar(150, **row),
+        symbols=("COSTLY",),
+    )
+    _, hit, sold = play(
+        make_env(market, cost_scale=100.0, stress_multiplier=10.0), [HALF, HOLD, HOLD]
+    )
     assert list(hit["liquidated"]) == [1]
     assert sold["prices"]["fill_spot"][0] == pytest.approx(0.0, abs=1e-12)
     assert sold["parts"]["spread"] == pytest.approx(-100 * 150, rel=1e-12)

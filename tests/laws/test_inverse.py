@@ -1,4 +1,6 @@
-"""Coin-margined contracts: against the slow account, against closed forms, and the short at 1x that is a synthetic dollar."""
+"""Coin-margined contracts: against the slow account, against closed forms, and the short at 1x that
+is a synthetic dollar.
+"""
 
 from __future__ import annotations
 
@@ -15,11 +17,12 @@ from hypothesis import given
 from hypothesis import settings as hypothesis_settings
 
 from fundenv.batch.cpu import Batch
-from fundenv.dynamics import contract, funding, liquidation
+from fundenv.dynamics import funding
 from fundenv.dynamics import types as t
+from fundenv.formulas import contract, liquidation
 from fundenv.market import layout, load_market
-from fundenv.reference.bound import carry_bound
-from fundenv.reference.foresight import Foresight
+from fundenv.optima.bound import carry_bound
+from fundenv.optima.foresight import Foresight
 from fundenv.venues import UnsourcedValue, load_venue, venue_names
 from tests.laws.play import FLAT, HOLD, action, equity_of, make_env, play
 from tests.laws.test_accounting import books_are_wrong
@@ -27,7 +30,7 @@ from tests.laws.test_causality import corrupted, random_moves, same
 from tests.laws.test_reference import EVERYTHING, walk
 from tests.laws.wild import SEEDS, SYMBOLS, inverse_settings, tame_targets, targets
 from tests.markets import bar, tape, wild_market
-from tests.reference_inverse import InverseAccount
+from tests.oracle.inverse import InverseAccount
 
 COIN = str(Path(__file__).with_name("coin.toml"))
 MODES = pytest.mark.parametrize("margin_mode", ["isolated", "cross", "portfolio"])
@@ -48,13 +51,31 @@ def test_kernel_and_reference_agree_on_wild_markets():
         market = wild_market(seed, symbols, 4)
         env, rng = make_env(market, **chosen), np.random.default_rng(seed)
         for path in range(4):
-            walk(env, market, chosen, path, int(rng.integers(0, 20)), rng, 40, seen, account=InverseAccount)
+            walk(
+                env,
+                market,
+                chosen,
+                path,
+                int(rng.integers(0, 20)),
+                rng,
+                40,
+                seen,
+                account=InverseAccount,
+            )
 
     check()
     assert seen["steps"] > 2_000
     assert min(seen[f"liquidated {mode}"] for mode in ("isolated", "cross", "portfolio")) > 5, seen
     assert seen["partial liquidations"] > 20
-    for reason in ("hold", "inside the band", "below lot or minimum notional", "participation", "not enough funds", "halted", "no borrow"):
+    for reason in (
+        "hold",
+        "inside the band",
+        "below lot or minimum notional",
+        "participation",
+        "not enough funds",
+        "halted",
+        "no borrow",
+    ):
         assert seen[reason] > 10, (reason, seen)
     assert seen["leverage limit of the bracket"] > 10
 
@@ -68,7 +89,9 @@ def test_parts_add_up_to_the_change_of_equity_and_equity_to_the_coins():
             env.reset(options={"path": path, "start": int(rng.integers(0, 20))})
             before, done = chosen["initial_equity"], False
             while not done:
-                _, reward, terminated, truncated, info = env.step(action(targets(rng, len(symbols))))
+                _, reward, terminated, truncated, info = env.step(
+                    action(targets(rng, len(symbols)))
+                )
                 assert books_are_wrong(before, dict(info) | {"reward": reward}, inverse=True) == ""
                 before, done = info["equity"], terminated or truncated
 
@@ -78,40 +101,66 @@ def test_parts_add_up_to_the_change_of_equity_and_equity_to_the_coins():
 @MODES
 @pytest.mark.parametrize("reward", ["log_growth", "expected"])
 def test_the_future_changes_no_observation_reward_or_info(margin_mode, reward):
-    settings: dict[str, Any] = {"perp_fee": None, "keeper_interval": "2h", "max_participation": 0.1, "decision_interval": "3h"}
+    settings: dict[str, Any] = {
+        "perp_fee": None,
+        "keeper_interval": "2h",
+        "max_participation": 0.1,
+        "decision_interval": "3h",
+    }
     settings |= {"margin_mode": margin_mode, "reward": reward, "ruin_fraction": 0.0}
     for seed in range(3):
         market = wild_market(seed, ("COSTLY", "FINE"), length=38)
         moves = random_moves(seed, 12, 2)
         whole = play(coin_env(market, **settings), moves)
         for known in range(1, len(whole)):
-            part = play(coin_env(corrupted(market, whole[known - 1]["row"], seed), **settings), moves[:known])
-            assert all(same(x, y) for x, y in zip(whole, part, strict=False)), f"seed {seed}: step {known} saw the future"
+            part = play(
+                coin_env(corrupted(market, whole[known - 1]["row"], seed), **settings),
+                moves[:known],
+            )
+            assert all(same(x, y) for x, y in zip(whole, part, strict=False)), (
+                f"seed {seed}: step {known} saw the future"
+            )
 
 
 @WALLETS
 def test_a_profit_that_a_gap_takes_is_not_sold(margin_mode):
-    """A short at 100 whose 100 coins of profit at 75 are gone at the open of 100: going to hedge 0 sells the coins that are free, and borrows none."""
+    """A short at 100 whose 100 coins of profit at 75 are gone at the open of 100: going to hedge 0
+    sells the coins that are free, and borrows none.
+    """
     market = tape(bar(100.0), bar(100.0, 75.0), bar(100.0), bar(100.0))
-    opened, sold = play(coin_env(market, margin_mode=margin_mode, allow_short_spot=False), [SHORT, (1.0, 0.25, 4.0)])
+    opened, sold = play(
+        coin_env(market, margin_mode=margin_mode, allow_short_spot=False), [SHORT, (1.0, 0.25, 4.0)]
+    )
     assert opened["account"]["margin"][0] + opened["account"]["spot"][0] == pytest.approx(300.0)
-    assert sold["trade"]["requested_spot"][0] == pytest.approx(-300.0)  # 400 coins at the last mark, of which a quarter stays
+    assert sold["trade"]["requested_spot"][0] == pytest.approx(
+        -300.0
+    )  # 400 coins at the last mark, of which a quarter stays
     assert sold["trade"]["reason"][0] == "not enough funds"
-    assert sold["trade"]["filled_spot"][0] == pytest.approx(-225.0)  # a quarter of 30,000 / 100 is margin
+    assert sold["trade"]["filled_spot"][0] == pytest.approx(
+        -225.0
+    )  # a quarter of 30,000 / 100 is margin
     assert sold["account"]["spot"][0] == pytest.approx(0.0, abs=1e-9)
     assert sold["account"]["margin"][0] == pytest.approx(75.0)
 
 
 @WALLETS
-def test_coins_that_cannot_be_sold_cost_no_fee_where_others_are_to_be_paid_with_the_sale(margin_mode):
-    """The gap again with half of the money: 151 coins are to be sold, 113.25 are there: 14,400 of cash and 96 % of 11,325 pay for 220.5 of the other coin.
+def test_coins_that_cannot_be_sold_cost_no_fee_where_others_are_to_be_paid_with_the_sale(
+    margin_mode,
+):
+    """The gap again with half of the money: 151 coins are to be sold, 113.25 are there: 14,400 of
+    cash and 96 % of 11,325 pay for 220.5 of the other coin.
 
-    At 110 and a fee of 4 % these cost 25,225 of the 25,272; with the fee of the 37.75 that stay it would be 104 too little.
+    At 110 and a fee of 4 % these cost 25,225 of the 25,272; with the fee of the 37.75 that stay it
+    would be 104 too little.
     """
     calm, symbols = [bar(100), bar(100)], ("PLAIN", "OTHER")
-    market = tape(calm, calm, [bar(100, 75), bar(100)], *[[bar(100), bar(110)]] * 2, symbols=symbols)
+    market = tape(
+        calm, calm, [bar(100, 75), bar(100)], *[[bar(100), bar(110)]] * 2, symbols=symbols
+    )
     moves = [[SHORT, FLAT], [HOLD, HOLD], [(1.0, 0.25, 4.0), (1.0, 1.5, 1.0)]]
-    opened, _, sold = play(coin_env(market, margin_mode=margin_mode, allow_short_spot=False, spot_fee=0.04), moves)
+    opened, _, sold = play(
+        coin_env(market, margin_mode=margin_mode, allow_short_spot=False, spot_fee=0.04), moves
+    )
     assert opened["account"]["cash"] == pytest.approx(14_400.0)
     assert sold["trade"]["requested_spot"] == pytest.approx([-151.0, 220.5])
     assert sold["trade"]["filled_spot"] == pytest.approx([-113.25, 220.5])
@@ -121,8 +170,12 @@ def test_coins_that_cannot_be_sold_cost_no_fee_where_others_are_to_be_paid_with_
 
 @WALLETS
 def test_a_sale_of_all_free_coins_is_not_cut_by_rounding(margin_mode):
-    """From hedge 1 to 0: all coins beyond the margin are sold; summed up another way they are often 1e-14 fewer."""
-    for price, leverage, later, rise in np.random.default_rng(0).uniform([0.1, 1.0, 1.0, 0.9], [1e3, 9.0, 9.0, 1.1], (100, 4)):
+    """From hedge 1 to 0: all coins beyond the margin are sold; summed up another way they are often
+    1e-14 fewer.
+    """
+    for price, leverage, later, rise in np.random.default_rng(0).uniform(
+        [0.1, 1.0, 1.0, 0.9], [1e3, 9.0, 9.0, 1.1], (100, 4)
+    ):
         market = tape(bar(price), bar(price), bar(price, price * rise), bar(price * rise))
         moves = [(1.0, 1.0, leverage), HOLD, (1.0, 0.0, later)]
         info = play(coin_env(market, margin_mode=margin_mode, allow_short_spot=False), moves)[-1]
@@ -132,8 +185,14 @@ def test_a_sale_of_all_free_coins_is_not_cut_by_rounding(margin_mode):
 
 @WALLETS
 def test_a_sale_where_rounding_has_left_a_debt_buys_nothing(margin_mode):
-    """A short at 100 with no coin beside its margin; the profit at 75 is to be sold, which is a loss at 110: nothing is there, and less by rounding."""
-    env = coin_env(tape(bar(100), bar(100), bar(100, 75), *[bar(110)] * 2), margin_mode=margin_mode, allow_short_spot=False)
+    """A short at 100 with no coin beside its margin; the profit at 75 is to be sold, which is a
+    loss at 110: nothing is there, and less by rounding.
+    """
+    env = coin_env(
+        tape(bar(100), bar(100), bar(100, 75), *[bar(110)] * 2),
+        margin_mode=margin_mode,
+        allow_short_spot=False,
+    )
     play(env, [(1.0, 0.25, 4.0), HOLD])
     env.batch.store.legs[0, 0, t.SPOT] = -1e-9
     info = env.step(action([(1.0, 0.25, 4.0)]))[-1]
@@ -148,7 +207,12 @@ def test_no_sale_borrows_coins_that_nobody_lends():
     @hypothesis_settings(max_examples=100, **EVERYTHING)
     @given(SEEDS, SYMBOLS, inverse_settings())
     def check(seed, symbols, chosen):
-        chosen |= {"allow_short_spot": False, "decision_interval": "1h", "quote_borrow_rate": 0.0, "cash_rate": 0.0}
+        chosen |= {
+            "allow_short_spot": False,
+            "decision_interval": "1h",
+            "quote_borrow_rate": 0.0,
+            "cash_rate": 0.0,
+        }
         if chosen["margin_mode"] == "portfolio":
             return
         rng, market = np.random.default_rng(seed), wild_market(seed, symbols, 2)
@@ -163,7 +227,9 @@ def test_no_sale_borrows_coins_that_nobody_lends():
                 sold = (info["trade"]["filled_spot"] < 0) & (info["liquidated"] == 0)
                 assert (value[sold] >= -rounding).all(), info
                 seen["sold"] += int(sold.sum())
-                seen["short"] += int((sold & (np.array(info["trade"]["reason"]) == "not enough funds")).sum())
+                seen["short"] += int(
+                    (sold & (np.array(info["trade"]["reason"]) == "not enough funds")).sum()
+                )
                 done = terminated or truncated
 
     check()
@@ -173,7 +239,9 @@ def test_no_sale_borrows_coins_that_nobody_lends():
 
 @WALLETS
 def test_a_short_at_leverage_one_is_a_synthetic_dollar(margin_mode):
-    """All coins are margin: 30,000 quote stay 30,000 through a rally of 100 times and a fall by 99 %, and nothing liquidates them."""
+    """All coins are margin: 30,000 quote stay 30,000 through a rally of 100 times and a fall by 99
+    %, and nothing liquidates them.
+    """
     prices = [100.0, 100.0, 300.0, 10_000.0, 1.0, 5_000.0]
     rows = [bar(start, end) for start, end in zip(prices, prices[1:], strict=False)]
     infos = play(coin_env(tape(rows[0], *rows), margin_mode=margin_mode), [SHORT, *[HOLD] * 4])
@@ -188,18 +256,26 @@ def test_a_short_at_leverage_one_is_a_synthetic_dollar(margin_mode):
 
 @pytest.mark.parametrize(("side", "leverage"), [(-1, 3.0), (-1, 8.0), (1, 1.0), (1, 5.0)])
 def test_profit_funding_and_liquidation_price_are_the_public_formulas(side, leverage):
-    """Without hedge at 100, 30,000 quote of contracts: the wallet holds 300 / leverage borrowed coins."""
+    """Without hedge at 100, 30,000 quote of contracts: the wallet holds 300 / leverage borrowed
+    coins.
+    """
     move = (-float(side), 0.0, leverage)
     calm = [bar(100.0), bar(100.0), bar(100.0, 104.0, settle_price=101.0, settle_rate=0.01)]
     opened, settled = play(coin_env(tape(*calm)), [move, HOLD])
     account = opened["account"]
     size, margin = float(account["perp"][0]), float(account["margin"][0])
     assert size == pytest.approx(side * 30_000)
-    assert margin == pytest.approx(contract.initial_margin(contract.inverse_notional(size, 100.0), leverage))
-    assert account["spot"][0] + margin == pytest.approx(0.0, abs=1e-9)  # no coin is held on balance: the hedge is 0
+    assert margin == pytest.approx(
+        contract.initial_margin(contract.inverse_notional(size, 100.0), leverage)
+    )
+    assert account["spot"][0] + margin == pytest.approx(
+        0.0, abs=1e-9
+    )  # no coin is held on balance: the hedge is 0
     paid = funding.inverse_payment(size, 101.0, 0.01)
     assert settled["parts"]["funding"] == pytest.approx(paid * 100.0)  # coin at the last spot close
-    assert settled["parts"]["perp_pnl"] == pytest.approx(contract.inverse_unrealised(size, 100.0, 104.0) * 104.0)
+    assert settled["parts"]["perp_pnl"] == pytest.approx(
+        contract.inverse_unrealised(size, 100.0, 104.0) * 104.0
+    )
     price = liquidation.binance_coinm_price(margin, size, 100.0, 0.01, face=1.0)
     assert (price - 100.0) * side < 0
     for factor, fires in ((1 + side * 1e-7, False), (1 - side * 1e-7, True)):
@@ -211,7 +287,10 @@ def test_profit_funding_and_liquidation_price_are_the_public_formulas(side, leve
 @MODES
 def test_going_flat_sells_every_coin(margin_mode):
     rows = [bar(100.0), bar(100.0, 110.0), bar(111.0, 90.0), bar(90.0)]
-    infos = play(coin_env(tape(*rows), margin_mode=margin_mode, perp_fee=0.001, spot_fee=0.001), [(0.9, 1.0, 2.0), FLAT, HOLD])
+    infos = play(
+        coin_env(tape(*rows), margin_mode=margin_mode, perp_fee=0.001, spot_fee=0.001),
+        [(0.9, 1.0, 2.0), FLAT, HOLD],
+    )
     account = infos[-1]["account"]
     assert account["perp"][0] == account["spot"][0] == account["margin"][0] == 0.0
 
@@ -220,7 +299,10 @@ def test_going_flat_sells_every_coin(margin_mode):
 
 @WALLETS
 def test_a_reverse_carry_borrows_its_margin_and_its_hedge(margin_mode):
-    opened, later = play(coin_env(tape(bar(100.0), bar(100.0), bar(100.0, 130.0)), margin_mode=margin_mode), [LONG, HOLD])
+    opened, later = play(
+        coin_env(tape(bar(100.0), bar(100.0), bar(100.0, 130.0)), margin_mode=margin_mode),
+        [LONG, HOLD],
+    )
     account = opened["account"]
     assert account["perp"][0] == pytest.approx(30_000.0)
     assert account["margin"][0] == pytest.approx(300.0)
@@ -231,7 +313,9 @@ def test_a_reverse_carry_borrows_its_margin_and_its_hedge(margin_mode):
 def test_isolated_holds_the_margin_apart_and_cross_all_coins():
     wallets = {}
     for mode in ("isolated", "cross"):
-        account = play(coin_env(tape(*[bar(100.0)] * 2), margin_mode=mode), [(1.0, 1.0, 5.0)])[-1]["account"]
+        account = play(coin_env(tape(*[bar(100.0)] * 2), margin_mode=mode), [(1.0, 1.0, 5.0)])[-1][
+            "account"
+        ]
         wallets[mode] = float(account["margin"][0]), float(account["spot"][0])
     assert wallets["isolated"] == pytest.approx((60.0, 240.0))
     assert wallets["cross"] == pytest.approx((300.0, 0.0))
@@ -239,37 +323,69 @@ def test_isolated_holds_the_margin_apart_and_cross_all_coins():
 
 def test_a_wick_takes_the_isolated_wallet_and_leaves_cross():
     rows = [bar(100.0), bar(100.0), bar(100.0, high=140.0)]
-    lost = {mode: play(coin_env(tape(*rows), margin_mode=mode), [(1.0, 1.0, 5.0), HOLD])[-1] for mode in ("isolated", "cross")}
+    lost = {
+        mode: play(coin_env(tape(*rows), margin_mode=mode), [(1.0, 1.0, 5.0), HOLD])[-1]
+        for mode in ("isolated", "cross")
+    }
     assert lost["isolated"]["liquidated"][0] == 1
     assert lost["cross"]["liquidated"][0] == 0
 
 
-@pytest.mark.parametrize("name", [name for name in venue_names() if load_venue(name).contract == "inverse"])
+@pytest.mark.parametrize(
+    "name", [name for name in venue_names() if load_venue(name).contract == "inverse"]
+)
 @MODES
 def test_every_inverse_venue_of_the_package_keeps_its_books(name, margin_mode):
-    settings = {"venue": name, "margin_mode": margin_mode, "perp_fee": None, "spot_fee": None, "keeper_interval": "1h"}
+    settings = {
+        "venue": name,
+        "margin_mode": margin_mode,
+        "perp_fee": None,
+        "spot_fee": None,
+        "keeper_interval": "1h",
+    }
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", UnsourcedValue)
         market = wild_market(3, ("BTCUSD",), 2)
         seen = Counter()
-        walk(coin_env(market, **settings), market, settings, 1, 0, np.random.default_rng(0), 40, seen, tame_targets, InverseAccount)
+        walk(
+            coin_env(market, **settings),
+            market,
+            settings,
+            1,
+            0,
+            np.random.default_rng(0),
+            40,
+            seen,
+            tame_targets,
+            InverseAccount,
+        )
     assert seen["steps"] > 0
 
 
 def test_the_clairvoyant_refuses_what_it_does_not_cover():
-    batch = Batch(1, market=tape(*[bar(100.0)] * 60), venue=COIN, decision_interval="8h", random_start=False)
-    with pytest.raises(ValueError, match="trades inverse contracts, which the bound does not cover"):
+    batch = Batch(
+        1, market=tape(*[bar(100.0)] * 60), venue=COIN, decision_interval="8h", random_start=False
+    )
+    with pytest.raises(
+        ValueError, match="trades inverse contracts, which the bound does not cover"
+    ):
         carry_bound(batch, leverage=3.0)
     with pytest.raises(ValueError, match="trades inverse contracts, which the plan does not cover"):
         Foresight(batch, [0.0, 1.0], [1.0])
 
 
 def test_bybit_inverse_history_is_stepped(tmp_path):
-    """Real funding and contract prices of Bybit's BTCUSD beside Binance's spot: the synthetic dollar earns the funding that was paid."""
+    """Real funding and contract prices of Bybit's BTCUSD beside Binance's spot: the synthetic
+    dollar earns the funding that was paid.
+    """
     if "FUNDENV_DATA" not in os.environ:
         pytest.skip("FUNDENV_DATA is unset: no real market data")
     data = Path(os.environ["FUNDENV_DATA"])
-    names = {"bybit_BTCUSD_funding": None, "bybit_BTCUSD_perp_8h": None, "binance_BTCUSDT_spot_1h": "bybit_BTCUSD_spot_1h"}
+    names = {
+        "bybit_BTCUSD_funding": None,
+        "bybit_BTCUSD_perp_8h": None,
+        "binance_BTCUSDT_spot_1h": "bybit_BTCUSD_spot_1h",
+    }
     for name, other in names.items():
         shutil.copy(data / f"{name}.parquet", tmp_path / f"{other or name}.parquet")
     market = load_market(tmp_path, ["BTCUSD"], venue="bybit_inverse", volume_required=False)
@@ -280,5 +396,7 @@ def test_bybit_inverse_history_is_stepped(tmp_path):
     paid = sum(info["parts"]["funding"] for info in infos)
     assert equity_of(infos[-1], inverse=True) == pytest.approx(infos[-1]["equity"])
     rates = market.bars[: infos[-1]["row"] + 1, 0, 8]
-    assert paid / 30_000.0 == pytest.approx(rates.sum(), abs=0.1)  # simple interest on 30,000 dollars, paid in coins that are kept
+    assert paid / 30_000.0 == pytest.approx(
+        rates.sum(), abs=0.1
+    )  # simple interest on 30,000 dollars, paid in coins that are kept
     assert paid > 0

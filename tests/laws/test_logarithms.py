@@ -6,7 +6,8 @@ from decimal import Decimal, localcontext
 import numpy as np
 import pytest
 
-from fundenv.dynamics import action, logarithms
+from fundenv.dynamics import action
+from fundenv.dynamics import vector_math as logarithms
 
 DRAWN = 3_000
 
@@ -21,9 +22,15 @@ def off(value, true):
 
 
 def test_exponential():
-    x = np.append(np.random.default_rng(0).uniform(0.0, 10.7, DRAWN), [0.0, math.log(2), math.log(10), math.log(125)])
+    x = np.append(
+        np.random.default_rng(0).uniform(0.0, 10.7, DRAWN),
+        [0.0, math.log(2), math.log(10), math.log(125)],
+    )
     with localcontext(prec=40):
-        assert max(off(plain(logarithms.exp_of)(each), Decimal(each).exp()) for each in x.tolist()) < 1.0
+        assert (
+            max(off(plain(logarithms.exp_of)(each), Decimal(each).exp()) for each in x.tolist())
+            < 1.0
+        )
 
 
 def test_leverage_dial_meets_its_ends(monkeypatch):
@@ -36,7 +43,9 @@ def test_leverage_dial_meets_its_ends(monkeypatch):
 def test_logarithm_of_a_ratio():
     rng = np.random.default_rng(1)
     a = rng.uniform(1.0, 1e6, DRAWN)
-    s = rng.uniform(-logarithms.NEAR, logarithms.NEAR, DRAWN) * 10.0 ** rng.uniform(-9.0, 0.0, DRAWN)
+    s = rng.uniform(-logarithms.NEAR, logarithms.NEAR, DRAWN) * 10.0 ** rng.uniform(
+        -9.0, 0.0, DRAWN
+    )
     b = a * (1.0 - s) / (1.0 + s)
     with localcontext(prec=40):
         missed = [

@@ -1,4 +1,6 @@
-"""Portfolio margin by hand: the spot leg backs the perpetual after its haircut, so a hedged short outlives the rally that liquidates an isolated one."""
+"""Portfolio margin by hand: the spot leg backs the perpetual after its haircut, so a hedged short
+outlives the rally that liquidates an isolated one.
+"""
 
 import pytest
 
@@ -6,7 +8,11 @@ from fundenv.dynamics.margin import adjusted_equity, uni_mmr
 from tests.laws.play import HOLD, make_env, play
 from tests.markets import bar, tape
 
-SHORT = (0.25, 1.0, 4.0)  # 30,000 x 1/4 x 4 / (1 + 0.05 x 4) = 25,000 of spot, 25,000 short, 5,000 of cash
+SHORT = (
+    0.25,
+    1.0,
+    4.0,
+)  # 30,000 x 1/4 x 4 / (1 + 0.05 x 4) = 25,000 of spot, 25,000 short, 5,000 of cash
 
 
 def run(mode, **extremes):
@@ -21,17 +27,23 @@ def test_a_rally_of_30_percent_takes_the_isolated_short_and_leaves_the_portfolio
 
 
 def test_the_trigger_stands_where_the_public_ratio_is_one_point_nought_five():
-    """5,000 + 250 x 0.95 p - 250 (p - 100) = 1.05 x 0.01 x 250 p, so p = 30,000 / (12.5 + 2.625)."""
+    """5,000 + 250 x 0.95 p - 250 (p - 100) = 1.05 x 0.01 x 250 p, so p = 30,000 / (12.5 +
+    2.625).
+    """
     price = 30_000 / (12.5 + 2.625)
     net = [5_000.0 - 250.0 * (price - 100.0), 250.0]
-    assert uni_mmr(adjusted_equity(net, [1.0, price], [1.0, 0.95]), 0.01 * 250 * price) == pytest.approx(1.05)
+    assert uni_mmr(
+        adjusted_equity(net, [1.0, price], [1.0, 0.95]), 0.01 * 250 * price
+    ) == pytest.approx(1.05)
     assert run("portfolio", high=price * (1 - 1e-9))["liquidated"][0] == 0
     assert run("portfolio", high=price * (1 + 1e-9))["liquidated"][0] == 1
 
 
 def test_there_is_no_wallet_and_funding_goes_through_cash():
     market = tape(bar(100.0), bar(100.0), bar(100.0, settle_rate=0.001, settle_price=100.0))
-    before, after = (info["account"] for info in play(make_env(market, margin_mode="portfolio"), [SHORT, HOLD]))
+    before, after = (
+        info["account"] for info in play(make_env(market, margin_mode="portfolio"), [SHORT, HOLD])
+    )
     assert (before["cash"], before["margin"][0]) == (pytest.approx(5_000.0), 0.0)
     assert after["cash"] - before["cash"] == pytest.approx(25.0)
 

@@ -1,4 +1,6 @@
-"""The kernel against the plain-Python account of `tests/reference_account.py`: every number of every step, to 1e-9."""
+"""The kernel against the plain-Python account of `tests/oracle/linear.py`: every number of every
+step, to 1e-9.
+"""
 
 from __future__ import annotations
 
@@ -15,18 +17,36 @@ from hypothesis import strategies as st
 from fundenv.market import Market, joint, load_market
 from tests.laws.play import action, as_float32, difference, frictionless, make_env
 from tests.laws.test_accounting import books_are_wrong
-from tests.laws.wild import MAX_LEVERAGE, SEEDS, SYMBOLS, full_targets, poor_settings, settings, targets
+from tests.laws.wild import (
+    MAX_LEVERAGE,
+    SEEDS,
+    SYMBOLS,
+    full_targets,
+    poor_settings,
+    settings,
+    targets,
+)
 from tests.markets import wild_market
-from tests.reference_account import ReferenceAccount
+from tests.oracle.linear import ReferenceAccount
 
 EXAMPLES, PATHS = 200, 4
-SEVERAL = st.sampled_from([("PLAIN", "PLAIN2"), ("FINE", "COSTLY"), ("COSTLY", "FINE", "PLAIN"), ("PLAIN", "PLAIN2", "PLAIN3")])
+SEVERAL = st.sampled_from(
+    [
+        ("PLAIN", "PLAIN2"),
+        ("FINE", "COSTLY"),
+        ("COSTLY", "FINE", "PLAIN"),
+        ("PLAIN", "PLAIN2", "PLAIN3"),
+    ]
+)
 EVERYTHING: Any = {
     "deadline": None,
     "derandomize": True,
     "database": None,
     "suppress_health_check": list(HealthCheck),
-    "phases": (Phase.explicit, Phase.generate),  # no shrinking: it takes minutes, and a wild market is not made smaller by it
+    "phases": (
+        Phase.explicit,
+        Phase.generate,
+    ),  # no shrinking: it takes minutes, and a wild market is not made smaller by it
 }
 
 
@@ -42,7 +62,9 @@ def walk(
     draw: Any = targets,
     account: Any = ReferenceAccount,
 ) -> None:
-    """One episode side by side; fails at the first number that differs, and where the books do not add up."""
+    """One episode side by side; fails at the first number that differs, and where the books do not
+    add up.
+    """
     config = frictionless(**chosen)
     reference, inverse = account(market, config, path, start), account is not ReferenceAccount
     before = config.initial_equity
@@ -55,13 +77,17 @@ def walk(
         value = expected["account"]["perp"] * (1.0 if inverse else expected["prices"]["mark"])
         scale = max(scale, abs(expected["equity"]), *np.abs(value))
         got = dict(info) | {"reward": reward, "terminated": terminated, "truncated": truncated}
-        wrong = books_are_wrong(before, got, inverse) or difference(got, expected, scale, inverse=inverse)
+        wrong = books_are_wrong(before, got, inverse) or difference(
+            got, expected, scale, inverse=inverse
+        )
         assert not wrong, f"step {number}, {wrong}"
         before = got["equity"]
         seen["steps"] += 1
         seen["liquidations"] += int(expected["liquidated"].sum())
         seen[f"liquidated {config.margin_mode}"] += int(expected["liquidated"].sum())
-        seen["partial liquidations"] += bool(((expected["liquidated"] > 0) & (expected["account"]["perp"] != 0)).any())
+        seen["partial liquidations"] += bool(
+            ((expected["liquidated"] > 0) & (expected["account"]["perp"] != 0)).any()
+        )
         seen["ruin"] += terminated
         seen.update(expected["trade"]["reason"])
         if terminated or truncated:
@@ -150,4 +176,6 @@ def test_kernel_and_reference_agree_on_real_markets(real, assets, decision, marg
         first, end = market.paths[path]
         walk(env, market, chosen, path, int(rng.integers(end - first - 300)), rng, 30, seen)
     assert seen["steps"] > 600
-    assert seen["liquidations"] > 0 or decision == "1h" or margin_mode == "portfolio"  # whose hedged legs outlive these markets
+    assert (
+        seen["liquidations"] > 0 or decision == "1h" or margin_mode == "portfolio"
+    )  # whose hedged legs outlive these markets

@@ -11,13 +11,30 @@ from hypothesis import strategies as st
 from tests.laws.play import FLAT, Target
 from tests.markets import PLAIN_VENUE
 
-SYMBOLS = st.sampled_from([("PLAIN",), ("COSTLY",), ("FINE",), ("FINE", "COSTLY"), ("PLAIN", "PLAIN2"), ("COSTLY", "FINE", "PLAIN")])
+SYMBOLS = st.sampled_from(
+    [
+        ("PLAIN",),
+        ("COSTLY",),
+        ("FINE",),
+        ("FINE", "COSTLY"),
+        ("PLAIN", "PLAIN2"),
+        ("COSTLY", "FINE", "PLAIN"),
+    ]
+)
 SEEDS = st.integers(0, 2**31)
 MAX_LEVERAGE = 20.0
 VENUES = st.sampled_from(
-    [PLAIN_VENUE, *(str(Path(__file__).with_name(f"{name}.toml")) for name in ("tiered", "twofold", "fifths", "entry"))]
+    [
+        PLAIN_VENUE,
+        *(
+            str(Path(__file__).with_name(f"{name}.toml"))
+            for name in ("tiered", "twofold", "fifths", "entry")
+        ),
+    ]
 )
-INVERSE_VENUES = st.sampled_from([str(Path(__file__).with_name(f"{name}.toml")) for name in ("coin", "coin_tier", "coin_entry")])
+INVERSE_VENUES = st.sampled_from(
+    [str(Path(__file__).with_name(f"{name}.toml")) for name in ("coin", "coin_tier", "coin_entry")]
+)
 
 
 @st.composite
@@ -28,7 +45,9 @@ def inverse_settings(draw: st.DrawFn) -> dict[str, Any]:
 
 @st.composite
 def settings(draw: st.DrawFn) -> dict[str, Any]:
-    """A config without frozen dials in which anything may be on or off; decisions every 1, 3 or 8 bars."""
+    """A config without frozen dials in which anything may be on or off; decisions every 1, 3 or 8
+    bars.
+    """
     on = st.booleans()
     return {
         "margin_mode": draw(st.sampled_from(["isolated", "cross", "portfolio"])),
@@ -65,7 +84,9 @@ def settings(draw: st.DrawFn) -> dict[str, Any]:
 
 @st.composite
 def poor_settings(draw: st.DrawFn) -> dict[str, Any]:
-    """Accounts whose purse is empty most of the time: dear trades, full carry, and no ruin before the last penny."""
+    """Accounts whose purse is empty most of the time: dear trades, full carry, and no ruin before
+    the last penny.
+    """
     return draw(settings()) | {
         "keeper_interval": None,
         "decision_interval": "1h",
@@ -89,13 +110,19 @@ def full_targets(rng: np.random.Generator, assets: int) -> list[Target | None]:
         kind = rng.random()
         if kind < 0.35:
             return FLAT if kind < 0.25 else None
-        return float(rng.choice([-1.0, 0.3, 1.0])), float(rng.choice([0.0, 1.0, 1.5])), float(rng.choice([1.0, 3.0, MAX_LEVERAGE]))
+        return (
+            float(rng.choice([-1.0, 0.3, 1.0])),
+            float(rng.choice([0.0, 1.0, 1.5])),
+            float(rng.choice([1.0, 3.0, MAX_LEVERAGE])),
+        )
 
     return [one() for _ in range(assets)]
 
 
 def targets(rng: np.random.Generator, assets: int) -> list[Target | None]:
-    """One move: each asset holds, goes flat, or takes a target; bold ones are frequent, so that liquidations are too."""
+    """One move: each asset holds, goes flat, or takes a target; bold ones are frequent, so that
+    liquidations are too.
+    """
 
     def one() -> Target | None:
         kind = rng.random()
@@ -105,7 +132,11 @@ def targets(rng: np.random.Generator, assets: int) -> list[Target | None]:
             return FLAT
         carry = rng.choice([-1.0, 1.0]) if kind < 0.6 else rng.uniform(-1, 1)
         hedge = 1.0 if rng.random() < 0.4 else rng.uniform(0, 1.5)
-        return float(carry), float(hedge), float(rng.choice([1.0, 3.0, MAX_LEVERAGE, rng.uniform(1, MAX_LEVERAGE)]))
+        return (
+            float(carry),
+            float(hedge),
+            float(rng.choice([1.0, 3.0, MAX_LEVERAGE, rng.uniform(1, MAX_LEVERAGE)])),
+        )
 
     return [one() for _ in range(assets)]
 

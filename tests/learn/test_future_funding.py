@@ -1,4 +1,6 @@
-"""The learning stack can learn: handed the funding that its action will collect, an agent earns it; without, it cannot."""
+"""The learning stack can learn: handed the funding that its action will collect, an agent earns it;
+without, it cannot.
+"""
 
 from __future__ import annotations
 
@@ -10,16 +12,31 @@ from numpy.typing import NDArray
 
 import agents
 from agents import Learner
-from experiments.walk import walk
+from experiments.rollout.rollout import walk
 from fundenv.dynamics.types import PARTS
 from fundenv.market import Feature, Market, select, synthetic_market
 from fundenv.market.layout import SETTLE_PRICE, SETTLE_RATE
 
-RATE = 30e-4  # every settlement pays or costs this much, with equal chance: nothing but the future says which
+# every settlement pays or costs this much, with equal chance: nothing but the future says which
+RATE = 30e-4
 CHEAP = {"fee_scale": 0.05, "cost_scale": 0.05, "cash_rate": 0.0}
 COLUMNS = (
-    Feature("funding_next", "rate of the first settlement that an action taken now can collect", "bp", -10.0, 10.0, 30.0),
-    Feature("funding_due", "rate that settles at this instant, on what is held already", "bp", -10.0, 10.0, 30.0),  # makes the state Markov
+    Feature(
+        "funding_next",
+        "rate of the first settlement that an action taken now can collect",
+        "bp",
+        -10.0,
+        10.0,
+        30.0,
+    ),
+    Feature(
+        "funding_due",
+        "rate that settles at this instant, on what is held already",
+        "bp",
+        -10.0,
+        10.0,
+        30.0,
+    ),  # makes the state Markov
 )
 
 
@@ -33,8 +50,10 @@ def coin_tosses() -> Market:
 
 
 def future(market: Market) -> NDArray[np.float64]:
-    """COLUMNS [bp] for each row r, (R, 2): the first settlement after the open of row r + 1 (the action of r trades there, after a settlement
-    on it), and the one on the open of row r + 1 (0 where none falls on it)."""
+    """COLUMNS [bp] for each row r, (R, 2): the first settlement after the open of row r + 1 (the
+    action of r trades there, after a settlement on it), and the one on the open of row r + 1 (0
+    where none falls on it).
+    """
     known = np.zeros((len(market.bars), 2))
     rates = np.where(market.bars[:, 0, SETTLE_PRICE] > 0, 1e4 * market.bars[:, 0, SETTLE_RATE], 0.0)
     for first, last in market.paths:
@@ -47,7 +66,9 @@ def future(market: Market) -> NDArray[np.float64]:
 
 def with_columns(market: Market, raw: NDArray[np.float64]) -> Market:
     """The market with two more features."""
-    features = np.concatenate([market.features, (raw / COLUMNS[0].scale)[:, None, :].astype(np.float32)], axis=2)
+    features = np.concatenate(
+        [market.features, (raw / COLUMNS[0].scale)[:, None, :].astype(np.float32)], axis=2
+    )
     return replace(market, features=features, table=(*market.table, *COLUMNS))
 
 
@@ -66,7 +87,9 @@ def test_the_columns_hold_what_the_step_after_books() -> None:
     for path in range(2):
         first, last = market.paths[path]
         item = walk(agents.make("carry"), select(market, market.symbols[path]), CHEAP)[0]
-        decided = np.searchsorted(market.close_ns[first:last], item.time) + first - 8  # the row at whose close each action was taken
+        decided = (
+            np.searchsorted(market.close_ns[first:last], item.time) + first - 8
+        )  # the row at whose close each action was taken
         funding = item.parts[:, PARTS.index("funding")]
         assert funding[0] == 0.0  # nothing was held at the first settlement
         assert (np.sign(funding[1:]) == np.sign(known[decided[:-1], 0])).all()
@@ -91,7 +114,17 @@ LEARNERS = {
         },
         60_000,
     ),
-    "sac": (SMALL | {"n_envs": 32, "batch_size": 256, "gradient_steps": 2, "learning_starts": 2_000, "entropy": 0.02}, 16_000),
+    "sac": (
+        SMALL
+        | {
+            "n_envs": 32,
+            "batch_size": 256,
+            "gradient_steps": 2,
+            "learning_starts": 2_000,
+            "entropy": 0.02,
+        },
+        16_000,
+    ),
 }
 
 
@@ -102,7 +135,12 @@ def test_an_agent_that_sees_the_future_earns_it(name: str) -> None:
     known = future(market)
     noise = np.random.default_rng(6).permutation(known)  # the same numbers at the wrong times
     params, steps = LEARNERS[name]
-    seeing, blind = (learned_growth(with_columns(market, columns), name, params, steps) for columns in (known, noise))
-    bound = 0.5 * RATE * 1095 * 0.8  # invested in the better half of a year's settlements with 4/5 of the equity (leverage 4)
+    seeing, blind = (
+        learned_growth(with_columns(market, columns), name, params, steps)
+        for columns in (known, noise)
+    )
+    bound = (
+        0.5 * RATE * 1095 * 0.8
+    )  # invested in the better half of a year's settlements with 4/5 of the equity (leverage 4)
     assert seeing > 0.5 * bound
     assert blind < 0.15 * bound

@@ -1,4 +1,6 @@
-"""PPO learns a known optimum, and its critic the known value of it, although every episode is cut off after two decisions."""
+"""PPO learns a known optimum, and its critic the known value of it, although every episode is cut
+off after two decisions.
+"""
 
 from __future__ import annotations
 
@@ -8,10 +10,11 @@ import numpy as np
 import pytest
 
 from experiments.solvable import Judge
-from experiments.solvable_tasks import Task, make_agent
+from experiments.studies.solvable_tasks import Task, make_agent
 
 GAMMA, SCALE = 0.95, 0.1
-# Without a cost the sign of the signal decides, and a state is worth E|x| / (1 - gamma) on average. Who takes a cut-off for an end learns a tenth of that.
+# Without a cost the sign of the signal decides, and a state is worth E|x| / (1 - gamma) on average.
+# Who takes a cut-off for an end learns a tenth of that.
 TASK = Task(
     problem="linear",
     agent="ppo",

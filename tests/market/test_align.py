@@ -3,7 +3,7 @@ import pandas as pd
 import pytest
 
 from fundenv.market import DataError, layout
-from fundenv.market.align import align
+from fundenv.market.files.align import align
 from tests.market.tables import START, bars, flat, frames, funding, synthetic
 
 HOUR = pd.Timedelta(hours=1)
@@ -14,7 +14,8 @@ def column(aligned, name):
 
 
 def test_prices_volumes_and_settlements_land_in_their_columns():
-    # spot 100, 110, 121, ..: opens at the close before; perp 1 % above; settlements at 00:00 and 02:00 on the opens of bars 0 and 2
+    # spot 100, 110, 121, ..: opens at the close before; perp 1 % above; settlements at 00:00 and
+    # 02:00 on the opens of bars 0 and 2
     spot = bars([100.0, 110.0, 121.0, 133.1], volume=[5.0, 6.0, 7.0, 8.0])
     perp = bars([101.0, 111.1, 122.21, 134.431], volume=[50.0, 60.0, 70.0, 80.0])
     mark = bars([100.5, 110.5, 121.5, 133.5]).drop(columns="volume")
@@ -28,7 +29,12 @@ def test_prices_volumes_and_settlements_land_in_their_columns():
     assert column(a, "MARK_HIGH").tolist() == pytest.approx([101.505, 111.605, 122.715, 134.835])
     assert column(a, "MARK_LOW").tolist() == pytest.approx([99.495, 99.495, 109.395, 120.285])
     assert column(a, "SETTLE_RATE").tolist() == [1e-4, 0.0, -2e-4, 0.0]
-    assert column(a, "SETTLE_PRICE").tolist() == [100.5, 0.0, 110.5, 0.0]  # no published price: mark at the open
+    assert column(a, "SETTLE_PRICE").tolist() == [
+        100.5,
+        0.0,
+        110.5,
+        0.0,
+    ]  # no published price: mark at the open
     assert column(a, "SPOT_VOLUME").tolist() == [5.0, 6.0, 7.0, 8.0]
     assert column(a, "SPOT_DAY_VOLUME").tolist() == [0.0, 5.0, 11.0, 18.0]  # before the bar opens
     assert column(a, "PERP_DAY_VOLUME").tolist() == [0.0, 50.0, 110.0, 180.0]
@@ -37,7 +43,12 @@ def test_prices_volumes_and_settlements_land_in_their_columns():
 
 def test_day_volume_covers_exactly_the_24_hours_before():
     volume = np.arange(1.0, 31.0)
-    a = align(frames(bars([100.0] * 30, volume=volume), bars([100.0] * 30, volume=1.0), funding([1e-4] * 4)), venue="x")
+    a = align(
+        frames(
+            bars([100.0] * 30, volume=volume), bars([100.0] * 30, volume=1.0), funding([1e-4] * 4)
+        ),
+        venue="x",
+    )
     assert column(a, "PERP_DAY_VOLUME")[29] == pytest.approx(volume[5:29].sum())
 
 
@@ -48,8 +59,14 @@ def test_published_settlement_price_comes_first():
 
 
 def test_sigma_is_the_mean_square_return_known_at_the_open():
-    # one return of ln 1.1 inside bar 1; known from the open of bar 2 on, where it is the only one; then zeros with half-life 72 bars
-    a = align(frames(bars([110.0] * 6), bars([100.0, 110.0, 110.0, 110.0, 110.0, 110.0]), funding([1e-4])), venue="x")
+    # one return of ln 1.1 inside bar 1; known from the open of bar 2 on, where it is the only one;
+    # then zeros with half-life 72 bars
+    a = align(
+        frames(
+            bars([110.0] * 6), bars([100.0, 110.0, 110.0, 110.0, 110.0, 110.0]), funding([1e-4])
+        ),
+        venue="x",
+    )
     sigma = column(a, "SIGMA_DAY")
     assert np.isnan(sigma[:2]).all()
     assert sigma[2] == pytest.approx(np.log(1.1) * np.sqrt(24))
@@ -60,16 +77,27 @@ def test_sigma_is_the_mean_square_return_known_at_the_open():
 @pytest.mark.parametrize("jitter_ms", [5, 59_000, -59_000])
 def test_jitter_of_a_settlement_stamp_is_forgiven(jitter_ms):
     exact = flat(24)
-    late = frames(exact.perp, exact.spot, exact.funding.assign(time=exact.funding["time"] + pd.Timedelta(jitter_ms, unit="ms")))
+    late = frames(
+        exact.perp,
+        exact.spot,
+        exact.funding.assign(time=exact.funding["time"] + pd.Timedelta(jitter_ms, unit="ms")),
+    )
     assert np.array_equal(align(late, venue="x").bars, align(exact, venue="x").bars, equal_nan=True)
 
 
 def test_a_settlement_inside_a_bar_is_an_error_that_asks_for_shorter_bars():
     late = flat(24).funding.assign(time=flat(24).funding["time"] + pd.Timedelta(minutes=2))
-    with pytest.raises(DataError, match=r"row 0: settlement at 2024-01-01 00:02:00.* inside a bar of 1h.*use shorter bars"):
+    with pytest.raises(
+        DataError,
+        match=r"row 0: settlement at 2024-01-01 00:02:00.* inside a bar of 1h.*use shorter bars",
+    ):
         align(frames(bars([100.0] * 24), bars([100.0] * 24), late), venue="x")
     with pytest.raises(DataError, match=r"inside a bar of 4h.*use shorter bars"):
-        align(frames(bars([100.0] * 24), bars([100.0] * 24), funding([1e-4] * 24, hours=1)), venue="x", bar_ns=4 * HOUR.value)
+        align(
+            frames(bars([100.0] * 24), bars([100.0] * 24), funding([1e-4] * 24, hours=1)),
+            venue="x",
+            bar_ns=4 * HOUR.value,
+        )
 
 
 def test_two_settlements_on_one_bar_are_an_error():
@@ -81,7 +109,12 @@ def test_two_settlements_on_one_bar_are_an_error():
 
 @pytest.mark.parametrize("hours", [1, 2, 4, 8])
 def test_the_interval_is_read_from_the_stamps(hours):
-    a = align(frames(bars([100.0] * 48), bars([100.0] * 48), funding([1e-4] * (48 // hours), hours=hours)), venue="x")
+    a = align(
+        frames(
+            bars([100.0] * 48), bars([100.0] * 48), funding([1e-4] * (48 // hours), hours=hours)
+        ),
+        venue="x",
+    )
     assert np.isnan(a.settlements.hours[0])
     assert set(a.settlements.hours[1:]) == {float(hours)}
     assert np.flatnonzero(column(a, "SETTLE_PRICE")).tolist() == list(range(0, 48, hours))
@@ -89,17 +122,25 @@ def test_the_interval_is_read_from_the_stamps(hours):
 
 
 def test_an_interval_that_changes_is_followed():
-    paid = pd.concat([funding([1e-4] * 3), funding([2e-4] * 4, hours=4, start=START + 20 * HOUR)], ignore_index=True)
+    paid = pd.concat(
+        [funding([1e-4] * 3), funding([2e-4] * 4, hours=4, start=START + 20 * HOUR)],
+        ignore_index=True,
+    )
     a = align(frames(bars([100.0] * 40), bars([100.0] * 40), paid), venue="x")
     assert a.settlements.hours[1:].tolist() == [8.0, 8.0, 4.0, 4.0, 4.0, 4.0]
 
 
 def test_a_hole_in_the_funding_file_is_left_out_and_told():
-    # settlements at 0 and 8, none at 16 and 24, then 32: bars that open from 16 to 31 have no known funding
+    # settlements at 0 and 8, none at 16 and 24, then 32: bars that open from 16 to 31 have no known
+    # funding
     paid = funding([1e-4] * 6).drop(index=[2, 3])
     a = align(frames(bars([100.0] * 48), bars([100.0] * 48), paid), venue="x")
     assert np.flatnonzero(~a.funded).tolist() == list(range(16, 32))
-    assert a.settlements.hours[1:].tolist() == [8.0, 8.0, 8.0]  # the wide spacing counts as the interval before
+    assert a.settlements.hours[1:].tolist() == [
+        8.0,
+        8.0,
+        8.0,
+    ]  # the wide spacing counts as the interval before
     assert any("exceed 8 h" in note for note in a.notes)
     assert any("16 bars without a settlement" in note for note in a.notes)
 
@@ -140,9 +181,30 @@ def test_a_spot_gap_halts_and_carries_and_leaves_the_basis_alone():
     assert column(a, "HALTED").tolist() == [0, 0, 1, 1, 0, 0]
     assert column(a, "SPOT_OPEN").tolist() == [100.0, 100.0, 100.0, 100.0, 119.0, 120.0]
     assert column(a, "SPOT_CLOSE").tolist() == [100.0, 100.0, 100.0, 100.0, 120.0, 120.0]
-    assert column(a, "PERP_CLOSE").tolist() == [101.0, 101.0, 110.0, 115.0, 120.0, 121.2]  # the leg that trades keeps its own price
-    assert column(a, "PERP_VOLUME").tolist() == [10.0, 10.0, 0.0, 0.0, 10.0, 10.0]  # nothing fills in a halted bar
-    assert column(a, "PERP_DAY_VOLUME").tolist() == [0.0, 10.0, 20.0, 30.0, 40.0, 50.0]  # but it was traded
+    assert column(a, "PERP_CLOSE").tolist() == [
+        101.0,
+        101.0,
+        110.0,
+        115.0,
+        120.0,
+        121.2,
+    ]  # the leg that trades keeps its own price
+    assert column(a, "PERP_VOLUME").tolist() == [
+        10.0,
+        10.0,
+        0.0,
+        0.0,
+        10.0,
+        10.0,
+    ]  # nothing fills in a halted bar
+    assert column(a, "PERP_DAY_VOLUME").tolist() == [
+        0.0,
+        10.0,
+        20.0,
+        30.0,
+        40.0,
+        50.0,
+    ]  # but it was traded
     assert a.basis.tolist() == pytest.approx([0.01, 0.01, 0.01, 0.01, 0.0, 0.01])
     assert any("2 bars in 1 spans have no genuine spot price" in note for note in a.notes)
 
@@ -157,18 +219,32 @@ def test_a_perp_gap_takes_the_mark_price_or_the_last_close():
     assert column(a, "PERP_OPEN").tolist() == [101.0, 101.0, 102.0, 103.0, 104.0]
     assert column(a, "PERP_CLOSE").tolist() == [101.0, 102.0, 103.0, 103.0, 105.0]
     assert column(a, "MARK_CLOSE").tolist() == [101.0, 102.0, 103.0, 103.0, 105.0]
-    assert (column(a, "MARK_HIGH") >= np.maximum(column(a, "MARK_OPEN"), column(a, "MARK_CLOSE"))).all()
-    assert (column(a, "MARK_LOW") <= np.minimum(column(a, "MARK_OPEN"), column(a, "MARK_CLOSE"))).all()
+    assert (
+        column(a, "MARK_HIGH") >= np.maximum(column(a, "MARK_OPEN"), column(a, "MARK_CLOSE"))
+    ).all()
+    assert (
+        column(a, "MARK_LOW") <= np.minimum(column(a, "MARK_OPEN"), column(a, "MARK_CLOSE"))
+    ).all()
 
 
 def test_a_bar_without_trades_is_halted():
-    a = align(frames(bars([101.0] * 4, volume=[1.0, 1.0, 0.0, 1.0]), bars([100.0] * 4), funding([1e-4])), venue="x")
+    a = align(
+        frames(bars([101.0] * 4, volume=[1.0, 1.0, 0.0, 1.0]), bars([100.0] * 4), funding([1e-4])),
+        venue="x",
+    )
     assert column(a, "HALTED").tolist() == [0, 0, 1, 0]
 
 
 def test_missing_volumes_are_refused_unless_allowed():
-    bare = frames(bars([101.0] * 8).drop(columns="volume"), bars([100.0] * 8), funding([1e-4]), names={"perp": "v_XYZ_perp_1h.parquet"})
-    with pytest.raises(DataError, match=r"v_XYZ_perp_1h\.parquet: column volume is missing.*volume_required=False"):
+    bare = frames(
+        bars([101.0] * 8).drop(columns="volume"),
+        bars([100.0] * 8),
+        funding([1e-4]),
+        names={"perp": "v_XYZ_perp_1h.parquet"},
+    )
+    with pytest.raises(
+        DataError, match=r"v_XYZ_perp_1h\.parquet: column volume is missing.*volume_required=False"
+    ):
         align(bare, venue="x")
     holes = frames(bars([101.0] * 8, volume=[1.0, np.nan] * 4), bars([100.0] * 8), funding([1e-4]))
     with pytest.raises(DataError, match="XYZ perp: column volume, row 1: empty"):
@@ -184,7 +260,16 @@ def test_known_defects_are_masked_by_venue_kind_step_and_time():
     perp, spot = bars([101.0] * 8, start=start), bars([100.0] * 8, start=start)
     paid = funding([1e-4], start=start)
     paid = pd.concat([paid, funding([1e-4], start=start + 8 * HOUR)], ignore_index=True)
-    assert column(align(frames(perp, spot, paid), venue="binance"), "HALTED").tolist() == [0, 0, 1, 1, 0, 0, 0, 0]
+    assert column(align(frames(perp, spot, paid), venue="binance"), "HALTED").tolist() == [
+        0,
+        0,
+        1,
+        1,
+        0,
+        0,
+        0,
+        0,
+    ]
     assert not column(align(frames(perp, spot, paid), venue="other"), "HALTED").any()
     assert not column(align(frames(perp, spot, paid, "SYNTH-X"), venue="binance"), "HALTED").any()
 
@@ -193,20 +278,35 @@ def test_bars_that_do_not_fit_are_errors():
     with pytest.raises(DataError, match="do not divide a day"):
         align(flat(24), venue="x", bar_ns=5 * HOUR.value)
     with pytest.raises(DataError, match="bars of 4h cannot make bars of 1h"):
-        align(frames(bars([1.0] * 6, hours=4), bars([1.0] * 24), funding([1e-4] * 3)), venue="x", bar_ns=HOUR.value)
-    shifted = bars([1.0] * 6).assign(time=lambda t: t["time"].where(t.index != 3, t["time"] + pd.Timedelta(minutes=7)))
+        align(
+            frames(bars([1.0] * 6, hours=4), bars([1.0] * 24), funding([1e-4] * 3)),
+            venue="x",
+            bar_ns=HOUR.value,
+        )
+    shifted = bars([1.0] * 6).assign(
+        time=lambda t: t["time"].where(t.index != 3, t["time"] + pd.Timedelta(minutes=7))
+    )
     with pytest.raises(DataError, match=r"row 3.*off the 1 h grid"):
         align(frames(shifted, bars([1.0] * 6), funding([1e-4])), venue="x")
     with pytest.raises(DataError, match="no bar in common"):
-        align(frames(bars([1.0] * 6, start=START + 10 * HOUR), bars([1.0] * 6), funding([1e-4] * 3)), venue="x")
+        align(
+            frames(bars([1.0] * 6, start=START + 10 * HOUR), bars([1.0] * 6), funding([1e-4] * 3)),
+            venue="x",
+        )
 
 
 def test_the_grid_is_the_span_that_both_legs_reach():
-    a = align(frames(bars([101.0] * 10, start=START + 2 * HOUR), bars([100.0] * 9), funding([1e-4] * 2)), venue="x")
+    a = align(
+        frames(bars([101.0] * 10, start=START + 2 * HOUR), bars([100.0] * 9), funding([1e-4] * 2)),
+        venue="x",
+    )
     assert pd.Timestamp(a.open_ns[0], tz="UTC") == START + 2 * HOUR
     assert pd.Timestamp(a.open_ns[-1], tz="UTC") == START + 8 * HOUR
 
 
 def test_merging_the_hourly_synthetic_symbol_equals_generating_four_hours():
-    merged, direct = align(synthetic(), venue="x", bar_ns=4 * HOUR.value), align(synthetic(bar_hours=4), venue="x")
+    merged, direct = (
+        align(synthetic(), venue="x", bar_ns=4 * HOUR.value),
+        align(synthetic(bar_hours=4), venue="x"),
+    )
     assert np.allclose(merged.bars, direct.bars, equal_nan=True, rtol=1e-12)

@@ -10,7 +10,9 @@ ONE, TWO = "SYNTH-1", "SYNTH-2"
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
-    """Two symbols with hourly bars, one with perps of 4 h, one without spot, and open interest for the first."""
+    """Two symbols with hourly bars, one with perps of 4 h, one without spot, and open interest for
+    the first.
+    """
     path = tmp_path_factory.mktemp("data")
     for number, symbol in enumerate((ONE, TWO)):
         write_frames(synthetic(seed=number, symbol=symbol), path, venue="binance")
@@ -18,7 +20,12 @@ def folder(tmp_path_factory):
     slow4 = synthetic(seed=5, bar_hours=4, symbol="SYNTH-SLOW")
     write_frames(frames(slow4.perp, slow.spot, slow.funding, "SYNTH-SLOW"), path, venue="binance")
     synthetic(seed=6).funding.to_parquet(path / "binance_SYNTH-HALF_funding.parquet")
-    oi = pd.DataFrame({"time": synthetic().perp["time"], "open_interest": np.arange(len(synthetic().perp), dtype=float)})
+    oi = pd.DataFrame(
+        {
+            "time": synthetic().perp["time"],
+            "open_interest": np.arange(len(synthetic().perp), dtype=float),
+        }
+    )
     oi.to_parquet(path / f"other_{ONE}_oi_1h.parquet")
     return path
 
@@ -45,12 +52,16 @@ def test_a_longer_bar_takes_the_slow_symbol_in(folder):
     assert market.symbols == ((ONE,), (TWO,), ("SYNTH-SLOW",))
     assert market.bar_hours == 4.0
     assert load_market(folder, ["SYNTH-SLOW"]).bar_hours == 4.0
-    with pytest.raises(DataError, match=r"perp_4h.parquet: bars of 4h cannot make bars of 1h; pass bar='4h'"):
+    with pytest.raises(
+        DataError, match=r"perp_4h.parquet: bars of 4h cannot make bars of 1h; pass bar='4h'"
+    ):
         load_market(folder, ["SYNTH-SLOW"], bar="1h")
 
 
 def test_unknown_symbols_folders_and_bars_are_refused_with_what_there_is(folder, tmp_path):
-    with pytest.raises(DataError, match=f"'DOGE' has no complete set of files; available: {ONE}, {TWO}, SYNTH-SLOW"):
+    with pytest.raises(
+        DataError, match=f"'DOGE' has no complete set of files; available: {ONE}, {TWO}, SYNTH-SLOW"
+    ):
         load_market(folder, ["DOGE"])
     with pytest.raises(DataError, match="no such folder"):
         load_market(tmp_path / "nowhere", ["DOGE"])
@@ -64,8 +75,12 @@ def test_an_extra_column_is_found_by_name_and_scaled(folder):
     market = load_market(folder, [ONE], extra={"open_interest": 1e4})
     assert market.table[-1].name == "open_interest"
     start = synthetic().perp["time"].iloc[0].as_unit("ns").value
-    hours = (market.close_ns - start) / 3.6e12  # the value stamped at the instant of the close is known
-    assert market.features[:-1, 0, -1] == pytest.approx(hours[:-1] / 1e4)  # the table ends before the last close
+    hours = (
+        market.close_ns - start
+    ) / 3.6e12  # the value stamped at the instant of the close is known
+    assert market.features[:-1, 0, -1] == pytest.approx(
+        hours[:-1] / 1e4
+    )  # the table ends before the last close
     with pytest.raises(DataError, match=f"{TWO}: extra column 'open_interest' found in none of"):
         load_market(folder, [ONE, TWO], extra={"open_interest": 1e4})
 
@@ -82,15 +97,27 @@ def test_an_extra_column_of_a_bar_file_is_known_when_the_bar_closes(tmp_path):
 
 def test_csv_files_do_as_well(tmp_path):
     made = synthetic(symbol=ONE)
-    for kind, table in (("funding", made.funding), ("perp_1h", made.perp), ("spot_1h", made.spot), ("mark_1h", made.mark)):
-        table.assign(time=table["time"].astype("int64") // 10**6).to_csv(tmp_path / f"binance_{ONE}_{kind}.csv", index=False)
+    for kind, table in (
+        ("funding", made.funding),
+        ("perp_1h", made.perp),
+        ("spot_1h", made.spot),
+        ("mark_1h", made.mark),
+    ):
+        table.assign(time=table["time"].astype("int64") // 10**6).to_csv(
+            tmp_path / f"binance_{ONE}_{kind}.csv", index=False
+        )
     assert np.allclose(load_market(tmp_path).features, build_market([made]).features, atol=1e-5)
 
 
 def test_an_own_venue_is_taken_by_the_path_of_its_file(tmp_path):
     from importlib import resources
 
-    text = resources.files("fundenv.venues").joinpath("binance.toml").read_text().replace('name = "binance"', 'name = "mine"')
+    text = (
+        resources.files("fundenv.venues")
+        .joinpath("binance.toml")
+        .read_text()
+        .replace('name = "binance"', 'name = "mine"')
+    )
     (tmp_path / "mine.toml").write_text(text)
     write_frames(synthetic(symbol=ONE), tmp_path, venue="mine")
     market = load_market(tmp_path, venue=tmp_path / "mine.toml")

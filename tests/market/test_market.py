@@ -26,7 +26,11 @@ def test_the_hash_follows_the_numbers_and_names_and_nothing_else(market):
     again = build_market([synthetic()])
     assert again.hash == market.hash
     assert market.with_notes("another note").hash == market.hash
-    changed = {"bars": market.bars.copy(), "features": market.features.copy(), "close_ns": market.close_ns.copy()}
+    changed = {
+        "bars": market.bars.copy(),
+        "features": market.features.copy(),
+        "close_ns": market.close_ns.copy(),
+    }
     for name, array in changed.items():
         array[5] += 1
         assert dataclasses.replace(market, **{name: array}).hash != market.hash
@@ -39,7 +43,9 @@ def test_every_number_is_finite_and_prices_are_positive(market):
     assert np.isfinite(market.bars).all()
     assert (market.bars[..., : layout.MARK_CLOSE + 1] > 0).all()
     assert market.features.dtype == np.float32
-    low, high = (np.array([getattr(f, side) for f in market.table], np.float32) for side in ("low", "high"))
+    low, high = (
+        np.array([getattr(f, side) for f in market.table], np.float32) for side in ("low", "high")
+    )
     assert ((market.features >= low) & (market.features <= high)).all()
 
 
@@ -52,7 +58,9 @@ def test_bars_of_a_path_follow_each_other(market):
 
 def test_unknown_volumes_are_visible():
     n = 24 * 40
-    bare = frames(bars([101.0] * n).drop(columns="volume"), bars([100.0] * n), funding([1e-4] * (n // 8)))
+    bare = frames(
+        bars([101.0] * n).drop(columns="volume"), bars([100.0] * n), funding([1e-4] * (n // 8))
+    )
     market = build_market([bare], volume_required=False)
     assert not market.has_volume
     assert build_market([synthetic()]).has_volume
@@ -67,6 +75,11 @@ def test_shapes_that_do_not_fit_are_refused(market):
 
 
 def test_importing_the_room_stays_light():
-    code = "import sys, fundenv.market; print([m for m in ('numba', 'torch', 'scipy', 'matplotlib') if m in sys.modules])"
-    out = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=sys.path[0])
+    code = (
+        "import sys, fundenv.market; print([m for m in ('numba', 'torch', 'scipy', 'matplotlib') if"
+        " m in sys.modules])"
+    )
+    out = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=sys.path[0]
+    )
     assert out.stdout.strip() == "[]"

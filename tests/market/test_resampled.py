@@ -7,10 +7,20 @@ import pandas as pd
 import pytest
 
 from fundenv.batch.cpu import Batch
-from fundenv.market import SplitError, between, bootstrap_market, joint, layout, path_range, splice, stack, synthetic_market
-from fundenv.market.facts import facts, pair_facts
-from fundenv.market.shocks import SHOCKS
-from fundenv.market.tape import TapeError
+from fundenv.market import (
+    SplitError,
+    between,
+    bootstrap_market,
+    joint,
+    layout,
+    path_range,
+    splice,
+    stack,
+    synthetic_market,
+)
+from fundenv.market.synthetic.ratios import TapeError
+from fundenv.market.synthetic.shocks import SHOCKS
+from fundenv.market.synthetic.statistics import facts, pair_facts
 
 SOURCE = synthetic_market(years=1.5, seed=4)
 PAIR = synthetic_market(("btc", "eth"), years=1, seed=4)
@@ -20,18 +30,28 @@ def settled(market, asset=0):
     return np.flatnonzero(market.bars[:, asset, layout.SETTLE_PRICE] > 0.0)
 
 
-# --- block bootstrap --------------------------------------------------------------------------------------------------------------------
+# --- block bootstrap ------------------------------------------------------------------------------
 
 
 def test_every_bar_is_one_of_the_source_whole_and_blocks_are_long():
-    """A bar is known by its spot return; the rest of the bar must be the source's, and so must the bar after it, but at the seams."""
+    """A bar is known by its spot return; the rest of the bar must be the source's, and so must the
+    bar after it, but at the seams.
+    """
 
     def ratios(market):
         before = market.bars[:-1, 0, layout.SPOT_CLOSE]
         bars = market.bars[1:, 0]
-        columns = (layout.SPOT_CLOSE, layout.PERP_OPEN, layout.PERP_CLOSE, layout.MARK_HIGH, layout.MARK_LOW)
+        columns = (
+            layout.SPOT_CLOSE,
+            layout.PERP_OPEN,
+            layout.PERP_CLOSE,
+            layout.MARK_HIGH,
+            layout.MARK_LOW,
+        )
         money = bars[:, [layout.SPOT_VOLUME]] * before[:, None]
-        return np.column_stack([*(bars[:, c] / before for c in columns), bars[:, layout.SETTLE_RATE], money])
+        return np.column_stack(
+            [*(bars[:, c] / before for c in columns), bars[:, layout.SETTLE_RATE], money]
+        )
 
     source, made = ratios(SOURCE), ratios(bootstrap_market(SOURCE, years=0.5, seed=1, block=21))
     where = {f"{row[0]:.10g}": k for k, row in enumerate(source)}
@@ -54,7 +74,9 @@ def test_settlements_stay_on_their_clock_and_hours_keep_their_place():
 
 
 def test_the_facts_of_the_source_survive():
-    made = pd.DataFrame([facts(bootstrap_market(SOURCE, years=3, paths=1, seed=seed)) for seed in range(4)]).mean()
+    made = pd.DataFrame(
+        [facts(bootstrap_market(SOURCE, years=3, paths=1, seed=seed)) for seed in range(4)]
+    ).mean()
     real = facts(SOURCE)
     for name, tolerance in (
         ("funding_mean", 0.15),
@@ -69,7 +91,9 @@ def test_the_facts_of_the_source_survive():
 def test_assets_are_drawn_together():
     made = bootstrap_market(PAIR, years=1, seed=3)
     assert made.symbols == (("SYNTH-SYNTH-BTC-0-0", "SYNTH-SYNTH-ETH-0-0"),)
-    assert pair_facts(made)["return_correlation"] == pytest.approx(pair_facts(PAIR)["return_correlation"], abs=0.04)
+    assert pair_facts(made)["return_correlation"] == pytest.approx(
+        pair_facts(PAIR)["return_correlation"], abs=0.04
+    )
 
 
 def test_paths_depend_on_seed_and_number_alone():
@@ -84,7 +108,10 @@ def test_a_resampled_history_can_be_traded_under_the_rules_of_its_contract():
     named = replace(SOURCE, symbols=(("BTCUSDT",),))
     made = bootstrap_market(named, years=0.3)
     assert made.symbols == (("SYNTH-BTCUSDT-0",),)
-    real, drawn = Batch(1, market=named, venue_date="2024-10-24"), Batch(1, market=made, venue_date="2024-10-24")
+    real, drawn = (
+        Batch(1, market=named, venue_date="2024-10-24"),
+        Batch(1, market=made, venue_date="2024-10-24"),
+    )
     assert np.array_equal(real.world.tiers, drawn.world.tiers)
     assert np.array_equal(real.world.rules, drawn.world.rules)
     drawn.reset(0)
@@ -103,7 +130,7 @@ def test_what_cannot_be_resampled_is_refused():
         bootstrap_market(between(SOURCE, "2020-02-01", "2020-02-02"))
 
 
-# --- shocks -----------------------------------------------------------------------------------------------------------------------------
+# --- shocks ---------------------------------------------------------------------------------------
 
 
 def closes(market, column=layout.SPOT_CLOSE):
@@ -112,15 +139,26 @@ def closes(market, column=layout.SPOT_CLOSE):
 
 @pytest.mark.parametrize(
     ("name", "low", "tolerance"),
-    [("2020-03-12", -0.54, 0.01), ("2021-05-19", -0.31, 0.03), ("2022-11-09", -0.53, 0.06), ("2025-10-10", -0.16, 0.01)],
+    [
+        ("2020-03-12", -0.54, 0.01),
+        ("2021-05-19", -0.31, 0.03),
+        ("2022-11-09", -0.53, 0.06),
+        ("2025-10-10", -0.16, 0.01),
+    ],
 )
 def test_a_shock_has_the_fall_that_it_is_known_for(name, low, tolerance):
     struck = splice(SOURCE, name, at="2020-06-01")
     row = int(np.searchsorted(SOURCE.close_ns, pd.Timestamp("2020-06-01").value))
     span = slice(row + 1, row + 1 + SHOCKS[name].hours)
-    assert closes(struck, layout.MARK_LOW)[span].min() / closes(struck)[row] - 1 == pytest.approx(low, abs=tolerance)
-    before, after = (np.diff(np.log(closes(m)[row + SHOCKS[name].hours :])) for m in (SOURCE, struck))
-    assert after == pytest.approx(before, abs=1e-12)  # the history goes on from where the shock ends
+    assert closes(struck, layout.MARK_LOW)[span].min() / closes(struck)[row] - 1 == pytest.approx(
+        low, abs=tolerance
+    )
+    before, after = (
+        np.diff(np.log(closes(m)[row + SHOCKS[name].hours :])) for m in (SOURCE, struck)
+    )
+    assert after == pytest.approx(
+        before, abs=1e-12
+    )  # the history goes on from where the shock ends
     assert np.array_equal(struck.close_ns, SOURCE.close_ns)
 
 
@@ -131,11 +169,19 @@ def test_up_to_the_shock_nothing_changes_and_after_it_features_know_it():
     assert np.array_equal(struck.features[: row + 1], SOURCE.features[: row + 1])
     column = {feature.name: k for k, feature in enumerate(struck.table)}
     day = struck.features[row + 30, 0]
-    assert day[column["return_1d"]] * struck.table[column["return_1d"]].scale < -0.299  # the limit of the feature
+    assert (
+        day[column["return_1d"]] * struck.table[column["return_1d"]].scale < -0.299
+    )  # the limit of the feature
     assert day[column["volatility_1d"]] * struck.table[column["volatility_1d"]].scale > 3.0
     month = row + 24 * 31  # when no look-back reaches the shock, but for means without end
-    same = [k for name, k in column.items() if name in ("basis", "return_14d", "volatility_7d", "rsi", "settlement_sin", "funding_last")]
-    assert struck.features[month:, 0, same] == pytest.approx(SOURCE.features[month:, 0, same], abs=1e-3)
+    same = [
+        k
+        for name, k in column.items()
+        if name in ("basis", "return_14d", "volatility_7d", "rsi", "settlement_sin", "funding_last")
+    ]
+    assert struck.features[month:, 0, same] == pytest.approx(
+        SOURCE.features[month:, 0, same], abs=1e-3
+    )
 
 
 def test_a_halted_bar_keeps_its_prices():
@@ -154,8 +200,12 @@ def test_a_halted_bar_keeps_its_prices():
         layout.MARK_LOW,
         layout.MARK_CLOSE,
     ]
-    assert struck.bars[later, 0][:, prices] == pytest.approx(halted.bars[later, 0][:, prices] * factor, rel=1e-12)
-    assert np.array_equal(struck.bars[later, 0, layout.HALTED], halted.bars[later, 0, layout.HALTED])
+    assert struck.bars[later, 0][:, prices] == pytest.approx(
+        halted.bars[later, 0][:, prices] * factor, rel=1e-12
+    )
+    assert np.array_equal(
+        struck.bars[later, 0, layout.HALTED], halted.bars[later, 0, layout.HALTED]
+    )
     assert struck.bars[5000, 0, layout.HALTED] == 1.0
 
 
@@ -206,7 +256,14 @@ def test_a_place_is_drawn_for_each_path_and_several_shocks_follow_each_other():
     struck = splice(market, "2021-05-19", seed=1)
     again = splice(market, "2021-05-19", seed=1)
     assert struck.hash == again.hash != splice(market, "2021-05-19", seed=2).hash
-    changed = [int((path_range(struck, k, k + 1).bars != path_range(market, k, k + 1).bars).any(axis=(1, 2)).argmax()) for k in range(3)]
+    changed = [
+        int(
+            (path_range(struck, k, k + 1).bars != path_range(market, k, k + 1).bars)
+            .any(axis=(1, 2))
+            .argmax()
+        )
+        for k in range(3)
+    ]
     assert len(set(changed)) == 3
     twice = splice(splice(SOURCE, "2021-05-19", at=1500), "2025-10-10", at=4000)
     assert len(twice.notes) == len(SOURCE.notes) + 2

@@ -15,9 +15,19 @@ def broken(column, row, value, table=None):
 
 BAD = [
     ("perp", bars([100.0] * 5).drop(columns="high"), "column high is missing", "rename or add it"),
-    ("funding", funding([1e-4] * 3).rename(columns={"rate": "funding_rate"}), "column rate is missing", "funding_rate"),
+    (
+        "funding",
+        funding([1e-4] * 3).rename(columns={"rate": "funding_rate"}),
+        "column rate is missing",
+        "funding_rate",
+    ),
     ("perp", bars([100.0]), "1 row(s)", "at least 2"),
-    ("perp", broken("close", 3, -1.0), "column close, row 3 (2024-01-01 03:00:00+00:00): -1.0", "a finite price > 0"),
+    (
+        "perp",
+        broken("close", 3, -1.0),
+        "column close, row 3 (2024-01-01 03:00:00+00:00): -1.0",
+        "a finite price > 0",
+    ),
     ("perp", broken("open", 2, np.nan), "column open, row 2", "a finite price > 0"),
     ("perp", broken("low", 2, 0.0), "column low, row 2", "a finite price > 0"),
     ("perp", broken("high", 1, np.inf), "column high, row 1", "a finite price > 0"),
@@ -26,17 +36,41 @@ BAD = [
     ("spot", broken("volume", 2, -3.0), "column volume, row 2", "a finite volume >= 0"),
     ("spot", broken("close", 2, "abc"), "column close, row 2", "expected a number"),
     ("funding", broken("rate", 1, 0.4, funding([1e-4] * 3)), "column rate, row 1", "within +-0.05"),
-    ("funding", broken("rate", 1, np.nan, funding([1e-4] * 3)), "column rate, row 1", "within +-0.05"),
+    (
+        "funding",
+        broken("rate", 1, np.nan, funding([1e-4] * 3)),
+        "column rate, row 1",
+        "within +-0.05",
+    ),
     ("perp", bars([100.0] * 5).iloc[[0, 2, 1, 3]], "column time, row 2", "strictly later"),
     ("perp", bars([100.0] * 5).iloc[[0, 1, 1, 3]], "column time, row 2", "drop duplicates"),
-    ("perp", bars([100.0] * 5).assign(time=lambda t: t["time"].dt.tz_localize(None)), "column time has type", "utc=True"),
-    ("perp", bars([100.0] * 5).assign(time=lambda t: t["time"].dt.tz_convert("Asia/Tokyo")), "Asia/Tokyo", "tz_convert"),
-    ("perp", bars([100.0] * 5, start=pd.Timestamp("1970-01-20", tz="UTC")), "column time, row 0", "epochs are milliseconds"),
+    (
+        "perp",
+        bars([100.0] * 5).assign(time=lambda t: t["time"].dt.tz_localize(None)),
+        "column time has type",
+        "utc=True",
+    ),
+    (
+        "perp",
+        bars([100.0] * 5).assign(time=lambda t: t["time"].dt.tz_convert("Asia/Tokyo")),
+        "Asia/Tokyo",
+        "tz_convert",
+    ),
+    (
+        "perp",
+        bars([100.0] * 5, start=pd.Timestamp("1970-01-20", tz="UTC")),
+        "column time, row 0",
+        "epochs are milliseconds",
+    ),
 ]
 
 
-@pytest.mark.parametrize(("kind", "table", "finding", "remedy"), BAD, ids=[f"{b[0]}-{b[2][:24]}" for b in BAD])
-def test_a_bad_table_is_refused_in_one_line_with_file_place_and_remedy(kind, table, finding, remedy):
+@pytest.mark.parametrize(
+    ("kind", "table", "finding", "remedy"), BAD, ids=[f"{b[0]}-{b[2][:24]}" for b in BAD]
+)
+def test_a_bad_table_is_refused_in_one_line_with_file_place_and_remedy(
+    kind, table, finding, remedy
+):
     with pytest.raises(DataError) as caught:
         check_table(table, kind, "venue_XYZ_file.parquet")
     message = str(caught.value)
@@ -70,14 +104,21 @@ def test_volume_may_be_absent_or_unknown_for_the_schema():
 def test_csv_times_are_iso_or_epoch_milliseconds(tmp_path, stamps):
     pd.DataFrame({"time": stamps, "rate": [1e-4, 2e-4]}).to_csv(tmp_path / "f.csv", index=False)
     table = read_table(tmp_path / "f.csv", "funding")
-    assert list(table["time"]) == [pd.Timestamp("2024-01-01", tz="UTC"), pd.Timestamp("2024-01-01 08:00", tz="UTC")]
+    assert list(table["time"]) == [
+        pd.Timestamp("2024-01-01", tz="UTC"),
+        pd.Timestamp("2024-01-01 08:00", tz="UTC"),
+    ]
 
 
 def test_csv_epoch_seconds_and_nonsense_are_refused(tmp_path):
-    pd.DataFrame({"time": [1704067200, 1704096000], "rate": [1e-4, 2e-4]}).to_csv(tmp_path / "s.csv", index=False)
+    pd.DataFrame({"time": [1704067200, 1704096000], "rate": [1e-4, 2e-4]}).to_csv(
+        tmp_path / "s.csv", index=False
+    )
     with pytest.raises(DataError, match="epochs are milliseconds"):
         read_table(tmp_path / "s.csv", "funding")
-    pd.DataFrame({"time": ["2024-01-01", "yesterday"], "rate": [1e-4, 2e-4]}).to_csv(tmp_path / "n.csv", index=False)
+    pd.DataFrame({"time": ["2024-01-01", "yesterday"], "rate": [1e-4, 2e-4]}).to_csv(
+        tmp_path / "n.csv", index=False
+    )
     with pytest.raises(DataError, match=r"n\.csv: column time, row 1: 'yesterday'"):
         read_table(tmp_path / "n.csv", "funding")
 

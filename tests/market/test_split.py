@@ -3,7 +3,7 @@ import pandas as pd
 import pytest
 
 from fundenv.market import SplitError, between, build_market, joint, layout, select, split, stack
-from fundenv.market.frames import to_ns
+from fundenv.market.files.frames import to_ns
 from tests.market.tables import bars, frames, funding, synthetic
 
 A, B, C = "SYNTH-A", "SYNTH-B", "SYNTH-C"
@@ -14,7 +14,11 @@ def market():
     """Three symbols; C starts 20 days after the others."""
     c = synthetic(seed=3, symbol=C)
     late = pd.Timestamp("2020-01-21", tz="UTC")
-    c = frames(*(t[t["time"] >= late] for t in (c.perp, c.spot, c.funding)), C, mark=c.mark[c.mark["time"] >= late])
+    c = frames(
+        *(t[t["time"] >= late] for t in (c.perp, c.spot, c.funding)),
+        C,
+        mark=c.mark[c.mark["time"] >= late],
+    )
     return build_market([synthetic(seed=1, symbol=A), synthetic(seed=2, symbol=B), c])
 
 
@@ -24,7 +28,9 @@ def test_between_keeps_closes_in_the_half_open_span(market):
     assert part.paths.tolist() == [[0, 24], [24, 48], [48, 72]]
     assert part.times(0)[0] == pd.Timestamp("2020-03-01", tz="UTC")
     assert part.times(0)[-1] == pd.Timestamp("2020-03-01 23:00", tz="UTC")
-    rows = np.flatnonzero((market.close_ns >= to_ns("2020-03-01")) & (market.close_ns < to_ns("2020-03-02")))
+    rows = np.flatnonzero(
+        (market.close_ns >= to_ns("2020-03-01")) & (market.close_ns < to_ns("2020-03-02"))
+    )
     assert np.array_equal(part.features, market.features[rows])
     assert np.array_equal(part.bars, market.bars[rows])
 
@@ -38,7 +44,11 @@ def test_between_drops_paths_outside_and_says_so(market):
 
 
 def test_split_leaves_the_embargo_and_keeps_the_later_span_whole(market):
-    parts = split(market, {"test": ("2020-04-01", "2020-05-01"), "train": ("2020-02-15", "2020-04-01")}, embargo="7D")
+    parts = split(
+        market,
+        {"test": ("2020-04-01", "2020-05-01"), "train": ("2020-02-15", "2020-04-01")},
+        embargo="7D",
+    )
     assert list(parts) == ["test", "train"]
     assert parts["test"].times(0)[0] == pd.Timestamp("2020-04-01", tz="UTC")
     assert parts["train"].times(0)[-1] == pd.Timestamp("2020-03-24 23:00", tz="UTC")
@@ -48,7 +58,11 @@ def test_split_leaves_the_embargo_and_keeps_the_later_span_whole(market):
 
 
 def test_split_does_not_move_spans_that_lie_far_enough_apart(market):
-    parts = split(market, {"a": ("2020-02-15", "2020-03-01"), "b": ("2020-04-01", "2020-04-10")}, embargo="14D")
+    parts = split(
+        market,
+        {"a": ("2020-02-15", "2020-03-01"), "b": ("2020-04-01", "2020-04-10")},
+        embargo="14D",
+    )
     assert parts["a"].times(0)[-1] == pd.Timestamp("2020-02-29 23:00", tz="UTC")
 
 
@@ -57,7 +71,10 @@ def test_split_does_not_move_spans_that_lie_far_enough_apart(market):
     [
         ({"a": ("2020-02-15", "2020-03-15"), "b": ("2020-03-01", "2020-04-01")}, "overlap"),
         ({"a": ("2020-03-15", "2020-03-01")}, "expected start before end"),
-        ({"a": ("2020-03-25", "2020-04-01"), "b": ("2020-04-01", "2020-04-10")}, "shorter than the embargo"),
+        (
+            {"a": ("2020-03-25", "2020-04-01"), "b": ("2020-04-01", "2020-04-10")},
+            "shorter than the embargo",
+        ),
     ],
 )
 def test_impossible_splits_are_refused(market, spans, message):
@@ -95,7 +112,12 @@ def test_joint_refuses_what_cannot_be_joined(market):
         joint(market, [A, A])
     with pytest.raises(SplitError, match="have 2 assets already"):
         joint(joint(market, [A, B]), [A])
-    apart = stack([select(between(market, None, "2020-03-01"), [A]), select(between(market, "2020-03-01", None), [B])])
+    apart = stack(
+        [
+            select(between(market, None, "2020-03-01"), [A]),
+            select(between(market, "2020-03-01", None), [B]),
+        ]
+    )
     with pytest.raises(SplitError, match="no span in common"):
         joint(apart, [A, B])
 
@@ -108,7 +130,9 @@ def test_a_hole_in_funding_cuts_the_path_and_the_joint_clock():
     market = build_market([holed, whole])
     assert market.symbols == (("HOLED",), ("HOLED",), ("WHOLE",))
     first, second = market.times(0), market.times(1)
-    assert first[-1] == pd.Timestamp("2024-01-01", tz="UTC") + pd.Timedelta(hours=130 * 8)  # the last bar before a settlement is missed
+    assert first[-1] == pd.Timestamp("2024-01-01", tz="UTC") + pd.Timedelta(
+        hours=130 * 8
+    )  # the last bar before a settlement is missed
     assert second[0] == pd.Timestamp("2024-01-01", tz="UTC") + pd.Timedelta(hours=136 * 8 + 1)
     both = joint(market, ["HOLED", "WHOLE"])
     assert both.n_paths == 2

@@ -1,11 +1,13 @@
-"""The generator against the statistics that it was made to have; tolerances cover the spread between seeds."""
+"""The generator against the statistics that it was made to have; tolerances cover the spread
+between seeds.
+"""
 
 import numpy as np
 import pandas as pd
 import pytest
 
 from fundenv.market import build_market, layout, stack, synthetic_frames, synthetic_market
-from fundenv.market.facts import PAIR_TARGETS, TARGETS, facts, pair_facts
+from fundenv.market.synthetic.statistics import PAIR_TARGETS, TARGETS, facts, pair_facts
 
 PATHS, YEARS = 8, 5
 
@@ -19,7 +21,9 @@ def btc():
     return mean_facts(synthetic_market("btc", years=YEARS, paths=PATHS))
 
 
-@pytest.mark.parametrize(("name", "target", "tolerance"), TARGETS, ids=[target[0] for target in TARGETS])
+@pytest.mark.parametrize(
+    ("name", "target", "tolerance"), TARGETS, ids=[target[0] for target in TARGETS]
+)
 def test_btc_has_the_measured_statistics(btc, name, target, tolerance):
     assert btc[name] == pytest.approx(target, abs=tolerance)
 
@@ -38,13 +42,19 @@ def joint_market():
     return synthetic_market(("btc", "eth", "alt", "alt"), years=3, paths=4)
 
 
-@pytest.mark.parametrize(("assets", "name", "target", "tolerance"), PAIR_TARGETS, ids=[f"{a}-{name}" for a, name, *_ in PAIR_TARGETS])
+@pytest.mark.parametrize(
+    ("assets", "name", "target", "tolerance"),
+    PAIR_TARGETS,
+    ids=[f"{a}-{name}" for a, name, *_ in PAIR_TARGETS],
+)
 def test_coins_move_together_as_measured(joint_market, assets, name, target, tolerance):
     found = [pair_facts(joint_market, path, assets)[name] for path in range(joint_market.n_paths)]
     assert np.mean(found) == pytest.approx(target, abs=tolerance)
 
 
-def test_coins_of_a_path_share_a_clock_and_further_coins_leave_the_first_ones_as_they_were(joint_market):
+def test_coins_of_a_path_share_a_clock_and_further_coins_leave_the_first_ones_as_they_were(
+    joint_market,
+):
     assert joint_market.symbols[1] == ("SYNTH-BTC-1", "SYNTH-ETH-1", "SYNTH-ALT-1", "SYNTH-ALT2-1")
     pair = synthetic_market(("btc", "eth"), years=3, paths=4)
     assert np.array_equal(pair.bars, joint_market.bars[:, :2])
@@ -53,13 +63,19 @@ def test_coins_of_a_path_share_a_clock_and_further_coins_leave_the_first_ones_as
 
 def test_chunks_of_paths_are_the_paths_of_one_call():
     whole = synthetic_market(years=0.1, paths=40, seed=2)
-    parts = stack([synthetic_market(years=0.1, paths=20, seed=2, first_path=first) for first in (0, 20)])
+    parts = stack(
+        [synthetic_market(years=0.1, paths=20, seed=2, first_path=first) for first in (0, 20)]
+    )
     assert whole.hash == parts.hash
 
 
 def test_the_market_is_what_the_tables_give():
-    """The direct way from arrays to a market agrees with the way of a file: checked tables, laid on a grid."""
-    frames = synthetic_frames("eth", years=0.2, seed=(5, 0), start="2019-11-26", symbol="SYNTH-ETH-0")
+    """The direct way from arrays to a market agrees with the way of a file: checked tables, laid on
+    a grid.
+    """
+    frames = synthetic_frames(
+        "eth", years=0.2, seed=(5, 0), start="2019-11-26", symbol="SYNTH-ETH-0"
+    )
     market = synthetic_market("eth", years=0.2 - 36 / 365, seed=5)
     by_tables = build_market([frames], start="2020-01-01")
     assert np.array_equal(market.bars, by_tables.bars)
@@ -97,7 +113,9 @@ def test_bars_of_any_length_go_through_the_pipeline(bar_hours):
 
 
 def test_the_estimate_finds_the_settled_rate():
-    """The running estimate at the instant of settlement is the rate, but for the noise of hourly closes and for crashes."""
+    """The running estimate at the instant of settlement is the rate, but for the noise of hourly
+    closes and for crashes.
+    """
     market = synthetic_market(years=1)
     column = [f.name for f in market.table].index("funding_estimate")
     settled = np.flatnonzero(market.bars[1:, 0, layout.SETTLE_PRICE]) + 1

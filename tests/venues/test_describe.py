@@ -8,7 +8,9 @@ from fundenv.venues.describe import page
 
 def test_the_page_is_current():
     shipped = resources.files("fundenv.venues").joinpath("README.md").read_text(encoding="utf-8")
-    assert shipped == page(), "write it anew: python -m fundenv.venues.describe > fundenv/venues/README.md"
+    assert shipped == page(), (
+        "write it anew: python -m fundenv.venues.describe > fundenv/venues/README.md"
+    )
 
 
 def test_every_venue_and_every_unsourced_mark_is_on_it():

@@ -24,10 +24,28 @@ def write(tmp_path):
 
 
 def test_brackets_follow_the_published_amounts():
-    # Binance, BTCUSDT on 2024-10-24: amounts 0, 50, 950, 11,450, 131,450, ... (market rules, section 2.3)
-    amounts = [bracket.amount for bracket in load_venue("binance").brackets("BTCUSDT", dt.date(2024, 10, 24))]
+    # Binance, BTCUSDT on 2024-10-24: amounts 0, 50, 950, 11,450, 131,450, ... (market rules,
+    # section 2.3)
+    amounts = [
+        bracket.amount
+        for bracket in load_venue("binance").brackets("BTCUSDT", dt.date(2024, 10, 24))
+    ]
     assert amounts == pytest.approx(
-        [0, 50, 950, 11_450, 131_450, 481_450, 2_981_450, 14_481_450, 26_481_450, 41_481_450, 121_481_450, 421_481_450], rel=1e-12
+        [
+            0,
+            50,
+            950,
+            11_450,
+            131_450,
+            481_450,
+            2_981_450,
+            14_481_450,
+            26_481_450,
+            41_481_450,
+            121_481_450,
+            421_481_450,
+        ],
+        rel=1e-12,
     )
 
 
@@ -35,7 +53,9 @@ def test_brackets_change_on_their_date():
     venue = load_venue("binance")
     assert venue.brackets("ETHUSDT", dt.date(2025, 8, 18))[1].floor == 50e3
     assert venue.brackets("ETHUSDT", dt.date(2025, 8, 19))[1].floor == 300e3
-    assert venue.brackets("ETHUSDT", dt.date(2010, 1, 1)) == venue.brackets("ETHUSDT", dt.date(2024, 1, 1))
+    assert venue.brackets("ETHUSDT", dt.date(2010, 1, 1)) == venue.brackets(
+        "ETHUSDT", dt.date(2024, 1, 1)
+    )
 
 
 def test_symbols_without_an_entry_use_the_default_and_say_so():
@@ -47,23 +67,48 @@ def test_symbols_without_an_entry_use_the_default_and_say_so():
 
 
 def test_own_file_is_loaded_by_its_path(write):
-    assert load_venue(write("value = 0.0005, source", "value = 0.0004, source")).value("fees", "perp_taker") == 0.0004
+    assert (
+        load_venue(write("value = 0.0005, source", "value = 0.0004, source")).value(
+            "fees", "perp_taker"
+        )
+        == 0.0004
+    )
 
 
 @pytest.mark.parametrize(
     ("old", "new", "message"),
     [
-        ('contract = "linear"', 'contract = "quanto"', "contract = 'quanto': expected one of linear"),
-        ("perp_taker = { value = 0.0005,", "perp_taker = { value = 5,", "fees.perp_taker.value = 5: expected a number from -0.01 to 0.05"),
-        ('perp_taker = { value = 0.0005, source = "Binance', 'perp_taker = { value = 0.0005, sauce = "Binance', "fees.perp_taker = "),
+        (
+            'contract = "linear"',
+            'contract = "quanto"',
+            "contract = 'quanto': expected one of linear",
+        ),
+        (
+            "perp_taker = { value = 0.0005,",
+            "perp_taker = { value = 5,",
+            "fees.perp_taker.value = 5: expected a number from -0.01 to 0.05",
+        ),
+        (
+            'perp_taker = { value = 0.0005, source = "Binance',
+            'perp_taker = { value = 0.0005, sauce = "Binance',
+            "fees.perp_taker = ",
+        ),
         (
             "[[0, 125, 0.004], [50e3, 100, 0.005]",
             "[[0, 125, 0.004], [50e3, 100, 0.003]",
             "expected a higher floor, no higher leverage and a higher rate",
         ),
-        ("valid_from = 2025-08-19", 'valid_from = "once"', "tiers.BTCUSDT[1].valid_from = 'once': expected a date"),
+        (
+            "valid_from = 2025-08-19",
+            'valid_from = "once"',
+            "tiers.BTCUSDT[1].valid_from = 'once': expected a date",
+        ),
         ("valid_from = 2025-08-19", "valid_from = 2019-09-08", "each later than the one before"),
-        ("valid_from = 2025-09-18, value = 1", "value = 1", "funding.scaled[1].valid_from = None: expected a date"),
+        (
+            "valid_from = 2025-09-18, value = 1",
+            "value = 1",
+            "funding.scaled[1].valid_from = None: expected a date",
+        ),
         (
             'procedure = { value = "tier"',
             'procedure = { value = "slow"',
@@ -91,7 +136,8 @@ def test_unknown_names_and_paths_list_what_exists():
 
 def test_every_exchange_of_the_list_ships():
     assert set(venue_names()) == set(
-        "binance binance_coinm bitmex bybit bybit_inverse deribit dydx hyperliquid kraken kraken_inverse okx".split()
+        "binance binance_coinm bitmex bybit bybit_inverse deribit dydx hyperliquid kraken"
+        " kraken_inverse okx".split()
     )
 
 
@@ -101,17 +147,27 @@ def test_every_shipped_file_is_whole(name):
     for key in (*SCALARS, *CHOICES, *PER_SYMBOL):
         (venue.choice if key in CHOICES else venue.value)(*key)
     brackets = venue.brackets("any")
-    assert brackets[0].rate <= 1 / brackets[0].max_leverage  # at the highest leverage a new position is not liquidated at once
+    assert (
+        brackets[0].rate <= 1 / brackets[0].max_leverage
+    )  # at the highest leverage a new position is not liquidated at once
     for below, above in zip(brackets, brackets[1:], strict=False):
-        continuous = above.floor * below.rate - below.amount == pytest.approx(above.floor * above.rate - above.amount, rel=1e-12)
+        continuous = above.floor * below.rate - below.amount == pytest.approx(
+            above.floor * above.rate - above.amount, rel=1e-12
+        )
         assert continuous or name == "bitmex"  # whose risk limits apply to the whole value
 
 
 def test_dated_values_change_on_their_day():
     okx = load_venue("okx")
     assert okx.choice("funding", "rule", dt.date(2025, 4, 23)) == "okx_until_2025"
-    assert okx.choice("funding", "rule", dt.date(2025, 4, 24)) == okx.choice("funding", "rule") == "okx"
-    assert [okx.value("funding", "cap", "BTCUSDT", dt.date(year, 6, 1)) for year in (2010, 2019, 2024)] == [0.003, 0.003, 0.00375]
+    assert (
+        okx.choice("funding", "rule", dt.date(2025, 4, 24))
+        == okx.choice("funding", "rule")
+        == "okx"
+    )
+    assert [
+        okx.value("funding", "cap", "BTCUSDT", dt.date(year, 6, 1)) for year in (2010, 2019, 2024)
+    ] == [0.003, 0.003, 0.00375]
     assert okx.changes("BTCUSDT") == [dt.date(2020, 1, 1), dt.date(2025, 4, 24)]
 
 
@@ -119,7 +175,9 @@ def test_unsourced_values_are_reported_once_and_only_where_used(tmp_path):
     path = tmp_path / "mine.toml"
     path.write_text(TEXT)
     venue = load_venue(path)
-    with pytest.warns(UnsourcedValue, match="binance: not sourced for BTCUSDT: borrow.quote_annual; set"):
+    with pytest.warns(
+        UnsourcedValue, match="binance: not sourced for BTCUSDT: borrow.quote_annual; set"
+    ):
         venue.warn_unsourced("BTCUSDT", ["borrow.quote_annual", "fees"])
     with warnings.catch_warnings():
         warnings.simplefilter("error")

@@ -1,4 +1,5 @@
-"""Real data: fetch, verify and keep current the tables that `fundenv.market.load_market` reads. Needs the extra `download`.
+"""Real data: fetch, verify and keep current the tables that `fundenv.market.load_market` reads.
+Needs the extra `download`.
 
 from fundenv.market.download import Series, Sources, Store, Updater
 
@@ -10,7 +11,15 @@ updater.update(Series(venue="binance", symbol="BTCUSDT", kind="perp", step="1h")
 from fundenv.market.download.audit import Finding, Status, findings, status
 from fundenv.market.download.http import Http, Policy
 from fundenv.market.download.rest import Rest
-from fundenv.market.download.series import KINDS, DownloadError, Missing, Piece, Series, Source, Span
+from fundenv.market.download.series import (
+    KINDS,
+    DownloadError,
+    Missing,
+    Piece,
+    Series,
+    Source,
+    Span,
+)
 from fundenv.market.download.sources import Mirrors, Sources
 from fundenv.market.download.store import Part, Store
 from fundenv.market.download.tiers import write_tiers

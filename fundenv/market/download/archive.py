@@ -1,4 +1,6 @@
-"""Open archives that a stranger made: the checksum holds, there is one member of the expected name, it is small enough and it is text."""
+"""Open archives that a stranger made: the checksum holds, there is one member of the expected name,
+it is small enough and it is text.
+"""
 
 from __future__ import annotations
 
@@ -26,30 +28,52 @@ def sha256(path: Path) -> str:
 
 
 def check_sum(path: Path, text: str, name: str) -> None:
-    """Compare a file with the line "<sha256>  <name>" that the venue publishes beside it. Raises `DownloadError` where it does not hold."""
+    """Compare a file with the line "<sha256>  <name>" that the venue publishes beside it. Raises
+    `DownloadError` where it does not hold.
+    """
     words = text.split()
     if len(words) != 2 or words[1].lstrip("*") != name or len(words[0]) != 64:
-        raise DownloadError(f"{name}: its checksum file says {text[:100]!r}; expected '<sha256>  {name}'; try again later")
+        raise DownloadError(
+            f"{name}: its checksum file says {text[:100]!r}; expected '<sha256>  {name}'; try again"
+            " later"
+        )
     found = sha256(path)
     if found != words[0].lower():
-        raise Corrupt(f"{name}: checksum {found[:12]}.. is not the published {words[0][:12]}..; the download is damaged or was altered")
+        raise Corrupt(
+            f"{name}: checksum {found[:12]}.. is not the published {words[0][:12]}..; the download"
+            " is damaged or was altered"
+        )
 
 
 def unzip(path: Path, member: str, largest: int) -> str:
-    """The text of the only member of a ZIP. Nothing is written to disk. Raises `DownloadError` for anything unexpected."""
+    """The text of the only member of a ZIP. Nothing is written to disk. Raises `DownloadError` for
+    anything unexpected.
+    """
     try:
         with zipfile.ZipFile(path) as archive:
             names = [info.filename for info in archive.infolist()]
             if names != [member]:
-                raise DownloadError(f"{path.name}: holds {', '.join(map(repr, names[:3]))}; expected only {member!r}; refused")
+                raise DownloadError(
+                    f"{path.name}: holds {', '.join(map(repr, names[:3]))}; expected only"
+                    f" {member!r}; refused"
+                )
             if archive.infolist()[0].file_size > largest:
                 raise _bomb(path, largest)
             with archive.open(member) as file:
                 raw = file.read(largest + 1)  # the size in the directory may lie
                 if len(raw) > largest:
                     raise _bomb(path, largest)
-    except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError, OSError) as error:
-        raise DownloadError(f"{path.name}: not a sound ZIP archive ({error}); it will be fetched again next time") from error
+    except (
+        zipfile.BadZipFile,
+        zlib.error,
+        EOFError,
+        NotImplementedError,
+        RuntimeError,
+        OSError,
+    ) as error:
+        raise DownloadError(
+            f"{path.name}: not a sound ZIP archive ({error}); it will be fetched again next time"
+        ) from error
     return decode(raw, path.name)
 
 
@@ -59,7 +83,9 @@ def gunzip(path: Path, largest: int) -> str:
         with gzip.open(path) as file:
             raw = file.read(largest + 1)
     except (gzip.BadGzipFile, zlib.error, EOFError, OSError) as error:
-        raise DownloadError(f"{path.name}: not a sound gzip file ({error}); it will be fetched again next time") from error
+        raise DownloadError(
+            f"{path.name}: not a sound gzip file ({error}); it will be fetched again next time"
+        ) from error
     if len(raw) > largest:
         raise _bomb(path, largest)
     return decode(raw, path.name)
@@ -76,43 +102,72 @@ def decode(raw: bytes, name: str) -> str:
 def read_rows(text: str, columns: tuple[str, ...], used: int, name: str) -> pd.DataFrame:
     """A CSV with or without a header line as columns of text; no rows give an empty table.
 
-    A first line that begins with the first name of `columns` is a header; the first `used` names must then be these. Raises `DownloadError` where they
-    are others, or where the number of columns is.
+    A first line that begins with the first name of `columns` is a header; the first `used` names
+    must then be these. Raises `DownloadError` where they are others, or where the number of columns
+    is.
     """
     if not text.strip():
         return pd.DataFrame({c: [] for c in columns}, dtype=str)
     try:
-        rows = pd.read_csv(io.StringIO(text), header=None, dtype=str, skip_blank_lines=True, na_filter=False)
+        rows = pd.read_csv(
+            io.StringIO(text), header=None, dtype=str, skip_blank_lines=True, na_filter=False
+        )
     except (ValueError, pd.errors.ParserError) as error:
-        raise DownloadError(f"{name}: not a table ({' '.join(str(error).split())}); the format has changed") from error
+        raise DownloadError(
+            f"{name}: not a table ({' '.join(str(error).split())}); the format has changed"
+        ) from error
     if rows.shape[1] != len(columns):
-        raise DownloadError(f"{name}: {rows.shape[1]} columns; expected {len(columns)} ({', '.join(columns)}); the format has changed")
+        raise DownloadError(
+            f"{name}: {rows.shape[1]} columns; expected {len(columns)} ({', '.join(columns)}); the"
+            " format has changed"
+        )
     rows.columns = pd.Index(columns)
     if str(rows.iloc[0, 0]) == columns[0]:
         found = tuple(str(value) for value in rows.iloc[0])
         if found[:used] != columns[:used]:
-            raise DownloadError(f"{name}: columns {', '.join(found)}; expected {', '.join(columns)}; the format has changed")
+            raise DownloadError(
+                f"{name}: columns {', '.join(found)}; expected {', '.join(columns)}; the format has"
+                " changed"
+            )
         rows = rows.iloc[1:].reset_index(drop=True)
     return rows
 
 
-def numbers(rows: pd.DataFrame, column: str, name: str) -> np.ndarray[tuple[int], np.dtype[np.float64]]:
-    """A text column as float64 (n,); empty texts are NaN. Raises `DownloadError` for any other text."""
+def numbers(
+    rows: pd.DataFrame, column: str, name: str
+) -> np.ndarray[tuple[int], np.dtype[np.float64]]:
+    """A text column as float64 (n,); empty texts are NaN. Raises `DownloadError` for any other
+    text.
+    """
     values = pd.to_numeric(rows[column], errors="coerce").to_numpy(dtype=np.float64)
-    bad = np.isnan(values) & (rows[column].str.strip() != "").to_numpy() & (rows[column].str.lower() != "nan").to_numpy()
+    bad = (
+        np.isnan(values)
+        & (rows[column].str.strip() != "").to_numpy()
+        & (rows[column].str.lower() != "nan").to_numpy()
+    )
     if bad.any():
         row = int(bad.argmax())
-        raise DownloadError(f"{name}: column {column}, row {row}: {rows[column].iloc[row]!r}; expected a number; the format has changed")
+        raise DownloadError(
+            f"{name}: column {column}, row {row}: {rows[column].iloc[row]!r}; expected a number;"
+            " the format has changed"
+        )
     return values
 
 
-def epochs(rows: pd.DataFrame, column: str, name: str) -> np.ndarray[tuple[int], np.dtype[np.int64]]:
+def epochs(
+    rows: pd.DataFrame, column: str, name: str
+) -> np.ndarray[tuple[int], np.dtype[np.int64]]:
     """A text column of whole numbers as int64 (n,). Raises `DownloadError` for any other text."""
     try:
         return rows[column].str.strip().to_numpy(dtype=object).astype(np.int64)
     except (ValueError, OverflowError) as error:
-        raise DownloadError(f"{name}: column {column}: {error}; expected whole numbers; the format has changed") from None
+        raise DownloadError(
+            f"{name}: column {column}: {error}; expected whole numbers; the format has changed"
+        ) from None
 
 
 def _bomb(path: Path, largest: int) -> DownloadError:
-    return DownloadError(f"{path.name}: unpacks to more than {largest / 2**20:g} MiB; refused as a decompression bomb")
+    return DownloadError(
+        f"{path.name}: unpacks to more than {largest / 2**20:g} MiB; refused as a decompression"
+        " bomb"
+    )

@@ -1,8 +1,9 @@
 """Binance's bulk archives: ZIPs by month and by day, each beside its SHA-256 (data.binance.vision).
 
-Formats: github.com/binance/binance-public-data. Klines came without a header line at first and have one now; spot epochs are microseconds since
-2025-01-01; funding exists by month only, metrics by day only. A bucket listing tells which files exist, so that nothing is asked for in vain; where a
-mirror has none, every name is tried.
+Formats: github.com/binance/binance-public-data. Klines came without a header line at first and have
+one now; spot epochs are microseconds since 2025-01-01; funding exists by month only, metrics by day
+only. A bucket listing tells which files exist, so that nothing is asked for in vain; where a mirror
+has none, every name is tried.
 """
 
 from __future__ import annotations
@@ -27,7 +28,12 @@ LISTING = "https://s3-ap-northeast-1.amazonaws.com/data.binance.vision"
 _KLINE = ("open_time", "open", "high", "low", "close", "volume", "close_time")
 _KLINES = (*_KLINE, "quote_volume", "count", "taker_buy_volume", "taker_buy_quote_volume", "ignore")
 _FUNDING = ("calc_time", "funding_interval_hours", "last_funding_rate")
-_RATIOS = ("count_toptrader_long_short_ratio", "sum_toptrader_long_short_ratio", "count_long_short_ratio", "sum_taker_long_short_vol_ratio")
+_RATIOS = (
+    "count_toptrader_long_short_ratio",
+    "sum_toptrader_long_short_ratio",
+    "count_long_short_ratio",
+    "sum_taker_long_short_vol_ratio",
+)
 _METRICS = ("create_time", "symbol", "sum_open_interest", "sum_open_interest_value", *_RATIOS)
 _KINDS = {
     "perp": "futures/um/{period}/klines",
@@ -45,10 +51,9 @@ class BinanceArchive:
     """Archives of one period, by month or by day.
 
     Attributes:
-        http: the client.
-        scratch: folder for what is being downloaded.
-        period: length of one archive.
-        files, listing: addresses of the files and of the bucket's listing; a mirror of one's own goes here.
+        http: the client. scratch: folder for what is being downloaded. period: length of one
+        archive. files, listing: addresses of the files and of the bucket's listing; a mirror of
+        one's own goes here.
     """
 
     http: Http
@@ -88,7 +93,9 @@ class BinanceArchive:
 
     def _fetch(self, piece: Piece) -> pd.DataFrame:
         name = piece.address.rsplit("/", 1)[1]
-        path = self.scratch / f"binance-{piece.series.kind}-{piece.series.step or self.period}" / name
+        path = (
+            self.scratch / f"binance-{piece.series.kind}-{piece.series.step or self.period}" / name
+        )
         published = self.http.text(piece.address + ".CHECKSUM", largest=4096)
         try:
             self.http.file(piece.address, path)
@@ -109,19 +116,33 @@ class BinanceArchive:
     def _labels(self, span: Span) -> list[tuple[str, Span]]:
         """Name and span of each archive that touches `span`."""
         if self.period == "monthly":
-            months = pd.period_range(pd.Timestamp(span.start, unit="ms"), pd.Timestamp(span.end - 1, unit="ms"), freq="M")
+            months = pd.period_range(
+                pd.Timestamp(span.start, unit="ms"), pd.Timestamp(span.end - 1, unit="ms"), freq="M"
+            )
             return [(str(month), month_span(str(month))) for month in months]
         days = range(span.start // DAY_MS, (span.end - 1) // DAY_MS + 1)
-        return [(f"{pd.Timestamp(day * DAY_MS, unit='ms'):%Y-%m-%d}", Span(day * DAY_MS, (day + 1) * DAY_MS)) for day in days]
+        return [
+            (
+                f"{pd.Timestamp(day * DAY_MS, unit='ms'):%Y-%m-%d}",
+                Span(day * DAY_MS, (day + 1) * DAY_MS),
+            )
+            for day in days
+        ]
 
     def _listed(self, folder: str, series: Series, month: str) -> frozenset[str] | None:
-        """Names in a folder of the bucket, the month's alone where archives are daily; None where there is no listing."""
-        prefix = f"{folder}/" + (self._file(series, month).removesuffix(".zip") if self.period == "daily" else "")
+        """Names in a folder of the bucket, the month's alone where archives are daily; None where
+        there is no listing.
+        """
+        prefix = f"{folder}/" + (
+            self._file(series, month).removesuffix(".zip") if self.period == "daily" else ""
+        )
         with self._lock:
             if prefix not in self._seen:
                 try:
                     self._seen[prefix] = self._ask(prefix) if self.listing else None
-                except DownloadError:  # out of reach, or none: every name is tried instead, and what is not there answers 404
+                # out of reach, or none: every name is tried instead, and what is not there answers
+                # 404
+                except DownloadError:
                     self.listing = ""
                     self._seen[prefix] = None
             return self._seen[prefix]
@@ -130,7 +151,9 @@ class BinanceArchive:
         names: set[str] = set()
         marker = ""
         while True:
-            page = self.http.text(f"{self.listing}?delimiter=/&prefix={quote(prefix)}&marker={quote(marker)}")
+            page = self.http.text(
+                f"{self.listing}?delimiter=/&prefix={quote(prefix)}&marker={quote(marker)}"
+            )
             keys = re.findall(r"<Key>([^<]+)</Key>", page)
             names.update(key.rsplit("/", 1)[1] for key in keys)
             if "<IsTruncated>true</IsTruncated>" not in page or not keys:
@@ -144,20 +167,38 @@ def _read(text: str, series: Series, name: str) -> pd.DataFrame:
     """Rows of one CSV, `time` in ms."""
     if series.kind == "funding":
         rows = read_rows(text, _FUNDING, 3, name)
-        return pd.DataFrame({"time": to_ms(epochs(rows, "calc_time", name), name), "rate": numbers(rows, "last_funding_rate", name)})
+        return pd.DataFrame(
+            {
+                "time": to_ms(epochs(rows, "calc_time", name), name),
+                "rate": numbers(rows, "last_funding_rate", name),
+            }
+        )
     if series.kind == "metrics":
         rows = read_rows(text, _METRICS, 4, name)
         if not (rows["symbol"] == series.symbol).all():
-            raise DownloadError(f"{name}: rows of {', '.join(sorted(set(rows['symbol']))[:3])}; expected {series.symbol} alone")
+            raise DownloadError(
+                f"{name}: rows of {', '.join(sorted(set(rows['symbol']))[:3])}; expected"
+                f" {series.symbol} alone"
+            )
         times = pd.to_datetime(rows["create_time"], format="%Y-%m-%d %H:%M:%S", errors="coerce")
         if times.isna().any():
-            raise DownloadError(f"{name}: create_time {rows['create_time'][times.isna()].iloc[0]!r}; expected 2024-01-31 00:05:00")
-        values = {column: numbers(rows, f"sum_{column}", name) for column in ("open_interest", "open_interest_value")}
+            raise DownloadError(
+                f"{name}: create_time {rows['create_time'][times.isna()].iloc[0]!r}; expected"
+                " 2024-01-31 00:05:00"
+            )
+        values = {
+            column: numbers(rows, f"sum_{column}", name)
+            for column in ("open_interest", "open_interest_value")
+        }
         return pd.DataFrame({"time": times.astype("datetime64[ms]").astype(np.int64)} | values)
     rows = read_rows(text, _KLINES, len(_KLINE), name)
     wanted = _KLINE[1:6] if series.kind in ("perp", "spot") else _KLINE[1:5]
-    opened, closed = (to_ms(epochs(rows, column, name), name) for column in ("open_time", "close_time"))
+    opened, closed = (
+        to_ms(epochs(rows, column, name), name) for column in ("open_time", "close_time")
+    )
     usual = float(np.median(closed - opened + 1)) if len(rows) else series.step_ms
     if usual != series.step_ms:
         raise DownloadError(f"{name}: bars of {usual / 60000:g} minutes; expected {series.step}")
-    return pd.DataFrame({"time": opened} | {column: numbers(rows, column, name) for column in wanted})
+    return pd.DataFrame(
+        {"time": opened} | {column: numbers(rows, column, name) for column in wanted}
+    )

@@ -1,7 +1,9 @@
-"""Bybit's public archive of perpetual bars (public.bybit.com/kline_for_metatrader4): gzip files by month, 2020 to 2024, without checksums.
+"""Bybit's public archive of perpetual bars (public.bybit.com/kline_for_metatrader4): gzip files by
+month, 2020 to 2024, without checksums.
 
-Rows are "2022.05.01 00:00,open,high,low,close,volume", without a header. THE CLOCK IS UTC+3, summer and winter: found by comparing one-minute closes
-with Binance's over shifts of +-14 h in ten months of three symbols, 2021 to 2024. Taken for UTC, a bar would tell a price three hours before its time.
+Rows are "2022.05.01 00:00,open,high,low,close,volume", without a header. THE CLOCK IS UTC+3, summer
+and winter: found by comparing one-minute closes with Binance's over shifts of +-14 h in ten months
+of three symbols, 2021 to 2024. Taken for UTC, a bar would tell a price three hours before its time.
 So a file named after a month holds the 3 h before it and lacks the last 3 h.
 """
 
@@ -38,7 +40,10 @@ class BybitArchive:
 
     def pieces(self, series: Series, span: Span) -> list[Piece]:
         """The months, by the archive's clock, that touch the span."""
-        first, last = (pd.Timestamp(ms + AHEAD_MS, unit="ms").to_period("M") for ms in (span.start, span.end - 1))
+        first, last = (
+            pd.Timestamp(ms + AHEAD_MS, unit="ms").to_period("M")
+            for ms in (span.start, span.end - 1)
+        )
         found = []
         for period in pd.period_range(first, min(last, pd.Period(_LAST, "M")), freq="M"):
             name = f"{series.symbol}_{series.step_ms // 60_000}_{period.start_time:%Y-%m-%d}_{period.end_time:%Y-%m-%d}.csv.gz"
@@ -48,7 +53,9 @@ class BybitArchive:
         return found
 
     def fetch(self, piece: Piece) -> pd.DataFrame:
-        """Download, unpack and read one month; gzip's own CRC is the only check that the venue offers."""
+        """Download, unpack and read one month; gzip's own CRC is the only check that the venue
+        offers.
+        """
         name = piece.address.rsplit("/", 1)[1]
         path = self.scratch / "bybit-archives" / name
         try:
@@ -59,6 +66,11 @@ class BybitArchive:
         rows = read_rows(text, _COLUMNS, len(_COLUMNS), name)
         times = pd.to_datetime(rows["time"], format="%Y.%m.%d %H:%M", errors="coerce")
         if times.isna().any():
-            raise DownloadError(f"{name}: time {rows['time'][times.isna()].iloc[0]!r}; expected 2022.05.01 00:00; the format has changed")
+            raise DownloadError(
+                f"{name}: time {rows['time'][times.isna()].iloc[0]!r}; expected 2022.05.01 00:00;"
+                " the format has changed"
+            )
         values = {column: numbers(rows, column, name) for column in _COLUMNS[1:]}
-        return pd.DataFrame({"time": times.astype("datetime64[ms]").astype(np.int64) - AHEAD_MS} | values)
+        return pd.DataFrame(
+            {"time": times.astype("datetime64[ms]").astype(np.int64) - AHEAD_MS} | values
+        )

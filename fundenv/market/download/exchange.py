@@ -1,4 +1,6 @@
-"""A ccxt client that is careful: one at a time, answers bounded in size and time, addresses that can point to a mirror, symbols resolved without guessing."""
+"""A ccxt client that is careful: one at a time, answers bounded in size and time, addresses that
+can point to a mirror, symbols resolved without guessing.
+"""
 
 from __future__ import annotations
 
@@ -34,7 +36,8 @@ class Api(NamedTuple):
     types: tuple[str, ...] = ()
 
 
-# ccxt 4.5.90 has no BitMEX. OKX keeps about three months of settlements, Hyperliquid the last 5,000 bars, Kraken's spot market the last 720.
+# ccxt 4.5.90 has no BitMEX. OKX keeps about three months of settlements, Hyperliquid the last 5,000
+# bars, Kraken's spot market the last 720.
 APIS: dict[str, Api] = {
     "binance": Api("binanceusdm", "binance", 1000, 1000),
     "bybit": Api("bybit", "bybit", 1000, 200, types=("spot", "linear")),
@@ -48,7 +51,8 @@ APIS: dict[str, Api] = {
 
 @dataclass(eq=False)
 class Exchange:
-    """One ccxt client of a venue, for its perpetuals or its spot market. Safe to share between threads: requests go one after another.
+    """One ccxt client of a venue, for its perpetuals or its spot market. Safe to share between
+    threads: requests go one after another.
 
     mirror: replaces scheme and host of every address of the exchange.
     """
@@ -61,14 +65,20 @@ class Exchange:
     _lock: threading.RLock = field(default_factory=threading.RLock)
 
     def call(self, method: str, *args: Any, **params: Any) -> Any:
-        """Call a ccxt method with patience. Raises `Missing` for an unknown symbol, `DownloadError` for anything that does not mend itself."""
+        """Call a ccxt method with patience. Raises `Missing` for an unknown symbol, `DownloadError`
+        for anything that does not mend itself.
+        """
         return self._patiently(method, lambda client: getattr(client, method)(*args, params=params))
 
     def clock_ms(self) -> int | None:
-        """The exchange's time: its own answer, else the date of its last answer; None where it tells neither."""
+        """The exchange's time: its own answer, else the date of its last answer; None where it
+        tells neither.
+        """
         if self.client().has.get("fetchTime"):
             answer = float(self._patiently("fetch_time", lambda c: c.fetch_time()))
-            return int(answer if answer > 1e11 else answer * 1000)  # ccxt hands on dYdX's seconds as they are
+            return int(
+                answer if answer > 1e11 else answer * 1000
+            )  # ccxt hands on dYdX's seconds as they are
         self._patiently("load_markets", lambda c: c.load_markets())
         told = (self.client().last_response_headers or {}).get("Date")
         return int(email.utils.parsedate_to_datetime(told).timestamp() * 1000) if told else None
@@ -78,21 +88,27 @@ class Exchange:
         return bool(self.client().has.get(feature))
 
     def market(self, symbol: str) -> dict[str, Any]:
-        """ccxt's record of the linear perpetual, or the spot pair, that the venue file calls `symbol`. Raises `Missing` with the nearest names."""
+        """ccxt's record of the linear perpetual, or the spot pair, that the venue file calls
+        `symbol`. Raises `Missing` with the nearest names.
+        """
         markets = self._patiently("load_markets", lambda c: c.load_markets())
-        mine = [m for m in markets.values() if (m["spot"] if self.spot else m["swap"] and m["linear"])]
+        mine = [
+            m for m in markets.values() if (m["spot"] if self.spot else m["swap"] and m["linear"])
+        ]
         for same in (_by_id, _by_pair, _by_base):
             found = [m for m in mine if same(m, symbol)]
             if len(found) == 1:
                 return dict(found[0])
             if found:
                 raise DownloadError(
-                    f"{self.venue}: {symbol} may be any of {', '.join(m['id'] for m in found[:5])}; give one of these names"
+                    f"{self.venue}: {symbol} may be any of {', '.join(m['id'] for m in found[:5])};"
+                    " give one of these names"
                 )
         near = [m["id"] for m in mine if m["base"] and m["base"] in symbol.upper()][:5]
         kind = "spot pair" if self.spot else "linear perpetual"
         raise Missing(
-            f"{self.venue}: no {kind} {symbol} (of {len(mine)}); {'near: ' + ', '.join(near) if near else 'see the venue for its names'}"
+            f"{self.venue}: no {kind} {symbol} (of {len(mine)});"
+            f" {'near: ' + ', '.join(near) if near else 'see the venue for its names'}"
         )
 
     def client(self) -> Any:
@@ -106,12 +122,19 @@ class Exchange:
         api = APIS[self.venue]
         ccxt = needed("ccxt")
         client = getattr(ccxt, api.spot if self.spot else api.perp)(
-            {"enableRateLimit": True, "timeout": int(self.policy.timeout * 1000), "enableLastResponseHeaders": True}
+            {
+                "enableRateLimit": True,
+                "timeout": int(self.policy.timeout * 1000),
+                "enableLastResponseHeaders": True,
+            }
         )
         types = api.types or (("spot",) if api.spot == "binance" and self.spot else ())
         if types:
             chosen = client.options.get("fetchMarkets")
-            client.options["fetchMarkets"] = {**(chosen if isinstance(chosen, dict) else {}), "types": list(types)}
+            client.options["fetchMarkets"] = {
+                **(chosen if isinstance(chosen, dict) else {}),
+                "types": list(types),
+            }
         if self.mirror:
             client.urls["api"] = _redirected(client.urls["api"], self.mirror)
             client.rateLimit = 1000.0 / self.policy.rate  # a mirror has limits of its own
@@ -121,7 +144,9 @@ class Exchange:
     def _patiently(self, what: str, ask: Callable[[Any], T]) -> T:
         with self._lock:
             client = self.client()
-            return persist(f"{self.venue} {what}", lambda: _judged(self.venue, client, ask), self.policy)
+            return persist(
+                f"{self.venue} {what}", lambda: _judged(self.venue, client, ask), self.policy
+            )
 
 
 def _judged(venue: str, client: Any, ask: Callable[[Any], T]) -> T:
@@ -135,8 +160,16 @@ def _judged(venue: str, client: Any, ask: Callable[[Any], T]) -> T:
         headers = client.last_response_headers or {}
         after = str(headers.get("Retry-After", ""))
         raise Again(_line(error), float(after) if after.isdigit() else 0.0) from None
-    except (ccxt.BaseError, LookupError, TypeError, ValueError) as error:  # the rest: answers of another shape than documented
-        raise DownloadError(f"{venue}: {type(error).__name__}: {_line(error)}; the API may have changed, or refuses this place") from None
+    except (
+        ccxt.BaseError,
+        LookupError,
+        TypeError,
+        ValueError,
+    ) as error:  # the rest: answers of another shape than documented
+        raise DownloadError(
+            f"{venue}: {type(error).__name__}: {_line(error)}; the API may have changed, or refuses"
+            " this place"
+        ) from None
 
 
 def _by_id(market: dict[str, Any], symbol: str) -> bool:
@@ -156,9 +189,14 @@ def _plain(name: str) -> str:
 
 
 def _line(error: BaseException) -> str:
-    """What ccxt says, shortened, with what lay below it: ccxt's own text is often the address alone."""
+    """What ccxt says, shortened, with what lay below it: ccxt's own text is often the address
+    alone.
+    """
     texts = [" ".join(str(e).split()) for e in (error, error.__cause__) if e]
-    return ": ".join(text if len(text) < 200 else f"{text[:140]} .. {text[-50:]}" for text in dict.fromkeys(texts))
+    return ": ".join(
+        text if len(text) < 200 else f"{text[:140]} .. {text[-50:]}"
+        for text in dict.fromkeys(texts)
+    )
 
 
 def _redirected(urls: Any, mirror: str) -> Any:
@@ -168,7 +206,9 @@ def _redirected(urls: Any, mirror: str) -> Any:
 
 
 def _bound(client: Any, policy: Policy) -> None:
-    """Have the client's session refuse what is too large, too slow or no UTF-8 while it arrives; ccxt itself reads whatever comes."""
+    """Have the client's session refuse what is too large, too slow or no UTF-8 while it arrives;
+    ccxt itself reads whatever comes.
+    """
     requests = needed("requests")
 
     class Bounded(requests.adapters.HTTPAdapter):  # type: ignore[name-defined, misc]
@@ -189,7 +229,9 @@ def _read(response: Any, policy: Policy) -> bytes:
         body += chunk
         if len(body) > policy.largest:
             response.close()
-            raise requests.exceptions.InvalidSchema(f"the answer exceeds {policy.largest / 2**20:g} MiB; refused")
+            raise requests.exceptions.InvalidSchema(
+                f"the answer exceeds {policy.largest / 2**20:g} MiB; refused"
+            )
         passed = time.monotonic() - started
         if passed > policy.patience and len(body) < passed * policy.least_rate:
             response.close()
@@ -200,15 +242,23 @@ def _read(response: Any, policy: Policy) -> bytes:
     try:
         json.loads(body.decode("utf-8"))
     except UnicodeDecodeError as error:
-        raise requests.exceptions.InvalidSchema(f"the answer is not UTF-8 text (byte {error.start}); refused") from None
+        raise requests.exceptions.InvalidSchema(
+            f"the answer is not UTF-8 text (byte {error.start}); refused"
+        ) from None
     except ValueError:
-        if response.status_code == 200:  # ccxt would take a page in place of data for an answer without rows
-            raise requests.exceptions.InvalidSchema(f"the answer is no JSON but {bytes(body[:60])!r}; refused") from None
+        if (
+            response.status_code == 200
+        ):  # ccxt would take a page in place of data for an answer without rows
+            raise requests.exceptions.InvalidSchema(
+                f"the answer is no JSON but {bytes(body[:60])!r}; refused"
+            ) from None
     return bytes(body)
 
 
 def _some(response: Any) -> bytes:
-    """The bytes that have come by now; empty at the end. ccxt knows the errors of requests, not those of the layer below."""
+    """The bytes that have come by now; empty at the end. ccxt knows the errors of requests, not
+    those of the layer below.
+    """
     try:
         return bytes(response.raw.read1(65536, decode_content=True))
     except needed("urllib3").exceptions.HTTPError as error:

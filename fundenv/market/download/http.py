@@ -1,4 +1,6 @@
-"""Fetch bytes from servers that are slow, busy, broken or hostile: every fault is retried, resumed or refused with one clear line."""
+"""Fetch bytes from servers that are slow, busy, broken or hostile: every fault is retried, resumed
+or refused with one clear line.
+"""
 
 from __future__ import annotations
 
@@ -31,13 +33,12 @@ class Policy:
     """How patient and how careful a client is; seconds and bytes.
 
     Attributes:
-        retries: further tries after the first.
-        backoff: wait before the first retry, doubled each time, with up to a quarter at random on top.
-        longest_wait: a server that asks for more (Retry-After) ends the attempt with a message.
-        timeout: for a connection, and for the next bytes of an answer.
-        patience, least_rate: an answer that after `patience` came slower than `least_rate` bytes a second is given up and resumed.
-        largest: an answer may hold so much, an archive unpacked ten times as much.
-        rate: requests a second and host.
+        retries: further tries after the first. backoff: wait before the first retry, doubled each
+        time, with up to a quarter at random on top. longest_wait: a server that asks for more
+        (Retry-After) ends the attempt with a message. timeout: for a connection, and for the next
+        bytes of an answer. patience, least_rate: an answer that after `patience` came slower than
+        `least_rate` bytes a second is given up and resumed. largest: an answer may hold so much, an
+        archive unpacked ten times as much. rate: requests a second and host.
     """
 
     retries: int = 6
@@ -55,20 +56,34 @@ def needed(module: str) -> Any:
     try:
         return import_module(module)
     except ImportError as error:
-        raise DownloadError(f"{module.split('.')[0]} is not installed; pip install 'fundenv[download]'") from error
+        raise DownloadError(
+            f"{module.split('.')[0]} is not installed; pip install 'fundenv[download]'"
+        ) from error
 
 
-def persist(what: str, attempt: Callable[[], T], policy: Policy, *, later: str = "run the same command again") -> T:
-    """Call `attempt` until it does not raise `Again`. Raises `DownloadError` when the tries are used up, with the last reason."""
+def persist(
+    what: str,
+    attempt: Callable[[], T],
+    policy: Policy,
+    *,
+    later: str = "run the same command again",
+) -> T:
+    """Call `attempt` until it does not raise `Again`. Raises `DownloadError` when the tries are
+    used up, with the last reason.
+    """
     for number in range(policy.retries + 1):
         try:
             return attempt()
         except Again as again:
             wait = max(again.after, policy.backoff * 2**number * random.uniform(1.0, 1.25))
             if again.after > policy.longest_wait:
-                raise DownloadError(f"{what}: {again}; it asks to wait {again.after:.0f} s; {later} after that") from None
+                raise DownloadError(
+                    f"{what}: {again}; it asks to wait {again.after:.0f} s; {later} after that"
+                ) from None
             if number == policy.retries:
-                raise DownloadError(f"{what}: gave up after {number + 1} tries: {again}; {later}") from None
+                raise DownloadError(
+                    f"{what}: gave up after {number + 1} tries: {again}; {later}"
+                ) from None
             time.sleep(min(wait, policy.longest_wait))
     raise AssertionError("unreachable")
 
@@ -84,7 +99,9 @@ class Http:
         httpx = needed("httpx")
         self._httpx = httpx
         self._client = httpx.Client(
-            timeout=self.policy.timeout, follow_redirects=True, headers={"Accept-Encoding": "identity", "User-Agent": "fundenv"}
+            timeout=self.policy.timeout,
+            follow_redirects=True,
+            headers={"Accept-Encoding": "identity", "User-Agent": "fundenv"},
         )
         self._lock = threading.Lock()
         self._due: dict[str, float] = {}
@@ -105,29 +122,48 @@ class Http:
         try:
             return raw.decode("utf-8")
         except UnicodeDecodeError as error:
-            raise DownloadError(f"{url}: not UTF-8 text (byte {error.start}); the server answers something else") from None
+            raise DownloadError(
+                f"{url}: not UTF-8 text (byte {error.start}); the server answers something else"
+            ) from None
 
     def file(self, url: str, target: Path) -> None:
-        """Download to `target`, going on where an earlier attempt, of this process or another, stopped. Raises as `text` does."""
+        """Download to `target`, going on where an earlier attempt, of this process or another,
+        stopped. Raises as `text` does.
+        """
         target.parent.mkdir(parents=True, exist_ok=True)
         persist(url, lambda: self._resume(url, target), self.policy)
 
     def _resume(self, url: str, target: Path) -> None:
-        """One attempt: `.partial` holds what has come so far, `.validator` which version of the file that was."""
-        partial, validator = target.with_name(target.name + ".partial"), target.with_name(target.name + ".validator")
+        """One attempt: `.partial` holds what has come so far, `.validator` which version of the
+        file that was.
+        """
+        partial, validator = (
+            target.with_name(target.name + ".partial"),
+            target.with_name(target.name + ".validator"),
+        )
         have = partial.stat().st_size if partial.exists() and validator.exists() else 0
         headers = {"Range": f"bytes={have}-", "If-Range": validator.read_text()} if have else {}
         try:
             with partial.open("ab") as file:
 
                 def begin(response: Any) -> Callable[[bytes], None]:
-                    at = have if response.status_code == 206 and _range_start(response) == have else 0
+                    at = (
+                        have
+                        if response.status_code == 206 and _range_start(response) == have
+                        else 0
+                    )
                     if response.status_code == 206 and not at:
                         raise Again("the server resumed at another byte")
                     file.truncate(at)
                     file.seek(at)
-                    tag = response.headers.get("ETag") or response.headers.get("Last-Modified") or ""
-                    validator.write_text(tag) if tag and not tag.startswith("W/") else validator.unlink(missing_ok=True)
+                    tag = (
+                        response.headers.get("ETag") or response.headers.get("Last-Modified") or ""
+                    )
+                    (
+                        validator.write_text(tag)
+                        if tag and not tag.startswith("W/")
+                        else validator.unlink(missing_ok=True)
+                    )
 
                     def take(chunk: bytes) -> None:
                         if file.tell() + len(chunk) > self.policy.largest:
@@ -146,8 +182,12 @@ class Http:
         partial.replace(target)
         validator.unlink(missing_ok=True)
 
-    def _stream(self, url: str, headers: dict[str, str], begin: Callable[[Any], Callable[[bytes], None]]) -> None:
-        """Send a request and hand each chunk of the answer on; faults become `Again`, `Missing` or `DownloadError`."""
+    def _stream(
+        self, url: str, headers: dict[str, str], begin: Callable[[Any], Callable[[bytes], None]]
+    ) -> None:
+        """Send a request and hand each chunk of the answer on; faults become `Again`, `Missing` or
+        `DownloadError`.
+        """
         self._wait_turn(url)
         httpx, started, received = self._httpx, time.monotonic(), 0
         try:
@@ -200,12 +240,18 @@ def _judge(url: str, response: Any) -> None:
         raise _Unsatisfiable
     if status in _BUSY or status >= 500:
         raise Again(f"the server answers {status}", _retry_after(response))
-    why = "it refuses this place or network; use a mirror (--mirror)" if status in (401, 403, 451) else "the address may have changed"
+    why = (
+        "it refuses this place or network; use a mirror (--mirror)"
+        if status in (401, 403, 451)
+        else "the address may have changed"
+    )
     raise DownloadError(f"{url}: the server answers {status}; {why}")
 
 
 def _retry_after(response: Any) -> float:
-    """Seconds that the server asks to wait, given as a number or as a date (RFC 9110, 10.2.3); 0 where it asks for nothing that can be read."""
+    """Seconds that the server asks to wait, given as a number or as a date (RFC 9110, 10.2.3); 0
+    where it asks for nothing that can be read.
+    """
     text = response.headers.get("Retry-After", "").strip()
     if text.isdecimal():
         return float(text)
@@ -228,7 +274,10 @@ def _take(body: bytearray, chunk: bytes, largest: int, url: str) -> None:
 
 
 def _too_large(url: str, largest: int) -> DownloadError:
-    return DownloadError(f"{url}: the answer exceeds {largest / 2**20:g} MiB; refused; raise Policy.largest if it is genuine")
+    return DownloadError(
+        f"{url}: the answer exceeds {largest / 2**20:g} MiB; refused; raise Policy.largest if it is"
+        " genuine"
+    )
 
 
 def _discard(*paths: Path) -> None:

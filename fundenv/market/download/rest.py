@@ -1,4 +1,6 @@
-"""The exchanges' REST interfaces, through ccxt: what archives do not hold, and every venue without archives."""
+"""The exchanges' REST interfaces, through ccxt: what archives do not hold, and every venue without
+archives.
+"""
 
 from __future__ import annotations
 
@@ -13,9 +15,13 @@ from fundenv.market.download.exchange import APIS, Exchange
 from fundenv.market.download.http import Policy
 from fundenv.market.download.series import HOUR_MS, KINDS, DownloadError, Piece, Series, Span
 from fundenv.market.download.tables import JITTER_MS, gaps, join
-from fundenv.market.schema import PRICES
+from fundenv.market.files.schema import PRICES
 
-_PRICE = {"mark": ("mark", "fetchMarkOHLCV"), "index": ("index", "fetchIndexOHLCV"), "premium": ("premiumIndex", "fetchPremiumIndexOHLCV")}
+_PRICE = {
+    "mark": ("mark", "fetchMarkOHLCV"),
+    "index": ("index", "fetchIndexOHLCV"),
+    "premium": ("premiumIndex", "fetchPremiumIndexOHLCV"),
+}
 _BAR = ("time", *PRICES, "volume")
 
 
@@ -23,8 +29,10 @@ _BAR = ("time", *PRICES, "volume")
 class Rest:
     """Bars and settlements of the venues in `exchange.APIS`.
 
-    A request asks for a window of time that holds no more rows than the venue returns at once, with both ends named where ccxt can. What an answer leaves
-    open is asked for again until nothing more comes, so that neither the end a venue counts from nor a page that has become shorter loses a row.
+    A request asks for a window of time that holds no more rows than the venue returns at once, with
+    both ends named where ccxt can. What an answer leaves open is asked for again until nothing more
+    comes, so that neither the end a venue counts from nor a page that has become shorter loses a
+    row.
     """
 
     policy: Policy = field(default_factory=Policy)
@@ -33,23 +41,36 @@ class Rest:
     _open: dict[tuple[str, bool], Exchange] = field(default_factory=dict)
 
     def exchange(self, venue: str, *, spot: bool = False) -> Exchange:
-        """The client of a venue, made on first use. Raises `DownloadError` for a venue that ccxt does not serve."""
+        """The client of a venue, made on first use. Raises `DownloadError` for a venue that ccxt
+        does not serve.
+        """
         if venue not in APIS:
-            raise DownloadError(f"venue {venue!r}: no interface; there is one for {', '.join(APIS)}")
+            raise DownloadError(
+                f"venue {venue!r}: no interface; there is one for {', '.join(APIS)}"
+            )
         if spot and not APIS[venue].spot:
-            raise DownloadError(f"{venue} has no spot market; name another one's with --spot, such as binance:BTCUSDT")
+            raise DownloadError(
+                f"{venue} has no spot market; name another one's with --spot, such as"
+                " binance:BTCUSDT"
+            )
         return self._open.setdefault((venue, spot), Exchange(venue, spot, self.policy, self.mirror))
 
     def covers(self, series: Series) -> bool:
         """What ccxt has a method for."""
-        if series.venue not in APIS or series.kind == "metrics" or (series.kind == "spot" and not APIS[series.venue].spot):
+        if (
+            series.venue not in APIS
+            or series.kind == "metrics"
+            or (series.kind == "spot" and not APIS[series.venue].spot)
+        ):
             return False
         return series.kind not in _PRICE or self.exchange(series.venue).can(_PRICE[series.kind][1])
 
     def pieces(self, series: Series, span: Span) -> list[Piece]:
         """Windows that one request answers each."""
         api = APIS[series.venue]
-        window = api.bars * series.step_ms if series.step_ms else (api.fundings - 1) * HOUR_MS  # no venue settles more often than each hour
+        window = (
+            api.bars * series.step_ms if series.step_ms else (api.fundings - 1) * HOUR_MS
+        )  # no venue settles more often than each hour
         starts = range(span.start, span.end, window)
         return [self._piece(series, Span(start, min(start + window, span.end))) for start in starts]
 
@@ -58,7 +79,11 @@ class Rest:
         series, todo, tables = piece.series, [piece.span], []
         while todo:
             span = todo.pop()
-            table = self._funding(series, span) if series.kind == "funding" else self._bars(series, span)
+            table = (
+                self._funding(series, span)
+                if series.kind == "funding"
+                else self._bars(series, span)
+            )
             table = table[(table["time"] >= span.start) & (table["time"] < span.end)]
             if len(table):
                 tables.append(table)
@@ -67,15 +92,30 @@ class Rest:
         return join(tables, series)
 
     def _piece(self, series: Series, span: Span) -> Piece:
-        return Piece(series, span, f"ccxt {APIS[series.venue].perp if series.kind != 'spot' else APIS[series.venue].spot} {span}")
+        return Piece(
+            series,
+            span,
+            f"ccxt {APIS[series.venue].perp if series.kind != 'spot' else APIS[series.venue].spot}"
+            f" {span}",
+        )
 
     def _funding(self, series: Series, span: Span) -> pd.DataFrame:
         api, exchange = APIS[series.venue], self.exchange(series.venue)
         market = exchange.market(series.symbol)["symbol"]
-        rows = exchange.call("fetch_funding_rate_history", market, span.start, api.fundings, **_until(api.until, span))
-        if series.venue == "deribit":  # ccxt hands out the trailing 8 h rate; what accrued in the hour is another field
+        rows = exchange.call(
+            "fetch_funding_rate_history",
+            market,
+            span.start,
+            api.fundings,
+            **_until(api.until, span),
+        )
+        if (
+            series.venue == "deribit"
+        ):  # ccxt hands out the trailing 8 h rate; what accrued in the hour is another field
             rows = [row | {"fundingRate": row["info"]["interest_1h"]} for row in rows]
-        return _numeric([[row["timestamp"], row["fundingRate"]] for row in rows], ("time", "rate"), series)
+        return _numeric(
+            [[row["timestamp"], row["fundingRate"]] for row in rows], ("time", "rate"), series
+        )
 
     def _bars(self, series: Series, span: Span) -> pd.DataFrame:
         api, exchange = APIS[series.venue], self.exchange(series.venue, spot=series.kind == "spot")
@@ -87,12 +127,16 @@ class Rest:
 
 
 def _until(word: str, span: Span) -> dict[str, int]:
-    """The end of a window of settlements: ccxt's `until` is the last instant wanted, OKX's `after` the first one not wanted."""
+    """The end of a window of settlements: ccxt's `until` is the last instant wanted, OKX's `after`
+    the first one not wanted.
+    """
     return {word: span.end - (1 if word == "until" else 0)} if word else {}
 
 
 def _edges(times: NDArray[np.int64], span: Span) -> list[Span]:
-    """Where an answer with the settlements `times` (n,) stops short of its window by more than their own usual spacing."""
+    """Where an answer with the settlements `times` (n,) stops short of its window by more than
+    their own usual spacing.
+    """
     if len(times) < 2:
         return []
     usual = int(np.median(np.diff(times))) + JITTER_MS
@@ -109,4 +153,7 @@ def _numeric(rows: Any, columns: tuple[str, ...], series: Series) -> pd.DataFram
         return table.astype(dict.fromkeys(columns[1:], "float64"))
     except (TypeError, ValueError) as error:
         text = " ".join(str(rows).split())[:80]
-        raise DownloadError(f"{series.folder}: {text!r} is no table of {', '.join(columns)} ({error}); the API may have changed") from None
+        raise DownloadError(
+            f"{series.folder}: {text!r} is no table of {', '.join(columns)} ({error}); the API may"
+            " have changed"
+        ) from None

@@ -1,4 +1,6 @@
-"""What is downloaded: a series of one venue, symbol and kind, month by month, and what a source of it must be able to do."""
+"""What is downloaded: a series of one venue, symbol and kind, month by month, and what a source of
+it must be able to do.
+"""
 
 from __future__ import annotations
 
@@ -9,8 +11,8 @@ from typing import NamedTuple, Protocol
 
 import pandas as pd
 
-from fundenv.market.frames import bar_length_ns
-from fundenv.market.schema import PRICES, DataError
+from fundenv.market.files.frames import bar_length_ns
+from fundenv.market.files.schema import PRICES, DataError
 
 HOUR_MS = 3_600_000
 DAY_MS = 24 * HOUR_MS
@@ -23,15 +25,18 @@ class DownloadError(DataError):
 
 
 class Missing(DownloadError):
-    """The source does not hold this piece: no error where another source does, or where nothing was traded."""
+    """The source does not hold this piece: no error where another source does, or where nothing was
+    traded.
+    """
 
 
 class Layout(NamedTuple):
     """How a kind is stored.
 
-    columns: those a source gives beside `time`; the first ones are required.
-    longest_ms: widest regular spacing of rows where no step gives it.
-    known_late_ms: None: `time` stays the bar's open. Else what is added to it, the step included where `bars`, so that `time` is the instant from
+    columns: those a source gives beside `time`; the first ones are required. longest_ms: widest
+    regular spacing of rows where no step gives it. known_late_ms: None: `time` stays the bar's
+    open. Else what is added to it, the step included where `bars`, so that `time` is the instant
+    from
         which the row is known.
     """
 
@@ -42,8 +47,9 @@ class Layout(NamedTuple):
     known_late_ms: int | None = None
 
 
-# The one table of kinds. `perp`, `spot` and `mark` are read by the Market itself, the others as extra columns (`load_market(extra=...)`).
-# Binance stamps a row of its metrics up to five minutes before the snapshot was taken (since 2024-03-04; exactly at it before): five are added.
+# The one table of kinds. `perp`, `spot` and `mark` are read by the Market itself, the others as
+# extra columns (`load_market(extra=...)`). Binance stamps a row of its metrics up to five minutes
+# before the snapshot was taken (since 2024-03-04; exactly at it before): five are added.
 KINDS: dict[str, Layout] = {
     "funding": Layout(("rate",), False, 8 * HOUR_MS),
     "perp": Layout((*PRICES, "volume"), True),
@@ -51,7 +57,9 @@ KINDS: dict[str, Layout] = {
     "mark": Layout(PRICES, True),
     "index": Layout(PRICES, True, prefix="index_", known_late_ms=0),
     "premium": Layout(PRICES, True, prefix="premium_", known_late_ms=0),
-    "metrics": Layout(("open_interest", "open_interest_value"), False, 5 * 60_000, known_late_ms=5 * 60_000),
+    "metrics": Layout(
+        ("open_interest", "open_interest_value"), False, 5 * 60_000, known_late_ms=5 * 60_000
+    ),
 }
 
 
@@ -70,10 +78,10 @@ class Series:
     """One table to be kept.
 
     Attributes:
-        venue, symbol: as the venue file spells them; the folder that the table is kept in.
-        kind: a name in `KINDS`.
-        step: length of a bar such as "1h"; empty where the kind has none.
-        asked: (venue, symbol) pairs to fetch it from, the first one that has a row wins: another exchange's spot market, the name of a contract and
+        venue, symbol: as the venue file spells them; the folder that the table is kept in. kind: a
+        name in `KINDS`. step: length of a bar such as "1h"; empty where the kind has none. asked:
+        (venue, symbol) pairs to fetch it from, the first one that has a row wins: another
+        exchange's spot market, the name of a contract and
             the one that it had before; empty: the series' own.
     """
 
@@ -84,13 +92,25 @@ class Series:
     asked: tuple[tuple[str, str], ...] = ()
 
     def __post_init__(self) -> None:
-        for name in (self.venue.replace("_", "-"), self.symbol, *(part for pair in self.asked for part in pair)):
+        for name in (
+            self.venue.replace("_", "-"),
+            self.symbol,
+            *(part for pair in self.asked for part in pair),
+        ):
             if not _NAME.fullmatch(name):
-                raise DownloadError(f"name {name!r}: expected letters, digits, dots and dashes, as in BTCUSDT; correct it")
+                raise DownloadError(
+                    f"name {name!r}: expected letters, digits, dots and dashes, as in BTCUSDT;"
+                    " correct it"
+                )
         if self.kind not in KINDS:
             raise DownloadError(f"kind {self.kind!r}: expected one of {', '.join(KINDS)}")
-        if KINDS[self.kind].bars and not (_STEP.fullmatch(self.step) and DAY_MS % self.step_ms == 0):
-            raise DownloadError(f"step {self.step!r} of {self.kind}: expected minutes or hours that divide a day, such as 1h or 5m")
+        if KINDS[self.kind].bars and not (
+            _STEP.fullmatch(self.step) and DAY_MS % self.step_ms == 0
+        ):
+            raise DownloadError(
+                f"step {self.step!r} of {self.kind}: expected minutes or hours that divide a day,"
+                " such as 1h or 5m"
+            )
 
     @property
     def step_ms(self) -> int:
@@ -110,12 +130,14 @@ class Series:
 
     @property
     def folder(self) -> str:
-        """Where the table lies below the data folder, as `fundenv.market.load` reads it."""
+        """Where the table lies below the data folder, as `fundenv.market.files.load` reads it."""
         return f"{self.venue}/{self.symbol}/{self.kind}{'_' + self.step if self.step else ''}"
 
     def origins(self) -> tuple[Series, ...]:
         """The same series as each of `asked` calls it."""
-        return tuple(replace(self, venue=venue, symbol=symbol, asked=()) for venue, symbol in self.asked) or (self,)
+        return tuple(
+            replace(self, venue=venue, symbol=symbol, asked=()) for venue, symbol in self.asked
+        ) or (self,)
 
 
 class Piece(NamedTuple):
@@ -127,7 +149,9 @@ class Piece(NamedTuple):
 
 
 class Source(Protocol):
-    """Where data come from; one file each. Tables have `time` (int64 ms, a bar's open) and the columns of the kind, in any order, with any defect."""
+    """Where data come from; one file each. Tables have `time` (int64 ms, a bar's open) and the
+    columns of the kind, in any order, with any defect.
+    """
 
     @property
     def name(self) -> str:
@@ -139,16 +163,22 @@ class Source(Protocol):
         ...
 
     def pieces(self, series: Series, span: Span) -> list[Piece]:
-        """What to fetch to have `span` (within one month); empty where it holds nothing of it. Raises `DownloadError`."""
+        """What to fetch to have `span` (within one month); empty where it holds nothing of it.
+        Raises `DownloadError`.
+        """
         ...
 
     def fetch(self, piece: Piece) -> pd.DataFrame:
-        """Fetch, verify and read one piece. Raises `Missing` where it does not exist after all, `DownloadError` for anything else."""
+        """Fetch, verify and read one piece. Raises `Missing` where it does not exist after all,
+        `DownloadError` for anything else.
+        """
         ...
 
 
 def month_of(start: str) -> pd.Period:
-    """The month that a text names or whose day it names. Raises `DownloadError` where it names none."""
+    """The month that a text names or whose day it names. Raises `DownloadError` where it names
+    none.
+    """
     try:
         return pd.Timestamp(start).to_period("M")
     except ValueError:
@@ -156,7 +186,9 @@ def month_of(start: str) -> pd.Period:
 
 
 def months(start: str, end_ms: int) -> list[str]:
-    """Names of the months ("2024-01") from the one that holds `start` up to the one that holds `end_ms`."""
+    """Names of the months ("2024-01") from the one that holds `start` up to the one that holds
+    `end_ms`.
+    """
     first = month_of(start)
     last = pd.Timestamp(end_ms - 1, unit="ms").to_period("M")
     if first > last:

@@ -27,7 +27,9 @@ class Mirrors:
     binance: str = ""
     """In place of https://data.binance.vision"""
     binance_listing: str = ""
-    """In place of the bucket listing of that archive; "none": no listing, every file name is tried."""
+    """In place of the bucket listing of that archive; "none": no listing, every file name is
+    tried.
+    """
     bybit: str = ""
     """In place of https://public.bybit.com"""
     rest: str = ""
@@ -36,7 +38,9 @@ class Mirrors:
 
 @dataclass(eq=False)
 class Sources:
-    """The sources of a data folder and what they share. A new source is one file and one line here."""
+    """The sources of a data folder and what they share. A new source is one file and one line
+    here.
+    """
 
     root: Path
     policy: Policy = field(default_factory=Policy)
@@ -46,7 +50,9 @@ class Sources:
     def __post_init__(self) -> None:
         unknown = [name for name in self.names if name not in NAMES]
         if unknown or not self.names:
-            raise DownloadError(f"sources {', '.join(unknown) or 'none'}: expected some of {', '.join(NAMES)}")
+            raise DownloadError(
+                f"sources {', '.join(unknown) or 'none'}: expected some of {', '.join(NAMES)}"
+            )
         self.http = Http(self.policy)
         self.rest = Rest(self.policy, self.mirrors.rest)
 
@@ -60,10 +66,15 @@ class Sources:
             BinanceArchive(self.http, scratch, "daily", files=binance, listing=listing),
             BybitArchive(self.http, scratch, files=bybit),
         ]
-        return [*(archives if "archives" in self.names else ()), *([self.rest] if "rest" in self.names else ())]
+        return [
+            *(archives if "archives" in self.names else ()),
+            *([self.rest] if "rest" in self.names else ()),
+        ]
 
     def clock_ms(self, venue: str) -> tuple[int, str]:
-        """Now, by the exchange's clock where it tells one and it is earlier than this machine's; and a sentence where they differ by over a minute."""
+        """Now, by the exchange's clock where it tells one and it is earlier than this machine's;
+        and a sentence where they differ by over a minute.
+        """
         here = int(time.time() * 1000)
         there = None
         if "rest" in self.names and venue in APIS:
@@ -76,12 +87,26 @@ class Sources:
         if there is None or abs(there - here) <= 60_000:
             return min(here, there or here), ""
         ahead = (here - there) / 60_000
-        which = f"this machine's clock is {abs(ahead):.0f} min {'ahead of' if ahead > 0 else 'behind'} {venue}'s"
-        return min(here, there), f"{which}; bars that had not closed by the earlier one are left for later; set the clock"
+        which = (
+            f"this machine's clock is {abs(ahead):.0f} min {'ahead of' if ahead > 0 else 'behind'}"
+            f" {venue}'s"
+        )
+        return (
+            min(here, there),
+            (
+                f"{which}; bars that had not closed by the earlier one are left for later; set the"
+                " clock"
+            ),
+        )
 
     def _archive_clock_ms(self, venue: str) -> int | None:
-        """What the archive's server says in the date of any answer; None where there is no archive or no date."""
-        address = {"binance": self.mirrors.binance or BINANCE_FILES, "bybit": self.mirrors.bybit or BYBIT_FILES}.get(venue)
+        """What the archive's server says in the date of any answer; None where there is no archive
+        or no date.
+        """
+        address = {
+            "binance": self.mirrors.binance or BINANCE_FILES,
+            "bybit": self.mirrors.bybit or BYBIT_FILES,
+        }.get(venue)
         if address:
             with contextlib.suppress(DownloadError):  # an error page tells the time as well
                 self.http.text(address)

@@ -1,9 +1,12 @@
-"""The folder of a series: one Parquet file a month and `manifest.toml`, which says what each file holds and whether it is whole.
+"""The folder of a series: one Parquet file a month and `manifest.toml`, which says what each file
+holds and whether it is whole.
 
     {root}/{venue}/{symbol}/{kind}[_{step}]/2024-01.parquet, manifest.toml
 
-A month is written to a temporary file and renamed, then so is the manifest. A process that dies leaves the old state, or a file that its manifest does
-not know: both are told apart by the SHA-256 in the manifest, and such a month is fetched again. One process at a time works on a series (a file lock).
+A month is written to a temporary file and renamed, then so is the manifest. A process that dies
+leaves the old state, or a file that its manifest does not know: both are told apart by the SHA-256
+in the manifest, and such a month is fetched again. One process at a time works on a series (a file
+lock).
 """
 
 from __future__ import annotations
@@ -33,14 +36,11 @@ class Part:
     """One month.
 
     Attributes:
-        rows: number of rows; 0: no file.
-        sha256: of the file, empty without one.
-        first, last: `time` of the first and the last row as stored; None without rows.
-        covered: instant up to which every source has been asked (UTC); the rows after it are still to come.
-        complete: nothing is still to come: later runs leave the month alone.
-        sources: addresses that rows came from.
-        fetched: when.
-        notes: what was dropped, what is missing.
+        rows: number of rows; 0: no file. sha256: of the file, empty without one. first, last:
+        `time` of the first and the last row as stored; None without rows. covered: instant up to
+        which every source has been asked (UTC); the rows after it are still to come. complete:
+        nothing is still to come: later runs leave the month alone. sources: addresses that rows
+        came from. fetched: when. notes: what was dropped, what is missing.
     """
 
     rows: int
@@ -78,21 +78,29 @@ class Store:
         return self.folder(series) / f"{month}.parquet"
 
     def damage(self, series: Series, month: str, part: Part) -> str:
-        """What is wrong with the file of a month, in words; empty where it is the one that the manifest describes."""
+        """What is wrong with the file of a month, in words; empty where it is the one that the
+        manifest describes.
+        """
         path = self.file(series, month)
         if not part.rows:
             return f"{path} exists, the manifest knows of no rows" if path.exists() else ""
         if not path.exists():
             return f"{path} is missing"
         found = sha256(path)
-        return "" if found == part.sha256 else f"{path}: checksum {found[:12]}.. is not the manifest's {part.sha256[:12]}.."
+        return (
+            ""
+            if found == part.sha256
+            else f"{path}: checksum {found[:12]}.. is not the manifest's {part.sha256[:12]}.."
+        )
 
     def read(self, series: Series, month: str) -> pd.DataFrame:
         """Rows of a month as sources give them (`time` int64 ms, a bar's open)."""
         return unstored(pd.read_parquet(self.file(series, month)), series)
 
     def write(self, series: Series, month: str, table: pd.DataFrame, **described: Any) -> Part:
-        """Replace a month by `table` (as sources give it), then its entry in the manifest. Needs the lock."""
+        """Replace a month by `table` (as sources give it), then its entry in the manifest. Needs
+        the lock.
+        """
         folder, path = self.folder(series), self.file(series, month)
         digest, first, last = "", None, None
         if len(table):
@@ -102,9 +110,15 @@ class Store:
             digest = sha256(path)
         else:
             path.unlink(missing_ok=True)
-        part = Part(rows=len(table), sha256=digest, first=first, last=last, fetched=_now(), **described)
+        part = Part(
+            rows=len(table), sha256=digest, first=first, last=last, fetched=_now(), **described
+        )
         parts = dict(sorted((self.parts(series) | {month: part}).items()))
-        document = {"version": VERSION, "series": asdict(series), "parts": {name: _plain(part) for name, part in parts.items()}}
+        document = {
+            "version": VERSION,
+            "series": asdict(series),
+            "parts": {name: _plain(part) for name, part in parts.items()},
+        }
         text = needed("tomli_w").dumps(document)
         write_whole(folder / MANIFEST, lambda partial: partial.write_text(text, encoding="utf-8"))
         return part
@@ -115,7 +129,9 @@ class Store:
 
     @contextlib.contextmanager
     def lock(self, series: Series, waiting: Callable[[], None] = lambda: None) -> Iterator[None]:
-        """Hold the series; `waiting` is called where another process holds it already. Clears what a dead process left."""
+        """Hold the series; `waiting` is called where another process holds it already. Clears what
+        a dead process left.
+        """
         filelock = needed("filelock")
         folder = self.folder(series)
         folder.mkdir(parents=True, exist_ok=True)
@@ -136,21 +152,33 @@ class Store:
         try:
             document = tomllib.loads(path.read_text(encoding="utf-8"))
             told = document["series"]
-            series = Series(**told | {"asked": tuple((venue, symbol) for venue, symbol in told["asked"])})
+            series = Series(
+                **told | {"asked": tuple((venue, symbol) for venue, symbol in told["asked"])}
+            )
             parts = {month: Part(**part) for month, part in document["parts"].items()}
-        except (tomllib.TOMLDecodeError, UnicodeDecodeError, KeyError, TypeError, ValueError) as error:
+        except (
+            tomllib.TOMLDecodeError,
+            UnicodeDecodeError,
+            KeyError,
+            TypeError,
+            ValueError,
+        ) as error:
             raise DownloadError(
-                f"{path} is damaged ({' '.join(str(error).split())}); delete it: its months are then fetched again"
+                f"{path} is damaged ({' '.join(str(error).split())}); delete it: its months are"
+                " then fetched again"
             ) from None
         if document.get("version") != VERSION or path.parent != self.folder(series):
             raise DownloadError(
-                f"{path}: of version {document.get('version')} and for {series.folder}; expected {VERSION} and its own folder"
+                f"{path}: of version {document.get('version')} and for {series.folder}; expected"
+                f" {VERSION} and its own folder"
             )
         return series, parts
 
 
 def write_whole(path: Path, write: Callable[[Path], object]) -> None:
-    """Let `write` fill a temporary file, then put it in place at once, on disk: `path` is the old file or the new one, never a piece of one."""
+    """Let `write` fill a temporary file, then put it in place at once, on disk: `path` is the old
+    file or the new one, never a piece of one.
+    """
     partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
     try:
         write(partial)

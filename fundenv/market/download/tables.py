@@ -1,4 +1,6 @@
-"""From what a source gave to rows that can be trusted: epochs to milliseconds, order, duplicates, impossible bars, gaps."""
+"""From what a source gave to rows that can be trusted: epochs to milliseconds, order, duplicates,
+impossible bars, gaps.
+"""
 
 from __future__ import annotations
 
@@ -9,15 +11,21 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from fundenv.market.download.series import KINDS, DownloadError, Series, Span, stamp
-from fundenv.market.schema import MAX_FUNDING, PRICES
+from fundenv.market.files.schema import MAX_FUNDING, PRICES
 
-JITTER_MS = 60_000  # exchanges stamp a settlement some milliseconds late; two within a minute are one
-_FEW_BAD = 3  # rows of a table, or one in a hundred, that may be impossible before all of it is refused
+JITTER_MS = (
+    60_000  # exchanges stamp a settlement some milliseconds late; two within a minute are one
+)
+_FEW_BAD = (
+    3  # rows of a table, or one in a hundred, that may be impossible before all of it is refused
+)
 _ROUNDING = 1e-9  # relative, of a high or low against open and close
 
 
 def to_ms(stamps: NDArray[np.int64], name: str) -> NDArray[np.int64]:
-    """Epochs in ms, µs or ns, each told by its size, as ms. Raises `DownloadError` for anything else (2001 .. 2100 are admitted)."""
+    """Epochs in ms, µs or ns, each told by its size, as ms. Raises `DownloadError` for anything
+    else (2001 .. 2100 are admitted).
+    """
     out = np.zeros_like(stamps)
     known = np.zeros(len(stamps), dtype=bool)
     for divisor in (1, 1_000, 1_000_000):
@@ -26,15 +34,19 @@ def to_ms(stamps: NDArray[np.int64], name: str) -> NDArray[np.int64]:
         known |= fits
     if not known.all():
         row = int((~known).argmax())
-        raise DownloadError(f"{name}: row {row}: epoch {stamps[row]}; expected milliseconds or microseconds since 1970")
+        raise DownloadError(
+            f"{name}: row {row}: epoch {stamps[row]}; expected milliseconds or microseconds since"
+            " 1970"
+        )
     return out
 
 
 def tidy(table: pd.DataFrame, series: Series, name: str) -> tuple[pd.DataFrame, list[str]]:
     """Rows in order and each once; a copy, and what was done about it, one sentence each.
 
-    Rows that repeat another one are dropped, so are a few bars with an impossible price or off the grid. Raises `DownloadError` where there are many of
-    them, or two rows of one instant differ: then nothing of the table can be trusted.
+    Rows that repeat another one are dropped, so are a few bars with an impossible price or off the
+    grid. Raises `DownloadError` where there are many of them, or two rows of one instant differ:
+    then nothing of the table can be trusted.
     """
     notes: list[str] = []
     columns = ["time", *(c for c in table.columns if c != "time")]
@@ -47,14 +59,23 @@ def tidy(table: pd.DataFrame, series: Series, name: str) -> tuple[pd.DataFrame, 
     times = out["time"].to_numpy()
     twice = times[1:] == times[:-1]
     if twice.any():
-        raise DownloadError(f"{name}: two different rows at {stamp(int(times[1:][twice][0]))}; the source contradicts itself")
+        raise DownloadError(
+            f"{name}: two different rows at {stamp(int(times[1:][twice][0]))}; the source"
+            " contradicts itself"
+        )
     bad = _impossible(out, series)
     if series.step_ms:
         bad |= times % series.step_ms != 0
     if bad.sum() > max(_FEW_BAD, len(bad) // 100) or (bad.any() and bad.all()):
-        raise DownloadError(f"{name}: {int(bad.sum())} of {len(bad)} rows hold no possible value; the format may have changed")
+        raise DownloadError(
+            f"{name}: {int(bad.sum())} of {len(bad)} rows hold no possible value; the format may"
+            " have changed"
+        )
     if bad.any():
-        notes.append(f"{name}: {int(bad.sum())} row(s) with an impossible value dropped, the first at {stamp(int(times[bad.argmax()]))}")
+        notes.append(
+            f"{name}: {int(bad.sum())} row(s) with an impossible value dropped, the first at"
+            f" {stamp(int(times[bad.argmax()]))}"
+        )
     return out[~bad].reset_index(drop=True), notes
 
 
@@ -63,7 +84,10 @@ def _one_a_settlement(table: pd.DataFrame) -> pd.DataFrame:
     same = (table["time"].diff() <= JITTER_MS) & (table["rate"].diff() == 0.0)
     close = (table["time"].diff() <= JITTER_MS) & ~same & (table["time"].diff() > 0)
     if close.any():
-        raise DownloadError(f"two different settlements at {stamp(int(table.loc[close, 'time'].iloc[0]))}; the source contradicts itself")
+        raise DownloadError(
+            f"two different settlements at {stamp(int(table.loc[close, 'time'].iloc[0]))}; the"
+            " source contradicts itself"
+        )
     return table[~same].reset_index(drop=True)
 
 
@@ -85,21 +109,31 @@ def _impossible(table: pd.DataFrame, series: Series) -> NDArray[np.bool_]:
     return np.asarray(bad, dtype=bool)
 
 
-def merge(kept: pd.DataFrame | None, fresh: pd.DataFrame, name: str) -> tuple[pd.DataFrame, list[str]]:
+def merge(
+    kept: pd.DataFrame | None, fresh: pd.DataFrame, name: str
+) -> tuple[pd.DataFrame, list[str]]:
     """Both tables' rows in order; where both have one, `kept`'s stays, and a difference is told."""
     if kept is None or kept.empty:
         return fresh, []
     both = kept.merge(fresh, on="time", suffixes=("", " fresh"))
     values = [c for c in kept.columns if f"{c} fresh" in both.columns]
-    differ = sum(~np.isclose(both[c], both[f"{c} fresh"], rtol=1e-9, equal_nan=True) for c in values)
+    differ = sum(
+        ~np.isclose(both[c], both[f"{c} fresh"], rtol=1e-9, equal_nan=True) for c in values
+    )
     count = int(np.count_nonzero(differ))
-    notes = [f"{name}: {count} row(s) differ from what an earlier source gave, which was kept"] if count else []
+    notes = (
+        [f"{name}: {count} row(s) differ from what an earlier source gave, which was kept"]
+        if count
+        else []
+    )
     out = pd.concat([kept, fresh[~fresh["time"].isin(kept["time"])]], ignore_index=True)
     return out.sort_values("time", ignore_index=True), notes
 
 
 def gaps(times: NDArray[np.int64], series: Series, span: Span) -> list[Span]:
-    """Where rows are missing in `span`, `times` (n,) int64 ms being those at hand: for bars from the first missing open to the next one present."""
+    """Where rows are missing in `span`, `times` (n,) int64 ms being those at hand: for bars from
+    the first missing open to the next one present.
+    """
     longest, inside = series.longest_ms, times[(times >= span.start) & (times < span.end)]
     regular = bool(series.step_ms)
     before = span.start - (longest if regular else 1)
@@ -119,10 +153,14 @@ def join(tables: Sequence[pd.DataFrame], series: Series) -> pd.DataFrame:
 
 
 def stored(table: pd.DataFrame, series: Series) -> pd.DataFrame:
-    """A tidy table as it is written: `time` as UTC datetimes, shifted to when a row is known where the kind says so, columns named."""
+    """A tidy table as it is written: `time` as UTC datetimes, shifted to when a row is known where
+    the kind says so, columns named.
+    """
     layout = KINDS[series.kind]
     out = table.rename(columns={c: layout.prefix + c for c in layout.columns})
-    out["time"] = pd.to_datetime(out["time"] + series.shift_ms, unit="ms", utc=True).astype("datetime64[ms, UTC]")
+    out["time"] = pd.to_datetime(out["time"] + series.shift_ms, unit="ms", utc=True).astype(
+        "datetime64[ms, UTC]"
+    )
     return out
 
 

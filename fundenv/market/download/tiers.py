@@ -1,6 +1,8 @@
-"""A venue file of today from the exchange's own public answer: maintenance brackets, lots, least order values, fees where the interface tells them.
+"""A venue file of today from the exchange's own public answer: maintenance brackets, lots, least
+order values, fees where the interface tells them.
 
-The file names the shipped venue file that it extends and holds only what the exchange answered, each number with where it came from and the day.
+The file names the shipped venue file that it extends and holds only what the exchange answered,
+each number with where it came from and the day.
 """
 
 from __future__ import annotations
@@ -16,20 +18,28 @@ from fundenv.market.download.series import DownloadError
 from fundenv.market.download.store import write_whole
 from fundenv.venues import load_venue
 
-# Where ccxt hands on a fee that the interface told; for other venues its fees are constants of its own and no answer of the exchange.
+# Where ccxt hands on a fee that the interface told; for other venues its fees are constants of its
+# own and no answer of the exchange.
 _TOLD_FEES = {"deribit": ("taker_commission", "maker_commission")}
 _IN_CONTRACTS = ("okx",)  # venues whose brackets count contracts
 
 
-def write_tiers(rest: Rest, venue: str, symbols: tuple[str, ...], folder: Path, day: dt.date) -> tuple[Path, list[str]]:
-    """Ask the venue about `symbols`, write `{venue}_{day}.toml` and read it back. Returns its path and what could not be had, one line each.
+def write_tiers(
+    rest: Rest, venue: str, symbols: tuple[str, ...], folder: Path, day: dt.date
+) -> tuple[Path, list[str]]:
+    """Ask the venue about `symbols`, write `{venue}_{day}.toml` and read it back. Returns its path
+    and what could not be had, one line each.
 
-    Raises `DownloadError` where the exchange answers nothing of use, `VenueError` where its numbers are none that a venue file may hold.
+    Raises `DownloadError` where the exchange answers nothing of use, `VenueError` where its numbers
+    are none that a venue file may hold.
     """
     perp = rest.exchange(venue)
     spot = rest.exchange(venue, spot=True) if APIS[venue].spot else None
     notes: list[str] = []
-    document: dict[str, Any] = {"extends": venue, "title": f"{load_venue(venue).title}, as answered on {day}"}
+    document: dict[str, Any] = {
+        "extends": venue,
+        "title": f"{load_venue(venue).title}, as answered on {day}",
+    }
     execution: dict[str, dict[str, Any]] = {}
     tiers: dict[str, Any] = {}
     for symbol in symbols:
@@ -42,12 +52,20 @@ def write_tiers(rest: Rest, venue: str, symbols: tuple[str, ...], folder: Path, 
                 _lots(execution, "spot", symbol, pair, 1.0, _source(spot, "markets", day))
         try:
             rows = _brackets(perp, market, size)
-            tiers[symbol] = [{"valid_from": day, "source": _source(perp, "leverage tiers", day)["source"], "brackets": rows}]
+            tiers[symbol] = [
+                {
+                    "valid_from": day,
+                    "source": _source(perp, "leverage tiers", day)["source"],
+                    "brackets": rows,
+                }
+            ]
         except DownloadError as error:
             notes.append(f"{symbol}: brackets stay those of {venue}.toml: {error}")
         if venue in _TOLD_FEES and "fees" not in document:
             document["fees"] = _fees(perp, market, venue, day)
-    document |= {name: table for name, table in (("execution", execution), ("tiers", tiers)) if table}
+    document |= {
+        name: table for name, table in (("execution", execution), ("tiers", tiers)) if table
+    }
     if not execution and not tiers and "fees" not in document:
         raise DownloadError(f"{venue}: nothing of use in its answers ({'; '.join(notes)})")
     path = folder / f"{venue}_{day}.toml"
@@ -62,7 +80,9 @@ def write_tiers(rest: Rest, venue: str, symbols: tuple[str, ...], folder: Path, 
     return path, notes
 
 
-def _spot_market(spot: Exchange, perp: dict[str, Any], symbol: str, notes: list[str]) -> dict[str, Any] | None:
+def _spot_market(
+    spot: Exchange, perp: dict[str, Any], symbol: str, notes: list[str]
+) -> dict[str, Any] | None:
     try:
         return spot.market(f"{perp['base']}{perp['quote']}")
     except DownloadError as error:
@@ -74,8 +94,17 @@ def _source(exchange: Exchange, what: str, day: dt.date) -> dict[str, Any]:
     return {"source": f"{exchange.client().id} {what}, asked through ccxt", "date": str(day)}
 
 
-def _lots(execution: dict[str, dict[str, Any]], leg: str, symbol: str, market: dict[str, Any], size: float, source: dict[str, Any]) -> None:
-    """Step of an order in base units, and its least value in quote; what the market record lacks is left out."""
+def _lots(
+    execution: dict[str, dict[str, Any]],
+    leg: str,
+    symbol: str,
+    market: dict[str, Any],
+    size: float,
+    source: dict[str, Any],
+) -> None:
+    """Step of an order in base units, and its least value in quote; what the market record lacks is
+    left out.
+    """
     step = market["precision"]["amount"]
     least = (market["limits"].get("cost") or {}).get("min")
     if step:
@@ -85,18 +114,36 @@ def _lots(execution: dict[str, dict[str, Any]], leg: str, symbol: str, market: d
 
 
 def _brackets(perp: Exchange, market: dict[str, Any], size: float) -> list[list[float]]:
-    """Rows (floor in quote, largest leverage, maintenance rate), floors ascending; neighbours of one rate joined."""
-    if perp.can("fetchMarketLeverageTiers") and perp.client().has["fetchMarketLeverageTiers"] != "emulated":
+    """Rows (floor in quote, largest leverage, maintenance rate), floors ascending; neighbours of
+    one rate joined.
+    """
+    if (
+        perp.can("fetchMarketLeverageTiers")
+        and perp.client().has["fetchMarketLeverageTiers"] != "emulated"
+    ):
         tiers = perp.call("fetch_market_leverage_tiers", market["symbol"])
     elif perp.can("fetchLeverageTiers"):
         tiers = perp.call("fetch_leverage_tiers", [market["symbol"]]).get(market["symbol"], [])
     else:
         raise DownloadError(f"ccxt has no brackets of {perp.venue}")
-    unit = size * float(perp.call("fetch_ticker", market["symbol"])["last"]) if perp.venue in _IN_CONTRACTS else 1.0
+    unit = (
+        size * float(perp.call("fetch_ticker", market["symbol"])["last"])
+        if perp.venue in _IN_CONTRACTS
+        else 1.0
+    )
     try:
-        rows = sorted([float(t["minNotional"]) * unit, float(t["maxLeverage"]), float(t["maintenanceMarginRate"])] for t in tiers)
+        rows = sorted(
+            [
+                float(t["minNotional"]) * unit,
+                float(t["maxLeverage"]),
+                float(t["maintenanceMarginRate"]),
+            ]
+            for t in tiers
+        )
     except (TypeError, KeyError, ValueError) as error:
-        raise DownloadError(f"{perp.venue}: brackets of another form than documented ({error})") from None
+        raise DownloadError(
+            f"{perp.venue}: brackets of another form than documented ({error})"
+        ) from None
     if not rows:
         raise DownloadError(f"{perp.venue}: no brackets of {market['symbol']} in its answer")
     return [row for i, row in enumerate(rows) if i == 0 or row[2] > rows[i - 1][2]]
@@ -105,4 +152,8 @@ def _brackets(perp: Exchange, market: dict[str, Any], size: float) -> list[list[
 def _fees(perp: Exchange, market: dict[str, Any], venue: str, day: dt.date) -> dict[str, Any]:
     info = market["info"]
     names = zip(("perp_taker", "perp_maker"), _TOLD_FEES[venue], strict=True)
-    return {name: {"value": float(info[key])} | _source(perp, f"{key} of {market['id']}", day) for name, key in names if key in info}
+    return {
+        name: {"value": float(info[key])} | _source(perp, f"{key} of {market['id']}", day)
+        for name, key in names
+        if key in info
+    }

@@ -1,4 +1,6 @@
-"""Bring series up to date: for each month ask the sources in turn for what is missing, keep what holds up, write it whole."""
+"""Bring series up to date: for each month ask the sources in turn for what is missing, keep what
+holds up, write it whole.
+"""
 
 from __future__ import annotations
 
@@ -11,12 +13,26 @@ from typing import Any
 
 import pandas as pd
 
-from fundenv.market.download.series import DAY_MS, DownloadError, Missing, Series, Source, Span, month_span, months, stamp
+from fundenv.market.download.series import (
+    DAY_MS,
+    DownloadError,
+    Missing,
+    Series,
+    Source,
+    Span,
+    month_span,
+    months,
+    stamp,
+)
 from fundenv.market.download.store import Part, Store
 from fundenv.market.download.tables import gaps, join, merge, tidy
 
-_LATE_MS = 5 * 60_000  # a settlement is published a little after its instant: what is younger is left for the next run
-_PUBLISHED_MS = 35 * DAY_MS  # archives are out so long after their rows: what nobody has answered for by then does not exist
+_LATE_MS = (
+    5 * 60_000
+)  # a settlement is published a little after its instant: what is younger is left for the next run
+_PUBLISHED_MS = (
+    35 * DAY_MS
+)  # archives are out so long after their rows: what nobody has answered for by then does not exist
 _LEAP = 2.0  # factor between neighbouring closes that two names of one coin do not show
 
 
@@ -25,7 +41,8 @@ class Outcome:
     """What happened to one series.
 
     written: months written; kept: months that were whole already; rows: rows now in those written.
-    failures: what could not be had, one line each; the next run tries again. notes: what was repaired, dropped or is missing.
+    failures: what could not be had, one line each; the next run tries again. notes: what was
+    repaired, dropped or is missing.
     """
 
     series: Series
@@ -46,9 +63,13 @@ class _Found:
     sources: list[str] = field(default_factory=list)
     failures: list[str] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
-    absent: list[str] = field(default_factory=list)  # what sources say that do not hold the symbol at all
+    absent: list[str] = field(
+        default_factory=list
+    )  # what sources say that do not hold the symbol at all
     answered: list[Span] = field(default_factory=list)
-    still: list[Span] = field(default_factory=list)  # spans that some source could not be asked about
+    still: list[Span] = field(
+        default_factory=list
+    )  # spans that some source could not be asked about
     later: list[Span] = field(default_factory=list)  # spans that no source publishes yet
 
 
@@ -57,13 +78,11 @@ class Updater:
     """Fetches series into a store.
 
     Attributes:
-        store: where to.
-        sources: in the order in which they are asked; a later one fills what the earlier ones lack.
-        clock_ms: the exchange's time, which decides whether a bar has closed; the earlier one of it and this machine's counts.
-        jobs: months fetched at a time.
-        stop: asked between months; True ends the work, what is finished is kept.
-        done: called after each month, with its name.
-        waiting: called with the folder where another process works on a series.
+        store: where to. sources: in the order in which they are asked; a later one fills what the
+        earlier ones lack. clock_ms: the exchange's time, which decides whether a bar has closed;
+        the earlier one of it and this machine's counts. jobs: months fetched at a time. stop: asked
+        between months; True ends the work, what is finished is kept. done: called after each month,
+        with its name. waiting: called with the folder where another process works on a series.
     """
 
     store: Store
@@ -75,9 +94,11 @@ class Updater:
     waiting: Callable[[str], None] = lambda folder: None
 
     def update(self, series: Series, start: str, end_ms: int | None = None) -> Outcome:
-        """Have every month of a series from `start` ("2020-01") to `end_ms` (default: now); bars that have not closed are left for later.
+        """Have every month of a series from `start` ("2020-01") to `end_ms` (default: now); bars
+        that have not closed are left for later.
 
-        Raises `DownloadError` for a start in the future or a damaged manifest; what a source cannot give is in `Outcome.failures`.
+        Raises `DownloadError` for a start in the future or a damaged manifest; what a source cannot
+        give is in `Outcome.failures`.
         """
         now = self.clock_ms() - _LATE_MS
         end = min(now, end_ms or now)
@@ -91,11 +112,17 @@ class Updater:
             if not any(part.rows for part in self.store.parts(series).values()):
                 self.store.forget(series)  # a name that nobody knows leaves nothing behind
                 why = absent[-1] if absent else "every source answers without a row"
-                outcome.failures = outcome.failures or [f"{series.folder}: no data from {start} on; {why}"]
+                outcome.failures = outcome.failures or [
+                    f"{series.folder}: no data from {start} on; {why}"
+                ]
         return outcome
 
-    def _todo(self, series: Series, names: Sequence[str], end: int, outcome: Outcome) -> Iterator[tuple[str, Part | None, Span]]:
-        """Months with something to fetch: name, what is there already and can be trusted, and the span that must be covered."""
+    def _todo(
+        self, series: Series, names: Sequence[str], end: int, outcome: Outcome
+    ) -> Iterator[tuple[str, Part | None, Span]]:
+        """Months with something to fetch: name, what is there already and can be trusted, and the
+        span that must be covered.
+        """
         parts = self.store.parts(series)
         for month in names:
             part, whole = parts.get(month), month_span(month)
@@ -104,14 +131,20 @@ class Updater:
                 outcome.notes.append(f"{damage}; fetched again")
                 part = None
             last = _closed(series, min(end, whole.end))
-            if last <= (int(part.covered.timestamp() * 1000) if part else whole.start) or (part and part.complete):
+            if last <= (int(part.covered.timestamp() * 1000) if part else whole.start) or (
+                part and part.complete
+            ):
                 outcome.kept.append(month)
                 self.done(month)
             else:
                 yield month, part, Span(whole.start, last)
 
-    def _each(self, series: Series, todo: Sequence[tuple[str, Part | None, Span]], now: int) -> Iterator[tuple[_Found, Span]]:
-        """Fetch `jobs` months at a time, the newest first: what a symbol has no history of is then known early."""
+    def _each(
+        self, series: Series, todo: Sequence[tuple[str, Part | None, Span]], now: int
+    ) -> Iterator[tuple[_Found, Span]]:
+        """Fetch `jobs` months at a time, the newest first: what a symbol has no history of is then
+        known early.
+        """
         waiting, running = list(todo), dict[Future[_Found], Span]()
         with ThreadPoolExecutor(self.jobs) as pool:
             while running or (waiting and not self.stop()):
@@ -125,7 +158,13 @@ class Updater:
     def _month(self, series: Series, month: str, part: Part | None, span: Span, now: int) -> _Found:
         """Ask every source in turn for what is missing of a month."""
         kept = self.store.read(series, month) if part and part.rows else join([], series)
-        found = _Found(series, month, kept, list(part.sources) if part else [], notes=list(part.notes) if part else [])
+        found = _Found(
+            series,
+            month,
+            kept,
+            list(part.sources) if part else [],
+            notes=list(part.notes) if part else [],
+        )
         span = Span(int(part.covered.timestamp() * 1000), span.end) if part else span
         missing = _missing(found, series, span)
         for origin in series.origins():
@@ -133,12 +172,20 @@ class Updater:
                 if missing and source.covers(origin):
                     self._ask(source, origin, missing, found)
                     missing = _missing(found, series, span)
-        found.still = [gap for gap in found.still if any(gap.start < m.end and m.start < gap.end for m in missing)]
+        found.still = [
+            gap
+            for gap in found.still
+            if any(gap.start < m.end and m.start < gap.end for m in missing)
+        ]
         unanswered = [gap for gap in missing if _without(gap, found.answered)]
         found.later = [gap for gap in unanswered if gap.end > now - _PUBLISHED_MS]
         if not found.still:
-            found.notes += [f"no rows {gap}: no source has any" for gap in missing if gap not in found.later]
-            found.notes += [f"{line}; another source filled in" for line in dict.fromkeys(found.failures)]
+            found.notes += [
+                f"no rows {gap}: no source has any" for gap in missing if gap not in found.later
+            ]
+            found.notes += [
+                f"{line}; another source filled in" for line in dict.fromkeys(found.failures)
+            ]
         return found
 
     def _ask(self, source: Source, origin: Series, missing: Sequence[Span], found: _Found) -> None:
@@ -153,7 +200,11 @@ class Updater:
             try:
                 fresh, notes = tidy(source.fetch(piece), origin, piece.address.rsplit("/", 1)[-1])
                 outside = (fresh["time"] < piece.span.start) | (fresh["time"] >= piece.span.end)
-                notes += [f"{piece.address}: {outside.sum()} row(s) outside {piece.span} dropped"] if outside.any() else []
+                notes += (
+                    [f"{piece.address}: {outside.sum()} row(s) outside {piece.span} dropped"]
+                    if outside.any()
+                    else []
+                )
                 fresh = fresh[~outside & fresh["time"].between(*_bounds(missing), inclusive="left")]
                 joined, differing = merge(found.table, fresh, piece.address)
                 _check_seam(found.table, joined, origin, found.series)
@@ -166,7 +217,9 @@ class Updater:
                 continue
             found.answered.append(piece.span)
             found.notes += notes + differing
-            found.sources += [piece.address] if len(fresh) and piece.address not in found.sources else []
+            found.sources += (
+                [piece.address] if len(fresh) and piece.address not in found.sources else []
+            )
 
     def _keep(self, series: Series, found: _Found, span: Span, outcome: Outcome) -> None:
         """Write a month, complete where it is over and every source that matters has answered."""
@@ -178,7 +231,13 @@ class Updater:
             "notes": found.notes,
             "complete": over and not found.still and not found.later,
         }
-        part = self.store.write(series, found.month, table, covered=dt.datetime.fromtimestamp(covered / 1000, dt.UTC), **described)
+        part = self.store.write(
+            series,
+            found.month,
+            table,
+            covered=dt.datetime.fromtimestamp(covered / 1000, dt.UTC),
+            **described,
+        )
         outcome.written.append(found.month)
         outcome.rows += part.rows
         outcome.notes += found.notes
@@ -186,15 +245,21 @@ class Updater:
 
 
 def _closed(series: Series, end: int) -> int:
-    """Where the last bar that has closed by `end` ends; settlements and snapshots are whole at once."""
+    """Where the last bar that has closed by `end` ends; settlements and snapshots are whole at
+    once.
+    """
     return end - end % series.step_ms if series.step_ms else end
 
 
 def _missing(found: _Found, series: Series, span: Span) -> list[Span]:
-    """What is still to be asked for. Bars: those not at hand. Settlements, whose spacing nobody knows: what nobody has answered for, and wide gaps."""
+    """What is still to be asked for. Bars: those not at hand. Settlements, whose spacing nobody
+    knows: what nobody has answered for, and wide gaps.
+    """
     if series.step_ms or span.start >= span.end:
         return gaps(found.table["time"].to_numpy(), series, span) if span.start < span.end else []
-    return sorted({*_without(span, found.answered), *gaps(found.table["time"].to_numpy(), series, span)})
+    return sorted(
+        {*_without(span, found.answered), *gaps(found.table["time"].to_numpy(), series, span)}
+    )
 
 
 def _without(span: Span, answered: Sequence[Span]) -> list[Span]:
@@ -208,14 +273,17 @@ def _without(span: Span, answered: Sequence[Span]) -> list[Span]:
 
 
 def _check_seam(before: pd.DataFrame, joined: pd.DataFrame, origin: Series, series: Series) -> None:
-    """Refuse to continue one contract's prices by another's where they do not meet: that coin was split or is another one."""
+    """Refuse to continue one contract's prices by another's where they do not meet: that coin was
+    split or is another one.
+    """
     if origin == series.origins()[0] or "volume" not in joined.columns or before.empty:
         return
     leap = joined["close"].div(joined["close"].shift()).fillna(1.0)
     if ((leap > _LEAP) | (leap < 1 / _LEAP)).any():
         at = joined["time"][(leap > _LEAP) | (leap < 1 / _LEAP)].iloc[0]
         raise DownloadError(
-            f"{origin.symbol}'s prices do not continue {series.symbol}'s at {stamp(int(at))}; another coin, or it was split"
+            f"{origin.symbol}'s prices do not continue {series.symbol}'s at {stamp(int(at))};"
+            " another coin, or it was split"
         )
 
 

@@ -11,7 +11,16 @@ from fundenv.market.download import Mirrors, Policy, Series, Sources, Store, Upd
 from tests.market.download import formats, interfaces
 from tests.market.download.server import Server
 
-QUICK = Policy(retries=3, backoff=0.01, longest_wait=5.0, timeout=2.0, patience=0.3, least_rate=2000.0, largest=2**20, rate=1000.0)
+QUICK = Policy(
+    retries=3,
+    backoff=0.01,
+    longest_wait=5.0,
+    timeout=2.0,
+    patience=0.3,
+    least_rate=2000.0,
+    largest=2**20,
+    rate=1000.0,
+)
 
 
 @pytest.fixture
@@ -26,15 +35,29 @@ def server() -> Iterator[Server]:
 class Desk:
     """A data folder and what fills it."""
 
-    def __init__(self, server: Server, root: Path, *, names: tuple[str, ...] = ("archives", "rest"), policy: Policy = QUICK) -> None:
-        mirrors = Mirrors(binance=server.url, binance_listing=server.url + "/listing", bybit=server.url + "/bybit", rest=server.url)
+    def __init__(
+        self,
+        server: Server,
+        root: Path,
+        *,
+        names: tuple[str, ...] = ("archives", "rest"),
+        policy: Policy = QUICK,
+    ) -> None:
+        mirrors = Mirrors(
+            binance=server.url,
+            binance_listing=server.url + "/listing",
+            bybit=server.url + "/bybit",
+            rest=server.url,
+        )
         self.store = Store(root)
         self.sources = Sources(root, policy, mirrors, names)
         self.server = server
 
     def update(self, series: Series, start: str = "2024-01", **more: object):
         clock = lambda: self.sources.clock_ms(series.venue)[0]  # noqa: E731
-        return Updater(self.store, self.sources.all(), clock, **{"jobs": 2} | more).update(series, start)
+        return Updater(self.store, self.sources.all(), clock, **{"jobs": 2} | more).update(
+            series, start
+        )
 
 
 @pytest.fixture

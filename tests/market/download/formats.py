@@ -1,4 +1,6 @@
-"""What the venues publish, generated from `world` in their documented formats; a function a venue, which adds its routes to a server."""
+"""What the venues publish, generated from `world` in their documented formats; a function a venue,
+which adds its routes to a server.
+"""
 
 from __future__ import annotations
 
@@ -18,7 +20,12 @@ from tests.market.download.world import HOUR
 MINUTE = 60_000
 STEPS = {"1m": MINUTE, "5m": 5 * MINUTE, "1h": HOUR, "4h": 4 * HOUR}
 SYMBOLS = ("BTCUSDT", "ETHUSDT", "OLDUSDT", "NEWUSDT")
-_FOLDERS = {"klines": "perp", "markPriceKlines": "mark", "indexPriceKlines": "index", "premiumIndexKlines": "premium"}
+_FOLDERS = {
+    "klines": "perp",
+    "markPriceKlines": "mark",
+    "indexPriceKlines": "index",
+    "premiumIndexKlines": "premium",
+}
 _KLINE_HEADER = "open_time,open,high,low,close,volume,close_time,quote_volume,count,taker_buy_volume,taker_buy_quote_volume,ignore\n"
 _FUNDING_HEADER = "calc_time,funding_interval_hours,last_funding_rate\n"
 _METRICS_HEADER = (
@@ -56,7 +63,10 @@ def binance_csv(kind: str, symbol: str, step: str, label: str) -> str | None:
         return _FUNDING_HEADER + "".join(rows) if rows else None
     if kind == "metrics":
         times = world.opens(symbol, "perp", start, end, 5 * MINUTE)
-        rows = [f"{pd.Timestamp(t, unit='ms'):%Y-%m-%d %H:%M:%S},{symbol},{1000 + t % 977}.5,{3e7:.1f},,,1.5,0.9\n" for t in times]
+        rows = [
+            f"{pd.Timestamp(t, unit='ms'):%Y-%m-%d %H:%M:%S},{symbol},{1000 + t % 977}.5,{3e7:.1f},,,1.5,0.9\n"
+            for t in times
+        ]
         return _METRICS_HEADER + "".join(rows) if rows else None
     width = STEPS[step]
     times = world.opens(symbol, kind, start, end, width)
@@ -92,7 +102,8 @@ def binance_archives(server: Server) -> None:
             kind = (
                 "spot"
                 if match["spot"]
-                else {"fundingRate": "funding", "metrics": "metrics"}.get(match["folder"]) or _FOLDERS[match["folder"]]
+                else {"fundingRate": "funding", "metrics": "metrics"}.get(match["folder"])
+                or _FOLDERS[match["folder"]]
             )
             text = binance_csv(kind, match["symbol"], match["step"], label)
             name = place.rsplit("/", 1)[1].replace(".zip", ".csv")
@@ -116,17 +127,30 @@ def binance_archives(server: Server) -> None:
         keys: list[str] = []
         if found:
             freq = "D" if found["period"] == "daily" else "M"
-            word = {"fundingRate": "fundingRate", "metrics": "metrics"}.get(found["folder"], found["step"])
-            for period in pd.period_range("2023-01", pd.Timestamp(server.now_ms, unit="ms").to_period(freq), freq=freq):
+            word = {"fundingRate": "fundingRate", "metrics": "metrics"}.get(
+                found["folder"], found["step"]
+            )
+            for period in pd.period_range(
+                "2023-01", pd.Timestamp(server.now_ms, unit="ms").to_period(freq), freq=freq
+            ):
                 key = f"{found.group(0)[1:]}{found['symbol']}-{word}-{period}.zip"
                 match = re.fullmatch(pattern + file, "/" + key)
                 first, last = span(str(period))
-                traded = last > max(world.LISTED, world.BEGUN.get(found["symbol"], 0)) and first < world.ENDED.get(found["symbol"], last)
-                there = traded and published(server, found["period"], str(period)) and found["symbol"] in SYMBOLS
+                traded = last > max(
+                    world.LISTED, world.BEGUN.get(found["symbol"], 0)
+                ) and first < world.ENDED.get(found["symbol"], last)
+                there = (
+                    traded
+                    and published(server, found["period"], str(period))
+                    and found["symbol"] in SYMBOLS
+                )
                 if key.startswith(prefix) and match and there:
                     keys += [key, key + ".CHECKSUM"]
         keys = [key for key in sorted(keys) if key > marker]
         page, rest = keys[:40], keys[40:]
         items = "".join(f"<Contents><Key>{key}</Key><Size>1</Size></Contents>" for key in page)
-        text = f'<?xml version="1.0"?><ListBucketResult><IsTruncated>{str(bool(rest)).lower()}</IsTruncated>{items}</ListBucketResult>'
+        text = (
+            "<?xml"
+            f' version="1.0"?><ListBucketResult><IsTruncated>{str(bool(rest)).lower()}</IsTruncated>{items}</ListBucketResult>'
+        )
         return text.encode()

@@ -1,4 +1,6 @@
-"""A real HTTP server on this machine that answers as the venues document, and misbehaves on request."""
+"""A real HTTP server on this machine that answers as the venues document, and misbehaves on
+request.
+"""
 
 from __future__ import annotations
 
@@ -22,10 +24,13 @@ Route = Callable[..., "Answer | bytes | None"]
 
 @dataclass
 class Fault:
-    """What to do to the next `times` requests whose address matches: a status, or a treatment of the right answer.
+    """What to do to the next `times` requests whose address matches: a status, or a treatment of
+    the right answer.
 
-    kind: "status", "truncate" (half the body, then the end of the connection), "reset" (half, then RST), "drip" (a byte at a time, `seconds` apart), "body"
-    (another body), "unsaid" (its length is not told), "slow" (wait `seconds` first), "edit" (`change` of the body, told as if it were the right one).
+    kind: "status", "truncate" (half the body, then the end of the connection), "reset" (half, then
+    RST), "drip" (a byte at a time, `seconds` apart), "body" (another body), "unsaid" (its length is
+    not told), "slow" (wait `seconds` first), "edit" (`change` of the body, told as if it were the
+    right one).
     """
 
     match: str
@@ -39,7 +44,9 @@ class Fault:
 
 
 class Server:
-    """Routes are (pattern, function of the match and the query); the first that matches answers; None is 404."""
+    """Routes are (pattern, function of the match and the query); the first that matches answers;
+    None is 404.
+    """
 
     def __init__(self) -> None:
         self.now_ms = 1_710_074_700_000  # 2024-03-10 12:45 UTC
@@ -52,7 +59,9 @@ class Server:
         self.http = _Threads(("127.0.0.1", 0), _Handler)
         self.http.world = self
         self.url = f"http://127.0.0.1:{self.http.server_port}"
-        threading.Thread(target=self.http.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True).start()
+        threading.Thread(
+            target=self.http.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True
+        ).start()
 
     def close(self) -> None:
         self.http.shutdown()
@@ -121,7 +130,9 @@ class _Handler(BaseHTTPRequestHandler):
         if fault and fault.kind == "slow":
             time.sleep(fault.seconds)
             fault = None
-        status, body, headers = server.answer(unquote(parts.path), dict(parse_qsl(parts.query)) | ({"body": posted} if posted else {}))
+        status, body, headers = server.answer(
+            unquote(parts.path), dict(parse_qsl(parts.query)) | ({"body": posted} if posted else {})
+        )
         headers = dict(headers)
         if fault and fault.kind == "status":
             status, body, headers = fault.status, fault.body or b"{}", fault.headers
@@ -143,7 +154,9 @@ class _Handler(BaseHTTPRequestHandler):
 
     def _send(self, status: int, body: bytes, headers: dict[str, str], fault: Fault | None) -> None:
         self.send_response_only(status)
-        self.send_header("Date", email.utils.formatdate(self.server.world.now_ms / 1000, usegmt=True))
+        self.send_header(
+            "Date", email.utils.formatdate(self.server.world.now_ms / 1000, usegmt=True)
+        )
         self.send_header("Content-Type", "application/json")
         if fault and fault.kind == "unsaid":
             self.send_header("Connection", "close")
@@ -158,7 +171,9 @@ class _Handler(BaseHTTPRequestHandler):
                 self.wfile.write(body[: len(body) // 2])
                 self.wfile.flush()
                 if kind == "reset":
-                    self.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+                    self.connection.setsockopt(
+                        socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0)
+                    )
                 self.close_connection = True
                 if kind == "truncate":
                     self.connection.shutdown(socket.SHUT_WR)

@@ -10,9 +10,9 @@ import pandas as pd
 import pytest
 
 from experiments import data
+from fundenv.formulas.premium import average_premium
+from fundenv.formulas.rates import binance_rate
 from fundenv.market.download import DownloadError, Mirrors, Series, Store, findings, status
-from fundenv.market.premium import average_premium
-from fundenv.market.rates import binance_rate
 from tests.market.download.conftest import Desk
 from tests.market.download.formats import ms
 from tests.market.download.test_binance import NOON, expected, same, stored
@@ -26,24 +26,50 @@ HOURS = np.arange(DAYS * 24)
 def keep(store: Store, kind: str, table: pd.DataFrame) -> Series:
     series = series_of(kind)
     with store.lock(series):
-        store.write(series, "2024-01", table, covered=dt.datetime(2024, 2, 1, tzinfo=dt.UTC), complete=True)
+        store.write(
+            series, "2024-01", table, covered=dt.datetime(2024, 2, 1, tzinfo=dt.UTC), complete=True
+        )
     return series
 
 
 @pytest.fixture
 def store(tmp_path: Path) -> Store:
-    """30 days: premia and the rates that Binance's rule makes of them, perpetual and spot at 1 bp; then one thing wrong of each sort."""
+    """30 days: premia and the rates that Binance's rule makes of them, perpetual and spot at 1 bp;
+    then one thing wrong of each sort.
+    """
     store = Store(tmp_path / "raw")
     premium = 8e-4 * np.sin(HOURS / 9.0)
-    bars = pd.DataFrame({"time": START + HOURS * HOUR} | dict.fromkeys(("open", "high", "low", "close"), premium))
+    bars = pd.DataFrame(
+        {"time": START + HOURS * HOUR} | dict.fromkeys(("open", "high", "low", "close"), premium)
+    )
     keep(store, "premium", bars)
-    rates = [float(binance_rate(average_premium(premium[i : i + 8]), cap=0.003)) for i in range(0, len(HOURS), 8)]
-    rates[30] += 10e-4  # a rate that its premium does not explain: the settlement of 2024-01-11 08:00
+    rates = [
+        float(binance_rate(average_premium(premium[i : i + 8]), cap=0.003))
+        for i in range(0, len(HOURS), 8)
+    ]
+    rates[30] += (
+        10e-4  # a rate that its premium does not explain: the settlement of 2024-01-11 08:00
+    )
     times = [START + (i + 1) * 8 * HOUR for i in range(len(rates))]
     funding = pd.DataFrame({"time": times, "rate": rates})
-    keep(store, "funding", pd.concat([funding, funding.iloc[[50]].assign(time=times[50] + 30_000)]).sort_values("time", ignore_index=True))
+    keep(
+        store,
+        "funding",
+        pd.concat([funding, funding.iloc[[50]].assign(time=times[50] + 30_000)]).sort_values(
+            "time", ignore_index=True
+        ),
+    )
     price = 30_000.0 + 10 * np.sin(HOURS / 5.0)
-    spot = pd.DataFrame({"time": START + HOURS * HOUR, "open": price, "high": price + 50, "low": price - 50, "close": price, "volume": 1.0})
+    spot = pd.DataFrame(
+        {
+            "time": START + HOURS * HOUR,
+            "open": price,
+            "high": price + 50,
+            "low": price - 50,
+            "close": price,
+            "volume": 1.0,
+        }
+    )
     perp = spot.assign(**{name: spot[name] * 1.0001 for name in ("open", "high", "low", "close")})
     perp.loc[100, ["high", "close"]] = perp.loc[100, "close"] * 1.05
     keep(store, "spot", spot.drop(index=range(200, 205)))
@@ -61,19 +87,33 @@ def test_each_odd_thing_is_found_and_nothing_else(store: Store) -> None:
     }
     explained = found["settled rate less its rule"]
     assert explained.values[explained.odd] == pytest.approx([10.0])
-    assert np.abs(explained.values[~explained.odd]).max() < 1e-6  # bars with four equal prices leave nothing unexplained
     assert (
-        found["perp / spot - 1"].line().startswith("BTCUSDT: perp / spot - 1: 1 of 715 odd, worst 0.05011 of the price at 2024-01-05 04:00")
+        np.abs(explained.values[~explained.odd]).max() < 1e-6
+    )  # bars with four equal prices leave nothing unexplained
+    assert (
+        found["perp / spot - 1"]
+        .line()
+        .startswith(
+            "BTCUSDT: perp / spot - 1: 1 of 715 odd, worst 0.05011 of the price at 2024-01-05 04:00"
+        )
     )
 
 
 def test_gaps_and_age(store: Store) -> None:
     state = status(store, series_of("spot"), START + DAYS * 24 * HOUR + 5 * HOUR)
-    assert (state.rows, state.lacking, state.age_hours, state.unfinished, state.damage) == (715, 5, 5.0, (), ())
+    assert (state.rows, state.lacking, state.age_hours, state.unfinished, state.damage) == (
+        715,
+        5,
+        5.0,
+        (),
+        (),
+    )
     assert [str(gap) for gap in state.gaps] == ["2024-01-09 08:00 .. 2024-01-09 13:00"]
 
 
-def test_verify_draws_and_names_what_is_odd(store: Store, capsys: pytest.CaptureFixture[str]) -> None:
+def test_verify_draws_and_names_what_is_odd(
+    store: Store, capsys: pytest.CaptureFixture[str]
+) -> None:
     data.main(data.Args(command="verify", data=store.root))
     said = capsys.readouterr().out
     assert "gap  binance/BTCUSDT/spot_1h: 2024-01-09 08:00 .. 2024-01-09 13:00" in said
@@ -82,12 +122,19 @@ def test_verify_draws_and_names_what_is_odd(store: Store, capsys: pytest.Capture
     assert (store.root / "plots" / "binance_BTCUSDT.png").stat().st_size > 20_000
 
 
-def test_a_damaged_file_ends_verify_with_the_remedy_and_update_mends_it(desk: Desk, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_damaged_file_ends_verify_with_the_remedy_and_update_mends_it(
+    desk: Desk, capsys: pytest.CaptureFixture[str]
+) -> None:
     perp = series_of("perp")
     desk.update(perp, "2024-02")
     path = desk.store.file(perp, "2024-02")
     path.write_bytes(path.read_bytes()[:-1000])
-    with pytest.raises(DownloadError, match=r"1 damaged file\(s\); python -m experiments.data update --data .* fetches them again"):
+    with pytest.raises(
+        DownloadError,
+        match=(
+            r"1 damaged file\(s\); python -m experiments.data update --data .* fetches them again"
+        ),
+    ):
         data.main(data.Args(command="verify", data=desk.store.root))
     url = desk.server.url
     desk.server.now_ms += HOUR
@@ -99,5 +146,7 @@ def test_a_damaged_file_ends_verify_with_the_remedy_and_update_mends_it(desk: De
 
 
 def test_an_empty_folder_says_what_to_do(tmp_path: Path) -> None:
-    with pytest.raises(DownloadError, match=r"no downloaded series; fetch some with python -m experiments.download"):
+    with pytest.raises(
+        DownloadError, match=r"no downloaded series; fetch some with python -m experiments.download"
+    ):
         data.main(data.Args(command="status", data=tmp_path))

@@ -1,4 +1,6 @@
-"""From Binance's formats to the rows in the store: every row that was published, once, at its time."""
+"""From Binance's formats to the rows in the store: every row that was published, once, at its
+time.
+"""
 
 from __future__ import annotations
 
@@ -11,7 +13,7 @@ import pytest
 
 from fundenv.market import load_market
 from fundenv.market.download import DownloadError, Series
-from fundenv.market.schema import read_table
+from fundenv.market.files.schema import read_table
 from tests.market.download import world
 from tests.market.download.conftest import Desk
 from tests.market.download.formats import MINUTE, binance_csv, ms, zipped
@@ -32,12 +34,19 @@ def stored(desk: Desk, wanted: Series) -> pd.DataFrame:
 
 def expected(kind: str, symbol: str, start: str, end: int) -> pd.DataFrame:
     times = world.opens(symbol, kind, ms(start), end, HOUR)
-    rows = pd.DataFrame([(t, *world.bar(kind, t, HOUR)) for t in times], columns=["time", "open", "high", "low", "close", "volume"])
+    rows = pd.DataFrame(
+        [(t, *world.bar(kind, t, HOUR)) for t in times],
+        columns=["time", "open", "high", "low", "close", "volume"],
+    )
     return rows if kind in ("perp", "spot") else rows.drop(columns="volume")
 
 
 def same(found: pd.DataFrame, wanted: pd.DataFrame) -> bool:
-    return list(found.columns) == list(wanted.columns) and len(found) == len(wanted) and np.allclose(found, wanted, rtol=1e-12, atol=0)
+    return (
+        list(found.columns) == list(wanted.columns)
+        and len(found) == len(wanted)
+        and np.allclose(found, wanted, rtol=1e-12, atol=0)
+    )
 
 
 @pytest.mark.parametrize("kind", ["perp", "spot", "mark"])
@@ -61,7 +70,10 @@ def test_rows_that_are_no_trades_are_stamped_when_their_bar_closes(desk: Desk, k
     wanted = expected(kind, "BTCUSDT", "2024-03-01", NOON)
     wanted["time"] += HOUR
     found = stored(desk, series(kind))
-    assert list(found.columns) == ["time", *(f"{kind}_{price}" for price in ("open", "high", "low", "close"))]
+    assert list(found.columns) == [
+        "time",
+        *(f"{kind}_{price}" for price in ("open", "high", "low", "close")),
+    ]
     assert np.allclose(found, wanted, rtol=1e-12, atol=1e-15)
 
 
@@ -92,8 +104,12 @@ def test_open_interest_is_known_five_minutes_after_its_stamp(desk: Desk) -> None
 def test_microsecond_epochs_of_the_spot_archive(desk: Desk) -> None:
     assert str(1735689600000000) in binance_csv("spot", "BTCUSDT", "1h", "2025-01")
     desk.server.now_ms = ms("2025-02-10 00:30")
-    assert desk.update(series("spot"), "2024-12").notes == []  # the archives were read: nothing else had to fill in
-    assert same(stored(desk, series("spot")), expected("spot", "BTCUSDT", "2024-12-01", ms("2025-02-10")))
+    assert (
+        desk.update(series("spot"), "2024-12").notes == []
+    )  # the archives were read: nothing else had to fill in
+    assert same(
+        stored(desk, series("spot")), expected("spot", "BTCUSDT", "2024-12-01", ms("2025-02-10"))
+    )
 
 
 def test_archives_without_a_header_line(desk: Desk) -> None:
@@ -101,7 +117,9 @@ def test_archives_without_a_header_line(desk: Desk) -> None:
     assert binance_csv("perp", "BTCUSDT", "1h", "2023-07").startswith("open_time,")
     desk.server.now_ms = ms("2023-08-05 00:06")
     assert desk.update(series("perp"), "2023-06").notes == []
-    assert same(stored(desk, series("perp")), expected("perp", "BTCUSDT", "2023-06-01", ms("2023-08-05")))
+    assert same(
+        stored(desk, series("perp")), expected("perp", "BTCUSDT", "2023-06-01", ms("2023-08-05"))
+    )
 
 
 def test_months_before_the_listing_are_empty_and_not_asked_for_again(desk: Desk) -> None:
@@ -124,7 +142,9 @@ def test_a_repeated_run_repeats_nothing_and_a_later_one_adds_what_is_new(desk: D
     assert len(asked) == 1
     assert f"startTime={NOON}" in asked[0]
     assert desk.server.asked("/data/") == []
-    assert same(stored(desk, series("perp")), expected("perp", "BTCUSDT", "2024-01-01", NOON + 2 * HOUR))
+    assert same(
+        stored(desk, series("perp")), expected("perp", "BTCUSDT", "2024-01-01", NOON + 2 * HOUR)
+    )
 
 
 def test_the_turn_of_a_month_neither_loses_nor_doubles_a_row(desk: Desk) -> None:
@@ -132,7 +152,10 @@ def test_the_turn_of_a_month_neither_loses_nor_doubles_a_row(desk: Desk) -> None
     for day in ("2024-04-01 00:06", "2024-04-01 01:30", "2024-04-20 05:06"):
         desk.server.now_ms = ms(day)
         desk.update(series("perp"), "2024-03")
-        assert same(stored(desk, series("perp")), expected("perp", "BTCUSDT", "2024-03-01", ms(day) // HOUR * HOUR)), day
+        assert same(
+            stored(desk, series("perp")),
+            expected("perp", "BTCUSDT", "2024-03-01", ms(day) // HOUR * HOUR),
+        ), day
     assert desk.store.parts(series("perp"))["2024-03"].complete
 
 
@@ -155,17 +178,25 @@ def test_what_no_archive_holds_yet_is_asked_for_until_one_does(desk: Desk) -> No
     for kind in ("perp", "funding"):
         outcome = archives.update(series(kind), "2024-01")
         assert (outcome.failures, outcome.notes) == ([], []), kind
-    assert "2024-02" not in [month for month, part in archives.store.parts(series("funding")).items() if part.complete]
+    assert "2024-02" not in [
+        month for month, part in archives.store.parts(series("funding")).items() if part.complete
+    ]
     archives.server.now_ms = ms("2024-03-04 12:30")
     for kind in ("perp", "funding"):
         archives.update(series(kind), "2024-01")
         assert archives.store.parts(series(kind))["2024-02"].complete, kind
-    assert same(stored(archives, series("perp")), expected("perp", "BTCUSDT", "2024-01-01", ms("2024-03-04")))
+    assert same(
+        stored(archives, series("perp")),
+        expected("perp", "BTCUSDT", "2024-01-01", ms("2024-03-04")),
+    )
     assert len(stored(archives, series("funding"))) == (31 + 29) * 3
 
 
-def test_bars_that_have_not_closed_are_never_stored_whatever_this_machines_clock_says(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
-    # The venue sends the bar of 12:00 at 12:45, still forming; this machine believes it is three hours later, then three hours earlier.
+def test_bars_that_have_not_closed_are_never_stored_whatever_this_machines_clock_says(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # The venue sends the bar of 12:00 at 12:45, still forming; this machine believes it is three
+    # hours later, then three hours earlier.
     for offset, last in ((3 * HOUR, ms("2024-03-10 11:00")), (-3 * HOUR, ms("2024-03-10 08:00"))):
         monkeypatch.setattr("time.time", lambda offset=offset: (desk.server.now_ms + offset) / 1000)
         _now, note = desk.sources.clock_ms("binance")
@@ -179,10 +210,18 @@ def test_a_truncated_monthly_archive_is_patched_from_the_daily_ones(desk: Desk) 
     short = "".join(binance_csv("perp", "BTCUSDT", "1h", "2024-02").splitlines(keepends=True)[:-72])
     body = zipped("BTCUSDT-1h-2024-02.csv", short)
     desk.server.routes.insert(0, (r".*/monthly/.*-2024-02\.zip", lambda match, query: body))
-    desk.server.routes.insert(0, (r".*/monthly/.*-2024-02\.zip\.CHECKSUM", lambda match, query: _sum(body, "BTCUSDT-1h-2024-02.zip")))
+    desk.server.routes.insert(
+        0,
+        (
+            r".*/monthly/.*-2024-02\.zip\.CHECKSUM",
+            lambda match, query: _sum(body, "BTCUSDT-1h-2024-02.zip"),
+        ),
+    )
     desk.update(series("perp"), "2024-02")
     assert same(stored(desk, series("perp")), expected("perp", "BTCUSDT", "2024-02-01", NOON))
-    assert [line for line in desk.server.asked("daily.*-02-2[0-9].zip$") if "2024-02-26" in line] == []
+    assert [
+        line for line in desk.server.asked("daily.*-02-2[0-9].zip$") if "2024-02-26" in line
+    ] == []
     assert len(desk.server.asked(r"daily.*-02-2[789].zip$")) == 3
 
 
@@ -194,7 +233,9 @@ def test_a_gap_that_no_source_can_fill_stays_one_and_is_told(desk: Desk) -> None
 
 def test_a_delisted_contract_ends_where_it_ended(desk: Desk) -> None:
     outcome = desk.update(series("perp", "OLDUSDT"), "2024-01")
-    assert same(stored(desk, series("perp", "OLDUSDT")), expected("perp", "OLDUSDT", "2024-01-01", NOON))
+    assert same(
+        stored(desk, series("perp", "OLDUSDT")), expected("perp", "OLDUSDT", "2024-01-01", NOON)
+    )
     assert outcome.failures == []
     assert desk.store.parts(series("perp", "OLDUSDT"))["2024-02"].rows == 0
 
@@ -209,17 +250,32 @@ def test_a_renamed_contract_is_one_table(desk: Desk) -> None:
 def test_two_coins_are_not_joined_as_one(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(world.BEGUN, "NEWUSDT", ms("2024-02-15"))
     monkeypatch.setitem(world.ENDED, "OLDUSDT", ms("2024-02-15"))
-    body = zipped("OLDUSDT-1h-2024-02.csv", binance_csv("perp", "OLDUSDT", "1h", "2024-02").replace(",3", ",3000"))
+    body = zipped(
+        "OLDUSDT-1h-2024-02.csv",
+        binance_csv("perp", "OLDUSDT", "1h", "2024-02").replace(",3", ",3000"),
+    )
     desk.server.routes.insert(0, (r".*/OLDUSDT-1h-2024-02\.zip", lambda match, query: body))
-    desk.server.routes.insert(0, (r".*/OLDUSDT-1h-2024-02\.zip\.CHECKSUM", lambda match, query: _sum(body, "OLDUSDT-1h-2024-02.zip")))
-    outcome = desk.update(series("perp", "NEWUSDT", asked=(("binance", "NEWUSDT"), ("binance", "OLDUSDT"))), "2024-02")
-    assert any("OLDUSDT's prices do not continue NEWUSDT's" in line for line in outcome.notes + outcome.failures)
+    desk.server.routes.insert(
+        0,
+        (
+            r".*/OLDUSDT-1h-2024-02\.zip\.CHECKSUM",
+            lambda match, query: _sum(body, "OLDUSDT-1h-2024-02.zip"),
+        ),
+    )
+    outcome = desk.update(
+        series("perp", "NEWUSDT", asked=(("binance", "NEWUSDT"), ("binance", "OLDUSDT"))), "2024-02"
+    )
+    assert any(
+        "OLDUSDT's prices do not continue NEWUSDT's" in line
+        for line in outcome.notes + outcome.failures
+    )
 
 
 def test_an_unknown_symbol_is_answered_with_names_and_leaves_nothing(desk: Desk) -> None:
     outcome = desk.update(series("perp", "BTCUSDC"), "2024-02")
     assert outcome.failures == [
-        "binance/BTCUSDC/perp_1h: no data from 2024-02 on; binance: no linear perpetual BTCUSDC (of 3); near: BTCUSDT"
+        "binance/BTCUSDC/perp_1h: no data from 2024-02 on; binance: no linear perpetual BTCUSDC (of"
+        " 3); near: BTCUSDT"
     ]
     assert desk.store.series() == []
 
@@ -250,7 +306,10 @@ def test_bars_of_five_minutes(desk: Desk) -> None:
 )
 def test_a_series_that_cannot_be_is_refused(part: str, value: str, message: str) -> None:
     with pytest.raises(DownloadError, match=message):
-        Series(**{"venue": "binance", "symbol": "BTCUSDT", "kind": "perp", "step": "1h"} | {part: value})
+        Series(
+            **{"venue": "binance", "symbol": "BTCUSDT", "kind": "perp", "step": "1h"}
+            | {part: value}
+        )
 
 
 def test_the_market_loads_what_was_downloaded_extra_columns_too(desk: Desk) -> None:
@@ -262,7 +321,9 @@ def test_the_market_loads_what_was_downloaded_extra_columns_too(desk: Desk) -> N
     closes = market.close_ns[first:last] // 1_000_000
     column = [feature.name for feature in market.table].index("premium_close")
     seen = market.features[first:last, 0, column]
-    known = [world.bar("premium", int(close) - HOUR, HOUR)[3] / 1e-4 for close in closes]  # the bar that closes with this row, no later one
+    known = [
+        world.bar("premium", int(close) - HOUR, HOUR)[3] / 1e-4 for close in closes
+    ]  # the bar that closes with this row, no later one
     assert np.allclose(seen, known, rtol=1e-5)
 
 

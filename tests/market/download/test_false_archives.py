@@ -1,4 +1,6 @@
-"""Archives that cannot be trusted: a wrong checksum, a false size, a bomb, a file put there anew. None is believed, and other sources fill the gap."""
+"""Archives that cannot be trusted: a wrong checksum, a false size, a bomb, a file put there anew.
+None is believed, and other sources fill the gap.
+"""
 
 from __future__ import annotations
 
@@ -75,26 +77,70 @@ def lying(archive: bytes, size: int) -> bytes:
 
 
 HOSTILE = {
-    "bomb": (zip_of((f"{NAME}.csv", b"0" * 30_000_000)), "unpacks to more than 10 MiB; refused as a decompression bomb"),
-    "lying bomb": (lying(zip_of((f"{NAME}.csv", b"0" * 30_000_000)), 1000), "not a sound ZIP archive|unpacks to more than"),
-    "traversal": (zip_of((f"../../{NAME}.csv", CSV.encode())), "expected only 'BTCUSDT-1h-2024-02.csv'; refused"),
-    "absolute path": (zip_of(("/etc/cron.d/x", CSV.encode())), "expected only 'BTCUSDT-1h-2024-02.csv'; refused"),
-    "two members": (zip_of((f"{NAME}.csv", CSV.encode()), ("more.csv", b"1")), "'more.csv'; expected only"),
+    "bomb": (
+        zip_of((f"{NAME}.csv", b"0" * 30_000_000)),
+        "unpacks to more than 10 MiB; refused as a decompression bomb",
+    ),
+    "lying bomb": (
+        lying(zip_of((f"{NAME}.csv", b"0" * 30_000_000)), 1000),
+        "not a sound ZIP archive|unpacks to more than",
+    ),
+    "traversal": (
+        zip_of((f"../../{NAME}.csv", CSV.encode())),
+        "expected only 'BTCUSDT-1h-2024-02.csv'; refused",
+    ),
+    "absolute path": (
+        zip_of(("/etc/cron.d/x", CSV.encode())),
+        "expected only 'BTCUSDT-1h-2024-02.csv'; refused",
+    ),
+    "two members": (
+        zip_of((f"{NAME}.csv", CSV.encode()), ("more.csv", b"1")),
+        "'more.csv'; expected only",
+    ),
     "no ZIP": (b"<html>Welcome to this network</html>", "not a sound ZIP archive"),
-    "no UTF-8": (zip_of((f"{NAME}.csv", CSV.encode() + b"\xff\xfe")), r"not UTF-8 text \(byte \d+\)"),
+    "no UTF-8": (
+        zip_of((f"{NAME}.csv", CSV.encode() + b"\xff\xfe")),
+        r"not UTF-8 text \(byte \d+\)",
+    ),
     "fewer columns": (zipped(f"{NAME}.csv", "1,2,3\n"), "3 columns; expected 12"),
-    "ragged": (zipped(f"{NAME}.csv", CSV + "1,2,3,4,5,6,7,8,9,10,11,12,13\n"), "not a table|columns; expected 12"),
-    "another column": (zipped(f"{NAME}.csv", CSV.replace("open,high", "high,open", 1)), "the format has changed"),
-    "words for prices": (zipped(f"{NAME}.csv", CSV[: CSV.index("\n") + 1] + "1706745600000,a,b,c,d,1,1706749199999,0,1,0,0,0\n"), "expected a number"),
-    "seconds": (zipped(f"{NAME}.csv", CSV.replace("1706745600000", "1706745600")), "epoch 1706745600; expected milliseconds or microseconds"),
-    "bars of another length": (zipped(f"{NAME}.csv", binance_csv("perp", "BTCUSDT", "4h", "2024-02")), "bars of 240 minutes; expected 1h"),
-    "off the grid": (zipped(f"{NAME}.csv", re.sub(r"\d{13}", lambda m: str(int(m[0]) + 1), CSV)), "696 of 696 rows hold no possible value"),
-    "contradiction": (zipped(f"{NAME}.csv", CSV + CSV.splitlines()[-1].replace(",10.0,", ",11.0,") + "\n"), "two different rows at 2024-02-29 23:00"),
-}  # fmt: skip
+    "ragged": (
+        zipped(f"{NAME}.csv", CSV + "1,2,3,4,5,6,7,8,9,10,11,12,13\n"),
+        "not a table|columns; expected 12",
+    ),
+    "another column": (
+        zipped(f"{NAME}.csv", CSV.replace("open,high", "high,open", 1)),
+        "the format has changed",
+    ),
+    "words for prices": (
+        zipped(
+            f"{NAME}.csv",
+            CSV[: CSV.index("\n") + 1] + "1706745600000,a,b,c,d,1,1706749199999,0,1,0,0,0\n",
+        ),
+        "expected a number",
+    ),
+    "seconds": (
+        zipped(f"{NAME}.csv", CSV.replace("1706745600000", "1706745600")),
+        "epoch 1706745600; expected milliseconds or microseconds",
+    ),
+    "bars of another length": (
+        zipped(f"{NAME}.csv", binance_csv("perp", "BTCUSDT", "4h", "2024-02")),
+        "bars of 240 minutes; expected 1h",
+    ),
+    "off the grid": (
+        zipped(f"{NAME}.csv", re.sub(r"\d{13}", lambda m: str(int(m[0]) + 1), CSV)),
+        "696 of 696 rows hold no possible value",
+    ),
+    "contradiction": (
+        zipped(f"{NAME}.csv", CSV + CSV.splitlines()[-1].replace(",10.0,", ",11.0,") + "\n"),
+        "two different rows at 2024-02-29 23:00",
+    ),
+}
 
 
 @pytest.mark.parametrize("what", HOSTILE)
-def test_an_archive_that_cannot_be_trusted_is_refused_and_leaves_nothing(desk: Desk, what: str) -> None:
+def test_an_archive_that_cannot_be_trusted_is_refused_and_leaves_nothing(
+    desk: Desk, what: str
+) -> None:
     body, message = HOSTILE[what]
     republished(desk, f"{NAME}.zip", body)
     source = desk.sources.all()[0]
@@ -129,15 +175,24 @@ def test_the_size_told_by_an_archive_is_not_believed(tmp_path: Path) -> None:
 def test_a_gzip_bomb_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "x.csv.gz"
     path.write_bytes(gzip.compress(b"0" * 30_000_000))
-    with pytest.raises(DownloadError, match=r"x.csv.gz: unpacks to more than 1 MiB; refused as a decompression bomb"):
+    with pytest.raises(
+        DownloadError,
+        match=r"x.csv.gz: unpacks to more than 1 MiB; refused as a decompression bomb",
+    ):
         gunzip(path, 2**20)
     path.write_bytes(gzip.compress(b"0" * 1000)[:-4])
     with pytest.raises(DownloadError, match="not a sound gzip file"):
         gunzip(path, 2**20)
 
 
-@pytest.mark.parametrize("how", [{"kind": "drip", "seconds": 0.2}, {"kind": "unsaid"}], ids=["by its word", "by its bytes"])
-def test_an_oversized_archive_is_refused(server: Server, tmp_path: Path, how: dict[str, object]) -> None:
+@pytest.mark.parametrize(
+    "how",
+    [{"kind": "drip", "seconds": 0.2}, {"kind": "unsaid"}],
+    ids=["by its word", "by its bytes"],
+)
+def test_an_oversized_archive_is_refused(
+    server: Server, tmp_path: Path, how: dict[str, object]
+) -> None:
     http = Http(dataclasses.replace(QUICK, largest=10_000))
     server.routes.insert(0, ("/big.zip", lambda match, query: b"0" * 50_000))
     server.fault("/big.zip", times=9, **how)

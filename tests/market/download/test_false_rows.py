@@ -1,4 +1,6 @@
-"""Rows that cannot be trusted: repeated, shuffled, off the grid, impossible, or told twice with different numbers."""
+"""Rows that cannot be trusted: repeated, shuffled, off the grid, impossible, or told twice with
+different numbers.
+"""
 
 from __future__ import annotations
 
@@ -20,7 +22,10 @@ def test_repeated_and_shuffled_rows_are_put_right_and_told(desk: Desk) -> None:
     republished(desk, f"{NAME}.zip", zipped(f"{NAME}.csv", "".join(shuffled)))
     failures, notes = february(desk)
     assert failures == []
-    assert notes == [f"{NAME}.zip: rows were out of order", f"{NAME}.zip: 50 repeated row(s) dropped"]
+    assert notes == [
+        f"{NAME}.zip: rows were out of order",
+        f"{NAME}.zip: 50 repeated row(s) dropped",
+    ]
 
 
 def test_a_stray_bar_off_the_grid_is_dropped_and_told(desk: Desk) -> None:
@@ -28,7 +33,9 @@ def test_a_stray_bar_off_the_grid_is_dropped_and_told(desk: Desk) -> None:
     republished(desk, f"{NAME}.zip", zipped(f"{NAME}.csv", stray))
     failures, notes = february(desk)
     assert failures == []
-    assert notes == [f"{NAME}.zip: 1 row(s) with an impossible value dropped, the first at 2024-02-01 00:00"]
+    assert notes == [
+        f"{NAME}.zip: 1 row(s) with an impossible value dropped, the first at 2024-02-01 00:00"
+    ]
 
 
 def test_impossible_bars_become_gaps_that_other_sources_fill(desk: Desk) -> None:
@@ -36,7 +43,9 @@ def test_impossible_bars_become_gaps_that_other_sources_fill(desk: Desk) -> None
     republished(desk, f"{NAME}.zip", zipped(f"{NAME}.csv", broken))
     failures, notes = february(desk)
     assert failures == []
-    assert notes == [f"{NAME}.zip: 1 row(s) with an impossible value dropped, the first at 2024-02-01 04:00"]
+    assert notes == [
+        f"{NAME}.zip: 1 row(s) with an impossible value dropped, the first at 2024-02-01 04:00"
+    ]
 
 
 @pytest.mark.parametrize(
@@ -51,7 +60,9 @@ def test_impossible_bars_become_gaps_that_other_sources_fill(desk: Desk) -> None
     ],
     ids=["html", "not UTF-8", "error object", "short row", "oversized", "words"],
 )
-def test_an_answer_of_the_interface_that_cannot_be_trusted_is_refused(desk: Desk, change: object, message: str) -> None:
+def test_an_answer_of_the_interface_that_cannot_be_trusted_is_refused(
+    desk: Desk, change: object, message: str
+) -> None:
     rest = Desk(desk.server, desk.store.root, names=("rest",))
     desk.server.fault(INTERFACE, "edit", change=change, times=10_000)
     outcome = rest.update(PERP, "2024-03")
@@ -79,13 +90,22 @@ def test_pages_shuffled_doubled_and_shorter_than_promised_lose_nothing(desk: Des
 @pytest.mark.parametrize("second", [{}, {"fundingRate": "0.01"}], ids=["agreeing", "contradicting"])
 def test_settlements_told_twice_are_one_or_none(desk: Desk, second: dict[str, str]) -> None:
     def twice(body: bytes) -> bytes:
-        return dumps([r for row in json.loads(body) for r in (row, row | {"fundingTime": row["fundingTime"] + 3} | second)])
+        return dumps(
+            [
+                r
+                for row in json.loads(body)
+                for r in (row, row | {"fundingTime": row["fundingTime"] + 3} | second)
+            ]
+        )
 
     rest = Desk(desk.server, desk.store.root, names=("rest",))
     desk.server.fault("fundingRate", "edit", change=twice, times=9)
     outcome = rest.update(series("funding"), "2024-03")
     if second:
-        assert "two different settlements at 2024-03-01 00:00; the source contradicts itself" in outcome.failures[0]
+        assert (
+            "two different settlements at 2024-03-01 00:00; the source contradicts itself"
+            in outcome.failures[0]
+        )
     else:
         assert outcome.failures == []
         assert len(stored(rest, series("funding"))) == 9 * 3 + 2

@@ -1,4 +1,6 @@
-"""Every fault that a server, a network or a stranger can bring: nothing lost, nothing doubled, nothing believed, one clear line."""
+"""Every fault that a server, a network or a stranger can bring: nothing lost, nothing doubled,
+nothing believed, one clear line.
+"""
 
 from __future__ import annotations
 
@@ -57,9 +59,13 @@ def test_a_broken_transfer_goes_on_where_it_stopped(desk: Desk) -> None:
 
 
 def test_a_file_that_changed_meanwhile_is_not_joined_from_two_halves(desk: Desk) -> None:
-    desk.server.fault(ARCHIVE, "truncate", change=lambda body: b"x" * len(body))  # another version, so another ETag was told
+    desk.server.fault(
+        ARCHIVE, "truncate", change=lambda body: b"x" * len(body)
+    )  # another version, so another ETag was told
     assert february(desk) == ([], [])
-    assert len(desk.server.asked(ARCHIVE)) == 2  # the second answer was taken from its start, the checksum did not have to tell
+    assert (
+        len(desk.server.asked(ARCHIVE)) == 2
+    )  # the second answer was taken from its start, the checksum did not have to tell
 
 
 def test_a_server_without_ranges_is_asked_from_the_start(desk: Desk) -> None:
@@ -79,13 +85,17 @@ def test_retry_after_is_heeded(server: Server) -> None:
 
 def test_a_server_that_asks_for_too_long_a_wait_ends_the_attempt(server: Server) -> None:
     server.fault("/busy", "status", status=429, headers={"Retry-After": "9000"})
-    with pytest.raises(DownloadError, match="429; it asks to wait 9000 s; run the same command again after that"):
+    with pytest.raises(
+        DownloadError, match="429; it asks to wait 9000 s; run the same command again after that"
+    ):
         Http(QUICK).text(server.url + "/busy")
 
 
 def test_a_refused_place_is_told_at_once(server: Server) -> None:
     server.fault("/", "status", status=451, times=9)
-    with pytest.raises(DownloadError, match=r"answers 451; it refuses this place or network; use a mirror"):
+    with pytest.raises(
+        DownloadError, match=r"answers 451; it refuses this place or network; use a mirror"
+    ):
         Http(QUICK).text(server.url + "/x")
     assert len(server.log) == 1
 
@@ -95,11 +105,16 @@ def test_what_is_not_there_is_missing(server: Server) -> None:
         Http(QUICK).text(server.url + "/nothing")
 
 
-def test_a_server_that_stays_broken_costs_only_its_own_part_and_the_next_run_mends_it(desk: Desk) -> None:
+def test_a_server_that_stays_broken_costs_only_its_own_part_and_the_next_run_mends_it(
+    desk: Desk,
+) -> None:
     desk.server.fault(r"\.zip|/listing", "status", status=500, times=10_000)
     desk.server.fault(INTERFACE + r".*startTime=17092", "status", status=500, times=10_000)
     outcome = desk.update(PERP, "2024-02")
-    assert any("gave up after 4 tries" in line and "run the same command again" in line for line in outcome.failures)
+    assert any(
+        "gave up after 4 tries" in line and "run the same command again" in line
+        for line in outcome.failures
+    )
     parts = desk.store.parts(PERP)
     assert parts["2024-02"].complete  # the interface had all of it
     assert not parts["2024-03"].complete

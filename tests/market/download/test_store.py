@@ -49,14 +49,19 @@ def test_a_damaged_manifest_is_named_with_the_remedy(desk: Desk) -> None:
     desk.update(PERP, "2024-03")
     manifest = desk.store.folder(PERP) / MANIFEST
     manifest.write_text(manifest.read_text()[:-40])
-    with pytest.raises(DownloadError, match=r"manifest.toml is damaged .*; delete it: its months are then fetched again"):
+    with pytest.raises(
+        DownloadError,
+        match=r"manifest.toml is damaged .*; delete it: its months are then fetched again",
+    ):
         desk.update(PERP, "2024-03")
     manifest.unlink()
     desk.update(PERP, "2024-03")
     assert same(stored(desk, PERP), expected("perp", "BTCUSDT", "2024-03-01", NOON))
 
 
-def test_an_interrupted_run_keeps_what_was_finished_and_the_next_one_repeats_none_of_it(desk: Desk) -> None:
+def test_an_interrupted_run_keeps_what_was_finished_and_the_next_one_repeats_none_of_it(
+    desk: Desk,
+) -> None:
     finished: list[str] = []
     desk.update(PERP, "2023-10", jobs=1, stop=lambda: len(finished) >= 2, done=finished.append)
     before = set(desk.server.asked(r"monthly.*\.zip$"))
@@ -86,12 +91,16 @@ def test_a_process_killed_while_it_writes_leaves_the_old_file(desk: Desk) -> Non
     left = [p.name for p in path.parent.iterdir() if p.name.endswith(".partial")]
     assert len(left) == 1
     assert path.read_bytes() == before
-    assert len(stored(desk, PERP)) == len(expected("perp", "BTCUSDT", "2024-03-01", NOON))  # a reader is not misled
+    assert len(stored(desk, PERP)) == len(
+        expected("perp", "BTCUSDT", "2024-03-01", NOON)
+    )  # a reader is not misled
     desk.update(PERP, "2024-03")
     assert not [p.name for p in path.parent.iterdir() if p.name.endswith(".partial")]
 
 
-def test_death_between_the_file_and_its_manifest_costs_one_month(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_death_between_the_file_and_its_manifest_costs_one_month(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
     desk.update(PERP, "2024-02")
     manifest = desk.store.folder(PERP) / MANIFEST
     old = manifest.read_text()
@@ -106,11 +115,15 @@ def test_death_between_the_file_and_its_manifest_costs_one_month(desk: Desk, mon
 def _download(url: str, root: Path, start: str) -> None:
     mirrors = Mirrors(binance=url, binance_listing=url + "/listing", rest=url)
     sources = Sources(root, QUICK, mirrors)
-    Updater(Store(root), sources.all(), lambda: sources.clock_ms("binance")[0], jobs=1).update(PERP, start)
+    Updater(Store(root), sources.all(), lambda: sources.clock_ms("binance")[0], jobs=1).update(
+        PERP, start
+    )
 
 
 def started(desk: Desk, start: str) -> BaseProcess:
-    child = multiprocessing.get_context("spawn").Process(target=_download, args=(desk.server.url, desk.store.root, start))
+    child = multiprocessing.get_context("spawn").Process(
+        target=_download, args=(desk.server.url, desk.store.root, start)
+    )
     child.start()
     return child
 
@@ -132,7 +145,9 @@ def test_a_download_killed_anywhere_goes_on_where_it_was(desk: Desk) -> None:
     done = {path.stem for path in desk.store.root.rglob("20*.parquet")}
     desk.server.log.clear()
     assert desk.update(PERP, "2023-08").failures == []
-    again = [line for line in desk.server.asked(r"monthly.*zip$") if any(month in line for month in done)]
+    again = [
+        line for line in desk.server.asked(r"monthly.*zip$") if any(month in line for month in done)
+    ]
     assert len(again) <= 1  # the month whose file was in place and whose manifest was not
     assert same(stored(desk, PERP), expected("perp", "BTCUSDT", "2023-08-01", NOON))
 
@@ -168,8 +183,16 @@ def test_whoever_waits_for_the_lock_is_told(desk: Desk) -> None:
 def test_a_table_in_both_layouts_is_refused(desk: Desk) -> None:
     for kind in ("funding", "perp", "spot"):
         desk.update(series(kind), "2024-02")
-    pd.read_parquet(desk.store.file(PERP, "2024-02")).to_parquet(desk.store.root / "binance_BTCUSDT_perp_1h.parquet")
-    with pytest.raises(DataError, match=r"binance_BTCUSDT_perp_1h.parquet and binance/BTCUSDT/perp_1h are one table twice; remove one"):
+    pd.read_parquet(desk.store.file(PERP, "2024-02")).to_parquet(
+        desk.store.root / "binance_BTCUSDT_perp_1h.parquet"
+    )
+    with pytest.raises(
+        DataError,
+        match=(
+            r"binance_BTCUSDT_perp_1h.parquet and binance/BTCUSDT/perp_1h are one table twice;"
+            r" remove one"
+        ),
+    ):
         load_market(desk.store.root)
 
 
@@ -179,6 +202,10 @@ def test_a_part_with_other_columns_is_named(desk: Desk) -> None:
     path = desk.store.file(PERP, "2024-02")
     pd.read_parquet(path).drop(columns="volume").to_parquet(path)
     with pytest.raises(
-        DataError, match=r"binance/BTCUSDT/perp_1h/2024-02.parquet: columns time, open, high, low, close; expected time, open"
+        DataError,
+        match=(
+            r"binance/BTCUSDT/perp_1h/2024-02.parquet: columns time, open, high, low, close;"
+            r" expected time, open"
+        ),
     ):
         load_market(desk.store.root)

@@ -1,4 +1,6 @@
-"""A venue file of today out of the exchange's own answer, which the rest of the package loads by its path."""
+"""A venue file of today out of the exchange's own answer, which the rest of the package loads by
+its path.
+"""
 
 from __future__ import annotations
 
@@ -31,8 +33,14 @@ def test_brackets_of_today_follow_the_shipped_ones(rest: Rest, tmp_path: Path) -
     assert (path.name, notes) == ("bybit_2026-11-22.toml", [])
     venue, shipped = load_venue(path), load_venue("bybit")
     now = venue.brackets("BTCUSDT", TODAY)
-    assert [(b.floor, b.max_leverage, b.rate) for b in now] == [(0, 100, 0.005), (2e6, 90, 0.0056), (2.6e6, 80, 0.0062)]
-    assert [b.amount for b in now] == pytest.approx([0, 2e6 * 0.0006, 2e6 * 0.0006 + 2.6e6 * 0.0006])
+    assert [(b.floor, b.max_leverage, b.rate) for b in now] == [
+        (0, 100, 0.005),
+        (2e6, 90, 0.0056),
+        (2.6e6, 80, 0.0062),
+    ]
+    assert [b.amount for b in now] == pytest.approx(
+        [0, 2e6 * 0.0006, 2e6 * 0.0006 + 2.6e6 * 0.0006]
+    )
     assert venue.brackets("ETHUSDT", TODAY) == shipped.brackets("ETHUSDT", TODAY)
     assert venue.name == "bybit"
     assert venue.value("execution", "lot_perp", "BTCUSDT") == 0.001
@@ -46,17 +54,24 @@ def test_brackets_of_today_follow_the_shipped_ones(rest: Rest, tmp_path: Path) -
 
 def test_brackets_counted_in_contracts_become_money(rest: Rest, tmp_path: Path) -> None:
     path, _ = write_tiers(rest, "okx", ("BTCUSDT",), tmp_path, TODAY)
-    # a contract is 0.01 BTC, BTC stands at 40,000: the bracket from contract 1,001 on begins at 400,400
-    assert [b.floor for b in load_venue(path).brackets("BTCUSDT", TODAY)] == pytest.approx([0, 400_400, 4_000_400])
+    # a contract is 0.01 BTC, BTC stands at 40,000: the bracket from contract 1,001 on begins at
+    # 400,400
+    assert [b.floor for b in load_venue(path).brackets("BTCUSDT", TODAY)] == pytest.approx(
+        [0, 400_400, 4_000_400]
+    )
     assert load_venue(path).value("execution", "lot_perp", "BTCUSDT") == pytest.approx(0.0001)
 
 
-def test_what_an_exchange_tells_only_to_its_clients_stays_as_shipped_and_is_told(rest: Rest, tmp_path: Path) -> None:
+def test_what_an_exchange_tells_only_to_its_clients_stays_as_shipped_and_is_told(
+    rest: Rest, tmp_path: Path
+) -> None:
     path, notes = write_tiers(rest, "binance", ("BTCUSDT",), tmp_path, TODAY)
     assert len(notes) == 1
     assert "BTCUSDT: brackets stay those of binance.toml" in notes[0]
     assert "apiKey" in notes[0]
-    assert load_venue(path).brackets("BTCUSDT", TODAY) == load_venue("binance").brackets("BTCUSDT", TODAY)
+    assert load_venue(path).brackets("BTCUSDT", TODAY) == load_venue("binance").brackets(
+        "BTCUSDT", TODAY
+    )
     assert load_venue(path).value("execution", "min_notional_perp", "BTCUSDT") == 100.0
 
 
@@ -64,19 +79,30 @@ def test_fees_are_taken_only_where_the_interface_tells_them(rest: Rest, tmp_path
     path, _ = write_tiers(rest, "deribit", ("BTCUSDC",), tmp_path, TODAY)
     document = tomllib.loads(path.read_text())
     assert document["fees"]["perp_taker"]["value"] == 0.0005
-    assert document["fees"]["perp_taker"]["source"] == "deribit taker_commission of BTC_USDC-PERPETUAL, asked through ccxt"
+    assert (
+        document["fees"]["perp_taker"]["source"]
+        == "deribit taker_commission of BTC_USDC-PERPETUAL, asked through ccxt"
+    )
     bybit, _ = write_tiers(rest, "bybit", ("BTCUSDT",), tmp_path, TODAY)
     assert "fees" not in tomllib.loads(bybit.read_text())
 
 
-def test_brackets_that_no_venue_file_may_hold_are_refused(rest: Rest, server: Server, tmp_path: Path) -> None:
+def test_brackets_that_no_venue_file_may_hold_are_refused(
+    rest: Rest, server: Server, tmp_path: Path
+) -> None:
     server.fault("risk-limit", "edit", change=lambda body: body.replace(b'"0.0062"', b'"0.0001"'))
-    write_tiers(rest, "bybit", ("BTCUSDT",), tmp_path, TODAY)  # a bracket below the one before is joined with it
+    write_tiers(
+        rest, "bybit", ("BTCUSDT",), tmp_path, TODAY
+    )  # a bracket below the one before is joined with it
     assert len(load_venue(tmp_path / "bybit_2026-11-22.toml").brackets("BTCUSDT", TODAY)) == 2
     server.fault("risk-limit", "edit", change=lambda body: body.replace(b'"100.00"', b'"50.00"'))
-    with pytest.raises(VenueError, match="expected a higher floor, no higher leverage and a higher rate"):
+    with pytest.raises(
+        VenueError, match="expected a higher floor, no higher leverage and a higher rate"
+    ):
         write_tiers(rest, "bybit", ("BTCUSDT",), tmp_path, TODAY)
-    assert len(load_venue(tmp_path / "bybit_2026-11-22.toml").brackets("BTCUSDT", TODAY)) == 2  # the one before is still there
+    assert (
+        len(load_venue(tmp_path / "bybit_2026-11-22.toml").brackets("BTCUSDT", TODAY)) == 2
+    )  # the one before is still there
 
 
 def test_an_exchange_out_of_reach_is_named(server: Server, tmp_path: Path) -> None:
@@ -88,11 +114,16 @@ def test_an_exchange_out_of_reach_is_named(server: Server, tmp_path: Path) -> No
 
 def test_a_file_of_ones_own_holds_only_what_differs(tmp_path: Path) -> None:
     path = tmp_path / "mine.toml"
-    path.write_text('extends = "binance"\n[fees]\nperp_taker = { value = 0.0003, source = "my account", date = "2026-11" }\n')
+    path.write_text(
+        'extends = "binance"\n[fees]\nperp_taker = { value = 0.0003, source = "my account", date ='
+        ' "2026-11" }\n'
+    )
     mine, shipped = load_venue(path), load_venue("binance")
     assert mine.value("fees", "perp_taker") == 0.0003
     assert mine.value("fees", "perp_maker") == shipped.value("fees", "perp_maker")
-    assert mine.brackets("BTCUSDT", dt.date(2025, 1, 1)) == shipped.brackets("BTCUSDT", dt.date(2025, 1, 1))
+    assert mine.brackets("BTCUSDT", dt.date(2025, 1, 1)) == shipped.brackets(
+        "BTCUSDT", dt.date(2025, 1, 1)
+    )
     path.write_text('extends = "bynance"\n')
     with pytest.raises(VenueError, match="extends = 'bynance': expected one of binance"):
         load_venue(path)

@@ -1,4 +1,6 @@
-"""The other venues, each through the real ccxt client: what it publishes arrives, whatever its pages look like, in this package's units."""
+"""The other venues, each through the real ccxt client: what it publishes arrives, whatever its
+pages look like, in this package's units.
+"""
 
 from __future__ import annotations
 
@@ -19,7 +21,14 @@ from tests.market.download.server import Server
 from tests.market.download.test_binance import NOON, expected, same, stored
 from tests.market.download.world import HOUR
 
-SYMBOLS = {"bybit": "BTCUSDT", "okx": "BTCUSDT", "deribit": "BTCUSDC", "hyperliquid": "BTC", "dydx": "BTC-USD", "kraken": "BTCUSD"}
+SYMBOLS = {
+    "bybit": "BTCUSDT",
+    "okx": "BTCUSDT",
+    "deribit": "BTCUSDC",
+    "hyperliquid": "BTC",
+    "dydx": "BTC-USD",
+    "kraken": "BTCUSD",
+}
 BARS = {
     "bybit": ("perp", "spot", "mark", "index"),
     "okx": ("perp", "spot", "mark", "index"),
@@ -39,7 +48,15 @@ def server() -> Iterator[Server]:
 
 
 def series(venue: str, kind: str, **more: object) -> Series:
-    return Series(**{"venue": venue, "symbol": SYMBOLS[venue], "kind": kind, "step": "" if kind == "funding" else "1h"} | more)
+    return Series(
+        **{
+            "venue": venue,
+            "symbol": SYMBOLS[venue],
+            "kind": kind,
+            "step": "" if kind == "funding" else "1h",
+        }
+        | more
+    )
 
 
 @pytest.fixture(params=others.ALL)
@@ -60,18 +77,26 @@ def test_bars_arrive_whole_and_in_order(venue: str, desk: Desk) -> None:
         assert same(found, wanted), kind
 
 
-def test_settlements_arrive_as_a_fraction_of_the_interval_that_they_close(venue: str, desk: Desk) -> None:
+def test_settlements_arrive_as_a_fraction_of_the_interval_that_they_close(
+    venue: str, desk: Desk
+) -> None:
     desk.update(series(venue, "funding"), "2024-01")
     found = stored(desk, series(venue, "funding"))
     hours = 1 if venue in HOURLY else 8
     times = np.arange(ms("2024-01-01"), NOON + 1, hours * HOUR)
     assert np.abs(found["time"].to_numpy() - times).max() < 100
-    assert np.allclose(found["rate"], [round(world.rate(int(t)) * hours / 8, 14) for t in times], rtol=1e-9)
+    assert np.allclose(
+        found["rate"], [round(world.rate(int(t)) * hours / 8, 14) for t in times], rtol=1e-9
+    )
 
 
 def test_a_venue_loads_by_its_own_rules(venue: str, desk: Desk) -> None:
     for kind in ("funding", "perp", "spot"):
-        asked = (("okx", "BTCUSDT"),) if kind == "spot" and venue in ("dydx", "kraken", "hyperliquid") else ()
+        asked = (
+            (("okx", "BTCUSDT"),)
+            if kind == "spot" and venue in ("dydx", "kraken", "hyperliquid")
+            else ()
+        )
         if asked:
             others.okx(desk.server)
         assert desk.update(series(venue, kind, asked=asked), "2024-01").failures == []
@@ -89,29 +114,53 @@ def test_the_bybit_archive_is_put_back_by_three_hours(server: Server, desk: Desk
     wanted = series("bybit", "perp")
     desk.update(wanted, "2024-01")
     names = {line.rsplit("BTCUSDT_60_")[1][:7] for line in server.asked("csv.gz$")}
-    assert names == {"2024-01", "2024-02", "2024-03"}  # January's last hours lie in February's file; March's is not out
+    assert names == {
+        "2024-01",
+        "2024-02",
+        "2024-03",
+    }  # January's last hours lie in February's file; March's is not out
     assert same(stored(desk, wanted), expected("perp", "BTCUSDT", "2024-01-01", NOON))
-    assert any("2024-01-01_2024-01-31.csv.gz" in source for source in desk.store.parts(wanted)["2024-01"].sources)
+    assert any(
+        "2024-01-01_2024-01-31.csv.gz" in source
+        for source in desk.store.parts(wanted)["2024-01"].sources
+    )
 
 
 def test_a_venue_without_a_spot_market_says_what_to_do(server: Server, desk: Desk) -> None:
-    with pytest.raises(DownloadError, match="dydx has no spot market; name another one's with --spot, such as binance:BTCUSDT"):
+    with pytest.raises(
+        DownloadError,
+        match="dydx has no spot market; name another one's with --spot, such as binance:BTCUSDT",
+    ):
         desk.sources.rest.exchange("dydx", spot=True)
-    with pytest.raises(DownloadError, match="venue 'bitmex': no interface; there is one for binance, bybit"):
+    with pytest.raises(
+        DownloadError, match="venue 'bitmex': no interface; there is one for binance, bybit"
+    ):
         desk.sources.rest.exchange("bitmex")
 
 
-def test_names_that_fit_several_contracts_are_not_guessed(server: Server, desk: Desk, tmp_path: Path) -> None:
+def test_names_that_fit_several_contracts_are_not_guessed(
+    server: Server, desk: Desk, tmp_path: Path
+) -> None:
     others.okx(server)
     route = next(function for pattern, function in server.routes if pattern.endswith("instruments"))
 
     def two(match: object, query: dict[str, str]) -> bytes:
         told = json.loads(route(match, query))
         told["data"] += [
-            row | {"instId": "BTC-USDC-SWAP", "uly": "BTC-USDC", "settleCcy": "USDC", "instFamily": "BTC-USDC"} for row in told["data"]
+            row
+            | {
+                "instId": "BTC-USDC-SWAP",
+                "uly": "BTC-USDC",
+                "settleCcy": "USDC",
+                "instFamily": "BTC-USDC",
+            }
+            for row in told["data"]
         ]
         return json.dumps(told).encode()
 
     server.routes.insert(0, ("/api/v5/public/instruments", two))
-    with pytest.raises(DownloadError, match="okx: BTC may be any of BTC-USDT-SWAP, BTC-USDC-SWAP; give one of these names"):
+    with pytest.raises(
+        DownloadError,
+        match="okx: BTC may be any of BTC-USDT-SWAP, BTC-USDC-SWAP; give one of these names",
+    ):
         desk.sources.rest.exchange("okx").market("BTC")

@@ -1,4 +1,6 @@
-"""Prices and settlements that every served format is generated from: any instant has one value, so that a test can say what must have arrived."""
+"""Prices and settlements that every served format is generated from: any instant has one value, so
+that a test can say what must have arrived.
+"""
 
 from __future__ import annotations
 
@@ -10,7 +12,10 @@ LISTED = 1_675_213_200_000  # 2023-02-01 01:00 UTC: nothing was traded before
 LEVEL = {"perp": 1.0002, "spot": 1.0, "mark": 1.0001, "index": 1.0}
 ENDED = {"OLDUSDT": 1_706_745_600_000}  # 2024-02-01: trading ends
 BEGUN = {"NEWUSDT": 1_706_745_600_000}
-SPOT_HALT = (1_707_202_800_000, 1_707_213_600_000)  # 2024-02-06 07:00 .. 10:00: no spot rows anywhere
+SPOT_HALT = (
+    1_707_202_800_000,
+    1_707_213_600_000,
+)  # 2024-02-06 07:00 .. 10:00: no spot rows anywhere
 
 
 def trades(symbol: str, kind: str, ms: int) -> bool:
@@ -32,7 +37,10 @@ def bar(kind: str, ms: int, step: int) -> tuple[float, float, float, float, floa
         return values[0], max(values) + 1e-5, min(values) - 1e-5, values[1], 0.0
     start, end = (LEVEL[kind] * price(t) for t in (ms, ms + step))
     traded = kind in ("perp", "spot")
-    return (*tuple(round(v, 4) for v in (start, max(start, end) * 1.001, min(start, end) * 0.999, end)), 10.0 if traded else 0.0)
+    return (
+        *tuple(round(v, 4) for v in (start, max(start, end) * 1.001, min(start, end) * 0.999, end)),
+        10.0 if traded else 0.0,
+    )
 
 
 def rate(ms: int) -> float:
@@ -45,4 +53,8 @@ def opens(symbol: str, kind: str, start: int, end: int, step: int) -> list[int]:
 
 
 def settlements(symbol: str, start: int, end: int, hours: int = 8) -> list[int]:
-    return [ms for ms in range(-(-start // (hours * HOUR)) * hours * HOUR, end, hours * HOUR) if trades(symbol, "perp", ms)]
+    return [
+        ms
+        for ms in range(-(-start // (hours * HOUR)) * hours * HOUR, end, hours * HOUR)
+        if trades(symbol, "perp", ms)
+    ]

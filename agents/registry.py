@@ -1,0 +1,124 @@
+"""The registry: which class stands behind the name of an agent, and how a saved agent is loaded.
+
+`AGENTS` holds import strings, so listing the names imports no agent. A user's own agent needs no
+line here: give `package.module:Class` where a name is asked for, or declare an entry point in the
+group `fundenv.agents` of your own package.
+"""
+
+from __future__ import annotations
+
+import importlib
+import json
+import os
+from functools import cache
+from importlib.metadata import entry_points
+from pathlib import Path
+from typing import Any
+
+from agents.base import CHECKPOINT, Agent, Provenance
+from agents.params import AgentError, nearest
+
+GROUP = "fundenv.agents"  # entry points of users' packages
+AGENTS = {
+    "buy_and_hold": "agents.rules.buy_and_hold:BuyAndHold",
+    "carry": "agents.rules.carry:Carry",
+    "clairvoyant": "agents.rules.clairvoyant:Clairvoyant",
+    "device_ppo": "agents.sb3.device.ppo:DevicePPO",
+    "device_sac": "agents.sb3.device.sac:DeviceSAC",
+    "dynamic_leverage": "agents.rules.dynamic_leverage:DynamicLeverage",
+    "ewma": "agents.rules.ewma:Ewma",
+    "flat": "agents.rules.flat:Flat",
+    "har": "agents.rules.har:Har",
+    "ppo": "agents.sb3.ppo:PPO",
+    "ppo_ensemble": "agents.sb3.ensemble:PPOEnsemble",
+    "random": "agents.rules.random:Random",
+    "reverse": "agents.rules.reverse:Reverse",
+    "rllib_ppo": "agents.rllib.ppo:RLlibPPO",
+    "rllib_sac": "agents.rllib.sac:RLlibSAC",
+    "sac": "agents.sb3.sac:SAC",
+    "sac_ensemble": "agents.sb3.ensemble:SACEnsemble",
+    "threshold": "agents.rules.threshold:Threshold",
+    "zscore": "agents.rules.zscore:ZScore",
+}
+
+
+@cache
+def table() -> dict[str, str]:
+    """Name -> import string of every agent: the project's and those of installed packages, sorted
+    by name.
+
+    Raises `AgentError` where an installed package takes a name that is taken.
+    """
+    found = dict(AGENTS)
+    for point in entry_points(group=GROUP):
+        if found.get(point.name, point.value) != point.value:
+            raise AgentError(
+                f"two agents are called {point.name!r}, {found[point.name]} and {point.value}; "
+                "rename the entry point of the second"
+            )
+        found[point.name] = point.value
+    return dict(sorted(found.items()))
+
+
+def names() -> list[str]:
+    """Names of all agents."""
+    return list(table())
+
+
+@cache
+def agent_class(name: str) -> type[Agent]:
+    """The class of an agent: by its name, or `package.module:Class` for one of your own.
+
+    Raises `AgentError` for an unknown name, a module that cannot be imported or a class that is no
+    agent.
+    """
+    place = table().get(name, name if ":" in name else None)
+    if place is None:
+        raise AgentError(
+            f"unknown agent {name!r}; {nearest(name, names())}; your own: package.module:Class"
+        )
+    module, _, attribute = place.partition(":")
+    try:
+        found = getattr(importlib.import_module(module), attribute)
+    except ModuleNotFoundError as error:
+        if error.name is None or not (module + ".").startswith(error.name + "."):
+            raise  # a library that the agent's file needs
+        raise AgentError(
+            f"agent {place}: no module {error.name!r}; install it, or run where Python finds it"
+        ) from None
+    except AttributeError:
+        raise AgentError(f"agent {place}: module {module} has no {attribute!r}") from None
+    if not (isinstance(found, type) and issubclass(found, Agent)):
+        raise AgentError(f"agent {place} is no subclass of agents.Agent; derive it from that class")
+    if "name" not in vars(found):
+        found.name = name
+    return found
+
+
+def agent_classes() -> dict[str, type[Agent]]:
+    """The class of every agent of `names`."""
+    return {name: agent_class(name) for name in names()}
+
+
+def make(name: str, **params: Any) -> Agent:
+    """A new agent: `make("zscore", entry=2.0)`, `make("my_package.module:Class")`."""
+    kind = agent_class(name)
+    return kind(kind.parameters.from_dict(params, owner=name))
+
+
+def load(folder: str | os.PathLike[str]) -> Agent:
+    """The agent that `save` wrote into `folder`, with its weights.
+
+    `agent.provenance` says in which env and on which market it was trained.
+    """
+    path = Path(folder) / CHECKPOINT
+    if not path.is_file():
+        raise AgentError(
+            f"no agent in {folder}: {CHECKPOINT} is missing; give the folder that training wrote"
+        )
+    record = json.loads(path.read_text(encoding="utf-8"))
+    known = record["agent"] in table() or "class" not in record  # a name outlives a moved class
+    agent = make(record["agent" if known else "class"], **record["params"])
+    agent.provenance = Provenance(record["env"], record["market"], tuple(record["observations"]))
+    agent.read(Path(folder), record)
+    return agent

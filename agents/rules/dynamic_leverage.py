@@ -1,0 +1,133 @@
+"""Dynamic leverage: up when funding is forecast high and stable, down when prices are forecast
+wild.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Annotated, Any, ClassVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from agents.base import observed
+from agents.params import Params, Range
+from agents.reasons import Reason
+from agents.rules.actions import HELD, targets
+from agents.rules.base import BP_PER_YEAR, Rule
+from agents.rules.memory import Deviation, Mean, Settled
+
+
+@dataclass(frozen=True, kw_only=True)
+class DynamicLeverageParams(Params):
+    """Parameters of dynamic leverage."""
+
+    span: Annotated[float, Range(1, 2000)] = (
+        9.0  # settlements of the mean that serves as forecast of funding
+    )
+    risk_span: Annotated[float, Range(2, 2000)] = (
+        90.0  # settlements of the deviation that serves as its risk
+    )
+    enter: Annotated[float, Range(-100, 100)] = (
+        0.5  # bp per 8 h above the hurdle at the leverage chosen: enter above it
+    )
+    exit: Annotated[float, Range(-100, 100)] = -0.5  # and leave below it
+    gain: Annotated[float, Range(0.01, 1000)] = (
+        4.0  # leverage per unit of forecast mean over forecast risk
+    )
+    liquidation: Annotated[float, Range(1e-6, 0.5)] = (
+        0.001  # probability of liquidation within `horizon` that the leverage may have
+    )
+    horizon: Annotated[float, Range(0.04, 365)] = 1.0  # days
+    highest: Annotated[float, Range(1, 125)] = 6.0  # leverage is kept within 1 .. highest
+    step: Annotated[float, Range(1, 10)] = (
+        1.3  # a held position changes leverage when the wanted one is off by this factor
+    )
+    below: ClassVar = (("exit", "enter"),)
+
+
+class DynamicLeverage(Rule):
+    """Leverage = gain x forecast mean / forecast risk of funding, at most what keeps the
+    probability of liquidation below `liquidation`.
+
+    A short perpetual at leverage L with maintenance rate m is liquidated by a rise of (1 / L - m) /
+    (1 + m). The largest rise within T days exceeds x with about twice the probability of the last
+    one (reflection principle); returns are Student-t with 4 degrees of freedom at the realised
+    volatility of the last 7 days. So 1 / L = m + (1 + m) q(1 - liquidation / 2) sigma sqrt(T).
+    Carry is full above the hurdle, with hysteresis as in the EWMA rule.
+    """
+
+    name = "dynamic_leverage"
+    parameters = DynamicLeverageParams
+    params: DynamicLeverageParams
+
+    def look_up(self, batch: Any) -> None:
+        """Find the columns and the maintenance rate of a position as large as the capital."""
+        table = batch.observation_table
+        self.carry, self.pending, self.cash_rate = (
+            observed(table, name) for name in ("carry", "pending", "cash_rate")
+        )
+        self.volatility, self.target_leverage = (
+            observed(table, "volatility_7d"),
+            observed(table, "target_leverage"),
+        )
+        symbols = {name for path in batch.market.symbols for name in path}
+        self.maintenance = max(
+            bracket.rate
+            for name in symbols
+            for bracket in batch.venue.brackets(name)
+            if bracket.floor <= batch.config.initial_equity
+        )
+        self.settled, self.mean, self.deviation = Settled(table), Mean(table), Deviation(table)
+        self.memories = [self.settled, self.mean, self.deviation]
+        self.forecast = np.zeros((0, 0))
+
+    def limit(self, volatility: NDArray[Any]) -> NDArray[np.float64]:
+        """Leverage (n, A) at which the probability of liquidation within the horizon is
+        `liquidation`; volatility: per square-root year.
+        """
+        p, m = self.p, self.maintenance
+        rise = (
+            student4(1.0 - np.asarray(p.liquidation) / 2.0)
+            * volatility
+            * np.sqrt(np.asarray(p.horizon) / 365.0)
+        )
+        return np.asarray(1.0 / (m + (1.0 + m) * rise))
+
+    def wanted(self, obs: NDArray[np.float32]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """(leverage (n, A), forecast funding (n, A) in bp per 8 h)."""
+        p = self.p
+        rate, new = self.settled.see(obs)
+        before = self.forecast if self.forecast.shape == rate.shape else rate
+        mean = self.mean.see(obs, rate, new, p.span)
+        risk = self.deviation.see(obs, rate - before, new, p.risk_span)
+        self.forecast = mean.copy()
+        leverage = np.minimum(p.gain * mean / risk, self.limit(self.volatility.of(obs)))
+        return np.clip(leverage, 1.0, p.highest), mean
+
+    def act(self, obs: NDArray[np.float32], *, deterministic: bool = True) -> NDArray[Any]:
+        """The rule, for each asset on its own."""
+        p = self.p
+        wanted, mean = self.wanted(obs)
+        inside, pending = self.carry.of(obs) > HELD, self.pending.of(obs) != 0
+        now = np.maximum(self.target_leverage.of(obs), 1.0)
+        off = np.maximum(wanted / now, now / wanted) > p.step
+        leverage = np.where(inside & ~off, now, wanted)
+        net = mean - self.cash_rate.of(obs) * BP_PER_YEAR * (1.0 + leverage) / leverage
+        target = np.where(inside, net >= p.exit, net > p.enter)
+        change = (target != inside) | (target & off)
+        self.reasons = np.select(
+            [pending, target & ~inside, inside & ~target, inside & off, inside],
+            [Reason.PENDING, Reason.ENTER, Reason.EXIT, Reason.LEVER, Reason.HOLD],
+            Reason.NEUTRAL,
+        ).astype(np.int8)
+        return targets(~change | pending, target, leverage=leverage)
+
+
+def student4(probability: NDArray[Any]) -> NDArray[np.float64]:
+    """Quantile above the median of Student's t with 4 degrees of freedom, scaled to unit variance;
+    closed form (Shaw, J. Comput. Finance 9, 2006).
+    """
+    alpha = 4.0 * probability * (1.0 - probability)
+    q = np.cos(np.arccos(np.sqrt(alpha)) / 3.0) / np.sqrt(alpha)
+    return np.asarray(np.sqrt(2.0 * (q - 1.0)))

@@ -1,0 +1,73 @@
+"""EWMA with hysteresis: carry while mean funding stands far enough above what the money would earn
+elsewhere.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Annotated, Any, ClassVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from agents.base import observed
+from agents.params import Params, Range
+from agents.reasons import Reason
+from agents.rules.actions import HELD, targets
+from agents.rules.base import BP_PER_YEAR, Rule
+from agents.rules.memory import Mean, Settled
+
+
+@dataclass(frozen=True, kw_only=True)
+class EwmaParams(Params):
+    """Parameters of the EWMA rule; its signal is the mean of settled rates minus the hurdle, in bp
+    per 8 h.
+    """
+
+    span: Annotated[float, Range(1, 2000)] = 9.0  # settlements of the exponential mean
+    enter: Annotated[float, Range(-100, 100)] = 0.5  # bp per 8 h: enter above it
+    exit: Annotated[float, Range(-100, 100)] = -0.5  # bp per 8 h: leave below it
+    leverage: Annotated[float, Range(1, 125)] = 3.0  # perp notional over perp wallet
+    below: ClassVar = (("exit", "enter"),)
+
+
+class Ewma(Rule):
+    """Full carry when mean funding exceeds the hurdle by `enter`, flat when by less than `exit`, in
+    between as it is.
+
+    Full carry at leverage L earns funding on L / (1 + L) of equity and gives up the cash rate r on
+    all of it: it pays where funding exceeds the hurdle r (1 + L) / L. Margin is the keeper's
+    business.
+    """
+
+    name = "ewma"
+    parameters: ClassVar[type[Params]] = EwmaParams
+    params: Any
+
+    def look_up(self, batch: Any) -> None:
+        """Find the columns."""
+        table = batch.observation_table
+        self.carry, self.pending, self.cash_rate = (
+            observed(table, name) for name in ("carry", "pending", "cash_rate")
+        )
+        self.settled, self.mean = Settled(table), Mean(table)
+        self.memories = [self.settled, self.mean]
+
+    def signal(self, obs: NDArray[np.float32]) -> NDArray[np.float64]:
+        """Mean funding minus the hurdle (n, A), bp per 8 h."""
+        hurdle = self.cash_rate.of(obs) * BP_PER_YEAR * (1.0 + self.p.leverage) / self.p.leverage
+        mean = self.mean.see(obs, *self.settled.see(obs), self.p.span)
+        return np.asarray(mean - hurdle)
+
+    def act(self, obs: NDArray[np.float32], *, deterministic: bool = True) -> NDArray[Any]:
+        """The rule, for each asset on its own."""
+        signal, carry = self.signal(obs), self.carry.of(obs)
+        inside, pending = carry > HELD, self.pending.of(obs) != 0
+        target = np.where(inside, signal >= self.p.exit, signal > self.p.enter)
+        hold = (target == inside) | pending
+        self.reasons = np.select(
+            [pending, target & ~inside, inside & ~target, inside],
+            [Reason.PENDING, Reason.ENTER, Reason.EXIT, Reason.HOLD],
+            Reason.NEUTRAL,
+        ).astype(np.int8)
+        return targets(hold, target, leverage=self.p.leverage)

@@ -1,0 +1,61 @@
+"""Reverse carry: short borrowed spot, long perpetual, while funding is negative enough to pay for
+it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from agents.base import observed
+from agents.reasons import Reason
+from agents.rules.actions import HELD, targets
+from agents.rules.base import BP_PER_YEAR, Rule, base_borrow_rate
+from agents.rules.ewma import EwmaParams
+from agents.rules.memory import Mean, Settled
+
+
+@dataclass(frozen=True, kw_only=True)
+class ReverseParams(EwmaParams):
+    """As those of the EWMA rule; the signal is minus the mean of settled rates minus the hurdle, in
+    bp per 8 h.
+    """
+
+
+class Reverse(Rule):
+    """The mirror image of the EWMA rule. Proceeds of the borrowed coins are locked and earn
+    nothing, so a notional N gives up the cash rate on its margin N / L alone and pays the borrow
+    rate on N: the hurdle is r / L + borrow rate, the venue's or the config's.
+    """
+
+    name = "reverse"
+    parameters = ReverseParams
+    params: ReverseParams
+
+    def look_up(self, batch: Any) -> None:
+        """Find the columns and the borrow rate."""
+        table = batch.observation_table
+        self.carry, self.pending, self.cash_rate = (
+            observed(table, name) for name in ("carry", "pending", "cash_rate")
+        )
+        self.borrow_rate = base_borrow_rate(batch)
+        self.settled, self.mean = Settled(table), Mean(table)
+        self.memories = [self.settled, self.mean]
+
+    def act(self, obs: NDArray[np.float32], *, deterministic: bool = True) -> NDArray[Any]:
+        """The rule, for each asset on its own."""
+        p = self.p
+        hurdle = (self.cash_rate.of(obs) / p.leverage + self.borrow_rate) * BP_PER_YEAR
+        signal = -self.mean.see(obs, *self.settled.see(obs), p.span) - hurdle
+        inside, pending = self.carry.of(obs) < -HELD, self.pending.of(obs) != 0
+        target = np.where(inside, signal >= p.exit, signal > p.enter)
+        hold = (target == inside) | pending
+        self.reasons = np.select(
+            [pending, target & ~inside, inside & ~target, inside],
+            [Reason.PENDING, Reason.ENTER, Reason.EXIT, Reason.HOLD],
+            Reason.NEUTRAL,
+        ).astype(np.int8)
+        return targets(hold, -1.0 * target, leverage=p.leverage)

@@ -1,0 +1,376 @@
+"""The z-score rule: carry while settled funding stands far from its mean, with the checks, sizes
+and stops of a careful trader.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import IntEnum
+from typing import Annotated, Any, ClassVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from agents.base import observed
+from agents.params import AgentError, Params, Range
+from agents.reasons import Reason
+from agents.rules.actions import HELD, targets
+from agents.rules.base import BP_PER_YEAR, Memory, Rule, base_borrow_rate
+from agents.rules.memory import Array, Settled, Window
+from fundenv.market.layout import SETTLE_PRICE
+
+OBSERVED = 90  # settlements of the observation `funding_z`
+LEAST = 2 * HELD  # share of full carry below which a position is not worth an order
+Flags = NDArray[np.bool_]
+
+
+class Zone(IntEnum):
+    """Where |z| stands."""
+
+    EXIT = 0  # below `exit`
+    NEUTRAL = 1  # below `monitor`
+    MONITOR = 2  # below `entry`
+    ENTRY = 3
+
+
+class State(IntEnum):
+    """What the rule is doing with an asset; COOLING follows a stop and ends in the neutral zone."""
+
+    REVERSE = -1
+    FLAT = 0
+    CARRY = 1
+    COOLING = 2
+
+
+@dataclass(frozen=True, kw_only=True)
+class ZScoreParams(Params):
+    """Parameters of the z-score rule. The defaults are the bare rule; 0 switches a check off where
+    it says so.
+    """
+
+    # signal
+    window: Annotated[int, Range(2, 2000)] = 90  # settlements N of mean and sample deviation
+    entry: Annotated[float, Range(0, 20)] = 2.5  # enter at |z| >= entry
+    monitor: Annotated[float, Range(0, 20)] = 1.5  # from here to `entry` the signal is watched
+    exit: Annotated[float, Range(-20, 20)] = (
+        0.5  # leave at z < exit in the direction of the position; below `entry`
+    )
+    two_sided: bool = False  # True: also reverse carry (short spot, long perp) at z <= -entry
+    # confirmation
+    rsi: Annotated[float, Range(0, 100)] = (
+        # 4 h RSI that carry needs at least, reverse carry 100 - rsi at most; 75 in the literature;
+        # 0: not asked
+        0.0
+    )
+    horizon: Annotated[float, Range(0, 1000)] = (
+        # 8 h intervals in which funding is expected back at its mean and has to pay for `cost`; 0:
+        # not asked
+        0.0
+    )
+    cost: Annotated[float, Range(0, 1000)] = (
+        # bp of notional for the round trip: taker fees 2 x (5 + 10) and half-spreads 4 x 1 on
+        # Binance
+        34.0
+    )
+    # size
+    persistence: Annotated[float, Range(0, 1000)] = (
+        # settlements of one sign that give full confidence; 5 in the literature; 0: confidence is
+        # full
+        0.0
+    )
+    doubt: Annotated[float, Range(0, 1)] = 0.5  # size without any confidence
+    volatility: Annotated[float, Range(0, 20)] = (
+        # per square-root year: size x min(1, volatility / realised over 30 days); 0: size is not
+        # scaled
+        0.0
+    )
+    crowd: Annotated[float, Range(0, 100)] = (
+        # bp per 8 h: size x `crowd_size` where the mean funding of all symbols is as high; 0: no
+        # cut
+        0.0
+    )
+    crowd_size: Annotated[float, Range(0, 1)] = 0.5
+    # several assets: sizes / sqrt(1 + (A - 1) x mean correlation of their funding over the window)
+    correlation: bool = False
+    risk: Annotated[float, Range(0, 1)] = 0.01  # of equity, at most lost when `stop` is reached
+    # ways out
+    stop: Annotated[float, Range(0, 1)] = (
+        0.0  # leave at this loss, fraction of the notional; 0: no stop, and no risk budget
+    )
+    invalidation: bool = True  # leave when the last settled rate has turned against the position
+    # position
+    hedge: Annotated[float, Range(0, 1.5)] = (
+        1.0  # spot over perpetual; 0 is the naked perpetual against the crowd
+    )
+    leverage: Annotated[float, Range(1, 125)] = 3.0  # perp notional over perp wallet
+    below: ClassVar = (("exit", "entry"),)
+
+
+class ZScore(Rule):
+    """z = (last settled rate - mean) / sample deviation of the last N settled rates.
+
+    Flat, it enters carry at z >= entry where funding is positive (two-sided: the mirror image too),
+    if RSI confirms and expected funding pays the costs. In a position it leaves at z < exit, when
+    funding turns, or at the stop; after a stop it waits until |z| < monitor. The size is fixed at
+    entry.
+
+    Rates are counted as they are observed, one per decision at most; until N have been seen
+    `funding_z` (N = 90) stands in, and for N = 90 it always does. The loss that the stop looks at
+    is what the account has lost since entry (since its last high, where that is later: gains beyond
+    it cannot be seen), costs and funding included, over the notional of all legs. After `act`,
+    `zones` and `states` (n, A) show the machine, `reasons` why it did what it did.
+    """
+
+    name = "zscore"
+    parameters = ZScoreParams
+    params: ZScoreParams
+    _settlements = 0  # of the longest path of the market that the rule is bound to
+
+    def look_up(self, batch: Any) -> None:
+        """Find the columns; `AgentError` where the window is longer than the data."""
+        table = batch.observation_table
+        names = (
+            "carry pending funding_z funding_last funding_ewma_90 funding_market"
+            " funding_persistence rsi volatility_30d perp_weight"
+        )
+        self.column = {
+            name: observed(table, name) for name in (*names.split(), "drawdown", "cash_rate")
+        }
+        self.borrow_rate = base_borrow_rate(batch)
+        self.settled, self.window, self.market_window, self.trades = (
+            Settled(table),
+            Window(),
+            Window(),
+            Trades(),
+        )
+        self.memories = [self.settled, self.window, self.market_window, self.trades]
+        settles = batch.market.bars[:, :, SETTLE_PRICE] > 0
+        self._settlements = max(
+            int(settles[first:last].sum(axis=0).min()) for first, last in batch.market.paths
+        )
+        self._check_window()
+
+    def vary(self, values: Mapping[str, Any]) -> None:
+        """See `Rule.vary`."""
+        super().vary(values)
+        if self._settlements:
+            self._check_window()
+
+    def _check_window(self) -> None:
+        longest = int(np.max(self.p.window))
+        if longest != OBSERVED and longest > self._settlements:
+            raise AgentError(
+                f"agent zscore: window = {longest} is longer than the data, which hold"
+                f" {self._settlements} settlements; set it within 2 .. {self._settlements}"
+            )
+
+    def act(self, obs: NDArray[np.float32], *, deterministic: bool = True) -> NDArray[Any]:
+        """The rule, for each asset on its own but for the cuts that look at all."""
+        p = self.p
+        see = {name: column.of(obs) for name, column in self.column.items()}
+        z, mean, share = self.signal(obs, see)
+        self.z = z
+        rate, pending = see["funding_last"], see["pending"] != 0
+        position = np.where(np.abs(see["carry"]) > HELD, np.sign(see["carry"]), 0.0)
+        notional = np.abs(see["perp_weight"]).sum(axis=1, keepdims=True)
+        stopped = self.trades.see(1.0 - see["drawdown"], position, notional, p.stop)
+        cooling = self.trades.cool(stopped, np.abs(z) < p.monitor)
+        gone = position * z < p.exit
+        flipped = (position * rate < 0) & p.invalidation
+        keep = (position != 0) & ~(gone | flipped | stopped)
+        side = np.where(
+            z >= p.entry, 1.0, np.where((z <= -np.asarray(p.entry)) & p.two_sided, -1.0, 0.0)
+        )
+        against = side * rate <= 0
+        unconfirmed = ~self._confirmed(side, see)
+        unpaid = ~self._pays(side, rate, mean, see)
+        crowded = (np.asarray(p.crowd) > 0) & (side * see["funding_market"] >= p.crowd)
+        size = self._size(see, crowded) * share
+        barred = cooling | against | unconfirmed | unpaid | (size < LEAST)
+        target = np.where(keep, position, np.where(barred, 0.0, side))
+        hold = (target == position) | pending
+        self._explain(
+            z,
+            position,
+            pending,
+            keep,
+            target,
+            stopped,
+            flipped,
+            cooling,
+            against,
+            unconfirmed,
+            unpaid,
+            crowded,
+        )
+        self.states = np.where(cooling & (target == 0), State.COOLING, target).astype(np.int8)
+        return targets(hold, target * size, hedge=p.hedge, leverage=p.leverage)
+
+    def signal(
+        self, obs: NDArray[np.float32], see: Mapping[str, NDArray[np.float32]]
+    ) -> tuple[Array, Array, Any]:
+        """(z, mean rate [bp per 8 h], factor on sizes for correlated assets), each (n, A) or a
+        number.
+        """
+        p = self.p
+        rate, new = self.settled.see(obs)
+        mean, deviation, count = self.window.see(rate, new, p.window)
+        known = count >= p.window
+        own = np.divide(rate - mean, deviation, out=np.zeros_like(rate), where=deviation > 0)
+        z = np.where(known & np.not_equal(p.window, OBSERVED), own, see["funding_z"])
+        share: Any = 1.0
+        if rate.shape[1] > 1 and np.any(p.correlation):
+            settled = np.asarray(new.any(axis=1, keepdims=True))
+            together = (
+                self.market_window.see(rate.sum(axis=1, keepdims=True), settled, p.window)[1] ** 2
+            )
+            apart, whole = (
+                (deviation**2).sum(axis=1, keepdims=True),
+                deviation.sum(axis=1, keepdims=True) ** 2,
+            )
+            mixed = whole - apart
+            common = np.clip(
+                np.divide(together - apart, mixed, out=np.zeros_like(mixed), where=mixed > 0),
+                0.0,
+                1.0,
+            )
+            share = np.where(p.correlation, 1.0 / np.sqrt(1.0 + (rate.shape[1] - 1) * common), 1.0)
+        return z, np.where(known, mean, see["funding_ewma_90"]), share
+
+    def _confirmed(self, side: Array, see: Mapping[str, NDArray[np.float32]]) -> Flags:
+        return np.asarray(
+            (side * see["rsi"] >= np.asarray(self.p.rsi) - 50.0) | np.equal(self.p.rsi, 0)
+        )
+
+    def _pays(
+        self, side: Array, rate: Any, mean: Array, see: Mapping[str, NDArray[np.float32]]
+    ) -> Flags:
+        """Whether funding, expected to go from here to its mean in a straight line, pays hurdle and
+        costs within the horizon.
+        """
+        p = self.p
+        leverage = np.asarray(p.leverage)
+        hurdle = (
+            np.where(
+                side > 0,
+                see["cash_rate"] * (1.0 + leverage) / leverage,
+                see["cash_rate"] / leverage + self.borrow_rate,
+            )
+            * BP_PER_YEAR
+        )
+        return np.asarray(
+            (p.horizon * (side * 0.5 * (rate + mean) - hurdle) > p.cost) | np.equal(p.horizon, 0)
+        )
+
+    def _size(self, see: Mapping[str, NDArray[np.float32]], crowded: Flags) -> Array:
+        """Share of full carry (n, A): confidence x volatility scale x crowd cut, within the risk
+        budget.
+        """
+        p = self.p
+        streak = np.abs(see["funding_persistence"]) / np.maximum(p.persistence, 1e-9)
+        confidence = p.doubt + (1.0 - np.asarray(p.doubt)) * np.minimum(streak, 1.0)
+        size = np.where(np.equal(p.persistence, 0), 1.0, confidence)
+        calm = np.minimum(p.volatility / np.maximum(see["volatility_30d"], 1e-6), 1.0)
+        size = (
+            size
+            * np.where(np.equal(p.volatility, 0), 1.0, calm)
+            * np.where(crowded, p.crowd_size, 1.0)
+        )
+        leverage = np.asarray(p.leverage)
+        full = leverage / (1.0 + leverage) / size.shape[1]  # notional of full carry over equity
+        budget = np.where(
+            np.equal(p.stop, 0), 1.0, p.risk / np.maximum(np.asarray(p.stop) * full, 1e-9)
+        )
+        return np.asarray(np.minimum(size, budget))
+
+    def _explain(
+        self,
+        z: Array,
+        position: Array,
+        pending: Flags,
+        keep: Flags,
+        target: Array,
+        stopped: Flags,
+        flipped: Flags,
+        cooling: Flags,
+        against: Flags,
+        unconfirmed: Flags,
+        unpaid: Flags,
+        crowded: Flags,
+    ) -> None:
+        """Write zones and reasons of the decision."""
+        p = self.p
+        self.zones = np.select(
+            [
+                np.abs(z) >= p.entry,
+                np.abs(z) >= np.minimum(p.monitor, p.entry),
+                np.abs(z) >= p.exit,
+            ],
+            [Zone.ENTRY, Zone.MONITOR, Zone.NEUTRAL],
+            Zone.EXIT,
+        ).astype(np.int8)
+        inside, enters = position != 0, (target != 0) & (target != position)
+        signalled = (z >= p.entry) | ((z <= -np.asarray(p.entry)) & p.two_sided)
+        self.reasons = np.select(
+            [
+                pending,
+                keep,
+                enters & crowded,
+                enters,
+                inside & stopped,
+                inside & flipped,
+                inside,
+                ~signalled & (self.zones >= Zone.MONITOR),
+                ~signalled,
+                cooling,
+                against,
+                unconfirmed,
+                unpaid,
+            ],
+            [
+                Reason.PENDING,
+                Reason.HOLD,
+                Reason.ENTER_CUT,
+                Reason.ENTER,
+                Reason.STOP,
+                Reason.FLIP,
+                Reason.EXIT,
+                Reason.MONITOR,
+                Reason.NEUTRAL,
+                Reason.COOL,
+                Reason.AGAINST,
+                Reason.UNCONFIRMED,
+                Reason.COSTS,
+            ],
+            Reason.SMALL,
+        ).astype(np.int8)
+
+
+class Trades(Memory):
+    """What each position has lost since it was entered, and which assets cool down after a stop."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._start, self._cooling = np.zeros((0, 0)), np.zeros((0, 0), dtype=bool)
+
+    def see(self, kept: Any, position: Array, notional: Any, stop: Any) -> Flags:
+        """Whether the loss of a position has reached the stop, (n, A).
+
+        kept: equity over its highest so far, (n, 1); notional: of all legs over equity, (n, 1).
+        """
+        if self.arrive(len(position)):
+            self._start, self._cooling = (
+                np.zeros(position.shape),
+                np.zeros(position.shape, dtype=bool),
+            )
+        self._start = np.where((position == 0) | self.fresh[:, None], kept, self._start)
+        self._cooling &= ~self.fresh[:, None]
+        self.settle_in()
+        lost = 1.0 - kept / np.maximum(self._start, 1e-9)
+        return np.asarray((np.asarray(stop) > 0) & (position != 0) & (lost >= stop * notional))
+
+    def cool(self, stopped: Flags, neutral: Flags) -> Flags:
+        """Assets that wait after a stop; it ends once the signal has been neutral."""
+        self._cooling = stopped | (self._cooling & ~neutral)
+        return self._cooling

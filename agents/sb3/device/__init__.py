@@ -1,0 +1,1 @@
+"""PPO and SAC with rollout and replay in torch tensors on the device of the environments."""

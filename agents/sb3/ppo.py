@@ -1,0 +1,217 @@
+"""PPO by stable-baselines3 (the extra `sb3`)."""
+
+from __future__ import annotations
+
+import warnings
+from dataclasses import dataclass
+from typing import Annotated, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from agents.base import Watcher
+from agents.params import AgentError, Range
+from agents.sb3.base import LearningParams, libraries
+from agents.sb3.continuous import ContinuousParams, dial_settings
+from agents.sb3.extra_columns import WithColumns
+from agents.sb3.gates import gate_settings, hold_logits
+from agents.training.privileged_critic import PrivilegedParams
+from agents.training.residual import ResidualParams
+
+
+@dataclass(frozen=True, kw_only=True)
+class PPOParams(ContinuousParams, ResidualParams, PrivilegedParams, LearningParams):
+    """Parameters of PPO: few, large batches (SB3's defaults spend 99 % of the time in the
+    optimiser).
+    """
+
+    n_envs: Annotated[int, Range(1, 65536)] = 256
+    n_steps: Annotated[int, Range(1, 4096)] = 64  # decisions per env and rollout
+    batch_size: Annotated[int, Range(1, 1_000_000)] = 4096
+    epochs: Annotated[int, Range(1, 100)] = 4
+    learning_rate: Annotated[float, Range(1e-7, 1)] = (
+        5e-5  # what rehearsal has taught is refined, not overwritten
+    )
+    gamma: Annotated[float, Range(0, 1)] = (
+        0.999  # a trade takes months to pay: at 0.995 PPO unlearns to enter
+    )
+    gae_lambda: Annotated[float, Range(0, 1)] = 0.99
+    entropy: Annotated[float, Range(0, 1)] = 0.0002  # bonus at the start of the training ...
+    entropy_end: Annotated[float, Range(0, 1)] = 0.0  # ... and at its end, linear in between
+    max_grad_norm: Annotated[float, Range(1e-6, 1e6)] = 0.5
+    clip_range: Annotated[float, Range(1e-6, 10)] = 0.2
+    hold_bias: Annotated[float, Range(-10, 10)] = 1.0  # head start of the logit of `hold`
+    hold_back: bool = False  # greedy actions take the head start back
+    imitate: Annotated[int, Range(0, 100_000_000)] = (
+        # observations on which the policy first imitates a threshold rule; 0: it begins at random
+        60_000
+    )
+    imitate_leverage: Annotated[float, Range(1, 125)] = 3.0  # of that rule
+    leverage_bias: Annotated[float, Range(-10, 10)] = (
+        2.0  # head start of the logit of that leverage
+    )
+    rehearse: Annotated[int, Range(0, 100_000)] = (
+        # rounds, an episode in every environment each, in which gates and leverages then climb the
+        # exact gradient (agents/training/counterfactual_training.py); 0: none
+        16
+    )
+    rehearse_rate: Annotated[float, Range(1e-7, 1)] = (
+        1e-3  # learning rate of it, falling linearly to 0
+    )
+    rehearse_entropy: Annotated[float, Range(0, 1)] = (
+        0.002  # entropy bonus of it, falling linearly to 0
+    )
+    rehearse_liquidation: Annotated[float, Range(0, 1)] = (
+        # what a liquidation is charged in it, as a share of the notional: a price of risk, not the
+        # mean cost
+        0.12
+    )
+    carry_grid: Annotated[tuple[float, ...], Range(-1, 1)] = (0.0, 1.0)
+    leverage_grid: Annotated[tuple[float, ...], Range(1, 125)] = (2.0, 3.0, 5.0)
+
+
+class PPO(WithColumns):
+    """PPO with one head for {hold, each carry} and one for the leverage; continuous: a Gaussian on
+    the env's own dials.
+
+    Greedy is the argmax of each head. Without shaping, a policy that enters with a chance of one in
+    five at every decision may mean to be invested while its plain argmax holds for ever:
+    `hold_back` takes the head start of `hold` back.
+    """
+
+    name = "ppo"
+    parameters = PPOParams
+    params: PPOParams
+
+    def env_settings(self) -> dict[str, Any]:
+        """Hold or one of the carries, and a leverage; the hedge ratio stays at 1. Continuous: both
+        as dials.
+        """
+        return dial_settings(self.params) if self.continuous else gate_settings(self.params)
+
+    @property
+    def continuous(self) -> bool:
+        """Whether it learns on the env's dials."""
+        return self.params.kind == "continuous"
+
+    def speaks(self) -> dict[str, Any]:
+        """What an action means: the kind, and the settings of the env."""
+        return {"kind": self.params.kind} | super().speaks()
+
+    def algorithm(self) -> Any:
+        """SB3's class."""
+        return libraries()[1].PPO
+
+    def build(self, env: Any, seed: int) -> Any:
+        """A new model, its gates and leverages with their head starts."""
+        torch, _ = libraries()
+        if self.continuous:
+            return self.network(env, seed, log_std_init=self.params.log_std_init)
+        p, model = self.params, self.network(env, seed)
+        if p.residual:
+            self.start_from_rule(model)
+            return model
+        with torch.no_grad():
+            model.policy.action_net.bias[torch.as_tensor(hold_logits(model.action_space))] += (
+                p.hold_bias
+            )
+            model.policy.action_net.bias[torch.as_tensor(self._leverages(model))] += p.leverage_bias
+        return model
+
+    def network(self, env: Any, seed: int, **policy: Any) -> Any:
+        """The algorithm with the settings of the parameters, on any action space; `policy` are
+        further arguments of the policy.
+        """
+        libraries()
+        from stable_baselines3.common.utils import LinearSchedule
+
+        p = self.params
+        with warnings.catch_warnings():
+            warnings.simplefilter(
+                "ignore"
+            )  # a batch size that does not divide the rollout: the last minibatch is smaller
+            return self.algorithm()(
+                self.policy(),
+                env,
+                learning_rate=LinearSchedule(p.learning_rate, 0.0, 1.0),
+                n_steps=p.n_steps,
+                batch_size=min(p.batch_size, p.n_envs * p.n_steps),
+                n_epochs=p.epochs,
+                gamma=p.gamma,
+                gae_lambda=p.gae_lambda,
+                ent_coef=p.entropy,
+                max_grad_norm=p.max_grad_norm,
+                clip_range=p.clip_range,
+                use_sde=p.sde,
+                sde_sample_freq=p.sde_sample_freq,
+                policy_kwargs=self.policy_settings(env) | policy,
+                seed=seed,
+                device=self.place(),
+            )
+
+    def prepare(self, model: Any, seed: int, watcher: Watcher | None) -> bool:
+        """The warm start: imitate a rule, then climb the exact gradient of gates and leverages."""
+        p = self.params
+        if (p.imitate or p.rehearse) and p.carry_grid != (0.0, 1.0):
+            raise AgentError(
+                f"carry_grid = {p.carry_grid!r}: the warm start knows off and full carry, (0.0,"
+                " 1.0); set imitate = 0 and rehearse = 0 for another"
+            )
+        if p.imitate:
+            from agents.training.imitation import imitate
+
+            imitate(model, p.leverage_grid, p.imitate_leverage, samples=p.imitate, seed=seed)
+        if p.rehearse:
+            from agents.training.counterfactual_training import Rehearsal, rehearse
+
+            rehearsal = Rehearsal(
+                *self.course, leverages=p.leverage_grid, liquidation=p.rehearse_liquidation
+            )
+            try:
+                return rehearse(
+                    model,
+                    self.advised(rehearsal),
+                    episodes=p.rehearse,
+                    seed=seed,
+                    learning_rate=p.rehearse_rate,
+                    entropy=p.rehearse_entropy,
+                    scale=None if p.critic == "privileged" else p.reward_scale,
+                    shaped=p.shaping,
+                    watcher=watcher,
+                )
+            finally:
+                rehearsal.close()
+        return True
+
+    def _leverages(self, model: Any) -> list[int]:
+        """Number of the logit of the leverage nearest to `imitate_leverage`, of each asset."""
+        p = self.params
+        entry = int(np.argmin(np.abs(np.array(p.leverage_grid) - p.imitate_leverage)))
+        return [gate + 1 + len(p.carry_grid) + entry for gate in hold_logits(model.action_space)]
+
+    def before_rollout(self, model: Any) -> None:
+        """The entropy bonus follows the progress of the training."""
+        left = 1 - min(1.0, model.num_timesteps / self.steps_wanted)
+        model.ent_coef = (
+            self.params.entropy_end + (self.params.entropy - self.params.entropy_end) * left
+        )
+
+    def act(self, obs: NDArray[np.float32], *, deterministic: bool = True) -> NDArray[Any]:
+        """Entries of the gate and of the leverage grid, per asset; continuous: the dials."""
+        if not deterministic or self.model is None or self.continuous:
+            return super().act(obs, deterministic=deterministic)
+        torch, _ = libraries()
+        with torch.no_grad():
+            return np.stack([head.argmax(dim=1).cpu().numpy() for head in self.heads(obs)], axis=1)
+
+    def heads(self, obs: NDArray[np.float32]) -> list[Any]:
+        """Logits of every head (n, K): gate and leverage of the first asset, of the second ..."""
+        torch, _ = libraries()
+        policy = self.model.policy
+        seen = policy.pi_features_extractor(
+            torch.as_tensor(self.seen(obs), device=self.model.device)
+        )
+        logits = policy.action_net(policy.mlp_extractor.forward_actor(seen))
+        if self.params.hold_back:
+            logits[:, hold_logits(self.model.action_space)] -= self.params.hold_bias
+        return list(torch.split(logits, [int(n) for n in self.model.action_space.nvec], dim=1))

@@ -1,0 +1,210 @@
+"""SAC by stable-baselines3 (the extra `sb3`)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from agents.params import AgentError, Range
+from agents.sb3.base import LearningParams, SB3Agent, libraries
+from agents.sb3.zones import best_zones, zone_targets
+
+REPLAY = "replay.pkl"
+
+
+@dataclass(frozen=True, kw_only=True)
+class SACParams(LearningParams):
+    """Parameters of SAC, on counted actions (`agents.sb3.discrete_sac`) or on a Box of zones
+    (`agents.sb3.zones`).
+    """
+
+    kind: Literal["discrete", "zones"] = "discrete"
+    n_envs: Annotated[int, Range(1, 65536)] = 256
+    batch_size: Annotated[int, Range(1, 1_000_000)] = 1024
+    learning_rate: Annotated[float, Range(1e-7, 1)] = 1e-3
+    gradient_steps: Annotated[int, Range(1, 1000)] = 2  # per step of all envs
+    buffer_size: Annotated[int, Range(1, 100_000_000)] = 500_000
+    learning_starts: Annotated[int, Range(0, 10_000_000)] = (
+        10_000  # environment steps of uniform exploration, at most a fifth of all
+    )
+    entropy: Annotated[float, Range(0, 100)] = (
+        # temperature, in scaled rewards; 0 = tuned by the algorithm (zones only), which drowns the
+        # carry
+        0.002
+    )
+    explore: Annotated[float, Range(0, 1)] = 0.1  # share of uniform actions in training
+    tau: Annotated[float, Range(0, 1)] = (
+        0.02  # of the target networks: slower ones never see as far ahead as a trade takes to pay
+    )
+    leverage_grid: Annotated[tuple[float, ...], Range(1, 125)] = (
+        2.0,
+        3.0,
+    )  # zones use its first and last
+    act_by: Literal["actor", "critic"] = "critic"  # zones: who chooses the greedy action
+    sde: bool = False  # zones: gSDE, noise that is a function of the state
+    sde_sample_freq: Annotated[int, Range(1, 4096)] = (
+        8  # with sde: steps of all envs that one draw of its weights lasts, and between updates
+    )
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if list(self.leverage_grid) != sorted(set(self.leverage_grid)):
+            raise AgentError(f"leverage_grid = {self.leverage_grid!r} does not rise; sort it")
+        if self.kind == "discrete" and self.sde:
+            raise AgentError(
+                "sde = True: counted actions explore without an actor; set kind = 'zones'"
+            )
+        if self.kind == "discrete" and self.entropy == 0:
+            raise AgentError(
+                "entropy = 0 is the automatic temperature, which kind = 'discrete' lacks; give one"
+                " above 0"
+            )
+
+
+class SAC(SB3Agent):
+    """SAC on {hold, off, on} x leverage.
+
+    discrete: a critic over the counted actions and the softmax of it as policy; greedy on the
+    critic. zones: SB3's SAC with a Box that is cut into zones; greedy is the actor's action, or the
+    best of a few candidates in the eyes of the critics.
+    """
+
+    name = "sac"
+    parameters = SACParams
+    params: SACParams
+    step_cost = 2.0
+
+    @property
+    def _discrete(self) -> bool:
+        return self.params.kind == "discrete"
+
+    def look_up(self, batch: Any) -> None:
+        """The number of assets, for the meaning of actions."""
+        self.assets = batch.market.n_assets
+
+    def wrap(self, venv: Any) -> Any:
+        """The env with the actions of the model."""
+        assets = venv.batch.market.n_assets
+        if self._discrete:
+            from agents.sb3.discrete_sac import Choices
+
+            return Choices(venv, assets=assets, leverages=self.params.leverage_grid)
+        from agents.sb3.wrappers import Zones
+
+        return Zones(venv, assets=assets, leverage=self._leverage)
+
+    @property
+    def _leverage(self) -> tuple[float, float]:
+        return self.params.leverage_grid[0], self.params.leverage_grid[-1]
+
+    def algorithm(self) -> Any:
+        """The class of the model."""
+        libraries()
+        if self._discrete:
+            from agents.sb3.discrete_sac import SoftQ
+
+            return SoftQ
+        from agents.sb3.wrappers import ExploringSAC
+
+        return ExploringSAC
+
+    def build(self, env: Any, seed: int) -> Any:
+        """A new model."""
+        libraries()
+        from stable_baselines3.common.utils import LinearSchedule
+
+        p = self.params
+        own: dict[str, Any]
+        if self._discrete:
+            own = {
+                "target_update_interval": 1,
+                "exploration_initial_eps": p.explore,
+                "exploration_final_eps": p.explore,
+                "max_grad_norm": 10.0,
+            }
+        else:
+            own = {"ent_coef": p.entropy or "auto_0.1", "use_sde": p.sde}
+        lasts = (
+            p.sde_sample_freq if p.sde else 1
+        )  # SB3 draws the weights at the start of every rollout
+        model = self.algorithm()(
+            "MlpPolicy",
+            env,
+            learning_rate=LinearSchedule(p.learning_rate, 0.0, 1.0),
+            buffer_size=min(p.buffer_size, max(self.steps_wanted, p.n_envs)),
+            learning_starts=min(p.learning_starts, self.steps_wanted // 5),
+            batch_size=p.batch_size,
+            tau=p.tau,
+            gamma=p.gamma,
+            train_freq=lasts,
+            gradient_steps=p.gradient_steps * lasts,
+            policy_kwargs=self.policy_settings(env),
+            seed=seed,
+            device=self.place(),
+            **own,
+        )
+        model.explore, model.temperature = p.explore, p.entropy
+        return model
+
+    def log_interval(self) -> int:
+        """SB3 counts finished episodes here."""
+        return self.params.n_envs
+
+    def act(self, obs: NDArray[np.float32], *, deterministic: bool = True) -> NDArray[Any]:
+        """Target actions."""
+        if (
+            not self._discrete
+            and deterministic
+            and self.model is not None
+            and self.params.act_by == "critic"
+        ):
+            return self.translated(best_zones([self.model], obs))
+        return self.translated(super().act(obs, deterministic=deterministic))
+
+    def translated(self, actions: NDArray[Any]) -> NDArray[np.float64]:
+        """Target actions (n, A * 4) from actions of the model."""
+        if not self._discrete:
+            return zone_targets(actions, self._leverage)
+        from agents.sb3.discrete_sac import choice_targets, choices
+
+        return choice_targets(
+            actions, choices(self.assets, self.params.leverage_grid), self.params.leverage_grid
+        )
+
+    def speaks(self) -> dict[str, Any]:
+        """What an action means: the kind, the leverages, who chooses; and the unit of what the
+        critics say: that of their rewards.
+        """
+        said = (
+            "kind",
+            "leverage_grid",
+            "act_by",
+            "reward",
+            "reward_scale",
+            "shaping",
+            "gamma",
+            "reward_clip",
+            "liquidation_charge",
+        )
+        return super().speaks() | {name: getattr(self.params, name) for name in said}
+
+    def write(self, folder: Path) -> None:
+        """The model, and the replay buffer as long as the training is not finished."""
+        super().write(folder)
+        replay = folder / REPLAY
+        if self.model is None or self.snapshot is None:
+            replay.unlink(missing_ok=True)
+            return
+        partial = folder / f".partial.{REPLAY}"
+        self.model.save_replay_buffer(partial)
+        partial.replace(replay)
+
+    def read(self, folder: Path, record: dict[str, Any]) -> None:
+        """The model, and the replay buffer where there is one."""
+        super().read(folder, record)
+        if (folder / REPLAY).is_file():
+            self.model.load_replay_buffer(folder / REPLAY, truncate_last_traj=False)

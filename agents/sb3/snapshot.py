@@ -1,0 +1,104 @@
+"""What a training needs besides its model to go on bit by bit as if it had never stopped. Imported
+only when SB3 is needed.
+
+SB3 saves weights, optimisers and counters. Left out are the state of the envs, the last
+observation, and the streams of random numbers. All of it is taken at the start of a rollout, when
+nothing is half done: a training that stops within a rollout plays that rollout again, with the same
+numbers. The noise of gSDE has been drawn by then, so it is taken too; steps of that rollout that a
+replay buffer holds already are written over.
+"""
+
+from __future__ import annotations
+
+import random
+from copy import deepcopy
+from pathlib import Path
+from typing import Any, Self
+
+import numpy as np
+import torch
+
+_MODEL = (
+    "num_timesteps",
+    "_episode_num",
+    "_n_updates",
+    "_last_obs",
+    "_last_episode_starts",
+    "_last_original_obs",
+)
+_NOISE = ("exploration_mat", "exploration_matrices")
+
+
+def _noise(model: Any) -> Any:
+    """The distribution that holds the noise of gSDE."""
+    return getattr(model, "actor", model.policy).action_dist
+
+
+class Snapshot:
+    """The state of the collecting side at the start of a rollout."""
+
+    def __init__(self, state: dict[str, Any]) -> None:
+        self.state = state
+
+    @classmethod
+    def take(cls, model: Any) -> Self:
+        """Copies; the model must stand between two rollouts."""
+        env = model.get_env()
+        return cls(
+            {
+                "model": {
+                    name: deepcopy(getattr(model, name)) for name in _MODEL if hasattr(model, name)
+                },
+                "batch": env.batch.state(),
+                "potential": env.state(),
+                "noise": (
+                    {name: getattr(_noise(model), name).detach().clone() for name in _NOISE}
+                    if model.use_sde
+                    else {}
+                ),
+                "replay": (
+                    {name: getattr(model.replay_buffer, name) for name in ("pos", "full")}
+                    if hasattr(model, "replay_buffer")
+                    else {}
+                ),
+                "spaces": deepcopy(model.action_space.np_random.bit_generator.state),
+                "random": (
+                    random.getstate(),
+                    np.random.get_state(),  # noqa: NPY002  (the streams that SB3 seeds)
+                    torch.get_rng_state(),
+                ),
+            }
+        )
+
+    @property
+    def steps(self) -> int:
+        """Environment steps done."""
+        return int(self.state["model"]["num_timesteps"])
+
+    def restore(self, model: Any) -> None:
+        """Put everything back; the env of the model must be built as it was."""
+        env = model.get_env()
+        for name, value in deepcopy(self.state["model"]).items():
+            setattr(model, name, value)
+        env.batch.restore(self.state["batch"])
+        env.restore(self.state["potential"])
+        for name, value in self.state.get("noise", {}).items():
+            setattr(_noise(model), name, value.clone())
+        for name, value in self.state.get("replay", {}).items():
+            setattr(model.replay_buffer, name, value)
+        model.action_space.np_random.bit_generator.state = self.state["spaces"]
+        own, numbers, tensors = self.state["random"]
+        random.setstate(own)
+        np.random.set_state(numbers)  # noqa: NPY002
+        torch.set_rng_state(tensors)
+
+    def save(self, path: Path) -> None:
+        """By an atomic rename."""
+        partial = path.with_name(f".partial.{path.name}")
+        torch.save(self.state, partial)
+        partial.replace(path)
+
+    @classmethod
+    def load(cls, path: Path) -> Self:
+        """What `save` wrote; the file must be trusted, as every pickle."""
+        return cls(torch.load(path, weights_only=False))

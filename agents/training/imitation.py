@@ -1,0 +1,110 @@
+"""A warm start: a new policy first imitates a rule, and learning then goes on from there.
+
+The rule is the threshold with hysteresis that is near the optimum where funding reverts slowly:
+full carry while its long mean exceeds the cost of the capital by `enter`, flat once it falls short
+by `exit`. From a random start PPO explores by trading, pays for it, and mostly learns not to trade.
+Imported only when SB3 is needed.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from agents.base import batch_of, observed
+from agents.rules.actions import HELD
+
+HOLD, OFF, ON = 0, 1, 2  # entries of the gate with the carry grid (0, 1)
+ENTER, EXIT = 0.2, -0.2  # bp per 8 h
+_PER_8H = 1e4 / (3 * 365)  # an annual rate in bp per 8 h
+# share of random gates while the rule is watched, so that it is seen to enter and to leave
+_EXPLORE = 0.05
+
+
+class Threshold:
+    """The rule on observations."""
+
+    def __init__(self, table: Any, leverage: float) -> None:
+        names = ("funding_ewma_90", "cash_rate", "carry", "pending")
+        self.funding, self.cash, self.carry, self.pending = (
+            observed(table, name) for name in names
+        )
+        self.gross = (1 + leverage) / leverage
+
+    def gates(self, obs: NDArray[np.float32]) -> NDArray[np.int64]:
+        """HOLD, OFF or ON per asset, (n, A)."""
+        signal = self.funding.of(obs) - self.cash.of(obs) * _PER_8H * self.gross
+        inside = np.abs(self.carry.of(obs)) > HELD
+        wanted = np.where(inside, signal >= EXIT, signal > ENTER)
+        return np.where(
+            (wanted == inside) | (self.pending.of(obs) != 0), HOLD, np.where(wanted, ON, OFF)
+        )
+
+
+def imitate(
+    model: Any,
+    leverages: tuple[float, ...],
+    leverage: float,
+    *,
+    samples: int,
+    seed: int,
+    epochs: int = 15,
+    batch_size: int = 2048,
+) -> float:
+    """Fit the policy of a new PPO model to the rule on `samples` observations of its own env;
+    returns the share of gates that then agree.
+
+    Trades are rare, so each gate's samples weigh as much as the square root of their number.
+    """
+    env = model.get_env()
+    rule = Threshold(batch_of(env).observation_table, leverage)
+    rng = np.random.default_rng([seed, 0xBC])
+    entry = int(np.argmin(np.abs(np.array(leverages) - leverage)))
+    seen, asked, obs = [], [], env.reset()
+    for _ in range(-(-samples // env.num_envs)):
+        gates = rule.gates(obs)
+        seen.append(obs)
+        asked.append(gates)
+        played = np.where(
+            rng.random(gates.shape) < _EXPLORE, rng.integers(0, 3, gates.shape), gates
+        )
+        obs, _, _, _ = env.step(
+            np.stack([played, np.full_like(played, entry)], axis=-1).reshape(len(obs), -1)
+        )
+    inputs, labels = (
+        torch.as_tensor(np.concatenate(each), device=model.device) for each in (seen, asked)
+    )
+    counts = torch.bincount(labels.ravel(), minlength=3).clamp(min=1).float()
+    loss_of = torch.nn.CrossEntropyLoss(weight=counts.rsqrt() / counts.rsqrt().mean())
+    policy = model.policy
+    parts = [p for name, p in policy.named_parameters() if "value" not in name]
+    optimiser = torch.optim.Adam(parts, lr=2e-3)
+    order = torch.Generator().manual_seed(seed)
+    for _ in range(epochs):
+        mixed: Any = torch.randperm(len(inputs), generator=order).to(inputs.device)
+        for index in mixed.split(batch_size):
+            heads = policy_logits(model, inputs[index])[::2]
+            loss = sum(loss_of(head, labels[index, asset]) for asset, head in enumerate(heads))
+            optimiser.zero_grad()
+            loss.backward()
+            optimiser.step()
+    with torch.no_grad():
+        agree = [
+            (head.argmax(dim=1) == labels[:, asset]).float().mean()
+            for asset, head in enumerate(policy_logits(model, inputs)[::2])
+        ]
+    return float(torch.stack(agree).mean())
+
+
+def policy_logits(model: Any, obs: Any) -> list[Any]:
+    """Logits of every head (n, K): gate and leverage of the first asset, of the second ..."""
+    policy = model.policy
+    logits = policy.action_net(
+        policy.mlp_extractor.forward_actor(
+            policy.extract_features(obs, policy.pi_features_extractor)
+        )
+    )
+    return list(torch.split(logits, [int(n) for n in model.action_space.nvec], dim=1))

@@ -1,0 +1,169 @@
+"""Residual over a rule: the policy starts as a rule of this folder and learns where to depart from
+it.
+
+For every decision the rule is asked first. Its answer (hold, off or which carry, and which
+leverage) stands beside the observations, one column per logit, and gives its own logit a head start
+that the network's answer adds to: greedy, an untrained policy is the rule; where the network has
+learned that something else pays, it outweighs the head start. Rules have memory, so the one in
+training follows the episodes of its environments, and the one that acts is told of new episodes by
+`reset`, as the rule alone would be.
+"""
+
+from __future__ import annotations
+
+from copy import deepcopy
+from dataclasses import dataclass
+from typing import Annotated, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from agents.base import Agent
+from agents.params import AgentError, Params, Range, read_pairs
+from agents.registry import agent_class, agent_classes, make
+
+Array = NDArray[np.float32]
+
+
+@dataclass(frozen=True, kw_only=True)
+class ResidualParams(Params):
+    """Which rule PPO starts from."""
+
+    # name of a rule and, after blanks, its parameters: "ewma span=90 enter=0.2 exit=-0.2"; empty:
+    # none
+    residual: str = ""
+    residual_bias: Annotated[float, Range(0, 20)] = (
+        # head start of the logits of its answer, in place of those of hold and leverage; at 6 a
+        # gate strays once in 200 decisions
+        6.0
+    )
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.residual == "":
+            return
+        p: Any = self
+        read_rule(self.residual)
+        if p.kind != "discrete":
+            raise AgentError(
+                f"residual = {self.residual!r} starts gates from a rule, and kind = {p.kind!r} has"
+                " none; set kind = 'discrete'"
+            )
+        for name, none in (("imitate", 0), ("hold_back", False)):
+            if getattr(p, name) != none:
+                raise AgentError(
+                    f"residual = {self.residual!r} is a start of its own, without {name} ="
+                    f" {getattr(p, name)!r}; set {name} = {none}"
+                )
+
+
+def read_rule(text: str) -> Agent:
+    """The rule that `residual` names, with its parameters; `AgentError` for what is no rule."""
+    if not isinstance(text, str) or not text.split():
+        raise AgentError(
+            f"residual = {text!r}: expected the name of a rule and its parameters, 'ewma span=90'"
+        )
+    name, *pairs = text.split()
+    kind = agent_class(name)
+    if kind.learns or name == "clairvoyant" or kind().env_settings() != {"actions": "target"}:
+        why = (
+            "knows the future"
+            if name == "clairvoyant"
+            else "has to be trained"
+            if kind.learns
+            else "is no rule"
+        )
+        raise AgentError(f"residual = {text!r}: {name} {why}; choose one of {', '.join(_rules())}")
+    try:
+        values = read_pairs(pairs)
+    except AgentError as error:
+        raise AgentError(f"residual = {text!r}: after the rule, {error}") from None
+    return make(name, **values)
+
+
+def _rules() -> list[str]:
+    found = agent_classes()
+    return [
+        name
+        for name, kind in found.items()
+        if not kind.learns and name not in ("clairvoyant", "random")
+    ]
+
+
+class Advice:
+    """A rule's answers as columns: per asset a one for what it says of {hold, each carry}, and a
+    one for its leverage, as the logits of PPO stand.
+
+    A carry or leverage that the grids lack counts as the nearest that they have.
+    """
+
+    def __init__(
+        self, rule: Agent, batch: Any, carries: tuple[float, ...], leverages: tuple[float, ...]
+    ) -> None:
+        self.rule, self.carries, self.leverages = rule, np.array(carries), np.array(leverages)
+        self.width = batch.market.n_assets * (1 + len(carries) + len(leverages))
+        rule.look_up(batch)
+        rule.reset()
+
+    def of(self, obs: Array) -> Array:
+        """Columns (n, width) of the decision that observations (n, D) ask for; the rule remembers
+        having been asked.
+        """
+        return self._columns(self.rule, obs)
+
+    def begin(self, obs: Array) -> Array:
+        """Columns of the first observations of all environments."""
+        self.rule.reset()
+        return self.of(obs)
+
+    def follow(self, obs: Array, ends: Array, ended: NDArray[np.bool_]) -> tuple[Array, Array]:
+        """(columns of observations (n, D), columns of the last observations of the episodes that
+        have `ended` (n,), which stand in `ends`).
+        """
+        if not ended.any():
+            now = self.of(obs)
+            return now, now
+        last = self._columns(deepcopy(self.rule), ends)
+        self.rule.reset(ended)
+        return self.of(obs), last
+
+    def state(self) -> dict[str, Any]:
+        """Copies of what the rule remembers."""
+        return deepcopy(vars(self.rule))
+
+    def restore(self, state: dict[str, Any]) -> None:
+        """Go on from what `state` returned."""
+        vars(self.rule).update(deepcopy(state))
+
+    def _columns(self, rule: Agent, obs: Array) -> Array:
+        hold, carry, _, leverage = (
+            np.asarray(rule.act(obs)).reshape(len(obs), -1, 4).transpose(2, 0, 1)
+        )
+        gate = np.where(hold > 0.5, 0, 1 + np.abs(carry[..., None] - self.carries).argmin(axis=-1))
+        dial = np.abs(leverage[..., None] - self.leverages).argmin(axis=-1)
+        answers = [
+            np.eye(1 + len(self.carries), dtype=np.float32)[gate],
+            np.eye(len(self.leverages), dtype=np.float32)[dial],
+        ]
+        return np.concatenate(answers, axis=-1).reshape(len(obs), -1)
+
+
+class AdvisedRehearsal:
+    """A rehearsal (`agents.training.counterfactual_training`) whose accounts ask the rule too: its
+    answers stand beside what each of them sees.
+    """
+
+    def __init__(
+        self, rehearsal: Any, rule: str, carries: tuple[float, ...], leverages: tuple[float, ...]
+    ) -> None:
+        self.rehearsal = rehearsal
+        self.advice = Advice(read_rule(rule), rehearsal.envs[0].batch, carries, leverages)
+
+    def play(self, seed: int) -> Any:
+        """As the rehearsal's own."""
+        tape = self.rehearsal.play(seed)
+        told = [
+            np.stack([self.advice.begin(seen[0]), *(self.advice.of(obs) for obs in seen[1:])])
+            for seen in tape.obs
+        ]
+        return tape._replace(obs=np.concatenate([tape.obs, np.stack(told)], axis=-1))

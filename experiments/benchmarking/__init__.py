@@ -1,0 +1,1 @@
+"""The jobs of a benchmark: training, evaluation, stress, comparison, log of trials."""

@@ -1,0 +1,179 @@
+"""Trains one learner in a folder of its own: progress, TensorBoard, checkpoints, Ctrl-C, resume."""
+
+from __future__ import annotations
+
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+from tqdm import tqdm
+
+import agents
+from agents.base import CHECKPOINT, Agent, Learner
+from experiments.benchmarking.trials import Training
+from experiments.core.cli import Interrupt, Stopped, deferred
+from experiments.core.pool import Reporter
+from experiments.core.run_folder import RunError, read_json
+from experiments.tensorboard.cards import action_names
+from experiments.tensorboard.writer import POINTS, Stretch, Tracker
+from fundenv.config import hours
+
+SAVE_SECONDS = 60.0  # between checkpoints
+
+
+class Progress:
+    """One bar over all trainings of a command, weighted by what a step of each learner costs."""
+
+    def __init__(self, total: float) -> None:
+        self._bar = tqdm(
+            total=total,
+            bar_format="{desc} {percentage:3.0f}% |{bar:30}| {elapsed} < {remaining}{postfix}",
+            # the time left by the mean speed: a warm start counts nothing and then much at once
+            smoothing=0,
+            mininterval=0.2 if sys.stderr.isatty() else 20.0,  # a log file needs no more
+        )
+
+    def at(self, title: str) -> None:
+        """Name what is running."""
+        self._bar.set_description_str(title)
+
+    def add(self, cost: float, note: str | None = None) -> None:
+        """Count `cost` as done."""
+        if note is not None:
+            self._bar.set_postfix_str(note, refresh=False)
+        self._bar.update(cost)
+
+    def close(self) -> None:
+        """Leave the bar as it is."""
+        self._bar.close()
+
+
+class Learning:
+    """Watches one training: the `Watcher` of `agents.base`."""
+
+    def __init__(
+        self,
+        agent: Learner,
+        folder: Path,
+        tracker: Tracker,
+        progress: Reporter,
+        interrupt: Interrupt,
+        steps: int,
+    ) -> None:
+        self.agent, self.folder, self.tracker, self.progress, self.interrupt = (
+            agent,
+            folder,
+            tracker,
+            progress,
+            interrupt,
+        )
+        self.every = max(1, steps // POINTS)
+        self.wanted = steps
+        self.last = self.logged = agent.steps_done
+        self.saved = self.begun = time.monotonic()
+        self.first = agent.steps_done
+        self.stretch: Stretch | None = None
+
+    def step(self, steps: int, batch: Any) -> bool:
+        """Count, log and save now and then; False once Ctrl-C was pressed."""
+        if self.stretch is None:
+            self.stretch = Stretch(batch)
+        self.stretch.add(batch)
+        counted = min(steps, self.wanted)  # the last rollout may go beyond
+        self.progress.add((counted - self.last) * self.agent.step_cost)
+        self.last = counted
+        if steps - self.logged >= self.every:
+            self._log(steps, batch)
+        if time.monotonic() - self.saved > SAVE_SECONDS:
+            self.agent.save(self.folder)
+            self.saved = time.monotonic()
+        return not self.interrupt.requested
+
+    def update(self, steps: int, scalars: dict[str, float]) -> bool:
+        """The learner's own diagnostics; False once Ctrl-C was pressed."""
+        self.tracker.write(steps, {f"Learner/{key}": value for key, value in scalars.items()})
+        return not self.interrupt.requested
+
+    def _log(self, steps: int, batch: Any) -> None:
+        assert self.stretch is not None
+        step_hours = hours(batch.config.decision_interval, "decision_interval")
+        values = self.stretch.scalars(step_hours=step_hours, cash_rate=batch.config.cash_rate)
+        speed = (steps - self.first) / max(1e-9, time.monotonic() - self.begun)
+        self.tracker.write(steps, values | {"Learner/steps_per_second": speed})
+        for k, name in enumerate(action_names(self.agent, batch.actions.shape[1])):
+            self.tracker.histogram(steps, f"Action/{name}", batch.actions[:, k])
+        self.progress.add(
+            0, f"{speed:,.0f} steps/s, growth {100 * values['Return/net_log_growth']:+.1f} %/year"
+        )
+        self.stretch.clear()
+        self.logged = steps
+
+
+def done_steps(folder: Path) -> int:
+    """Steps of training behind the checkpoint in `folder`; 0 where there is none."""
+    path = folder / CHECKPOINT
+    return int(read_json(path).get("steps_done", 0)) if path.is_file() else 0
+
+
+def train(
+    name: str,
+    params: dict[str, Any],
+    market: Any,
+    settings: dict[str, Any],
+    *,
+    steps: int,
+    seed: int,
+    folder: Path,
+    events: Path,
+    progress: Reporter,
+    trial: Training,
+) -> Learner:
+    """The agent after `steps` steps, from the checkpoint in `folder` where there is one; the folder
+    holds its newest checkpoint throughout, and the log of `trial` a line from the start on.
+
+    Raises `Stopped` after Ctrl-C, with the checkpoint written.
+    """
+    agent = agents.load(folder) if done_steps(folder) else agents.make(name, **params)
+    if not isinstance(agent, Learner):
+        raise RunError(
+            f"agent {name} does not learn; evaluate it as it is, or choose one of"
+            f" {', '.join(learners())}"
+        )
+    if agent.provenance.market not in ("", market.hash):
+        raise RunError(
+            f"{folder} was trained on market {agent.provenance.market}, this one is {market.hash};"
+            " use the same data, or another --out"
+        )
+    trial.start(name, agent.params.to_dict(), steps=steps, seed=seed, market=market.hash)
+    progress.at(f"{name}, seed {seed}")
+    with deferred() as interrupt, Tracker(events) as tracker:
+        agent.learn(
+            market,
+            settings,
+            steps=steps,
+            seed=seed,
+            watcher=Learning(agent, folder, tracker, progress, interrupt, steps),
+        )
+        agent.save(folder)
+    if agent.steps_done < steps:
+        raise Stopped(
+            f"interrupted after {agent.steps_done:,} of {steps:,} steps of {name}; the checkpoint"
+            f" is in {folder}, go on with --resume"
+        )
+    return agent
+
+
+def prepared(name: str, params: dict[str, Any]) -> Agent:
+    """The agent, made so that a wrong parameter, a missing library or a missing device is reported
+    before anything is written.
+    """
+    agent = agents.make(name, **params)
+    if isinstance(agent, Learner):
+        agent.require()
+    return agent
+
+
+def learners() -> list[str]:
+    """Names of the agents that learn."""
+    return [name for name in agents.names() if issubclass(agents.agent_class(name), Learner)]

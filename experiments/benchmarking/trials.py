@@ -1,0 +1,191 @@
+"""The log of all trainings ever started, so that the best of them can be judged for the luck of the
+search.
+
+`trials.csv` beside the run folders (runs/trials.csv by default) receives a line when a training
+starts, and a second one with its figure once it was judged. A training that was stopped, failed or
+thrown away stays in it without a figure. `experiments/trials.csv` holds the configurations tried
+while the recipe was made.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import csv
+import hashlib
+import io
+import json
+import os
+import uuid
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import pandas as pd
+
+import agents
+from experiments.core.run_folder import RunError
+from fundenv.metrics import NO_RISK
+
+LOG = "trials.csv"
+RECIPE = Path(__file__).with_name(LOG)
+_NONE = pd.DataFrame({"agent": [], "configuration": [], "daily_sharpe": np.array([], float)})
+COLUMNS = ("training", "started", "agent", "configuration", "seed", "market", "daily_sharpe")
+
+
+class Training(NamedTuple):
+    """One training: where it is logged, and under which name."""
+
+    log: Path
+    name: str  # run folder / key of the training in it
+
+    @classmethod
+    def of(cls, run: Path, key: str = "") -> Training:
+        """The training `key` of the run folder `run`, or the one that the whole folder is."""
+        run = run.resolve()
+        return cls(run.parent / LOG, f"{run.name}/{key}" if key else run.name)
+
+    def start(
+        self, agent: str, params: dict[str, Any], *, steps: int, seed: int, market: str
+    ) -> None:
+        """Add its line, unless an earlier part of the same training has: a resumed one counts once,
+        one with other parameters or more steps anew.
+        """
+        line = {
+            "agent": agent,
+            "configuration": configuration(agent, params, steps),
+            "seed": seed,
+            "market": market,
+        }
+        known = read(self.log)
+        if not (
+            (known["training"] == self.name) & (known["configuration"] == line["configuration"])
+        ).any():
+            self._append(line | {"started": f"{datetime.now(UTC):%Y-%m-%d %H:%M:%S}"})
+
+    def finish(self, daily_sharpe: float) -> None:
+        """Add its figure: Sharpe ratio of daily returns on the test span, not annualised."""
+        known = read(self.log)
+        own = known[known["training"] == self.name].iloc[-1]
+        self._append(
+            {name: own[name] for name in COLUMNS} | {"daily_sharpe": f"{daily_sharpe:.5f}"}
+        )
+
+    def _append(self, line: dict[str, Any]) -> None:
+        """One write for the line, which processes side by side do not tear."""
+        try:
+            _begin(self.log)
+            descriptor = os.open(self.log, os.O_WRONLY | os.O_APPEND)
+        except OSError as error:
+            raise RunError(
+                f"{self.log} cannot be written ({error.strerror}); every training is logged there,"
+                " choose another --out"
+            ) from None
+        try:
+            os.write(
+                descriptor,
+                _csv([(line | {"training": self.name}).get(name, "") for name in COLUMNS]),
+            )
+        finally:
+            os.close(descriptor)
+
+
+def configuration(agent: str, params: dict[str, Any], steps: int) -> str:
+    """Steps, the parameters that are not the default, and six digits that change with any
+    parameter, the defaults too.
+    """
+    kind = agents.agent_class(agent).parameters
+    whole, usual = kind.from_dict(params, owner=agent).to_dict(), kind().to_dict()
+    digest = hashlib.sha256(json.dumps(whole, sort_keys=True).encode()).hexdigest()[:6]
+    return " ".join(
+        [
+            f"{steps:,} steps",
+            *(f"{name}={value}" for name, value in whole.items() if value != usual[name]),
+            f"#{digest}",
+        ]
+    )
+
+
+def read(log: Path) -> pd.DataFrame:
+    """One row per training and configuration, with its last figure; empty where there is no log."""
+    if not log.is_file():
+        return pd.DataFrame(columns=list(COLUMNS))
+    table = pd.read_csv(log, dtype={"training": str, "market": str, "configuration": str})
+    if list(table.columns) != list(COLUMNS):
+        raise RunError(
+            f"{log} has columns {', '.join(table.columns)}; expected {', '.join(COLUMNS)}: move it"
+            " away"
+        )
+    return table.groupby(["training", "agent", "configuration"], sort=False, as_index=False).last()[
+        list(COLUMNS)
+    ]
+
+
+def others(run: Path, *, recorded: bool) -> pd.DataFrame:
+    """agent, configuration, daily_sharpe (NaN where unknown) of every configuration tried but those
+    of the run folder `run`: those of the recipe, and those logged beside `run`, each once with the
+    mean over its seeds.
+
+    recorded: whether the run judges on recorded history. The recipe was chosen there, and a made-up
+    market knows nothing of that choice: it does not count.
+    """
+    recipe = pd.read_csv(RECIPE)[["agent", "configuration", "daily_sharpe"]] if recorded else _NONE
+    logged = read(run.resolve().parent / LOG)
+    own = logged["training"].str.startswith(f"{run.resolve().name}/")
+    apart = logged[~logged["configuration"].isin(logged.loc[own, "configuration"])]
+    means = (
+        apart.groupby(["agent", "configuration"], sort=False)["daily_sharpe"].mean().reset_index()
+    )
+    frames = [frame for frame in (recipe, means) if len(frame)]
+    return pd.concat(frames, ignore_index=True) if frames else _NONE
+
+
+def counted(run: Path, *, recorded: bool) -> str:
+    """Which configurations `others` counts, in words."""
+    logged = f"those logged in {run.resolve().parent / LOG}"
+    if recorded:
+        return (
+            f"luck of the search: counts the {len(pd.read_csv(RECIPE))} configurations tried on"
+            f" recorded history while the recipe was made, and {logged}"
+        )
+    return (
+        "luck of the search: a made-up market, so the configurations tried on recorded history"
+        f" while the recipe was made do not count; {logged} do"
+    )
+
+
+def recipe_of(learner: str) -> str:
+    """The learner whose trials a learner shares: an ensemble those of its members, a learner on a
+    device those of the usual one.
+    """
+    return learner.removesuffix("_ensemble").removeprefix("device_")
+
+
+def _begin(log: Path) -> None:
+    """The log with its header, whole or not at all."""
+    if log.exists():
+        return
+    log.parent.mkdir(parents=True, exist_ok=True)
+    partial = log.with_name(f".{uuid.uuid4().hex}.{LOG}")  # threads share a process
+    partial.write_bytes(_csv(COLUMNS))
+    try:
+        with contextlib.suppress(FileExistsError):  # another process was first
+            os.link(partial, log)
+    finally:
+        partial.unlink()
+
+
+def _csv(cells: Sequence[Any]) -> bytes:
+    text = io.StringIO()
+    csv.writer(text, lineterminator="\n").writerow(cells)
+    return text.getvalue().encode()
+
+
+def daily_sharpe(daily: pd.DataFrame) -> float:
+    """Of daily net returns with columns time and net, several symbols and cash rates side by side:
+    capital spread evenly; 0 without risk.
+    """
+    returns = daily.groupby("time")["net"].mean().to_numpy()
+    spread = float(returns.std(ddof=1)) if len(returns) > 1 else 0.0
+    return float(returns.mean()) / spread if spread > NO_RISK else 0.0

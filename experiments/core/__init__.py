@@ -1,0 +1,1 @@
+"""What all commands share: command lines, markets, presets, run folders, processes."""

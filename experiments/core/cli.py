@@ -1,0 +1,85 @@
+"""From a command line to a script's main function: one-line errors, and Ctrl-C that stops between
+two steps.
+"""
+
+from __future__ import annotations
+
+import signal
+import sys
+import warnings
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any, TypeVar
+
+import tyro
+
+from agents import AgentError
+from experiments.core.run_folder import RunError
+from fundenv.config import ConfigError
+from fundenv.market import DataError, SplitError
+from fundenv.venues import VenueError
+
+A = TypeVar("A")
+INTERRUPTED = 130  # exit status of a process that Ctrl-C has ended
+
+
+class Stopped(Exception):
+    """The user has asked to stop; the message says what is kept and how to go on."""
+
+
+class Interrupt:
+    """Set by Ctrl-C inside `deferred`: whoever sees it finishes what must be whole and stops."""
+
+    def __init__(self) -> None:
+        self.requested = False
+
+
+@contextmanager
+def deferred() -> Iterator[Interrupt]:
+    """Within, the first Ctrl-C only raises a flag; the second one interrupts at once."""
+    interrupt = Interrupt()
+
+    def note(number: int, frame: Any) -> None:
+        if interrupt.requested:
+            raise KeyboardInterrupt
+        interrupt.requested = True
+
+    before = signal.signal(signal.SIGINT, note)
+    try:
+        yield interrupt
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
+def run(args: type[A], main: Callable[[A], None], description: str | None) -> None:
+    """Parse the command line into `args`, call `main`, and exit: 0, 2 with one line on bad input,
+    130 with one line on Ctrl-C.
+    """
+    started = sys.modules["__main__"].__spec__  # None where a file is run by its path
+    parsed = tyro.cli(
+        args, prog=f"python -m {started.name}" if started else None, description=description
+    )
+    warnings.filterwarnings("ignore", category=UserWarning, module="stable_baselines3")
+    shown: set[str] = set()
+
+    def note(message: Warning | str, *where: Any, **more: Any) -> None:
+        text = " ".join(str(message).split())
+        if text not in shown:
+            shown.add(text)
+            print(f"note  {text}", flush=True)
+
+    warnings.showwarning = note
+    try:
+        main(parsed)
+    except (AgentError, ConfigError, DataError, RunError, SplitError, VenueError) as error:
+        sys.exit(_line(f"error: {error}", 2))
+    except Stopped as stop:
+        sys.exit(_line(str(stop), INTERRUPTED))
+    except KeyboardInterrupt:
+        sys.exit(_line("interrupted; what was finished is kept", INTERRUPTED))
+
+
+def _line(text: str, status: int) -> int:
+    start = "\n" if status == INTERRUPTED else ""  # below the progress bar
+    print(start + " ".join(text.split()), file=sys.stderr)
+    return status

@@ -1,0 +1,62 @@
+"""Markets to train on instead of the recorded one, and recorded ones under stress: what
+`--train-on` and `--stress` ask for.
+"""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from experiments.core.run_folder import RunError
+from fundenv.market import Market, bootstrap_market, select, splice, stack, synthetic_market
+from fundenv.market.synthetic.coins import PRESETS
+
+TrainOn = Literal["history", "generator", "bootstrap"]
+_YEARS = 1.0  # of each path that is made
+
+
+def preset_of(symbol: str) -> str:
+    """The generator's kind of coin for a symbol: by the beginning of its name, any other is an
+    alt.
+    """
+    return next(
+        (
+            name
+            for name in PRESETS
+            if symbol.upper().removeprefix("SYNTH-").startswith(name.upper())
+        ),
+        "alt",
+    )
+
+
+def training_market(history: Market, kind: TrainOn, paths: int, venue: str) -> Market:
+    """The history itself, or `paths` made-up years of each of its symbols (of its set of symbols,
+    where they stand side by side).
+    """
+    if kind == "history":
+        return history
+    if paths < 1:
+        raise RunError(f"--made-paths {paths}: expected at least 1")
+    names = list(dict.fromkeys(history.symbols))
+    if kind == "bootstrap":
+        return stack(
+            [
+                bootstrap_market(_one(history, path), years=_YEARS, paths=paths, venue=venue)
+                for path in names
+            ]
+        )
+    kinds = dict.fromkeys(tuple(preset_of(name) for name in path) for path in names)
+    return stack(
+        [synthetic_market(presets, years=_YEARS, paths=paths, venue=venue) for presets in kinds]
+    )
+
+
+def stressed(market: Market, shocks: tuple[str, ...]) -> Market:
+    """The market with each shock on every path, at a place drawn for each."""
+    for number, shock in enumerate(shocks):
+        market = splice(market, shock, seed=number)
+    return market
+
+
+def _one(history: Market, symbols: tuple[str, ...]) -> Market:
+    """The paths of one symbol, or of one set side by side."""
+    return select(history, list(symbols)) if history.n_assets == 1 else history

@@ -1,0 +1,160 @@
+"""The part of a command line that says which market, cut how, under which settings of the
+environment.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from agents.params import AgentError, read_pairs
+from experiments.core.made_markets import TrainOn, stressed, training_market
+from experiments.core.run_folder import RunError, label
+from fundenv.batch.cpu import Batch
+from fundenv.config import EnvConfig
+from fundenv.market import Market, load_market, split, synthetic_market
+
+EMBARGO = "14D"  # left out between training and test: the longest look-back that still matters
+_DAY = pd.Timedelta(days=1)
+
+
+@dataclass(frozen=True, kw_only=True)
+class MarketArgs:
+    """Fields that every script shares."""
+
+    data: Path | None = None
+    """Folder of Parquet or CSV files; without it the embedded synthetic market."""
+    symbols: tuple[str, ...] = ()
+    """Symbols as in the file names; none: all that the folder has for the venue."""
+    train: str | None = None
+    """Training span START:END, UTC, both included, days, months or years; default: the first two
+    thirds of the data.
+    """
+    test: str | None = None
+    """Test span START:END, UTC, both included, days, months or years; default: the last third."""
+    venue: str = "binance"
+    """Exchange whose rules hold: a name of the package, or the path of a TOML."""
+    cash_rate: float = 0.045
+    """Yearly rate of idle cash, the hurdle of every comparison (0.045 = 4.5 %)."""
+    env: tuple[str, ...] = ()
+    """Further settings of the environment, NAME=VALUE (fundenv.EnvConfig), e.g. keeper_interval=4h
+    episode=60D.
+    """
+
+    train_on: TrainOn = "history"
+    """What training sees: the training span, the generator's coins, or histories resampled from the
+    span in blocks.
+    """
+    made_paths: int = 8
+    """Paths of one year, for each symbol, that the generator or the resampling makes."""
+    stress: tuple[str, ...] = ()
+    """Shocks laid over every path of the test span, each at a place drawn for it: 2020-03-12
+    2021-05-19 2022-11-09 2025-10-10.
+    """
+
+    def settings(self) -> dict[str, Any]:
+        """`EnvConfig` fields, checked."""
+        settings = {"venue": self.venue, "cash_rate": self.cash_rate} | pairs(self.env, "--env")
+        EnvConfig.from_dict(settings)
+        return settings
+
+    def markets(self) -> dict[str, Market]:
+        """`train` and `test`, with an embargo between them; the last `embargo` of the earlier span
+        is dropped where they touch.
+        """
+        if self.data is None:
+            if self.symbols:
+                raise RunError(
+                    f"--symbols {' '.join(self.symbols)} needs --data; the embedded market has its"
+                    " own symbols"
+                )
+            whole = synthetic_market("btc", years=3, paths=2, seed=0, venue=self.venue)
+        else:
+            whole = load_market(self.data, list(self.symbols) or None, venue=self.venue)
+        first, last = (
+            pd.Timestamp(int(whole.close_ns[i]), tz="UTC")
+            for i in (whole.close_ns.argmin(), whole.close_ns.argmax())
+        )
+        cut = (first + (last - first) * 2 / 3).floor("D")
+        spans = {
+            "train": span_edges(self.train, "--train") if self.train else (first, cut),
+            "test": span_edges(self.test, "--test") if self.test else (cut, last + _DAY),
+        }
+        parts = split(whole, spans, embargo=EMBARGO)
+        for name, part in parts.items():
+            missing = sorted(
+                {label(whole, p) for p in range(whole.n_paths)}
+                - {label(part, p) for p in range(part.n_paths)}
+            )
+            if missing:  # listed later, or delisted: it is learned on or judged on where it exists
+                print(f"note  {', '.join(missing)}: no data in the {name} span")
+        parts["train"] = training_market(parts["train"], self.train_on, self.made_paths, self.venue)
+        parts["test"] = stressed(parts["test"], self.stress)
+        for part in parts.values():
+            Batch(
+                1, market=part, **self.settings()
+            )  # settings that do not fit this market are reported before anything runs
+        return parts
+
+
+MARKET_FIXED = tuple(
+    field.name for field in fields(MarketArgs)
+)  # what a run that goes on must not change
+
+
+def fold_markets(market: Market, folds: int) -> dict[str, Market]:
+    """`fold<k>-train` and `fold<k>-validation`: the second half of the span in `folds` equal
+    pieces, each with all that lies before it to learn on, less the embargo.
+    """
+    first, last = (
+        pd.Timestamp(int(edge), tz="UTC") for edge in (market.close_ns.min(), market.close_ns.max())
+    )
+    edges = [
+        (first + (last - first) * (1 + k / max(1, folds)) / 2).floor("D") for k in range(folds)
+    ] + [last + _DAY]
+    found = {}
+    for k in range(folds):
+        spans = {"train": (first.floor("D"), edges[k]), "validation": (edges[k], edges[k + 1])}
+        for name, part in split(market, spans, embargo=EMBARGO).items():
+            found[f"fold{k}-{name}"] = part
+    return found
+
+
+def span_edges(text: str, flag: str) -> tuple[pd.Timestamp, pd.Timestamp]:
+    """[first instant of START, first instant after END) of a text START:END; each is a day, a month
+    or a year, and counts whole.
+    """
+    try:
+        first, last = (pd.Period(edge) for edge in text.split(":"))
+        start, end = first.start_time.tz_localize("UTC"), (last + 1).start_time.tz_localize("UTC")
+    except ValueError:
+        raise RunError(
+            f"{flag} {text}: expected START:END, both dates of the calendar, e.g."
+            " 2020-02-01:2024-06-30 or 2020-02:2024-06"
+        ) from None
+    if start >= end:
+        raise RunError(f"{flag} {text}: the start lies after the end; swap them")
+    return start, end
+
+
+def pairs(items: tuple[str, ...], flag: str) -> dict[str, Any]:
+    """NAME=VALUE texts of a command-line `flag`, as `agents.params.read_pairs` reads them;
+    `RunError` names the flag.
+    """
+    try:
+        return read_pairs(items)
+    except AgentError as error:
+        raise RunError(f"{flag} {error}") from None
+
+
+def shown(market: Market) -> str:
+    """One line: symbols and span."""
+    symbols = list(dict.fromkeys(label(market, path) for path in range(market.n_paths)))
+    first, last = market.close_ns.min(), market.close_ns.max()
+    return (
+        f"{', '.join(symbols)}, {pd.Timestamp(int(first)):%Y-%m-%d} .."
+        f" {pd.Timestamp(int(last)):%Y-%m-%d}"
+    )

@@ -1,1 +1,0 @@
-"""The pieces of the HTML report: reading run folders, figures of the comparison, charts, and the page."""

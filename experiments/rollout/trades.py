@@ -1,0 +1,136 @@
+"""Every trade of a walk: what was done, for which reason, at which prices, and what the agent saw
+when it decided.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from agents import Agent
+from agents.base import observed
+from agents.reasons import WORDS
+from fundenv.batch.cpu import Batch
+from fundenv.dynamics import types as t
+
+SEEN = (
+    "funding_last",
+    "funding_ewma_9",
+    "funding_z",
+    "funding_estimate",
+    "basis",
+    "volatility_7d",
+    "net_carry",
+)  # raw, of the asset
+SCALED = (
+    "spot_before",
+    "spot_after",
+    "perp_before",
+    "perp_after",
+    "filled_spot",
+    "filled_perp",
+    "traded",
+    "equity",
+)  # grow with the account
+COLUMNS = (
+    *(
+        "time",
+        "asset",
+        "reason",
+        "rule",
+        "shortfall",
+        "spot_before",
+        "spot_after",
+        "perp_before",
+        "perp_after",
+        "filled_spot",
+        "filled_perp",
+    ),
+    *("spot_price", "perp_price", "traded", "leverage", "equity", *SEEN),
+)
+FLAT = 1e-9  # base units per unit of quote equity: below it a position is nothing
+
+
+class TradeLog:
+    """Collects the trades of every environment of a batch, one row per asset and step in which
+    something was filled or liquidated.
+
+    Columns: `time` end of the step; `asset`; `reason`, the word of `_reason`; `rule`, what a rule
+    says for itself; `shortfall`, why an order was not filled whole; positions before and after and
+    fills [base units]; average fill prices [quote], nan without a fill; `traded` [quote, both
+    legs]; `leverage`, the target; `equity` after the step [quote]; and the observations of `SEEN`
+    at the decision, in the units of the observation table.
+    """
+
+    def __init__(self, batch: Batch) -> None:
+        self._columns = {name: observed(batch.observation_table, name) for name in SEEN}
+        self._rows: list[list[dict[str, Any]]] = [[] for _ in range(batch.num_envs)]
+
+    def before(self, batch: Batch, agent: Agent) -> None:
+        """Keep what the step will change, and why the agent, which has just decided, wants it."""
+        self._rule = None if agent.reasons is None else agent.reasons.copy()
+        self._legs = batch.store.legs.copy()
+        self._seen = {name: column.of(batch.obs) for name, column in self._columns.items()}
+
+    def after(self, batch: Batch, active: Any) -> None:
+        """Note the trades of the step that the batch has just made, of the environments in `active`
+        (n,).
+        """
+        legs, trades = batch.store.legs, batch.trades
+        struck = (trades[:, :, t.TURNOVER] > 0) | (legs[:, :, t.LIQUIDATED] > 0)
+        for i, a in np.argwhere(struck & np.asarray(active)[:, None]).tolist():
+            self._rows[i].append(self._row(batch, i, a))
+
+    def frame(self, env: int) -> pd.DataFrame:
+        """The trades of one environment in order."""
+        return pd.DataFrame(self._rows[env], columns=list(COLUMNS))
+
+    def _row(self, batch: Batch, i: int, a: int) -> dict[str, Any]:
+        before, after, trade = self._legs[i, a], batch.store.legs[i, a], batch.trades[i, a]
+        row = int(batch.store.episode[i, t.ROW])
+        path = int(batch.store.episode[i, t.PATH])
+        values = {
+            "time": pd.Timestamp(int(batch.market.close_ns[row]), tz="UTC"),
+            "asset": batch.market.symbols[path][a],
+            "reason": _reason(before, after, trade, FLAT * float(batch.store.account[i, t.EQUITY])),
+            "rule": "" if self._rule is None else WORDS[int(self._rule[i, a])],
+            "shortfall": ""
+            if after[t.REASON] in (t.REASON_NONE, t.REASON_HOLD)
+            else t.REASONS[int(after[t.REASON])],
+            "spot_before": before[t.SPOT],
+            "spot_after": after[t.SPOT],
+            "perp_before": before[t.PERP],
+            "perp_after": after[t.PERP],
+            "filled_spot": trade[t.FILLED_SPOT],
+            "filled_perp": trade[t.FILLED_PERP],
+            "spot_price": trade[t.SPOT_VALUE] / trade[t.SPOT_QUANTITY]
+            if trade[t.SPOT_QUANTITY] > 0
+            else np.nan,
+            "perp_price": trade[t.PERP_VALUE] / trade[t.PERP_QUANTITY]
+            if trade[t.PERP_QUANTITY] > 0
+            else np.nan,
+            "traded": trade[t.TURNOVER],
+            "leverage": after[t.TARGET_LEVERAGE],
+            "equity": batch.store.account[i, t.EQUITY],
+        }
+        return values | {name: float(seen[i, a]) for name, seen in self._seen.items()}
+
+
+def _reason(before: Any, after: Any, trade: Any, dust: float) -> str:
+    """One word or two for what moved the leg: the exchange, the margin keeper, an order left over
+    from a liquidation, or the agent's decision.
+    """
+    if after[t.LIQUIDATED] > 0:
+        return "liquidation"
+    if trade[t.REQUESTED_SPOT] == 0 and trade[t.REQUESTED_PERP] == 0:
+        return "after liquidation" if before[t.PENDING] != t.PENDING_NONE else "margin keeper"
+    was, now = (float(leg[t.PERP]) if abs(leg[t.PERP]) > dust else 0.0 for leg in (before, after))
+    if was == 0 or now == 0:
+        if was == now:
+            return "spot leg"
+        return "exit" if now == 0 else "enter carry" if now < 0 else "enter reverse carry"
+    if was * now < 0:
+        return "turn around"
+    return "increase" if abs(now) > abs(was) else "reduce" if abs(now) < abs(was) else "spot leg"

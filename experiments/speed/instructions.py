@@ -1,0 +1,109 @@
+"""Counts the machine instructions of a function exactly, without hardware counters or an outside
+profiler (Linux).
+"""
+
+from __future__ import annotations
+
+import ctypes
+import gc
+import os
+import signal
+import sys
+from collections.abc import Callable
+
+import numpy as np
+
+from experiments.core.run_folder import RunError
+from fundenv.batch.cpu import Batch
+
+_TRACE_ME, _SINGLE_STEP = 0, 9  # requests of ptrace(2)
+
+
+def count(run: Callable[[], object]) -> int:
+    """Instructions that `run` executes in user space: a forked copy of this process runs it one
+    instruction at a time, about 20 us each.
+
+    What a function does is done in the copy alone. Raises `RunError` where processes cannot be
+    traced.
+    """
+    if not sys.platform.startswith("linux"):
+        raise RunError(
+            f"instructions are counted by Linux's ptrace, this is {sys.platform}; use a profiler of"
+            " the system"
+        )
+    return _counted(run) - _counted(lambda: None)
+
+
+def _counted(run: Callable[[], object]) -> int:
+    """The same, with what Python does around the call."""
+    trace = ctypes.CDLL(None, use_errno=True).ptrace
+    trace.argtypes = (ctypes.c_long, ctypes.c_long, ctypes.c_void_p, ctypes.c_void_p)
+    child = os.fork()
+    if child == 0:
+        _run_traced(trace, run)
+    try:
+        _, status = os.waitpid(child, 0)
+        if not os.WIFSTOPPED(status):
+            raise RunError(
+                "the system lets no process be traced (ptrace); allow it, or use a profiler"
+            )
+        instructions = 0
+        while True:
+            if trace(_SINGLE_STEP, child, None, None):
+                raise RunError(
+                    "the system steps no process through single instructions (ptrace); use a"
+                    " profiler"
+                )
+            _, status = os.waitpid(child, 0)
+            if not os.WIFSTOPPED(status):
+                raise RunError(
+                    f"the traced process ended early (status {status}); call the function once"
+                    " untraced to see why"
+                )
+            if os.WSTOPSIG(status) == signal.SIGSTOP:
+                return instructions
+            instructions += (
+                os.WSTOPSIG(status) == signal.SIGTRAP
+            )  # any other signal is not for the copy
+    finally:
+        if os.WIFSTOPPED(status):
+            os.kill(child, signal.SIGKILL)
+            os.waitpid(child, 0)
+
+
+def _run_traced(trace: Callable[..., int], run: Callable[[], object]) -> None:
+    """In the child: `run` between two stops."""
+    try:
+        gc.disable()
+        if trace(_TRACE_ME, 0, None, None) == 0:
+            os.kill(os.getpid(), signal.SIGSTOP)
+            run()
+            os.kill(os.getpid(), signal.SIGSTOP)
+    finally:
+        os._exit(1)
+
+
+def per_step(batch: Batch, steps: int = 1, seed: int = 0) -> float:
+    """Instructions of one step of one environment of the compiled loop, on average over so many
+    steps of all; random actions from -1 to 1.
+
+    The batch is stepped forty times before, so that accounts are invested; what the counted steps
+    do is lost with the copy.
+    """
+    rng = np.random.default_rng(seed)
+
+    def act() -> None:
+        batch.actions[:] = rng.uniform(-1, 1, batch.actions.shape)
+
+    batch.reset(seed)
+    for _ in range(40):
+        act()
+        batch.advance()
+    total = 0
+    for _ in range(steps):
+        act()
+        total += count(lambda: batch.calls.step(0, batch.num_envs)) - count(
+            lambda: batch.calls.step(0, 0)
+        )
+        batch.advance()
+    return total / (steps * batch.num_envs)

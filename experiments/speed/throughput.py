@@ -1,0 +1,351 @@
+"""Measures environment steps per second on this machine, after checking that the numbers are right.
+
+Parity with the reference account, accounting, and the CPU's numbers on any other device are checked
+on the very market that is timed; every mode is warmed up and repeated, and the median and the
+spread are shown.
+"""
+
+from __future__ import annotations
+
+import os
+import platform
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+from rich.console import Console
+from rich.table import Table
+
+from experiments.core.cli import run
+from experiments.core.run_folder import RunError, write_json
+from experiments.speed import instructions, peers, scaling
+from experiments.speed.stepping import MODES
+from experiments.speed.verification import device_error, reference_error
+from fundenv.batch.cpu import Batch
+from fundenv.checks import check_accounting, check_parity
+from fundenv.config import hours
+from fundenv.market import Market, load_market, synthetic_market
+
+MIN_SECONDS = 0.5  # of one repetition
+ON_CPU, ON_GPU = (
+    (("single", "vector", "sb3", "torch"), (1024, 4096)),
+    (("torch",), (4096, 65_536, 1_048_576)),
+)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Args:
+    """Command line of the speed measurement."""
+
+    data: Path | None = None
+    """Folder of Parquet or CSV files; without it the embedded synthetic market."""
+    symbols: tuple[str, ...] = ()
+    """Symbols as in the file names; none: all that the folder has."""
+    device: str = "cpu"
+    """cpu, or cuda (torch mode only): first the CPU's numbers are checked on it."""
+    modes: tuple[str, ...] = ()
+    """Of single (gymnasium.make), vector (gymnasium.make_vec), sb3 (the native VecEnv), torch
+    (tensors), ppo (training end to end); none: all but ppo.
+    """
+    batches: tuple[int, ...] = ()
+    """Numbers of environments; ppo takes the first. None: 1024 4096, on a GPU up to 1,048,576."""
+    intervals: tuple[str, ...] = ("1h", "8h")
+    """Decision intervals."""
+    threads: int = 1
+    """Threads of a batch; more than one: also how many times faster they are than one, and what
+    they bring to loops of arithmetic and of copies.
+    """
+    clock: Literal["wall", "cpu"] = "wall"
+    """What is measured: wall clock, or processor time of the one stepping thread, which other work
+    on the machine disturbs less.
+    """
+    repeats: int = 7
+    """Timed repetitions of each mode."""
+    peers: bool = False
+    """Also time gymnasium's CartPole and, where the extra `peers` is installed, other trading
+    environments.
+    """
+    instructions: bool = False
+    """Also count the machine instructions of a step (Linux; half a minute)."""
+    startup: bool = False
+    """Also time import and first step, compiled anew and from the disk."""
+    json: Path | None = None
+    """Also write the rows to this file."""
+
+
+def main(args: Args) -> None:
+    """Check, measure, show."""
+    default_modes, default_batches = ON_CPU if args.device == "cpu" else ON_GPU
+    modes, batches = args.modes or default_modes, args.batches or default_batches
+    _refuse(args, modes)
+    market = (
+        load_market(args.data, list(args.symbols) or None)
+        if args.data
+        else synthetic_market("btc", years=3, seed=0)
+    )
+    console = Console(width=None if sys.stdout.isatty() else 160)
+    _check(market, args, console)
+    rows = [
+        _measure(mode, count, interval, market, args, console)
+        for interval in args.intervals
+        for mode in modes
+        for count in {"single": (1,), "ppo": batches[:1]}.get(mode, batches)
+    ]
+    if args.peers:
+        rows += [_peer(peer, args, console) for peer in peers.installed(batches)]
+    console.print(_table(rows, args))
+    if args.threads > 1 and args.device == "cpu":
+        settings = {"market": market, "decision_interval": args.intervals[0]}
+        loads = [
+            *scaling.loads(),
+            *(
+                scaling.stepping_load(mode, n, settings)
+                for mode in modes
+                if mode not in ("single", "ppo")
+                for n in batches
+            ),
+        ]
+        gains = [
+            scaling.gain(
+                load,
+                args.threads,
+                args.repeats,
+                lambda run: _speeds(run, 1, args.clock, grow=True)[0],
+            )
+            for load in loads
+        ]
+        console.print(scaling.table(gains))
+        rows += gains
+    if args.instructions:
+        for interval in args.intervals:
+            counted = instructions.per_step(
+                Batch(64, market=market, decision_interval=interval, autoreset="same_step")
+            )
+            console.print(
+                f"instructions: {counted:,.0f} a step of one environment, decisions every"
+                f" {interval}, code for this processor"
+            )
+    if args.startup:
+        console.print(_startup())
+    if args.json:
+        write_json(args.json, rows)
+
+
+def _refuse(args: Args, modes: tuple[str, ...]) -> None:
+    unknown = sorted(set(modes) - set(MODES))
+    if unknown:
+        raise RunError(f"--modes {unknown[0]}: expected some of {', '.join(MODES)}")
+    if args.clock == "cpu" and (args.threads > 1 or args.device != "cpu"):
+        raise RunError("--clock cpu sees one thread on the CPU only; use --clock wall")
+    if args.device != "cpu" and set(modes) != {"torch"}:
+        raise RunError(f"--device {args.device}: only the mode torch runs there; leave --modes out")
+
+
+def _check(market: Market, args: Args, console: Console) -> None:
+    interval = args.intervals[0]
+    error = check_accounting(market=market, decision_interval=interval)
+    check_parity(market=market, decision_interval=interval, episode="30D")
+    console.print(f"checked: parts add up to {error:.0e}; single = serial = threaded bit for bit")
+    reference = reference_error(market, interval)
+    told = (
+        "not checked: it is part of the checkout's tests"
+        if reference is None
+        else f"agrees to {reference:.0e} of the equity"
+    )
+    console.print(
+        f"checked: the reference account {told}"
+        if reference is not None
+        else f"the reference account is {told}"
+    )
+    if args.device != "cpu":
+        gap = device_error(market, interval, args.device)
+        console.print(
+            f"checked: {args.device} has the CPU's flags, and its money to {gap:.0e} of the equity"
+        )
+
+
+def _measure(
+    mode: str, count: int, interval: str, market: Market, args: Args, console: Console
+) -> dict[str, Any]:
+    """One row: median, lowest and highest steps per second over the repetitions."""
+    stepper = MODES[mode](
+        count, {"market": market, "decision_interval": interval}, args.threads, args.device
+    )
+    speeds = _speeds(
+        stepper.run, 1 if mode == "ppo" else args.repeats, args.clock, grow=mode != "ppo"
+    )
+    bars = round(hours(interval, "--intervals") / market.bar_hours)
+    row = _row(mode, count, speeds) | {
+        "device": args.device,
+        "threads": args.threads,
+        "decision_bars": bars,
+        "obs_size": stepper.obs_size,
+        "bars_per_s": statistics.median(speeds) * bars,
+        "bytes_per_env": stepper.bytes_per_env,
+        "bytes_per_step": stepper.bytes_per_step,
+    }
+    if args.device != "cpu" and stepper.bytes_per_step:
+        row["bandwidth_share"] = (
+            row["steps_per_s"] * stepper.bytes_per_step / _bandwidth(args.device)
+        )
+    console.print(
+        f"{mode:<7} {count:>9,} envs, {bars} bar(s) per decision: {row['steps_per_s']:>13,.0f}"
+        " steps/s"
+    )
+    return row
+
+
+def _peer(peer: peers.Peer, args: Args, console: Console) -> dict[str, Any]:
+    speeds = _speeds(peer.run, args.repeats, args.clock, grow=True)
+    row = _row(peer.name, peer.batch, speeds) | {
+        "device": "cpu",
+        "threads": 1,
+        "decision_bars": 1,
+        "obs_size": peer.obs_size,
+    }
+    console.print(f"{peer.name:<20} {peer.batch:>6,} envs: {row['steps_per_s']:>13,.0f} steps/s")
+    return row | {"bars_per_s": row["steps_per_s"], "compared_with": peer.mode}
+
+
+def _row(mode: str, count: int, speeds: list[float]) -> dict[str, Any]:
+    return {
+        "mode": mode,
+        "batch": count,
+        "steps_per_s": statistics.median(speeds),
+        "lowest": min(speeds),
+        "highest": max(speeds),
+    }
+
+
+def _speeds(steps: Callable[[], int], repeats: int, clock: str, grow: bool) -> list[float]:
+    now = time.perf_counter if clock == "wall" else time.thread_time
+
+    def timed() -> tuple[int, float]:
+        begun = now()
+        done = sum(steps() for _ in range(amount))
+        return done, now() - begun
+
+    steps()
+    amount = 1
+    while grow and timed()[1] < MIN_SECONDS:
+        amount *= 2
+    return [done / seconds for done, seconds in (timed() for _ in range(repeats))]
+
+
+def _bandwidth(device: str) -> float:
+    """Bytes per second that a plain copy of 1 GiB reads and writes on the device."""
+    import torch
+
+    source = torch.zeros(1 << 28, device=device)
+    target = torch.empty_like(source)
+    seconds = []
+    for _ in range(10):
+        torch.cuda.synchronize(device)
+        begun = time.perf_counter()
+        target.copy_(source)
+        torch.cuda.synchronize(device)
+        seconds.append(time.perf_counter() - begun)
+    return 2 * source.nbytes / min(seconds)
+
+
+def _table(rows: list[dict[str, Any]], args: Args) -> Table:
+    """All rows; a peer also shows how many times faster fundenv is in the mode it is compared
+    with.
+    """
+    columns = [
+        "mode",
+        "envs",
+        "bars per decision",
+        "observations",
+        "steps/s (median)",
+        "lowest",
+        "highest",
+        "bars/s",
+        "bytes/env",
+        "bytes/step",
+    ]
+    table = Table(
+        *columns, "of bandwidth" if args.device != "cpu" else "fundenv is", title=_machine(args)
+    )
+    own = {
+        (row["mode"], row["batch"]): row["steps_per_s"]
+        for row in rows
+        if row["decision_bars"] == 1 and "compared_with" not in row
+    }
+    for row in rows:
+        speeds = (f"{row[key]:,.0f}" for key in ("steps_per_s", "lowest", "highest", "bars_per_s"))
+        sizes = (
+            f"{row[key]:,}" if row.get(key) else "" for key in ("bytes_per_env", "bytes_per_step")
+        )
+        ours = own.get((row.get("compared_with", ""), row["batch"]))
+        last = (
+            f"{row['bandwidth_share']:.0%}"
+            if "bandwidth_share" in row
+            else f"{ours / row['steps_per_s']:.2f} x"
+            if ours
+            else ""
+        )
+        table.add_row(
+            row["mode"],
+            f"{row['batch']:,}",
+            str(row["decision_bars"]),
+            str(row["obs_size"] or ""),
+            *speeds,
+            *sizes,
+            last,
+        )
+    return table
+
+
+_FIRST_STEP = """
+import time; t = time.perf_counter(); import gymnasium
+a = time.perf_counter(); import fundenv
+b = time.perf_counter(); env = gymnasium.make("fundenv/FundingHedge-v0"); env.reset(seed=0); env.step(env.action_space.sample())
+print(a - t, b - a, time.perf_counter() - b)
+"""
+
+
+def _startup() -> Table:
+    """Seconds of import and first step in a fresh process, compiled anew and from the disk."""
+    table = Table("start-up", "import gymnasium", "import fundenv", "make, reset, first step")
+    with tempfile.TemporaryDirectory() as folder:
+        for name in ("compiling", "compiled before", "compiled before"):
+            environment = os.environ | {"NUMBA_CACHE_DIR": folder}
+            done = subprocess.run(
+                [sys.executable, "-c", _FIRST_STEP],
+                env=environment,
+                capture_output=True,
+                text=True,
+                check=True,
+            )
+            table.add_row(name, *(f"{float(seconds):.2f} s" for seconds in done.stdout.split()))
+    return table
+
+
+def _machine(args: Args) -> str:
+    model = platform.processor() or platform.machine()
+    if Path("/proc/cpuinfo").is_file():
+        names = [
+            line.split(":", 1)[1].strip()
+            for line in Path("/proc/cpuinfo").read_text().splitlines()
+            if line.startswith("model name")
+        ]
+        model = names[0] if names else model
+    if args.device != "cpu":
+        import torch
+
+        model = f"{torch.cuda.get_device_name(args.device)}, {model}"
+    return (
+        f"{model}, {os.cpu_count()} cores, {args.threads} thread(s), {args.clock} time, Python"
+        f" {platform.python_version()}"
+    )
+
+
+if __name__ == "__main__":
+    run(Args, main, __doc__)

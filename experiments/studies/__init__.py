@@ -1,0 +1,1 @@
+"""Studies for developers: `python -m experiments.studies.<name>`."""

@@ -1,0 +1,277 @@
+"""TensorBoard: the same tags for every agent, rule or learner.
+
+While an agent walks a path, x is the decision step and money is cumulative: contribution to log
+growth since the start. While an agent learns, x is the environment step and money is a yearly rate
+over the last stretch, averaged over its environments.
+"""
+
+from __future__ import annotations
+
+import io
+import os
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from experiments.core.run_folder import RunError
+from experiments.rollout.rollout import STATES, Walk
+from fundenv import metrics
+from fundenv.dynamics.types import PARTS
+
+PART_TAGS = dict(
+    zip(
+        PARTS,
+        (
+            "Price/spot",
+            "Price/perp",
+            "Funding/received",
+            "Execution/fees",
+            "Execution/spread",
+            "Execution/impact",
+            "Interest/borrow",
+            "Interest/cash",
+            "Risk/liquidation_loss",
+        ),
+        strict=True,
+    )
+)
+STATE_TAGS = {
+    "carry": "Position/carry",
+    "hedge_ratio": "Risk/hedge_ratio",
+    "leverage": "Risk/leverage",
+    "margin_distance": "Risk/margin_distance",
+    "drawdown": "Risk/drawdown",
+    "funding_last": "Funding/rate_bp_8h",
+    "perp_weight": "Position/perp_weight",
+}
+EQUITY, NET_GROWTH, REWARD, TURNOVER, LIQUIDATIONS = (
+    "Return/equity",
+    "Return/net_log_growth",
+    "Return/reward",
+    "Execution/turnover",
+    "Risk/liquidations",
+)
+POINTS = 500  # at most, per walk and per training
+
+
+# Custom scalars: one page of charts for each question; `|` is a regular expression over tags.
+LAYOUT = {
+    "Return": {"equity": [EQUITY], "growth above cash": [NET_GROWTH], "reward": [REWARD]},
+    "Risk": {
+        "drawdown": ["Risk/drawdown"],
+        "margin distance, sigma": ["Risk/margin_distance"],
+        "leverage": ["Risk/leverage"],
+        "liquidations": [LIQUIDATIONS],
+    },
+    "Funding": {
+        "received": ["Funding/received"],
+        "settled rate, bp per 8 h": ["Funding/rate_bp_8h"],
+        "carry held": ["Position/carry"],
+    },
+    "Execution": {
+        "costs": ["Execution/fees", "Execution/spread", "Execution/impact"],
+        "turnover": [TURNOVER],
+    },
+    "Learning": {
+        "losses": ["Learner/.*loss.*"],
+        "entropy": ["Learner/.*entropy.*", "Learner/.*ent_coef"],
+        "speed": ["Learner/steps_per_second"],
+    },
+}
+
+
+class Tracker:
+    """Writes the event file of one folder; all values of a step go into one event. The only place
+    that knows TensorBoard's formats.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        try:
+            os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+            from tensorboard.compat.proto.event_pb2 import Event
+            from tensorboard.compat.proto.summary_pb2 import Summary
+            from tensorboard.summary.writer.event_file_writer import EventFileWriter
+        except ImportError as error:
+            raise RunError(
+                f"the scripts write TensorBoard events ({error}); install them with: pip install"
+                " 'fundenv[train]'"
+            ) from None
+        self._event, self._summary = Event, Summary
+        self._writer = EventFileWriter(str(folder))
+
+    def write(self, step: int, values: dict[str, float]) -> None:
+        """Scalars by tag at one step."""
+        scalars = [
+            self._summary.Value(tag=tag, simple_value=value) for tag, value in values.items()
+        ]
+        self._add(step, self._summary(value=scalars))
+
+    def text(self, tag: str, markdown: str) -> None:
+        """A card of text."""
+        from tensorboard.plugins.text.summary_v2 import text_pb
+
+        self._add(0, text_pb(tag, markdown))
+
+    def histogram(self, step: int, tag: str, values: Any) -> None:
+        """A distribution at one step; nothing where there are no finite values."""
+        from tensorboard.plugins.histogram.summary_v2 import histogram_pb
+
+        finite = np.asarray(values, np.float64)
+        finite = finite[np.isfinite(finite)]
+        if finite.size:
+            self._add(step, histogram_pb(tag, finite))
+
+    def image(self, step: int, tag: str, picture: NDArray[np.uint8]) -> None:
+        """A picture (H, W, 3)."""
+        from PIL import Image
+
+        store = io.BytesIO()
+        Image.fromarray(picture).save(store, "PNG")
+        height, width = picture.shape[:2]
+        image = self._summary.Image(
+            height=height, width=width, colorspace=3, encoded_image_string=store.getvalue()
+        )
+        self._add(step, self._summary(value=[self._summary.Value(tag=tag, image=image)]))
+
+    def layout(self) -> None:
+        """The pages of custom scalars."""
+        from tensorboard.compat.proto.tensor_pb2 import TensorProto
+        from tensorboard.plugins.custom_scalar import layout_pb2, metadata
+
+        pages = [
+            layout_pb2.Category(
+                title=page,
+                chart=[
+                    layout_pb2.Chart(
+                        title=title, multiline=layout_pb2.MultilineChartContent(tag=tags)
+                    )
+                    for title, tags in charts.items()
+                ],
+            )
+            for page, charts in LAYOUT.items()
+        ]
+        text = TensorProto(
+            dtype="DT_STRING", string_val=[layout_pb2.Layout(category=pages).SerializeToString()]
+        )
+        value = self._summary.Value(
+            tag=metadata.CONFIG_SUMMARY_TAG,
+            tensor=text,
+            metadata=metadata.create_summary_metadata(),
+        )
+        self._add(0, self._summary(value=[value]))  # the plugin's own function wants TensorFlow
+
+    def hparams(
+        self, name: str, settings: dict[str, Any], results: dict[str, float], columns: Sequence[str]
+    ) -> None:
+        """One line of the table of runs: settings of the agent and its final figures. `columns`
+        names the settings of all lines: TensorBoard takes the first list that it meets.
+        """
+        from tensorboard.plugins.hparams import api_pb2, plugin_data_pb2, summary_v2
+
+        plain = {
+            key: value if isinstance(value, (bool, int, float, str)) else str(value)
+            for key, value in settings.items()
+        }
+        self._add(
+            0,
+            summary_v2.hparams_config_pb(
+                [summary_v2.HParam(key) for key in columns],
+                [summary_v2.Metric(tag) for tag in results],
+            ),
+        )
+        self._add(0, summary_v2.hparams_pb(plain, trial_id=name))
+        self.write(0, results)
+        end = plugin_data_pb2.HParamsPluginData(
+            session_end_info=plugin_data_pb2.SessionEndInfo(status=api_pb2.STATUS_SUCCESS)
+        )
+        self._add(0, summary_v2._summary_pb("_hparams_/session_end_info", end))
+
+    def _add(self, step: int, summary: Any) -> None:
+        self._writer.add_event(self._event(wall_time=time.time(), step=step, summary=summary))
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._writer.close()
+
+
+def write_walk(folder: Path, walk: Walk, cash_rate: float) -> None:
+    """All scalars of one walk into the event file of `folder`, at most 500 points, the last step
+    always among them.
+    """
+    logs = metrics.log_equity(walk.equity)
+    shares = np.cumsum(metrics.log_contributions(walk.equity, walk.parts), axis=0)
+    turnover = np.cumsum(walk.turnover / walk.equity[:-1])
+    liquidations, reward = np.cumsum(walk.liquidations), np.cumsum(walk.reward)
+    steps = len(walk.parts)
+    with Tracker(folder) as tracker:
+        for t in sorted({*range(0, steps, -(-steps // POINTS)), steps - 1}):
+            years = (t + 1) * walk.step_hours / metrics.HOURS_PER_YEAR
+            values = {
+                EQUITY: float(np.exp(logs[t + 1])),
+                NET_GROWTH: float(logs[t + 1]) - cash_rate * years,
+                REWARD: float(reward[t]),
+            }
+            values |= {tag: float(shares[t, i]) for i, tag in enumerate(PART_TAGS.values())}
+            values |= {TURNOVER: float(turnover[t]), LIQUIDATIONS: float(liquidations[t])}
+            values |= {STATE_TAGS[name]: float(walk.states[t, i]) for i, name in enumerate(STATES)}
+            tracker.write(t + 1, values)
+
+
+class Stretch:
+    """Sums over a stretch of learning; `scalars` gives its yearly rates and means."""
+
+    def __init__(self, batch: Any) -> None:
+        from agents.base import observed
+        from fundenv.dynamics import types
+
+        self._columns = [observed(batch.observation_table, name) for name in STATES]
+        self._types = types
+        self.clear()
+
+    def clear(self) -> None:
+        """Begin a new stretch."""
+        self._n = 0
+        self._parts, self._state = np.zeros(len(PARTS)), np.zeros(len(STATES))
+        self._reward = self._turnover = self._liquidations = 0.0
+
+    def add(self, batch: Any) -> None:
+        """Count the step that the batch has just made, in shares of the equity that episodes begin
+        with, which is close enough for a curve.
+        """
+        t = self._types
+        start = batch.store.params[
+            :, t.Params._fields.index("initial_equity")
+        ]  # one row for all environments, or a row for each
+        self._n += 1
+        self._parts += (batch.ledger[:, : t.N_PARTS] / start[:, None]).mean(axis=0)
+        self._turnover += float((batch.trades[:, :, t.TURNOVER].sum(axis=1) / start).mean())
+        self._liquidations += float(batch.store.legs[:, :, t.LIQUIDATED].sum(axis=1).mean())
+        self._reward += float(batch.reward.mean())
+        self._state += [float(column.of(batch.obs).mean()) for column in self._columns]
+
+    def scalars(self, *, step_hours: float, cash_rate: float) -> dict[str, float]:
+        """Tags and values of the stretch."""
+        per_year = metrics.HOURS_PER_YEAR / step_hours / max(1, self._n)
+        growth = float(self._parts.sum()) * per_year - cash_rate
+        values = {NET_GROWTH: growth, REWARD: self._reward / max(1, self._n)}
+        values |= dict(zip(PART_TAGS.values(), (self._parts * per_year).tolist(), strict=True))
+        values |= {TURNOVER: self._turnover * per_year, LIQUIDATIONS: self._liquidations * per_year}
+        return values | dict(
+            zip(
+                (STATE_TAGS[name] for name in STATES),
+                (self._state / max(1, self._n)).tolist(),
+                strict=True,
+            )
+        )

@@ -1,0 +1,1 @@
+"""What compiles the rules: numba, its disk cache, memory in huge pages and prefetching."""

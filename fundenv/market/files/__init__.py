@@ -1,0 +1,1 @@
+"""Tables in files: columns, checks, known defects, settlements, alignment on one grid of bars."""

@@ -1,0 +1,107 @@
+"""When funding was settled, at which rate, over which interval; all of it read from the time
+stamps.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from fundenv.market.files.frames import HOUR_NS, SymbolFrames, step_name, times_ns
+from fundenv.market.files.schema import DataError
+
+TOLERANCE_NS = 60_000_000_000  # exchanges stamp a settlement some milliseconds late
+LONGEST_NS = 8 * HOUR_NS  # no venue here settles less often; a wider spacing is a hole in the file
+
+
+class Settlements(NamedTuple):
+    """K settlements in time order."""
+
+    ns: NDArray[np.int64]  # (K,) instant, on the grid of bars
+    rate: NDArray[np.float64]  # (K,) fraction of notional
+    hours: NDArray[
+        np.float64
+    ]  # (K,) length of the interval that the settlement closes; NaN for the first one
+    price: NDArray[np.float64]  # (K,) mark price published with it, NaN where none was
+
+    def last(self, instant_ns: NDArray[np.int64]) -> NDArray[np.int64]:
+        """Index of the last settlement at or before each instant (T,); -1 where there is none."""
+        return np.searchsorted(self.ns, instant_ns, side="right") - 1
+
+    def funded(self, open_ns: NDArray[np.int64]) -> NDArray[np.bool_]:
+        """Which bars (T,) open less than 8 h after a settlement."""
+        last = self.last(open_ns)
+        return (last >= 0) & (open_ns - self.ns[last] < LONGEST_NS)
+
+
+def read_settlements(
+    frames: SymbolFrames, open_ns: NDArray[np.int64], bar_ns: int, notes: list[str]
+) -> Settlements:
+    """Settlements before the end of the grid, those within 60 s of a bar's open moved onto it.
+
+    Raises `DataError` where one inside the grid falls on no open or two fall on one.
+    """
+    table = frames.funding
+    stamps = times_ns(table)
+    table, stamps = (
+        table[stamps <= open_ns[-1] + TOLERANCE_NS],
+        stamps[stamps <= open_ns[-1] + TOLERANCE_NS],
+    )
+    if not len(stamps):
+        raise DataError(
+            f"{frames.name('funding')}: no settlement before the last bar; give funding and bars of"
+            " the same span"
+        )
+    snapped = open_ns[0] + np.round((stamps - open_ns[0]) / bar_ns).astype(np.int64) * bar_ns
+    _check_on_opens(frames, stamps, snapped, open_ns, bar_ns)
+    hours, holes = _intervals(stamps)
+    if holes:
+        notes.append(
+            f"{holes} spacing(s) of the funding file exceed 8 h; their rates count for the interval"
+            " before"
+        )
+    instants = np.where(np.abs(snapped - stamps) <= TOLERANCE_NS, snapped, stamps)
+    price = (
+        table["mark_price"].to_numpy()
+        if "mark_price" in table.columns
+        else np.full(len(stamps), np.nan)
+    )
+    return Settlements(instants, table["rate"].to_numpy(), hours, price)
+
+
+def _check_on_opens(
+    frames: SymbolFrames,
+    stamps: NDArray[np.int64],
+    snapped: NDArray[np.int64],
+    open_ns: NDArray[np.int64],
+    bar_ns: int,
+) -> None:
+    inside = stamps >= open_ns[0] - TOLERANCE_NS
+    off = inside & (np.abs(stamps - snapped) > TOLERANCE_NS)
+    if off.any():
+        row = int(off.argmax())
+        raise DataError(
+            f"{frames.name('funding')}: column time, row {row}: settlement at"
+            f" {frames.funding['time'].iloc[row]} falls inside a bar of {step_name(bar_ns)};"
+            " expected within 60 s of a bar's open; use shorter bars"
+        )
+    twice = inside[1:] & (snapped[1:] == snapped[:-1])
+    if twice.any():
+        row = int(twice.argmax()) + 1
+        raise DataError(
+            f"{frames.name('funding')}: column time, row {row}: second settlement"
+            f" ({frames.funding['time'].iloc[row]}) on the bar of {pd.Timestamp(snapped[row])};"
+            " expected one; drop the duplicate or use shorter bars"
+        )
+
+
+def _intervals(stamps: NDArray[np.int64]) -> tuple[NDArray[np.float64], int]:
+    """Hours (K,) that each settlement covers, to the minute, and the number of holes among them."""
+    minutes = np.round(np.diff(stamps) / 60e9)
+    hours = np.r_[np.nan, minutes / 60.0]
+    holes = hours > LONGEST_NS / HOUR_NS
+    known = pd.Series(np.where(holes, np.nan, hours)).ffill()
+    return np.asarray(known, dtype=np.float64), int(holes.sum())

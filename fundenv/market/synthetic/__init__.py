@@ -1,0 +1,1 @@
+"""Markets that no exchange recorded: a generator, blocks of a recorded market, named crashes."""

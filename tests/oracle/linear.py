@@ -1,0 +1,1097 @@
+"""A slow account in plain Python, written from the docstring of `FundingHedgeEnv` alone: the oracle
+that the kernel is held against.
+
+It shares no code with the kernel. Section numbers in the comments are those of the docstring; names
+follow it.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import numpy as np
+import pandas as pd
+
+from fundenv.config import EnvConfig, hours
+from fundenv.market.market import Market
+from fundenv.venues import Bracket, Venue, load_venue
+
+PARTS = (
+    "spot_pnl",
+    "perp_pnl",
+    "funding",
+    "fees",
+    "spread",
+    "impact",
+    "borrow_interest",
+    "cash_interest",
+    "liquidation_loss",
+)
+Target = tuple[float, float, float]  # carry, hedge, leverage
+
+
+class Bar(NamedTuple):
+    """One row of `Market.bars`, in the order of fundenv.market.layout."""
+
+    spot_open: float
+    spot_close: float
+    perp_open: float
+    perp_close: float
+    mark_open: float
+    mark_high: float
+    mark_low: float
+    mark_close: float
+    settle_rate: float
+    settle_price: float
+    spot_volume: float
+    perp_volume: float
+    spot_day_volume: float
+    perp_day_volume: float
+    sigma_day: float
+    halted: float
+
+
+@dataclass
+class Leg:
+    """Spot and perpetual of one asset, its remembered target and what it does in the current
+    bar.
+    """
+
+    spot: float = 0.0
+    perp: float = 0.0
+    entry: float = 0.0
+    carry: float = 0.0
+    hedge: float = 1.0
+    leverage: float = 1.0
+    pending: str = ""  # "", "flatten" or "rehedge"
+    order_spot: float = 0.0
+    order_perp: float = 0.0
+    stress: float = 1.0
+    attempt: bool = (
+        False  # a flatten order that only restores the hedge of what a partial liquidation left
+    )
+
+    def unrealised(self, price: float) -> float:
+        return self.perp * (price - self.entry)
+
+
+class Rules:
+    """Numbers of one symbol on its venue after the user's overrides."""
+
+    def __init__(
+        self, venue: Venue, config: EnvConfig, symbol: str, brackets: tuple[Bracket, ...]
+    ) -> None:
+        def given(override: float | None, section: str, key: str) -> float:
+            return venue.value(section, key) if override is None else override
+
+        def fee(override: float | None, leg: str) -> float:
+            section = "fees" if config.fee_tier == "base" else "fees_high"
+            maker, taker = (
+                given(override, section, f"{leg}_{kind}") for kind in ("maker", "taker")
+            )
+            return (
+                maker * config.maker_share + taker * (1 - config.maker_share)
+            ) * config.fee_scale
+
+        self.perp_fee, self.spot_fee = fee(config.perp_fee, "perp"), fee(config.spot_fee, "spot")
+        self.settles_on_spot = venue.choice("funding", "price") != "mark"
+        self.procedure = venue.choice("liquidation", "procedure")
+        self.partial_above = venue.value("liquidation", "partial_above")
+        self.entry_margin = venue.choice("liquidation", "maintenance_on") == "entry"
+        self.liquidation_fee = venue.value("liquidation", "fee") * config.fee_scale
+        self.quote_borrow_rate = given(config.quote_borrow_rate, "borrow", "quote_annual")
+        self.base_borrow_rate = given(config.base_borrow_rate, "borrow", "base_annual")
+        self.half_spread_perp = (
+            venue.value("execution", "half_spread_perp_bp", symbol) / 1e4 * (1 - config.maker_share)
+        )
+        self.half_spread_spot = (
+            venue.value("execution", "half_spread_spot_bp", symbol) / 1e4 * (1 - config.maker_share)
+        )
+        self.impact = venue.value("execution", "impact_coefficient", symbol)
+        self.lot_perp = venue.value("execution", "lot_perp", symbol)
+        self.lot_spot = venue.value("execution", "lot_spot", symbol)
+        self.min_notional_perp = venue.value("execution", "min_notional_perp", symbol)
+        self.min_notional_spot = venue.value("execution", "min_notional_spot", symbol)
+        self.haircut = venue.value("collateral", "", symbol)
+        self.brackets = brackets
+
+    def maintenance(self, notional: float) -> float:
+        bracket = [b for b in self.brackets if b.floor <= notional][-1]
+        return notional * bracket.rate - bracket.amount
+
+    def largest(self, leverage: float) -> float:
+        """Largest position value allowed at a leverage."""
+        return min(
+            (b.floor for b in self.brackets if b.max_leverage < leverage * (1 - 1e-6)),
+            default=math.inf,
+        )
+
+    def needed(self, perp: float, entry: float, mark: float) -> float:
+        """Maintenance margin of a position, on its value at mark or at entry."""
+        return self.maintenance(abs(perp) * (entry if self.entry_margin else mark))
+
+    def closed_share(self, value: float, balance: float, first: bool) -> float:
+        """Share of a position worth `value` that a liquidation closes now."""
+        if self.procedure == "whole" or value <= self.partial_above:
+            return 1.0
+        if self.procedure == "fifth":
+            return 0.2 if first else 1.0
+        floors = [b.floor for b in self.brackets]
+        held = max(k for k, floor in enumerate(floors) if floor <= value)
+        left = held - {"tier": 1, "two_tiers": 2}[self.procedure]
+        if left < 0 or balance <= value * self.brackets[0].rate:
+            return 1.0
+        return 1.0 - floors[left + 1] * (1 - 1e-9) / value
+
+    def liquidation_price(self, perp: float, entry: float, margin: float) -> float:
+        """The x with margin + perp (x - entry) = maintenance(|perp| x), solved in the bracket that
+        holds at x.
+        """
+        if self.entry_margin:
+            return entry - (margin - self.maintenance(abs(perp) * entry)) / perp
+        ceilings = [b.floor for b in self.brackets[1:]] + [math.inf]
+        for bracket, ceiling in zip(self.brackets, ceilings, strict=True):
+            x = (perp * entry - margin - bracket.amount) / (perp - abs(perp) * bracket.rate)
+            if bracket.floor * (1 - 1e-12) <= abs(perp) * x <= ceiling * (1 + 1e-12):
+                return x
+        raise AssertionError("the balance meets maintenance at no positive price")
+
+
+class ReferenceAccount:
+    """The account of one episode that starts at the close of row `start_row` of path `path`."""
+
+    def __init__(
+        self,
+        market: Market,
+        config: EnvConfig,
+        path: int,
+        start_row: int,
+        venue: Venue | None = None,
+    ) -> None:
+        venue = venue or load_venue(config.venue)
+        first, end = (int(v) for v in market.paths[path])
+        self.market, self.config, self.portfolio = market, config, config.margin_mode == "portfolio"
+        self.row, self.last_row = first + start_row, end - 1
+        date = pd.Timestamp(int(market.close_ns[first + start_row])).date()
+        self.rules = [
+            Rules(venue, config, name, venue.brackets(name, date)) for name in market.symbols[path]
+        ]
+        self.n = market.n_assets
+        self.legs = [Leg() for _ in range(self.n)]
+        self.wallets = (
+            [[a] for a in range(self.n)]
+            if config.margin_mode == "isolated"
+            else [list(range(self.n))]
+        )
+        self.margin = [0.0] * len(self.wallets)
+        self.cash = config.initial_equity
+        self.decision_bars = round(hours(config.decision_interval, "") / market.bar_hours)
+        self.keeper_bars = (
+            round(hours(config.keeper_interval, "") / market.bar_hours)
+            if config.keeper_interval
+            else 0
+        )
+        self.episode_steps = (
+            int(hours(config.episode, "") / hours(config.decision_interval, "") + 1e-9)
+            if config.episode
+            else 0
+        )
+        self.steps = 0
+        self.years = market.bar_hours / 8760
+        self.basis_reverted = 1 - 0.5 ** (market.bar_hours / hours(config.basis_half_life, ""))
+        names = [f.name for f in market.table]
+        self.basis_column = names.index("basis_deviation")
+        self.basis_scale = market.table[self.basis_column].scale
+
+    # --- the step ---------------------------------------------------------------------------------
+
+    def step(self, targets: list[Target | None]) -> dict[str, Any]:
+        """Walk `decision_interval` bars; `targets` has one entry per asset, None = hold."""
+        self.parts = dict.fromkeys(PARTS, 0.0)
+        self.expected_pnl = 0.0
+        self.requested = [(0.0, 0.0)] * self.n
+        self.filled = [[0.0, 0.0] for _ in range(self.n)]  # spot, perp
+        self.values = [
+            [0.0, 0.0, 0.0, 0.0] for _ in range(self.n)
+        ]  # sum of |fill| x price and of |fill|, spot then perp
+        self.reasons = ["none"] * self.n
+        self.liquidated = [0] * self.n
+        equity_before = self.equity()
+        terminated, bars = False, 0
+        while bars < self.decision_bars and not terminated:
+            self.row += 1
+            self._bar(targets if bars == 0 else [None] * self.n, first=bars == 0)
+            bars += 1
+            terminated = self.equity() <= self.config.ruin_fraction * self.config.initial_equity
+        self.steps += 1
+        over = (
+            self.episode_steps > 0 and self.steps >= self.episode_steps
+        ) or self.row + self.decision_bars > self.last_row
+        return self._report(equity_before, bars, terminated, over and not terminated)
+
+    def _bar(self, targets: list[Target | None], first: bool) -> None:
+        self.last, self.now = self._read(self.row - 1), self._read(self.row)
+        for leg in self.legs:
+            leg.order_spot = leg.order_perp = 0.0
+            leg.stress = 1.0
+        self._settle()  # 1
+        equity = self.equity_at(
+            [b.spot_close for b in self.last], [b.mark_close for b in self.last]
+        )
+        self._liquidate_at_the_open()  # 2
+        moved = self._decide(targets, max(equity, 0.0), first)  # 3a, 3b
+        moved |= self._keep(set(moved))  # 3c
+        if first:
+            self.requested = [
+                (leg.order_spot, leg.order_perp) if t else (0.0, 0.0)
+                for leg, t in zip(self.legs, targets, strict=True)
+            ]
+        moved |= self._call_loans()  # 3f
+        self._stress_crashes()  # 3g
+        self._limit(moved)  # 3d
+        self._book_price_profit(
+            [b.spot_close for b in self.last],
+            [b.spot_open for b in self.now],
+            [b.mark_close for b in self.last],
+            [b.perp_open for b in self.now],
+        )
+        self._fill()  # 3e
+        for leg, bar in zip(self.legs, self.now, strict=True):
+            if (
+                leg.pending == "flatten" and (self._gone(leg) or (leg.attempt and not bar.halted))
+            ) or (leg.pending == "rehedge" and not bar.halted):
+                leg.pending = ""
+        self._transfer(moved)  # 4
+        for a, deviation in enumerate(self._basis_deviation()):
+            self.expected_pnl += self._basis_profit(a, deviation)
+        self._liquidate()  # 5
+        self._deleverage()
+        self._book_price_profit(
+            [b.spot_open for b in self.now],
+            [b.spot_close for b in self.now],
+            [b.perp_open for b in self.now],
+            [b.mark_close for b in self.now],
+        )
+        self._accrue()  # 6
+
+    # --- 1 settlement -----------------------------------------------------------------------------
+
+    def _settle(self) -> None:
+        for a, (leg, bar) in enumerate(zip(self.legs, self.now, strict=True)):
+            if bar.settle_price <= 0:
+                continue
+            received = -leg.perp * self._settle_price(a) * bar.settle_rate
+            self.parts["funding"] += received
+            if self.portfolio:
+                self.cash += received
+            elif self.config.margin_mode == "cross":
+                self.margin[0] += received
+            elif received >= 0:
+                self.cash += received
+            else:
+                from_cash = min(-received, max(0.0, self._free([b.spot_close for b in self.last])))
+                self.cash -= from_cash
+                self.margin[a] -= -received - from_cash
+
+    def _settle_price(self, a: int) -> float:
+        """Mark of the settlement, or the last spot close where the venue settles on its oracle or
+        index.
+        """
+        return (
+            self.last[a].spot_close if self.rules[a].settles_on_spot else self.now[a].settle_price
+        )
+
+    # --- 3 orders ---------------------------------------------------------------------------------
+
+    def _decide(self, targets: list[Target | None], equity: float, first: bool) -> set[int]:
+        """3a and 3b: orders of decisions and after liquidations; returns the assets whose wallets
+        are set afterwards.
+        """
+        moved: set[int] = set()
+        for a, (leg, target) in enumerate(zip(self.legs, targets, strict=True)):
+            if first and target is None:
+                self.reasons[a] = "hold"
+            leg.attempt = leg.perp != 0
+            if leg.pending:
+                leg.stress = self.config.stress_multiplier
+            if target is not None:
+                leg.carry, leg.hedge, leg.leverage = target
+                if not self.now[a].halted:
+                    leg.pending = ""
+                self._order_to_target(a, equity, band=True)
+                moved.add(a)
+            elif leg.pending == "flatten":
+                leg.order_spot = -leg.hedge * leg.perp - leg.spot
+                moved.add(a)
+            elif leg.pending == "rehedge":
+                self._order_to_target(a, equity, band=False)
+                moved.add(a)
+        return moved
+
+    def _order_to_target(self, a: int, equity: float, band: bool) -> None:
+        leg, last = self.legs[a], self.last[a]
+        unbacked = 1 - self.rules[a].haircut if self.portfolio else 1.0
+        perp = (
+            -leg.carry
+            * equity
+            * leg.leverage
+            / (1 + unbacked * leg.leverage)
+            / self.n
+            / last.mark_close
+        )
+        spot = -leg.hedge * perp
+        if spot < 0 and not self.config.allow_short_spot:
+            perp = spot = 0.0
+            self.reasons[a] = "no borrow"
+        leg.order_perp, leg.order_spot = perp - leg.perp, spot - leg.spot
+        largest = max(abs(leg.order_perp) * last.mark_close, abs(leg.order_spot) * last.spot_close)
+        if band and leg.carry != 0 and largest <= self.config.rebalance_band * equity:
+            if leg.order_perp or leg.order_spot:
+                self.reasons[a] = "inside the band"
+            leg.order_perp = leg.order_spot = 0.0
+
+    def _keep(self, busy: set[int]) -> set[int]:
+        """3c: the margin keeper; returns the assets that it trades."""
+        bar_ns = round(self.market.bar_hours * 3600e9)
+        opened = (int(self.market.close_ns[self.row]) - bar_ns) // bar_ns
+        if (
+            self.portfolio
+            or not self.keeper_bars
+            or opened % self.keeper_bars
+            or (self.config.margin_mode == "cross" and busy)
+        ):
+            return set()
+        traded: set[int] = set()
+        for w, members in enumerate(self.wallets):
+            legs = [(self.legs[a], self.last[a]) for a in members]
+            if busy & set(members) or all(leg.perp == 0 for leg, _ in legs):
+                continue
+            balance = self.margin[w] + sum(leg.unrealised(last.mark_close) for leg, last in legs)
+            required = sum(abs(leg.perp) * last.mark_close / leg.leverage for leg, last in legs)
+            spot_value = sum(max(leg.spot, 0.0) * last.spot_close for leg, last in legs)
+            too_low = balance < required / self.config.keeper_up
+            too_high = self.config.keeper_down > 0 and balance > required / self.config.keeper_down
+            if not too_low and not too_high:
+                continue
+            if balance < required:
+                moved = min(
+                    required - balance, max(0.0, self._free([b.spot_close for b in self.last]))
+                )
+                self.cash -= moved
+                self.margin[w] += moved
+                balance += moved
+            if abs(balance - required) > 1e-9 * required:
+                f = (spot_value + max(balance, 0.0)) / (spot_value + required)
+                for leg, _ in legs:
+                    leg.order_spot, leg.order_perp = (f - 1) * leg.spot, (f - 1) * leg.perp
+                traded |= set(members)
+        return traded
+
+    def _call_loans(self) -> set[int]:
+        """3f: below its margin level the spot account buys the coins back that it owes, and the
+        perpetuals beside them are closed.
+        """
+        values = [
+            leg.spot * last.spot_close for leg, last in zip(self.legs, self.last, strict=True)
+        ]
+        owned = max(self.cash, 0.0) + sum(v for v in values if v > 0)
+        owed = max(-self.cash, 0.0) - sum(v for v in values if v < 0)
+        rounding = 1e-9 * self.config.initial_equity
+        if (
+            self.config.margin_level <= 0
+            or owed <= rounding
+            or owned / owed > self.config.margin_level
+        ):
+            return set()
+        called = {a for a, value in enumerate(values) if -value > rounding}
+        for a in called:
+            leg = self.legs[a]
+            leg.order_spot, leg.order_perp, leg.stress, leg.carry = (
+                -leg.spot,
+                -leg.perp,
+                self.config.stress_multiplier,
+                0.0,
+            )
+            self.reasons[a] = "loan called"
+        return called
+
+    def _stress_crashes(self) -> None:
+        """3g: orders behind a bar in which mark ranged far are stressed."""
+        for leg, last in zip(self.legs, self.last, strict=True):
+            if (
+                self.config.crash_sigma > 0
+                and last.mark_high / last.mark_low - 1 > self.config.crash_sigma * last.sigma_day
+            ):
+                leg.stress = self.config.stress_multiplier
+
+    def _deleverage(self) -> None:
+        """5: the venue takes a share of a winner off where mark runs far in its favour."""
+        for a, (leg, bar) in enumerate(zip(self.legs, self.now, strict=True)):
+            if self.config.adl_sigma <= 0 or leg.perp == 0:
+                continue
+            p = bar.mark_open * max(
+                1 + math.copysign(self.config.adl_sigma * bar.sigma_day, leg.perp), 0.0
+            )
+            reached = bar.mark_high >= p if leg.perp > 0 else bar.mark_low <= p
+            if p > 0 and reached and self._gain(leg, leg.entry, p) > 0:
+                closed = leg.perp * self.config.adl_share
+                gain = self._gain(leg, leg.entry, p) * self.config.adl_share
+                booked = self._gain(leg, bar.perp_open, p) * self.config.adl_share
+                self.margin[self._wallet(a)] += gain
+                self.parts["perp_pnl"] += booked * self._coin_worth(a)
+                self._after_closing(a, closed, self.config.adl_share)
+        if self.portfolio:
+            self._empty()
+
+    def _gain(self, leg: Leg, start: float, end: float) -> float:
+        """Profit of the whole perpetual between two prices, in the currency of its wallet."""
+        return leg.perp * (end - start)
+
+    def _coin_worth(self, a: int) -> float:
+        """Quote per unit of the wallet's currency inside the bar."""
+        return 1.0
+
+    def _empty(self) -> None:
+        """Portfolio: no wallet keeps anything."""
+        self.cash, self.margin[0] = self.cash + self.margin[0], 0.0
+
+    def _limit(self, moved: set[int]) -> None:
+        """3d: what the market and the purse allow of the orders."""
+        for a, (leg, bar) in enumerate(zip(self.legs, self.now, strict=True)):
+            if bar.halted:
+                self._cut(a, 0.0, 0.0, "halted")
+                continue
+            _, base = self._sizes(a)
+            after = leg.perp + leg.order_perp
+            limit = self.rules[a].largest(leg.leverage)
+            if abs(after) > abs(leg.perp) and self._bracket_value(a, after) > limit:
+                allowed = limit / self._bracket_value(a, 1.0)
+                if leg.perp * after > 0:
+                    allowed = max(allowed, abs(leg.perp))
+                part, held = allowed / abs(after), self._hedge_held(a)
+                spot, perp = (
+                    _order(held, part * (held + leg.order_spot)),
+                    _order(leg.perp, part * after),
+                )
+                self._cut(a, spot, perp, "leverage limit of the bracket")
+            if self.config.max_participation > 0:
+                factor = 1.0
+                for order, volume in (
+                    (leg.order_spot, bar.spot_volume),
+                    (leg.order_perp * base, bar.perp_volume),
+                ):
+                    if abs(order) > self.config.max_participation * volume:
+                        factor = min(factor, self.config.max_participation * volume / abs(order))
+                if factor < 1:
+                    self._cut(a, leg.order_spot * factor, leg.order_perp * factor, "participation")
+            if self._round(a):
+                self.reasons[a] = "below lot or minimum notional"
+        self._afford(moved)
+
+    def _afford(self, moved: set[int]) -> None:
+        """3d, funds: smaller targets where the purse is too small, and in the end nothing but what
+        closes.
+        """
+        equity = self.equity_at(
+            [b.spot_close for b in self.last], [b.mark_close for b in self.last]
+        )
+        rounding = 1e-12 * max(equity, self.config.initial_equity)
+
+        def free(orders: list[tuple[float, float]]) -> float:
+            return (
+                self._free_collateral_after(orders)
+                if self.portfolio
+                else self._free_after(orders, moved)
+            )
+
+        def short() -> bool:
+            return free(self._orders()) < -rounding
+
+        needy: set[int] | None = None
+        for time in range(1, 10):
+            if not short():
+                return
+            least, whole = self._least_orders(), self._orders()
+            if needy is None:
+                needy = set(range(self.n)) if self.portfolio else self._needy(least, whole, moved)
+            few = [least[a] if a in needy else whole[a] for a in range(self.n)]
+            at_least, shortage = free(few), -free(whole) * 2 ** (time - 1)
+            if -free(whole) <= -at_least:
+                break
+            k = at_least / (at_least + shortage) if at_least > 0 and time < 9 else 0.0
+            for a in needy:
+                self._shrink(
+                    a,
+                    _between(least[a], whole[a], k if k >= 1e-9 else 0.0),
+                    unchanged=least[a] == whole[a],
+                )
+        if short():
+            for a, leg in enumerate(self.legs):
+                self._cut(
+                    a,
+                    _closing(leg.order_spot, self._hedge_held(a)),
+                    _closing(leg.order_perp, leg.perp),
+                    "not enough funds",
+                )
+
+    def _orders(self) -> list[tuple[float, float]]:
+        return [(leg.order_spot, leg.order_perp) for leg in self.legs]
+
+    def _shrink(self, a: int, orders: tuple[float, float], unchanged: bool) -> None:
+        """Smaller orders, in lots; a leg that they close does not stay open for the sake of a
+        lot.
+        """
+        leg = self.legs[a]
+        if unchanged or orders == (leg.order_spot, leg.order_perp):
+            return
+        self._cut(a, *orders, "not enough funds")
+        self._round(a)
+        if abs(leg.order_spot) < abs(leg.spot) and -math.copysign(1.0, leg.spot) * orders[0] >= abs(
+            leg.spot
+        ):
+            leg.order_spot = -leg.spot
+        if abs(leg.order_perp) < abs(leg.perp) and -math.copysign(1.0, leg.perp) * orders[1] >= abs(
+            leg.perp
+        ):
+            leg.order_perp = -leg.perp
+
+    def _least_orders(self) -> list[tuple[float, float]]:
+        """Orders towards the part of every target, in its own proportions, that is held already on
+        both legs.
+        """
+        least = []
+        for a, (leg, bar) in enumerate(zip(self.legs, self.now, strict=True)):
+            held = (self._hedge_held(a), leg.perp)
+            target = (held[0] + leg.order_spot, held[1] + leg.order_perp)
+            part = min(
+                (
+                    min(max(x / y, 0.0), 1.0)
+                    for x, y in zip(held, target, strict=True)
+                    if abs(y) > 1e-9 * abs(x)
+                ),
+                default=1.0,
+            )
+            if part > 1 - 1e-9:
+                least.append((leg.order_spot, leg.order_perp))
+                continue
+            sizes = [_order(x, part * y) for x, y in zip(held, target, strict=True)]
+            limits = [bar.spot_volume, bar.perp_volume / self._sizes(a)[1]]
+            if self.config.max_participation > 0:
+                limits = [limit * self.config.max_participation for limit in limits]
+                sizes = [
+                    math.copysign(min(abs(x), limit), x)
+                    for x, limit in zip(sizes, limits, strict=True)
+                ]
+            least.append((sizes[0], sizes[1]))
+        return least
+
+    def _hedge_held(self, a: int) -> float:
+        """What stands beside the perpetual of an asset, base units."""
+        return self.legs[a].spot
+
+    def _needy(
+        self, least: list[tuple[float, float]], whole: list[tuple[float, float]], moved: set[int]
+    ) -> set[int]:
+        """Assets whose whole orders leave less free cash than least orders all round, where the
+        others have those.
+        """
+
+        def free(which: set[int]) -> float:
+            return self._free_after(
+                [whole[a] if a in which else least[a] for a in range(self.n)], moved
+            )
+
+        return {a for a in range(self.n) if free({a}) < free(set())}
+
+    def _round(self, a: int) -> bool:
+        """Lots and minimum notional; says whether a leg is dropped."""
+        leg, last, rules = self.legs[a], self.last[a], self.rules[a]
+        spot = _whole_lots(leg.order_spot, rules.lot_spot, leg.spot)
+        perp = _whole_lots(leg.order_perp, rules.lot_perp, leg.perp)
+        if abs(spot) * last.spot_close < rules.min_notional_spot and spot != -leg.spot:
+            spot = 0.0
+        if abs(perp) * self._sizes(a)[0] < rules.min_notional_perp and perp != -leg.perp:
+            perp = 0.0
+        dropped = bool((leg.order_spot and not spot) or (leg.order_perp and not perp))
+        leg.order_spot, leg.order_perp = spot, perp
+        return dropped
+
+    def _cut(self, a: int, spot: float, perp: float, reason: str) -> None:
+        leg = self.legs[a]
+        if spot != leg.order_spot or perp != leg.order_perp:
+            self.reasons[a] = reason
+        leg.order_spot, leg.order_perp = spot, perp
+
+    def _sizes(self, a: int) -> tuple[float, float]:
+        """Value [quote] of one unit of perp at the last mark, and base units of it."""
+        return self.last[a].mark_close, 1.0
+
+    def _bracket_value(self, a: int, perp: float) -> float:
+        """What the venue's brackets see of a position at the last mark."""
+        return abs(perp) * self.last[a].mark_close
+
+    def _free_after(self, orders: list[tuple[float, float]], moved: set[int]) -> float:
+        """f: free cash at open prices once the (spot, perp) orders are filled and the wallets are
+        set.
+        """
+        free = self.cash
+        for a, (leg, bar) in enumerate(zip(self.legs, self.now, strict=True)):
+            order, _ = orders[a]
+            _, spread, impact, fee = self._spot_fill(a, order)
+            free -= order * bar.spot_open + fee + spread + impact
+            free -= max(-(leg.spot + order), 0.0) * bar.spot_open
+        for w, members in enumerate(self.wallets):
+            if not moved & set(members):
+                continue
+            unrealised = left = cost = required = needed = 0.0
+            for a in members:
+                leg, bar, order = self.legs[a], self.now[a], orders[a][1]
+                _, spread, impact, fee = self._perp_fill(a, order)
+                share = max(0.0, 1 - abs(order / leg.perp)) if leg.perp * order < 0 else 1.0
+                unrealised += leg.unrealised(bar.perp_open)
+                left += leg.unrealised(bar.perp_open) * share
+                cost += fee + spread + impact
+                required += abs(leg.perp + order) * bar.perp_open / leg.leverage
+                needed += self.rules[a].maintenance(abs(leg.perp + order) * bar.perp_open)
+            balance = self.margin[w] + unrealised - cost
+            free += balance - max(left + min(max(balance - left, 0.0), needed), required)
+        return free
+
+    def _free_collateral_after(self, orders: list[tuple[float, float]]) -> float:
+        """f in portfolio mode: adjusted equity less the initial margin of all legs, at open
+        prices.
+        """
+        free = self.cash
+        for a, (leg, bar, rules) in enumerate(zip(self.legs, self.now, self.rules, strict=True)):
+            spot, perp = orders[a]
+            _, *spot_costs = self._spot_fill(a, spot)
+            _, *perp_costs = self._perp_fill(a, perp)
+            spot_value = (leg.spot + spot) * bar.spot_open
+            free += (
+                min(spot_value, spot_value * rules.haircut)
+                - spot * bar.spot_open
+                - sum(spot_costs)
+                - sum(perp_costs)
+            )
+            free += (
+                leg.unrealised(bar.perp_open) - abs(leg.perp + perp) * bar.perp_open / leg.leverage
+            )
+        return free
+
+    def _spot_fill(self, a: int, order: float) -> tuple[float, float, float, float]:
+        bar, rules = self.now[a], self.rules[a]
+        return self._price(
+            order,
+            bar.spot_open,
+            rules.half_spread_spot,
+            bar.spot_day_volume,
+            rules.spot_fee,
+            a,
+            self.legs[a].stress,
+        )
+
+    def _perp_fill(self, a: int, order: float) -> tuple[float, float, float, float]:
+        bar, rules = self.now[a], self.rules[a]
+        return self._price(
+            order,
+            bar.perp_open,
+            rules.half_spread_perp,
+            bar.perp_day_volume,
+            rules.perp_fee,
+            a,
+            self.legs[a].stress,
+        )
+
+    def _price(
+        self,
+        order: float,
+        start: float,
+        half_spread: float,
+        day_volume: float,
+        fee_rate: float,
+        a: int,
+        stress: float,
+    ) -> tuple[float, ...]:
+        """Fill price, then spread, impact and fee in quote (all costs >= 0 but a maker's fee)."""
+        half_spread = min(half_spread * self.config.cost_scale * stress, 1.0)
+        impact = (
+            self.rules[a].impact * self.now[a].sigma_day * math.sqrt(abs(order) / day_volume)
+            if day_volume > 0
+            else 0.0
+        )
+        impact = min(impact * self.config.cost_scale * stress, 1.0 - half_spread)
+        price = start * (1 + math.copysign(half_spread + impact, order))
+        return (
+            price,
+            abs(order) * start * half_spread,
+            abs(order) * start * impact,
+            fee_rate * abs(order) * price,
+        )
+
+    def _fill(self) -> None:
+        for a, leg in enumerate(self.legs):
+            if leg.order_spot:
+                price, spread, impact, fee = self._spot_fill(a, leg.order_spot)
+                self._book_cost(a, 0, leg.order_spot, price, spread, impact, fee)
+                self.cash -= leg.order_spot * price + fee
+                leg.spot += leg.order_spot
+            if leg.order_perp:
+                price, spread, impact, fee = self._perp_fill(a, leg.order_perp)
+                self._book_cost(a, 1, leg.order_perp, price, spread, impact, fee)
+                self.margin[self._wallet(a)] += self._trade_perp(leg, price) - fee
+
+    def _trade_perp(self, leg: Leg, price: float) -> float:
+        """Fill the perpetual order of a leg at `price`; returns the realised profit."""
+        before, after = leg.perp, leg.perp + leg.order_perp
+        leg.perp = after
+        if before == 0 or before * leg.order_perp > 0:  # opens or adds
+            leg.entry = (before * leg.entry + leg.order_perp * price) / after
+            return 0.0
+        if before * after > 0:  # closes a part
+            return -leg.order_perp * (price - leg.entry)
+        profit = before * (price - leg.entry)  # closes whole; what is beyond opens at the fill
+        leg.entry = price if after else 0.0
+        return profit
+
+    def _book_cost(
+        self,
+        a: int,
+        which: int,
+        order: float,
+        price: float,
+        spread: float,
+        impact: float,
+        fee: float,
+    ) -> None:
+        self.parts["spread"] -= spread
+        self.parts["impact"] -= impact
+        self.parts["fees"] -= fee
+        self.filled[a][which] += order
+        self.values[a][2 * which] += abs(order) * price
+        self.values[a][2 * which + 1] += abs(order)
+
+    # --- 4 transfers ------------------------------------------------------------------------------
+
+    def _transfer(self, moved: set[int]) -> None:
+        if self.portfolio:
+            self.cash, self.margin[0] = self.cash + self.margin[0], 0.0
+            return
+        wanted: dict[int, float] = {}
+        for w, members in enumerate(self.wallets):
+            if moved & set(members):
+                required = sum(
+                    abs(self.legs[a].perp) * self.now[a].perp_open / self.legs[a].leverage
+                    for a in members
+                )
+                unrealised = sum(self.legs[a].unrealised(self.now[a].perp_open) for a in members)
+                needed = sum(
+                    self.rules[a].maintenance(abs(self.legs[a].perp) * self.now[a].perp_open)
+                    for a in members
+                )
+                kept = min(max(self.margin[w], 0.0), needed)
+                wanted[w] = max(kept, required - unrealised) - self.margin[w]
+        taking = {
+            w
+            for w, top_up in wanted.items()
+            if top_up > 0 and any(self.legs[a].perp for a in self.wallets[w])
+        }
+        for w, top_up in sorted(wanted.items(), key=lambda item: item[0] in taking):
+            if w in taking:
+                top_up = min(top_up, max(0.0, self._free([b.spot_open for b in self.now])))
+            self.cash -= top_up
+            self.margin[w] += top_up
+
+    # --- 2 and 5 liquidation ----------------------------------------------------------------------
+
+    def _liquidate_at_the_open(self) -> None:
+        for w, members in enumerate(self.wallets):
+            self._liquidate_wallet(w, members, at_open=True)
+
+    def _liquidate(self) -> None:
+        for w, members in enumerate(self.wallets):
+            self._liquidate_wallet(w, members, at_open=False)
+
+    def _liquidate_wallet(self, w: int, members: list[int], at_open: bool) -> None:
+        opens = {a: self.now[a].mark_open for a in members}
+        booked_at = (
+            [b.mark_close for b in self.last] if at_open else [b.perp_open for b in self.now]
+        )
+        start, first = 0.0, True  # share of the way from the mark opens to the adverse extremes
+        while held := [a for a in members if self.legs[a].perp != 0]:
+            worst = {
+                a: self.now[a].mark_low if self.legs[a].perp > 0 else self.now[a].mark_high
+                for a in held
+            }
+            if at_open:
+                worst = {a: opens[a] for a in held}
+            if self._excess(w, worst) > 0:
+                break
+            start, prices = self._trigger(w, {a: opens[a] for a in held}, worst, start)
+            reduced = self._reduce(w, prices, first, booked_at)
+            first = False
+            if not reduced:
+                self._close_wallet(w, prices, booked_at)
+        if self.portfolio:
+            self.cash, self.margin[w] = self.cash + self.margin[w], 0.0
+
+    def _trigger(
+        self, w: int, opens: dict[int, float], worst: dict[int, float], start: float
+    ) -> tuple[float, dict[int, float]]:
+        """Where on the way from the opens to the extremes, from `start` on, the wallet fails its
+        test.
+        """
+
+        def at(s: float) -> dict[int, float]:
+            return {a: opens[a] + s * (worst[a] - opens[a]) for a in opens}
+
+        if self._excess(w, at(start)) <= 0:
+            return start, at(start)
+        if self.config.margin_mode == "isolated":
+            (a,) = opens
+            price = self.rules[a].liquidation_price(
+                self.legs[a].perp, self.legs[a].entry, self.margin[w]
+            )
+            return (price - opens[a]) / (worst[a] - opens[a]), {a: price}
+        s = self._root(w, at, opens, worst, start)
+        return s, at(s)
+
+    def _root(
+        self, w: int, at: Any, opens: dict[int, float], worst: dict[int, float], start: float
+    ) -> float:
+        """The excess is linear between the points at which a leg changes its bracket."""
+        knots = [start, 1.0]
+        for a in opens:
+            for bracket in self.rules[a].brackets:
+                if worst[a] != opens[a]:
+                    s = (bracket.floor / abs(self.legs[a].perp) - opens[a]) / (worst[a] - opens[a])
+                    knots += [s] if start < s < 1 else []
+        knots.sort()
+        for left, right in zip(knots, knots[1:], strict=False):
+            high, low = self._excess(w, at(left)), self._excess(w, at(right))
+            if low <= 0:
+                return left + (right - left) * high / (high - low)
+        raise AssertionError("no root although the excess changes sign")
+
+    def _reduce(
+        self, w: int, prices: dict[int, float], first: bool, booked_at: list[float]
+    ) -> bool:
+        """Close what can be closed partially; False where nothing can. In cross mode a leg sees
+        what the legs before it left.
+        """
+        reduced = False
+        for a, price in prices.items():
+            leg, rules = self.legs[a], self.rules[a]
+            needed = rules.needed(leg.perp, leg.entry, price)
+            share = rules.closed_share(
+                abs(leg.perp) * price, self._excess(w, prices) + needed, first
+            )
+            if share < 1:
+                self._close(w, a, price, share, booked_at[a])
+                reduced = True
+        return reduced
+
+    def _excess(self, w: int, prices: dict[int, float]) -> float:
+        """Margin balance less maintenance at the given marks."""
+        balance = self.margin[w] + sum(self.legs[a].unrealised(x) for a, x in prices.items())
+        needed = sum(
+            self.rules[a].needed(self.legs[a].perp, self.legs[a].entry, x)
+            for a, x in prices.items()
+        )
+        if not self.portfolio:
+            return balance - needed
+        for a, (leg, bar) in enumerate(zip(self.legs, self.now, strict=True)):
+            value = leg.spot * bar.spot_open * prices.get(a, bar.mark_open) / bar.mark_open
+            balance += min(value, value * self.rules[a].haircut)
+        return self.cash + balance - 1.05 * needed
+
+    def _close(self, w: int, a: int, p: float, share: float, booked_at: float) -> None:
+        leg, bar, rules = self.legs[a], self.now[a], self.rules[a]
+        closed = leg.perp * share
+        fill, spread, impact, _ = self._price(
+            -closed,
+            p,
+            rules.half_spread_perp,
+            bar.perp_day_volume,
+            0.0,
+            a,
+            self.config.stress_multiplier,
+        )
+        fee = rules.liquidation_fee * abs(closed) * fill
+        self.margin[w] += closed * (fill - leg.entry) - fee
+        self.parts["perp_pnl"] += closed * (p - booked_at)
+        self.parts["liquidation_loss"] -= spread + impact + fee
+        self._after_closing(a, closed, share)
+
+    def _after_closing(self, a: int, closed: float, share: float) -> None:
+        leg = self.legs[a]
+        leg.perp = leg.perp - closed if share < 1 else 0.0
+        leg.entry = leg.entry if share < 1 else 0.0
+        after = self.config.after_liquidation
+        leg.pending = (
+            "" if after == "naked" or (after == "flatten" and self._unhedged(leg)) else after
+        )
+        self.liquidated[a] += 1
+
+    def _unhedged(self, leg: Leg) -> bool:
+        """Whether a liquidated leg leaves no spot to flatten."""
+        return leg.spot == 0
+
+    def _gone(self, leg: Leg) -> bool:
+        """Whether a flatten order is done."""
+        return leg.spot == 0
+
+    def _close_wallet(self, w: int, prices: dict[int, float], booked_at: list[float]) -> None:
+        """Close every leg of a wallet; the price profit of each is booked up to the price in
+        `booked_at`.
+        """
+        for a, p in prices.items():
+            self._close(w, a, p, 1.0, booked_at[a])
+        if self.portfolio:
+            return
+        if self.margin[w] < 0:  # borne by the venue
+            self.parts["liquidation_loss"] -= self.margin[w]
+            self.margin[w] = 0.0
+        self.cash += self.margin[w]
+        self.margin[w] = 0.0
+
+    # --- 6 interest and the rest ------------------------------------------------------------------
+
+    def _accrue(self) -> None:
+        free = self._free([b.spot_close for b in self.now])
+        earned = max(free, 0.0) * self.config.cash_rate * self.years
+        paid = max(-self.cash, 0.0) * self.rules[0].quote_borrow_rate * self.years
+        for leg, bar, rules in zip(self.legs, self.now, self.rules, strict=True):
+            paid += max(-leg.spot, 0.0) * bar.spot_close * rules.base_borrow_rate * self.years
+        self.parts["cash_interest"] += earned
+        self.parts["borrow_interest"] -= paid
+        self.cash += earned - paid
+
+    def _book_price_profit(
+        self,
+        spot_from: list[float],
+        spot_to: list[float],
+        perp_from: list[float],
+        perp_to: list[float],
+    ) -> None:
+        for a, leg in enumerate(self.legs):
+            self.parts["spot_pnl"] += leg.spot * (spot_to[a] - spot_from[a])
+            self.expected_pnl += (leg.spot + leg.perp) * (spot_to[a] - spot_from[a])
+            self.parts["perp_pnl"] += leg.perp * (perp_to[a] - perp_from[a])
+
+    def _free(self, spot_prices: list[float]) -> float:
+        return self.cash - sum(
+            max(-leg.spot, 0.0) * price for leg, price in zip(self.legs, spot_prices, strict=True)
+        )
+
+    def _wallet(self, a: int) -> int:
+        return a if self.config.margin_mode == "isolated" else 0
+
+    def _basis_profit(self, a: int, deviation: float) -> float:
+        return self.legs[a].perp * self.last[a].spot_close * -self.basis_reverted * deviation
+
+    def _read(self, row: int) -> list[Bar]:
+        return [Bar(*self.market.bars[row, a].tolist()) for a in range(self.n)]
+
+    def _basis_deviation(self) -> list[float]:
+        """At the last close, as a fraction."""
+        return [
+            float(self.market.features[self.row - 1, a, self.basis_column]) * self.basis_scale / 1e4
+            for a in range(self.n)
+        ]
+
+    def equity_at(self, spot_prices: list[float], marks: list[float]) -> float:
+        held = sum(
+            leg.spot * s + leg.unrealised(m)
+            for leg, s, m in zip(self.legs, spot_prices, marks, strict=True)
+        )
+        return self.cash + held + sum(self.margin)
+
+    def equity(self) -> float:
+        """Equity at the close of the current row."""
+        bars = self._read(self.row)
+        return self.equity_at([b.spot_close for b in bars], [b.mark_close for b in bars])
+
+    # --- what a step returns ----------------------------------------------------------------------
+
+    def _report(
+        self, before: float, bars: int, terminated: bool, truncated: bool
+    ) -> dict[str, Any]:
+        now = self._read(self.row)
+        margin = (
+            self.margin
+            if self.config.margin_mode == "isolated"
+            else self.margin + [0.0] * (self.n - 1)
+        )
+        averages = [
+            (s / q if q else 0.0, p / r if r else 0.0) for s, q, p, r in self.values
+        ]  # 0 without a fill
+        return {
+            "time": pd.Timestamp(int(self.market.close_ns[self.row]), tz="UTC"),
+            "row": self.row,
+            "equity": self.equity(),
+            "parts": dict(self.parts),
+            "account": {
+                "cash": self.cash,
+                "spot": np.array([leg.spot for leg in self.legs]),
+                "perp": np.array([leg.perp for leg in self.legs]),
+                "entry": np.array([leg.entry for leg in self.legs]),
+                "margin": np.array(margin),
+            },
+            "prices": {
+                "spot": np.array([b.spot_close for b in now]),
+                "perp": np.array([b.perp_close for b in now]),
+                "mark": np.array([b.mark_close for b in now]),
+                "fill_spot": np.array([s for s, _ in averages]),
+                "fill_perp": np.array([p for _, p in averages]),
+            },
+            "trade": {
+                "requested_spot": np.array([s for s, _ in self.requested]),
+                "requested_perp": np.array([p for _, p in self.requested]),
+                "filled_spot": np.array([s for s, _ in self.filled]),
+                "filled_perp": np.array([p for _, p in self.filled]),
+                "reason": list(self.reasons),
+            },
+            "liquidated": np.array(self.liquidated),
+            "reward": self._reward(before, bars, terminated),
+            "terminated": terminated,
+            "truncated": truncated,
+        }
+
+    def _reward(self, before: float, bars: int, ruined: bool) -> float:
+        config, idle = self.config, self.config.cash_rate * bars * self.years
+        price_profit = self.parts["spot_pnl"] + self.parts["perp_pnl"]
+        if config.reward == "expected" and not ruined and not any(self.liquidated):
+            y = (sum(self.parts.values()) - price_profit + self.expected_pnl) / before
+            return 1e3 * (math.log(max(1 + y, 0.01)) - idle)
+        floor = 0.01 * config.initial_equity
+        x = math.log(max(self.equity(), floor) / max(before, floor)) - idle
+        penalty = (
+            config.risk_aversion / 2 * (price_profit / before) ** 2
+            if config.reward == "mean_variance"
+            else 0.0
+        )
+        return 1e3 * (x - penalty)
+
+
+def _order(held: float, target: float) -> float:
+    """None where rounding alone tells the sizes apart."""
+    return target - held if abs(target - held) > 1e-9 * abs(held) else 0.0
+
+
+def _between(
+    few: tuple[float, float], all_: tuple[float, float], way: float
+) -> tuple[float, float]:
+    return few[0] + way * (all_[0] - few[0]), few[1] + way * (all_[1] - few[1])
+
+
+def _closing(order: float, held: float) -> float:
+    """What an order takes off what is held."""
+    return -min(max(-order, 0.0), held) if held > 0 else min(max(order, 0.0), -held)
+
+
+def _whole_lots(order: float, lot: float, position: float) -> float:
+    if lot == 0 or order == -position:
+        return order
+    return math.copysign(math.floor(abs(order) / lot * (1 + 1e-12)) * lot, order)
