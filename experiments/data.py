@@ -94,9 +94,8 @@ def show(states: list[Status]) -> None:
             " ".join(state.unfinished),
         )
         table.add_row(state.series.folder, *row)
-    Console(width=max(Console().width, 110)).print(
-        table
-    )  # a file or a pipe has no width of its own, and 80 cut the names
+    # a file or a pipe has no width of its own, and 80 cut the names
+    Console(width=max(Console().width, 110)).print(table)
 
 
 def verify(store: Store, states: list[Status], plots: Path) -> None:

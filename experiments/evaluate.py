@@ -59,9 +59,8 @@ def main(args: Args) -> None:
     seeds: dict[str, int] = {}
     with tempfile.TemporaryDirectory() as scratch:
         for agent in chosen:
-            seed = seeds[agent.name] = (
-                seeds.get(agent.name, -1) + 1
-            )  # two folders of one agent count as two seeds
+            # two folders of one agent count as two seeds
+            seed = seeds[agent.name] = seeds.get(agent.name, -1) + 1
             out = args.out or Path(scratch)
             rows += assess(
                 agent,

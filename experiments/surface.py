@@ -25,12 +25,8 @@ from fundenv.batch.cpu import Batch
 from fundenv.dynamics import types as t
 
 OUT, STAYS, IN = 0.0, 0.5, 1.0  # leaves or stays flat; whatever it was; enters and stays
-_RECENT = (
-    "funding_last",
-    "funding_ewma_3",
-    "funding_estimate",
-    "funding_market",
-)  # settlements of a day or less, and what is forming now
+# settlements of a day or less, and what is forming now
+_RECENT = ("funding_last", "funding_ewma_3", "funding_estimate", "funding_market")
 _FUNDING = (
     "funding_last",
     "funding_ewma_3",
@@ -75,9 +71,8 @@ def main(args: Args) -> None:
 
     if not args.agents:
         raise RunError("--agents is empty; give folders of trained agents or names of rules")
-    asked = [
-        agent_of(name) for name in args.agents
-    ]  # a wrong name is reported before anything is compiled
+    # a wrong name is reported before anything is compiled
+    asked = [agent_of(name) for name in args.agents]
     market, settings = args.markets()["train"], args.settings()
     figure, axes = plt.subplots(
         len(args.agents),
@@ -128,9 +123,8 @@ def surface(
     """
     table = batch.observation_table
     names = [column.name for column in table]
-    obs = np.repeat(base, POINTS * POINTS, axis=0).reshape(
-        2, POINTS, POINTS, -1
-    )  # flat and invested, y, x
+    # flat and invested, y, x
+    obs = np.repeat(base, POINTS * POINTS, axis=0).reshape(2, POINTS, POINTS, -1)
     for axis, values in ((x, "x"), (y, "y")):
         for name, raw in axis.sets.items():
             column = table[names.index(name)]

@@ -31,9 +31,8 @@ def _limits(batch: Batch) -> tuple[list[float], list[float]]:
         return [0.0, -1.0, 0.0, 1.0] * assets, [1.0, 1.0, 1.5, config.max_leverage] * assets
     if config.actions == "continuous":
         return [-1.0] * batch.actions.shape[1], [1.0] * batch.actions.shape[1]
-    return [0.0] * batch.actions.shape[1], [8.0] * batch.actions.shape[
-        1
-    ]  # grid indices are clipped to their grids
+    # grid indices are clipped to their grids
+    return [0.0] * batch.actions.shape[1], [8.0] * batch.actions.shape[1]
 
 
 def account_equity(batch: Batch) -> t.Float64:
@@ -137,9 +136,8 @@ def check_parity(
     rng = np.random.default_rng(seed)
     for batch, first in ((serial, seed), (threaded, seed), (alone, seed + num_envs - 1)):
         batch.reset(first)
-    paths_differ = (
-        not serial.config.random_start and serial.market.n_paths > 1
-    )  # environment i then walks path i mod P
+    # environment i then walks path i mod P
+    paths_differ = not serial.config.random_start and serial.market.n_paths > 1
     for step in range(steps):
         action = _random_actions(serial, rng)
         state = _walk(serial, action)

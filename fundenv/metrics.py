@@ -37,9 +37,8 @@ class Metrics:
     liquidations_per_year: float
     turnover_per_year: float  # quote traded on both legs over mean equity
     time_in_market: float  # fraction of steps
-    parts: dict[
-        str, float
-    ]  # contribution of each part to the annual log growth; they add up to net_log_growth + cash rate
+    # contribution of each part to the annual log growth; they add up to net_log_growth + cash rate
+    parts: dict[str, float]
 
 
 def measure(

@@ -122,9 +122,8 @@ def _wild_path(rng: np.random.Generator, n: int) -> NDArray[np.float64]:
     every 1, 2, 4 or 8 bars.
     """
     temper = rng.choice([0.002, 0.01, 0.04])
-    jumps = (
-        rng.standard_t(3, (n, 2)) * temper * [0.3, 1.0]
-    )  # open against the last close, close against the open
+    # open against the last close, close against the open
+    jumps = rng.standard_t(3, (n, 2)) * temper * [0.3, 1.0]
     jumps += rng.choice([0.0, 0.45, -0.6, 0.1], (n, 2), p=[0.955, 0.015, 0.015, 0.015])
     log_price = np.cumsum(np.clip(jumps, -1.2, 1.2).ravel()) + np.log(
         rng.choice([0.5, 40.0, 3000.0])

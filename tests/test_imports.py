@@ -26,11 +26,8 @@ ALLOWED: dict[str, set[str]] = {
     "compiler": set(),
     "formulas": {"compiler"},
     "market": LEAVES | {"formulas"},
-    "dynamics": {
-        "market",
-        "formulas",
-        "compiler",
-    },  # rules see numbers and the columns of a bar, never a config or a venue
+    # rules see numbers and the columns of a bar, never a config or a venue
+    "dynamics": {"market", "formulas", "compiler"},
     "metrics": {"dynamics"},
     "batch": LEAVES | {"market", "formulas", "compiler", "dynamics"},
     "optima": LEAVES | KERNEL | {"market", "formulas"},  # exact optima
@@ -41,15 +38,8 @@ ALLOWED["agents"] = set(ALLOWED) - KERNEL  # an agent knows observations and act
 ALLOWED["experiments"] = set(ALLOWED)
 
 # What pip installs with `fundenv` alone, and the adapters that exist to bind something else.
-CORE = {
-    "fundenv",
-    "numpy",
-    "pandas",
-    "pyarrow",
-    "numba",
-    "llvmlite",
-    "gymnasium",
-}  # llvmlite is the compiler inside numba
+# llvmlite is the compiler inside numba
+CORE = {"fundenv", "numpy", "pandas", "pyarrow", "numba", "llvmlite", "gymnasium"}
 ADAPTERS = {
     "fundenv.envs.sb3",
     "fundenv.envs.sb3_solvable",

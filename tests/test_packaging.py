@@ -32,9 +32,8 @@ def pins() -> dict[str, Version]:
     found = {}
     for line in (ROOT / "constraints.txt").read_text(encoding="utf-8").splitlines():
         if line and not line.startswith("#"):
-            match = re.fullmatch(
-                r"([A-Za-z0-9_.-]+)==([0-9][0-9a-z.]*)", line
-            )  # no local version, no path, no address
+            # no local version, no path, no address
+            match = re.fullmatch(r"([A-Za-z0-9_.-]+)==([0-9][0-9a-z.]*)", line)
             assert match, f"constraints.txt: {line!r} is not name==version"
             found[canonical(match[1])] = Version(match[2])
     return found
@@ -73,9 +72,8 @@ def test_every_direct_requirement_has_a_pin_that_satisfies_it() -> None:
 
 def test_pins_that_other_things_depend_on() -> None:
     assert pins()["torch"] == Version("2.13.0")
-    assert pins()["gymnasium"] == Version(
-        "1.2.2"
-    )  # what ray 2.60 pins: one set of pins must serve the extra rllib too
+    # what ray 2.60 pins: one set of pins must serve the extra rllib too
+    assert pins()["gymnasium"] == Version("1.2.2")
     assert "ray[rllib]==2.60.*" in PROJECT["optional-dependencies"]["rllib"]
 
 

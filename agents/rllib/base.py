@@ -17,10 +17,8 @@ from agents.params import AgentError, Params, Range
 from agents.training.params import TrainingParams
 from fundenv.config import EnvConfig
 
-MODEL, STATE = (
-    "module.pt",
-    "algorithm.pt",
-)  # the network, which is all that acting needs; and what a training needs to go on
+# the network, which is all that acting needs; and what a training needs to go on
+MODEL, STATE = ("module.pt", "algorithm.pt")
 STORE = 200_000_000  # bytes of the object store of a Ray that is started here
 POLICY = "default_policy"  # RLlib's name for the only one
 
@@ -49,14 +47,8 @@ class RLlibParams(TrainingParams):
     decay_steps: Annotated[int, Range(0, 10_000_000_000)] = (
         0  # PPO's learning rate falls to nothing over them; 0: over the steps asked for
     )
-    funding_scales: Annotated[tuple[float, ...], Range(0, 10)] = (
-        0.25,
-        0.4,
-        0.6,
-        0.8,
-        1.0,
-        1.25,
-    )  # levels of funding in training
+    # levels of funding in training
+    funding_scales: Annotated[tuple[float, ...], Range(0, 10)] = (0.25, 0.4, 0.6, 0.8, 1.0, 1.25)
     reward_scale: Annotated[float, Range(1e-6, 1e6)] = (
         0.1  # on the env's reward of 1000 x net log growth, in training
     )

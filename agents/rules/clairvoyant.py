@@ -20,13 +20,10 @@ from fundenv.optima.foresight import Foresight
 class ClairvoyantParams(Params):
     """What the clairvoyant may hold."""
 
-    carries: Annotated[tuple[float, ...], Range(-1, 1)] = (
-        0.0,
-        1.0,
-    )  # with -1 also reverse carry; flat is always possible
-    leverages: Annotated[tuple[float, ...], Range(1, 125)] = (
-        3.0,
-    )  # of several, the highest that survives each step
+    # with -1 also reverse carry; flat is always possible
+    carries: Annotated[tuple[float, ...], Range(-1, 1)] = (0.0, 1.0)
+    # of several, the highest that survives each step
+    leverages: Annotated[tuple[float, ...], Range(1, 125)] = (3.0,)
 
 
 class Clairvoyant(Agent):

@@ -92,9 +92,8 @@ class Har(Ewma):
             rows = np.arange(first, last)[market.close_ns[first:last] % _STEP_NS == 0]
             for a in range(market.n_assets):
                 seen = np.stack([rate[rows, a] for rate in rates], axis=1)
-                ahead = np.convolve(
-                    seen[:, 0], np.ones(horizon) / horizon, mode="valid"
-                )  # from each row over `horizon` rates
+                # from each row over `horizon` rates
+                ahead = np.convolve(seen[:, 0], np.ones(horizon) / horizon, mode="valid")
                 known.append(seen[: max(0, len(ahead) - 2)])
                 target.append(ahead[2:])
         x, y = np.concatenate(known), np.concatenate(target)

@@ -13,13 +13,8 @@ from agents.base import observed
 from agents.rules.base import Memory
 
 Array = NDArray[np.float64]
-SPANS = (
-    1,
-    3,
-    9,
-    21,
-    90,
-)  # of the exponential means that the observations hold; 1 is the last rate itself
+# of the exponential means that the observations hold; 1 is the last rate itself
+SPANS = (1, 3, 9, 21, 90)
 _LATER = 1e-3  # of an interval; smaller differences of the phase are rounding
 
 

@@ -46,9 +46,8 @@ class ThresholdParams(Params):
 class Fit:
     """What the training span says; rates are fractions of the notional per decision."""
 
-    weights: tuple[
-        float, ...
-    ]  # of 1 and SIGNALS [bp per 8 h] in the forecast of the funding until the next decision
+    # of 1 and SIGNALS [bp per 8 h] in the forecast of the funding until the next decision
+    weights: tuple[float, ...]
     mean: float  # of the forecast
     sd: float
     phi: float  # of the forecast from one decision to the next
@@ -218,9 +217,8 @@ class Threshold(Learner):
         ups, downs = [], []
         for path, (_, last) in enumerate(market.paths):
             rows = np.arange(batch.world.starts[path, 0], last - 1 - stride, stride)
-            raw = (
-                level * market.features[rows][:, :, at] * scale + shift * BP_PER_YEAR
-            )  # as the env shows them
+            # as the env shows them
+            raw = level * market.features[rows][:, :, at] * scale + shift * BP_PER_YEAR
             signals.append(np.concatenate([np.ones((*raw.shape[:2], 1)), raw], axis=-1))
             earned.append((paid[rows + stride + 1] - paid[rows + 1]) / bars[rows, :, MARK_CLOSE])
             batch.reset(0, paths=path)

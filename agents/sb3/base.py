@@ -152,9 +152,8 @@ class SB3Agent(Learner):
 
         from agents.sb3.wrappers import Forward, Looker
 
-        torch.set_num_threads(
-            self.params.threads
-        )  # small networks: more threads than one cost more than they bring
+        # small networks: more threads than one cost more than they bring
+        torch.set_num_threads(self.params.threads)
         self.steps_wanted = steps
         env = self.training_env(market, settings, seed)
         try:

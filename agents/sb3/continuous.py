@@ -24,9 +24,8 @@ class ContinuousParams(Params):
     )
     log_std_init: Annotated[
         float, Range(-10, 2)
-    ] = (
-        -1.0
-    )  # continuous: log of the Gaussian's first deviation; with sde that of the noise's weights
+        # continuous: log of the Gaussian's first deviation; with sde that of the noise's weights
+    ] = -1.0
     # continuous: gSDE, noise that is a function of the state (Raffin, Kober and Stulp, CoRL 2021)
     sde: bool = False
     sde_sample_freq: Annotated[

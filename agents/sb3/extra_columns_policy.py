@@ -112,10 +112,11 @@ class Parted(torch.nn.Module):
         super().__init__()
         self.seen, self.rule = features - known, rule
         self.actor, self.critic = MlpExtractor(self.seen, **nets), MlpExtractor(features, **nets)
+        # the halves that nobody asks
         self.actor.value_net, self.critic.policy_net = (
             torch.nn.Sequential(),
             torch.nn.Sequential(),
-        )  # the halves that nobody asks
+        )
         self.latent_dim_pi, self.latent_dim_vf = (
             self.actor.latent_dim_pi + rule,
             self.critic.latent_dim_vf,

@@ -127,9 +127,8 @@ class PPO(WithColumns):
 
         p = self.params
         with warnings.catch_warnings():
-            warnings.simplefilter(
-                "ignore"
-            )  # a batch size that does not divide the rollout: the last minibatch is smaller
+            # a batch size that does not divide the rollout: the last minibatch is smaller
+            warnings.simplefilter("ignore")
             return self.algorithm()(
                 self.policy(),
                 env,

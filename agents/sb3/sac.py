@@ -40,10 +40,8 @@ class SACParams(LearningParams):
     tau: Annotated[float, Range(0, 1)] = (
         0.02  # of the target networks: slower ones never see as far ahead as a trade takes to pay
     )
-    leverage_grid: Annotated[tuple[float, ...], Range(1, 125)] = (
-        2.0,
-        3.0,
-    )  # zones use its first and last
+    # zones use its first and last
+    leverage_grid: Annotated[tuple[float, ...], Range(1, 125)] = (2.0, 3.0)
     act_by: Literal["actor", "critic"] = "critic"  # zones: who chooses the greedy action
     sde: bool = False  # zones: gSDE, noise that is a function of the state
     sde_sample_freq: Annotated[int, Range(1, 4096)] = (
@@ -128,9 +126,8 @@ class SAC(SB3Agent):
             }
         else:
             own = {"ent_coef": p.entropy or "auto_0.1", "use_sde": p.sde}
-        lasts = (
-            p.sde_sample_freq if p.sde else 1
-        )  # SB3 draws the weights at the start of every rollout
+        # SB3 draws the weights at the start of every rollout
+        lasts = p.sde_sample_freq if p.sde else 1
         model = self.algorithm()(
             "MlpPolicy",
             env,

@@ -68,9 +68,8 @@ class Looker(BaseCallback):
 
     def _on_rollout_start(self) -> None:
         if self.model.use_sde and self.n_calls == 0 and self.agent.snapshot is not None:
-            self.agent.snapshot.restore(
-                self.model
-            )  # SB3 has drawn noise for this rollout before it calls
+            # SB3 has drawn noise for this rollout before it calls
+            self.agent.snapshot.restore(self.model)
         self.agent.before_rollout(self.model)
         self.agent.snapshot = Snapshot.take(self.model) if self.agent.place() == "cpu" else None
         self.agent.steps_done = self.model.num_timesteps

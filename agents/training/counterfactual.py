@@ -38,19 +38,17 @@ class Tape(NamedTuple):
     """
 
     obs: Array  # (S, T, n, D): seen by the flat account, seen by that invested at each leverage
-    inside: NDArray[
-        np.bool_
-    ]  # (S, T, n) whether it is in the state it stands for; not after a liquidation or the episode's end
+    # (S, T, n) whether it is in the state it stands for; not after a liquidation or the episode's
+    # end
+    inside: NDArray[np.bool_]
     # (T, n, A, L) of being on from the decision to the next one, net of the cost of the capital and
     # of a liquidation
     gain: Array
     due: Array  # (T, n, A, L) rate settled at the decision on what was held before it
-    cut: NDArray[
-        np.bool_
-    ]  # (T, n, A, L) whether a liquidation leaves the account flat at the next decision
-    free: NDArray[
-        np.bool_
-    ]  # (T, n, A) whether orders of the decision are filled; False after the end of an episode too
+    # (T, n, A, L) whether a liquidation leaves the account flat at the next decision
+    cut: NDArray[np.bool_]
+    # (T, n, A) whether orders of the decision are filled; False after the end of an episode too
+    free: NDArray[np.bool_]
     # (n, L) of entering or leaving; from one leverage to another the difference is traded
     cost: Array
 

@@ -75,18 +75,18 @@ class Rehearsal:
         self.bars = round(step / market.bar_hours)
         self.gains = earned(market, self.bars)
         self.terms = priced(market, config, batch.venue, terms)
-        self.capital = (terms.cash_rate * step / 8760 / market.n_assets)[
-            :, None, None
-        ]  # what idle cash would earn until the next decision
+        # what idle cash would earn until the next decision
+        self.capital = (terms.cash_rate * step / 8760 / market.n_assets)[:, None, None]
         self.length = int(
             min(
                 self.gains.length.max(),
                 hours(config.episode, "episode") / step if config.episode else np.inf,
             )
         )
+        # notional over equity
         self.weight = np.array(
             [leverage / (1 + leverage) / market.n_assets for leverage in leverages]
-        )  # notional over equity
+        )
         names = ("carry", "target_leverage", "pending", "perp_weight", "liquidated")
         self.carry, self.leverage, self.pending, self.perp, self.liquidated = (
             observed(batch.observation_table, name) for name in names

@@ -73,10 +73,11 @@ def earned(market: Market, bars: int) -> Earned:
     years = np.zeros(rate.shape)
     for first, last in market.paths:
         years[first:last] = _interval_years(settled[first:last], market.bar_hours)
+    # [r]: rows before r
     paid, passed = (
         np.concatenate([np.zeros((1, market.n_assets)), np.cumsum(each, axis=0)])
         for each in (rate, years)
-    )  # [r]: rows before r
+    )
     for p, n in enumerate(count):
         row = start[p] + bars * np.arange(n)
         price[:n, p] = spot[row + bars] / spot[row] - mark[row + bars] / mark[row]

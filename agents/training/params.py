@@ -12,9 +12,8 @@ from agents.params import AgentError, Params, Range
 class TrainingParams(Params):
     """Size and pace of a training, its reward, its episodes and their cash rates."""
 
-    spans: ClassVar[tuple[tuple[str, str], ...]] = (
-        ("cash_low", "cash_high"),
-    )  # fields of which the first may not be above the second
+    # fields of which the first may not be above the second
+    spans: ClassVar[tuple[tuple[str, str], ...]] = (("cash_low", "cash_high"),)
 
     n_envs: Annotated[int, Range(1, 65536)]
     batch_size: Annotated[int, Range(1, 1_000_000)]

@@ -69,9 +69,8 @@ class Future:
             gains.after + np.concatenate([gains.due[1:], end]),
             gains.after_years + np.concatenate([gains.due_years[1:], end]),
         )
-        self.sums = [
-            np.concatenate([end, np.cumsum(part, axis=0)]) for part in each
-        ]  # (T + 1, P, A): what was earned before decision k
+        # (T + 1, P, A): what was earned before decision k
+        self.sums = [np.concatenate([end, np.cumsum(part, axis=0)]) for part in each]
         self.path, self.row = batch.where
 
     def begin(self, obs: Array) -> Array:

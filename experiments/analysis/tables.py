@@ -27,6 +27,7 @@ KEYS = (
     "turnover_per_year",
     *PARTS,
 )
+# Student, 1.. degrees
 _T95 = (
     12.71,
     4.30,
@@ -47,7 +48,7 @@ _T95 = (
     2.11,
     2.10,
     2.09,
-)  # Student, 1.. degrees
+)
 _COST = ("fees", "spread", "impact", "borrow_interest", "liquidation_loss")
 
 Row = dict[str, Any]

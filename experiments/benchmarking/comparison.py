@@ -124,9 +124,8 @@ def terms(tidy: pd.DataFrame) -> Cells:
             scores(each, agent, cost=cost).mean()
             for each, cost in ((final, 1.0), (final, 2.0), *((piece, 1.0) for piece in pieces))
         ]
-        table.append(
-            [str(agent), *(f"{round(100 * value, 2) + 0.0:+.2f}" for value in values)]
-        )  # never -0.00
+        # never -0.00
+        table.append([str(agent), *(f"{round(100 * value, 2) + 0.0:+.2f}" for value in values)])
     return table
 
 

@@ -40,9 +40,8 @@ class Calibration:
     overfitting: float  # probability of backtest overfitting; nan with a single setting
     tests: dict[str, Metrics]  # symbol -> figures of the test span
     limit: float
-    exits: dict[
-        str, tuple[float, float, float]
-    ]  # way out -> growth, drawdown, turnover on the training span
+    # way out -> growth, drawdown, turnover on the training span
+    exits: dict[str, tuple[float, float, float]]
 
     @property
     def train(self) -> float:

@@ -94,15 +94,13 @@ class MarketArgs:
         parts["train"] = training_market(parts["train"], self.train_on, self.made_paths, self.venue)
         parts["test"] = stressed(parts["test"], self.stress)
         for part in parts.values():
-            Batch(
-                1, market=part, **self.settings()
-            )  # settings that do not fit this market are reported before anything runs
+            # settings that do not fit this market are reported before anything runs
+            Batch(1, market=part, **self.settings())
         return parts
 
 
-MARKET_FIXED = tuple(
-    field.name for field in fields(MarketArgs)
-)  # what a run that goes on must not change
+# what a run that goes on must not change
+MARKET_FIXED = tuple(field.name for field in fields(MarketArgs))
 
 
 def fold_markets(market: Market, folds: int) -> dict[str, Market]:

@@ -51,12 +51,10 @@ def _worker(work: Callable[..., None], context: Any, jobs: Any, events: Any, sto
     warnings.simplefilter("ignore")  # the parent has shown them
     far = _Far(events)
     try:
-        with contextlib.suppress(
-            Stopped, KeyboardInterrupt
-        ):  # the parent knows: it passed the Ctrl-C on
-            signal.pthread_sigmask(
-                signal.SIG_UNBLOCK, {signal.SIGINT}
-            )  # held back until here: in the middle of imports there is nothing to save
+        # the parent knows: it passed the Ctrl-C on
+        with contextlib.suppress(Stopped, KeyboardInterrupt):
+            # held back until here: in the middle of imports there is nothing to save
+            signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
             while not stop.is_set() and (job := jobs.get()) is not None:
                 work(job, context, far)
     except Exception as error:
@@ -86,12 +84,10 @@ def run_jobs(
         for _ in range(min(workers, len(jobs)))
     ]
     stopped, failure = False, ""
-    with (
-        deferred() as ctrl_c
-    ):  # from the start on: it takes seconds, in which the first workers are at work already
-        mask = signal.pthread_sigmask(
-            signal.SIG_BLOCK, {signal.SIGINT}
-        )  # which the workers inherit
+    # from the start on: it takes seconds, in which the first workers are at work already
+    with deferred() as ctrl_c:
+        # which the workers inherit
+        mask = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
         try:
             for process in processes:
                 process.start()
@@ -103,9 +99,8 @@ def run_jobs(
                 stop.set()
                 _interrupt(processes)
             kind = ""
-            with contextlib.suppress(
-                queue.Empty
-            ):  # nobody has anything to say: look at the workers again
+            # nobody has anything to say: look at the workers again
+            with contextlib.suppress(queue.Empty):
                 kind, *what = events.get(timeout=_POLL)
             if kind == "at":
                 progress.at(*what)

@@ -47,9 +47,8 @@ class Preset:
     folds: int
     fold_seeds: int
     candidates: dict[str, list[Candidate]] = field(default_factory=dict)
-    rules: dict[str, dict[str, Any]] = field(
-        default_factory=dict
-    )  # parameters of agents that do not learn
+    # parameters of agents that do not learn
+    rules: dict[str, dict[str, Any]] = field(default_factory=dict)
 
 
 def read_preset(name: str) -> Preset:

@@ -36,9 +36,8 @@ class Interval:
     growth: float
     low: float
     high: float
-    better: dict[
-        str, float
-    ]  # other label -> share of the draws in which this agent's growth is higher
+    # other label -> share of the draws in which this agent's growth is higher
+    better: dict[str, float]
     draws: Float64  # (DRAWS,)
 
 
@@ -142,9 +141,8 @@ def months(track: Track) -> pd.DataFrame:
         [pd.Series([0.0], index=[curve.index[0] - pd.Timedelta(hours=track.step_hours)]), curve]
     )
     change = 100 * start.diff().dropna()
-    began = pd.DatetimeIndex(change.index) - pd.Timedelta(
-        hours=track.step_hours
-    )  # a step belongs to the month in which it began
+    # a step belongs to the month in which it began
+    began = pd.DatetimeIndex(change.index) - pd.Timedelta(hours=track.step_hours)
     table = change.groupby([began.year, began.month]).sum().unstack()
     return table.reindex(columns=range(1, 13))
 

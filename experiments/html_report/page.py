@@ -348,9 +348,8 @@ def _worst(track: Track) -> str:
     lines = []
     for item in worst(track):
         parts = list(item["parts"].values())
-        sums = {
-            name: sum(parts[k] for k in columns) for name, _, columns in GROUPS
-        }  # both legs together: what one loses the other gains
+        # both legs together: what one loses the other gains
+        sums = {name: sum(parts[k] for k in columns) for name, _, columns in GROUPS}
         blame = sorted(sums.items(), key=lambda pair: pair[1])[:2]
         causes = ", ".join(
             f"{name} {signed(value / 100)} %"

@@ -15,6 +15,7 @@ from agents.reasons import WORDS
 from fundenv.batch.cpu import Batch
 from fundenv.dynamics import types as t
 
+# raw, of the asset
 SEEN = (
     "funding_last",
     "funding_ewma_9",
@@ -23,7 +24,8 @@ SEEN = (
     "basis",
     "volatility_7d",
     "net_carry",
-)  # raw, of the asset
+)
+# grow with the account
 SCALED = (
     "spot_before",
     "spot_after",
@@ -33,7 +35,7 @@ SCALED = (
     "filled_perp",
     "traded",
     "equity",
-)  # grow with the account
+)
 COLUMNS = (
     *(
         "time",

@@ -62,9 +62,8 @@ def _counted(run: Callable[[], object]) -> int:
                 )
             if os.WSTOPSIG(status) == signal.SIGSTOP:
                 return instructions
-            instructions += (
-                os.WSTOPSIG(status) == signal.SIGTRAP
-            )  # any other signal is not for the copy
+            # any other signal is not for the copy
+            instructions += os.WSTOPSIG(status) == signal.SIGTRAP
     finally:
         if os.WIFSTOPPED(status):
             os.kill(child, signal.SIGKILL)

@@ -99,9 +99,8 @@ def ppo(count: int, settings: dict[str, Any], threads: int, device: str) -> Step
     import agents
 
     def run() -> int:
-        agent: Any = agents.make(
-            "ppo", n_envs=count, imitate=0, rehearse=0
-        )  # the warm start is no part of a step
+        # the warm start is no part of a step
+        agent: Any = agents.make("ppo", n_envs=count, imitate=0, rehearse=0)
         done = 8 * count * agent.params.n_steps
         agent.learn(
             settings["market"],

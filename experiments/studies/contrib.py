@@ -27,10 +27,9 @@ from fundenv.envs.sb3_solvable import SolvableVecEnv
 Array = NDArray[Any]
 _DISCRETE = {"actions": "discrete", "dials": ("carry",), "carry_grid": (-1.0, 1.0)}
 _CONTINUOUS = {"actions": "continuous", "dials": ("carry",)}
-BLUR, SPAN = (
-    1.0,
-    8.0,
-)  # standard deviation of the noise, in those of the signal; span of the exponential mean, in decisions
+# standard deviation of the noise, in those of the signal; span of the exponential mean, in
+# decisions
+BLUR, SPAN = (1.0, 8.0)
 
 
 @dataclass(frozen=True, kw_only=True)

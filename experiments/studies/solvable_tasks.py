@@ -26,9 +26,8 @@ class Task:
     steps: int
     env: dict[str, Any]
     params: dict[str, Any]
-    numbers: dict[str, Any] = field(
-        default_factory=dict
-    )  # of the problem, where they are not the default
+    # of the problem, where they are not the default
+    numbers: dict[str, Any] = field(default_factory=dict)
 
 
 _PPO = {
@@ -93,12 +92,8 @@ TASKS: dict[str, Task] = {
         steps=300_000,
         env={"reward_scale": 0.1, "episode": "50D"},
         params=_PPO
-        | {
-            "learning_rate": 1e-3,
-            "entropy": 0.003,
-            "gamma": 0.5,
-            "hold_bias": 0.0,
-        },  # held, a position falls behind the equity
+        # held, a position falls behind the equity
+        | {"learning_rate": 1e-3, "entropy": 0.003, "gamma": 0.5, "hold_bias": 0.0},
     ),
 }
 
@@ -151,10 +146,8 @@ SETTINGS: dict[str, Task] = (
 # Options of the learners, beside the same task without them; drowned: the reward is what was
 # realised, noise of twenty times the signal included.
 _DROWNED = _NOISY | {"reward": "log_growth"}
-_PRIVILEGED = {
-    "critic": "privileged",
-    "reward_scale": 200.0,
-}  # 0.1 over the unit of the problem: what the critic is told, in rewards of the training
+# 0.1 over the unit of the problem: what the critic is told, in rewards of the training
+_PRIVILEGED = {"critic": "privileged", "reward_scale": 200.0}
 _GSDE = {"sde": True, "log_std_init": -2.0, "sde_sample_freq": 8}
 OPTIONS: dict[str, Task] = {
     "A-ppo-gsde": replace(TASKS["A-ppo-continuous"], params=_DIAL | _GSDE),
@@ -240,9 +233,8 @@ def make_agent(task: Task, seed: int) -> tuple[Any, Any]:
             )
             env = agent.beside(env)
     with warnings.catch_warnings():
-        warnings.simplefilter(
-            "ignore"
-        )  # a batch size that does not divide the rollout: the last minibatch is smaller
+        # a batch size that does not divide the rollout: the last minibatch is smaller
+        warnings.simplefilter("ignore")
         agent.model = agent.build(env, seed)
     return agent, env
 

@@ -251,9 +251,8 @@ class Stretch:
         with, which is close enough for a curve.
         """
         t = self._types
-        start = batch.store.params[
-            :, t.Params._fields.index("initial_equity")
-        ]  # one row for all environments, or a row for each
+        # one row for all environments, or a row for each
+        start = batch.store.params[:, t.Params._fields.index("initial_equity")]
         self._n += 1
         self._parts += (batch.ledger[:, : t.N_PARTS] / start[:, None]).mean(axis=0)
         self._turnover += float((batch.trades[:, :, t.TURNOVER].sum(axis=1) / start).mean())

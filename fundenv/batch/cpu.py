@@ -94,12 +94,10 @@ class Batch:
         self.observation_table = observation_table(self.market)
         self._gives_away = False
         self._allocate(build_params(self.config, self.venue, self.market, num_envs, per_env))
-        self._pool = (
-            ThreadPoolExecutor(threads - 1) if threads > 1 else None
-        )  # the caller takes the first chunk
-        unit = (
-            LANES if num_envs >= LANES * threads else 1
-        )  # what does not fill the lanes of a chunk is stepped by the plain loop
+        # the caller takes the first chunk
+        self._pool = ThreadPoolExecutor(threads - 1) if threads > 1 else None
+        # what does not fill the lanes of a chunk is stepped by the plain loop
+        unit = LANES if num_envs >= LANES * threads else 1
         edges = unit * np.linspace(0, num_envs / unit, threads + 1).astype(int)
         edges[-1] = num_envs
         self._chunks = [
@@ -269,9 +267,8 @@ class Batch:
             raise ConfigError(
                 f"refresh: the markets have {shapes}; give as many paths of the same lengths"
             )
-        left = (first + open_paths) % (
-            2 * open_paths
-        )  # where the paths of the new market stand: 0 or as many as are open
+        # where the paths of the new market stand: 0 or as many as are open
+        left = (first + open_paths) % (2 * open_paths)
         path = self.store.episode[:, t.PATH]
         busy = (
             (path >= left) & (path < left + open_paths) & (self.store.episode[:, t.MUST_RESET] == 0)
@@ -308,9 +305,8 @@ class Batch:
         n, assets, width = self.num_envs, self.n_assets, len(self.observation_table)
         shapes = ((n, t.N_ACCOUNT), (n, assets, t.N_LEG), (n, t.N_LEDGER), (n, assets, t.N_TRADE))
         sizes = [int(np.prod(shape)) for shape in shapes]
-        self.block = aligned(
-            sum(sizes)
-        )  # account, legs, ledger and trades in one piece: a single environment copies it for its info
+        # account, legs, ledger and trades in one piece: a single environment copies it for its info
+        self.block = aligned(sum(sizes))
         account, legs, ledger, trades = (
             piece.reshape(shape)
             for piece, shape in zip(

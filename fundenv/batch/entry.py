@@ -58,9 +58,9 @@ def _step_lanes(table: Any, first: int, last: int) -> None:
 
 
 def _step_one_asset(table: Any, first: int, last: int) -> None:
-    step_table(
-        table, 1, 0, first, last
-    )  # constants: the loops over assets vanish (measured: a third faster), and so do the inverse contracts
+    # constants: the loops over assets vanish (measured: a third faster), and so do the inverse
+    # contracts
+    step_table(table, 1, 0, first, last)
 
 
 def _step_assets(table: Any, first: int, last: int) -> None:
@@ -138,14 +138,8 @@ class Calls:
                 strict=True,
             )
         )
-        flat = (
-            *world[:-1],
-            *store,
-            *out,
-            actions,
-            paths,
-            rows,
-        )  # the contract is a constant of the entry point
+        # the contract is a constant of the entry point
+        flat = (*world[:-1], *store, *out, actions, paths, rows)
         for array in flat:
             if not array.flags.c_contiguous:
                 raise ValueError(

@@ -12,15 +12,11 @@ from fundenv.config import ConfigError, EnvConfig, limits
 from fundenv.dynamics import types as t
 
 _KINDS = {"uniform": t.RANGE_UNIFORM, "log": t.RANGE_LOG}
-_SETTINGS = {
-    "frozen_carry": "carry",
-    "frozen_hedge": "hedge",
-    "frozen_leverage": "leverage",
-}  # fields of Params with another name in the config
+# fields of Params with another name in the config
+_SETTINGS = {"frozen_carry": "carry", "frozen_hedge": "hedge", "frozen_leverage": "leverage"}
 _OWN_LIMITS = {"basis_reversion": (0.0, 1.0), "allow_short_spot": (0.0, 1.0)}
-_DRAWN = tuple(
-    name for name in t.Params._fields if name != "bar_years"
-)  # the length of a bar is a fact of the market
+# the length of a bar is a fact of the market
+_DRAWN = tuple(name for name in t.Params._fields if name != "bar_years")
 
 
 def range_table(config: EnvConfig) -> t.Float64:

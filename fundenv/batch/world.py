@@ -56,9 +56,10 @@ def build_world(market: Market, config: EnvConfig, venue: Venue, autoreset: int)
         )
     names = sorted({contract_of(name) for path in market.symbols for name in path})
     dates = _dates(market, config, venue, names)
+    # a made-up one has no exchange
     for name in sorted(
         {name for path in market.symbols for name in path if not name.startswith(GENERATED)}
-    ):  # a made-up one has no exchange
+    ):
         venue.warn_unsourced(name, _used_keys(config), dates[-1])
     tables = [_brackets(venue, config, name, date) for date in dates for name in names]
     tiers = np.full((len(tables), max(map(len, tables)), 4), _NO_FLOOR)

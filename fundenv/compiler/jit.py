@@ -57,9 +57,8 @@ def cache_folder() -> str:
     folder = Path(wished) / name
     try:
         folder.mkdir(parents=True, exist_ok=True)
-    except (
-        OSError
-    ):  # a read-only home: compile into a temporary folder that this user keeps between runs
+    # a read-only home: compile into a temporary folder that this user keeps between runs
+    except OSError:
         folder = Path(tempfile.gettempdir()) / name
         folder.mkdir(parents=True, exist_ok=True)
     return str(folder)

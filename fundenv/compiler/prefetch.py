@@ -64,9 +64,8 @@ def _row(array: Any, row: Any) -> Any:
     def emit(array: Any, row: Any) -> None:
         size = array.shape[1] * array.shape[2] * array.itemsize
         start = array.ctypes.data + row * size
-        for offset in range(
-            0, size + LINE - 1, LINE
-        ):  # a row may reach into one line more than its length fills
+        # a row may reach into one line more than its length fills
+        for offset in range(0, size + LINE - 1, LINE):
             _touch(start + offset)
 
     return emit

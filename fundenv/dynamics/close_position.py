@@ -110,9 +110,8 @@ def take_off(world, store, i, a, closed, share):
         legs[i, a, PERP], legs[i, a, ENTRY], legs[i, a, ACCRUED] = 0.0, 0.0, 0.0
     legs[i, a, LIQUIDATED] += 1.0
     after = world.codes[AFTER_LIQUIDATION]
-    hedged = (
-        world.contract == INVERSE or legs[i, a, SPOT] != 0.0
-    )  # the coins of an inverse leg may all lie in its wallet
+    # the coins of an inverse leg may all lie in its wallet
+    hedged = world.contract == INVERSE or legs[i, a, SPOT] != 0.0
     if after == AFTER_NAKED or (after == AFTER_FLATTEN and not hedged):
         legs[i, a, PENDING] = PENDING_NONE
     else:

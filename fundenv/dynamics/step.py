@@ -227,9 +227,8 @@ def step_bar(world, store, out, p, actions, i, row, path, book, first):
         legs[i, a, TOUCH], legs[i, a, WANT_SPOT], legs[i, a, WANT_PERP] = TOUCH_NONE, 0.0, 0.0
         legs[i, a, IDLE_BARS] += 1.0
     equity = store.account[i, EQUITY]
-    equity += _settle(
-        world, store, out, p, i, row
-    )  # on what was held before any trade, at the mark of the settlement
+    # on what was held before any trade, at the mark of the settlement
+    equity += _settle(world, store, out, p, i, row)
     liquidate(world, store, out, p, i, row, book, True)  # a gap comes before any order
     if first:
         decide(world, store, out, p, actions, i, row, equity)

@@ -45,19 +45,12 @@ LIQUIDATED = 13  # liquidations of this leg during the step
 TOUCH = 14  # who orders in the current bar: a TOUCH_* code (scratch)
 SHRINK = 15  # whether the order of the current bar uses free cash (scratch)
 N_LEG = 16
-SCRATCH = (
-    WANT_SPOT,
-    WANT_PERP,
-    TOUCH,
-    SHRINK,
-)  # of no meaning between steps: the plain loop and the vector form leave other dregs there
+# of no meaning between steps: the plain loop and the vector form leave other dregs there
+SCRATCH = (WANT_SPOT, WANT_PERP, TOUCH, SHRINK)
 
 TOUCH_NONE, TOUCH_NORMAL, TOUCH_STRESSED = 0, 1, 2
-SHRINK_RESTS, SHRINK_USES, SHRINK_FOUND = (
-    0.0,
-    1.0,
-    2.0,
-)  # FOUND stands for USES while the other legs are tried
+# FOUND stands for USES while the other legs are tried
+SHRINK_RESTS, SHRINK_USES, SHRINK_FOUND = (0.0, 1.0, 2.0)
 
 PENDING_NONE, PENDING_FLATTEN, PENDING_REHEDGE = 0, 1, 2
 (

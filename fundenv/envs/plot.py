@@ -16,18 +16,8 @@ Float64 = NDArray[np.float64]
 INK, GREY, BLUE, SKY = "#222222", "#8c8c8c", "#0072B2", "#56B4E9"
 GREEN, ORANGE, VERMILION, PURPLE = "#009E73", "#E69F00", "#D55E00", "#CC79A7"
 
-SPANS = (
-    3,
-    7,
-    14,
-    30,
-    60,
-    90,
-    120,
-    180,
-    270,
-    365,
-)  # days; the time axis grows in these stages, so that a film stands still in between
+# days; the time axis grows in these stages, so that a film stands still in between
+SPANS = (3, 7, 14, 30, 60, 90, 120, 180, 270, 365)
 TICK_DAYS = (1 / 3, 1, 2, 7, 14, 28, 56, 91, 182, 364, 728)
 
 

@@ -26,9 +26,8 @@ class Recorder:
             "",
         ) * batch.n_assets  # why the agent decides as it does in the step to come
         self._symbols = batch.market.symbols[0]
-        self._picture = EpisodePicture(
-            self._symbols
-        )  # now, so that a missing library is reported when the environment is made
+        # now, so that a missing library is reported when the environment is made
+        self._picture = EpisodePicture(self._symbols)
 
     def begin(self) -> None:
         """Forget the last episode."""
@@ -57,10 +56,11 @@ class Recorder:
                     np.nan,
                 ),
                 "liquidated": legs[:, t.LIQUIDATED].copy(),
+                # base units
                 "perp": (
                     legs[:, t.PERP]
                     / (bars[:, layout.MARK_CLOSE] if batch.world.contract == t.INVERSE else 1.0)
-                ),  # base units
+                ),
                 "reason": self.reasons,
             }
         )

@@ -35,15 +35,10 @@ PER_ASSET = (
 
 DAY_NS = 86_400_000_000_000
 MARGIN_TICKS = (1, 2, 5, 10, 20, 50, 100)  # per cent, log scale
-DANGER = (
-    (0.8, 5.0, 0.24),
-    (5.0, 10.0, 0.10),
-)  # per cent from, to, opacity: within an ordinary day's move, within an ordinary week's
-LEFT, RIGHT, HEIGHTS = (
-    0.066,
-    0.952,
-    (1.25, 1, 1, 0.95, 1.5),
-)  # fractions of the width; relative heights of the panels
+# per cent from, to, opacity: within an ordinary day's move, within an ordinary week's
+DANGER = ((0.8, 5.0, 0.24), (5.0, 10.0, 0.10))
+# fractions of the width; relative heights of the panels
+LEFT, RIGHT, HEIGHTS = (0.066, 0.952, (1.25, 1, 1, 0.95, 1.5))
 REASONS = 3  # so many of the agent's latest reasons are written
 # an effective leverage above it is drawn at it; the distance to liquidation tells the rest
 LEVERAGE_SHOWN = 30.0
@@ -333,9 +328,8 @@ class _AssetColumn:
         self._leverage_axes.set_ylim(0, max(4.0, 1.15 * plot.largest(leverage)))
 
         rate, exposure = asset["funding_rate"], asset["perp"] * asset["mark_price"] / equity
-        before = np.append(0.0, asset["perp"][:-1])[
-            : len(rate)
-        ]  # a settlement counts for the position held before the step's trade
+        # a settlement counts for the position held before the step's trade
+        before = np.append(0.0, asset["perp"][:-1])[: len(rate)]
         for steps, chosen in zip(
             self._rates, (before * rate < 0, before * rate > 0, before * rate == 0), strict=True
         ):
@@ -382,9 +376,8 @@ class _EquityPanel:
             for _, _, columns in GROUPS
         ]
         for line, values in zip([self._total, *self._groups], [total, *groups], strict=True):
-            line.set_data(
-                edges, values if values.any() else np.full(len(edges), np.nan)
-            )  # what is nothing hides nothing
+            # what is nothing hides nothing
+            line.set_data(edges, values if values.any() else np.full(len(edges), np.nan))
         plot.set_time(self.axes, edges, labels=True)
         plot.set_marks(self._marks, edges[1:][liquidated > 0])
         plot.fit(self.axes, total, *groups)

@@ -365,9 +365,8 @@ class FundingHedgeEnv(gym.Env[Any, Any]):
         if self._episode[t.MUST_RESET]:
             raise gym.error.ResetNeeded("the episode has ended; call reset() before step()")
         self._action[:] = action
-        if math.isnan(
-            sum(self._action.tolist())
-        ):  # or infinite ones of both signs, which it lets pass
+        # or infinite ones of both signs, which it lets pass
+        if math.isnan(sum(self._action.tolist())):
             refuse_nan(batch.actions)
         batch.calls.step(0, 1)
         terminated, truncated = self._terminated[0], self._truncated[0]

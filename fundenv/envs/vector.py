@@ -83,9 +83,8 @@ class FundingHedgeVectorEnv(VectorEnv[Any, Any, Any]):
         self.observation_space = batch_space(self.single_observation_space, num_envs)
         self.action_space = batch_space(self.single_action_space, num_envs)
         self._want_info = info
-        self._copy = (
-            copy and mode == "disabled"
-        )  # there a masked reset hands out the rows of the others again, as they were
+        # there a masked reset hands out the rows of the others again, as they were
+        self._copy = copy and mode == "disabled"
         if copy and not self._copy:
             self.batch.give_away()
 

@@ -82,9 +82,22 @@ def binance_price(wallet, size, entry, rate, amount=0.0, other_maintenance=0.0, 
 
 @formula
 def binance_hedge_price(
-    wallet, size, entry, rate, amount, long_size, long_entry, long_rate, long_amount,
-    short_size, short_entry, short_rate, short_amount, other_maintenance=0.0, other_profit=0.0,
-):  # fmt: skip
+    wallet,
+    size,
+    entry,
+    rate,
+    amount,
+    long_size,
+    long_entry,
+    long_rate,
+    long_amount,
+    short_size,
+    short_entry,
+    short_rate,
+    short_amount,
+    other_maintenance=0.0,
+    other_profit=0.0,
+):
     """Binance USD-M with one-way (size, signed), long and short (both positive) positions of one
     contract.
 

@@ -74,9 +74,8 @@ def dydx_index_change(
     one base quantum; rate_8h_ppm: 8 h rate in parts per million. Unit of the result: 10^-6 quote
     quantums (10^-12 quote) per base quantum. Source: v4-chain x/perpetuals/funding.
     """
-    exponent = (
-        price_exponent + atomic_resolution + 12
-    )  # 6 digits of a quote quantum, 6 of ppm; the rate's own ppm are divided out below
+    # 6 digits of a quote quantum, 6 of ppm; the rate's own ppm are divided out below
+    exponent = price_exponent + atomic_resolution + 12
     numerator = rate_8h_ppm * price_value * seconds * 10 ** max(exponent, 0)
     denominator = 1_000_000 * _EIGHT_HOURS * 10 ** max(-exponent, 0)
     whole = abs(numerator) // denominator

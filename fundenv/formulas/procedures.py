@@ -24,9 +24,8 @@ def tier_reduction(held: float, upper_limits: Sequence[float], rungs: int = 2) -
     The caller closes everything, at the bankruptcy price, where the margin ratio is below tier 1's
     requirement. Source: OKX help, section VIII of the perpetual guide.
     """
-    tier = next(
-        (k for k, limit in enumerate(upper_limits) if held <= limit), len(upper_limits)
-    )  # from 0
+    # from 0
+    tier = next((k for k, limit in enumerate(upper_limits) if held <= limit), len(upper_limits))
     if tier < 2:
         return held
     return partial_quantity(held, upper_limits[tier - rungs])

@@ -130,13 +130,8 @@ FEATURES: tuple[Feature, ...] = (
     ),
 )
 NAMES = tuple(feature.name for feature in FEATURES)
-_LEVELS = (
-    "funding_last",
-    "funding_ewma_",
-    "funding_fr",
-    "funding_estimate",
-    "funding_market",
-)  # a level of funding: names begin so
+# a level of funding: names begin so
+_LEVELS = ("funding_last", "funding_ewma_", "funding_fr", "funding_estimate", "funding_market")
 _DIFFERENCES = ("funding_divergence",)
 _PER_YEAR = 1e4 / (3.0 * 365.0)  # an annual rate in bp per 8 h
 

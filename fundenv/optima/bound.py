@@ -93,9 +93,8 @@ def carry_bound(
         )
     reverse = reverse and bool(_param(batch, "allow_short_spot") > 0.5)
     rate = _param(batch, "cash_rate")
-    grant = (
-        max(-rate, 0.0) * (len(rows) - 1) * _param(batch, "bar_years")
-    )  # where cash costs interest, none is held
+    # where cash costs interest, none is held
+    grant = max(-rate, 0.0) * (len(rows) - 1) * _param(batch, "bar_years")
     return np.array(
         [
             _best(_programme(batch, rows, a, leverage), reverse) + grant
@@ -131,9 +130,8 @@ def _programme(batch: Batch, rows: Any, a: int, leverage: float) -> _Programme:
     move = bar[:, layout.SPOT_CLOSE] - spot_open - (bar[:, layout.MARK_CLOSE] - perp_open)
     most, env = _tolerated(batch, leverage), np.zeros(1, dtype=np.int64)
     share = float(maintenance_share(batch, env, _param(batch, "initial_equity"))[0, a, 0])
-    top = mark * (
-        1.0 + max((1.0 / most - share) / (1.0 + share), 0.0)
-    )  # no short perpetual is closed below this,
+    # no short perpetual is closed below this,
+    top = mark * (1.0 + max((1.0 / most - share) / (1.0 + share), 0.0))
     bottom = mark * (1.0 - max((1.0 / most - share) / (1.0 - share), 0.0))  # no long one above this
     next_open = np.append(bar[1:, layout.PERP_OPEN], bar[-1, layout.MARK_CLOSE])
     next_due = np.append(due[1:], 0.0)
@@ -195,9 +193,8 @@ def _sweep(before, after, up, down, limit, step, zero, value):  # type: ignore[n
             best = max(best - up[k] * step, value[1, j])
             value[0, j] = best
         best = -math.inf
-        for j in range(
-            size
-        ):  # or lower it; a reverse carry may drift beyond the limit, but not be enlarged there
+        # or lower it; a reverse carry may drift beyond the limit, but not be enlarged there
+        for j in range(size):
             best = best - down[k] * step
             if j >= shortest:
                 best = max(best, value[1, j])

@@ -119,9 +119,8 @@ def _rule(batch: Batch, envs: Any, name: str) -> Array:
 
 def maintenance_share(batch: Batch, envs: Any, value: Any) -> Array:
     """Maintenance margin over notional of a position worth `value` [quote], (m, A, 1)."""
-    tiers = batch.world.tiers[
-        batch.world.symbols[batch.store.episode[envs, t.BOOK]]
-    ]  # (m, A, K, 3)
+    # (m, A, K, 3)
+    tiers = batch.world.tiers[batch.world.symbols[batch.store.episode[envs, t.BOOK]]]
     k = np.maximum((tiers[..., 0] <= np.reshape(value, (-1, 1, 1))).sum(axis=-1) - 1, 0)
     rate, amount = (np.take_along_axis(tiers[..., c], k[..., None], axis=-1) for c in (1, 2))
     return np.asarray(rate - amount / np.reshape(value, (-1, 1, 1)))
@@ -179,9 +178,8 @@ def settlements(batch: Batch) -> tuple[Array, Array]:
     for a in range(due.shape[1]):
         rows = np.flatnonzero(due[:, a])
         before = np.append(-longest, rows[:-1])
-        known = (
-            before >= first[np.searchsorted(first, rows, side="right") - 1]
-        )  # a settlement of another path says nothing
+        # a settlement of another path says nothing
+        known = before >= first[np.searchsorted(first, rows, side="right") - 1]
         closed[rows, a] = np.where(known, np.minimum(rows - before, longest), longest)
     return (
         bars[:, :, layout.SETTLE_RATE] * price,

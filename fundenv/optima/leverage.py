@@ -36,9 +36,8 @@ class LeverageProblem:
     notional at the liquidation price.
     """
 
-    shares: tuple[float, ...] = tuple(
-        100.0 * share for share in BTC_SHARES
-    )  # of leverage 1, 2, ...; not decreasing
+    # of leverage 1, 2, ...; not decreasing
+    shares: tuple[float, ...] = tuple(100.0 * share for share in BTC_SHARES)
     funding: float = 100.0 * BTC_FUNDING
     loss: float = BTC_LOSS
     maintenance: float = 0.005

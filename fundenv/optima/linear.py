@@ -140,13 +140,11 @@ def average_reward(problem: LinearProblem, buy: float, sell: float, points: int 
     """
     grid, chain = signal_grid(problem, points)
     half = 0.5 * (grid[1] - grid[0])
-    up = np.clip(
-        (grid + half - buy) / (2 * half), 0.0, 1.0
-    )  # share of each cell in which the rule buys
+    # share of each cell in which the rule buys
+    up = np.clip((grid + half - buy) / (2 * half), 0.0, 1.0)
     down = np.clip((sell - grid + half) / (2 * half), 0.0, 1.0)
-    is_high = np.full(
-        points, 0.5 / points
-    )  # joint probability of the cell and of holding `high` before the decision
+    # joint probability of the cell and of holding `high` before the decision
+    is_high = np.full(points, 0.5 / points)
     is_low = is_high.copy()
     for _ in range(100_000):
         bought, sold = is_low * up, is_high * down

@@ -61,9 +61,8 @@ def average_reward(problem: QuadraticProblem, share: float, slope: float) -> flo
     """
     phi, keep, pull = 1.0 - problem.decay, 1.0 - share, share * slope
     var_f = problem.sd**2
-    cov = (
-        pull * var_f / (1.0 - keep * phi)
-    )  # of f and the position chosen on it: cov = pull var + keep phi cov
+    # of f and the position chosen on it: cov = pull var + keep phi cov
+    cov = pull * var_f / (1.0 - keep * phi)
     var_x = (pull**2 * var_f + 2.0 * keep * pull * phi * cov) / (1.0 - keep**2)
     lagged = keep * var_x + pull * phi * cov  # of two positions in a row
     return cov - 0.5 * problem.aversion * var_x - 0.5 * problem.cost * 2.0 * (var_x - lagged)

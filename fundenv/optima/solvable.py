@@ -238,9 +238,8 @@ def _leverage(
             f"shares = {problem.shares}, loss = {problem.loss}: expected shares that do not fall,"
             " and a loss up to 0.1"
         )
-    rungs = (
-        c.distance(problem.leverages, problem.maintenance)[::-1] + 1e-9
-    )  # the highest leverage fails first
+    # the highest leverage fails first
+    rungs = c.distance(problem.leverages, problem.maintenance)[::-1] + 1e-9
     climbed = (
         generator.random((paths, decisions))[..., None] < np.array(problem.shares)[::-1]
     ).sum(axis=-1)
@@ -331,16 +330,14 @@ def _market(bars: Array, signal: Array, stride: int, symbol: str, sd: float) -> 
         Feature("funding_ewma_9", "0: not used", "bp per 8 h", -10.0, 10.0, 3.0),
     )
     features = np.zeros((paths, rows, 1, len(table)), np.float32)
-    seen = np.repeat(
-        signal, stride, axis=1
-    )  # row k x stride is the close at which decision k is taken
+    # row k x stride is the close at which decision k is taken
+    seen = np.repeat(signal, stride, axis=1)
     features[:, :-1, 0, 0] = np.clip(seen / sd, -10.0, 10.0)
     features[:, -1, 0, 0] = features[:, -2, 0, 0]
     first = np.arange(paths, dtype=np.int64) * rows
     hour = 3_600_000_000_000
-    begin = (
-        pd.Timestamp("2024-01-01").value // (hour * stride) * hour * stride
-    )  # on the grid of decisions
+    # on the grid of decisions
+    begin = pd.Timestamp("2024-01-01").value // (hour * stride) * hour * stride
     return Market(
         bars=bars.reshape(paths * rows, 1, layout.N_COLUMNS),
         features=features.reshape(paths * rows, 1, len(table)),

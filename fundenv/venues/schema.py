@@ -24,10 +24,8 @@ SCALARS: dict[Key, tuple[float, float]] = {
     ("funding", "clamp"): (0.0, 0.05),  # Deribit: the dead band
     ("funding", "scaled"): _FLAG,  # 1: the rate of an N hour interval is N / 8 of the 8 h rate
     ("liquidation", "fee"): (0.0, 0.1),  # of the closed notional
-    ("liquidation", "partial_above"): (
-        0.0,
-        1e12,
-    ),  # notional [quote] below which a position is closed whole at once
+    # notional [quote] below which a position is closed whole at once
+    ("liquidation", "partial_above"): (0.0, 1e12),
     ("liquidation", "closing_fee"): (0.0, 0.05),  # part of the maintenance rate
     ("borrow", "quote_annual"): (0.0, 10.0),
     ("borrow", "base_annual"): (0.0, 10.0),
@@ -35,10 +33,8 @@ SCALARS: dict[Key, tuple[float, float]] = {
 }
 PER_SYMBOL: dict[Key, tuple[float, float]] = {
     ("funding", "cap"): (0.0, 1.0),  # of one settlement
-    ("collateral", ""): (
-        0.0,
-        1.0,
-    ),  # share of a coin's value that counts as collateral of a portfolio account
+    # share of a coin's value that counts as collateral of a portfolio account
+    ("collateral", ""): (0.0, 1.0),
     ("execution", "half_spread_perp_bp"): (0.0, 1000.0),
     ("execution", "half_spread_spot_bp"): (0.0, 1000.0),
     ("execution", "impact_coefficient"): (0.0, 100.0),

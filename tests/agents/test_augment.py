@@ -53,10 +53,8 @@ def test_the_basis_is_averaged_and_its_level_kept(market: Market) -> None:
         part = quiet.bars[first:last, 0]
         assert (part[:, MARK_HIGH] >= part[:, [MARK_CLOSE]].max(axis=1) - 1e-9).all()
         assert (part[:, MARK_LOW] <= part[:, MARK_CLOSE] + 1e-9).all()
-        for opened, closed in (
-            (PERP_OPEN, PERP_CLOSE),
-            (MARK_OPEN, MARK_CLOSE),
-        ):  # what happens over a night is as it was
+        # what happens over a night is as it was
+        for opened, closed in ((PERP_OPEN, PERP_CLOSE), (MARK_OPEN, MARK_CLOSE)):
             gaps = (
                 m.bars[first + 1 : last, 0, opened] / m.bars[first : last - 1, 0, closed]
                 for m in (market, quiet)
@@ -111,9 +109,8 @@ def test_the_share_of_episodes_begins_shortly_before_wild_days_and_no_bar_is_cop
         near.append(before.any(axis=1).mean())
         seen = batch.obs.copy()
         batch.reset(3)
-        np.testing.assert_array_equal(
-            batch.obs, seen
-        )  # drawn by seed, environment and episode alone
+        # drawn by seed, environment and episode alone
+        np.testing.assert_array_equal(batch.obs, seen)
     assert near[1] == pytest.approx(0.4 + 0.6 * near[0], abs=0.04)
     assert near[0] < 0.4
 

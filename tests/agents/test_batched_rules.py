@@ -145,9 +145,8 @@ def test_har_weights_are_those_of_least_squares_on_what_a_new_position_would_rec
     from agents.rules.har import Har
     from fundenv.market.layout import SETTLE_PRICE, SETTLE_RATE
 
-    settled = np.flatnonzero(
-        market.bars[:, 0, SETTLE_PRICE] > 0
-    )  # the bar that opens at the settlement
+    # the bar that opens at the settlement
+    settled = np.flatnonzero(market.bars[:, 0, SETTLE_PRICE] > 0)
     rates = market.bars[settled, 0, SETTLE_RATE] * 1e4
     columns = [
         [f.name for f in market.table].index(name)
@@ -159,9 +158,8 @@ def test_har_weights_are_those_of_least_squares_on_what_a_new_position_would_rec
             known.append(
                 [1.0, *(market.features[bar - 1, 0, c] * market.table[c].scale for c in columns)]
             )
-            received.append(
-                rates[number + 1 : number + 4].mean()
-            )  # entered after settlement `number`
+            # entered after settlement `number`
+            received.append(rates[number + 1 : number + 4].mean())
     weights = np.linalg.lstsq(np.array(known), np.array(received), rcond=None)[0]
     found = Har.fit(market, horizon=3)
     assert list(found.values()) == pytest.approx(weights, abs=2e-2)

@@ -72,9 +72,8 @@ def test_an_interrupted_sac_keeps_its_replay_buffer_and_a_finished_one_drops_it(
     agent = agents.make("sac", **TINY["sac"])
     assert isinstance(agent, Learner)
     agent.learn(market, {}, steps=200, seed=0, watcher=until(100))
-    assert (
-        agent.steps_done == 96
-    )  # the step that was stopped at counts for nothing: it is taken again
+    # the step that was stopped at counts for nothing: it is taken again
+    assert agent.steps_done == 96
     agent.save(tmp_path)
     again = agents.load(tmp_path)
     assert isinstance(again, SAC)

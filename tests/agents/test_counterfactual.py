@@ -70,9 +70,8 @@ def enumerated(chances: Chances, tape: Tape, start: int) -> float:
     on at the j-th leverage.
     """
     total, cost = 0.0, tape.cost[0]
-    for sequence in itertools.product(
-        range(2 + LEVERAGES), repeat=STEPS
-    ):  # 0 hold, 1 off, 2 + j on at the j-th leverage
+    # 0 hold, 1 off, 2 + j on at the j-th leverage
+    for sequence in itertools.product(range(2 + LEVERAGES), repeat=STEPS):
         chance, growth, state = 1.0, 0.0, start
         for k, answer in enumerate(sequence):
             at = k, 0, 0
@@ -140,9 +139,8 @@ def test_hindsight_is_the_best_of_all_schedules_and_the_level_is_what_it_leaves(
     the best of them is hindsight.
     """
     tape, every = tape_of(np.random.default_rng(seed)), []
-    for answers in itertools.product(
-        range(2 + LEVERAGES), repeat=STEPS
-    ):  # 0 hold, 1 off, 2 + j on at the j-th leverage, in whatever state
+    # 0 hold, 1 off, 2 + j on at the j-th leverage, in whatever state
+    for answers in itertools.product(range(2 + LEVERAGES), repeat=STEPS):
         said = np.array(answers)[:, None, None]
         on, lever = (said >= 2).astype(float), np.eye(LEVERAGES)[np.maximum(said - 2, 0)]
         wide = [

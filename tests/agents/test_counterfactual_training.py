@@ -107,9 +107,8 @@ def test_all_accounts_see_one_path_and_the_gain_is_what_the_env_pays(
     assert not tape.cut.any()
     assert tape.inside.all()
     flat, paid = np.array(rewards)
-    np.testing.assert_allclose(
-        (tape.gain + tape.due)[:, :, 0, level], paid - flat, atol=1e-5
-    )  # thousandths
+    # thousandths
+    np.testing.assert_allclose((tape.gain + tape.due)[:, :, 0, level], paid - flat, atol=1e-5)
     rehearsal.close()
 
 
@@ -138,9 +137,8 @@ def test_a_liquidation_is_charged_and_who_was_struck_comes_back_hedged(market: M
         None,
         (1.0,),
     )
-    rows = (
-        first_decisions(market, 8) - market.paths[:, 0] + 8 * 150
-    )  # its eighth bar ends at a decision
+    # its eighth bar ends at a decision
+    rows = first_decisions(market, 8) - market.paths[:, 0] + 8 * 150
     rehearsal = rehearsal_on(splice(market, rally, at=rows.tolist()), (2.0, 5.0), episode="60D")
     tapes = [rehearsal.play(seed) for seed in range(2)]
     cut, gain = (
@@ -151,9 +149,9 @@ def test_a_liquidation_is_charged_and_who_was_struck_comes_back_hedged(market: M
     assert not cut[..., 0].any()
     lost = gain[
         ..., 1
-    ][
-        cut[..., 1]
-    ]  # thousandths of equity: a tenth of the notional, which was 5/6 of the equity or less after some drift
+        # thousandths of equity: a tenth of the notional, which was 5/6 of the equity or less after some
+        # drift
+    ][cut[..., 1]]
     assert (lost < -40).all()
     assert (lost > -130).all()
     obs = np.concatenate([tape.obs[2] for tape in tapes], axis=1)

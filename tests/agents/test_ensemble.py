@@ -145,9 +145,8 @@ def test_an_ensemble_of_one_acts_as_its_member(folder: Path, market: Market) -> 
 def test_drawn_actions_come_from_every_member(folder: Path, market: Market) -> None:
     ensemble = pair(folder, "ppo")
     obs = observations(ensemble, market)
-    for number, member in enumerate(
-        ensemble.members
-    ):  # members that always say the same, each another gate
+    # members that always say the same, each another gate
+    for number, member in enumerate(ensemble.members):
         member.act = lambda obs, *, deterministic=True, gate=number: np.full((len(obs), 2), gate)
     drawn = ensemble.act(obs, deterministic=False)
     assert 0.4 < drawn[:, 0].mean() < 0.6

@@ -112,9 +112,8 @@ def test_what_a_carry_earns_is_what_the_env_pays_for_holding_it(
         )
         _, reward, _, _ = env.step(np.array([[0]]))
         paid.append(reward[0] / 1e3)
-    np.testing.assert_allclose(
-        paid, wanted, atol=8e-5
-    )  # spot and perpetual differ by the basis, so that a move of both does not cancel quite
+    # spot and perpetual differ by the basis, so that a move of both does not cancel quite
+    np.testing.assert_allclose(paid, wanted, atol=8e-5)
     assert np.corrcoef(paid, wanted)[0, 1] > 0.95
     assert np.ptp(wanted) > 3e-4  # or the comparison says little
 

@@ -109,10 +109,8 @@ def test_a_training_outlives_a_node_and_its_agent_acts_without_ray(
         agent.learn(market, {"cash_rate": 0.02}, steps=1500, seed=0, watcher=Watching(look, hear))
         assert agent.steps_done >= 1500
         assert shapes[0] == (16, 44)  # both runners
-        assert shapes[-1] in (
-            (8, 44),
-            (16, 44),
-        )  # the one that lives, or both where there was room for a new one
+        # the one that lives, or both where there was room for a new one
+        assert shapes[-1] in ((8, 44), (16, 44))
         assert "train/policy_loss" in told[-1]
         owned = ray.get(_owns_its_arrays.remote(_shared(market)))
         assert owned == [False, False], "a worker copied the market instead of mapping it"

@@ -238,9 +238,8 @@ def test_a_new_rate_moves_the_mean_and_an_old_one_does_not() -> None:
         return float(agent.signal(observe(funding_last=rate, funding_ewma_3=1.0, **phase))[0, 0])
 
     assert signal(1.0, 7) == pytest.approx(1.0)  # begins at the observed mean of the nearest span
-    assert signal(1.0, 8) == pytest.approx(
-        1.0
-    )  # the settlement of this very instant is not in the observation
+    # the settlement of this very instant is not in the observation
+    assert signal(1.0, 8) == pytest.approx(1.0)
     assert signal(2.0, 1) == pytest.approx(1.4)  # 1 + 2 / 5 x (2 - 1)
     assert signal(2.0, 2) == pytest.approx(1.4)
     agent.reset()
@@ -257,10 +256,8 @@ def test_a_new_rate_moves_the_mean_and_an_old_one_does_not() -> None:
             {"entry": [2.0, 3.0], "exit": [1.0, 4.0]},
             r"agent zscore: exit = 4.0 is outside -20 \.\. entry = 3.0 \(excluded\)",
         ),
-        (
-            {"exit": [1.0, 2.6]},
-            r"exit = 2.6 is outside -20 \.\. entry = 2.5",
-        ),  # against the value that all share
+        # against the value that all share
+        ({"exit": [1.0, 2.6]}, r"exit = 2.6 is outside -20 \.\. entry = 2.5"),
         ({"entrance": [2.0]}, r"agent zscore has no parameter 'entrance'; did you mean entry\?"),
         (
             {"entry": [2.0, 3.0], "exit": [1.0]},

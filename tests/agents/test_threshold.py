@@ -27,9 +27,8 @@ def test_thresholds_are_those_of_the_known_optimum() -> None:
     near = thresholds(
         Fit(mean=0.66 + hurdle, sd=0.87, phi=0.98, up=8.0, down=8.0, **FLAT), 0.3, 0.0, 3.0, False
     )[0]
-    assert near == pytest.approx(
-        [0.475 + hurdle, -0.842 + hurdle], abs=3e-3
-    )  # a cash rate moves everything by the hurdle
+    # a cash rate moves everything by the hurdle
+    assert near == pytest.approx([0.475 + hurdle, -0.842 + hurdle], abs=3e-3)
 
 
 def test_reverse_carry_is_the_mirror_image_and_both_are_never_on() -> None:
@@ -57,9 +56,14 @@ def test_fit_earns_on_unseen_paths_more_than_always_on_and_the_z_score_rule(
     fitted: Threshold,
 ) -> None:
     unseen = synthetic_market("btc", years=1, paths=6, seed=22)
-    growth = {name: played(agent, unseen, cash_rate=0.05).mean() for name, agent in (
-        ("threshold", fitted), ("carry", agents.make("carry")), ("zscore", agents.make("zscore"))
-    )}  # fmt: skip
+    growth = {
+        name: played(agent, unseen, cash_rate=0.05).mean()
+        for name, agent in (
+            ("threshold", fitted),
+            ("carry", agents.make("carry")),
+            ("zscore", agents.make("zscore")),
+        )
+    }
     assert growth["threshold"] > max(growth["carry"], growth["zscore"], 0.0)
     assert fitted.fit is not None
     assert 0.5 < fitted.fit.phi < 1.0

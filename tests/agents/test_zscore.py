@@ -246,9 +246,8 @@ def test_the_stop_measures_from_the_entry_and_then_waits_for_a_neutral_signal() 
     agent = rule(stop=0.04, risk=1.0)
     inside = {"carry": 1.0, "perp_weight": -0.75} | HIGH
     agent.act(observe(**HIGH, drawdown=0.10))  # flat: the account is 10 % below its peak already
-    agent.act(
-        observe(**inside, drawdown=1 - 0.9 * 0.971)
-    )  # 2.9 % lost since; the stop is 4 % of a notional of 75 %
+    # 2.9 % lost since; the stop is 4 % of a notional of 75 %
+    agent.act(observe(**inside, drawdown=1 - 0.9 * 0.971))
     assert reasons(agent) == [Reason.HOLD]
     action = agent.act(observe(**inside, drawdown=1 - 0.9 * 0.969))
     assert reasons(agent) == [Reason.STOP]

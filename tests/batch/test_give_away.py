@@ -55,6 +55,5 @@ def test_what_is_handed_out_stays(envs):
     assert len({array.ctypes.data for array, _ in given}) == len(given)
     for array, seen in given:
         np.testing.assert_array_equal(array, seen)
-    assert (
-        np.unique([seen for _, seen in given], axis=0).shape[0] == len(given) - 1
-    )  # the state was that of the first reset
+    # the state was that of the first reset
+    assert np.unique([seen for _, seen in given], axis=0).shape[0] == len(given) - 1

@@ -34,9 +34,8 @@ SETTINGS = {"market": MARKET, "decision_interval": "1h", "episode": "2D", "venue
 
 def batches(monkeypatch, count=COUNT, **settings):
     """A batch stepped by the plain loop, and the same one in lanes."""
-    monkeypatch.setattr(
-        entry, "_on_disk", lambda _: False
-    )  # else both would step in lanes where these are compiled already
+    # else both would step in lanes where these are compiled already
+    monkeypatch.setattr(entry, "_on_disk", lambda _: False)
     plain, lanes = (Batch(count, **(SETTINGS | settings)) for _ in range(2))
     for _, calls in lanes._faces:
         calls._use_lanes()
@@ -50,9 +49,8 @@ def test_the_public_check_of_parity_holds_where_one_batch_steps_in_lanes_and_the
     loop.
     """
     monkeypatch.setattr(entry, "_on_disk", lambda _: True)
-    monkeypatch.setattr(
-        entry, "fits", lambda world, params, n: n >= LANES
-    )  # in this market's small brackets too; what is above them is given up
+    # in this market's small brackets too; what is above them is given up
+    monkeypatch.setattr(entry, "fits", lambda world, params, n: n >= LANES)
     check_parity(**SETTINGS, num_envs=LANES, threads=2, steps=60)
 
 

@@ -126,9 +126,8 @@ def test_seed_zero_is_a_seed_and_seeds_differ():
     batch = Batch(4, market=MARKET, **SETTINGS)
     first, again, other = (batch.reset(seed).copy() for seed in (0, 0, 1))
     assert np.array_equal(first, again)
-    assert np.array_equal(
-        first[1:], other[:-1]
-    )  # environment i of seed s is environment i - 1 of seed s + 1
+    # environment i of seed s is environment i - 1 of seed s + 1
+    assert np.array_equal(first[1:], other[:-1])
     assert not np.array_equal(first[0], other[-1])
 
 

@@ -21,9 +21,8 @@ def test_the_step_kernel_compiles_and_spills_next_to_nothing() -> None:
         assert f".target sm_{capability[0]}{capability[1]}" in code
         used = ptx.assemble(code, capability)
         assert used.registers <= 255
-        assert used.spill_stores <= 32, (
-            used
-        )  # four numbers; it has all the registers that there are
+        # four numbers; it has all the registers that there are
+        assert used.spill_stores <= 32, used
         # what is not rounded step by step comes from exp and log alone
         products = re.findall(r"\b(?:mul|add|sub)\.(?:rn\.)?f64", code)
         assert len(products) > 1000

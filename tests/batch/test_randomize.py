@@ -48,9 +48,8 @@ def test_an_environment_draws_the_same_in_a_batch_of_any_size_on_any_threads():
     for _ in range(30):
         alone.step(np.full((1, 3), 0.3))
         rows.append(alone.store.params[0].copy())
-    assert (
-        len(np.unique(np.array(rows)[:, Params._fields.index("cash_rate")])) >= 4
-    )  # a new number for each episode
+    # a new number for each episode
+    assert len(np.unique(np.array(rows)[:, Params._fields.index("cash_rate")])) >= 4
     assert np.array_equal(episodes(9, 7), rows)
     assert np.array_equal(episodes(23, 7, threads=3), rows)
 
@@ -73,9 +72,8 @@ def test_draws_fill_their_range_evenly_and_independently():
     for share in (cash, fee):
         assert share.min() >= 0.0
         assert share.max() <= 1.0
-        assert np.abs(np.sort(share) - np.linspace(0, 1, 4000)).max() < 1.95 / np.sqrt(
-            4000
-        )  # Kolmogorov-Smirnov, 0.1 %
+        # Kolmogorov-Smirnov, 0.1 %
+        assert np.abs(np.sort(share) - np.linspace(0, 1, 4000)).max() < 1.95 / np.sqrt(4000)
     assert abs(np.corrcoef(cash, fee)[0, 1]) < 0.06
 
 
@@ -285,11 +283,8 @@ def test_episodes_move_to_the_fresh_market_as_they_end():
 
     assert prices() == [100.0, 100.0]
     batch.refresh(markets[1])
-    assert [prices() for _ in range(3)] == [
-        [100.0, 100.0],
-        [100.0, 100.0],
-        [200.0, 200.0],
-    ]  # the fourth step ends them, and they begin anew
+    # the fourth step ends them, and they begin anew
+    assert [prices() for _ in range(3)] == [[100.0, 100.0], [100.0, 100.0], [200.0, 200.0]]
     batch.refresh(markets[2])
     with pytest.raises(
         ConfigError, match=r"2 episode\(s\) are still on the market before the last one"

@@ -36,9 +36,10 @@ MODES = [
 def test_gymnasium_checker_finds_nothing(settings):
     with warnings.catch_warnings():
         warnings.simplefilter("error")
+        # `target` is in physical units
         warnings.filterwarnings(
             "ignore", message=".*recommend using a symmetric and normalized space.*"
-        )  # `target` is in physical units
+        )
         env = gym.make(ID, **settings).unwrapped
         check_env(env, skip_render_check=True)
 

@@ -23,17 +23,13 @@ from fundenv.compiler.jit import cache_folder
 from fundenv.envs.vector import FundingHedgeVectorEnv
 
 SETTINGS: dict[str, Any] = {"decision_interval": "1h", "episode": None}
-FEW, MANY = (
-    1024,
-    4096,
-)  # a batch of few environments copies its observations, one of as many as these does not
+# a batch of few environments copies its observations, one of as many as these does not
+FEW, MANY = (1024, 4096)
 # Counted on x86-64: 1,870 and 3,885 on real history; a third more is allowed for other compilers
 # and processors.
 LIMIT = {"1h": 2_450, "8h": 5_000}
-VECTOR_LIMIT = {
-    "1h": 1_150,
-    "8h": 2_800,
-}  # with AVX-512 467 and 1,199 on real history; vectors half as long take twice as many
+# with AVX-512 467 and 1,199 on real history; vectors half as long take twice as many
+VECTOR_LIMIT = {"1h": 1_150, "8h": 2_800}
 
 compiled = pytest.mark.skipif(
     bool(numba_config.DISABLE_JIT), reason="the rules run as plain Python"
@@ -154,9 +150,8 @@ def test_the_compiled_loop_allocates_nothing() -> None:
     Batch(1, **SETTINGS)
     code = [file.read_bytes() for file in Path(cache_folder()).rglob("entry._step*.nbc")]
     assert code
-    assert all(
-        b"NRT_decref" in each or b"step_lanes" in each for each in code
-    )  # names can be read in it
+    # names can be read in it
+    assert all(b"NRT_decref" in each or b"step_lanes" in each for each in code)
     assert not any(b"NRT_MemInfo_alloc" in each or b"NRT_Allocate" in each for each in code)
 
 

@@ -175,11 +175,8 @@ def test_the_latest_reasons_are_written_into_the_picture() -> None:
     without, written = picture.draw(history), picture.draw(history | {"reason": reasons})
     assert (without != written).any()
     text = picture._columns[0]._reasons.get_text().splitlines()
-    assert text == [
-        "02-10 16:00  waits",
-        "02-14 00:00  enters",
-        "02-14 08:00  keeps",
-    ]  # each with the end of its first step
+    # each with the end of its first step
+    assert text == ["02-10 16:00  waits", "02-14 00:00  enters", "02-14 08:00  keeps"]
 
 
 def test_the_environment_hands_the_words_of_a_rule_to_its_picture() -> None:

@@ -389,10 +389,8 @@ def test_training_alone_goes_on_to_more_steps(tmp_path: Path, data: Path) -> Non
             ("--symbols", "AAAUSDT", "XYZ"),
             "symbol 'XYZ' has no complete set of files; available: AAAUSDT, BBBUSDT",
         ),
-        (
-            ("--train", "2030-01-01:2030-02-01"),
-            "AAAUSDT 2021-01-31 01:00 .. 2021-05-31 00:00",
-        ),  # the span of the data
+        # the span of the data
+        (("--train", "2030-01-01:2030-02-01"), "AAAUSDT 2021-01-31 01:00 .. 2021-05-31 00:00"),
         (("--train", "2021-02-01:2021-05-01", "--test", "2021-04-15:2021-05-20"), "overlap"),
         (("--train", "2021-02-01"), "--train 2021-02-01: expected START:END"),
         (("--train", "2021-03-01:2021-02-01"), "the start lies after the end"),

@@ -219,9 +219,8 @@ def test_the_report_answers_to_clicks(browser: Any, small_run: Path, width: int)
     Select(browser.find_element(By.ID, "reason")).select_by_visible_text("exit")
     rows = browser.find_elements(By.CSS_SELECTOR, "#trades tbody tr")
     assert 0 < len(rows) < everything
-    assert (
-        all("exit" in row.text for row in rows) or width == PHONE
-    )  # on a phone the column may lie off the screen
+    # on a phone the column may lie off the screen
+    assert all("exit" in row.text for row in rows) or width == PHONE
     browser.execute_script("document.querySelector('#position').scrollIntoView()")
     keep(browser, f"report_{width}_inside")
     assert [

@@ -59,22 +59,21 @@ def test_a_sweep_agrees_with_walks_of_single_rules(market: Market) -> None:
             assert found.turnover[k, s] * found.years == pytest.approx(
                 (item.turnover / item.equity[:-1]).sum()
             )
-            daily = (
-                np.diff(np.log(item.equity[::3])) - 0.045 / 365
-            )  # the walk starts at midnight, three steps a day
+            # the walk starts at midnight, three steps a day
+            daily = np.diff(np.log(item.equity[::3])) - 0.045 / 365
             assert found.growth[k, s, : len(daily)] == pytest.approx(daily, abs=1e-8)
 
 
 def test_growth_and_drawdown_by_hand() -> None:
     day = 0.01
+    # 2 settings, 2 symbols, 3 days
     growth = np.array(
         [[[day, -3 * day, day], [0.0, 0.0, 0.0]], [[-day, day, day], [0.0, 0.0, 0.0]]], np.float32
-    )  # 2 settings, 2 symbols, 3 days
+    )
     assert yearly(growth) == pytest.approx([-day / 6 * 365, day / 6 * 365])
     assert deepest(growth, 0.0) == pytest.approx([1 - np.exp(-0.03), 1 - np.exp(-0.01)], rel=1e-5)
-    assert deepest(growth, 0.365)[0] == pytest.approx(
-        1 - np.exp(-0.03 + 0.001), rel=1e-5
-    )  # equity earns the cash rate on top
+    # equity earns the cash rate on top
+    assert deepest(growth, 0.365)[0] == pytest.approx(1 - np.exp(-0.03 + 0.001), rel=1e-5)
     assert scores(growth, 0.0, 0.02).tolist() == [-np.inf, pytest.approx(day / 6 * 365)]
 
 

@@ -26,9 +26,8 @@ def test_noise_is_on_the_signal_alone_and_as_wide_as_said() -> None:
     seen = contrib.Blur(TABLE, replace(PLAIN, blurred=True), seed=0)(obs, np.ones(20_000, bool))
     assert (seen[:, [0, 2]] == 1).all()
     assert seen[:, 1].mean() == pytest.approx(1.0, abs=0.01)
-    assert 4.0 * seen[:, 1].std() == pytest.approx(
-        contrib.BLUR, rel=0.03
-    )  # in the unit of the signal
+    # in the unit of the signal
+    assert 4.0 * seen[:, 1].std() == pytest.approx(contrib.BLUR, rel=0.03)
     np.testing.assert_array_equal(
         contrib.Blur(TABLE, PLAIN, seed=0)(obs, np.ones(20_000, bool)), obs
     )

@@ -11,9 +11,9 @@ def test_a_flat_market_has_no_error_and_a_shifted_estimate_shows_its_shift(tmp_p
     # basis 10 bp all along: premium 10 bp, rate 10 - 5 = 5 bp per 8 h, settled so
     write_frames(flat(24 * 40, rates=[5e-4] * 121), tmp_path, venue="binance")
     table = funding_error.errors(tmp_path, ("XYZ",), "binance")
-    assert (
-        table["settlements"].tolist() == [118]
-    )  # of 121: the last lies behind the bars, the length of the first interval and the rate after it are unknown
+    # of 121: the last lies behind the bars, the length of the first interval and the rate after it
+    # are unknown
+    assert table["settlements"].tolist() == [118]
     assert table[["mean", "median size", "95 % size"]].to_numpy() == pytest.approx(0.0, abs=1e-9)
     assert table["within 1 bp"].tolist() == [1.0]
     before = funding_error.raw_features

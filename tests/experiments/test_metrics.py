@@ -54,9 +54,8 @@ def test_sharpe_takes_the_sample_deviation_of_daily_returns() -> None:
 
 
 def test_daily_returns_take_every_third_step_of_8_hours() -> None:
-    equity = np.array(
-        [100.0, 1.0, 2.0, 110.0, 3.0, 4.0, 121.0, 5.0]
-    )  # closes within the days and the unfinished day do not matter
+    # closes within the days and the unfinished day do not matter
+    equity = np.array([100.0, 1.0, 2.0, 110.0, 3.0, 4.0, 121.0, 5.0])
     daily = metrics.daily_net_log_returns(equity, step_hours=8, cash_rate=0.0365)
     assert daily == pytest.approx([math.log(1.1) - 1e-4] * 2)
 

@@ -61,9 +61,8 @@ def test_trials_without_a_figure_count_as_trials() -> None:
         kurtosis=fourth / returns.std() ** 4,
     )
     assert found == pytest.approx(wanted)
-    assert deflated(returns, np.r_[0.15, unknown]) < deflated(
-        returns, np.array([0.15])
-    )  # none of the others known
+    # none of the others known
+    assert deflated(returns, np.r_[0.15, unknown]) < deflated(returns, np.array([0.15]))
 
 
 def runs(rng: np.random.Generator, length: int, persistence: float) -> np.ndarray:

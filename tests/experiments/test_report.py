@@ -127,9 +127,8 @@ def test_a_fall_is_blamed_on_both_legs_together() -> None:
     )
     item.steps.loc[1, "funding"] = 0.0
     said = _worst(item)
-    assert (
-        "costs -6.00 %, price -4.00 %" in said
-    )  # of the equity at the peak; the perpetual alone lost 504 %
+    # of the equity at the peak; the perpetual alone lost 504 %
+    assert "costs -6.00 %, price -4.00 %" in said
 
 
 def test_worst_episode_is_the_maximum_drawdown(run: Run) -> None:

@@ -58,9 +58,8 @@ def test_the_optimal_rule_keeps_its_promise_and_others_fall_short() -> None:
 
 def test_one_training_has_no_interval() -> None:
     assert solvable.with_interval(np.array([98.5])) == "98.50"
-    assert (
-        solvable.with_interval(np.array([98.0, 99.0])) == "98.50 ±  6.35"
-    )  # 12.706 x 0.7071 / 1.4142
+    # 12.706 x 0.7071 / 1.4142
+    assert solvable.with_interval(np.array([98.0, 99.0])) == "98.50 ±  6.35"
 
 
 def test_unknown_tasks_are_named() -> None:

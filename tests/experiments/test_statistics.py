@@ -45,9 +45,8 @@ def test_one_run_has_no_interval() -> None:
 
 def test_probability_of_improvement_counts_pairs_of_the_same_task() -> None:
     mine, other = np.array([[1.0, 7.0], [3.0, 7.0]]), np.array([[2.0, 7.0]])
-    assert improvement(mine, other) == pytest.approx(
-        (0.5 + 0.5) / 2
-    )  # task 1: one of two above; task 2: ties
+    # task 1: one of two above; task 2: ties
+    assert improvement(mine, other) == pytest.approx((0.5 + 0.5) / 2)
     assert improvement(other + 10, mine) == 1.0
     found = improvement_interval(mine, other, draws=200)
     assert found.low <= found.value <= found.high

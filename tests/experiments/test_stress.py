@@ -50,9 +50,10 @@ def test_every_shock_is_laid_on_every_path_at_three_places_on_the_grid_of_decisi
         )
         row = int(np.searchsorted(given.market.close_ns[first:last], given.begins[number]))
         assert row >= 31 * 24
+        # nothing shows before
         np.testing.assert_array_equal(
             given.market.bars[first : first + row + 1], market.bars[low : low + row + 1]
-        )  # nothing shows before
+        )
         assert (
             given.market.bars[first + row + 1 : last]
             != market.bars[low + row + 1 : low + last - first]
@@ -65,9 +66,8 @@ def test_what_is_measured_is_the_walk_from_the_beginning_of_the_shock(
 ) -> None:
     agent = agents.make("carry", leverage=5.0)
     found = stress.endure(agent, given, SETTINGS)
-    number = given.shocks.index(
-        "2022-11-09"
-    )  # the first place of the first path: the scenario begins with the path
+    # the first place of the first path: the scenario begins with the path
+    number = given.shocks.index("2022-11-09")
     first, last = market.paths[0]
     row = int(np.searchsorted(market.close_ns[first:last], given.begins[number]))
     alone = splice(

@@ -34,8 +34,12 @@ def test_the_notebook_is_one_and_carries_no_stale_output() -> None:
 def test_the_tour_ends_with_a_verdict(tmp_path: Path) -> None:
     done = subprocess.run(
         [sys.executable, "-c", f"import sys; sys.path.insert(0, {str(ROOT)!r})\n" + code()],
-        cwd=tmp_path, capture_output=True, text=True, check=False, env=None,
-    )  # fmt: skip
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        check=False,
+        env=None,
+    )
     assert done.returncode == 0, done.stderr
     assert "On the test span" in done.stdout
     assert "Beware:" in done.stdout

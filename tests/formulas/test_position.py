@@ -18,9 +18,10 @@ def test_return_on_margin_of_bybits_page():
     """Long 0.2 BTC at 7,000, 10x, 7,500 now; taker 0.055 %: 100 / (140 + 0.693) = 71.07 %."""
     held = position.bybit_position_margin(1, 0.2, 7_000, 10, 0.00055)
     assert held == pytest.approx(140.693)
+    # the page cuts the digits
     assert position.return_on_margin(contract.unrealised(0.2, 7_000, 7_500), held) == pytest.approx(
         0.7107, abs=1e-4
-    )  # the page cuts the digits
+    )
 
 
 def test_closed_profit_of_bybits_page():

@@ -74,9 +74,8 @@ def test_annual_rates_of_the_texts():
     assert funding.annual_simple(0.0001) == pytest.approx(0.1095)
     assert funding.annual_compounded(0.0001) == pytest.approx(0.1157, abs=5e-5)
     assert funding.annual_simple(0.0005) == pytest.approx(0.5475)
-    assert funding.annual_compounded(0.0005) == pytest.approx(
-        0.729, abs=5e-4
-    )  # an article says 130 %
+    # an article says 130 %
+    assert funding.annual_compounded(0.0005) == pytest.approx(0.729, abs=5e-4)
     assert funding.annual_compounded(0.0001 / 8, hours=1) == pytest.approx(0.116, abs=5e-4)
 
 
@@ -156,11 +155,12 @@ def test_a_coin_margined_short_at_leverage_one_has_no_liquidation_price():
         not 0 < liquidation.binance_coinm_price(wallet, -10_000, 50_000, 0.004, face=1.0) < np.inf
     )
     assert contract.inverse_bankruptcy_price(-1, 50_000, 1) == np.inf
+    # at leverage 2 there is one
     assert (
         50_000
         < liquidation.binance_coinm_price(wallet / 2, -10_000, 50_000, 0.004, face=1.0)
         < 100_000
-    )  # at leverage 2 there is one
+    )
     for mark in (1e4, 5e4, 1e6):  # wallet + profit is worth 10,000 USD at every price
         assert (
             wallet + contract.inverse_unrealised(-10_000, 50_000, mark)
@@ -209,9 +209,8 @@ def test_portfolio_equity_cuts_assets_but_not_debts():
         "liquidation",
     ]
     assert margin.uni_mmr(1050.0, 1000.0) == 1.05
-    assert (
-        margin.tiered_collateral_value(3e8, [(1e8, 1.0), (2e8, 0.5)]) == 1.5e8
-    )  # nothing above the last bound
+    # nothing above the last bound
+    assert margin.tiered_collateral_value(3e8, [(1e8, 1.0), (2e8, 0.5)]) == 1.5e8
 
 
 def test_partial_liquidations():

@@ -23,7 +23,8 @@ def test_recorded_premium_gives_the_recorded_rate(coin):
     assert len(table) > 8000
     error = np.abs(hyperliquid_rate(table["premium"]) - table["rate"])
     assert error.max() < 1e-9
+    # and to no other interest
     assert (
         np.abs(hyperliquid_rate(table["premium"], interest=0.0001 + 1e-7) - table["rate"]).max()
         > 1e-9
-    )  # and to no other interest
+    )

@@ -237,11 +237,8 @@ def margin_ratio(x):
     held = contract.initial_margin(contract.notional(x["size_btc"], x["entry"]), x["leverage"])
     profit = contract.unrealised(x["size_btc"], x["entry"], x["mark"])
     ratio = margin.margin_ratio(held, profit, contract.notional(x["size_btc"], x["mark"]))
-    return {
-        "initial_margin": held,
-        "upl": profit,
-        "margin_ratio": round(ratio, 4),
-    }  # the page prints 0.11 %
+    # the page prints 0.11 %
+    return {"initial_margin": held, "upl": profit, "margin_ratio": round(ratio, 4)}
 
 
 def mark_price(x):
@@ -301,10 +298,8 @@ def risk_limit_step(x):
 
 def unit_conversion(x):
     relative = funding.kraken_relative_rate(x["absolute_rate"], x["index"])
-    return {
-        "relative_hourly": relative,
-        "ccxt_bug_value": 8 * relative * x["index"] / x["mark"],
-    }  # how the wrong number came about
+    # how the wrong number came about
+    return {"relative_hourly": relative, "ccxt_bug_value": 8 * relative * x["index"] / x["mark"]}
 
 
 RUN = {

@@ -15,6 +15,7 @@ from tests.markets import bar, tape
 
 PERP_FEE, SPOT_FEE, PERP_HALF, SPOT_HALF, IMPACT = 0.0005, 0.001, 0.055e-4, 0.095e-4, 0.7
 PERP_LOT, SPOT_LOT = 0.001, 0.00001
+# 2024-10-24
 BRACKETS = [
     (0.0, 0.004),
     (50e3, 0.005),
@@ -24,7 +25,7 @@ BRACKETS = [
     (70e6, 0.025),
     (100e6, 0.05),
     (230e6, 0.1),
-]  # 2024-10-24
+]
 SEEDS = pytest.mark.parametrize("seed", range(4))
 FREE = {"perp_fee": 0.0, "spot_fee": 0.0, "cost_scale": 0.0}
 
@@ -102,9 +103,8 @@ def test_entry_settlement_and_exit_to_the_penny(seed):
         for half, n in ((PERP_HALF, short), (SPOT_HALF, owned))
     )
     sold, bought = perp * (1 - slip_perp), spot * (1 + slip_spot)
-    wallet = short * perp / leverage + short * (
-        perp - sold
-    )  # the margin, and what the fill has lost against the open
+    # the margin, and what the fill has lost against the open
+    wallet = short * perp / leverage + short * (perp - sold)
     cash = equity - owned * bought * (1 + SPOT_FEE) - short * sold * PERP_FEE - wallet
     assert entered["account"]["entry"][0] == pytest.approx(sold, rel=1e-12)
     assert entered["account"]["margin"][0] == pytest.approx(wallet, rel=1e-9)

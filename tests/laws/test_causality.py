@@ -87,10 +87,11 @@ def test_the_first_observation_is_blind_to_the_first_bar():
         for m in (market, corrupted(market, 5, 1))
     ]
     assert np.array_equal(*seen)
+    # the gate can fail
     assert not np.array_equal(
         seen[0],
         make_env(corrupted(market, 4, 1), **SETTINGS).reset(options={"path": 0, "start": 5})[0],
-    )  # the gate can fail
+    )
 
 
 def test_what_is_asked_for_does_not_know_the_bar_in_which_it_is_filled():

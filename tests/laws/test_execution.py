@@ -219,9 +219,8 @@ def test_adding_averages_the_entry_and_closing_a_part_keeps_it():
     assert more["account"]["entry"][0] == pytest.approx(104, rel=1e-12)
     assert less["account"]["entry"][0] == pytest.approx(104, rel=1e-12)
     assert other["account"]["perp"][0] == pytest.approx(125 / 3, rel=1e-12)
-    assert other["account"]["entry"][0] == pytest.approx(
-        120, rel=1e-12
-    )  # crossed zero: a new position
+    # crossed zero: a new position
+    assert other["account"]["entry"][0] == pytest.approx(120, rel=1e-12)
     assert other["equity"] == pytest.approx(30_000, rel=1e-12)
 
 

@@ -60,9 +60,8 @@ def test_an_order_at_the_instant_of_settlement_collects_nothing():
 def test_the_position_before_the_trade_receives_even_if_it_is_left_at_that_instant(leave):
     market = tape(bar(100), bar(100), bar(100, **settled(0.001)), bar(100))
     info = play(make_env(market), [SHORT, leave])[1]
-    assert info["parts"]["funding"] == pytest.approx(
-        20.0, rel=1e-12
-    )  # 200 units, whatever is traded after
+    # 200 units, whatever is traded after
+    assert info["parts"]["funding"] == pytest.approx(20.0, rel=1e-12)
 
 
 @pytest.mark.parametrize("every", [1, 2, 4, 8])
@@ -177,8 +176,7 @@ def test_each_asset_pays_its_own_rate():
         1
     ]
     assert info["parts"]["funding"] == pytest.approx(10 - 20, rel=1e-12)
-    assert info["account"]["cash"] == pytest.approx(
-        0.0, abs=1e-9
-    )  # the receipt of the first asset pays for the second
+    # the receipt of the first asset pays for the second
+    assert info["account"]["cash"] == pytest.approx(0.0, abs=1e-9)
     assert info["account"]["margin"] == pytest.approx([5_000, 4_990], rel=1e-12)
     assert equity_of(info) == pytest.approx(29_990, rel=1e-12)

@@ -132,13 +132,11 @@ def test_a_profit_that_a_gap_takes_is_not_sold(margin_mode):
         coin_env(market, margin_mode=margin_mode, allow_short_spot=False), [SHORT, (1.0, 0.25, 4.0)]
     )
     assert opened["account"]["margin"][0] + opened["account"]["spot"][0] == pytest.approx(300.0)
-    assert sold["trade"]["requested_spot"][0] == pytest.approx(
-        -300.0
-    )  # 400 coins at the last mark, of which a quarter stays
+    # 400 coins at the last mark, of which a quarter stays
+    assert sold["trade"]["requested_spot"][0] == pytest.approx(-300.0)
     assert sold["trade"]["reason"][0] == "not enough funds"
-    assert sold["trade"]["filled_spot"][0] == pytest.approx(
-        -225.0
-    )  # a quarter of 30,000 / 100 is margin
+    # a quarter of 30,000 / 100 is margin
+    assert sold["trade"]["filled_spot"][0] == pytest.approx(-225.0)
     assert sold["account"]["spot"][0] == pytest.approx(0.0, abs=1e-9)
     assert sold["account"]["margin"][0] == pytest.approx(75.0)
 
@@ -268,9 +266,8 @@ def test_profit_funding_and_liquidation_price_are_the_public_formulas(side, leve
     assert margin == pytest.approx(
         contract.initial_margin(contract.inverse_notional(size, 100.0), leverage)
     )
-    assert account["spot"][0] + margin == pytest.approx(
-        0.0, abs=1e-9
-    )  # no coin is held on balance: the hedge is 0
+    # no coin is held on balance: the hedge is 0
+    assert account["spot"][0] + margin == pytest.approx(0.0, abs=1e-9)
     paid = funding.inverse_payment(size, 101.0, 0.01)
     assert settled["parts"]["funding"] == pytest.approx(paid * 100.0)  # coin at the last spot close
     assert settled["parts"]["perp_pnl"] == pytest.approx(
@@ -396,7 +393,6 @@ def test_bybit_inverse_history_is_stepped(tmp_path):
     paid = sum(info["parts"]["funding"] for info in infos)
     assert equity_of(infos[-1], inverse=True) == pytest.approx(infos[-1]["equity"])
     rates = market.bars[: infos[-1]["row"] + 1, 0, 8]
-    assert paid / 30_000.0 == pytest.approx(
-        rates.sum(), abs=0.1
-    )  # simple interest on 30,000 dollars, paid in coins that are kept
+    # simple interest on 30,000 dollars, paid in coins that are kept
+    assert paid / 30_000.0 == pytest.approx(rates.sum(), abs=0.1)
     assert paid > 0

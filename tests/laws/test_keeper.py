@@ -15,9 +15,8 @@ SHORT = (1.0, 1.0, 2.0)
 MODES = pytest.mark.parametrize("margin_mode", ["isolated", "cross"])
 
 
-RALLY = [
-    100.0 * 1.1**i for i in range(8)
-]  # 100, 110, ... 195: the wallet of a short at leverage 2 does not survive 148.5
+# 100, 110, ... 195: the wallet of a short at leverage 2 does not survive 148.5
+RALLY = [100.0 * 1.1**i for i in range(8)]
 
 
 def rally() -> list[list[float]]:
@@ -36,9 +35,8 @@ def test_the_keeper_prevents_what_happens_without_it(carry, margin_mode):
     on = play(make_env(tape(*rally()), margin_mode=margin_mode, keeper_interval="1h"), moves)
     assert sum(info["liquidated"][0] for info in off) == 1
     assert sum(info["liquidated"][0] for info in on) == 0
-    assert on[-1]["equity"] == pytest.approx(
-        30_000, rel=1e-9
-    )  # hedged throughout: a rally costs nothing
+    # hedged throughout: a rally costs nothing
+    assert on[-1]["equity"] == pytest.approx(30_000, rel=1e-9)
 
 
 @MODES

@@ -186,9 +186,8 @@ def test_slippage_of_a_liquidation_is_stressed_and_costs_the_rest_of_the_wallet(
         opened["account"]["margin"][0],
     )
     assert q == 100.0
-    x = (margin + q * entry + 30) / (
-        q * 1.01
-    )  # 1 % bracket: 100 x 149 = 14,900 lies in 5,000 .. 20,000
+    # 1 % bracket: 100 x 149 = 14,900 lies in 5,000 .. 20,000
+    x = (margin + q * entry + 30) / (q * 1.01)
     assert 140 < x < 155
     slip = 5 * (0.001 + 0.5 * 0.04 * math.sqrt(q / 1e6))
     fill = x * (1 + slip)

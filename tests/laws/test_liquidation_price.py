@@ -83,10 +83,8 @@ def test_the_trigger_fires_exactly_at_the_public_price(name):
             margin, size, entry = (float(account[key][0]) for key in ("margin", "perp", "entry"))
             price = public_price(venue, margin, size, entry, leverage)
             assert (price - start) * carry > 0 or price <= 0
-            for factor, fires in (
-                (1 - carry * 1e-7, False),
-                (1 + carry * 1e-7, True),
-            ):  # carry > 0 is a short: the high hurts it
+            # carry > 0 is a short: the high hurts it
+            for factor, fires in ((1 - carry * 1e-7, False), (1 + carry * 1e-7, True)):
                 extreme = {"high" if size < 0 else "low": price * factor}
                 last = play(
                     make_env(tape(*calm[:2], bar(start, **extreme), symbols=(SYMBOL,)), **chosen),

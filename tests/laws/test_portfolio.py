@@ -8,11 +8,8 @@ from fundenv.dynamics.margin import adjusted_equity, uni_mmr
 from tests.laws.play import HOLD, make_env, play
 from tests.markets import bar, tape
 
-SHORT = (
-    0.25,
-    1.0,
-    4.0,
-)  # 30,000 x 1/4 x 4 / (1 + 0.05 x 4) = 25,000 of spot, 25,000 short, 5,000 of cash
+# 30,000 x 1/4 x 4 / (1 + 0.05 x 4) = 25,000 of spot, 25,000 short, 5,000 of cash
+SHORT = (0.25, 1.0, 4.0)
 
 
 def run(mode, **extremes):

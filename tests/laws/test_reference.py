@@ -43,10 +43,8 @@ EVERYTHING: Any = {
     "derandomize": True,
     "database": None,
     "suppress_health_check": list(HealthCheck),
-    "phases": (
-        Phase.explicit,
-        Phase.generate,
-    ),  # no shrinking: it takes minutes, and a wild market is not made smaller by it
+    # no shrinking: it takes minutes, and a wild market is not made smaller by it
+    "phases": (Phase.explicit, Phase.generate),
 }
 
 
@@ -176,6 +174,5 @@ def test_kernel_and_reference_agree_on_real_markets(real, assets, decision, marg
         first, end = market.paths[path]
         walk(env, market, chosen, path, int(rng.integers(end - first - 300)), rng, 30, seen)
     assert seen["steps"] > 600
-    assert (
-        seen["liquidations"] > 0 or decision == "1h" or margin_mode == "portfolio"
-    )  # whose hedged legs outlive these markets
+    # whose hedged legs outlive these markets
+    assert seen["liquidations"] > 0 or decision == "1h" or margin_mode == "portfolio"

@@ -55,13 +55,11 @@ def test_expected_replaces_price_profit_by_the_reversion_of_the_basis():
     # 200 x 100 x 0.5 x 0.0005 = 5, not 200
     market = tape(*basis_moves(**EARNING), deviation=0.5)
     opened, info = play(make_env(market, reward="expected", basis_half_life="1h"), [SHORT, HOLD])
-    assert opened["reward"] == pytest.approx(
-        1e3 * math.log(1 + 5 / 30_000), rel=1e-9
-    )  # held over the bar that it opened in
+    # held over the bar that it opened in
+    assert opened["reward"] == pytest.approx(1e3 * math.log(1 + 5 / 30_000), rel=1e-9)
     assert info["reward"] == pytest.approx(1e3 * math.log(1 + (20 + 5) / 30_000), rel=1e-9)
-    assert info["equity"] == pytest.approx(
-        30_220, rel=1e-12
-    )  # the account keeps what really happened
+    # the account keeps what really happened
+    assert info["equity"] == pytest.approx(30_220, rel=1e-12)
 
 
 def test_expected_reads_the_position_after_the_trade():
@@ -89,9 +87,8 @@ def test_expected_punishes_naked_spot_that_falls():
     env = make_env(market, reward="expected", basis_half_life="1h", after_liquidation="naked")
     _, hit, fell = play(env, [SHORT, HOLD, HOLD])
     assert list(hit["liquidated"]) == [1]
-    assert hit["reward"] == pytest.approx(
-        1e3 * math.log(hit["equity"] / 30_000), rel=1e-9
-    )  # as realised
+    # as realised
+    assert hit["reward"] == pytest.approx(1e3 * math.log(hit["equity"] / 30_000), rel=1e-9)
     assert fell["reward"] == pytest.approx(1e3 * math.log(1 - 6_000 / hit["equity"]), rel=1e-9)
 
 

@@ -56,9 +56,10 @@ def test_ruin_inside_a_step_ends_it_at_that_bar():
     (info,) = play(env, [SHORT])
     assert info["terminated"]
     assert info["row"] == 3
+    # 0.0876 a year = 1e-5 an hour
     assert info["reward"] == pytest.approx(
         1e3 * (math.log(info["equity"] / 30_000) - 3e-5), rel=1e-9
-    )  # 0.0876 a year = 1e-5 an hour
+    )
 
 
 def test_below_the_floor_of_the_reward_nothing_is_earned():

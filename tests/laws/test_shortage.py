@@ -146,9 +146,8 @@ def test_an_entry_beside_unhedged_spot_hedges_it(after, hedge, leverage, margin_
     assert account["cash"] >= -1e-6
     if hedge >= 1:
         assert back["trade"]["reason"][0] == "not enough funds"
-        assert account["cash"] == pytest.approx(
-            0.0, abs=1.0
-        )  # the chord turns where a sale becomes a purchase, and lies a little low
+        # the chord turns where a sale becomes a purchase, and lies a little low
+        assert account["cash"] == pytest.approx(0.0, abs=1.0)
 
 
 def test_the_sale_and_the_entry_by_hand():
@@ -190,9 +189,8 @@ def test_an_entry_above_the_limit_of_the_brackets_is_hedged_too(after, margin_mo
     assert back["account"]["spot"][0] == pytest.approx(800, abs=0.1)
     assert back["trade"]["reason"][0] == "leverage limit of the bracket"
     assert more["account"]["perp"][0] == pytest.approx(-800, abs=0.1)
-    assert more["account"]["spot"][0] == pytest.approx(
-        400, abs=0.1
-    )  # at the limit the hedge may still be changed
+    # at the limit the hedge may still be changed
+    assert more["account"]["spot"][0] == pytest.approx(400, abs=0.1)
 
 
 @MODES

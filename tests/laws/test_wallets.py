@@ -26,9 +26,8 @@ def test_interest_is_charged_and_earned_by_the_hour():
     assert info["parts"]["borrow_interest"] == pytest.approx(-0.20, rel=1e-9)
     idle = play(make_env(tape(*[bar(100)] * 5), cash_rate=0.0876), [FLAT])[0]
     assert idle["parts"]["cash_interest"] == pytest.approx(0.30, rel=1e-9)
-    assert idle["reward"] == pytest.approx(
-        0.0, abs=1e-6
-    )  # idle cash earns exactly what the reward subtracts, up to 1e-10
+    # idle cash earns exactly what the reward subtracts, up to 1e-10
+    assert idle["reward"] == pytest.approx(0.0, abs=1e-6)
 
 
 def test_a_negative_purse_pays_the_quote_rate():
@@ -39,9 +38,8 @@ def test_a_negative_purse_pays_the_quote_rate():
     rows = [[bar(100), bar(100)]] * 2 + [[bar(100, perp_open=300.0), bar(100)]] * 2
     env = make_env(tape(*rows, symbols=("PLAIN", "OTHER")), quote_borrow_rate=0.0876, cash_rate=0.5)
     info = play(env, [[(1.0, 0.0, 1.0), (1.0, 1.5, 2.0)], [FLAT, HOLD]])[1]
-    assert info["account"]["cash"] == pytest.approx(
-        -5_000.05 + 2_500 * 0.5 / 8760, rel=1e-9
-    )  # interest of the first bar was earned on 2,500
+    # interest of the first bar was earned on 2,500
+    assert info["account"]["cash"] == pytest.approx(-5_000.05 + 2_500 * 0.5 / 8760, rel=1e-9)
     assert info["parts"]["borrow_interest"] == pytest.approx(-0.05, rel=1e-4)
     assert info["parts"]["cash_interest"] == 0.0
 

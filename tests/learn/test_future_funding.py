@@ -29,6 +29,7 @@ COLUMNS = (
         10.0,
         30.0,
     ),
+    # makes the state Markov
     Feature(
         "funding_due",
         "rate that settles at this instant, on what is held already",
@@ -36,7 +37,7 @@ COLUMNS = (
         -10.0,
         10.0,
         30.0,
-    ),  # makes the state Markov
+    ),
 )
 
 
@@ -87,9 +88,8 @@ def test_the_columns_hold_what_the_step_after_books() -> None:
     for path in range(2):
         first, last = market.paths[path]
         item = walk(agents.make("carry"), select(market, market.symbols[path]), CHEAP)[0]
-        decided = (
-            np.searchsorted(market.close_ns[first:last], item.time) + first - 8
-        )  # the row at whose close each action was taken
+        # the row at whose close each action was taken
+        decided = np.searchsorted(market.close_ns[first:last], item.time) + first - 8
         funding = item.parts[:, PARTS.index("funding")]
         assert funding[0] == 0.0  # nothing was held at the first settlement
         assert (np.sign(funding[1:]) == np.sign(known[decided[:-1], 0])).all()
@@ -139,8 +139,7 @@ def test_an_agent_that_sees_the_future_earns_it(name: str) -> None:
         learned_growth(with_columns(market, columns), name, params, steps)
         for columns in (known, noise)
     )
-    bound = (
-        0.5 * RATE * 1095 * 0.8
-    )  # invested in the better half of a year's settlements with 4/5 of the equity (leverage 4)
+    # invested in the better half of a year's settlements with 4/5 of the equity (leverage 4)
+    bound = 0.5 * RATE * 1095 * 0.8
     assert seeing > 0.5 * bound
     assert blind < 0.15 * bound

@@ -29,12 +29,8 @@ def test_prices_volumes_and_settlements_land_in_their_columns():
     assert column(a, "MARK_HIGH").tolist() == pytest.approx([101.505, 111.605, 122.715, 134.835])
     assert column(a, "MARK_LOW").tolist() == pytest.approx([99.495, 99.495, 109.395, 120.285])
     assert column(a, "SETTLE_RATE").tolist() == [1e-4, 0.0, -2e-4, 0.0]
-    assert column(a, "SETTLE_PRICE").tolist() == [
-        100.5,
-        0.0,
-        110.5,
-        0.0,
-    ]  # no published price: mark at the open
+    # no published price: mark at the open
+    assert column(a, "SETTLE_PRICE").tolist() == [100.5, 0.0, 110.5, 0.0]
     assert column(a, "SPOT_VOLUME").tolist() == [5.0, 6.0, 7.0, 8.0]
     assert column(a, "SPOT_DAY_VOLUME").tolist() == [0.0, 5.0, 11.0, 18.0]  # before the bar opens
     assert column(a, "PERP_DAY_VOLUME").tolist() == [0.0, 50.0, 110.0, 180.0]
@@ -136,11 +132,8 @@ def test_a_hole_in_the_funding_file_is_left_out_and_told():
     paid = funding([1e-4] * 6).drop(index=[2, 3])
     a = align(frames(bars([100.0] * 48), bars([100.0] * 48), paid), venue="x")
     assert np.flatnonzero(~a.funded).tolist() == list(range(16, 32))
-    assert a.settlements.hours[1:].tolist() == [
-        8.0,
-        8.0,
-        8.0,
-    ]  # the wide spacing counts as the interval before
+    # the wide spacing counts as the interval before
+    assert a.settlements.hours[1:].tolist() == [8.0, 8.0, 8.0]
     assert any("exceed 8 h" in note for note in a.notes)
     assert any("16 bars without a settlement" in note for note in a.notes)
 
@@ -181,30 +174,12 @@ def test_a_spot_gap_halts_and_carries_and_leaves_the_basis_alone():
     assert column(a, "HALTED").tolist() == [0, 0, 1, 1, 0, 0]
     assert column(a, "SPOT_OPEN").tolist() == [100.0, 100.0, 100.0, 100.0, 119.0, 120.0]
     assert column(a, "SPOT_CLOSE").tolist() == [100.0, 100.0, 100.0, 100.0, 120.0, 120.0]
-    assert column(a, "PERP_CLOSE").tolist() == [
-        101.0,
-        101.0,
-        110.0,
-        115.0,
-        120.0,
-        121.2,
-    ]  # the leg that trades keeps its own price
-    assert column(a, "PERP_VOLUME").tolist() == [
-        10.0,
-        10.0,
-        0.0,
-        0.0,
-        10.0,
-        10.0,
-    ]  # nothing fills in a halted bar
-    assert column(a, "PERP_DAY_VOLUME").tolist() == [
-        0.0,
-        10.0,
-        20.0,
-        30.0,
-        40.0,
-        50.0,
-    ]  # but it was traded
+    # the leg that trades keeps its own price
+    assert column(a, "PERP_CLOSE").tolist() == [101.0, 101.0, 110.0, 115.0, 120.0, 121.2]
+    # nothing fills in a halted bar
+    assert column(a, "PERP_VOLUME").tolist() == [10.0, 10.0, 0.0, 0.0, 10.0, 10.0]
+    # but it was traded
+    assert column(a, "PERP_DAY_VOLUME").tolist() == [0.0, 10.0, 20.0, 30.0, 40.0, 50.0]
     assert a.basis.tolist() == pytest.approx([0.01, 0.01, 0.01, 0.01, 0.0, 0.01])
     assert any("2 bars in 1 spans have no genuine spot price" in note for note in a.notes)
 

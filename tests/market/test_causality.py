@@ -23,9 +23,8 @@ def assert_past_is_equal(whole, part, instant):
     past = whole.close_ns <= to_ns(instant)
     assert past.sum() > 24
     assert np.array_equal(part.close_ns, whole.close_ns[past][: len(part.close_ns)])
-    assert (
-        len(part.close_ns) >= past.sum() - 8
-    )  # a bar in which a leg is halted at the very end may not be there yet
+    # a bar in which a leg is halted at the very end may not be there yet
+    assert len(part.close_ns) >= past.sum() - 8
     n = len(part.close_ns)
     assert np.array_equal(part.bars, whole.bars[:n])
     assert np.array_equal(part.features, whole.features[:n])

@@ -74,12 +74,9 @@ def test_divergence_z_and_persistence_against_loops():
     table = synthetic()
     raw = raw_of(table)
     rate = table.funding["rate"].to_numpy()[1:] * 1e4
-    for settled in (
-        91,
-        150,
-        200,
-        300,
-    ):  # index into `rate`; its first row is the bar that opens at the settlement, 8 h each after the first
+    # index into `rate`; its first row is the bar that opens at the settlement, 8 h each after the
+    # first
+    for settled in (91, 150, 200, 300):
         row = 8 * (settled + 1)
         window = rate[settled - 89 : settled + 1]
         assert raw["funding_z"][row] == pytest.approx(
@@ -108,9 +105,8 @@ def test_estimate_weighs_closes_since_the_settlement_and_clamps():
     )["funding_estimate"]
     assert estimate[8:11] == pytest.approx([5.0, 50 / 3 - 5, 140 / 6 - 5])
     weighted = (10 + 2 * 20 + 30 * sum(range(3, 9))) / 36
-    assert estimate[15] == pytest.approx(
-        weighted - 5
-    )  # closes at the instant of settlement: what is settled there
+    # closes at the instant of settlement: what is settled there
+    assert estimate[15] == pytest.approx(weighted - 5)
     assert estimate[16] == pytest.approx(5.0)  # anew
 
 
@@ -139,9 +135,8 @@ def test_estimate_of_a_shorter_interval_is_capped_per_settlement():
     estimate = raw_of(frames(perp, bars([100.0] * 24), funding([1e-4] * 24, hours=1)))[
         "funding_estimate"
     ]
-    assert estimate[-1] == pytest.approx(
-        895.0
-    )  # (900 - 5) / 8 = 112 bp an hour, under the cap of 200 bp
+    # (900 - 5) / 8 = 112 bp an hour, under the cap of 200 bp
+    assert estimate[-1] == pytest.approx(895.0)
 
 
 def test_basis_deviation_is_from_the_mean_of_seven_days():

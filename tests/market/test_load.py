@@ -78,9 +78,8 @@ def test_an_extra_column_is_found_by_name_and_scaled(folder):
     hours = (
         market.close_ns - start
     ) / 3.6e12  # the value stamped at the instant of the close is known
-    assert market.features[:-1, 0, -1] == pytest.approx(
-        hours[:-1] / 1e4
-    )  # the table ends before the last close
+    # the table ends before the last close
+    assert market.features[:-1, 0, -1] == pytest.approx(hours[:-1] / 1e4)
     with pytest.raises(DataError, match=f"{TWO}: extra column 'open_interest' found in none of"):
         load_market(folder, [ONE, TWO], extra={"open_interest": 1e4})
 

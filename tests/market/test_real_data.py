@@ -137,9 +137,8 @@ def test_symbols_with_4_hour_perps_load_with_hourly_spot():
             ["2023-11-10 08:00", "2023-11-10 12:00", "2023-11-10 16:00", "2024-10-28 20:00"],
         )
         assert column(part, "HALTED")[index].tolist() == [0, 1, 0, 1]
-        assert (
-            column(part, "PERP_CLOSE")[index[1]] == column(part, "PERP_CLOSE")[index[0]]
-        )  # no mark: the last genuine close
+        # no mark: the last genuine close
+        assert column(part, "PERP_CLOSE")[index[1]] == column(part, "PERP_CLOSE")[index[0]]
     assert any("merged into 4h" in note for note in market.notes)
 
 

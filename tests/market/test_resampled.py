@@ -156,9 +156,8 @@ def test_a_shock_has_the_fall_that_it_is_known_for(name, low, tolerance):
     before, after = (
         np.diff(np.log(closes(m)[row + SHOCKS[name].hours :])) for m in (SOURCE, struck)
     )
-    assert after == pytest.approx(
-        before, abs=1e-12
-    )  # the history goes on from where the shock ends
+    # the history goes on from where the shock ends
+    assert after == pytest.approx(before, abs=1e-12)
     assert np.array_equal(struck.close_ns, SOURCE.close_ns)
 
 
@@ -169,9 +168,8 @@ def test_up_to_the_shock_nothing_changes_and_after_it_features_know_it():
     assert np.array_equal(struck.features[: row + 1], SOURCE.features[: row + 1])
     column = {feature.name: k for k, feature in enumerate(struck.table)}
     day = struck.features[row + 30, 0]
-    assert (
-        day[column["return_1d"]] * struck.table[column["return_1d"]].scale < -0.299
-    )  # the limit of the feature
+    # the limit of the feature
+    assert day[column["return_1d"]] * struck.table[column["return_1d"]].scale < -0.299
     assert day[column["volatility_1d"]] * struck.table[column["volatility_1d"]].scale > 3.0
     month = row + 24 * 31  # when no look-back reaches the shock, but for means without end
     same = [

@@ -130,9 +130,8 @@ def test_a_hole_in_funding_cuts_the_path_and_the_joint_clock():
     market = build_market([holed, whole])
     assert market.symbols == (("HOLED",), ("HOLED",), ("WHOLE",))
     first, second = market.times(0), market.times(1)
-    assert first[-1] == pd.Timestamp("2024-01-01", tz="UTC") + pd.Timedelta(
-        hours=130 * 8
-    )  # the last bar before a settlement is missed
+    # the last bar before a settlement is missed
+    assert first[-1] == pd.Timestamp("2024-01-01", tz="UTC") + pd.Timedelta(hours=130 * 8)
     assert second[0] == pd.Timestamp("2024-01-01", tz="UTC") + pd.Timedelta(hours=136 * 8 + 1)
     both = joint(market, ["HOLED", "WHOLE"])
     assert both.n_paths == 2

@@ -175,9 +175,8 @@ def test_the_bound_is_near_where_nothing_moves_but_the_basis() -> None:
     batch = Batch(1, market=market, **(FRICTIONLESS | FEES))
     batch.reset(0)
     best = grow(market, every_plan(6)).max()
-    assert (
-        best < carry_bound(batch, leverage=4.0)[0] < 1.4 * best
-    )  # a position may grow to 1 of equity by drift, from 4/5
+    # a position may grow to 1 of equity by drift, from 4/5
+    assert best < carry_bound(batch, leverage=4.0)[0] < 1.4 * best
 
 
 def test_values_between_two_weights_lie_on_the_line_and_the_end_is_worth_nothing() -> None:

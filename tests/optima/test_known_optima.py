@@ -107,9 +107,8 @@ def test_the_marginal_fixed_point_is_the_optimum_under_risk_too() -> None:
     step = 0.1
     positions = np.arange(-2.0, 2.0 + 1e-9, step)
     _, best = brute_force(signal, chain, positions, problem.cost, risk)
-    between = (
-        positions[:-1] + 0.5 * step
-    )  # what one more grid step is worth is the marginal value at its middle
+    # what one more grid step is worth is the marginal value at its middle
+    between = positions[:-1] + 0.5 * step
     inner = a.nested_values(signal, chain, between, problem.cost, risk, 1.0)
     buys, sells = inner >= problem.cost, inner <= -problem.cost  # (Q - 1, N)
     for i in range(len(positions)):
@@ -190,9 +189,8 @@ def test_best_leverage_on_the_history_of_bitcoin() -> None:
         )
         yearly[hours] = 100.0 * values * 8760 / hours
         assert found in best
-    assert yearly[8][[4, 2, 9]] == pytest.approx(
-        [5.9, 5.4, -1.3], abs=0.1
-    )  # leverage 5, 3 and 10, per cent a year
+    # leverage 5, 3 and 10, per cent a year
+    assert yearly[8][[4, 2, 9]] == pytest.approx([5.9, 5.4, -1.3], abs=0.1)
     limits = c.distance(np.arange(1.0, 11.0), 0.005)
     assert (rises(marks, 8)[:, None] > limits).mean(axis=0) == pytest.approx(c.BTC_SHARES, abs=5e-7)
 

@@ -73,9 +73,8 @@ def test_linear_rewards_are_those_of_the_problem(numbers: dict[str, float]) -> N
         np.random.default_rng(2).random(x.shape) < 0.5
     )
     expected = q * x - p.cost * np.abs(np.diff(q, axis=1, prepend=0.0))
-    assert (
-        np.abs(play(env, q) - expected).max() < 2e-3
-    )  # rewards are of order 1 to 10; compounding makes the difference
+    # rewards are of order 1 to 10; compounding makes the difference
+    assert np.abs(play(env, q) - expected).max() < 2e-3
 
 
 def test_linear_noise_is_white_and_the_expected_reward_leaves_it_out() -> None:
@@ -87,9 +86,8 @@ def test_linear_noise_is_white_and_the_expected_reward_leaves_it_out() -> None:
     noise = ((noisy - still) / q)[:, 1:]
     assert noise.std() == pytest.approx(20.0, rel=0.05)
     assert abs(np.mean(noise[:, 1:] * noise[:, :-1])) < 400 * 4 / np.sqrt(noise.size)
-    assert (
-        np.abs(expected - still).max() < 2e-2
-    )  # a thousand steps of noise move the price a little
+    # a thousand steps of noise move the price a little
+    assert np.abs(expected - still).max() < 2e-2
 
 
 def test_quadratic_rewards_are_those_of_the_problem_but_for_noise_that_averages_out() -> None:
@@ -99,9 +97,8 @@ def test_quadratic_rewards_are_those_of_the_problem_but_for_noise_that_averages_
     change = np.diff(x, axis=1, prepend=0.0)
     expected = x * f - 0.5 * p.aversion * x**2 - 0.5 * p.cost * change**2
     rest = play(env, x) - expected
-    product = (
-        np.sqrt(p.cost * p.aversion) * x * change
-    )  # the sign of the move that charges risk is random
+    # the sign of the move that charges risk is random
+    product = np.sqrt(p.cost * p.aversion) * x * change
     assert np.abs(np.abs(rest) - np.abs(product)).max() < 0.02
     assert abs((rest / product)[np.abs(product) > 0.5].mean()) < 0.15
 
@@ -121,9 +118,8 @@ def test_leverage_growth_is_that_of_the_formula_at_the_frequencies_of_the_paths(
         assert chance == pytest.approx(
             p.shares[asked - 1], abs=4 * np.sqrt(p.shares[asked - 1] / 2000) + 1e-9
         )
-        loss = p.loss * (
-            1.0 + leverage.distance(asked, p.maintenance) + 0.01
-        )  # a hundredth to take the position up again
+        # a hundredth to take the position up again
+        loss = p.loss * (1.0 + leverage.distance(asked, p.maintenance) + 0.01)
         expected = 1000.0 * leverage.growth(asked, chance, p.funding, loss)
         assert np.mean(rewards) == pytest.approx(float(expected), abs=3e-3 + 5e-3 * chance)
 

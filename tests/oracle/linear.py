@@ -213,9 +213,8 @@ class ReferenceAccount:
         self.expected_pnl = 0.0
         self.requested = [(0.0, 0.0)] * self.n
         self.filled = [[0.0, 0.0] for _ in range(self.n)]  # spot, perp
-        self.values = [
-            [0.0, 0.0, 0.0, 0.0] for _ in range(self.n)
-        ]  # sum of |fill| x price and of |fill|, spot then perp
+        # sum of |fill| x price and of |fill|, spot then perp
+        self.values = [[0.0, 0.0, 0.0, 0.0] for _ in range(self.n)]
         self.reasons = ["none"] * self.n
         self.liquidated = [0] * self.n
         equity_before = self.equity()
@@ -1024,9 +1023,8 @@ class ReferenceAccount:
             if self.config.margin_mode == "isolated"
             else self.margin + [0.0] * (self.n - 1)
         )
-        averages = [
-            (s / q if q else 0.0, p / r if r else 0.0) for s, q, p, r in self.values
-        ]  # 0 without a fill
+        # 0 without a fill
+        averages = [(s / q if q else 0.0, p / r if r else 0.0) for s, q, p, r in self.values]
         return {
             "time": pd.Timestamp(int(self.market.close_ns[self.row]), tz="UTC"),
             "row": self.row,

@@ -147,9 +147,8 @@ def test_every_shipped_file_is_whole(name):
     for key in (*SCALARS, *CHOICES, *PER_SYMBOL):
         (venue.choice if key in CHOICES else venue.value)(*key)
     brackets = venue.brackets("any")
-    assert (
-        brackets[0].rate <= 1 / brackets[0].max_leverage
-    )  # at the highest leverage a new position is not liquidated at once
+    # at the highest leverage a new position is not liquidated at once
+    assert brackets[0].rate <= 1 / brackets[0].max_leverage
     for below, above in zip(brackets, brackets[1:], strict=False):
         continuous = above.floor * below.rate - below.amount == pytest.approx(
             above.floor * above.rate - above.amount, rel=1e-12

@@ -127,9 +127,8 @@ class TensorPPO(PPO):
                     )
                 )
                 following, rewards, terminated, truncated, final = env.advance(played)
-                if (
-                    env.device.type == "cuda"
-                ):  # all are valued: to ask which were cut off would wait for the device
+                # all are valued: to ask which were cut off would wait for the device
+                if env.device.type == "cuda":
                     rewards = rewards + self.gamma * torch.where(
                         truncated, self.policy.predict_values(final)[:, 0], 0.0
                     )

@@ -165,9 +165,8 @@ def _save(store, out, tape, start, rows, when, features, after, seen):
     width = out.obs.shape[1]
     for lane in range(LANES):
         out.reward[start + lane] = after[AT_REWARD, lane]
-    for lane in range(
-        LANES
-    ):  # an episode that has ended is given up, and keeps its flags until the reset
+    # an episode that has ended is given up, and keeps its flags until the reset
+    for lane in range(LANES):
         out.terminated[start + lane], out.truncated[start + lane] = False, False
     for half in range(0, LANES, 8):
         i = start + half
@@ -192,9 +191,8 @@ def _save(store, out, tape, start, rows, when, features, after, seen):
         for lane in range(LANES):
             at, place = 2 * (tape.row_step * rows[lane] + tape.first_seen), (start + lane) * width
             copy_run(tape.f4, at, out.obs, place, RUN)
-            copy_run(
-                tape.f4, at + features - RUN, out.obs, place + features - RUN, RUN
-            )  # runs may overlap
+            # runs may overlap
+            copy_run(tape.f4, at + features - RUN, out.obs, place + features - RUN, RUN)
     else:
         for lane in range(LANES):
             for c in range(features):

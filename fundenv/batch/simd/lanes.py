@@ -79,6 +79,7 @@ LAST_SPOT, LAST_MARK = PERP_CLOSE, HALTED
 # Columns of the leg that a step reads; the others it writes first.
 N_READ = t.ACCRUED + 1
 
+# what `_codes` takes for granted
 CODES = {
     t.ACTION_MODE: t.ACTION_CONTINUOUS,
     t.MARGIN_MODE: t.MARGIN_ISOLATED,
@@ -88,14 +89,15 @@ CODES = {
     t.ACTION_WIDTH: N_ACTIONS,
     t.ENTRY_MARGIN: 0,
     t.SETTLE_ON_SPOT: 0,
-}  # what `_codes` takes for granted
+}
+# what `_params` takes for granted
 PARAMS = {
     "funding_scale": 1.0,
     "funding_shift": 0.0,
     "crash_sigma": 0.0,
     "adl_sigma": 0.0,
     "margin_level": 0.0,
-}  # what `_params` takes for granted
+}
 _SCALE, _SHIFT, _CRASH, _ADL, _LEVEL = (t.Params._fields.index(name) for name in PARAMS)
 
 
@@ -295,9 +297,8 @@ def step_lanes(
         observe(own, draft, out.obs, 0)
         held, kept = before[AT_LEG + t.PERP, lane], draft.legs[0, 0, t.PERP]
         size = max(max(abs(held), abs(kept)), abs(held + out.trades[0, 0, t.REQUESTED_PERP]))
-        equity = (
-            before[t.EQUITY, lane] + draft.account[0, t.EQUITY]
-        )  # the sign of a NaN, which lots ask for, is not the same in a vector
+        # the sign of a NaN, which lots ask for, is not the same in a vector
+        equity = before[t.EQUITY, lane] + draft.account[0, t.EQUITY]
         given_up = draft.given_up[0] or not _within(bars, facts, size, equity, lane)
         for c in range(N_TRADE):
             after[AT_TRADES + c, lane] = out.trades[0, 0, c]

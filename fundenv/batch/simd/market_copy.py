@@ -31,9 +31,8 @@ from fundenv.market.layout import HALTED, MARK_CLOSE, N_COLUMNS, SIGMA_DAY, SPOT
 RUN = 16  # features copied at once
 RECORD = 32  # doubles of a row of the tape: a bar and up to 32 features
 
-_TAPES: WeakValueDictionary[tuple[int, int, bool], t.Float64] = (
-    WeakValueDictionary()
-)  # whoever holds a tape holds the arrays of its key too
+# whoever holds a tape holds the arrays of its key too
+_TAPES: WeakValueDictionary[tuple[int, int, bool], t.Float64] = WeakValueDictionary()
 
 
 def fits(world: t.World, params: t.Float64, n: int) -> bool:
@@ -71,9 +70,8 @@ def facts(world: t.World) -> t.Float64:
     """(S, N_FACTS): what `step_lanes` knows of each symbol."""
     table = np.zeros((len(world.rules), N_FACTS))
     table[:, :N_RULES] = world.rules
-    table[:, AT_LIMIT] = (1.0 - 1e-9) * _limits(
-        world
-    )  # the rules divide where `step_lanes` multiplies
+    # the rules divide where `step_lanes` multiplies
+    table[:, AT_LIMIT] = (1.0 - 1e-9) * _limits(world)
     first = np.full((len(table), FEW_BRACKETS, 4), np.inf)
     first[:, : world.tiers.shape[1]] = world.tiers[:, :FEW_BRACKETS]
     table[:, AT_TIERS:] = first.transpose(0, 2, 1).reshape(len(table), -1)

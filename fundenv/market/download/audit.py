@@ -172,9 +172,8 @@ def _explained(
         premium[["open", "high", "low", "close"]].mean(axis=1).to_numpy(),
     )
     closing = opens + step_ms
-    interval = np.searchsorted(
-        settled, closing, side="left"
-    )  # the settlement at or after the bar's close
+    # the settlement at or after the bar's close
+    interval = np.searchsorted(settled, closing, side="left")
     rules = load_venue(venue)
     rule = rules.choice("funding", "rule")
     average = pd.Series(

@@ -76,9 +76,8 @@ class Exchange:
         """
         if self.client().has.get("fetchTime"):
             answer = float(self._patiently("fetch_time", lambda c: c.fetch_time()))
-            return int(
-                answer if answer > 1e11 else answer * 1000
-            )  # ccxt hands on dYdX's seconds as they are
+            # ccxt hands on dYdX's seconds as they are
+            return int(answer if answer > 1e11 else answer * 1000)
         self._patiently("load_markets", lambda c: c.load_markets())
         told = (self.client().last_response_headers or {}).get("Date")
         return int(email.utils.parsedate_to_datetime(told).timestamp() * 1000) if told else None
@@ -246,9 +245,8 @@ def _read(response: Any, policy: Policy) -> bytes:
             f"the answer is not UTF-8 text (byte {error.start}); refused"
         ) from None
     except ValueError:
-        if (
-            response.status_code == 200
-        ):  # ccxt would take a page in place of data for an answer without rows
+        # ccxt would take a page in place of data for an answer without rows
+        if response.status_code == 200:
             raise requests.exceptions.InvalidSchema(
                 f"the answer is no JSON but {bytes(body[:60])!r}; refused"
             ) from None

@@ -68,9 +68,8 @@ class Rest:
     def pieces(self, series: Series, span: Span) -> list[Piece]:
         """Windows that one request answers each."""
         api = APIS[series.venue]
-        window = (
-            api.bars * series.step_ms if series.step_ms else (api.fundings - 1) * HOUR_MS
-        )  # no venue settles more often than each hour
+        # no venue settles more often than each hour
+        window = api.bars * series.step_ms if series.step_ms else (api.fundings - 1) * HOUR_MS
         starts = range(span.start, span.end, window)
         return [self._piece(series, Span(start, min(start + window, span.end))) for start in starts]
 
@@ -109,9 +108,8 @@ class Rest:
             api.fundings,
             **_until(api.until, span),
         )
-        if (
-            series.venue == "deribit"
-        ):  # ccxt hands out the trailing 8 h rate; what accrued in the hour is another field
+        # ccxt hands out the trailing 8 h rate; what accrued in the hour is another field
+        if series.venue == "deribit":
             rows = [row | {"fundingRate": row["info"]["interest_1h"]} for row in rows]
         return _numeric(
             [[row["timestamp"], row["fundingRate"]] for row in rows], ("time", "rate"), series

@@ -27,12 +27,10 @@ from fundenv.market.download.series import (
 from fundenv.market.download.store import Part, Store
 from fundenv.market.download.tables import gaps, join, merge, tidy
 
-_LATE_MS = (
-    5 * 60_000
-)  # a settlement is published a little after its instant: what is younger is left for the next run
-_PUBLISHED_MS = (
-    35 * DAY_MS
-)  # archives are out so long after their rows: what nobody has answered for by then does not exist
+# a settlement is published a little after its instant: what is younger is left for the next run
+_LATE_MS = 5 * 60_000
+# archives are out so long after their rows: what nobody has answered for by then does not exist
+_PUBLISHED_MS = 35 * DAY_MS
 _LEAP = 2.0  # factor between neighbouring closes that two names of one coin do not show
 
 
@@ -63,13 +61,11 @@ class _Found:
     sources: list[str] = field(default_factory=list)
     failures: list[str] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
-    absent: list[str] = field(
-        default_factory=list
-    )  # what sources say that do not hold the symbol at all
+    # what sources say that do not hold the symbol at all
+    absent: list[str] = field(default_factory=list)
     answered: list[Span] = field(default_factory=list)
-    still: list[Span] = field(
-        default_factory=list
-    )  # spans that some source could not be asked about
+    # spans that some source could not be asked about
+    still: list[Span] = field(default_factory=list)
     later: list[Span] = field(default_factory=list)  # spans that no source publishes yet
 
 

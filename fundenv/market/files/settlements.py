@@ -22,9 +22,8 @@ class Settlements(NamedTuple):
 
     ns: NDArray[np.int64]  # (K,) instant, on the grid of bars
     rate: NDArray[np.float64]  # (K,) fraction of notional
-    hours: NDArray[
-        np.float64
-    ]  # (K,) length of the interval that the settlement closes; NaN for the first one
+    # (K,) length of the interval that the settlement closes; NaN for the first one
+    hours: NDArray[np.float64]
     price: NDArray[np.float64]  # (K,) mark price published with it, NaN where none was
 
     def last(self, instant_ns: NDArray[np.int64]) -> NDArray[np.int64]:

@@ -88,9 +88,8 @@ def bootstrap_market(
             venue=venue or market.venue,
         )
         features = whole.features.copy()
-        features[:, :, _MEAN] = source.market_mean[
-            rows[-len(features) :]
-        ]  # of all coins that were loaded together, these or more
+        # of all coins that were loaded together, these or more
+        features[:, :, _MEAN] = source.market_mean[rows[-len(features) :]]
         made.append(between(replace(whole, features=features), start, None))
     first, last = (
         pd.Timestamp(int(ns)).date() for ns in (market.close_ns.min(), market.close_ns.max())

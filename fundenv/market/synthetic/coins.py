@@ -11,9 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 Knots = tuple[tuple[float, float], ...]
-Lookup = Callable[
-    [str], NDArray[np.float64]
-]  # name of a field of `Preset` -> its value for each simulated column
+# name of a field of `Preset` -> its value for each simulated column
+Lookup = Callable[[str], NDArray[np.float64]]
 
 
 class Preset(NamedTuple):
@@ -139,10 +138,8 @@ GARCH_NU = 6.0  # Student-t degrees of freedom of hourly returns
 # hours (.28, .16, .13; BTC 2022-2025). A fit of the maximum likelihood alone (alpha .06, beta .92)
 # has .22 at 1 hour, none at 168 and no fourth moment.
 GARCH_ALPHA, GARCH_GAMMA, GARCH_BETA = 0.11, 0.02, 0.77
-SLOW_VOL_SD, SLOW_VOL_HALF_LIFE_HOURS = (
-    0.36,
-    300.0,
-)  # log volatility moves slowly by so much, for all coins alike
+# log volatility moves slowly by so much, for all coins alike
+SLOW_VOL_SD, SLOW_VOL_HALF_LIFE_HOURS = (0.36, 300.0)
 HOURS_OF_DAY = (  # mean |r| of each hour from 0 UTC over the mean of all: BTC 2022-2025
     1.06,
     1.09,
@@ -169,11 +166,8 @@ HOURS_OF_DAY = (  # mean |r| of each hour from 0 UTC over the mean of all: BTC 2
     1.02,
     0.90,
 )
-JUMPS_A_YEAR, JUMP_MEAN, JUMP_SD = (
-    20.0,
-    -0.002,
-    0.02,
-)  # for a coin of this annual volatility, larger in proportion for others:
+# for a coin of this annual volatility, larger in proportion for others:
+JUMPS_A_YEAR, JUMP_MEAN, JUMP_SD = (20.0, -0.002, 0.02)
 JUMP_VOL = 0.56
 
 NOISE_NU = 3.0  # degrees of freedom of the white part of the basis
@@ -183,17 +177,11 @@ CRASH_RETURN = -0.03  # an hourly return below this
 CRASH_SHARE = 0.05
 CRASH_BP = (20.0, 120.0)  # by so much, uniformly
 CRASH_HALF_LIFE_HOURS = 1.5
-FEEDBACK, FAST_FEEDBACK = (
-    0.85,
-    0.2,
-)  # correlation of the slow and the fast funding shocks with the standardised return of the same 8 h
-MARK_NOISE, MARK_CRASH = (
-    0.3,
-    0.15,
-)  # shares of the white part and of the crash that the mark price follows
+# correlation of the slow and the fast funding shocks with the standardised return of the same 8 h
+FEEDBACK, FAST_FEEDBACK = (0.85, 0.2)
+# shares of the white part and of the crash that the mark price follows
+MARK_NOISE, MARK_CRASH = (0.3, 0.15)
 
-VOLUME_VOL, VOLUME_MOVE = (
-    0.9,
-    0.25,
-)  # log volume per log conditional volatility and per |standardised return|
+# log volume per log conditional volatility and per |standardised return|
+VOLUME_VOL, VOLUME_MOVE = (0.9, 0.25)
 VOLUME_SD, VOLUME_AR = 0.5, 0.8  # its own AR(1) part, per hour

@@ -112,9 +112,8 @@ def _returns(draws: Draws, n: int, each: p.Lookup, first_hour: int) -> _Returns:
     variance = each("annual_vol") ** 2 / YEAR_HOURS - jump_hour * scale**2 * (
         p.JUMP_SD**2 + p.JUMP_MEAN**2
     )
-    mixing = np.sqrt(
-        (p.GARCH_NU - 2.0) / draws.common("chisquare", p.GARCH_NU, n)
-    )  # one for all coins: they crash together
+    # one for all coins: they crash together
+    mixing = np.sqrt((p.GARCH_NU - 2.0) / draws.common("chisquare", p.GARCH_NU, n))
     shock = draws.shared(loading, n) * mixing
     slow = p.SLOW_VOL_SD * _ar1(
         draws.common("standard_normal", -(-n // 24) + 1),

@@ -52,9 +52,8 @@ class Tape(NamedTuple):
     # (n, A, 16) columns of the layout: prices as ratios to the last spot close, volumes in quote
     # units
     bars: Array
-    closed: NDArray[
-        np.float64
-    ]  # (n, A) hours that the settlement at the open of each bar closes; 0 where there is none
+    # (n, A) hours that the settlement at the open of each bar closes; 0 where there is none
+    closed: NDArray[np.float64]
 
 
 def unroll(market: Market, path: int) -> tuple[Tape, Array]:
@@ -130,9 +129,8 @@ def _aligned(
     aligned = lay(
         symbol, bar_ns, settlements=settlements, extras={}, notes=(), **_tables(bars, open_ns)
     )
-    aligned.bars[:, _BAR_PRICES] = bars[
-        :, _BAR_PRICES
-    ]  # a halted bar keeps the prices by which it was valued
+    # a halted bar keeps the prices by which it was valued
+    aligned.bars[:, _BAR_PRICES] = bars[:, _BAR_PRICES]
     return aligned
 
 

@@ -19,9 +19,8 @@ class Shock(NamedTuple):
     name: str
     source: str
     returns: tuple[float, ...]  # spot return of the hour, per cent
-    lows: dict[
-        int, float
-    ]  # hour -> lowest mark price, per cent from the spot close before; elsewhere the ends of the bar
+    # hour -> lowest mark price, per cent from the spot close before; elsewhere the ends of the bar
+    lows: dict[int, float]
     highs: dict[int, float]  # hour -> highest
     basis: tuple[float, ...]  # last price of the perpetual over spot at the close, bp
     mark_share: float  # share of that basis which the mark price shows

@@ -42,10 +42,8 @@ def facts(market: Market, path: int = 0, asset: int = 0) -> dict[str, float]:
     basis = (np.where(genuine, bars[:, layout.PERP_CLOSE], np.nan) / spot - 1.0) * 1e4
     log_price = np.log(spot)
     move = _known(np.diff(log_price))
-    rate, before = (
-        bars[settled, layout.SETTLE_RATE] * 1e4,
-        settled - 1,
-    )  # the close on whose instant it settles
+    # the close on whose instant it settles
+    rate, before = (bars[settled, layout.SETTLE_RATE] * 1e4, settled - 1)
     change = np.clip(np.diff(basis[before]), -BASIS_LIMIT_BP, BASIS_LIMIT_BP)
     hours = market.bar_hours
     back = round(_TREND_HOURS / hours)

@@ -199,11 +199,12 @@ def okx(server: Server) -> None:
         rows = []
         for t in times:
             o, h, low, c, v = world.bar(kind, t, HOUR)
+            # contracts of 0.01 BTC, base, quote
             volumes = (
                 [str(v * 100), str(v), str(v * c)]
                 if kind == "perp"
                 else [str(v), str(v * c), str(v * c)]
-            )  # contracts of 0.01 BTC, base, quote
+            )
             rows.append(
                 [
                     str(t),

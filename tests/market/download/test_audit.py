@@ -87,9 +87,8 @@ def test_each_odd_thing_is_found_and_nothing_else(store: Store) -> None:
     }
     explained = found["settled rate less its rule"]
     assert explained.values[explained.odd] == pytest.approx([10.0])
-    assert (
-        np.abs(explained.values[~explained.odd]).max() < 1e-6
-    )  # bars with four equal prices leave nothing unexplained
+    # bars with four equal prices leave nothing unexplained
+    assert np.abs(explained.values[~explained.odd]).max() < 1e-6
     assert (
         found["perp / spot - 1"]
         .line()

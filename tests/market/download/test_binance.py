@@ -104,9 +104,8 @@ def test_open_interest_is_known_five_minutes_after_its_stamp(desk: Desk) -> None
 def test_microsecond_epochs_of_the_spot_archive(desk: Desk) -> None:
     assert str(1735689600000000) in binance_csv("spot", "BTCUSDT", "1h", "2025-01")
     desk.server.now_ms = ms("2025-02-10 00:30")
-    assert (
-        desk.update(series("spot"), "2024-12").notes == []
-    )  # the archives were read: nothing else had to fill in
+    # the archives were read: nothing else had to fill in
+    assert desk.update(series("spot"), "2024-12").notes == []
     assert same(
         stored(desk, series("spot")), expected("spot", "BTCUSDT", "2024-12-01", ms("2025-02-10"))
     )
@@ -321,9 +320,8 @@ def test_the_market_loads_what_was_downloaded_extra_columns_too(desk: Desk) -> N
     closes = market.close_ns[first:last] // 1_000_000
     column = [feature.name for feature in market.table].index("premium_close")
     seen = market.features[first:last, 0, column]
-    known = [
-        world.bar("premium", int(close) - HOUR, HOUR)[3] / 1e-4 for close in closes
-    ]  # the bar that closes with this row, no later one
+    # the bar that closes with this row, no later one
+    known = [world.bar("premium", int(close) - HOUR, HOUR)[3] / 1e-4 for close in closes]
     assert np.allclose(seen, known, rtol=1e-5)
 
 

@@ -59,13 +59,11 @@ def test_a_broken_transfer_goes_on_where_it_stopped(desk: Desk) -> None:
 
 
 def test_a_file_that_changed_meanwhile_is_not_joined_from_two_halves(desk: Desk) -> None:
-    desk.server.fault(
-        ARCHIVE, "truncate", change=lambda body: b"x" * len(body)
-    )  # another version, so another ETag was told
+    # another version, so another ETag was told
+    desk.server.fault(ARCHIVE, "truncate", change=lambda body: b"x" * len(body))
     assert february(desk) == ([], [])
-    assert (
-        len(desk.server.asked(ARCHIVE)) == 2
-    )  # the second answer was taken from its start, the checksum did not have to tell
+    # the second answer was taken from its start, the checksum did not have to tell
+    assert len(desk.server.asked(ARCHIVE)) == 2
 
 
 def test_a_server_without_ranges_is_asked_from_the_start(desk: Desk) -> None:

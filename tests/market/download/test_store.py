@@ -91,9 +91,8 @@ def test_a_process_killed_while_it_writes_leaves_the_old_file(desk: Desk) -> Non
     left = [p.name for p in path.parent.iterdir() if p.name.endswith(".partial")]
     assert len(left) == 1
     assert path.read_bytes() == before
-    assert len(stored(desk, PERP)) == len(
-        expected("perp", "BTCUSDT", "2024-03-01", NOON)
-    )  # a reader is not misled
+    # a reader is not misled
+    assert len(stored(desk, PERP)) == len(expected("perp", "BTCUSDT", "2024-03-01", NOON))
     desk.update(PERP, "2024-03")
     assert not [p.name for p in path.parent.iterdir() if p.name.endswith(".partial")]
 

@@ -91,18 +91,16 @@ def test_brackets_that_no_venue_file_may_hold_are_refused(
     rest: Rest, server: Server, tmp_path: Path
 ) -> None:
     server.fault("risk-limit", "edit", change=lambda body: body.replace(b'"0.0062"', b'"0.0001"'))
-    write_tiers(
-        rest, "bybit", ("BTCUSDT",), tmp_path, TODAY
-    )  # a bracket below the one before is joined with it
+    # a bracket below the one before is joined with it
+    write_tiers(rest, "bybit", ("BTCUSDT",), tmp_path, TODAY)
     assert len(load_venue(tmp_path / "bybit_2026-11-22.toml").brackets("BTCUSDT", TODAY)) == 2
     server.fault("risk-limit", "edit", change=lambda body: body.replace(b'"100.00"', b'"50.00"'))
     with pytest.raises(
         VenueError, match="expected a higher floor, no higher leverage and a higher rate"
     ):
         write_tiers(rest, "bybit", ("BTCUSDT",), tmp_path, TODAY)
-    assert (
-        len(load_venue(tmp_path / "bybit_2026-11-22.toml").brackets("BTCUSDT", TODAY)) == 2
-    )  # the one before is still there
+    # the one before is still there
+    assert len(load_venue(tmp_path / "bybit_2026-11-22.toml").brackets("BTCUSDT", TODAY)) == 2
 
 
 def test_an_exchange_out_of_reach_is_named(server: Server, tmp_path: Path) -> None:

@@ -114,11 +114,8 @@ def test_the_bybit_archive_is_put_back_by_three_hours(server: Server, desk: Desk
     wanted = series("bybit", "perp")
     desk.update(wanted, "2024-01")
     names = {line.rsplit("BTCUSDT_60_")[1][:7] for line in server.asked("csv.gz$")}
-    assert names == {
-        "2024-01",
-        "2024-02",
-        "2024-03",
-    }  # January's last hours lie in February's file; March's is not out
+    # January's last hours lie in February's file; March's is not out
+    assert names == {"2024-01", "2024-02", "2024-03"}
     assert same(stored(desk, wanted), expected("perp", "BTCUSDT", "2024-01-01", NOON))
     assert any(
         "2024-01-01_2024-01-31.csv.gz" in source

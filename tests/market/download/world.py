@@ -12,10 +12,8 @@ LISTED = 1_675_213_200_000  # 2023-02-01 01:00 UTC: nothing was traded before
 LEVEL = {"perp": 1.0002, "spot": 1.0, "mark": 1.0001, "index": 1.0}
 ENDED = {"OLDUSDT": 1_706_745_600_000}  # 2024-02-01: trading ends
 BEGUN = {"NEWUSDT": 1_706_745_600_000}
-SPOT_HALT = (
-    1_707_202_800_000,
-    1_707_213_600_000,
-)  # 2024-02-06 07:00 .. 10:00: no spot rows anywhere
+# 2024-02-06 07:00 .. 10:00: no spot rows anywhere
+SPOT_HALT = (1_707_202_800_000, 1_707_213_600_000)
 
 
 def trades(symbol: str, kind: str, ms: int) -> bool:
