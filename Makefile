@@ -12,7 +12,7 @@ python := $(VENV)/bin/python
 install := $(python) -m pip install --quiet --disable-pip-version-check -c constraints.txt
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test install lint types format review clean
+.PHONY: help demo test install lint types format docs review clean
 
 help:  ## list the targets
 	@sed -n 's/^\([a-z]*\):.*  ## \(.*\)/  make \1|\2/p' Makefile | while IFS='|' read -r name text; do printf '%-16s %s\n' "$$name" "$$text"; done
@@ -36,15 +36,18 @@ format: $(VENV)/.dev  ## rewrite the sources in the project's format
 	$(python) -m ruff check --fix .
 	$(python) -m ruff format .
 
+docs: $(VENV)/.docs  ## build the documentation site, offline; open docs/_build/html/index.html
+	$(python) -m sphinx -q -W --keep-going -j auto -b html docs docs/_build/html
+
 review: $(VENV)/.train  ## TensorBoard over all runs
 	$(python) -m tensorboard.main --logdir $(RUNS)
 
 clean:  ## remove the virtual environment and what tools cached; runs/ stays
-	rm -rf $(VENV) build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) build dist docs/_build docs/_generated docs/gallery .pytest_cache .mypy_cache .ruff_cache .hypothesis
 	find fundenv agents experiments tests -name __pycache__ -prune -exec rm -rf {} +
 
 # One stamp for each extra: a second call installs nothing.
-$(VENV)/.train $(VENV)/.dev: $(VENV)/.%: $(VENV)/bin/python pyproject.toml constraints.txt
+$(VENV)/.train $(VENV)/.dev $(VENV)/.docs: $(VENV)/.%: $(VENV)/bin/python pyproject.toml constraints.txt
 	@echo "installing fundenv[$*] into $(VENV) (some minutes the first time)"
 	@$(install) -e '.[$*]'
 	@touch $@

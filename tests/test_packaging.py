@@ -104,7 +104,7 @@ def test_top_level_folders_are_the_agreed_ones() -> None:
         check=True,
     )
     folders = {line.split("/")[0] for line in listed.stdout.splitlines() if "/" in line}
-    assert folders <= {"fundenv", "agents", "experiments", "tests", "data", ".ci"}
+    assert folders <= {"fundenv", "agents", "experiments", "tests", "docs", "data", ".ci"}
 
 
 def test_make_targets_named_in_the_readme_exist() -> None:

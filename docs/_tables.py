@@ -1,0 +1,122 @@
+"""Writes the tables of the site from the code, so that no page copies a fact."""
+
+from __future__ import annotations
+
+import dataclasses
+import inspect
+import textwrap
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Any
+
+from agents.registry import AGENTS, agent_class
+from fundenv.batch.audit import audit
+from fundenv.config import _CHOICES, _RANGES, EnvConfig
+from fundenv.dynamics.observation import ACCOUNT_COLUMNS, LEG_COLUMNS
+from fundenv.formulas import index as formulas
+from fundenv.market import FEATURES
+from fundenv.venues import describe as venue_tables
+from fundenv.venues import load_venue, venue_names
+
+
+def write_all(out: Path) -> None:
+    """Write every generated fragment into `out`; files that would not change stay as they are."""
+    out.mkdir(parents=True, exist_ok=True)
+    for name, make in FRAGMENTS.items():
+        path, text = out / f"{name}.md", make() + "\n"
+        if not path.is_file() or path.read_text(encoding="utf-8") != text:
+            path.write_text(text, encoding="utf-8")
+
+
+def table(head: Sequence[str], rows: Iterable[Sequence[Any]]) -> str:
+    """A Markdown table; bars inside cells are escaped."""
+    lines = [list(head), ["---"] * len(head), *[[str(cell) for cell in row] for row in rows]]
+    return "\n".join(
+        "| " + " | ".join(cell.replace("|", "\\|") for cell in line) + " |" for line in lines
+    )
+
+
+def settings() -> str:
+    """Every field of `EnvConfig`: default and range."""
+    rows = []
+    for field in dataclasses.fields(EnvConfig):
+        allowed = ", ".join(f"`{choice}`" for choice in _CHOICES.get(field.name, ()))
+        if field.name in _RANGES:
+            low, high = _RANGES[field.name]
+            allowed = f"{low:g} .. {high:g}"
+        rows.append((f"`{field.name}`", f"`{field.default!r}`", allowed))
+    return table(("setting", "default", "allowed"), rows)
+
+
+def observations(columns: Sequence[Any]) -> str:
+    """Name, meaning, unit and scale of observations."""
+    return table(
+        ("observation", "meaning", "unit", "low", "high", "scale"),
+        (
+            (f"`{c.name}`", c.meaning, c.unit, f"{c.low:g}", f"{c.high:g}", f"{c.scale:g}")
+            for c in columns
+        ),
+    )
+
+
+def venues() -> str:
+    """One row for each venue that ships with the package."""
+    rows = []
+    for name in venue_names():
+        venue = load_venue(name)
+        rows.append(
+            (
+                f"[`{name}`](#venue-{name.replace('_', '-')})",
+                venue.title,
+                venue.contract,
+                f"{venue.value('funding', 'interval_hours'):g} h",
+                f"{venue.value('fees', 'perp_taker') * 1e4:g} / "
+                f"{venue.value('fees', 'spot_taker') * 1e4:g}",
+                venue.choice("liquidation", "procedure"),
+            )
+        )
+    head = ("venue", "title", "contract", "funding", "taker fee, perp / spot (bp)", "procedure")
+    return table(head, rows)
+
+
+def venue_rules() -> str:
+    """Every number of every venue with its source and date."""
+    body = venue_tables.page().split("\n## ")[1:]
+    sections = zip(venue_names(), body, strict=True)
+    return "\n".join(f"(venue-{name.replace('_', '-')})=\n\n## {text}" for name, text in sections)
+
+
+def formula_index() -> str:
+    """The public formulas, module by module."""
+    return "\n## ".join(["", *formulas.page().split("\n## ")[1:]])
+
+
+def agents() -> str:
+    """Every agent: name and the first sentence of its class."""
+    rows = []
+    for name in AGENTS:
+        if name.startswith("rllib"):
+            text = "PPO on Ray." if name.endswith("ppo") else "SAC on Ray."
+        else:
+            text = " ".join((inspect.getdoc(agent_class(name)) or "").split())
+            text = text.split(". ")[0].rstrip(".") + "."
+        rows.append((f"`{name}`", text))
+    return table(("agent", "what it does"), rows)
+
+
+def info() -> str:
+    """The keys of `info`."""
+    return textwrap.dedent(inspect.getdoc(audit) or "")
+
+
+FRAGMENTS = {
+    "settings": settings,
+    "observations_market": lambda: observations(FEATURES),
+    "observations_legs": lambda: observations(LEG_COLUMNS),
+    "observations_account": lambda: observations(ACCOUNT_COLUMNS),
+    "venues": venues,
+    "venue_rules": venue_rules,
+    "formulas": formula_index,
+    "agents": agents,
+    "info": info,
+}
