@@ -1,10 +1,9 @@
-"""Funding: the rules of the venues (from `fundenv.market`, which estimates the pending rate with
-them), payments, and settlement in a step.
+"""Settlement of funding in a step. The formulas for users: `fundenv.formulas.funding`.
 
 Payments are cash flows to the holder: + received. A positive rate means that longs pay shorts.
 """
 
-from fundenv.compiler.jit import formula, jit
+from fundenv.compiler.jit import jit
 from fundenv.dynamics.inverse import settle_coin
 from fundenv.dynamics.types import (
     ACCRUED,
@@ -19,117 +18,10 @@ from fundenv.dynamics.types import (
     PERP,
     SETTLE_ON_SPOT,
 )
-from fundenv.formulas.payments import (
-    deribit_payment,
-    dydx_index_change,
-    dydx_settlement,
-    kraken_payment,
-    window_payment,
-)
-from fundenv.formulas.premium import (
-    annual_compounded,
-    annual_simple,
-    average_premium,
-    basis_mark_price,
-    binance_mark_price,
-    bitmex_premium_index,
-    fair_price,
-    impact_notional,
-    impact_price,
-    median_mark_price,
-    mid_premium,
-    premium_index,
-    running_premium,
-)
-from fundenv.formulas.rates import (
-    binance_cap,
-    binance_rate,
-    bitmex_cap,
-    bitmex_change_cap,
-    bitmex_interest,
-    bitmex_rate,
-    bybit_rate,
-    clamped_rate,
-    deribit_rate,
-    dydx_cap,
-    dydx_rate,
-    hyperliquid_rate,
-    kraken_relative_rate,
-    limited,
-    okx_rate,
-    okx_rate_until_2025,
-    rate_by_rule,
-    trailing_average_rate,
-)
+from fundenv.formulas.payments import inverse_payment, payment
 from fundenv.market.layout import SETTLE_PRICE, SETTLE_RATE, SPOT_CLOSE
 
-__all__ = [
-    "annual_compounded",
-    "annual_simple",
-    "average_premium",
-    "basis_mark_price",
-    "binance_cap",
-    "binance_mark_price",
-    "binance_rate",
-    "bitmex_cap",
-    "bitmex_change_cap",
-    "bitmex_interest",
-    "bitmex_premium_index",
-    "bitmex_rate",
-    "bybit_rate",
-    "clamped_rate",
-    "deribit_payment",
-    "deribit_rate",
-    "dydx_cap",
-    "dydx_index_change",
-    "dydx_rate",
-    "dydx_settlement",
-    "fair_price",
-    "hyperliquid_rate",
-    "impact_notional",
-    "impact_price",
-    "inverse_payment",
-    "kraken_payment",
-    "kraken_relative_rate",
-    "limited",
-    "median_mark_price",
-    "mid_premium",
-    "okx_rate",
-    "okx_rate_until_2025",
-    "payment",
-    "premium_index",
-    "rate_by_rule",
-    "running_premium",
-    "settle",
-    "trailing_average_rate",
-    "window_payment",
-]
-
-
 _LONGEST_YEARS = 8.0 / 8760.0
-
-
-@formula
-def payment(size, price, rate):
-    """Cash flow [quote] to the holder of a linear position at a settlement: -size x price x rate.
-    Positive rate: longs pay shorts.
-
-    size: signed, base units, as held at that instant; price: MARK (Binance, Bybit, OKX, BitMEX) or
-    ORACLE (Hyperliquid, dYdX), never the entry; of a position VALUE in quote pass it as size and
-    price 1; rate: of the whole interval, a fraction.
-    """
-    return -size * price * rate
-
-
-@formula
-def inverse_payment(contracts, price, rate, face=1.0):
-    """Cash flow [base] to the holder of an inverse position at a settlement: -contracts x face /
-    price x rate.
-
-    contracts: signed; price: mark; face: quote per contract (1 BitMEX and Bybit, 10 or 100 Binance
-    COIN-M).
-    """
-    return -contracts * face / price * rate
 
 
 @jit

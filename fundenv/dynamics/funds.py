@@ -5,7 +5,6 @@ wallets.
 from fundenv.compiler.jit import jit, jit_rare
 from fundenv.dynamics.access import rules_of
 from fundenv.dynamics.borrowing import locked_cash
-from fundenv.dynamics.collateral import spot_collateral
 from fundenv.dynamics.execution import order_cost, perp_slippage, spot_slippage, stress_of
 from fundenv.dynamics.inverse import free_cash_after_coins, free_collateral_of_coins, transfer_coins
 from fundenv.dynamics.margin import maintenance, wallet_floor
@@ -26,6 +25,7 @@ from fundenv.dynamics.types import (
     TOUCH,
     TOUCH_NONE,
 )
+from fundenv.formulas.collateral import spot_collateral
 from fundenv.formulas.contract import notional, unrealised
 from fundenv.market.layout import PERP_OPEN, SPOT_OPEN
 

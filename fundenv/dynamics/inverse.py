@@ -10,7 +10,6 @@ face).
 from fundenv.compiler.jit import jit
 from fundenv.dynamics.access import rules_of
 from fundenv.dynamics.borrowing import locked_cash
-from fundenv.dynamics.collateral import spot_collateral
 from fundenv.dynamics.execution import SAME, order_cost, perp_slippage, spot_slippage, stress_of
 from fundenv.dynamics.holdings import coin_profit, coins_of
 from fundenv.dynamics.margin import maintenance, wallet_floor
@@ -36,6 +35,7 @@ from fundenv.dynamics.types import (
     WANT_PERP,
     WANT_SPOT,
 )
+from fundenv.formulas.collateral import spot_collateral
 from fundenv.formulas.contract import inverse_notional
 from fundenv.market.layout import MARK_CLOSE, PERP_OPEN, SPOT_CLOSE, SPOT_OPEN
 

@@ -7,7 +7,6 @@ from __future__ import annotations
 from fundenv.compiler.jit import jit
 from fundenv.dynamics.access import params_of, rules_of
 from fundenv.dynamics.borrowing import locked_cash
-from fundenv.dynamics.collateral import LIQUIDATION_RATIO, spot_collateral
 from fundenv.dynamics.funds import gross_of
 from fundenv.dynamics.holdings import coins_of
 from fundenv.dynamics.legs import base_of, profit_of, quote_of, value_of
@@ -36,6 +35,7 @@ from fundenv.dynamics.types import (
     TARGET_HEDGE,
     TARGET_LEVERAGE,
 )
+from fundenv.formulas.collateral import LIQUIDATION_RATIO, spot_collateral
 from fundenv.market import Feature
 from fundenv.market.layout import MARK_CLOSE, SIGMA_DAY, SPOT_CLOSE
 

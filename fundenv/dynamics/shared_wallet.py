@@ -12,7 +12,6 @@ from fundenv.dynamics.close_position import (
     release_wallet,
     share_to_close,
 )
-from fundenv.dynamics.collateral import LIQUIDATION_RATIO, spot_collateral
 from fundenv.dynamics.holdings import coins_of
 from fundenv.dynamics.legs import value_of
 from fundenv.dynamics.margin import required_maintenance
@@ -27,6 +26,7 @@ from fundenv.dynamics.types import (
     PERP,
     SPOT,
 )
+from fundenv.formulas.collateral import LIQUIDATION_RATIO, spot_collateral
 from fundenv.market.layout import MARK_OPEN, SPOT_OPEN
 
 _BISECTIONS = 60

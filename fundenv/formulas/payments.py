@@ -1,15 +1,37 @@
-"""Funding payments that are more than one product: windows of several settlements, continuous
-accrual, integer indices.
-"""
+"""Funding payments: one settlement, a window of several, continuous accrual, integer indices."""
 
 from __future__ import annotations
 
 import numpy as np
 from numpy.typing import NDArray
 
+from fundenv.compiler.jit import formula
 from fundenv.formulas.premium import Values
 
 _EIGHT_HOURS = 28_800
+
+
+@formula
+def payment(size, price, rate):
+    """Cash flow [quote] to the holder of a linear position at a settlement: -size x price x rate.
+    Positive rate: longs pay shorts.
+
+    size: signed, base units, as held at that instant; price: MARK (Binance, Bybit, OKX, BitMEX) or
+    ORACLE (Hyperliquid, dYdX), never the entry; of a position VALUE in quote pass it as size and
+    price 1; rate: of the whole interval, a fraction.
+    """
+    return -size * price * rate
+
+
+@formula
+def inverse_payment(contracts, price, rate, face=1.0):
+    """Cash flow [base] to the holder of an inverse position at a settlement: -contracts x face /
+    price x rate.
+
+    contracts: signed; price: mark; face: quote per contract (1 BitMEX and Bybit, 10 or 100 Binance
+    COIN-M).
+    """
+    return -contracts * face / price * rate
 
 
 def window_payment(

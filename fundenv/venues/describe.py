@@ -12,14 +12,16 @@ from fundenv.venues.schema import CHOICES, PER_SYMBOL, SCALARS, dotted, node
 
 _HEAD = """# Venues: every rule, its value, its source
 
-Generated from the TOML files beside this page. "not sourced" marks a value that no exchange document backs; the environment says so once when it uses
-one. Where a value changed, each one stands with the day from which it holds. Formulas: `fundenv.dynamics.funding`, `.liquidation`, `.margin`,
-`.borrowing`, `.contract`. Interval, first hour and lag describe a venue; the
-environment settles when the data say. `clock_hours` needs no rule: orders fill on the hour, so every hour begun is a whole one.
-Linear and inverse venues are both stepped; brackets and lots of an inverse contract are in coins and in quote.
+Generated from the TOML files beside this page. "not sourced" marks a value that no exchange
+document backs; the environment says so once when it uses one. Where a value changed, each one
+stands with the day from which it holds. Formulas: `fundenv.formulas`. Interval, first hour and lag
+describe a venue; the environment settles when the data say. `clock_hours` needs no rule: orders
+fill on the hour, so every hour begun is a whole one. Linear and inverse venues are both stepped;
+brackets and lots of an inverse contract are in coins and in quote.
 
-Inside Deribit's dead band the rate is zero; where a formula clamps (interest - premium), a small premium gives the interest instead, mostly 0.01 % per 8 h.
-What articles on funding often get wrong stands in the main README.
+Inside Deribit's dead band the rate is zero; where a formula clamps (interest - premium), a small
+premium gives the interest instead, mostly 0.01 % per 8 h. What articles on funding often get wrong
+stands in the main README.
 """
 
 

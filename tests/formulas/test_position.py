@@ -5,8 +5,15 @@ line of comment repeats.
 import numpy as np
 import pytest
 
-from fundenv.dynamics import borrowing, funding, margin
-from fundenv.formulas import contract, fees, liquidation, position
+from fundenv.formulas import (
+    borrowing,
+    contract,
+    fees,
+    funding,
+    liquidation,
+    margin,
+    position,
+)
 
 
 def test_average_entries_of_bybits_pages():

@@ -9,8 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fundenv.dynamics import borrowing, funding, margin
-from fundenv.formulas import contract, liquidation
+from fundenv.formulas import borrowing, contract, funding, liquidation, margin
 
 prices = st.floats(0.01, 1e5)
 sides = st.sampled_from([1, -1])

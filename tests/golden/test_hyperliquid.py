@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from fundenv.dynamics.funding import hyperliquid_rate
+from fundenv.formulas.funding import hyperliquid_rate
 
 FOLDER = os.environ.get("FUNDENV_DATA")
 

@@ -12,8 +12,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from fundenv.dynamics import borrowing, funding, margin
-from fundenv.formulas import contract, fees, liquidation
+from fundenv.formulas import borrowing, contract, fees, funding, liquidation, margin
 
 CASES = json.loads(Path(__file__).with_name("cases.json").read_text())
 SIDE = {"long": 1, "short": -1}

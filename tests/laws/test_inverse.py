@@ -17,9 +17,8 @@ from hypothesis import given
 from hypothesis import settings as hypothesis_settings
 
 from fundenv.batch.cpu import Batch
-from fundenv.dynamics import funding
 from fundenv.dynamics import types as t
-from fundenv.formulas import contract, liquidation
+from fundenv.formulas import contract, funding, liquidation
 from fundenv.market import layout, load_market
 from fundenv.optima.bound import carry_bound
 from fundenv.optima.foresight import Foresight

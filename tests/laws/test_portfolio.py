@@ -4,7 +4,7 @@ outlives the rally that liquidates an isolated one.
 
 import pytest
 
-from fundenv.dynamics.margin import adjusted_equity, uni_mmr
+from fundenv.formulas.margin import adjusted_equity, uni_mmr
 from tests.laws.play import HOLD, make_env, play
 from tests.markets import bar, tape
 
