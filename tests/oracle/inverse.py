@@ -1,5 +1,5 @@
-"""The slow account of inverse (coin-margined) contracts, written from the docstring of
-`FundingHedgeEnv` alone.
+"""The slow account of inverse (coin-margined) contracts, written from section 15 of
+`docs/specification.md` alone.
 
 What differs from `ReferenceAccount`: `perp` is in quote (contracts x face), every asset has its own
 pool of coins (free coins `spot`, a wallet, the unrealised profit), and profit, fees, funding and
@@ -28,7 +28,7 @@ class InverseAccount(ReferenceAccount):
         self.margin = [0.0] * self.n
         self.isolated = self.config.margin_mode == "isolated"
 
-    # --- coins ------------------------------------------------------------------------------------
+    # --- spec 15.1: coins -------------------------------------------------------------------------
 
     def _coins(self, a: int, price: float) -> float:
         leg = self.legs[a]
@@ -42,7 +42,7 @@ class InverseAccount(ReferenceAccount):
     def _required(self, perp: float, price: float, leverage: float) -> float:
         return abs(perp) / price / leverage
 
-    # --- 1 settlement -----------------------------------------------------------------------------
+    # --- spec 15.4: settlement --------------------------------------------------------------------
 
     def _settle(self) -> None:
         for a, (leg, bar, last) in enumerate(zip(self.legs, self.now, self.last, strict=True)):
@@ -59,7 +59,7 @@ class InverseAccount(ReferenceAccount):
                 leg.spot -= from_free
                 self.margin[a] -= -coin - from_free
 
-    # --- 3 orders ---------------------------------------------------------------------------------
+    # --- spec 15.5 to 15.12: orders ---------------------------------------------------------------
 
     def _decide(self, targets: list[Target | None], equity: float, first: bool) -> set[int]:
         moved = super()._decide(targets, equity, first)
@@ -262,7 +262,7 @@ class InverseAccount(ReferenceAccount):
         leg.entry = price if after else 0.0
         return profit
 
-    # --- 4 transfers ------------------------------------------------------------------------------
+    # --- spec 15.13: transfers --------------------------------------------------------------------
 
     def _transfer(self, moved: set[int]) -> None:
         for a, (leg, bar) in enumerate(zip(self.legs, self.now, strict=True)):
@@ -283,7 +283,7 @@ class InverseAccount(ReferenceAccount):
                 leg.spot -= top_up
                 self.margin[a] += top_up
 
-    # --- 2 and 5 liquidation ----------------------------------------------------------------------
+    # --- spec 15.14: liquidation ------------------------------------------------------------------
 
     def _needed(self, a: int, mark: float) -> float:
         """Maintenance margin [coin]."""

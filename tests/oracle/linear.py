@@ -1,8 +1,7 @@
-"""A slow account in plain Python, written from the docstring of `FundingHedgeEnv` alone: the oracle
-that the kernel is held against.
+"""A slow account in plain Python, written from `docs/specification.md` alone: the oracle that the
+kernel is held against.
 
-It shares no code with the kernel. Section numbers in the comments are those of the docstring; names
-follow it.
+It shares no code with the kernel. "spec 6.2" is a paragraph of the specification; names follow it.
 """
 
 from __future__ import annotations
@@ -122,14 +121,14 @@ class Rules:
         return notional * bracket.rate - bracket.amount
 
     def largest(self, leverage: float) -> float:
-        """Largest position value allowed at a leverage."""
+        """Largest position value allowed at a leverage, spec 7.2."""
         return min(
             (b.floor for b in self.brackets if b.max_leverage < leverage * (1 - 1e-6)),
             default=math.inf,
         )
 
     def needed(self, perp: float, entry: float, mark: float) -> float:
-        """Maintenance margin of a position, on its value at mark or at entry."""
+        """Maintenance margin of a position, on its value at mark or at entry, spec 10.4."""
         return self.maintenance(abs(perp) * (entry if self.entry_margin else mark))
 
     def closed_share(self, value: float, balance: float, first: bool) -> float:
@@ -146,8 +145,8 @@ class Rules:
         return 1.0 - floors[left + 1] * (1 - 1e-9) / value
 
     def liquidation_price(self, perp: float, entry: float, margin: float) -> float:
-        """The x with margin + perp (x - entry) = maintenance(|perp| x), solved in the bracket that
-        holds at x.
+        """Spec 10.1: the x with margin + perp (x - entry) = maintenance(|perp| x), solved in the
+        bracket that holds at x.
         """
         if self.entry_margin:
             return entry - (margin - self.maintenance(abs(perp) * entry)) / perp
@@ -235,47 +234,47 @@ class ReferenceAccount:
         for leg in self.legs:
             leg.order_spot = leg.order_perp = 0.0
             leg.stress = 1.0
-        self._settle()  # 1
+        self._settle()  # spec 4.1 to 4.5
         equity = self.equity_at(
             [b.spot_close for b in self.last], [b.mark_close for b in self.last]
         )
-        self._liquidate_at_the_open()  # 2
-        moved = self._decide(targets, max(equity, 0.0), first)  # 3a, 3b
-        moved |= self._keep(set(moved))  # 3c
+        self._liquidate_at_the_open()  # spec 5.1, 5.2
+        moved = self._decide(targets, max(equity, 0.0), first)  # spec 6.1 to 6.9
+        moved |= self._keep(set(moved))  # spec 6.10 to 6.12
         if first:
             self.requested = [
                 (leg.order_spot, leg.order_perp) if t else (0.0, 0.0)
                 for leg, t in zip(self.legs, targets, strict=True)
             ]
-        moved |= self._call_loans()  # 3f
-        self._stress_crashes()  # 3g
-        self._limit(moved)  # 3d
+        moved |= self._call_loans()  # spec 6.13
+        self._stress_crashes()  # spec 6.14
+        self._limit(moved)  # spec 7.1 to 7.11
         self._book_price_profit(
             [b.spot_close for b in self.last],
             [b.spot_open for b in self.now],
             [b.mark_close for b in self.last],
             [b.perp_open for b in self.now],
         )
-        self._fill()  # 3e
+        self._fill()  # spec 8.1 to 8.6
         for leg, bar in zip(self.legs, self.now, strict=True):
             if (
                 leg.pending == "flatten" and (self._gone(leg) or (leg.attempt and not bar.halted))
             ) or (leg.pending == "rehedge" and not bar.halted):
                 leg.pending = ""
-        self._transfer(moved)  # 4
+        self._transfer(moved)  # spec 9.1 to 9.3
         for a, deviation in enumerate(self._basis_deviation()):
             self.expected_pnl += self._basis_profit(a, deviation)
-        self._liquidate()  # 5
-        self._deleverage()
+        self._liquidate()  # spec 10.1 to 10.11
+        self._deleverage()  # spec 10.12
         self._book_price_profit(
             [b.spot_open for b in self.now],
             [b.spot_close for b in self.now],
             [b.perp_open for b in self.now],
             [b.mark_close for b in self.now],
         )
-        self._accrue()  # 6
+        self._accrue()  # spec 11.1
 
-    # --- 1 settlement -----------------------------------------------------------------------------
+    # --- spec 4: settlement -----------------------------------------------------------------------
 
     def _settle(self) -> None:
         for a, (leg, bar) in enumerate(zip(self.legs, self.now, strict=True)):
@@ -302,11 +301,11 @@ class ReferenceAccount:
             self.last[a].spot_close if self.rules[a].settles_on_spot else self.now[a].settle_price
         )
 
-    # --- 3 orders ---------------------------------------------------------------------------------
+    # --- spec 6: orders ---------------------------------------------------------------------------
 
     def _decide(self, targets: list[Target | None], equity: float, first: bool) -> set[int]:
-        """3a and 3b: orders of decisions and after liquidations; returns the assets whose wallets
-        are set afterwards.
+        """Orders of decisions (spec 6.2 to 6.5) and after liquidations (spec 6.6 to 6.8); returns
+        the assets whose wallets are set afterwards.
         """
         moved: set[int] = set()
         for a, (leg, target) in enumerate(zip(self.legs, targets, strict=True)):
@@ -352,7 +351,7 @@ class ReferenceAccount:
             leg.order_perp = leg.order_spot = 0.0
 
     def _keep(self, busy: set[int]) -> set[int]:
-        """3c: the margin keeper; returns the assets that it trades."""
+        """The margin keeper, spec 6.10 to 6.12; returns the assets that it trades."""
         bar_ns = round(self.market.bar_hours * 3600e9)
         opened = (int(self.market.close_ns[self.row]) - bar_ns) // bar_ns
         if (
@@ -389,8 +388,8 @@ class ReferenceAccount:
         return traded
 
     def _call_loans(self) -> set[int]:
-        """3f: below its margin level the spot account buys the coins back that it owes, and the
-        perpetuals beside them are closed.
+        """Spec 6.13: below its margin level the spot account buys the coins back that it owes, and
+        the perpetuals beside them are closed.
         """
         values = [
             leg.spot * last.spot_close for leg, last in zip(self.legs, self.last, strict=True)
@@ -417,7 +416,7 @@ class ReferenceAccount:
         return called
 
     def _stress_crashes(self) -> None:
-        """3g: orders behind a bar in which mark ranged far are stressed."""
+        """Spec 6.14: orders behind a bar in which mark ranged far are stressed."""
         for leg, last in zip(self.legs, self.last, strict=True):
             if (
                 self.config.crash_sigma > 0
@@ -426,7 +425,7 @@ class ReferenceAccount:
                 leg.stress = self.config.stress_multiplier
 
     def _deleverage(self) -> None:
-        """5: the venue takes a share of a winner off where mark runs far in its favour."""
+        """Spec 10.12: the venue takes a share of a winner off where mark runs far in its favour."""
         for a, (leg, bar) in enumerate(zip(self.legs, self.now, strict=True)):
             if self.config.adl_sigma <= 0 or leg.perp == 0:
                 continue
@@ -457,7 +456,7 @@ class ReferenceAccount:
         self.cash, self.margin[0] = self.cash + self.margin[0], 0.0
 
     def _limit(self, moved: set[int]) -> None:
-        """3d: what the market and the purse allow of the orders."""
+        """What the market (spec 7.1 to 7.5) and the funds (spec 7.6 to 7.11) allow of the orders."""
         for a, (leg, bar) in enumerate(zip(self.legs, self.now, strict=True)):
             if bar.halted:
                 self._cut(a, 0.0, 0.0, "halted")
@@ -490,8 +489,8 @@ class ReferenceAccount:
         self._afford(moved)
 
     def _afford(self, moved: set[int]) -> None:
-        """3d, funds: smaller targets where the purse is too small, and in the end nothing but what
-        closes.
+        """Spec 7.6 to 7.11: smaller targets where the purse is too small, and in the end nothing
+        but what closes.
         """
         equity = self.equity_at(
             [b.spot_close for b in self.last], [b.mark_close for b in self.last]
@@ -557,8 +556,8 @@ class ReferenceAccount:
             leg.order_perp = -leg.perp
 
     def _least_orders(self) -> list[tuple[float, float]]:
-        """Orders towards the part of every target, in its own proportions, that is held already on
-        both legs.
+        """Spec 7.7: orders towards the part of every target, in its own proportions, that is held
+        already on both legs.
         """
         least = []
         for a, (leg, bar) in enumerate(zip(self.legs, self.now, strict=True)):
@@ -593,8 +592,8 @@ class ReferenceAccount:
     def _needy(
         self, least: list[tuple[float, float]], whole: list[tuple[float, float]], moved: set[int]
     ) -> set[int]:
-        """Assets whose whole orders leave less free cash than least orders all round, where the
-        others have those.
+        """Spec 7.8: assets whose whole orders leave less free cash than least orders all round,
+        where the others have those.
         """
 
         def free(which: set[int]) -> float:
@@ -605,7 +604,7 @@ class ReferenceAccount:
         return {a for a in range(self.n) if free({a}) < free(set())}
 
     def _round(self, a: int) -> bool:
-        """Lots and minimum notional; says whether a leg is dropped."""
+        """Lots (spec 7.4) and minimum notional (spec 7.5); says whether a leg is dropped."""
         leg, last, rules = self.legs[a], self.last[a], self.rules[a]
         spot = _whole_lots(leg.order_spot, rules.lot_spot, leg.spot)
         perp = _whole_lots(leg.order_perp, rules.lot_perp, leg.perp)
@@ -771,7 +770,7 @@ class ReferenceAccount:
         self.values[a][2 * which] += abs(order) * price
         self.values[a][2 * which + 1] += abs(order)
 
-    # --- 4 transfers ------------------------------------------------------------------------------
+    # --- spec 9: transfers ------------------------------------------------------------------------
 
     def _transfer(self, moved: set[int]) -> None:
         if self.portfolio:
@@ -802,7 +801,7 @@ class ReferenceAccount:
             self.cash -= top_up
             self.margin[w] += top_up
 
-    # --- 2 and 5 liquidation ----------------------------------------------------------------------
+    # --- spec 5 and 10: liquidation ---------------------------------------------------------------
 
     def _liquidate_at_the_open(self) -> None:
         for w, members in enumerate(self.wallets):
@@ -876,8 +875,8 @@ class ReferenceAccount:
     def _reduce(
         self, w: int, prices: dict[int, float], first: bool, booked_at: list[float]
     ) -> bool:
-        """Close what can be closed partially; False where nothing can. In cross mode a leg sees
-        what the legs before it left.
+        """Spec 10.5 to 10.7: close what can be closed partially; False where nothing can. In cross
+        mode a leg sees what the legs before it left.
         """
         reduced = False
         for a, price in prices.items():
@@ -955,7 +954,7 @@ class ReferenceAccount:
         self.cash += self.margin[w]
         self.margin[w] = 0.0
 
-    # --- 6 interest and the rest ------------------------------------------------------------------
+    # --- spec 11: interest, and the rest ----------------------------------------------------------
 
     def _accrue(self) -> None:
         free = self._free([b.spot_close for b in self.now])
