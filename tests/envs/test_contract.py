@@ -165,7 +165,7 @@ def test_joint_market_of_two_assets_steps_and_names_its_observations_by_asset():
     ("settings", "message"),
     [
         ({"leverag": 3}, "unknown setting 'leverag'; did you mean leverage"),
-        ({"max_leverage": 500}, "max_leverage = 500 is outside 1.0 .. 125"),
+        ({"max_leverage": 500}, "max_leverage = 500 is outside 1 .. 125"),
         (
             {"decision_interval": "90min"},
             "decision_interval = '90min' is not a multiple of the market's bar of 1 h",

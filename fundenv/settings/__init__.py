@@ -1,0 +1,6 @@
+"""What a user sets: one base with ranges, units and texts, one validator, tables and JSON schemas."""
+
+from fundenv.settings.base import Form, Range, Settings, SettingsError, nearest
+from fundenv.settings.describe import Row, describe, schema
+
+__all__ = ["Form", "Range", "Row", "Settings", "SettingsError", "describe", "nearest", "schema"]
