@@ -20,6 +20,7 @@ from rich.table import Column, Table
 
 from experiments.core.cli import deferred, run
 from experiments.download import fetch
+from fundenv.command import called
 from fundenv.market.download import (
     DownloadError,
     Finding,
@@ -131,7 +132,7 @@ def verify(store: Store, states: list[Status], plots: Path) -> None:
             print(f"picture  {draw(own, found, plots / f'{venue}_{symbol}.png')}")
     if damage:
         raise DownloadError(
-            f"{len(damage)} damaged file(s); python -m experiments.data update --data {store.root}"
+            f"{len(damage)} damaged file(s); {called('data')} update --data {store.root}"
             " fetches them again"
         )
 

@@ -24,6 +24,7 @@ from experiments.core.cli import run
 from experiments.core.market_args import EMBARGO, MARKET_FIXED, MarketArgs, pairs, shown
 from experiments.core.run_folder import RunError, open_run, provenance, write_json
 from experiments.rollout.rollout import walk
+from fundenv.command import called
 from fundenv.market import split
 
 FIXED = (*MARKET_FIXED, "agent", "params", "population", "rounds", "steps")
@@ -92,7 +93,7 @@ def main(args: Args) -> None:
     write_json(out / "population.json", json.loads(table[columns].to_json(orient="records")))
     print(table[columns].to_string(index=False))
     print(
-        f"best agent: {out / 'best'}; judge it once with: python -m experiments.evaluate --agents"
+        f"best agent: {out / 'best'}; judge it once with: {called('evaluate')} --agents"
         f" {out / 'best'}"
     )
 

@@ -20,6 +20,7 @@ from experiments.benchmarking.trials import Training
 from experiments.core.cli import run
 from experiments.core.market_args import MARKET_FIXED, MarketArgs, pairs, shown
 from experiments.core.run_folder import RunError, open_run, provenance, write_json
+from fundenv.command import called
 
 FIXED = (*MARKET_FIXED, "agent", "params", "seed")
 
@@ -83,7 +84,7 @@ def main(args: Args) -> None:
         )
     finally:
         progress.close()
-    print(f"trained; evaluate with: python -m experiments.evaluate --agents {out}")
+    print(f"trained; evaluate with: {called('evaluate')} --agents {out}")
 
 
 if __name__ == "__main__":

@@ -6,6 +6,8 @@ optimum, and imports nothing heavy.
 
 from gymnasium.envs.registration import register, registry
 
+from fundenv.command import add_bundled_to_path as add_bundled_to_path
+
 __version__ = "0.1.0"
 
 if "fundenv/FundingHedge-v0" not in registry:

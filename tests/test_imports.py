@@ -20,7 +20,10 @@ PACKAGES = ("fundenv", "agents", "experiments")
 LEAVES = {"settings", "config", "venues"}
 KERNEL = {"compiler", "dynamics", "batch"}
 ALLOWED: dict[str, set[str]] = {
-    "fundenv": set(),  # fundenv/__init__.py registers lazy strings
+    "fundenv": {"command"},  # fundenv/__init__.py registers lazy strings
+    "command": set(),  # the console command runs scripts by name
+    "__main__": {"command"},
+    "doctor": {"command", "compiler"},
     "settings": set(),
     "config": {"settings"},
     "venues": {"settings"},

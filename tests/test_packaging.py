@@ -9,7 +9,9 @@ import re
 import shutil
 import subprocess
 import sys
+import sysconfig
 import tomllib
+import zipfile
 from importlib import resources
 from pathlib import Path
 
@@ -105,6 +107,108 @@ def test_top_level_folders_are_the_agreed_ones() -> None:
     )
     folders = {line.split("/")[0] for line in listed.stdout.splitlines() if "/" in line}
     assert folders <= {"fundenv", "agents", "experiments", "tests", "docs", "data", ".ci"}
+
+
+@pytest.fixture(scope="module")
+def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The wheel, built from this checkout."""
+    folder = tmp_path_factory.mktemp("wheel")
+    subprocess.run(
+        [sys.executable, "-m", "hatchling", "build", "-t", "wheel", "-d", str(folder)],
+        cwd=ROOT, check=True, capture_output=True,
+    )  # fmt: skip
+    return next(folder.glob("*.whl"))
+
+
+@pytest.fixture(scope="module")
+def strange_place(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
+    """(bin folder of a venv with the wheel, a working folder), each beside packages of others: an
+    `agents` in the venv, as openai-agents installs one, and an `experiments` in the working folder.
+    """
+    venv = tmp_path_factory.mktemp("venv")
+    subprocess.run([sys.executable, "-m", "venv", "--without-pip", venv], check=True)
+    packages = next(venv.glob("lib/python*/site-packages"))
+    install = [sys.executable, "-m", "pip", "--python", venv, "install", "--no-deps", "--no-index"]
+    subprocess.run([*install, wheel], check=True, capture_output=True)
+    own = sysconfig.get_paths()["purelib"]  # the dependencies, not the checkout
+    (packages / "dependencies.pth").write_text(own + "\n")
+    work = tmp_path_factory.mktemp("work")
+    for place in (packages / "agents", work / "experiments"):
+        place.mkdir()
+        (place / "__init__.py").write_text("whose = 'of another project'\n")
+    (work / "mine.py").write_text(
+        "from agents.rules.flat import Flat\n\n\nclass Mine(Flat):\n    name = 'mine'\n"
+    )
+    return venv / "bin", work
+
+
+def called_in(place: tuple[Path, Path], *command: str) -> subprocess.CompletedProcess[str]:
+    """A command of the venv, run in the working folder, without this checkout on its path."""
+    environment = {key: text for key, text in os.environ.items() if key != "PYTHONPATH"}
+    program, *rest = command
+    return subprocess.run(
+        [str(place[0] / program), *rest],
+        cwd=place[1], env=environment, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+
+
+def test_a_wheel_owns_the_name_fundenv_alone(wheel: Path) -> None:
+    with zipfile.ZipFile(wheel) as archive:
+        names = archive.namelist()
+    tops = {name.split("/")[0] for name in names}
+    assert tops == {"fundenv", f"fundenv-{fundenv.__version__}.dist-info"}
+    assert "fundenv/bundled/agents/presets/quick.toml" in names
+    assert "fundenv/bundled/experiments/train.py" in names
+    assert "fundenv/venues/binance.toml" in names
+
+
+def test_the_command_of_a_wheel_lives_beside_other_packages_of_the_same_names(
+    strange_place: tuple[Path, Path],
+) -> None:
+    done = called_in(strange_place, "fundenv", "train", "--help")
+    assert done.returncode == 0, done.stderr
+    assert "usage: fundenv train" in done.stdout
+    done = called_in(strange_place, "fundenv", "report", "nowhere")
+    assert (done.returncode, done.stdout) == (2, "")
+    assert "error: nowhere does not exist" in done.stderr
+    done = called_in(strange_place, "fundenv", "doctor")
+    assert "another project's 'agents' lies in" in done.stdout
+
+
+def test_code_of_the_users_own_chooses_whose_agents_it_imports(
+    strange_place: tuple[Path, Path],
+) -> None:
+    theirs = "import fundenv, agents, experiments; print(agents.whose, experiments.whose)"
+    assert (
+        called_in(strange_place, "python", "-c", theirs).stdout
+        == "of another project of another project\n"
+    )
+    ours = (
+        "import subprocess, sys, fundenv; fundenv.add_bundled_to_path(); import agents;"
+        " print(agents.make('zscore').name, flush=True); subprocess.run([sys.executable, '-c',"
+        " 'import agents; print(agents.names()[0])'])"
+    )
+    done = called_in(strange_place, "python", "-c", ours)
+    assert done.stdout == "zscore\nbuy_and_hold\n", done.stderr  # child processes too
+    late = "import agents, fundenv; fundenv.add_bundled_to_path()"
+    done = called_in(strange_place, "python", "-c", late)
+    assert "a package 'agents' of another project is imported already" in done.stderr
+
+
+@pytest.mark.slow
+def test_a_wheel_trains_and_compares_with_workers(strange_place: tuple[Path, Path]) -> None:
+    spans = ("--train", "2020-01:2020-12", "--test", "2022-01:2022-03")
+    done = called_in(
+        strange_place, "fundenv", "benchmark", "--agents", "flat", "mine:Mine", "threshold",
+        "--steps", "1", "--seeds", "2", "--folds", "0", "--workers", "2", "--cash-rates", "0.02",
+        "--preset", "quick", "--out", "runs/one", *spans,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    saved = "runs/one/agents/threshold-1"
+    assert (strange_place[1] / saved / "checkpoint.json").is_file()
+    done = called_in(strange_place, "python", "-m", "fundenv", "evaluate", "--agents", saved, "flat", *spans)  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    assert "threshold" in done.stdout
 
 
 def test_make_targets_named_in_the_readme_exist() -> None:

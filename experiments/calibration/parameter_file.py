@@ -10,6 +10,7 @@ from typing import Any
 
 import agents
 from experiments.core.run_folder import RunError, write_text
+from fundenv.command import called
 
 
 def read(path: Path) -> dict[str, dict[str, Any]]:
@@ -19,10 +20,10 @@ def read(path: Path) -> dict[str, dict[str, Any]]:
     try:
         tables = tomllib.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
-        raise RunError(f"no file {path}; write one with python -m experiments.calibrate") from None
+        raise RunError(f"no file {path}; write one with {called('calibrate')}") from None
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise RunError(
-            f"{path} is no TOML ({error}); write one with python -m experiments.calibrate"
+            f"{path} is no TOML ({error}); write one with {called('calibrate')}"
         ) from None
     for name, values in tables.items():
         if not isinstance(values, dict):

@@ -15,6 +15,7 @@ import tyro
 
 from agents import AgentError
 from experiments.core.run_folder import RunError
+from fundenv.command import called
 from fundenv.config import ConfigError
 from fundenv.market import DataError, SplitError
 from fundenv.venues import VenueError
@@ -57,7 +58,9 @@ def run(args: type[A], main: Callable[[A], None], description: str | None) -> No
     """
     started = sys.modules["__main__"].__spec__  # None where a file is run by its path
     parsed = tyro.cli(
-        args, prog=f"python -m {started.name}" if started else None, description=description
+        args,
+        prog=called(started.name.removeprefix("experiments.")) if started else None,
+        description=description,
     )
     warnings.filterwarnings("ignore", category=UserWarning, module="stable_baselines3")
     shown: set[str] = set()

@@ -13,6 +13,8 @@ from typing import Any
 
 import pandas as pd
 
+from fundenv.command import called
+
 _PACKAGES = (
     "fundenv",
     "numpy",
@@ -72,9 +74,7 @@ def provenance(markets: dict[str, Any]) -> dict[str, Any]:
             versions[package] = "not installed"
     return {
         "started": dt.datetime.now(dt.UTC).isoformat(timespec="seconds"),
-        "command": " ".join(
-            ["python", "-m", f"experiments.{Path(sys.argv[0]).stem}", *sys.argv[1:]]
-        ),
+        "command": " ".join([called(Path(sys.argv[0]).stem), *sys.argv[1:]]),
         "python": platform.python_version(),
         "machine": f"{platform.system()} {platform.machine()}, {os.cpu_count()} cores",
         "versions": versions,

@@ -1,0 +1,88 @@
+"""The console command and its sisters `python -m experiments...`: what they list, and what they
+answer to names that do not exist.
+"""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from fundenv import command, doctor
+
+ROOT = Path(__file__).resolve().parents[1]
+COMMANDS = (
+    "download data train evaluate benchmark calibrate population solvable surface report doctor"
+).split()
+
+
+def python(*arguments: str, cwd: Path = ROOT) -> subprocess.CompletedProcess[str]:
+    """A Python process that finds this checkout."""
+    environment = os.environ | {"PYTHONPATH": str(ROOT)}
+    return subprocess.run(
+        [sys.executable, *arguments],
+        cwd=cwd, env=environment, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+
+
+def test_the_list_names_every_command_and_no_study() -> None:
+    shown = python("-m", "fundenv", "--help").stdout
+    assert max(map(len, shown.splitlines())) <= 100
+    listed = {line.split()[0] for line in shown.splitlines() if line.startswith("  ") and line[2] != " "}  # fmt: skip
+    assert set(COMMANDS) <= listed
+    assert not {"throughput", "contrib", "stress"} & listed
+    assert "train" in python("-m", "experiments").stdout
+    assert "throughput" in python("-m", "experiments.speed").stdout
+    assert "contrib" in python("-m", "experiments.studies").stdout
+
+
+def test_help_imports_nothing_heavy() -> None:
+    code = (
+        "import sys; from fundenv.command import main; main(['--help']);"
+        " print([name for name in ('numba', 'pandas', 'torch', 'tyro') if name in sys.modules])"
+    )
+    assert python("-c", code).stdout.splitlines()[-1] == "[]"
+
+
+def test_every_module_among_the_commands_is_a_command() -> None:
+    files = {path.stem for path in (ROOT / "experiments").glob("[a-z]*.py")}
+    assert files == set(command.scripts(ROOT / "experiments"))
+
+
+@pytest.mark.parametrize("name", ["stress", "Train", "trian"])
+def test_a_name_that_is_no_command_is_answered_in_one_line(name: str) -> None:
+    done = python("-m", "fundenv", name)
+    assert done.returncode == 2
+    assert done.stderr.startswith(f"error: no command '{name}'; did you mean ")
+    assert done.stderr.count("\n") == 1
+
+
+def test_a_command_is_called_by_the_name_it_was_started_with(tmp_path: Path) -> None:
+    assert "usage: fundenv report" in python("-m", "fundenv", "report", "--help").stdout
+    shown = python("-m", "experiments.report", "--help").stdout
+    assert "usage: python -m experiments.report" in shown
+
+
+def test_the_doctor_finds_faults(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    lines = {line.topic: line for line in doctor.checks(tmp_path / "nowhere", tmp_path)}
+    assert lines["data"].status == "FAULT"
+    assert lines["Python"].status == lines["core"].status == lines["cache"].status == "ok"
+    (tmp_path / "binance_BTCUSDT_funding.parquet").touch()
+    assert doctor.main(["--data", str(tmp_path), "--out", str(tmp_path)]) == 0
+    assert capsys.readouterr().out.endswith("all is well\n")
+    assert doctor.main(["--data", str(tmp_path / "nowhere")]) == 1
+
+
+def test_the_doctor_finds_a_cache_that_takes_no_files(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def nowhere() -> str:
+        return str(tmp_path / "gone")
+
+    monkeypatch.setattr("fundenv.compiler.jit.cache_folder", nowhere)
+    lines = {line.topic: line for line in doctor.checks(None, tmp_path)}
+    assert lines["cache"].status == "FAULT"
+    assert "NUMBA_CACHE_DIR" in lines["cache"].text
