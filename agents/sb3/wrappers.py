@@ -136,7 +136,7 @@ class Shaped(VecEnvWrapper):
     def reset(self) -> VecEnvObs:
         """First observations."""
         obs = self.venv.reset()
-        self._begin(obs)
+        self.begin(obs)
         return obs
 
     def step_wait(self) -> VecEnvStepReturn:
@@ -160,7 +160,7 @@ class Shaped(VecEnvWrapper):
         shaped = self.scale * (rewards + 1e3 * (self.gamma * phi - self.phi))
         self.phi, self.path, self.row = phi, path, self.batch.where[1]
         if dones.any():
-            self._begin(obs)
+            self.begin(obs)
         return obs, self._limited(shaped, ends), dones, infos
 
     def _limited(self, rewards: NDArray[Any], ends: Any) -> NDArray[np.float32]:
@@ -169,7 +169,7 @@ class Shaped(VecEnvWrapper):
         ).sum(axis=1)
         return np.asarray(limited, np.float32)
 
-    def _begin(self, obs: Any) -> None:
+    def begin(self, obs: Any) -> None:
         self.path, self.row = self.batch.where
         if self.potential is not None:
             self.phi = self.potential(self.path, self.row, -self.weight.of(obs))

@@ -1,6 +1,4 @@
-"""Counts the machine instructions of a function exactly, without hardware counters or an outside
-profiler (Linux).
-"""
+"""Counts the machine instructions of one step of one environment exactly (Linux, no profiler)."""
 
 from __future__ import annotations
 
@@ -10,9 +8,13 @@ import os
 import signal
 import sys
 from collections.abc import Callable
+from dataclasses import dataclass
 
 import numpy as np
+from rich.console import Console
+from rich.table import Table
 
+from experiments.core.cli import run
 from experiments.core.run_folder import RunError
 from fundenv.batch.cpu import Batch
 
@@ -106,3 +108,30 @@ def per_step(batch: Batch, steps: int = 1, seed: int = 0) -> float:
         )
         batch.advance()
     return total / (steps * batch.num_envs)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Args:
+    """Command line of the count."""
+
+    intervals: tuple[str, ...] = ("1h", "8h")
+    """Decision intervals; the embedded market has bars of 1 h."""
+    steps: int = 1
+    """Steps of every environment to count."""
+
+
+def main(args: Args) -> None:
+    """Count and show the plain loop and, where it fits, the vector form."""
+    table = Table("decision interval", "form", "environments", "instructions a step")
+    for interval in args.intervals:
+        for form, count_of in (("plain", 8), ("vector", 64)):
+            batch = Batch(count_of, decision_interval=interval, autoreset="same_step")
+            if form == "vector":
+                batch.use_vectors()
+            taken = per_step(batch, args.steps)
+            table.add_row(interval, form, str(count_of), f"{taken:,.0f}")
+    Console().print(table)
+
+
+if __name__ == "__main__":
+    run(Args, main, __doc__)

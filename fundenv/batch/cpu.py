@@ -212,6 +212,18 @@ class Batch:
         refuse_nan(self.actions)
         self.advance()
 
+    @property
+    def fits_vectors(self) -> bool:
+        """Whether the vector form steps these environments, once it is compiled."""
+        return self.calls.fits_vectors
+
+    def use_vectors(self) -> None:
+        """Compile the vector form now and step by it, to the same bits, also where only a part of
+        the steps fits it.
+        """
+        for _, calls in self._faces:
+            calls.use_vectors()
+
     def advance(self, stream: int = 0) -> None:
         """Step with the actions that stand in `actions` (n, A x entries per asset), unchecked;
         `stream` is for a batch on a GPU.

@@ -122,6 +122,7 @@ class Calls:
     ) -> None:
         self._arrays, self._obs = (world, store, out, actions, paths, rows), out.obs
         self.steps_to_lanes = 0  # 0: nothing to wait for
+        self.fits_vectors = False
         sizes = dict(
             zip(
                 SIZES,
@@ -146,10 +147,10 @@ class Calls:
                     f"array of shape {array.shape} is not contiguous; the kernel addresses rows"
                     " directly"
                 )
-        self._table = np.array(
+        self.table = np.array(
             [*sizes.values(), *(array.ctypes.data for array in flat), 0, 0, 0], dtype=np.int64
         )
-        self._address = self._table.ctypes.data
+        self._address = self.table.ctypes.data
         if numba_config.DISABLE_JIT:
             self.step, self.reset = self._plain_step, self._plain_reset
             return
@@ -158,15 +159,16 @@ class Calls:
         reset = _compiled(_reset_inverse if world.contract == t.INVERSE else _reset_assets)[0]
         self.step, self.reset = partial(step, self._address), partial(reset, self._address)
         self._plain_address = own.address
-        if fits(world, store.params, len(store.account)):
+        self.fits_vectors = fits(world, store.params, len(store.account))
+        if self.fits_vectors:
             if _on_disk(_step_lanes):
-                self._use_lanes()
+                self.use_vectors()
             else:
                 self.steps_to_lanes = STEPS_TO_LANES
 
     def show_in(self, obs: Any) -> None:
         """Write the observations (n, D) of the steps to come into `obs`, which the caller keeps."""
-        self._table[AT_OBS] = ctypes.addressof(ctypes.c_char.from_buffer(obs))
+        self.table[AT_OBS] = ctypes.addressof(ctypes.c_char.from_buffer(obs))
         self._obs = obs
 
     def count(self, steps: int) -> None:
@@ -175,13 +177,13 @@ class Calls:
         """
         self.steps_to_lanes -= steps
         if self.steps_to_lanes <= 0:
-            self._use_lanes()
+            self.use_vectors()
 
-    def _use_lanes(self) -> None:
+    def use_vectors(self) -> None:
         """Step by vector instructions from now on: the same numbers."""
         world = self._arrays[0]
         self._extra = facts(world), tape(world)
-        self._table[-3:] = *(array.ctypes.data for array in self._extra), self._plain_address
+        self.table[-3:] = *(array.ctypes.data for array in self._extra), self._plain_address
         self.step, self.steps_to_lanes = partial(_compiled(_step_lanes)[0], self._address), 0
 
     def _plain_step(self, first: int, last: int) -> None:

@@ -125,7 +125,7 @@ def returns(
     potential.
     """
     env.venv.env_method("reset", None, np.zeros(env.num_envs, int), np.zeros(env.num_envs, int))
-    env._begin(env.batch.obs)
+    env.begin(env.batch.obs)
     raw, shaped = np.zeros(env.num_envs), np.zeros(env.num_envs)
     for step, action in enumerate(actions):
         _, reward, _, _ = env.step(action[:, None])
@@ -182,7 +182,7 @@ def test_whoever_follows_the_schedule_of_hindsight_regrets_next_to_nothing(marke
     gains = earned(market, 8)
     env = shaped_env(market, 2, episode=None, random_start=False, keeper_interval=None)
     env.venv.env_method("reset", None, np.arange(2), np.zeros(2, int))
-    env._begin(env.batch.obs)
+    env.begin(env.batch.obs)
     assert isinstance(env.potential, Hindsight)
     values = env.potential.values[:, :, 0, 0]  # (T + 1, P, 2)
     raw = regret = 0.0

@@ -33,7 +33,7 @@ def shaped_env(n: int, gamma: float) -> Shaped:
 def begin(env: Shaped, path: int) -> Any:
     """All environments at the first decision of one path; observations."""
     env.venv.env_method("reset", None, np.full(env.num_envs, path), np.zeros(env.num_envs, int))
-    env._begin(env.batch.obs)
+    env.begin(env.batch.obs)
     return env.batch.obs.copy()
 
 

@@ -37,8 +37,7 @@ def batches(monkeypatch, count=COUNT, **settings):
     # else both would step in lanes where these are compiled already
     monkeypatch.setattr(entry, "_on_disk", lambda _: False)
     plain, lanes = (Batch(count, **(SETTINGS | settings)) for _ in range(2))
-    for _, calls in lanes._faces:
-        calls._use_lanes()
+    lanes.use_vectors()
     return plain, lanes
 
 
@@ -118,8 +117,8 @@ def test_most_steps_of_a_usual_market_are_not_given_up(monkeypatch, interval):
     )
     note = call(lambda table, first, last: stepped_plain.append(last - first))
     lanes = Batch(10 * LANES, market=market, decision_interval=interval)
-    lanes.calls._use_lanes()
-    lanes.calls._table[-1] = ctypes.cast(note, ctypes.c_void_p).value
+    lanes.use_vectors()
+    lanes.calls.table[-1] = ctypes.cast(note, ctypes.c_void_p).value
     lanes.reset(0)
     lanes.actions[:] = np.random.default_rng(0).uniform(-1.0, 1.0, lanes.actions.shape)
     lanes.calls.step(0, lanes.num_envs)
