@@ -170,6 +170,7 @@ class Shaped(VecEnvWrapper):
         return np.asarray(limited, np.float32)
 
     def begin(self, obs: Any) -> None:
+        """Take the potentials of the states that `obs` (n, D) shows, after a reset."""
         self.path, self.row = self.batch.where
         if self.potential is not None:
             self.phi = self.potential(self.path, self.row, -self.weight.of(obs))
