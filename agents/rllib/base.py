@@ -41,21 +41,29 @@ def libraries() -> tuple[Any, Any]:
 class RLlibParams(TrainingParams):
     """What both learners share; what has the name of a parameter of ppo or sac means the same."""
 
-    n_envs: Annotated[int, Range(1, 65536)] = 64  # per runner
-    batch_size: Annotated[int, Range(1, 1_000_000)] = 512
+    n_envs: Annotated[int, Range(1, 65536, "environments")] = 64
+    """Environments of each runner."""
+    batch_size: Annotated[int, Range(1, 1_000_000, "samples")] = 512
     learning_rate: Annotated[float, Range(1e-7, 1)] = 1e-3
-    decay_steps: Annotated[int, Range(0, 10_000_000_000)] = (
-        0  # PPO's learning rate falls to nothing over them; 0: over the steps asked for
+    decay_steps: Annotated[int, Range(0, 10_000_000_000, "steps")] = 0
+    """Environment steps over which the learning rate of PPO falls to 0; 0: the steps asked for."""
+    funding_scales: Annotated[tuple[float, ...], Range(0, 10, "of the recorded funding")] = (
+        0.25,
+        0.4,
+        0.6,
+        0.8,
+        1.0,
+        1.25,
     )
-    # levels of funding in training
-    funding_scales: Annotated[tuple[float, ...], Range(0, 10)] = (0.25, 0.4, 0.6, 0.8, 1.0, 1.25)
-    reward_scale: Annotated[float, Range(1e-6, 1e6)] = (
-        0.1  # on the env's reward of 1000 x net log growth, in training
-    )
-    runners: Annotated[int, Range(0, 10_000)] = 2  # processes that collect; 0 = the driver does
-    # of a running cluster, "auto" for one on this machine; empty: RAY_ADDRESS, or a Ray started for
-    # the training
+    """Factors on funding in training."""
+    reward_scale: Annotated[float, Range(1e-6, 1e6, "times")] = 0.1
+    """Multiplies the env's reward (1000 x net log growth) in training."""
+    runners: Annotated[int, Range(0, 10_000, "processes")] = 2
+    """Processes that collect steps; 0: the driver does."""
     address: str = ""
+    """Address of a running Ray cluster, "auto" for one on this machine; empty: RAY_ADDRESS, or
+    a Ray started for the training.
+    """
 
 
 class RLlibAgent(Learner):

@@ -19,17 +19,22 @@ from agents.sb3.gates import gate_settings, hold_logits
 class RLlibPPOParams(RLlibParams):
     """Parameters of PPO; as those of the agent ppo."""
 
-    n_steps: Annotated[int, Range(1, 4096)] = 64  # decisions per env and rollout
-    batch_size: Annotated[int, Range(1, 1_000_000)] = 2048
-    epochs: Annotated[int, Range(1, 100)] = 4
+    n_steps: Annotated[int, Range(1, 4096, "decisions")] = 64
+    """Decisions of each environment in one rollout."""
+    batch_size: Annotated[int, Range(1, 1_000_000, "samples")] = 2048
+    epochs: Annotated[int, Range(1, 100, "passes")] = 4
+    """Passes over each rollout."""
     learning_rate: Annotated[float, Range(1e-7, 1)] = 3e-3
     gae_lambda: Annotated[float, Range(0, 1)] = 0.95
+    """Weight of long returns in the generalised advantage estimate."""
     entropy: Annotated[float, Range(0, 1)] = 0.003
-    hold_bias: Annotated[float, Range(-10, 10)] = (
-        3.0  # head start of the logit of `hold`; greedy actions take it back
-    )
-    carry_grid: Annotated[tuple[float, ...], Range(-1, 1)] = (0.0, 1.0)
-    leverage_grid: Annotated[tuple[float, ...], Range(1, 125)] = (2.0, 3.0)
+    """Entropy bonus."""
+    hold_bias: Annotated[float, Range(-10, 10, "logit")] = 3.0
+    """Head start of `hold`; greedy actions take it back."""
+    carry_grid: Annotated[tuple[float, ...], Range(-1, 1, "of full carry")] = (0.0, 1.0)
+    """Carries to choose from."""
+    leverage_grid: Annotated[tuple[float, ...], Range(1, 125, "times")] = (2.0, 3.0)
+    """Leverages to choose from."""
 
 
 class RLlibPPO(RLlibAgent):

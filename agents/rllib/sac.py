@@ -16,23 +16,24 @@ from agents.sb3.zones import zone_targets
 class RLlibSACParams(RLlibParams):
     """Parameters of SAC on a Box of zones (`agents.sb3.zones`)."""
 
-    n_envs: Annotated[int, Range(1, 65536)] = 16
-    batch_size: Annotated[int, Range(1, 1_000_000)] = 512
+    n_envs: Annotated[int, Range(1, 65536, "environments")] = 16
+    batch_size: Annotated[int, Range(1, 1_000_000, "samples")] = 512
     learning_rate: Annotated[float, Range(1e-7, 1)] = 1e-3
-    gamma: Annotated[float, Range(0, 1)] = 0.99
-    buffer_size: Annotated[int, Range(1, 100_000_000)] = 500_000
-    learning_starts: Annotated[int, Range(0, 10_000_000)] = (
-        2_000  # environment steps of uniform exploration
-    )
-    training_intensity: Annotated[float, Range(0.01, 10_000)] = (
-        8.0  # samples replayed for each environment step
-    )
-    entropy: Annotated[float, Range(0, 100)] = (
-        0.01  # temperature at the start; tuned towards a low target entropy
-    )
-    tau: Annotated[float, Range(0, 1)] = 0.05
-    leverage_low: Annotated[float, Range(1, 125)] = 2.0
-    leverage_high: Annotated[float, Range(1, 125)] = 4.0
+    gamma: Annotated[float, Range(0, 1, "per decision")] = 0.99
+    buffer_size: Annotated[int, Range(1, 100_000_000, "steps")] = 500_000
+    """Environment steps that the replay buffer keeps."""
+    learning_starts: Annotated[int, Range(0, 10_000_000, "steps")] = 2_000
+    """Environment steps of uniform exploration."""
+    training_intensity: Annotated[float, Range(0.01, 10_000, "samples")] = 8.0
+    """Samples replayed for each environment step."""
+    entropy: Annotated[float, Range(0, 100)] = 0.01
+    """Temperature at the start; it is tuned towards a low target entropy."""
+    tau: Annotated[float, Range(0, 1, "per update")] = 0.05
+    """How fast the target networks follow."""
+    leverage_low: Annotated[float, Range(1, 125, "times")] = 2.0
+    """Lowest leverage of the zones."""
+    leverage_high: Annotated[float, Range(1, 125, "times")] = 4.0
+    """Highest leverage of the zones."""
 
 
 class RLlibSAC(RLlibAgent):

@@ -19,7 +19,8 @@ from agents.rules.base import Rule
 class BuyAndHoldParams(Params):
     """Parameters of buy and hold."""
 
-    leverage: Annotated[float, Range(1, 125)] = 3.0  # exposure is L / (1 + L) of equity when bought
+    leverage: Annotated[float, Range(1, 125, "times")] = 3.0
+    """Exposure when bought is L / (1 + L) of equity."""
 
 
 class BuyAndHold(Rule):

@@ -19,11 +19,12 @@ from agents.rules.base import Rule
 class CarryParams(Params):
     """Parameters of always-on carry."""
 
-    leverage: Annotated[float, Range(1, 125)] = 3.0  # perp notional over perp wallet
-    rebalance: Annotated[float, Range(0, 10)] = (
-        # fraction by which the effective leverage may be off either way; 0: the keeper's business
-        0.0
-    )
+    leverage: Annotated[float, Range(1, 125, "times")] = 3.0
+    """Perpetual notional over perpetual wallet."""
+    rebalance: Annotated[float, Range(0, 10, "fraction")] = 0.0
+    """The effective leverage may be off by as much, either way, before an order; 0: only the
+    margin keeper acts.
+    """
 
 
 class Carry(Rule):

@@ -20,10 +20,10 @@ from fundenv.optima.foresight import Foresight
 class ClairvoyantParams(Params):
     """What the clairvoyant may hold."""
 
-    # with -1 also reverse carry; flat is always possible
-    carries: Annotated[tuple[float, ...], Range(-1, 1)] = (0.0, 1.0)
-    # of several, the highest that survives each step
-    leverages: Annotated[tuple[float, ...], Range(1, 125)] = (3.0,)
+    carries: Annotated[tuple[float, ...], Range(-1, 1, "of full carry")] = (0.0, 1.0)
+    """Carries to choose from, with -1 also reverse carry; flat is always possible."""
+    leverages: Annotated[tuple[float, ...], Range(1, 125, "times")] = (3.0,)
+    """Leverages to choose from: of several, the highest that survives each step."""
 
 
 class Clairvoyant(Agent):

@@ -22,27 +22,24 @@ from agents.rules.memory import Deviation, Mean, Settled
 class DynamicLeverageParams(Params):
     """Parameters of dynamic leverage."""
 
-    span: Annotated[float, Range(1, 2000)] = (
-        9.0  # settlements of the mean that serves as forecast of funding
-    )
-    risk_span: Annotated[float, Range(2, 2000)] = (
-        90.0  # settlements of the deviation that serves as its risk
-    )
-    enter: Annotated[float, Range(-100, 100)] = (
-        0.5  # bp per 8 h above the hurdle at the leverage chosen: enter above it
-    )
-    exit: Annotated[float, Range(-100, 100)] = -0.5  # and leave below it
-    gain: Annotated[float, Range(0.01, 1000)] = (
-        4.0  # leverage per unit of forecast mean over forecast risk
-    )
-    liquidation: Annotated[float, Range(1e-6, 0.5)] = (
-        0.001  # probability of liquidation within `horizon` that the leverage may have
-    )
-    horizon: Annotated[float, Range(0.04, 365)] = 1.0  # days
-    highest: Annotated[float, Range(1, 125)] = 6.0  # leverage is kept within 1 .. highest
-    step: Annotated[float, Range(1, 10)] = (
-        1.3  # a held position changes leverage when the wanted one is off by this factor
-    )
+    span: Annotated[float, Range(1, 2000, "settlements")] = 9.0
+    """Span of the mean of settled rates that forecasts funding."""
+    risk_span: Annotated[float, Range(2, 2000, "settlements")] = 90.0
+    """Span of the deviation of settled rates that stands for the risk of the forecast."""
+    enter: Annotated[float, Range(-100, 100, "bp per 8 h")] = 0.5
+    """Enter where the forecast minus the hurdle, at the leverage chosen, is above it."""
+    exit: Annotated[float, Range(-100, 100, "bp per 8 h")] = -0.5
+    """Leave where it is below it."""
+    gain: Annotated[float, Range(0.01, 1000, "times")] = 4.0
+    """Leverage for each unit of mean forecast over its risk."""
+    liquidation: Annotated[float, Range(1e-6, 0.5, "probability")] = 0.001
+    """Highest probability of a liquidation within `horizon` that the leverage may have."""
+    horizon: Annotated[float, Range(0.04, 365, "days")] = 1.0
+    """Time for which that probability holds."""
+    highest: Annotated[float, Range(1, 125, "times")] = 6.0
+    """Highest leverage; the lowest is 1."""
+    step: Annotated[float, Range(1, 10, "factor")] = 1.3
+    """A held position changes its leverage where the wanted one differs by this factor."""
     below: ClassVar = (("exit", "enter"),)
 
 

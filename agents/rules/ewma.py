@@ -24,10 +24,14 @@ class EwmaParams(Params):
     per 8 h.
     """
 
-    span: Annotated[float, Range(1, 2000)] = 9.0  # settlements of the exponential mean
-    enter: Annotated[float, Range(-100, 100)] = 0.5  # bp per 8 h: enter above it
-    exit: Annotated[float, Range(-100, 100)] = -0.5  # bp per 8 h: leave below it
-    leverage: Annotated[float, Range(1, 125)] = 3.0  # perp notional over perp wallet
+    span: Annotated[float, Range(1, 2000, "settlements")] = 9.0
+    """Span of the exponential mean of settled rates."""
+    enter: Annotated[float, Range(-100, 100, "bp per 8 h")] = 0.5
+    """Enter where the signal is above it."""
+    exit: Annotated[float, Range(-100, 100, "bp per 8 h")] = -0.5
+    """Leave where the signal is below it."""
+    leverage: Annotated[float, Range(1, 125, "times")] = 3.0
+    """Perpetual notional over perpetual wallet."""
     below: ClassVar = (("exit", "enter"),)
 
 

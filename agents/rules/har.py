@@ -29,16 +29,22 @@ class HarParams(Params):
     gives the weights.
     """
 
-    base: Annotated[float, Range(-100, 100)] = 0.0  # bp per 8 h
-    last: Annotated[float, Range(-10, 10)] = (
-        0.25  # weights of the last rate and of its exponential means over 3, 21 and 90 settlements
-    )
+    base: Annotated[float, Range(-100, 100, "bp per 8 h")] = 0.0
+    """Constant of the forecast."""
+    last: Annotated[float, Range(-10, 10)] = 0.25
+    """Weight of the last settled rate."""
     short: Annotated[float, Range(-10, 10)] = 0.25
+    """Weight of its exponential mean over 3 settlements."""
     medium: Annotated[float, Range(-10, 10)] = 0.25
+    """Weight of its exponential mean over 21 settlements."""
     long: Annotated[float, Range(-10, 10)] = 0.25
-    enter: Annotated[float, Range(-100, 100)] = 0.5  # bp per 8 h: enter above it
-    exit: Annotated[float, Range(-100, 100)] = -0.5  # bp per 8 h: leave below it
-    leverage: Annotated[float, Range(1, 125)] = 3.0  # perp notional over perp wallet
+    """Weight of its exponential mean over 90 settlements."""
+    enter: Annotated[float, Range(-100, 100, "bp per 8 h")] = 0.5
+    """Enter where the signal is above it."""
+    exit: Annotated[float, Range(-100, 100, "bp per 8 h")] = -0.5
+    """Leave where the signal is below it."""
+    leverage: Annotated[float, Range(1, 125, "times")] = 3.0
+    """Perpetual notional over perpetual wallet."""
     below: ClassVar = (("exit", "enter"),)
 
 

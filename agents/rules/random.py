@@ -18,10 +18,10 @@ from fundenv.envs.spaces import action_space
 class RandomParams(Params):
     """Parameters of the random agent."""
 
-    seed: Annotated[int, Range(0, 2**31)] = 0  # of its own stream of random numbers
-    actions: Literal["continuous", "discrete", "target"] = (
-        "continuous"  # the kind of actions that it draws
-    )
+    seed: Annotated[int, Range(0, 2**31)] = 0
+    """Seed of the agent's own stream of random numbers."""
+    actions: Literal["continuous", "discrete", "target"] = "continuous"
+    """Kind of actions that it draws."""
 
 
 class Random(Agent):

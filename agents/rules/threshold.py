@@ -38,8 +38,10 @@ _POINTS, _DEVIATIONS = 301, 6.0
 class ThresholdParams(Params):
     """Parameters of the threshold rule."""
 
-    leverage: Annotated[float, Range(1, 125)] = 3.0  # perp notional over perp wallet
-    two_sided: bool = False  # True: also reverse carry (short spot, long perp)
+    leverage: Annotated[float, Range(1, 125, "times")] = 3.0
+    """Perpetual notional over perpetual wallet."""
+    two_sided: bool = False
+    """Reverse carry (short spot, long perpetual) too."""
 
 
 @dataclass(frozen=True, kw_only=True)

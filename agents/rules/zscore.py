@@ -50,60 +50,58 @@ class ZScoreParams(Params):
     """
 
     # signal
-    window: Annotated[int, Range(2, 2000)] = 90  # settlements N of mean and sample deviation
-    entry: Annotated[float, Range(0, 20)] = 2.5  # enter at |z| >= entry
-    monitor: Annotated[float, Range(0, 20)] = 1.5  # from here to `entry` the signal is watched
-    exit: Annotated[float, Range(-20, 20)] = (
-        0.5  # leave at z < exit in the direction of the position; below `entry`
-    )
-    two_sided: bool = False  # True: also reverse carry (short spot, long perp) at z <= -entry
+    window: Annotated[int, Range(2, 2000, "settlements")] = 90
+    """Settled rates of which mean and sample deviation are taken (N)."""
+    entry: Annotated[float, Range(0, 20, "deviations")] = 2.5
+    """Enter at |z| >= entry."""
+    monitor: Annotated[float, Range(0, 20, "deviations")] = 1.5
+    """From here to `entry` the signal is watched."""
+    exit: Annotated[float, Range(-20, 20, "deviations")] = 0.5
+    """Leave at z < exit in the direction of the position; below `entry`."""
+    two_sided: bool = False
+    """Reverse carry (short spot, long perpetual) at z <= -entry too."""
+
     # confirmation
-    rsi: Annotated[float, Range(0, 100)] = (
-        # 4 h RSI that carry needs at least, reverse carry 100 - rsi at most; 75 in the literature;
-        # 0: not asked
-        0.0
-    )
-    horizon: Annotated[float, Range(0, 1000)] = (
-        # 8 h intervals in which funding is expected back at its mean and has to pay for `cost`; 0:
-        # not asked
-        0.0
-    )
-    cost: Annotated[float, Range(0, 1000)] = (
-        # bp of notional for the round trip: taker fees 2 x (5 + 10) and half-spreads 4 x 1 on
-        # Binance
-        34.0
-    )
+    rsi: Annotated[float, Range(0, 100, "points")] = 0.0
+    """RSI over 4 h that carry needs at least, and reverse carry 100 - rsi at most (literature:
+    75); 0: not asked.
+    """
+    horizon: Annotated[float, Range(0, 1000, "8 h intervals")] = 0.0
+    """Funding is expected back at its mean within as many, and has to pay for `cost`; 0: not
+    asked.
+    """
+    cost: Annotated[float, Range(0, 1000, "bp of notional")] = 34.0
+    """Cost of a round trip: on Binance taker fees of 2 x (5 + 10) and half-spreads of 4 x 1."""
+
     # size
-    persistence: Annotated[float, Range(0, 1000)] = (
-        # settlements of one sign that give full confidence; 5 in the literature; 0: confidence is
-        # full
-        0.0
-    )
-    doubt: Annotated[float, Range(0, 1)] = 0.5  # size without any confidence
-    volatility: Annotated[float, Range(0, 20)] = (
-        # per square-root year: size x min(1, volatility / realised over 30 days); 0: size is not
-        # scaled
-        0.0
-    )
-    crowd: Annotated[float, Range(0, 100)] = (
-        # bp per 8 h: size x `crowd_size` where the mean funding of all symbols is as high; 0: no
-        # cut
-        0.0
-    )
-    crowd_size: Annotated[float, Range(0, 1)] = 0.5
-    # several assets: sizes / sqrt(1 + (A - 1) x mean correlation of their funding over the window)
+    persistence: Annotated[float, Range(0, 1000, "settlements")] = 0.0
+    """Settlements of one sign that give full confidence (literature: 5); 0: confidence is full."""
+    doubt: Annotated[float, Range(0, 1, "of full size")] = 0.5
+    """Size without any confidence."""
+    volatility: Annotated[float, Range(0, 20, "per square-root year")] = 0.0
+    """Size x min(1, volatility / realised over 30 days); 0: size is not scaled."""
+    crowd: Annotated[float, Range(0, 100, "bp per 8 h")] = 0.0
+    """Size x `crowd_size` where the mean funding of all symbols is as high; 0: no cut."""
+    crowd_size: Annotated[float, Range(0, 1, "of full size")] = 0.5
+    """Size in a crowd."""
     correlation: bool = False
-    risk: Annotated[float, Range(0, 1)] = 0.01  # of equity, at most lost when `stop` is reached
+    """Several assets: sizes / sqrt(1 + (A - 1) x mean correlation of their funding over the
+    window).
+    """
+    risk: Annotated[float, Range(0, 1, "of equity")] = 0.01
+    """Most that is lost when `stop` is reached."""
+
     # ways out
-    stop: Annotated[float, Range(0, 1)] = (
-        0.0  # leave at this loss, fraction of the notional; 0: no stop, and no risk budget
-    )
-    invalidation: bool = True  # leave when the last settled rate has turned against the position
+    stop: Annotated[float, Range(0, 1, "of notional")] = 0.0
+    """Leave at this loss; 0: no stop, and no risk budget."""
+    invalidation: bool = True
+    """Leave when the last settled rate has turned against the position."""
+
     # position
-    hedge: Annotated[float, Range(0, 1.5)] = (
-        1.0  # spot over perpetual; 0 is the naked perpetual against the crowd
-    )
-    leverage: Annotated[float, Range(1, 125)] = 3.0  # perp notional over perp wallet
+    hedge: Annotated[float, Range(0, 1.5, "spot over perpetual")] = 1.0
+    """Hedge ratio; 0 is the naked perpetual against the crowd."""
+    leverage: Annotated[float, Range(1, 125, "times")] = 3.0
+    """Perpetual notional over perpetual wallet."""
     below: ClassVar = (("exit", "entry"),)
 
 

@@ -41,45 +41,40 @@ class LearningParams(TrainingParams):
 
     spans = (*TrainingParams.spans, ("fee_low", "fee_high"), ("funding_low", "funding_high"))
 
-    # the potential of hindsight (agents/training/hindsight_potential.py) added to the training
-    # reward
     shaping: bool = True
-    fee_low: Annotated[float, Range(0.01, 100)] = (
-        0.5  # the envs' fees are the venue's times factors from here ...
-    )
-    fee_high: Annotated[float, Range(0.01, 100)] = 2.0  # ... to here, evenly on a log scale
-    funding_low: Annotated[float, Range(0.01, 10)] = (
-        0.25  # the envs' funding is the recorded one times factors from here ...
-    )
-    funding_high: Annotated[float, Range(0.01, 10)] = 1.25  # ... to here, evenly on a log scale
-    funding_shift: Annotated[float, Range(0, 10)] = (
-        0.3  # and shifted by up to so many bp per 8 h either way
-    )
-    funding_share: Annotated[float, Range(0, 1)] = (
-        0.7  # of the envs have such a level of funding; the others see the history
-    )
-    crash_share: Annotated[float, Range(0, 0.9)] = (
-        # share of training episodes that begin 1 to 10 days before one of the 16 wildest days; 0:
-        # as drawn
-        0.0
-    )
-    basis_span: Annotated[float, Range(0, 10_000)] = (
-        0.0  # bars over which the basis of the training prices is averaged; 0: as it was
-    )
-    observations: Literal["all", "carry"] = (
-        "carry"  # what the policy looks at: all, or what the value of a carry depends on
-    )
-    reward_scale: Annotated[float, Range(1e-6, 1e6)] = (
-        0.5  # on the env's reward of 1000 x net log growth, in training
-    )
-    reward_clip: Annotated[float, Range(0, 1e6)] = (
-        10.0  # limit of the training reward of one step; 0: none
-    )
-    liquidation_charge: Annotated[float, Range(0, 1)] = (
-        # beyond that limit, for every liquidation: share of the equity, a price of risk; 0: none
-        0.0
-    )
-    threads: Annotated[int, Range(1, 256)] = 1  # of the env's batch and of torch
+    """The hindsight potential is added to the training reward
+    (agents/training/hindsight_potential.py).
+    """
+    fee_low: Annotated[float, Range(0.01, 100, "of the venue's fees")] = 0.5
+    """Lowest fees of the training: the environments spread evenly, on a log scale, up to
+    `fee_high`.
+    """
+    fee_high: Annotated[float, Range(0.01, 100, "of the venue's fees")] = 2.0
+    """Highest fees of the training."""
+    funding_low: Annotated[float, Range(0.01, 10, "of the recorded funding")] = 0.25
+    """Lowest factor on funding: the environments spread evenly, on a log scale, up to
+    `funding_high`.
+    """
+    funding_high: Annotated[float, Range(0.01, 10, "of the recorded funding")] = 1.25
+    """Highest factor on funding."""
+    funding_shift: Annotated[float, Range(0, 10, "bp per 8 h")] = 0.3
+    """Funding is also shifted by up to as much, either way."""
+    funding_share: Annotated[float, Range(0, 1, "of the environments")] = 0.7
+    """Share that trains under such factors and shifts; the others see the recorded funding."""
+    crash_share: Annotated[float, Range(0, 0.9, "of training episodes")] = 0.0
+    """Share that begins 1 to 10 days before one of the 16 wildest days; 0: starts as drawn."""
+    basis_span: Annotated[float, Range(0, 10_000, "bars")] = 0.0
+    """The basis of the training prices is averaged over as many bars; 0: it stays as recorded."""
+    observations: Literal["all", "carry"] = "carry"
+    """What the policy sees: all observations, or those on which the value of a carry depends."""
+    reward_scale: Annotated[float, Range(1e-6, 1e6, "times")] = 0.5
+    """Multiplies the env's reward (1000 x net log growth) in training."""
+    reward_clip: Annotated[float, Range(0, 1e6, "scaled reward")] = 10.0
+    """Largest training reward of one step, either way; 0: no limit."""
+    liquidation_charge: Annotated[float, Range(0, 1, "of equity")] = 0.0
+    """Charged for every liquidation beyond `reward_clip`, as a price of risk; 0: none."""
+    threads: Annotated[int, Range(1, 256, "threads")] = 1
+    """Threads of the env's batch and of torch."""
 
 
 ASIDE = {

@@ -18,19 +18,18 @@ from agents.params import AgentError, Params, Range
 class ContinuousParams(Params):
     """Which actions PPO learns, and how a Gaussian explores."""
 
-    kind: Literal["discrete", "continuous"] = (
-        # counted gates and leverages, or the env's dials; then their grids say how far these reach
-        "discrete"
-    )
-    log_std_init: Annotated[
-        float, Range(-10, 2)
-        # continuous: log of the Gaussian's first deviation; with sde that of the noise's weights
-    ] = -1.0
-    # continuous: gSDE, noise that is a function of the state (Raffin, Kober and Stulp, CoRL 2021)
+    kind: Literal["discrete", "continuous"] = "discrete"
+    """Actions: counted gates and leverages, or the env's dials, whose reach the two grids then
+    give.
+    """
+    log_std_init: Annotated[float, Range(-10, 2, "log")] = -1.0
+    """Continuous: log of the first standard deviation of the Gaussian; with `sde` of its
+    weights.
+    """
     sde: bool = False
-    sde_sample_freq: Annotated[
-        int, Range(-1, 4096)
-    ] = -1  # steps after which its weights are drawn anew; -1: at every rollout
+    """Continuous: noise as a function of the state (gSDE; Raffin, Kober and Stulp, CoRL 2021)."""
+    sde_sample_freq: Annotated[int, Range(-1, 4096, "steps")] = -1
+    """Steps after which the weights of that noise are drawn anew; -1: at every rollout."""
 
     def __post_init__(self) -> None:
         super().__post_init__()

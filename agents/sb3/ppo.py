@@ -25,49 +25,57 @@ class PPOParams(ContinuousParams, ResidualParams, PrivilegedParams, LearningPara
     optimiser).
     """
 
-    n_envs: Annotated[int, Range(1, 65536)] = 256
-    n_steps: Annotated[int, Range(1, 4096)] = 64  # decisions per env and rollout
-    batch_size: Annotated[int, Range(1, 1_000_000)] = 4096
-    epochs: Annotated[int, Range(1, 100)] = 4
-    learning_rate: Annotated[float, Range(1e-7, 1)] = (
-        5e-5  # what rehearsal has taught is refined, not overwritten
-    )
-    gamma: Annotated[float, Range(0, 1)] = (
-        0.999  # a trade takes months to pay: at 0.995 PPO unlearns to enter
-    )
+    n_envs: Annotated[int, Range(1, 65536, "environments")] = 256
+    n_steps: Annotated[int, Range(1, 4096, "decisions")] = 64
+    """Decisions of each environment in one rollout."""
+    batch_size: Annotated[int, Range(1, 1_000_000, "samples")] = 4096
+    epochs: Annotated[int, Range(1, 100, "passes")] = 4
+    """Passes over each rollout."""
+    learning_rate: Annotated[float, Range(1e-7, 1)] = 5e-5
+    """Step size of the optimiser, falling linearly to 0: small, to refine what counterfactual
+    training has taught.
+    """
+    gamma: Annotated[float, Range(0, 1, "per decision")] = 0.999
+    """Discount factor of future rewards; a trade takes months to pay, and at 0.995 PPO unlearns
+    to enter.
+    """
     gae_lambda: Annotated[float, Range(0, 1)] = 0.99
-    entropy: Annotated[float, Range(0, 1)] = 0.0002  # bonus at the start of the training ...
-    entropy_end: Annotated[float, Range(0, 1)] = 0.0  # ... and at its end, linear in between
+    """Weight of long returns in the generalised advantage estimate."""
+    entropy: Annotated[float, Range(0, 1)] = 0.0002
+    """Entropy bonus at the start of the training."""
+    entropy_end: Annotated[float, Range(0, 1)] = 0.0
+    """Entropy bonus at the end of the training; linear in between."""
     max_grad_norm: Annotated[float, Range(1e-6, 1e6)] = 0.5
+    """Largest norm of a gradient."""
     clip_range: Annotated[float, Range(1e-6, 10)] = 0.2
-    hold_bias: Annotated[float, Range(-10, 10)] = 1.0  # head start of the logit of `hold`
-    hold_back: bool = False  # greedy actions take the head start back
-    imitate: Annotated[int, Range(0, 100_000_000)] = (
-        # observations on which the policy first imitates a threshold rule; 0: it begins at random
-        60_000
-    )
-    imitate_leverage: Annotated[float, Range(1, 125)] = 3.0  # of that rule
-    leverage_bias: Annotated[float, Range(-10, 10)] = (
-        2.0  # head start of the logit of that leverage
-    )
-    rehearse: Annotated[int, Range(0, 100_000)] = (
-        # rounds, an episode in every environment each, in which gates and leverages then climb the
-        # exact gradient (agents/training/counterfactual_training.py); 0: none
-        16
-    )
-    rehearse_rate: Annotated[float, Range(1e-7, 1)] = (
-        1e-3  # learning rate of it, falling linearly to 0
-    )
-    rehearse_entropy: Annotated[float, Range(0, 1)] = (
-        0.002  # entropy bonus of it, falling linearly to 0
-    )
-    rehearse_liquidation: Annotated[float, Range(0, 1)] = (
-        # what a liquidation is charged in it, as a share of the notional: a price of risk, not the
-        # mean cost
-        0.12
-    )
-    carry_grid: Annotated[tuple[float, ...], Range(-1, 1)] = (0.0, 1.0)
-    leverage_grid: Annotated[tuple[float, ...], Range(1, 125)] = (2.0, 3.0, 5.0)
+    """Largest change of the ratio of new to old probability that an update gains from."""
+    hold_bias: Annotated[float, Range(-10, 10, "logit")] = 1.0
+    """Head start of `hold`."""
+    hold_back: bool = False
+    """Greedy actions take the head start of `hold` back."""
+    imitate: Annotated[int, Range(0, 100_000_000, "observations")] = 60_000
+    """The policy first imitates a threshold rule on as many observations; 0: it starts at
+    random.
+    """
+    imitate_leverage: Annotated[float, Range(1, 125, "times")] = 3.0
+    """Leverage of that rule."""
+    leverage_bias: Annotated[float, Range(-10, 10, "logit")] = 2.0
+    """Head start of that leverage."""
+    rehearse: Annotated[int, Range(0, 100_000, "rounds")] = 16
+    """Rounds of counterfactual training, one episode in every environment each, in which gates
+    and leverages climb the exact gradient (agents/training/counterfactual_training.py); 0:
+    none.
+    """
+    rehearse_rate: Annotated[float, Range(1e-7, 1)] = 1e-3
+    """Learning rate of counterfactual training, falling linearly to 0."""
+    rehearse_entropy: Annotated[float, Range(0, 1)] = 0.002
+    """Entropy bonus of counterfactual training, falling linearly to 0."""
+    rehearse_liquidation: Annotated[float, Range(0, 1, "of notional")] = 0.12
+    """Charged for a liquidation in counterfactual training: a price of risk, not the mean cost."""
+    carry_grid: Annotated[tuple[float, ...], Range(-1, 1, "of full carry")] = (0.0, 1.0)
+    """Carries to choose from."""
+    leverage_grid: Annotated[tuple[float, ...], Range(1, 125, "times")] = (2.0, 3.0, 5.0)
+    """Leverages to choose from."""
 
 
 class PPO(WithColumns):

@@ -23,30 +23,34 @@ class SACParams(LearningParams):
     """
 
     kind: Literal["discrete", "zones"] = "discrete"
-    n_envs: Annotated[int, Range(1, 65536)] = 256
-    batch_size: Annotated[int, Range(1, 1_000_000)] = 1024
+    """Actions: counted (agents/sb3/discrete_sac.py), or a Box of zones (agents/sb3/zones.py)."""
+    n_envs: Annotated[int, Range(1, 65536, "environments")] = 256
+    batch_size: Annotated[int, Range(1, 1_000_000, "samples")] = 1024
     learning_rate: Annotated[float, Range(1e-7, 1)] = 1e-3
-    gradient_steps: Annotated[int, Range(1, 1000)] = 2  # per step of all envs
-    buffer_size: Annotated[int, Range(1, 100_000_000)] = 500_000
-    learning_starts: Annotated[int, Range(0, 10_000_000)] = (
-        10_000  # environment steps of uniform exploration, at most a fifth of all
-    )
-    entropy: Annotated[float, Range(0, 100)] = (
-        # temperature, in scaled rewards; 0 = tuned by the algorithm (zones only), which drowns the
-        # carry
-        0.002
-    )
-    explore: Annotated[float, Range(0, 1)] = 0.1  # share of uniform actions in training
-    tau: Annotated[float, Range(0, 1)] = (
-        0.02  # of the target networks: slower ones never see as far ahead as a trade takes to pay
-    )
-    # zones use its first and last
-    leverage_grid: Annotated[tuple[float, ...], Range(1, 125)] = (2.0, 3.0)
-    act_by: Literal["actor", "critic"] = "critic"  # zones: who chooses the greedy action
-    sde: bool = False  # zones: gSDE, noise that is a function of the state
-    sde_sample_freq: Annotated[int, Range(1, 4096)] = (
-        8  # with sde: steps of all envs that one draw of its weights lasts, and between updates
-    )
+    gradient_steps: Annotated[int, Range(1, 1000, "updates")] = 2
+    """Updates for each step of all environments."""
+    buffer_size: Annotated[int, Range(1, 100_000_000, "steps")] = 500_000
+    """Environment steps that the replay buffer keeps."""
+    learning_starts: Annotated[int, Range(0, 10_000_000, "steps")] = 10_000
+    """Environment steps of uniform exploration, at most a fifth of the training."""
+    entropy: Annotated[float, Range(0, 100, "scaled reward")] = 0.002
+    """Temperature; 0: tuned by the algorithm (zones only), which drowns the carry."""
+    explore: Annotated[float, Range(0, 1, "of actions")] = 0.1
+    """Share of uniform actions in training."""
+    tau: Annotated[float, Range(0, 1, "per update")] = 0.02
+    """How fast the target networks follow; faster ones do not see as far ahead as a trade takes
+    to pay.
+    """
+    leverage_grid: Annotated[tuple[float, ...], Range(1, 125, "times")] = (2.0, 3.0)
+    """Leverages to choose from, rising; zones use the first and the last."""
+    act_by: Literal["actor", "critic"] = "critic"
+    """Zones: which network chooses the greedy action."""
+    sde: bool = False
+    """Zones: noise as a function of the state (gSDE)."""
+    sde_sample_freq: Annotated[int, Range(1, 4096, "steps")] = 8
+    """With `sde`: steps of all environments, and between updates, that one draw of its weights
+    lasts.
+    """
 
     def __post_init__(self) -> None:
         super().__post_init__()

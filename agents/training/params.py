@@ -15,22 +15,26 @@ class TrainingParams(Params):
     # fields of which the first may not be above the second
     spans: ClassVar[tuple[tuple[str, str], ...]] = (("cash_low", "cash_high"),)
 
-    n_envs: Annotated[int, Range(1, 65536)]
-    batch_size: Annotated[int, Range(1, 1_000_000)]
+    n_envs: Annotated[int, Range(1, 65536, "environments")]
+    """Environments that are stepped at once."""
+    batch_size: Annotated[int, Range(1, 1_000_000, "samples")]
+    """Samples of one update of the networks."""
     learning_rate: Annotated[float, Range(1e-7, 1)]
-    gamma: Annotated[float, Range(0, 1)] = 0.995  # discount per decision
-    hidden: Annotated[int, Range(1, 4096)] = 64  # width of both hidden layers
-    reward: Literal["log_growth", "mean_variance", "expected"] = "log_growth"  # of training only
-    start_invested: Annotated[float, Range(0, 1)] = (
-        0.5  # share of training episodes that begin with full carry
-    )
-    episode_days: Annotated[int, Range(1, 3650)] = 90  # length of a training episode
-    cash_low: Annotated[
-        float, Range(-0.5, 1)
-    ] = -0.02  # the envs' cash rates lie evenly from here ...
-    cash_high: Annotated[float, Range(-0.5, 1)] = (
-        0.07  # ... to here, and further where the rate asked for lies outside
-    )
+    """Step size of the optimiser."""
+    gamma: Annotated[float, Range(0, 1, "per decision")] = 0.995
+    """Discount factor of future rewards."""
+    hidden: Annotated[int, Range(1, 4096, "units")] = 64
+    """Width of both hidden layers of each network."""
+    reward: Literal["log_growth", "mean_variance", "expected"] = "log_growth"
+    """Reward of the training; the evaluation does not use it."""
+    start_invested: Annotated[float, Range(0, 1, "of training episodes")] = 0.5
+    """Share that begins with full carry."""
+    episode_days: Annotated[int, Range(1, 3650, "days")] = 90
+    """Length of a training episode."""
+    cash_low: Annotated[float, Range(-0.5, 1, "per year")] = -0.02
+    """Lowest cash rate of the training: the environments spread evenly up to `cash_high`."""
+    cash_high: Annotated[float, Range(-0.5, 1, "per year")] = 0.07
+    """Highest cash rate of the training; a rate asked for outside widens the range."""
 
     def __post_init__(self) -> None:
         super().__post_init__()

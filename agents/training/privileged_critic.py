@@ -33,11 +33,10 @@ LIMIT = 10.0  # of a column beside the observations
 class PrivilegedParams(Params):
     """What the critic of PPO sees in training."""
 
-    critic: Literal["plain", "privileged"] = (
-        # what the actor sees, or besides it what is going to happen
-        # (agents/training/privileged_critic.py)
-        "plain"
-    )
+    critic: Literal["plain", "privileged"] = "plain"
+    """What the critic sees in training: the observations, or the future as well
+    (agents/training/privileged_critic.py).
+    """
 
 
 class Future:

@@ -29,14 +29,14 @@ Array = NDArray[np.float32]
 class ResidualParams(Params):
     """Which rule PPO starts from."""
 
-    # name of a rule and, after blanks, its parameters: "ewma span=90 enter=0.2 exit=-0.2"; empty:
-    # none
     residual: str = ""
-    residual_bias: Annotated[float, Range(0, 20)] = (
-        # head start of the logits of its answer, in place of those of hold and leverage; at 6 a
-        # gate strays once in 200 decisions
-        6.0
-    )
+    """Rule that the policy starts from, with its parameters: "ewma span=90 enter=0.2"; empty:
+    none.
+    """
+    residual_bias: Annotated[float, Range(0, 20, "logit")] = 6.0
+    """Head start of the rule's answer, in place of `hold_bias` and `leverage_bias`; at 6 a gate
+    strays once in 200 decisions.
+    """
 
     def __post_init__(self) -> None:
         super().__post_init__()

@@ -16,6 +16,7 @@ class DevicePPOParams(PPOParams):
     """Parameters of PPO, and where it learns."""
 
     device: Literal["cpu", "cuda"] = "cpu"
+    """Where it steps and learns."""
 
     def __post_init__(self) -> None:
         super().__post_init__()

@@ -18,6 +18,7 @@ class DeviceSACParams(SACParams):
     """Parameters of SAC, and where it learns."""
 
     device: Literal["cpu", "cuda"] = "cpu"
+    """Where it steps and learns."""
 
 
 class DeviceSAC(OnDevice, SAC):
