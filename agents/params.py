@@ -91,8 +91,8 @@ class Params(Settings):
 
 
 def read_pairs(items: Sequence[str]) -> dict[str, Any]:
-    """NAME=VALUE texts; a value is read as JSON where it is JSON, `none` is None. Raises
-    `AgentError` for a text without `=`.
+    """NAME=VALUE texts; a value is read as JSON where it is JSON, `none` is None, and capitals do
+    not matter in None, True and False. Raises `AgentError` for a text without `=`.
     """
     values: dict[str, Any] = {}
     for item in items:
@@ -100,7 +100,8 @@ def read_pairs(items: Sequence[str]) -> dict[str, Any]:
         if not equals:
             raise AgentError(f"{item}: expected NAME=VALUE")
         try:
-            values[name] = None if text.lower() == "none" else json.loads(text)
+            word = text.lower() if text.lower() in ("none", "true", "false") else text
+            values[name] = None if word == "none" else json.loads(word)
         except json.JSONDecodeError:
             values[name] = text
     return values

@@ -75,7 +75,8 @@ class Args(MarketArgs):
     cash_rates: tuple[float, ...] = (0.0, 0.02, 0.045)
     """Cash rates over which the verdict averages."""
     params: tuple[str, ...] = ()
-    """Parameters of agents, AGENT.NAME=VALUE, e.g. ppo.entropy=0.01 zscore.entry=2; they go before
+    """Parameters of agents, AGENT.NAME=VALUE, e.g. ppo.entropy=0.01 zscore.entry=2: another way to
+    write --ppo.entropy 0.01; they go before
     --calibrated, and that before the preset.
     """
     calibrated: Path | None = None

@@ -38,7 +38,9 @@ class Args(MarketArgs):
     seed: int = 0
     """Seed of the weights and of the episodes."""
     params: tuple[str, ...] = ()
-    """Parameters of the agent, NAME=VALUE, e.g. entropy=0.01."""
+    """Parameters of the agent, NAME=VALUE, e.g. entropy=0.01: another way to write --ppo.entropy 0.01
+    (--agent NAME --help lists them).
+    """
     out: Path | None = None
     """Folder of the run; default: runs/train-<time>."""
     resume: bool = False

@@ -11,13 +11,11 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any, TypeVar
 
-import tyro
-
-from agents import AgentError
+from experiments.core.groups import parse
 from experiments.core.run_folder import RunError
 from fundenv.command import called
-from fundenv.config import ConfigError
 from fundenv.market import DataError, SplitError
+from fundenv.settings import SettingsError
 from fundenv.venues import VenueError
 
 A = TypeVar("A")
@@ -57,11 +55,15 @@ def run(args: type[A], main: Callable[[A], None], description: str | None) -> No
     130 with one line on Ctrl-C.
     """
     started = sys.modules["__main__"].__spec__  # None where a file is run by its path
-    parsed = tyro.cli(
-        args,
-        prog=called(started.name.removeprefix("experiments.")) if started else None,
-        description=description,
-    )
+    try:
+        parsed = parse(
+            args,
+            sys.argv[1:],
+            prog=called(started.name.removeprefix("experiments.")) if started else None,
+            description=description,
+        )
+    except (RunError, SettingsError) as error:
+        sys.exit(_line(f"error: {error}", 2))
     warnings.filterwarnings("ignore", category=UserWarning, module="stable_baselines3")
     shown: set[str] = set()
 
@@ -74,7 +76,7 @@ def run(args: type[A], main: Callable[[A], None], description: str | None) -> No
     warnings.showwarning = note
     try:
         main(parsed)
-    except (AgentError, ConfigError, DataError, RunError, SplitError, VenueError) as error:
+    except (DataError, RunError, SettingsError, SplitError, VenueError) as error:
         sys.exit(_line(f"error: {error}", 2))
     except Stopped as stop:
         sys.exit(_line(str(stop), INTERRUPTED))

@@ -11,6 +11,7 @@ from typing import Any
 import pandas as pd
 
 from agents.params import AgentError, read_pairs
+from experiments.core.groups import ELSEWHERE
 from experiments.core.made_markets import TrainOn, stressed, training_market
 from experiments.core.run_folder import RunError, label
 from fundenv.batch.cpu import Batch
@@ -40,8 +41,8 @@ class MarketArgs:
     cash_rate: float = 0.045
     """Yearly rate of idle cash, the hurdle of every comparison (0.045 = 4.5 %)."""
     env: tuple[str, ...] = ()
-    """Further settings of the environment, NAME=VALUE (fundenv.EnvConfig), e.g. keeper_interval=4h
-    episode=60D.
+    """Settings of the environment, NAME=VALUE: another way to write --env.NAME VALUE (--help lists
+    them), e.g. keeper_interval=4h episode=60D.
     """
 
     train_on: TrainOn = "history"
@@ -57,7 +58,10 @@ class MarketArgs:
 
     def settings(self) -> dict[str, Any]:
         """`EnvConfig` fields, checked."""
-        settings = {"venue": self.venue, "cash_rate": self.cash_rate} | pairs(self.env, "--env")
+        given = pairs(self.env, "--env")
+        for name in given.keys() & ELSEWHERE:  # the market and the hurdle would not follow
+            raise RunError(f"--env {name}={given[name]}: give {ELSEWHERE[name]} in its place")
+        settings = {"venue": self.venue, "cash_rate": self.cash_rate} | given
         EnvConfig.from_dict(settings)
         return settings
 
