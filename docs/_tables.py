@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import inspect
 import textwrap
 from collections.abc import Iterable, Sequence
@@ -11,10 +10,11 @@ from typing import Any
 
 from agents.registry import AGENTS, agent_class
 from fundenv.batch.audit import audit
-from fundenv.config import _CHOICES, _RANGES, EnvConfig
+from fundenv.config import EnvConfig
 from fundenv.dynamics.observation import ACCOUNT_COLUMNS, LEG_COLUMNS
 from fundenv.formulas import index as formulas
 from fundenv.market import FEATURES
+from fundenv.settings import Settings, describe
 from fundenv.venues import describe as venue_tables
 from fundenv.venues import load_venue, venue_names
 
@@ -36,16 +36,21 @@ def table(head: Sequence[str], rows: Iterable[Sequence[Any]]) -> str:
     )
 
 
-def settings() -> str:
-    """Every field of `EnvConfig`: default and range."""
+def settings(kind: type[Settings] = EnvConfig) -> str:
+    """Every setting of a class: default, limits with unit, and what it is."""
     rows = []
-    for field in dataclasses.fields(EnvConfig):
-        allowed = ", ".join(f"`{choice}`" for choice in _CHOICES.get(field.name, ()))
-        if field.name in _RANGES:
-            low, high = _RANGES[field.name]
-            allowed = f"{low:g} .. {high:g}"
-        rows.append((f"`{field.name}`", f"`{field.default!r}`", allowed))
-    return table(("setting", "default", "allowed"), rows)
+    for row in describe(kind):
+        limits = f"{row.range} {row.unit}".strip() or row.type
+        rows.append((f"`{row.name}`", f"`{row.default}`", limits, row.text))
+    return table(("setting", "default", "allowed", "what it is"), rows)
+
+
+def agent_settings() -> str:
+    """The parameters of every agent that has some, agent by agent."""
+    kinds = {name: agent_class(name).parameters for name in AGENTS}
+    return "\n\n".join(
+        f"### `{name}`\n\n{settings(kind)}" for name, kind in kinds.items() if describe(kind)
+    )
 
 
 def observations(columns: Sequence[Any]) -> str:
@@ -111,6 +116,7 @@ def info() -> str:
 
 FRAGMENTS = {
     "settings": settings,
+    "agent_settings": agent_settings,
     "observations_market": lambda: observations(FEATURES),
     "observations_legs": lambda: observations(LEG_COLUMNS),
     "observations_account": lambda: observations(ACCOUNT_COLUMNS),
