@@ -93,6 +93,9 @@ class EnvConfig(Settings):
     leverage_grid: Annotated[tuple[float, ...], Range(1, 125, "times")] = (1.0, 2.0, 3.0, 5.0)
     """Leverages of discrete actions, at most `max_leverage`."""
 
+    capital: Literal["parts", "shared"] = "parts"
+    """Each of A assets works with 1/A of the equity, or carries are shares of the whole equity."""
+
     # execution
     perp_fee: Annotated[float | None, Range(-0.01, 0.05, "of notional")] = None
     """Fee on the perpetual; none: the venue's."""
@@ -126,6 +129,8 @@ class EnvConfig(Settings):
     """After a liquidation the spot is sold, the perpetual is opened again, or nothing is done."""
     keeper_interval: Annotated[str | None, Duration] = "1h"
     """How often the margin keeper looks; none: there is no keeper."""
+    keeper_watches: Literal["wallet", "equity"] = "wallet"
+    """Margin over notional of each wallet (none in portfolio margin), or notional over equity."""
     keeper_down: Annotated[float, Range(0, 1, "of the target leverage")] = 1 / 2.56
     """The keeper acts below this leverage."""
     keeper_up: Annotated[float, Range(1, 100, "of the target leverage")] = 1.6

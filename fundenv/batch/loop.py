@@ -7,7 +7,7 @@ import math
 from fundenv.compiler.jit import jit, jit_outer, jit_rare
 from fundenv.compiler.prefetch import prefetch_row
 from fundenv.dynamics.access import params_of, rules_of
-from fundenv.dynamics.funds import gross_of
+from fundenv.dynamics.funds import capital_parts, gross_of
 from fundenv.dynamics.observation import observe
 from fundenv.dynamics.rng import below, uniform
 from fundenv.dynamics.step import step_one
@@ -122,7 +122,7 @@ def _open_coins_at_start(world, store, p, i, a, row, symbol):
         coins - wallet,
         wallet,
     )
-    legs[i, a, TARGET_CARRY] = 1.0
+    legs[i, a, TARGET_CARRY] = capital_parts(world, legs.shape[1]) / legs.shape[1]
     store.account[i, CASH] -= coins * world.bars[row, a, SPOT_CLOSE]
 
 
@@ -147,7 +147,7 @@ def _open_at_start(world, store, p, i, path, row):
         legs[i, a, PERP], legs[i, a, ENTRY], legs[i, a, SPOT] = -size, mark, hedge * size
         wallet = 0.0 if portfolio else size * mark / leverage
         legs[i, 0 if cross else a, MARGIN] += wallet
-        legs[i, a, TARGET_CARRY] = 1.0
+        legs[i, a, TARGET_CARRY] = capital_parts(world, assets) / assets
         store.account[i, CASH] -= hedge * size * spot_price + wallet
 
 

@@ -251,6 +251,8 @@ def _codes(market: Market, config: EnvConfig, venue: Venue, autoreset: int) -> t
     codes[t.DECISION_BARS] = step
     codes[t.ACTION_MODE] = code("actions", config.actions)
     codes[t.MARGIN_MODE] = code("margin_mode", config.margin_mode)
+    codes[t.CAPITAL] = code("capital", config.capital)
+    codes[t.KEEPER_WATCHES] = code("keeper_watches", config.keeper_watches)
     codes[t.AFTER_LIQUIDATION] = code("after_liquidation", config.after_liquidation)
     codes[t.REWARD] = code("reward", config.reward)
     codes[t.AUTORESET] = autoreset

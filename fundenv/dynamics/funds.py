@@ -10,6 +10,8 @@ from fundenv.dynamics.inverse import free_cash_after_coins, free_collateral_of_c
 from fundenv.dynamics.margin import maintenance, wallet_floor
 from fundenv.dynamics.shares import orders_at
 from fundenv.dynamics.types import (
+    CAPITAL,
+    CAPITAL_SHARED,
     CASH,
     ENTRY,
     INVERSE,
@@ -97,6 +99,12 @@ def free_cash_after(world, store, p, i, row, book, using, rest):
     if cross and touched:
         free += wallet - max(left + wallet_floor(wallet - left, kept), need)
     return free
+
+
+@jit
+def capital_parts(world, assets):
+    """Parts of the equity of which a carry is a share: one per asset, or one for all."""
+    return 1.0 if world.codes[CAPITAL] == CAPITAL_SHARED else float(assets)
 
 
 @jit

@@ -7,7 +7,7 @@ from __future__ import annotations
 from fundenv.compiler.jit import jit
 from fundenv.dynamics.access import params_of, rules_of
 from fundenv.dynamics.borrowing import locked_cash
-from fundenv.dynamics.funds import gross_of
+from fundenv.dynamics.funds import capital_parts, gross_of
 from fundenv.dynamics.holdings import coins_of
 from fundenv.dynamics.legs import base_of, profit_of, quote_of, value_of
 from fundenv.dynamics.margin import required_maintenance
@@ -90,7 +90,7 @@ LEG_COLUMNS = (
     Column("idle_time", "time since the last fill", "days", 0, 10, 10),
     Column(
         "carry",
-        "carry held now: minus perpetual notional over equity x (1 + L) / L x A, L the target"
+        "carry held now: minus perpetual notional over equity x (1 + L) / L x A (shared capital: without A), L the target"
         " leverage (inverse: without (1 + L) / L)",
         "fraction",
         -10,
@@ -246,7 +246,7 @@ def observe(world, store, obs, i):
         obs[i, at + 5] = _clip(0.1 * distance, 0.0, 10.0) if value > 0.0 else 10.0
         obs[i, at + 6] = _clip(100.0 * legs[i, a, ACCRUED] * per_equity, -10.0, 10.0)
         obs[i, at + 7] = _clip(0.1 * _DAYS * p.bar_years * legs[i, a, IDLE_BARS], 0.0, 10.0)
-        obs[i, at + 8] = _clip(-weight * gross * assets, -10.0, 10.0)
+        obs[i, at + 8] = _clip(-weight * gross * capital_parts(world, assets), -10.0, 10.0)
         obs[i, at + 9] = _clip(2.0 * (funding - p.cash_rate * gross), -10.0, 10.0)
         obs[i, at + 10] = 1.0 if legs[i, a, LIQUIDATED] > 0.0 else 0.0
         obs[i, at + 11] = 1.0 if legs[i, a, PENDING] != 0.0 else 0.0

@@ -5,16 +5,20 @@ keeper.
 from fundenv.compiler.jit import jit, jit_order
 from fundenv.dynamics.action import decode
 from fundenv.dynamics.borrowing import is_dust, level_of, locked_cash
-from fundenv.dynamics.funds import gross_of
+from fundenv.dynamics.funds import capital_parts, gross_of
 from fundenv.dynamics.holdings import coins_of
 from fundenv.dynamics.inverse import keep_coins
 from fundenv.dynamics.legs import base_of, quote_of
 from fundenv.dynamics.types import (
     BOOK,
+    CAPITAL,
+    CAPITAL_SHARED,
     CASH,
     ENTRY,
     INVERSE,
     KEEPER_BARS,
+    KEEPER_EQUITY,
+    KEEPER_WATCHES,
     MARGIN,
     MARGIN_CROSS,
     MARGIN_MODE,
@@ -76,7 +80,8 @@ def order_to_target(world, store, p, i, a, row, equity, band):
     mark, spot_price = bars[row - 1, a, MARK_CLOSE], bars[row - 1, a, SPOT_CLOSE]
     carry, leverage = legs[i, a, TARGET_CARRY], legs[i, a, TARGET_LEVERAGE]
     gross = gross_of(world, world.symbols[store.episode[i, BOOK], a], leverage)
-    perp = -carry * max(equity, 0.0) / gross / legs.shape[1] / quote_of(world.contract, 1.0, mark)
+    parts = capital_parts(world, legs.shape[1])
+    perp = -carry * max(equity, 0.0) / gross / parts / quote_of(world.contract, 1.0, mark)
     lends = p.allow_short_spot > 0.5
     if -legs[i, a, TARGET_HEDGE] * perp < 0.0 and not lends:
         perp = 0.0
@@ -97,6 +102,40 @@ def order_to_target(world, store, p, i, a, row, equity, band):
 
 
 @jit
+def used_share(world, store, i, a, row, equity):
+    """Share of the equity [quote] that the perpetual of leg a ties up at the last mark, its target
+    leverage and its hedge counted.
+    """
+    value = abs(
+        quote_of(world.contract, store.legs[i, a, PERP], world.bars[row - 1, a, MARK_CLOSE])
+    )
+    if value == 0.0 or equity <= 0.0:
+        return 0.0
+    symbol = world.symbols[store.episode[i, BOOK], a]
+    return value * gross_of(world, symbol, store.legs[i, a, TARGET_LEVERAGE]) / equity
+
+
+@jit
+def granted_share(world, store, p, actions, i, row, equity):
+    """What every carry of the decision is multiplied with: 1 where the capital has parts.
+
+    Shared capital: legs that hold keep what they use; the carries asked of the others may use the
+    rest, and shrink in proportion where they ask for more.
+    """
+    if world.codes[CAPITAL] != CAPITAL_SHARED:
+        return 1.0
+    asked, kept = 0.0, 0.0
+    for a in range(store.legs.shape[1]):
+        hold, carry, _, _ = decode(world, p, actions, i, a)
+        if hold:
+            kept += used_share(world, store, i, a, row, equity)
+        else:
+            asked += abs(carry)
+    room = max(1.0 - kept, 0.0)
+    return 1.0 if asked <= room else room / asked
+
+
+@jit
 def decide(world, store, out, p, actions, i, row, equity):
     """The decision of the step: targets and orders of every leg that the action does not hold;
     returns whether any leg was decided.
@@ -104,8 +143,10 @@ def decide(world, store, out, p, actions, i, row, equity):
     legs = store.legs
     assets = legs.shape[1]
     decided = False
+    share = granted_share(world, store, p, actions, i, row, equity)
     for a in range(assets):
         hold, carry, hedge, leverage = decode(world, p, actions, i, a)
+        carry *= share
         if hold:
             legs[i, a, REASON] = REASON_HOLD
             continue
@@ -207,6 +248,32 @@ def clear_flattened(world, store, i):
             store.legs[i, a, PENDING] = PENDING_NONE
 
 
+@jit_order
+def _rebalance(world, store, p, i, row, equity):
+    """Orders of every leg back to its remembered target."""
+    for a in range(store.legs.shape[1]):
+        store.legs[i, a, TOUCH] = TOUCH_NORMAL
+        order_to_target(world, store, p, i, a, row, equity, 0.0)
+
+
+@jit
+def keep_exposure(world, store, p, i, row, equity):
+    """The margin keeper of an account: where the share of the capital that all perpetuals use
+    leaves `keeper_down` .. `keeper_up` times what the targets ask, every leg goes back to its
+    target. It waits while another order is due. Equity in quote, prices of the last close.
+    """
+    legs = store.legs
+    used, asked = 0.0, 0.0
+    for a in range(legs.shape[1]):
+        if legs[i, a, TOUCH] != TOUCH_NONE or world.bars[row, a, HALTED] != 0.0:
+            return
+        if legs[i, a, PERP] != 0.0:
+            used += used_share(world, store, i, a, row, equity)
+            asked += abs(legs[i, a, TARGET_CARRY]) / capital_parts(world, legs.shape[1])
+    if used > 0.0 and (used > p.keeper_up * asked or used < p.keeper_down * asked):
+        _rebalance(world, store, p, i, row, equity)
+
+
 @jit
 def _keep(world, store, p, i, row, first, last, wallet):
     """Margin keeper over the legs first..last-1 that share the wallet of index `wallet`; prices of
@@ -239,16 +306,22 @@ def _keep(world, store, p, i, row, first, last, wallet):
 
 
 @jit
-def keep_margin(world, store, p, i, row, path):
-    """The margin keeper at the open of bar `row`, for wallets that no other order touches."""
+def keep_margin(world, store, p, i, row, path, equity):
+    """The margin keeper at the open of bar `row`, for wallets that no other order touches;
+    equity [quote] after the settlement of the bar.
+    """
     every = world.codes[KEEPER_BARS]
+    watches_equity = world.codes[KEEPER_WATCHES] == KEEPER_EQUITY
     if (
         every == 0
-        or world.codes[MARGIN_MODE] == MARGIN_PORTFOLIO
+        or (world.codes[MARGIN_MODE] == MARGIN_PORTFOLIO and not watches_equity)
         or (every > 1 and (world.starts[path, 2] + row - world.paths[path, 0]) % every != 0)
     ):
         return
     legs = store.legs
+    if watches_equity:
+        keep_exposure(world, store, p, i, row, equity)
+        return
     if world.contract == INVERSE:
         for a in range(legs.shape[1]):
             if legs[i, a, TOUCH] == TOUCH_NONE and legs[i, a, PERP] != 0.0:

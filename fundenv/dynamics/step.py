@@ -233,7 +233,7 @@ def step_bar(world, store, out, p, actions, i, row, path, book, first):
     if first:
         decide(world, store, out, p, actions, i, row, equity)
     after_liquidation(world, store, p, i, row, equity)
-    keep_margin(world, store, p, i, row, path)
+    keep_margin(world, store, p, i, row, path, equity)
     call_loans(world, store, p, i, row)  # the lender's orders replace those of the agent
     stress_crashes(world, store, p, i, row)
     if world.codes[REWARD] == REWARD_EXPECTED:

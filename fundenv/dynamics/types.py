@@ -150,12 +150,16 @@ OPEN_PATHS = 18
 SETTLE_ON_SPOT = (
     19  # 1 = funding is paid on the oracle or index price, for which the last spot close stands
 )
-N_CODES = 20
+CAPITAL = 20  # whether each asset has an equal part of the capital, or all share the whole
+KEEPER_WATCHES = 21  # what the margin keeper compares with the target: a KEEPER_* code
+N_CODES = 22
 
 ACTION_CONTINUOUS, ACTION_DISCRETE, ACTION_TARGET = 0, 1, 2
 MARGIN_ISOLATED, MARGIN_CROSS, MARGIN_PORTFOLIO = 0, 1, 2
 LINEAR, INVERSE = 0, 1
 CONTRACTS = ("linear", "inverse")  # their names in a venue file
+CAPITAL_PARTS, CAPITAL_SHARED = 0, 1
+KEEPER_WALLET, KEEPER_EQUITY = 0, 1
 AFTER_FLATTEN, AFTER_REHEDGE, AFTER_NAKED = 0, 1, 2
 PROCEDURE_WHOLE, PROCEDURE_TIER, PROCEDURE_TWO_TIERS, PROCEDURE_FIFTH = 0, 1, 2, 3
 PROCEDURES = ("whole", "tier", "two_tiers", "fifth")  # their names in a venue file

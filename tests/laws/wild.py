@@ -53,6 +53,8 @@ def settings(draw: st.DrawFn) -> dict[str, Any]:
         "margin_mode": draw(st.sampled_from(["isolated", "cross", "portfolio"])),
         "after_liquidation": draw(st.sampled_from(["flatten", "rehedge", "naked"])),
         "keeper_interval": draw(st.sampled_from([None, "1h", "2h", "8h"])),
+        "keeper_watches": draw(st.sampled_from(["wallet", "wallet", "equity"])),
+        "capital": draw(st.sampled_from(["parts", "parts", "shared"])),
         "keeper_up": draw(st.sampled_from([1.0, 1.1, 1.6])),
         "keeper_down": draw(st.sampled_from([0.0, 1 / 2.56, 1.0])),
         "decision_interval": draw(st.sampled_from(["1h", "3h", "8h"])),

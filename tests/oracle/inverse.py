@@ -79,14 +79,15 @@ class InverseAccount(ReferenceAccount):
         )
         self.legs[a].order_spot = wanted - self._coins(a, mark)
 
+    def _gross(self, a: int) -> float:
+        return super()._gross(a) if self.portfolio else 1.0
+
+    def _value(self, a: int) -> float:
+        return abs(self.legs[a].perp)
+
     def _order_to_target(self, a: int, equity: float, band: bool) -> None:
         leg, last = self.legs[a], self.last[a]
-        gross = (
-            (1 + (1 - self.rules[a].haircut) * leg.leverage) / leg.leverage
-            if self.portfolio
-            else 1.0
-        )
-        perp = -leg.carry * equity / gross / self.n
+        perp = -leg.carry * equity / self._gross(a) / self._parts_of_capital()
         if leg.hedge * perp > 0 and not self.config.allow_short_spot:
             perp = 0.0
             self.reasons[a] = "no borrow"
@@ -109,10 +110,14 @@ class InverseAccount(ReferenceAccount):
         free = max(self._free(prices), 0.0) / prices[a] if self.config.allow_short_spot else 0.0
         return max(self.legs[a].spot, 0.0) + free
 
-    def _keep(self, busy: set[int]) -> set[int]:
+    def _keep(self, busy: set[int], equity: float) -> set[int]:
         bar_ns = round(self.market.bar_hours * 3600e9)
         opened = (int(self.market.close_ns[self.row]) - bar_ns) // bar_ns
-        if self.portfolio or not self.keeper_bars or opened % self.keeper_bars:
+        if not self.keeper_bars or opened % self.keeper_bars:
+            return set()
+        if self.config.keeper_watches == "equity":
+            return self._keep_exposure(busy, equity)
+        if self.portfolio:
             return set()
         touched: set[int] = set()
         for a, leg in enumerate(self.legs):

@@ -240,7 +240,7 @@ class ReferenceAccount:
         )
         self._liquidate_at_the_open()  # spec 5.1, 5.2
         moved = self._decide(targets, max(equity, 0.0), first)  # spec 6.1 to 6.9
-        moved |= self._keep(set(moved))  # spec 6.10 to 6.12
+        moved |= self._keep(set(moved), equity)  # spec 6.10 to 6.12
         if first:
             self.requested = [
                 (leg.order_spot, leg.order_perp) if t else (0.0, 0.0)
@@ -308,6 +308,7 @@ class ReferenceAccount:
         the assets whose wallets are set afterwards.
         """
         moved: set[int] = set()
+        granted = self._granted(targets, equity) if first else 1.0
         for a, (leg, target) in enumerate(zip(self.legs, targets, strict=True)):
             if first and target is None:
                 self.reasons[a] = "hold"
@@ -316,6 +317,7 @@ class ReferenceAccount:
                 leg.stress = self.config.stress_multiplier
             if target is not None:
                 leg.carry, leg.hedge, leg.leverage = target
+                leg.carry *= granted
                 if not self.now[a].halted:
                     leg.pending = ""
                 self._order_to_target(a, equity, band=True)
@@ -328,17 +330,33 @@ class ReferenceAccount:
                 moved.add(a)
         return moved
 
+    def _parts_of_capital(self) -> int:
+        return 1 if self.config.capital == "shared" else self.n
+
+    def _gross(self, a: int) -> float:
+        """Equity that one quote of perpetual ties up, spec 6.2 and 15."""
+        unbacked = 1 - self.rules[a].haircut if self.portfolio else 1.0
+        return (1 + unbacked * self.legs[a].leverage) / self.legs[a].leverage
+
+    def _value(self, a: int) -> float:
+        """Notional at the last mark."""
+        return abs(self.legs[a].perp) * self.last[a].mark_close
+
+    def _used(self, a: int, equity: float) -> float:
+        return self._value(a) * self._gross(a) / equity if equity > 0 else 0.0
+
+    def _granted(self, targets: list[Target | None], equity: float) -> float:
+        """Spec 6.15: what every carry is multiplied with where the capital is shared."""
+        if self.config.capital != "shared":
+            return 1.0
+        kept = sum(self._used(a, equity) for a, t in enumerate(targets) if t is None)
+        asked = sum(abs(t[0]) for t in targets if t is not None)
+        room = max(1.0 - kept, 0.0)
+        return 1.0 if asked <= room else room / asked
+
     def _order_to_target(self, a: int, equity: float, band: bool) -> None:
         leg, last = self.legs[a], self.last[a]
-        unbacked = 1 - self.rules[a].haircut if self.portfolio else 1.0
-        perp = (
-            -leg.carry
-            * equity
-            * leg.leverage
-            / (1 + unbacked * leg.leverage)
-            / self.n
-            / last.mark_close
-        )
+        perp = -leg.carry * equity / self._gross(a) / self._parts_of_capital() / last.mark_close
         spot = -leg.hedge * perp
         if spot < 0 and not self.config.allow_short_spot:
             perp = spot = 0.0
@@ -350,17 +368,33 @@ class ReferenceAccount:
                 self.reasons[a] = "inside the band"
             leg.order_perp = leg.order_spot = 0.0
 
-    def _keep(self, busy: set[int]) -> set[int]:
+    def _keep_exposure(self, busy: set[int], equity: float) -> set[int]:
+        """The margin keeper that watches the equity, spec 6.16."""
+        held = [a for a, leg in enumerate(self.legs) if leg.perp]
+        if busy or any(bar.halted for bar in self.now) or not held:
+            return set()
+        used = sum(self._used(a, equity) for a in held)
+        asked = sum(abs(self.legs[a].carry) for a in held) / self._parts_of_capital()
+        low, high = self.config.keeper_down * asked, self.config.keeper_up * asked
+        if used <= 0 or low <= used <= high:
+            return set()
+        for a in range(self.n):
+            self._order_to_target(a, max(equity, 0.0), band=False)
+        return set(range(self.n))
+
+    def _keep(self, busy: set[int], equity: float) -> set[int]:
         """The margin keeper, spec 6.10 to 6.12; returns the assets that it trades."""
         bar_ns = round(self.market.bar_hours * 3600e9)
         opened = (int(self.market.close_ns[self.row]) - bar_ns) // bar_ns
         if (
-            self.portfolio
+            (self.portfolio and self.config.keeper_watches == "wallet")
             or not self.keeper_bars
             or opened % self.keeper_bars
             or (self.config.margin_mode == "cross" and busy)
         ):
             return set()
+        if self.config.keeper_watches == "equity":
+            return self._keep_exposure(busy, equity)
         traded: set[int] = set()
         for w, members in enumerate(self.wallets):
             legs = [(self.legs[a], self.last[a]) for a in members]

@@ -89,6 +89,8 @@ CODES = {
     t.ACTION_WIDTH: N_ACTIONS,
     t.ENTRY_MARGIN: 0,
     t.SETTLE_ON_SPOT: 0,
+    t.CAPITAL: t.CAPITAL_PARTS,
+    t.KEEPER_WATCHES: t.KEEPER_WALLET,
 }
 # what `_params` takes for granted
 PARAMS = {
