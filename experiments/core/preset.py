@@ -7,24 +7,30 @@ from __future__ import annotations
 import tomllib
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any, ClassVar
 
 import agents
 from experiments.core.run_folder import RunError
+from fundenv.settings import Range, Settings, nearest
 
 FOLDER = Path(agents.__file__).parent / "presets"
 _COUNTS = ("seeds", "folds", "fold_seeds")
 
 
 @dataclass(frozen=True, kw_only=True)
-class Candidate:
+class Candidate(Settings):
     """One configuration of a learner: environment steps of a training, and parameters that differ
     from the learner's own.
     """
 
+    error: ClassVar[type[ValueError]] = RunError
+
     agent: str
-    steps: int
+    """Name of the learner."""
+    steps: Annotated[int, Range(1, 1e15, "environment steps")]
+    """Length of a training."""
     params: dict[str, Any]
+    """Parameters in place of the learner's own."""
 
     @property
     def label(self) -> str:
@@ -35,7 +41,7 @@ class Candidate:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Preset:
+class Preset(Settings):
     """Seeds of the final training, walk-forward folds within the training span and seeds in each,
     and the candidates of every learner.
 
@@ -43,12 +49,18 @@ class Preset:
     the folds' validation pieces is trained in full.
     """
 
-    seeds: int
-    folds: int
-    fold_seeds: int
+    error: ClassVar[type[ValueError]] = RunError
+
+    seeds: Annotated[int, Range(1, 100_000, "trainings")] = 1
+    """Trainings of each learner on the whole training span."""
+    folds: Annotated[int, Range(0, 1000, "folds")] = 0
+    """Walk-forward folds within the training span."""
+    fold_seeds: Annotated[int, Range(1, 100_000, "trainings")] = 1
+    """Trainings of each learner in each fold."""
     candidates: dict[str, list[Candidate]] = field(default_factory=dict)
-    # parameters of agents that do not learn
+    """Configurations of each learner."""
     rules: dict[str, dict[str, Any]] = field(default_factory=dict)
+    """Parameters of agents that do not learn."""
 
 
 def read_preset(name: str) -> Preset:
@@ -63,41 +75,30 @@ def read_preset(name: str) -> Preset:
         raise RunError(f"no preset {name}; choose one of {known}, or give a .toml file") from None
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise RunError(f"{path} is no TOML ({error})") from None
-    counts = {key: _count(path, key, table.pop(key, 1 if key != "folds" else 0)) for key in _COUNTS}
+    counts = {key: table.pop(key) for key in _COUNTS if key in table}
+    for key, value in table.items():
+        if not isinstance(value, (dict, list)):
+            raise RunError(f"{path}: unknown setting {key!r}; {nearest(key, _COUNTS)}")
     learners = [name for name in table if issubclass(agents.agent_class(name), agents.Learner)]
     rules = {name: values for name, values in table.items() if name not in learners}
     for name, values in rules.items():
         agents.make(name, **values)
-    return Preset(
-        **counts,
-        candidates={name: _candidates(path, name, table[name]) for name in learners},
-        rules=rules,
-    )
-
-
-def _count(path: Path, key: str, value: Any) -> int:
-    if (
-        not isinstance(value, int)
-        or isinstance(value, bool)
-        or value < (0 if key == "folds" else 1)
-    ):
-        raise RunError(
-            f"{path}: {key} = {value!r}; expected a whole number of at least"
-            f" {0 if key == 'folds' else 1}"
-        )
-    return value
+    candidates = {name: _candidates(path, name, table[name]) for name in learners}
+    try:
+        return Preset(**counts, candidates=candidates, rules=rules)
+    except RunError as error:
+        raise RunError(f"{path}: {error}") from None
 
 
 def _candidates(path: Path, agent: str, tables: Any) -> list[Candidate]:
     made = []
     for table in tables if isinstance(tables, list) else [tables]:
-        if (
-            not isinstance(table, dict)
-            or not isinstance(table.get("steps"), int)
-            or table["steps"] < 1
-        ):
-            raise RunError(f"{path}: [{agent}] needs steps, a whole number of at least 1")
+        if not isinstance(table, dict) or "steps" not in table:
+            raise RunError(f"{path}: [{agent}] has no steps; add the length of a training")
         params = {key: value for key, value in table.items() if key != "steps"}
         agents.make(agent, **params)  # a wrong parameter is reported before anything runs
-        made.append(Candidate(agent=agent, steps=table["steps"], params=params))
+        try:
+            made.append(Candidate(agent=agent, steps=table["steps"], params=params))
+        except RunError as error:
+            raise RunError(f"{path}: [{agent}] {error}") from None
     return made

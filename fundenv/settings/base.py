@@ -67,6 +67,7 @@ class Field(NamedTuple):
     range: Range | None
     form: Form | None
     default: Any  # dataclasses.MISSING where there is none
+    notes: tuple[Any, ...]  # everything else that the annotation carries
 
     @property
     def choices(self) -> tuple[Any, ...]:
@@ -137,6 +138,7 @@ def _read_fields(cls: Any) -> dict[str, Field]:
             range=next((note for note in notes if isinstance(note, Range)), None),
             form=next((note for note in notes if isinstance(note, Form)), None),
             default=default,
+            notes=tuple(note for note in notes if not isinstance(note, (Range, Form))),
         )
     return found
 

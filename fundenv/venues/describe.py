@@ -7,7 +7,9 @@ from __future__ import annotations
 import sys
 from typing import Any
 
+from fundenv.settings import Row, describe
 from fundenv.venues.load import Venue, load_venue, venue_names
+from fundenv.venues.rules import VenueRules
 from fundenv.venues.schema import CHOICES, PER_SYMBOL, SCALARS, dotted, node
 
 _HEAD = """# Venues: every rule, its value, its source
@@ -30,23 +32,37 @@ def page() -> str:
     return _HEAD + "".join(_section(load_venue(name)) for name in venue_names())
 
 
+def rows(venue: Venue, symbol: str | None = None) -> list[Row]:
+    """The rules of a venue as settings, the value now in force (for `symbol`, or for symbols
+    without an entry) in place of a default.
+    """
+    return [row._replace(default=_now(venue, row.name, symbol)) for row in describe(VenueRules)]
+
+
+def _now(venue: Venue, name: str, symbol: str | None) -> str:
+    section, _, key = name.partition(".")
+    if (section, key) in CHOICES:
+        return venue.choice(section, key)
+    return f"{venue.value(section, key, symbol):g}"
+
+
 def _section(venue: Venue) -> str:
-    rows = ["| rule | from | value | source | date |", "|---|---|---|---|---|"]
+    lines = ["| rule | from | value | source | date |", "|---|---|---|---|---|"]
     for key in (*CHOICES, *SCALARS):
-        rows += _rows(dotted(key), node(venue.document, key))
+        lines += _rows(dotted(key), node(venue.document, key))
     for key in PER_SYMBOL:
         for symbol, leaves in node(venue.document, key).items():
-            rows += _rows(f"{dotted(key)} {symbol}", leaves)
+            lines += _rows(f"{dotted(key)} {symbol}", leaves)
     for symbol, tables in venue.document["tiers"].items():
         for table in tables:
             brackets = "; ".join(
                 f"{floor:,.0f}: {leverage:g}x {rate:.4g}"
                 for floor, leverage, rate in table["brackets"]
             )
-            rows.append(
+            lines.append(
                 _row(f"tiers {symbol} (floor: leverage, maintenance rate)", table, brackets, "")
             )
-    return f"\n## {venue.title} (`{venue.name}`, {venue.contract})\n\n" + "\n".join(rows) + "\n"
+    return f"\n## {venue.title} (`{venue.name}`, {venue.contract})\n\n" + "\n".join(lines) + "\n"
 
 
 def _rows(name: str, leaves: Any) -> list[str]:

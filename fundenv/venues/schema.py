@@ -6,67 +6,29 @@ import datetime as dt
 from pathlib import Path
 from typing import Any
 
-Key = tuple[str, str]
+from fundenv.settings import nearest
+from fundenv.settings.base import Field, check, fields_of
+from fundenv.venues.rules import (
+    CHOICES,
+    PER_SYMBOL,
+    RULES,
+    SCALARS,
+    Head,
+    Key,
+    VenueError,
+    VenueRules,
+)
 
-_FEE, _FLAG = (-0.01, 0.05), (0.0, 1.0)
-# key -> (lowest, highest) value allowed
-SCALARS: dict[Key, tuple[float, float]] = {
-    **{
-        (section, f"{leg}_{kind}"): _FEE
-        for section in ("fees", "fees_high")
-        for leg in ("perp", "spot")
-        for kind in ("taker", "maker")
-    },
-    ("funding", "interval_hours"): (1.0, 24.0),
-    ("funding", "first_hour"): (0.0, 23.0),  # UTC hour of one settlement of the day
-    ("funding", "lag_intervals"): _FLAG,  # 1: the rate of the interval before is paid
-    ("funding", "interest_8h"): (-0.01, 0.01),
-    ("funding", "clamp"): (0.0, 0.05),  # Deribit: the dead band
-    ("funding", "scaled"): _FLAG,  # 1: the rate of an N hour interval is N / 8 of the 8 h rate
-    ("liquidation", "fee"): (0.0, 0.1),  # of the closed notional
-    # notional [quote] below which a position is closed whole at once
-    ("liquidation", "partial_above"): (0.0, 1e12),
-    ("liquidation", "closing_fee"): (0.0, 0.05),  # part of the maintenance rate
-    ("borrow", "quote_annual"): (0.0, 10.0),
-    ("borrow", "base_annual"): (0.0, 10.0),
-    ("borrow", "clock_hours"): _FLAG,  # 1: every clock hour touched is charged whole
-}
-PER_SYMBOL: dict[Key, tuple[float, float]] = {
-    ("funding", "cap"): (0.0, 1.0),  # of one settlement
-    # share of a coin's value that counts as collateral of a portfolio account
-    ("collateral", ""): (0.0, 1.0),
-    ("execution", "half_spread_perp_bp"): (0.0, 1000.0),
-    ("execution", "half_spread_spot_bp"): (0.0, 1000.0),
-    ("execution", "impact_coefficient"): (0.0, 100.0),
-    ("execution", "lot_perp"): (0.0, 1e12),
-    ("execution", "lot_spot"): (0.0, 1e12),
-    ("execution", "min_notional_perp"): (0.0, 1e12),
-    ("execution", "min_notional_spot"): (0.0, 1e12),
-}
-CHOICES: dict[Key, tuple[str, ...]] = {
-    ("funding", "rule"): (
-        "binance",
-        "bybit",
-        "okx",
-        "okx_until_2025",
-        "bitmex",
-        "deribit",
-        "hyperliquid",
-        "dydx",
-        "kraken",
-        "trailing_average",
-    ),
-    ("funding", "price"): ("mark", "oracle", "index"),
-    ("liquidation", "procedure"): ("whole", "tier", "two_tiers", "fifth"),
-    ("liquidation", "maintenance_on"): ("mark", "entry"),
-}
-CONTRACTS = ("linear", "inverse")
-
-
-class VenueError(ValueError):
-    """A venue file that cannot be used; the message names file, key, value and what was
-    expected.
-    """
+__all__ = [
+    "CHOICES",
+    "PER_SYMBOL",
+    "SCALARS",
+    "Key",
+    "VenueError",
+    "dotted",
+    "node",
+    "validate",
+]
 
 
 def dotted(key: Key) -> str:
@@ -82,16 +44,17 @@ def node(document: dict[str, Any], key: Key) -> Any:
 
 def validate(document: dict[str, Any], path: Path) -> None:
     """Raise `VenueError` at the first thing that does not hold up."""
-    for name in ("name", "title", "contract"):
-        if not isinstance(document.get(name), str):
-            raise VenueError(f"{path}: {name} = {document.get(name)!r}: expected a string")
-    if document["contract"] not in CONTRACTS:
-        raise VenueError(
-            f"{path}: contract = {document['contract']!r}: expected one of {', '.join(CONTRACTS)}"
-        )
+    missing = [name for name in fields_of(Head) if name not in document]
+    if missing:
+        raise VenueError(f"{path}: {missing[0]} is missing; add {missing[0]} = '..'")
+    try:
+        Head(**{name: document[name] for name in fields_of(Head)})
+    except VenueError as error:
+        raise VenueError(f"{path}: {error}") from None
+    _check_names(document, path)
     for key in (*SCALARS, *CHOICES):
-        _check_leaves(node(document, key), dotted(key), SCALARS.get(key) or CHOICES[key], path)
-    for key, limits in PER_SYMBOL.items():
+        _check_leaves(node(document, key), dotted(key), RULES[key], path)
+    for key, rule in PER_SYMBOL.items():
         table = node(document, key)
         if not isinstance(table, dict) or "default" not in table:
             raise VenueError(
@@ -99,7 +62,7 @@ def validate(document: dict[str, Any], path: Path) -> None:
                 " one for each special symbol"
             )
         for symbol, leaves in table.items():
-            _check_leaves(leaves, f"{dotted(key)}.{symbol}", limits, path)
+            _check_leaves(leaves, f"{dotted(key)}.{symbol}", rule, path)
     tiers = document.get("tiers")
     if not isinstance(tiers, dict) or "default" not in tiers:
         raise VenueError(f"{path}: tiers = {tiers!r}: expected a table with an entry 'default'")
@@ -109,12 +72,12 @@ def validate(document: dict[str, Any], path: Path) -> None:
         _check_dates(tables, f"tiers.{symbol}", path)
 
 
-def _check_leaves(leaves: Any, key: str, allowed: tuple[Any, ...], path: Path) -> None:
+def _check_leaves(leaves: Any, key: str, rule: Field, path: Path) -> None:
     if not isinstance(leaves, list):
-        _check_leaf(leaves, key, allowed, path)
+        _check_leaf(leaves, key, rule, path)
         return
     for number, leaf in enumerate(leaves):
-        _check_leaf(leaf, f"{key}[{number}]", allowed, path)
+        _check_leaf(leaf, f"{key}[{number}]", rule, path)
         if not isinstance(leaf.get("valid_from"), dt.date):
             raise VenueError(
                 f"{path}: {key}[{number}].valid_from = {leaf.get('valid_from')!r}: expected a date"
@@ -123,23 +86,25 @@ def _check_leaves(leaves: Any, key: str, allowed: tuple[Any, ...], path: Path) -
     _check_dates(leaves, key, path)
 
 
-def _check_leaf(leaf: Any, key: str, allowed: tuple[Any, ...], path: Path) -> None:
+def _check_leaf(leaf: Any, key: str, rule: Field, path: Path) -> None:
     if not isinstance(leaf, dict) or not {"value", "source", "date"} <= set(leaf):
         raise VenueError(f"{path}: {key} = {leaf!r}: expected a table {{value, source, date}}")
-    value = leaf["value"]
-    if isinstance(allowed[0], str):
-        if value not in allowed:
-            raise VenueError(
-                f"{path}: {key}.value = {value!r}: expected one of {', '.join(allowed)}"
-            )
-    elif (
-        isinstance(value, bool)
-        or not isinstance(value, (int, float))
-        or not allowed[0] <= value <= allowed[1]
-    ):
-        raise VenueError(
-            f"{path}: {key}.value = {value!r}: expected a number from {allowed[0]} to {allowed[1]}"
-        )
+    try:
+        check(rule._replace(name=f"{key}.value"), leaf["value"], VenueError)
+    except VenueError as error:
+        raise VenueError(f"{path}: {error}") from None
+
+
+def _check_names(document: dict[str, Any], path: Path) -> None:
+    """A misspelt section or rule would be left out of a file that extends another."""
+    sections = [*fields_of(Head), *fields_of(VenueRules), "tiers"]
+    for name, table in document.items():
+        if name not in sections:
+            raise VenueError(f"{path}: unknown section {name!r}; {nearest(name, sections)}")
+        rules = [rule for section, rule in RULES if section == name and rule]
+        for rule in table if rules and isinstance(table, dict) else ():
+            if rule not in rules:
+                raise VenueError(f"{path}: unknown rule {name}.{rule}; {nearest(rule, rules)}")
 
 
 def _check_dates(tables: list[dict[str, Any]], key: str, path: Path) -> None:

@@ -81,12 +81,12 @@ def test_own_file_is_loaded_by_its_path(write):
         (
             'contract = "linear"',
             'contract = "quanto"',
-            "contract = 'quanto': expected one of linear",
+            "contract = 'quanto' is not one of linear, inverse",
         ),
         (
             "perp_taker = { value = 0.0005,",
             "perp_taker = { value = 5,",
-            "fees.perp_taker.value = 5: expected a number from -0.01 to 0.05",
+            "fees.perp_taker.value = 5 is outside -0.01 .. 0.05; set it within",
         ),
         (
             'perp_taker = { value = 0.0005, source = "Binance',
@@ -112,11 +112,15 @@ def test_own_file_is_loaded_by_its_path(write):
         (
             'procedure = { value = "tier"',
             'procedure = { value = "slow"',
-            "liquidation.procedure.value = 'slow': expected one of whole, tier",
+            "liquidation.procedure.value = 'slow' is not one of whole, tier",
         ),
         ("[collateral]\ndefault =", "[collateral]\nother =", "collateral = "),
         ("[funding.cap]\ndefault =", "[funding.cap]\nfallback =", "funding.cap = "),
         ("[fees]", "[fees", "not a TOML file"),
+        ('name = "binance"', "", "name is missing"),
+        ("[fees_high]", "[fees_hi]", "unknown section 'fees_hi'; did you mean fees_high"),
+        ("perp_taker =", "perp_takr =", "unknown rule fees.perp_takr; did you mean perp_taker"),
+        ("perp_taker = { value = 0.0005,", "perp_taker = { value = true,", "expected number in"),
     ],
 )
 def test_a_broken_file_names_file_key_value_and_expectation(write, old, new, message):
