@@ -11,11 +11,13 @@ from fundenv.settings import Range, Settings, nearest
 from fundenv.settings.base import fields_of
 from fundenv.settings.forms import (
     DIALS,
+    REWARDS,
     ConfigError,
     Day,
     Dials,
     Draws,
     Duration,
+    Reward,
     hours,
     ranges_of,
 )
@@ -137,8 +139,10 @@ class EnvConfig(Settings):
     """The keeper acts above this leverage."""
 
     # reward
-    reward: Literal["log_growth", "mean_variance", "expected"] = "log_growth"
-    """Log growth of equity, growth less variance, or growth with the expected price profit."""
+    reward: Annotated[str, Reward] = "log_growth"
+    """`log_growth` of equity, `mean_variance` (growth less variance), `expected` (growth with the
+    expected price profit), or your own: package.module:function.
+    """
     risk_aversion: Annotated[float, Range(0, 1e6, "gamma")] = 10.0
     """Weight of the variance in `mean_variance`."""
     basis_half_life: Annotated[str, Duration] = "12h"
@@ -196,7 +200,12 @@ class EnvConfig(Settings):
 
 
 def code(name: str, value: str) -> int:
-    """The kernel's integer for a choice: its position among the values allowed."""
+    """The kernel's integer for a choice: its position among the values allowed.
+
+    A reward of the user's own stands as `log_growth`, which `fundenv.batch.own_reward` replaces.
+    """
+    if name == "reward":
+        return REWARDS.index(value) if value in REWARDS else 0
     return fields_of(EnvConfig)[name].choices.index(value)
 
 

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Annotated, Any, ClassVar, Literal
+from typing import Annotated, Any, ClassVar
 
 from agents.params import AgentError, Params, Range
+from fundenv.settings.forms import Reward
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -25,8 +26,8 @@ class TrainingParams(Params):
     """Discount factor of future rewards."""
     hidden: Annotated[int, Range(1, 4096, "units")] = 64
     """Width of both hidden layers of each network."""
-    reward: Literal["log_growth", "mean_variance", "expected"] = "log_growth"
-    """Reward of the training; the evaluation does not use it."""
+    reward: Annotated[str, Reward] = "log_growth"
+    """Reward of the training, as in the env; the evaluation does not use it."""
     start_invested: Annotated[float, Range(0, 1, "of training episodes")] = 0.5
     """Share that begins with full carry."""
     episode_days: Annotated[int, Range(1, 3650, "days")] = 90

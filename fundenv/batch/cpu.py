@@ -13,6 +13,7 @@ import numpy as np
 
 from fundenv.batch.audit import audit
 from fundenv.batch.entry import Calls
+from fundenv.batch.own_reward import own_reward
 from fundenv.batch.randomize import range_table
 from fundenv.batch.starts import rows_of, seeds_of
 from fundenv.batch.world import action_width, build_params, build_world, load_rules, resolve_market
@@ -85,6 +86,7 @@ class Batch:
                 f"both config and {', '.join(settings)} are given; put them into the config"
             )
         self.config = config if config is not None else EnvConfig.from_dict(settings)
+        self.own_reward = own_reward(self.config.reward)
         self.num_envs = num_envs
         self.market = resolve_market(market, symbols, self.config.venue)
         self.venue = load_rules(self.config)
@@ -234,6 +236,7 @@ class Batch:
             self._show_in(np.empty_like(self.final_obs))
         if self.calls.steps_to_lanes:
             self.calls.count(self.num_envs)
+        before = self.own_reward.look(self) if self.own_reward else None
         others = (
             []
             if self._pool is None
@@ -242,6 +245,8 @@ class Batch:
         self.calls.step(*self._chunks[0])
         for other in others:
             other.result()
+        if self.own_reward and before:
+            self.own_reward.write(self, before)
         self._hand_out()
 
     def randomize(self, ranges: Mapping[str, Sequence[Any]]) -> None:

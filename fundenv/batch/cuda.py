@@ -232,6 +232,11 @@ class CudaBatch(Batch):
             config=config,
             **settings,
         )
+        if self.own_reward:
+            raise ConfigError(
+                f"reward = {self.config.reward!r} runs in Python, a GPU does not; use the CPU"
+                " batch or a reward of the env"
+            )
 
     def reset(
         self,

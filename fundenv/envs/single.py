@@ -102,7 +102,11 @@ class FundingHedgeEnv(gym.Env[Any, Any]):
         # or infinite ones of both signs, which it lets pass
         if math.isnan(sum(self._action.tolist())):
             refuse_nan(batch.actions)
+        own = batch.own_reward
+        before = own.look(batch) if own else None
         batch.calls.step(0, 1)
+        if own and before:
+            own.write(batch, before)
         terminated, truncated = self._terminated[0], self._truncated[0]
         info = self._info()
         if terminated or truncated:

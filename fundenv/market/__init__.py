@@ -7,6 +7,7 @@ from fundenv.market.files.frames import SymbolFrames, write_frames
 from fundenv.market.files.load import load_market, read_frames
 from fundenv.market.files.schema import DataError, check_table, read_table
 from fundenv.market.market import Feature, Market
+from fundenv.market.own_feature import add_feature
 from fundenv.market.split import SplitError, between, joint, path_range, select, split, stack
 from fundenv.market.synthetic.bootstrap import bootstrap_market
 from fundenv.market.synthetic.build import synthetic_frames, synthetic_market
@@ -20,6 +21,7 @@ __all__ = [
     "Market",
     "SplitError",
     "SymbolFrames",
+    "add_feature",
     "between",
     "bootstrap_market",
     "build_market",

@@ -12,6 +12,7 @@ import pandas as pd
 from fundenv.settings.base import Form, SettingsError, said
 
 DIALS = ("carry", "hedge", "leverage")
+REWARDS = ("log_growth", "mean_variance", "expected")  # by the kernel's code
 _IN_ORDER = [subset for n in (1, 2, 3) for subset in itertools.combinations(DIALS, n)]
 
 
@@ -50,7 +51,17 @@ def _check_dials(dials: Any, name: str) -> None:
         )
 
 
+def _check_reward(reward: Any, name: str) -> None:
+    own = isinstance(reward, str) and all(reward.partition(":"))
+    if reward not in REWARDS and not own:
+        raise ConfigError(
+            f"{name} = {said(reward)} is not one of {', '.join(REWARDS)}; your own is"
+            " package.module:function"
+        )
+
+
 Duration = Form("duration", hours)
+Reward = Form("reward", _check_reward)
 Day = Form("day", _check_day)
 Dials = Form("dials", _check_dials)
 Draws = Form("ranges", lambda value, name: ranges_of(value))
