@@ -156,7 +156,10 @@ def check(field: Field, value: Any, error: type[ValueError] = SettingsError) -> 
     if value is None and field.optional:
         return None
     if field.form is not None:
-        field.form.check(value, field.name)
+        try:
+            field.form.check(value, field.name)
+        except SettingsError as refused:
+            raise refused if isinstance(refused, error) else error(str(refused)) from None
     elif field.choices:
         if not any(type(value) is type(choice) and value == choice for choice in field.choices):
             raise error(f"{field.name} = {said(value)} is not one of {listed(field.choices)}")
