@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
@@ -13,10 +12,10 @@ from typing import Any, ClassVar, NamedTuple, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from agents.checkpoint import CHECKPOINT as CHECKPOINT
+from agents.checkpoint import write_agent
 from agents.params import AgentError, Params, nearest
 from agents.reasons import WORDS
-
-CHECKPOINT = "checkpoint.json"
 
 
 class Observed(NamedTuple):
@@ -140,12 +139,9 @@ class Agent(ABC):
         """
 
     def save(self, folder: str | os.PathLike[str]) -> None:
-        """Write everything that `agents.load` needs; `checkpoint.json` comes last, by an atomic
-        rename.
+        """Write everything that `agents.load` needs; what the folder held before stays usable
+        until all of it is there.
         """
-        path = Path(folder)
-        path.mkdir(parents=True, exist_ok=True)
-        self.write(path)
         record = {
             "agent": self.name,
             "class": f"{type(self).__module__}:{type(self).__qualname__}",
@@ -154,12 +150,10 @@ class Agent(ABC):
             "market": self.provenance.market,
             "observations": list(self.provenance.observations),
         } | self.extra()
-        partial = path / f".{CHECKPOINT}.partial"
-        partial.write_text(json.dumps(record, indent=1), encoding="utf-8")
-        partial.replace(path / CHECKPOINT)
+        write_agent(Path(folder), self.write, record)
 
     def write(self, folder: Path) -> None:  # noqa: B027
-        """Write the agent's own files (weights); rules have none."""
+        """Write the agent's own files (weights) into `folder`, which is empty; rules have none."""
 
     def extra(self) -> dict[str, Any]:
         """More JSON values for the checkpoint."""

@@ -8,14 +8,14 @@ group `fundenv.agents` of your own package.
 from __future__ import annotations
 
 import importlib
-import json
 import os
 from functools import cache
 from importlib.metadata import entry_points
 from pathlib import Path
 from typing import Any
 
-from agents.base import CHECKPOINT, Agent, Provenance
+from agents.base import Agent, Provenance
+from agents.checkpoint import read_record
 from agents.params import AgentError, nearest
 
 GROUP = "fundenv.agents"  # entry points of users' packages
@@ -109,14 +109,11 @@ def make(name: str, **params: Any) -> Agent:
 def load(folder: str | os.PathLike[str]) -> Agent:
     """The agent that `save` wrote into `folder`, with its weights.
 
-    `agent.provenance` says in which env and on which market it was trained.
+    `agent.provenance` says in which env and on which market it was trained. Raises `AgentError`
+    where a file is not the one that was saved. Load agents of people you trust: the class that the
+    record names runs, and a saved learner is more than numbers.
     """
-    path = Path(folder) / CHECKPOINT
-    if not path.is_file():
-        raise AgentError(
-            f"no agent in {folder}: {CHECKPOINT} is missing; give the folder that training wrote"
-        )
-    record = json.loads(path.read_text(encoding="utf-8"))
+    record = read_record(Path(folder))
     known = record["agent"] in table() or "class" not in record  # a name outlives a moved class
     agent = make(record["agent" if known else "class"], **record["params"])
     agent.provenance = Provenance(record["env"], record["market"], tuple(record["observations"]))

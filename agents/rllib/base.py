@@ -196,7 +196,7 @@ class RLlibAgent(Learner):
             return self.choose(inputs, deterministic)
 
     def write(self, folder: Path) -> None:
-        """Module and algorithm, each by an atomic rename."""
+        """Module and algorithm."""
         if self._algorithm is not None:
             self._remember()
         if self.module is None:
@@ -207,9 +207,7 @@ class RLlibAgent(Learner):
             (STATE, self.state),
             (MODEL, (type(self.module), spaces, self.module.get_state())),
         ):
-            partial = folder / f".partial.{name}"
-            torch.save(value, partial)
-            partial.replace(folder / name)
+            torch.save(value, folder / name)
 
     def read(self, folder: Path, record: dict[str, Any]) -> None:
         """The module, on the CPU, and the state of the algorithm."""

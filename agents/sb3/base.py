@@ -236,17 +236,13 @@ class SB3Agent(Learner):
         return actions
 
     def write(self, folder: Path) -> None:
-        """The model's zip, by an atomic rename, and what an unfinished training needs to go on as
-        if it had not stopped.
+        """The model's zip, and what an unfinished training needs to go on as if it had not
+        stopped.
         """
         if self.model is None:
             return
-        partial = folder / f".partial.{MODEL}"
-        self.model.save(partial)
-        partial.replace(folder / MODEL)
-        if self.snapshot is None:
-            (folder / SNAPSHOT).unlink(missing_ok=True)
-        else:
+        self.model.save(folder / MODEL)
+        if self.snapshot is not None:
             self.snapshot.save(folder / SNAPSHOT)
 
     def read(self, folder: Path, record: dict[str, Any]) -> None:
@@ -257,12 +253,15 @@ class SB3Agent(Learner):
             )
         torch, _ = libraries()
         torch.set_num_threads(self.params.threads)
-        self.model = self.algorithm().load(folder / MODEL, device="cpu")
+        from agents.sb3 import archive
+
+        reader = archive.trusting(self)
+        self.model = archive.read_model(folder / MODEL, self.algorithm(), reader)
         super().read(folder, record)
         if (folder / SNAPSHOT).is_file():
             from agents.sb3.snapshot import Snapshot
 
-            self.snapshot = Snapshot.load(folder / SNAPSHOT)
+            self.snapshot = Snapshot(archive.read_torch(folder / SNAPSHOT, reader))
 
     def speaks(self) -> dict[str, Any]:
         """What an action of the model means: the settings of the env that it needs. Agents that

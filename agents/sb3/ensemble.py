@@ -4,7 +4,6 @@ counts for less.
 
 from __future__ import annotations
 
-import shutil
 from abc import abstractmethod
 from collections.abc import Sequence
 from pathlib import Path
@@ -113,9 +112,6 @@ class Ensemble(Agent):
         """A folder for each member."""
         for number, member in enumerate(self.members):
             member.save(folder / f"{_MEMBER}{number}")
-        for stale in folder.glob(f"{_MEMBER}*"):
-            if int(stale.name.removeprefix(_MEMBER)) >= len(self.members):
-                shutil.rmtree(stale)
 
     def extra(self) -> dict[str, Any]:
         """How many members there are."""

@@ -196,16 +196,14 @@ class SAC(SB3Agent):
     def write(self, folder: Path) -> None:
         """The model, and the replay buffer as long as the training is not finished."""
         super().write(folder)
-        replay = folder / REPLAY
-        if self.model is None or self.snapshot is None:
-            replay.unlink(missing_ok=True)
-            return
-        partial = folder / f".partial.{REPLAY}"
-        self.model.save_replay_buffer(partial)
-        partial.replace(replay)
+        if self.model is not None and self.snapshot is not None:
+            self.model.save_replay_buffer(folder / REPLAY)
 
     def read(self, folder: Path, record: dict[str, Any]) -> None:
         """The model, and the replay buffer where there is one."""
         super().read(folder, record)
         if (folder / REPLAY).is_file():
-            self.model.load_replay_buffer(folder / REPLAY, truncate_last_traj=False)
+            from agents.sb3 import archive
+
+            self.model.replay_buffer = archive.read_pickle(folder / REPLAY, archive.trusting(self))
+            self.model.replay_buffer.device = self.model.device

@@ -93,12 +93,5 @@ class Snapshot:
         torch.set_rng_state(tensors)
 
     def save(self, path: Path) -> None:
-        """By an atomic rename."""
-        partial = path.with_name(f".partial.{path.name}")
-        torch.save(self.state, partial)
-        partial.replace(path)
-
-    @classmethod
-    def load(cls, path: Path) -> Self:
-        """What `save` wrote; the file must be trusted, as every pickle."""
-        return cls(torch.load(path, weights_only=False))
+        """Write the state; `agents.sb3.archive.read_torch` reads it."""
+        torch.save(self.state, path)
