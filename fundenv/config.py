@@ -38,6 +38,8 @@ class EnvConfig(Settings):
     """
 
     error: ClassVar[type[ValueError]] = ConfigError
+    # settings that came later: at their default they are no part of the hash, so older ones hold
+    added: ClassVar[tuple[str, ...]] = ("capital", "keeper_watches")
 
     # account
     venue: str = "binance"
@@ -120,7 +122,7 @@ class EnvConfig(Settings):
     adl_share: Annotated[float, Range(0.01, 0.9, "of the position")] = 0.5
     """What the venue then closes."""
     margin_level: Annotated[float, Range(0, 10, "assets over debt")] = 0.0
-    """Level of the spot account at which borrowed coins are bought back (Binance: 1.1); 0: never."""
+    """Level of the spot account at which borrowed coins are bought back (Binance 1.1); 0: never."""
     rebalance_band: Annotated[float, Range(0, 1, "of equity")] = 0.02
     """Smaller orders are not sent."""
     max_participation: Annotated[float, Range(0, 1, "of a bar's volume")] = 0.1
@@ -154,8 +156,8 @@ class EnvConfig(Settings):
     funding_shift: Annotated[float, Range(-5, 5, "per year")] = 0.0
     """Added to funding (0.033 is 0.3 bp per 8 h); the observations of funding follow."""
     randomize: Annotated[Any, Draws] = ()
-    """Drawn anew for each episode: {field of fundenv.dynamics.types.Params: [low, high]}, or ["log",
-    low, high].
+    """Drawn anew for each episode: {field of fundenv.dynamics.types.Params: [low, high]}, or
+    ["log", low, high].
     """
 
     def __post_init__(self) -> None:
@@ -196,7 +198,13 @@ class EnvConfig(Settings):
     @property
     def hash(self) -> str:
         """Twelve hex digits over all settings."""
-        return hashlib.sha256(json.dumps(self.to_dict(), sort_keys=True).encode()).hexdigest()[:12]
+        known = fields_of(type(self))
+        values = {
+            name: value
+            for name, value in self.to_dict().items()
+            if name not in self.added or value != known[name].default
+        }
+        return hashlib.sha256(json.dumps(values, sort_keys=True).encode()).hexdigest()[:12]
 
 
 def code(name: str, value: str) -> int:

@@ -84,9 +84,12 @@ def test_what_has_the_wrong_kind_is_refused_in_one_line(values):
 
 
 def test_the_hash_of_settings_is_that_of_earlier_versions():
-    """Computed by the version before the settings got their base: caches and run folders have it."""
+    """Computed before the settings got their base. A setting that is new goes into
+    `EnvConfig.added`.
+    """
     assert EnvConfig().hash == "30f9489383d8"
     assert (
         EnvConfig(leverage=4, carry_grid=[0, 1], randomize={"cash_rate": (0, 0.1)}).hash
         == "0536687e34de"
     )
+    assert EnvConfig(capital="shared").hash != EnvConfig().hash

@@ -1,4 +1,4 @@
-"""What a user sets: one base with ranges, units and texts, one validator, tables and JSON schemas."""
+"""What a user sets: one base with ranges, units and texts, one validator, tables, JSON schemas."""
 
 from fundenv.settings.base import Form, Range, Settings, SettingsError, nearest
 from fundenv.settings.describe import Row, describe, schema

@@ -10,8 +10,9 @@ be, the string under the field what it is:
 
 `describe` and `schema` read both, so tables, `--help` and documents are written from the code.
 
-A dataclass, not pydantic: pydantic turns `leverage = 4` into 4.0, which changes the hash of settings
-that older runs have stored, wraps the first error in one of its own, and adds 0.11 s to the import.
+A dataclass, not pydantic: pydantic turns `leverage = 4` into 4.0, which changes the hash of
+settings that older runs have stored, wraps the first error in one of its own, and adds 0.11 s to
+the import.
 """
 
 from __future__ import annotations
