@@ -1,9 +1,9 @@
-"""Looks after downloaded data: what is there (status), whether it is sound, with a picture
-(verify), and what is new (update).
+"""Looks after market data, downloaded or your own: what is there (status), whether it is sound and
+belongs together (verify), and what is new (update).
 
 python -m experiments.data status --data data/raw
-python -m experiments.data verify --data data/raw      # exits with 2 where a file is damaged
-python -m experiments.data update --data data/raw      # every series up to now; damaged files are fetched again
+python -m experiments.data verify --data data/raw      # exits with 2 where load_market would refuse
+python -m experiments.data update --data data/raw      # downloaded series up to now; damaged files are fetched again
 """
 
 from __future__ import annotations
@@ -19,6 +19,8 @@ from rich.console import Console
 from rich.table import Column, Table
 
 from experiments.core.cli import deferred, run
+from experiments.core.folder_check import refuse, show_findings, show_tables
+from experiments.core.market_args import column_pairs
 from experiments.download import fetch
 from fundenv.command import called
 from fundenv.market.download import (
@@ -34,6 +36,10 @@ from fundenv.market.download import (
 )
 from fundenv.market.download.audit import symbols
 from fundenv.market.download.series import stamp
+from fundenv.market.files.names import passed_over, scan
+from fundenv.market.plausibility import check_accept
+from fundenv.market.plausibility.folder import check_folder
+from fundenv.venues import load_venue
 
 _DAY_MS = 86_400_000  # matplotlib counts days since 1970
 
@@ -43,11 +49,19 @@ class Args:
     """Command line of the keeper."""
 
     command: tyro.conf.Positional[Literal["status", "verify", "update"]]
-    """status: rows, span, age and gaps. verify: also checksums and checks across tables, with a
-    plot a symbol. update: fetch what is new.
+    """status: rows, span, age and gaps. verify: also checksums, checks across tables and the
+    plausibility pass, with a plot a downloaded symbol. update: fetch what is new.
     """
     data: Path = Path("data/raw")
-    """Folder that experiments.download filled."""
+    """Folder of downloaded series, of your own files, or of both."""
+    venue: str | None = None
+    """Rules of your own files: a TOML whose prefix they begin with; default: the shipped venue of
+    their prefix.
+    """
+    columns: tuple[str, ...] = ()
+    """Columns of files that follow no known format, OURS=THEIRS or KIND.OURS=THEIRS."""
+    accept: tuple[str, ...] = ()
+    """Kinds of findings that verify lets through, KIND or KIND:SYMBOL."""
     plots: Path | None = None
     """Where verify puts its pictures; default: DATA/plots."""
     jobs: int = 4
@@ -59,16 +73,37 @@ class Args:
 def main(args: Args) -> None:
     """Do what the command says."""
     store = Store(args.data)
-    symbols(store)  # an empty folder is reported here
-    sources = Sources(args.data, mirrors=args.mirror)
     if args.command == "update":
-        update(store, sources, args.jobs)
+        symbols(store)  # a folder without downloaded series is reported here
+        update(store, Sources(args.data, mirrors=args.mirror), args.jobs)
         return
+    check_accept(args.accept)
+    series = store.series()
+    venue = load_venue(args.venue) if args.venue else None
+    files = scan(args.data) if args.data.is_dir() else []
+    if not files and not series:
+        symbols(store)
     now = int(pd.Timestamp.now("UTC").value // 1_000_000)
-    states = [status(store, series, now) for series in store.series()]
-    show(states)
+    states = [status(store, one, now) for one in series]
+    if states:
+        show(states)
+    columns = column_pairs(args.columns)
+    kept = {store.folder(one) for one in series}
+    damaged = {(s.series.venue, s.series.symbol) for s in states if s.damage}
+    checked = [
+        item
+        for item in check_folder(args.data, venue=venue, columns=columns)
+        if (item.venue, item.symbol) not in damaged
+    ]
+    own = [t for item in checked for t in item.tables if t.file.path not in kept]
+    if own:
+        show_tables(own)
     if args.command == "verify":
+        odd = passed_over(args.data, "").removeprefix("; ")
+        print(f"note  {odd}\n" if odd else "", end="")
+        stopping = sum(show_findings(item, args.accept) for item in checked)
         verify(store, states, args.plots or args.data / "plots")
+        refuse(stopping)
 
 
 def show(states: list[Status]) -> None:
@@ -112,7 +147,8 @@ def verify(store: Store, states: list[Status], plots: Path) -> None:
     for text in damage:
         print(f"damaged  {text}")
     broken = {(state.series.venue, state.series.symbol) for state in states if state.damage}
-    for venue, symbol in symbols(store):
+    known = dict.fromkeys((state.series.venue, state.series.symbol) for state in states)
+    for venue, symbol in known:
         if (venue, symbol) in broken:
             continue
         found = findings(store, venue, symbol)

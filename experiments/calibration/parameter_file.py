@@ -21,7 +21,7 @@ def read(path: Path) -> dict[str, dict[str, Any]]:
         tables = tomllib.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise RunError(f"no file {path}; write one with {called('calibrate')}") from None
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError, RecursionError) as error:
         raise RunError(
             f"{path} is no TOML ({error}); write one with {called('calibrate')}"
         ) from None

@@ -55,6 +55,14 @@ class MarketArgs:
     """Shocks laid over every path of the test span, each at a place drawn for it: 2020-03-12
     2021-05-19 2022-11-09 2025-10-10.
     """
+    accept: tuple[str, ...] = ()
+    """Findings of the plausibility pass to let through, KIND or KIND:SYMBOL (data/README.md lists
+    them); the report names each.
+    """
+    columns: tuple[str, ...] = ()
+    """Columns of files that follow no known format, OURS=THEIRS or KIND.OURS=THEIRS, e.g.
+    funding.rate=close*0.01 perp.time=opened.
+    """
 
     def settings(self) -> dict[str, Any]:
         """`EnvConfig` fields, checked."""
@@ -77,7 +85,15 @@ class MarketArgs:
                 )
             whole = synthetic_market("btc", years=3, paths=2, seed=0, venue=self.venue)
         else:
-            whole = load_market(self.data, list(self.symbols) or None, venue=self.venue)
+            whole = load_market(
+                self.data,
+                list(self.symbols) or None,
+                venue=self.venue,
+                columns=column_pairs(self.columns),
+                accept=self.accept,
+            )
+            for caution in whole.cautions:
+                print(f"accepted  {caution}")
         first, last = (
             pd.Timestamp(int(whole.close_ns[i]), tz="UTC")
             for i in (whole.close_ns.argmin(), whole.close_ns.argmax())
@@ -150,6 +166,20 @@ def pairs(items: tuple[str, ...], flag: str) -> dict[str, Any]:
         return read_pairs(items)
     except AgentError as error:
         raise RunError(f"{flag} {error}") from None
+
+
+def column_pairs(items: tuple[str, ...]) -> dict[str, str]:
+    """OURS=THEIRS texts of --columns."""
+    found = {}
+    for item in items:
+        ours, sign, theirs = item.partition("=")
+        if not (ours and sign and theirs):
+            raise RunError(
+                f"--columns {item}: expected OURS=THEIRS, e.g. funding.rate=fundingRate or"
+                " perp.time=date"
+            )
+        found[ours] = theirs
+    return found
 
 
 def shown(market: Market) -> str:

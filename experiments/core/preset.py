@@ -73,7 +73,7 @@ def read_preset(name: str) -> Preset:
     except FileNotFoundError:
         known = ", ".join(sorted(each.stem for each in FOLDER.glob("*.toml")))
         raise RunError(f"no preset {name}; choose one of {known}, or give a .toml file") from None
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError, RecursionError) as error:
         raise RunError(f"{path} is no TOML ({error})") from None
     counts = {key: table.pop(key) for key in _COUNTS if key in table}
     for key, value in table.items():

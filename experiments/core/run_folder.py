@@ -83,12 +83,20 @@ def provenance(markets: dict[str, Any]) -> dict[str, Any]:
 
 
 def describe(market: Any) -> dict[str, Any]:
-    """Hash, venue, and symbol -> first and last close of each path."""
+    """Hash, venue, and symbol -> first and last close of each path; what was noted, and what was
+    accepted though it looks wrong.
+    """
     paths = [
         [label(market, path), *(str(market.times(path)[i])[:16] for i in (0, -1))]
         for path in range(market.n_paths)
     ]
-    return {"hash": market.hash, "venue": market.venue, "paths": paths, "notes": list(market.notes)}
+    return {
+        "hash": market.hash,
+        "venue": market.venue,
+        "paths": paths,
+        "notes": list(market.notes),
+        "cautions": list(market.cautions),
+    }
 
 
 def label(market: Any, path: int) -> str:

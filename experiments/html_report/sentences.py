@@ -38,6 +38,10 @@ def cautions(run: Run) -> list[str]:
                 f"{label}: {seeds} seed(s). Trainings differ by luck; fewer than {ENOUGH_SEEDS}"
                 " seeds say little about the method."
             )
+    accepted = {
+        text for part in run.provenance["markets"].values() for text in part.get("cautions", ())
+    }
+    found += [f"Accepted though it looks wrong: {text}." for text in sorted(accepted)]
     found += _overlaps(run.provenance["markets"])
     years = max(
         (len(t.steps) * t.step_hours / metrics.HOURS_PER_YEAR for t in run.tracks), default=0.0

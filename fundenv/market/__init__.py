@@ -5,7 +5,8 @@ exchanges or a generator.
 from fundenv.market.build import build_market
 from fundenv.market.files.frames import SymbolFrames, write_frames
 from fundenv.market.files.load import load_market, read_frames
-from fundenv.market.files.schema import DataError, check_table, read_table
+from fundenv.market.files.read import read_table
+from fundenv.market.files.schema import DataError, check_table
 from fundenv.market.market import Feature, Market
 from fundenv.market.own_feature import add_feature
 from fundenv.market.split import SplitError, between, joint, path_range, select, split, stack

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -14,6 +15,7 @@ from fundenv.market.files.align import Aligned, align, native_bar_ns
 from fundenv.market.files.frames import HOUR_NS, SymbolFrames, bar_length_ns, floats, step_name
 from fundenv.market.files.schema import DataError
 from fundenv.market.market import Feature, Market
+from fundenv.market.plausibility import check_accept, findings, judge
 from fundenv.market.split import between, runs
 from fundenv.market.table import feature_table
 from fundenv.venues import Venue, load_venue
@@ -28,6 +30,7 @@ def build_market(
     end: str | None = None,
     extra: Mapping[str, float] | None = None,
     volume_required: bool = True,
+    accept: Sequence[str] = (),
 ) -> Market:
     """One path per symbol (several, where the funding file has holes), with features of every row
     complete.
@@ -39,6 +42,8 @@ def build_market(
         still look back before it. end: and before `end`. extra: extra columns to add as features,
         name -> scale; each symbol needs the column in `SymbolFrames.extras`. volume_required: False
         lets files without volumes pass; their volumes are 0 and `Market.has_volume` is False.
+        accept: kinds of `fundenv.market.plausibility.KINDS` that are let through, KIND or
+        KIND:SYMBOL; `Market.cautions` then names each finding.
 
     Raises `DataError` naming what does not hold up and what to do about it.
     """
@@ -48,11 +53,19 @@ def build_market(
         raise DataError(
             f"symbols {names}: expected at least one and each once; drop the duplicates"
         )
+    check_accept(accept)
     bar_ns = bar_length_ns(bar) if bar else max(native_bar_ns(f) for f in frames)
     aligned = [
         align(f, venue=rules.name, bar_ns=bar_ns, volume_required=volume_required) for f in frames
     ]
+    found = [
+        finding
+        for f, a in zip(frames, aligned, strict=True)
+        for finding in findings(f, rules, aligned=a)
+    ]
+    notes, cautions = judge(found, accept)
     market = assemble(aligned, rules, dict(extra or {}))
+    market = replace(market, notes=market.notes + notes, cautions=cautions)
     return between(market, start, end) if start or end else market
 
 

@@ -34,7 +34,7 @@ def raw_features(aligned: Aligned, venue: Venue) -> Raw:
     last = aligned.settlements.last(aligned.open_ns)
     return {
         **_funding(aligned.settlements, last),
-        "funding_estimate": _estimate(aligned, last, venue),
+        "funding_estimate": funding_estimate(aligned, venue),
         **_basis(aligned),
         "rsi": _rsi(aligned),
         **_returns(aligned),
@@ -116,14 +116,15 @@ def _persistence(rate: NDArray[np.float64]) -> NDArray[np.float64]:
     return sign * (position - np.maximum.accumulate(np.where(start, position, 0)) + 1)
 
 
-def _estimate(aligned: Aligned, last: NDArray[np.int64], venue: Venue) -> NDArray[np.float64]:
-    """The venue's formula on what is known so far.
+def funding_estimate(aligned: Aligned, venue: Venue) -> NDArray[np.float64]:
+    """The venue's formula on what is known so far, (T,) bp per 8 h.
 
     Premium P = mean of the closes' basis since the last settlement (weights 1, 2, .. where the
     venue has them); then the rule in force at the close. At a settlement instant it estimates the
     rate settled there; the next bar starts anew.
     """
     contract = contract_of(aligned.symbol)
+    last = aligned.settlements.last(aligned.open_ns)
     hours = _at(aligned.settlements.hours, last)
     mean_rate = _at(
         floats(pd.Series(aligned.settlements.rate).rolling(8, min_periods=1).mean()), last

@@ -41,7 +41,8 @@ class Market:
         has complete features. close_ns: (R,) int64, the instant at which bar r closes, nanoseconds
         since 1970 UTC. symbols: P tuples of A names. bar_hours: length of a bar. table: the F
         features. venue: name of the venue whose funding constants the features used. notes: what
-        was masked, dropped or resampled, one sentence each.
+        was masked, dropped or resampled, one sentence each. cautions: what the plausibility pass
+        found and the user let through, one sentence each; a report names them.
     """
 
     bars: NDArray[np.float64]
@@ -53,8 +54,12 @@ class Market:
     table: tuple[Feature, ...]
     venue: str
     notes: tuple[str, ...] = field(default=())
+    cautions: tuple[str, ...] = field(default=())
 
     def __post_init__(self) -> None:
+        # names taken from an array are np.str_, which the hash would tell from the same text
+        names = tuple(tuple(str(name) for name in path) for path in self.symbols)
+        object.__setattr__(self, "symbols", names)
         rows, assets = self.bars.shape[:2]
         if self.bars.shape != (rows, assets, N_COLUMNS) or self.features.shape != (
             rows,
@@ -127,4 +132,5 @@ class Market:
                 f"  {'+'.join(names)}: {span}, {last - first} bars, {settled} settlements, {halted}"
                 " halted bars"
             )
+        lines += [f"  accepted: {caution}" for caution in self.cautions]
         return "\n".join(lines + [f"  note: {note}" for note in self.notes])

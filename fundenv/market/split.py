@@ -167,6 +167,7 @@ def stack(markets: Sequence[Market]) -> Market:
         close_ns=np.concatenate([m.close_ns for m in markets]),
         symbols=tuple(names for m in markets for names in m.symbols),
         notes=tuple(dict.fromkeys(note for m in markets for note in m.notes)),
+        cautions=tuple(dict.fromkeys(text for m in markets for text in m.cautions)),
     )
 
 

@@ -195,7 +195,7 @@ def load_venue(venue: str | Path) -> Venue:
         text = resources.files("fundenv.venues").joinpath(path.name).read_text(encoding="utf-8")
     try:
         document = tomllib.loads(text)
-    except tomllib.TOMLDecodeError as error:
+    except (tomllib.TOMLDecodeError, RecursionError) as error:
         raise VenueError(f"{path}: not a TOML file: {error}") from error
     if "extends" in document:
         document = _extended(document, path)

@@ -6,6 +6,7 @@ import pytest
 
 from fundenv.market import SymbolFrames, build_market, read_frames
 from fundenv.market.files.frames import to_ns
+from fundenv.market.plausibility import KINDS
 from tests.market.tables import real_data, synthetic
 
 # Rolling means are sums kept up to date from row to row: the same rows give the same bits, so the
@@ -81,7 +82,10 @@ def test_features_and_bars_of_a_cut_history_are_those_of_the_whole(cut, bar):
 
 @pytest.mark.parametrize("cut", CUTS[1:])
 def test_nonsense_after_an_instant_changes_nothing_up_to_it(cut):
-    whole, part = build_market([synthetic()]), build_market([corrupted(synthetic(), cut)])
+    whole, part = (
+        build_market([synthetic()]),
+        build_market([corrupted(synthetic(), cut)], accept=tuple(KINDS)),
+    )
     past = whole.close_ns <= to_ns(cut)
     assert np.array_equal(part.bars[past], whole.bars[past])
     assert np.array_equal(part.features[past], whole.features[past])
@@ -98,7 +102,7 @@ def test_a_rate_settled_at_the_close_is_not_in_the_row():
     other = SymbolFrames(
         symbol=frames.symbol, funding=paid, perp=frames.perp, spot=frames.spot, mark=frames.mark
     )
-    one, two = build_market([frames]), build_market([other])
+    one, two = build_market([frames]), build_market([other], accept=("rate_scale",))
     row = int(np.searchsorted(one.close_ns, to_ns(cut)))
     assert np.array_equal(one.features[: row + 1], two.features[: row + 1])
     assert not np.array_equal(one.features[row + 1], two.features[row + 1])
@@ -141,7 +145,7 @@ def test_real_btc_is_causal_by_truncation_and_corruption(cut):
         build_market([frames.known_at(cut)], extra=extra),
     )
     assert_past_is_equal(whole, part, cut)
-    wrong = build_market([corrupted(frames, cut)], extra=extra)
+    wrong = build_market([corrupted(frames, cut)], extra=extra, accept=tuple(KINDS))
     past = whole.close_ns <= to_ns(cut)
     assert np.array_equal(wrong.bars[past], whole.bars[past])
     assert np.array_equal(wrong.features[past], whole.features[past])

@@ -57,7 +57,13 @@ def unzip(path: Path, member: str, largest: int) -> str:
                     f"{path.name}: holds {', '.join(map(repr, names[:3]))}; expected only"
                     f" {member!r}; refused"
                 )
-            if archive.infolist()[0].file_size > largest:
+            info = archive.infolist()[0]
+            if info.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
+                raise DownloadError(
+                    f"{path.name}: packed by method {info.compress_type}; expected stored or"
+                    " deflated, as the venue does; refused"
+                )
+            if info.file_size > largest:
                 raise _bomb(path, largest)
             with archive.open(member) as file:
                 raw = file.read(largest + 1)  # the size in the directory may lie

@@ -16,7 +16,7 @@ from fundenv.market.download.series import HOUR_MS, KINDS, DownloadError, Series
 from fundenv.market.download.store import Store
 from fundenv.market.download.tables import gaps, unstored
 from fundenv.market.files.frames import floats
-from fundenv.market.files.schema import read_table
+from fundenv.market.files.read import read_table
 from fundenv.venues import load_venue
 
 FAR_BASIS = 0.01  # fraction: neighbouring prices of one coin further apart than this are looked at

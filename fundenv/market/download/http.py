@@ -141,6 +141,8 @@ class Http:
             target.with_name(target.name + ".partial"),
             target.with_name(target.name + ".validator"),
         )
+        if partial.is_symlink() or validator.is_symlink():
+            _discard(partial, validator)  # nothing is written through a link
         have = partial.stat().st_size if partial.exists() and validator.exists() else 0
         headers = {"Range": f"bytes={have}-", "If-Range": validator.read_text()} if have else {}
         try:

@@ -16,6 +16,7 @@ from fundenv.market.download.exchange import APIS
 from fundenv.market.download.http import Http, Policy
 from fundenv.market.download.rest import Rest
 from fundenv.market.download.series import DownloadError, Source
+from fundenv.market.download.store import within
 
 NAMES = ("archives", "rest")
 
@@ -58,7 +59,7 @@ class Sources:
 
     def all(self) -> list[Source]:
         """Archives by month, by day, then the exchanges' interfaces."""
-        scratch, at = self.root / ".downloading", self.mirrors
+        scratch, at = within(self.root, self.root / ".downloading"), self.mirrors
         binance, bybit = at.binance or BINANCE_FILES, at.bybit or BYBIT_FILES
         listing = "" if at.binance_listing == "none" else at.binance_listing or LISTING
         archives: list[Source] = [

@@ -14,6 +14,7 @@ from __future__ import annotations
 import contextlib
 import datetime as dt
 import os
+import re
 import tomllib
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass, field
@@ -29,6 +30,8 @@ from fundenv.market.download.tables import stored, unstored
 
 MANIFEST = "manifest.toml"
 VERSION = 1
+_MONTH = re.compile(r"\d{4}-(0[1-9]|1[0-2])")
+_LARGEST_MANIFEST = 16 * 2**20  # bytes; twenty years of months hold a hundredth of it
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -61,8 +64,10 @@ class Store:
     root: Path
 
     def folder(self, series: Series) -> Path:
-        """Where a series lies."""
-        return self.root / series.folder
+        """Where a series lies. Raises `DownloadError` where a link leads it out of the data
+        folder.
+        """
+        return within(self.root, self.root / series.folder)
 
     def series(self) -> list[Series]:
         """Every series in the folder that has a manifest."""
@@ -75,6 +80,8 @@ class Store:
 
     def file(self, series: Series, month: str) -> Path:
         """The file of a month."""
+        if not _MONTH.fullmatch(month):
+            raise DownloadError(f"month {month!r}: expected a name such as 2024-01")
         return self.folder(series) / f"{month}.parquet"
 
     def damage(self, series: Series, month: str, part: Part) -> str:
@@ -135,6 +142,8 @@ class Store:
         filelock = needed("filelock")
         folder = self.folder(series)
         folder.mkdir(parents=True, exist_ok=True)
+        if (folder / ".lock").is_symlink():
+            (folder / ".lock").unlink()  # taking the lock would empty the file that it leads to
         lock = filelock.FileLock(folder / ".lock")
         try:
             lock.acquire(timeout=0)
@@ -150,11 +159,16 @@ class Store:
 
     def _document(self, path: Path) -> tuple[Series, dict[str, Part]]:
         try:
+            if path.stat().st_size > _LARGEST_MANIFEST:
+                raise ValueError(f"it exceeds {_LARGEST_MANIFEST / 2**20:g} MiB")
             document = tomllib.loads(path.read_text(encoding="utf-8"))
             told = document["series"]
             series = Series(
                 **told | {"asked": tuple((venue, symbol) for venue, symbol in told["asked"])}
             )
+            odd = [month for month in document["parts"] if not _MONTH.fullmatch(month)]
+            if odd:
+                raise ValueError(f"{odd[0]!r} is no month")
             parts = {month: Part(**part) for month, part in document["parts"].items()}
         except (
             tomllib.TOMLDecodeError,
@@ -162,6 +176,8 @@ class Store:
             KeyError,
             TypeError,
             ValueError,
+            AttributeError,
+            RecursionError,
         ) as error:
             raise DownloadError(
                 f"{path} is damaged ({' '.join(str(error).split())}); delete it: its months are"
@@ -175,11 +191,24 @@ class Store:
         return series, parts
 
 
+def within(root: Path, path: Path) -> Path:
+    """`path`, which lies below `root`. Raises `DownloadError` where a link in a folder that came
+    from elsewhere leads it out.
+    """
+    if not path.resolve().is_relative_to(root.resolve()):
+        raise DownloadError(
+            f"{path} leads to {path.resolve()}, outside of {root}; remove the link: nothing is"
+            " written through it"
+        )
+    return path
+
+
 def write_whole(path: Path, write: Callable[[Path], object]) -> None:
     """Let `write` fill a temporary file, then put it in place at once, on disk: `path` is the old
     file or the new one, never a piece of one.
     """
     partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
+    partial.unlink(missing_ok=True)  # what lies there may be a link
     try:
         write(partial)
         with partial.open("rb") as file:

@@ -48,7 +48,8 @@ class Aligned:
         (T,) (high - low) / close of the perpetual, the last genuine one on halted bars. turnover:
         (T,) spot + perp volume x close of this bar, quote units; 0 where unknown. settlements:
         every settlement of the file that lies before the end of the grid. funded: (T,) False inside
-        holes of the funding file. extras: extra columns, name -> table (time, column). notes: what
+        holes of the funding file. extras: extra columns, name -> table (time, column). legs: perp,
+        spot, mark -> bars (T rows: open, high, low, close, ..), NaN where not genuine. notes: what
         was masked, carried or resampled.
     """
 
@@ -62,6 +63,7 @@ class Aligned:
     settlements: Settlements
     funded: NDArray[np.bool_]
     extras: Mapping[str, pd.DataFrame]
+    legs: Mapping[str, pd.DataFrame]
     notes: tuple[str, ...]
 
     @property
@@ -90,20 +92,17 @@ def align(
             f"{frames.symbol}: bars of {step_name(bar_ns)} do not divide a day; choose 1h, 2h, 4h"
             " or 8h"
         )
-    notes: list[str] = []
+    notes = list(frames.notes)
     for kind in ("perp", "spot"):
         _check_volume(frames, kind, volume_required, notes)
     phase = _phase(frames, bar_ns)
     perp, spot = (_on_bars(frames, kind, venue, bar_ns, phase, notes) for kind in ("perp", "spot"))
     open_ns = _grid(perp, spot, bar_ns, frames.symbol)
     perp, spot = perp.reindex(open_ns), spot.reindex(open_ns)
-    mark = (
-        perp.iloc[:0]
-        if frames.mark is None
-        else _on_bars(frames, "mark", venue, bar_ns, phase, notes)
-    )
+    used = frames.mark is not None and _nests(frames, bar_ns, phase, notes)
+    mark = _on_bars(frames, "mark", venue, bar_ns, phase, notes) if used else perp.iloc[:0]
     mark = mark.reindex(open_ns)
-    if frames.mark is not None and mark["close"].isna().any():
+    if used and mark["close"].isna().any():
         notes.append(
             f"{mark['close'].isna().sum()} bars without a mark price use the perpetual's own"
         )
@@ -161,6 +160,7 @@ def lay(
         settlements,
         funded,
         extras,
+        {"perp": perp, "spot": spot, "mark": mark},
         tuple(notes),
     )
 
@@ -204,6 +204,20 @@ def _phase(frames: SymbolFrames, bar_ns: int) -> int:
             " shift neither, get shorter bars"
         )
     return next(iter(phases.values()), 0)
+
+
+def _nests(frames: SymbolFrames, bar_ns: int, phase: int, notes: list[str]) -> bool:
+    """Whether the mark prices, which are optional, can make the bars; told where they cannot."""
+    assert frames.mark is not None
+    step = step_ns(frames.mark, frames.name("mark"))
+    off = (int(times_ns(frames.mark)[0]) - phase) % step
+    if bar_ns % step or off:
+        notes.append(
+            f"{frames.name('mark')}: mark bars of {step_name(step)} do not nest in bars of"
+            f" {step_name(bar_ns)} and are passed over; the perpetual's own prices stand in"
+        )
+        return False
+    return True
 
 
 def _on_bars(

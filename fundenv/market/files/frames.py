@@ -26,7 +26,7 @@ class SymbolFrames:
         symbol: name of the contract, as the venue file spells it. funding, perp, spot: required
         tables. mark: mark-price bars; without them the perpetual's own prices stand in. extras:
         column name -> table (time, column); `time` is the instant from which a row is known. names:
-        kind -> file name, for messages.
+        kind -> file name, for messages. notes: what was done to read them, one sentence each.
 
     Raises `DataError` where a table does not hold up.
     """
@@ -38,8 +38,11 @@ class SymbolFrames:
     mark: pd.DataFrame | None = None
     extras: Mapping[str, pd.DataFrame] = field(default_factory=dict)
     names: Mapping[str, str] = field(default_factory=dict)
+    notes: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
+        # np.str_ of an array or a pandas column prints another way, and the hash would differ
+        object.__setattr__(self, "symbol", str(self.symbol))
         object.__setattr__(
             self, "funding", check_table(self.funding, "funding", self.name("funding"))
         )
@@ -73,6 +76,7 @@ class SymbolFrames:
             funding=_until(self.funding, ns),
             extras=extras,
             names=self.names,
+            notes=self.notes,
             **bars,
         )
 
@@ -142,6 +146,15 @@ def write_frames(frames: SymbolFrames, folder: str | Path, *, venue: str) -> tup
     not at all. Returns their paths.
     """
     folder = Path(folder)
+    for what, text in (
+        ("venue", venue),
+        ("symbol", frames.symbol),
+        *(("extra column", c) for c in frames.extras),
+    ):
+        if text.startswith(".") or any(sign in text for sign in "/\\\0"):
+            raise DataError(
+                f"{what} {text!r} cannot be part of a file name; use letters, digits and dashes"
+            )
     folder.mkdir(parents=True, exist_ok=True)
     tables = {
         "funding": frames.funding,

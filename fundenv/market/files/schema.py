@@ -1,4 +1,4 @@
-"""Read one tidy table and refuse it, with one line that says why, where it cannot be trusted.
+"""What a tidy table holds; one that cannot be trusted is refused with one line that says why.
 
 A table has a column `time` and, by kind:
 
@@ -7,13 +7,13 @@ A table has a column `time` and, by kind:
     mark         open, high, low, close
     extra        any number columns; `time` is the instant from which the row is known
 
-Further number columns are kept. `time` is UTC: timezone-aware in Parquet; in CSV an ISO date (UTC
-unless it carries an offset) or milliseconds since 1970.
+Further number columns are kept, columns of text left out. `time` is UTC: timezone-aware in Parquet;
+in CSV an ISO date (UTC unless it carries an offset) or milliseconds since 1970.
 """
 
 from __future__ import annotations
 
-from pathlib import Path
+from collections.abc import Sequence
 from typing import Literal
 
 import numpy as np
@@ -31,51 +31,6 @@ class DataError(ValueError):
     """Data that cannot be used; one line with file, column, row, value, limit and remedy."""
 
 
-def read_table(path: str | Path, kind: Kind) -> pd.DataFrame:
-    """Read and check one Parquet or CSV file, or a folder of Parquet files whose rows follow one
-    another; see `check_table` for what comes back.
-
-    Raises `DataError` where the file cannot be read or does not hold up.
-    """
-    path = Path(path)
-    if path.is_dir():
-        return _read_parts(path, kind)
-    if path.suffix not in (".parquet", ".csv"):
-        raise DataError(
-            f"{path.name}: suffix {path.suffix!r}; expected .parquet or .csv; convert the file"
-        )
-    frame = _read(path)
-    if path.suffix == ".csv" and "time" in frame.columns:
-        frame["time"] = _csv_times(frame["time"], path.name)
-    return check_table(frame, kind, path.name)
-
-
-def _read(path: Path) -> pd.DataFrame:
-    try:
-        return pd.read_parquet(path) if path.suffix == ".parquet" else pd.read_csv(path)
-    except (OSError, ValueError) as error:  # pyarrow's errors are among both
-        raise DataError(
-            f"{path.name}: cannot be read ({str(error).splitlines()[0]}); download or write the"
-            " file again"
-        ) from error
-
-
-def _read_parts(folder: Path, kind: Kind) -> pd.DataFrame:
-    """The files of a folder as one table; those whose names begin with a dot are being written."""
-    name = "/".join(folder.parts[-3:])
-    parts = {path.name: _read(path) for path in sorted(folder.glob("[!.]*.parquet"))}
-    if not parts:
-        raise DataError(f"{name}: no .parquet file in it; download or write it again")
-    columns = list(next(iter(parts.values())).columns)
-    for part, frame in parts.items():
-        if list(frame.columns) != columns:
-            raise DataError(
-                f"{name}/{part}: columns {', '.join(map(str, frame.columns))}; expected"
-                f" {', '.join(map(str, columns))} as before it"
-            )
-    return check_table(pd.concat(parts.values(), ignore_index=True), kind, name)
-
-
 def check_table(frame: pd.DataFrame, kind: Kind, name: str) -> pd.DataFrame:
     """A checked copy of `frame` (n rows): `time` as datetime64[ns, UTC], every other column
     float64, index 0 .. n-1.
@@ -85,9 +40,10 @@ def check_table(frame: pd.DataFrame, kind: Kind, name: str) -> pd.DataFrame:
     required = {"funding": ("rate",), "extra": ()}.get(kind, PRICES)
     for column in ("time", *required):
         if column not in frame.columns:
+            have = [str(c) for c in frame.columns]
             raise DataError(
-                f"{name}: column {column} is missing (found {', '.join(map(str, frame.columns))});"
-                " rename or add it"
+                f"{name}: column {column} is missing (found {', '.join(have)});"
+                f" {missing_remedy(kind, column, have)}"
             )
     least = {"extra": 0, "funding": 1}.get(kind, 2)
     if len(frame) < least:
@@ -97,7 +53,8 @@ def check_table(frame: pd.DataFrame, kind: Kind, name: str) -> pd.DataFrame:
     frame = frame.reset_index(drop=True)
     table = pd.DataFrame({"time": _checked_times(frame["time"], name)})
     for column in frame.columns.drop("time"):
-        table[str(column)] = _numbers(frame[column], table["time"], name)
+        if column in (*required, "volume") or not is_text(frame[column]):
+            table[str(column)] = _numbers(frame[column], table["time"], name)
     if kind == "funding":
         _check_funding(table, name)
     elif kind != "extra":
@@ -105,19 +62,26 @@ def check_table(frame: pd.DataFrame, kind: Kind, name: str) -> pd.DataFrame:
     return table
 
 
-def _csv_times(column: pd.Series, name: str) -> pd.Series:
+def missing_remedy(kind: str, column: str, have: Sequence[str]) -> str:
+    """What to do about a column that is missing: rename it, or the mapping to give."""
+    words = {"time": ("time", "date", "stamp", "unix"), "rate": ("rate", "funding")}
+    near = [h for h in have if any(word in h.lower() for word in words.get(column, (column,)))]
+    theirs = near[0] if near else "THEIRS"
+    return (
+        f"rename or add it, or pass columns={{'{kind}.{column}': '{theirs}'}} (--columns"
+        f" {kind}.{column}={theirs})"
+    )
+
+
+def is_text(column: pd.Series) -> bool:
+    """Whether a column holds words or dates rather than numbers: most of its values are none."""
     if pd.api.types.is_numeric_dtype(column):
-        times = pd.to_datetime(column, unit="ms", utc=True, errors="coerce")
-    else:
-        times = pd.to_datetime(column, utc=True, errors="coerce", format="ISO8601")
-    bad = times.isna().to_numpy()
-    if bad.any():
-        row = int(bad.argmax())
-        raise DataError(
-            f"{name}: column time, row {row}: {column.iloc[row]!r}; expected an ISO date or"
-            " milliseconds since 1970; correct the row"
-        )
-    return times
+        return False
+    if not (column.dtype == object or pd.api.types.is_string_dtype(column)):
+        return True  # dates, categories
+    known = column.notna()
+    wrong = known & pd.to_numeric(column, errors="coerce").isna()
+    return bool(2 * int(wrong.sum()) > int(known.sum()))
 
 
 def _checked_times(column: pd.Series, name: str) -> pd.Series:
@@ -157,7 +121,7 @@ def _numbers(column: pd.Series, times: pd.Series, name: str) -> NDArray[np.float
         times,
         name,
         "a number",
-        "correct or remove the row",
+        "correct or remove the row, or drop the column where nothing needs it",
     )
     return numbers
 

@@ -41,60 +41,85 @@ def read_settlements(
 ) -> Settlements:
     """Settlements before the end of the grid, those within 60 s of a bar's open moved onto it.
 
-    Raises `DataError` where one inside the grid falls on no open or two fall on one.
+    Settlements inside a bar are summed into the one at its end, which the position held during the
+    bar pays as well: rate = sum(rate x price) / price of the last one. The sum is known when the
+    bar has closed, later than its first parts were.
+
+    Raises `DataError` where one inside the grid falls on no bar's open and on no whole hour, or two
+    fall on one instant.
     """
     table = frames.funding
     stamps = times_ns(table)
-    table, stamps = (
-        table[stamps <= open_ns[-1] + TOLERANCE_NS],
-        stamps[stamps <= open_ns[-1] + TOLERANCE_NS],
-    )
+    known = stamps <= open_ns[-1] + TOLERANCE_NS
+    table, stamps = table[known], stamps[known]
     if not len(stamps):
         raise DataError(
             f"{frames.name('funding')}: no settlement before the last bar; give funding and bars of"
             " the same span"
         )
-    snapped = open_ns[0] + np.round((stamps - open_ns[0]) / bar_ns).astype(np.int64) * bar_ns
-    _check_on_opens(frames, stamps, snapped, open_ns, bar_ns)
+    instants = _instants(frames, stamps, open_ns, bar_ns)
     hours, holes = _intervals(stamps)
     if holes:
         notes.append(
             f"{holes} spacing(s) of the funding file exceed 8 h; their rates count for the interval"
             " before"
         )
-    instants = np.where(np.abs(snapped - stamps) <= TOLERANCE_NS, snapped, stamps)
     price = (
         table["mark_price"].to_numpy()
         if "mark_price" in table.columns
         else np.full(len(stamps), np.nan)
     )
-    return Settlements(instants, table["rate"].to_numpy(), hours, price)
+    settled = Settlements(instants, table["rate"].to_numpy(), hours, price)
+    ends = open_ns[0] + -(-(instants - open_ns[0]) // bar_ns) * bar_ns
+    if (ends == instants).all():
+        return settled
+    notes.append(
+        f"{int((ends != instants).sum())} settlement(s) inside bars of {step_name(bar_ns)} are"
+        " summed into the one at the bar's end; shorter bars keep them apart"
+    )
+    return _summed(settled, ends)
 
 
-def _check_on_opens(
-    frames: SymbolFrames,
-    stamps: NDArray[np.int64],
-    snapped: NDArray[np.int64],
-    open_ns: NDArray[np.int64],
-    bar_ns: int,
-) -> None:
+def _instants(
+    frames: SymbolFrames, stamps: NDArray[np.int64], open_ns: NDArray[np.int64], bar_ns: int
+) -> NDArray[np.int64]:
+    """Instants (K,) of the stamps: a bar's open or, inside a bar, a whole hour; both within 60 s."""
+    opens, hours = (
+        start + np.round((stamps - start) / step).astype(np.int64) * step
+        for start, step in ((open_ns[0], bar_ns), (0, HOUR_NS))
+    )
+    on_open, on_hour = (np.abs(stamps - at) <= TOLERANCE_NS for at in (opens, hours))
     inside = stamps >= open_ns[0] - TOLERANCE_NS
-    off = inside & (np.abs(stamps - snapped) > TOLERANCE_NS)
+    off = inside & ~on_open & ~(on_hour & (bar_ns > HOUR_NS))
     if off.any():
         row = int(off.argmax())
         raise DataError(
             f"{frames.name('funding')}: column time, row {row}: settlement at"
             f" {frames.funding['time'].iloc[row]} falls inside a bar of {step_name(bar_ns)};"
-            " expected within 60 s of a bar's open; use shorter bars"
+            " expected within 60 s of a bar's open or of a whole hour; use shorter bars"
         )
-    twice = inside[1:] & (snapped[1:] == snapped[:-1])
+    instants = np.where(on_open, opens, np.where(on_hour, hours, stamps))
+    twice = inside[1:] & (instants[1:] == instants[:-1])
     if twice.any():
         row = int(twice.argmax()) + 1
         raise DataError(
             f"{frames.name('funding')}: column time, row {row}: second settlement"
-            f" ({frames.funding['time'].iloc[row]}) on the bar of {pd.Timestamp(snapped[row])};"
+            f" ({frames.funding['time'].iloc[row]}) at {pd.Timestamp(instants[row])};"
             " expected one; drop the duplicate or use shorter bars"
         )
+    return instants
+
+
+def _summed(settled: Settlements, ends: NDArray[np.int64]) -> Settlements:
+    """One settlement for each of the instants `ends` (K,), of all that fall on it."""
+    last = np.flatnonzero(np.r_[ends[1:] != ends[:-1], True])
+    first = np.r_[0, last[:-1] + 1]
+    group = np.repeat(np.arange(len(last)), last - first + 1)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        ratio = settled.price / settled.price[last][group]
+    weight = np.where(np.isfinite(ratio) & (ratio > 0), ratio, 1.0)
+    rate = np.add.reduceat(settled.rate * weight, first)
+    return Settlements(ends[last], rate, np.add.reduceat(settled.hours, first), settled.price[last])
 
 
 def _intervals(stamps: NDArray[np.int64]) -> tuple[NDArray[np.float64], int]:

@@ -96,6 +96,7 @@ def bootstrap_market(
     )
     return replace(
         stack(made),
+        cautions=market.cautions,
         notes=(
             (
                 f"resampled in blocks of {block:g} settlements on average from market"

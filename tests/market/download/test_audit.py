@@ -12,6 +12,7 @@ import pytest
 from experiments import data
 from fundenv.formulas.premium import average_premium
 from fundenv.formulas.rates import binance_rate
+from fundenv.market import DataError
 from fundenv.market.download import DownloadError, Mirrors, Series, Store, findings, status
 from tests.market.download.conftest import Desk
 from tests.market.download.formats import ms
@@ -113,8 +114,10 @@ def test_gaps_and_age(store: Store) -> None:
 def test_verify_draws_and_names_what_is_odd(
     store: Store, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    data.main(data.Args(command="verify", data=store.root))
+    with pytest.raises(DataError, match=r"1 finding\(s\) above would stop load_market"):
+        data.main(data.Args(command="verify", data=store.root))
     said = capsys.readouterr().out
+    assert "refused  binance/BTCUSDT/funding: column time, row 51: second settlement" in said
     assert "gap  binance/BTCUSDT/spot_1h: 2024-01-09 08:00 .. 2024-01-09 13:00" in said
     assert "odd   binance BTCUSDT: settled rate less its rule: 1 of" in said
     assert "2024-01-11 08:00  10 bp" in said

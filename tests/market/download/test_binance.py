@@ -13,7 +13,7 @@ import pytest
 
 from fundenv.market import load_market
 from fundenv.market.download import DownloadError, Series
-from fundenv.market.files.schema import read_table
+from fundenv.market.files.read import read_table
 from tests.market.download import world
 from tests.market.download.conftest import Desk
 from tests.market.download.formats import MINUTE, binance_csv, ms, zipped

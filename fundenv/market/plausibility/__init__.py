@@ -1,0 +1,56 @@
+"""One pass over the tables of a symbol that asks whether they belong together.
+
+It looks at what single tables cannot show: each against the others, against the schedule of its
+venue and against its own neighbours. It changes nothing: a finding that would turn into money stops
+the market unless its kind is accepted, a lesser one becomes a note. `build_market` runs it, and so
+does `python -m experiments.data verify`; call `findings` with the tables of the last weeks to pass
+closed bars of a live feed through it. The thresholds stand in
+`fundenv.market.plausibility.limits`.
+"""
+
+from __future__ import annotations
+
+from fundenv.market.files.align import Aligned, align, native_bar_ns
+from fundenv.market.files.frames import SymbolFrames
+from fundenv.market.plausibility import bars, funding, prices, schedule
+from fundenv.market.plausibility.finding import KINDS, Finding, check_accept, judge
+from fundenv.market.plausibility.subject import Subject
+from fundenv.venues import Venue
+
+__all__ = ["CHECKS", "KINDS", "Finding", "check_accept", "findings", "judge"]
+
+# In this order; what explains the later ones comes first.
+CHECKS = (
+    bars.lengths,
+    bars.optional,
+    bars.coins,
+    prices.factors,
+    prices.lags,
+    prices.spikes,
+    schedule.hours,
+    schedule.repeated,
+    funding.rates,
+    funding.lag,
+    funding.prices,
+)
+_NEEDS_PRICES = (funding.rates, funding.lag)  # say nothing where the prices do not fit together
+
+
+def findings(
+    frames: SymbolFrames, venue: Venue, *, aligned: Aligned | None = None
+) -> tuple[Finding, ...]:
+    """What does not look like real data in the tables of one symbol.
+
+    aligned: `align(frames)` where it is at hand; the tables are aligned at their own step
+    otherwise, and where `aligned` has merged bars. Raises `DataError` where they do not align.
+    """
+    native = native_bar_ns(frames)
+    if aligned is None or aligned.bar_ns != native:
+        aligned = align(frames, venue=venue.name, bar_ns=native, volume_required=False)
+    subject = Subject(frames, aligned, venue)
+    found: list[Finding] = []
+    for check in CHECKS:
+        broken = {f.kind for f in found if f.refused} & {"factor", "lag", "bar_length"}
+        if not (broken and check in _NEEDS_PRICES):
+            found.extend(check(subject))
+    return tuple(found)

@@ -1,0 +1,363 @@
+"""Tables that do not belong together, one way at a time, and history that only looks so."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import replace
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from fundenv.market import DataError, build_market, load_market, read_frames, select, write_frames
+from fundenv.market.plausibility import CHECKS, KINDS, Finding, findings, judge
+from fundenv.venues import load_venue
+from tests.market.coins import HOUR, PRICES, coin, later, scaled, walk
+from tests.market.tables import real_data
+
+BINANCE = load_venue("binance")
+
+
+def found(frames, venue=BINANCE) -> dict[str, Finding]:
+    """Kind -> the first finding of it that stops a market."""
+    return {f.kind: f for f in reversed(findings(frames, venue)) if f.refused}
+
+
+def test_a_coin_whose_tables_fit_together_is_left_in_peace():
+    assert findings(coin(), BINANCE) == ()
+    assert build_market([coin()]).cautions == ()
+
+
+@pytest.mark.parametrize("factor", [1000.0, 0.01, 1.08])
+@pytest.mark.parametrize("table", ["perp", "spot", "mark"])
+def test_a_factor_between_the_prices_is_found(table, factor):
+    """1000 coins in one contract, cents for dollars, euros for dollars."""
+    wrong = found(coin(**{table: scaled(getattr(coin(), table), factor)}))
+    assert "factor" in wrong
+    times = factor if factor > 1 else 1 / factor
+    said = float(re.search(r"is ([\d.]+) times", wrong["factor"].value)[1])
+    assert said == pytest.approx(times, rel=0.01)
+
+
+def test_a_factor_of_a_thousand_says_which_file_to_multiply():
+    line = found(coin(spot=scaled(coin().spot, 1e-3)))["factor"].error()
+    assert "multiply the prices of the spot file by 1,000" in line
+    assert "accept=('factor',), --accept factor" in line
+    assert "\n" not in line
+
+
+def test_a_factor_that_begins_midway_is_found_with_its_first_day():
+    rows = coin().spot.index[1000:]
+    finding = found(coin(spot=scaled(coin().spot, 0.5, rows)))["factor"]
+    begun = coin().spot["time"].iloc[1000]
+    assert abs(finding.first - begun) <= pd.Timedelta(days=1)
+
+
+@pytest.mark.parametrize("hours", [1, 8, -3])
+@pytest.mark.parametrize("table", ["spot", "mark"])
+def test_a_lag_of_hours_between_the_prices_is_found_with_its_size(table, hours):
+    finding = found(coin(**{table: later(getattr(coin(), table), hours)}))["lag"]
+    late = table if hours > 0 else "perp"
+    assert f"the {late} prices come {abs(hours)} h late" in finding.value
+
+
+def test_a_lag_inside_merged_bars_is_found_as_well():
+    with pytest.raises(DataError, match=r"the spot prices come 2 h late.*\(lag\)"):
+        build_market([coin(spot=later(coin().spot, 2))], bar="8h")
+
+
+@pytest.mark.parametrize("hours", [3, -5])
+def test_settlements_at_local_time_are_found(hours):
+    finding = found(coin(funding=later(coin().funding, hours)))
+    assert "100% of the settlements fall on hours that binance does not have" in (
+        finding["settlement_hours"].value
+    )
+
+
+def test_settlements_off_by_half_an_hour_are_refused_in_one_line():
+    with pytest.raises(DataError, match=r"falls inside a bar of 1h"):
+        findings(coin(funding=later(coin().funding, 5.5)), BINANCE)
+
+
+def test_the_schedule_is_that_of_the_venue():
+    """BitMEX settles at 04, 12 and 20 UTC, Binance does not."""
+    shifted = coin(funding=later(coin().funding, 4))
+    assert "settlement_hours" in found(shifted)
+    assert "settlement_hours" not in found(shifted, load_venue("bitmex"))
+
+
+def test_shorter_intervals_of_the_schedule_are_right_and_a_change_of_interval_is_too():
+    paid = coin().funding
+    half = paid.assign(rate=paid["rate"] / 2)
+    other = later(half.assign(rate=half["rate"] + 1e-6), 4)
+    both = pd.concat([half, other]).sort_values("time", ignore_index=True)
+    mixed = pd.concat([paid[paid.index < 100], both[both["time"] > paid["time"].iloc[99]]])
+    for table in (both, mixed):
+        assert found(coin(funding=table.reset_index(drop=True))) == {}
+
+
+@pytest.mark.parametrize(("factor", "unit"), [(100.0, "percent"), (1095.0, "a rate per year")])
+def test_rates_in_another_unit_are_found_though_each_is_small(factor, unit):
+    paid = coin().funding
+    quiet = paid.assign(rate=(paid["rate"] * factor).clip(-0.049, 0.049) / max(1, factor / 300))
+    finding = found(coin(funding=quiet))["rate_scale"]
+    assert "times what the basis implies" in finding.value
+    if factor == 100.0:
+        assert f"as if in {unit}" in finding.value
+
+
+def test_rates_that_turn_to_percent_midway_are_found_from_there():
+    paid = coin().funding.copy()
+    paid.loc[200:, "rate"] = (paid.loc[200:, "rate"] * 100.0).clip(-0.049, 0.049)
+    finding = found(coin(funding=paid))["rate_scale"]
+    assert abs(finding.first - paid["time"].iloc[200]) <= pd.Timedelta(days=31)
+
+
+def test_rates_of_the_wrong_sign_are_found():
+    paid = coin().funding
+    moving = paid.assign(rate=-(paid["rate"] - paid["rate"].median()) * 3)
+    assert "rate_sign" in found(coin(funding=moving))
+
+
+def test_a_rate_repeated_in_every_hour_is_found():
+    paid = coin().funding
+    hourly = pd.DataFrame({"time": coin().spot["time"]}).merge(paid, on="time", how="left")
+    hourly = hourly.ffill().dropna().reset_index(drop=True)
+    finding = found(coin(funding=hourly))["rates_repeated"]
+    assert "rows every 1 h, but the rate changes only every 8 h" in finding.value
+    assert "would be paid 8 times" in finding.value
+
+
+def test_hourly_rates_that_change_by_the_hour_are_not_taken_for_repeated_ones():
+    times = coin().spot["time"]
+    rate = np.random.default_rng(0).normal(1e-5, 5e-6, len(times))
+    hourly = pd.DataFrame({"time": times, "rate": rate})
+    assert "rates_repeated" not in found(coin(funding=hourly))
+
+
+def test_rates_that_fit_the_basis_of_other_hours_are_found_though_the_hours_exist():
+    """Shanghai is UTC+8: a file in its time still settles at 00, 08 and 16."""
+    from fundenv.market import synthetic_frames
+
+    year = replace(synthetic_frames("eth", years=1, seed=1), symbol="AAAUSDT")
+    assert "funding_lag" not in found(year)
+    moved = replace(year, funding=later(year.funding, 8))
+    assert "8 h earlier better" in found(moved)["funding_lag"].value
+
+
+def test_a_settlement_price_in_another_unit_is_found_and_one_within_the_bars_is_not():
+    paid = coin().funding
+    opens = coin().mark.set_index("time")["open"].reindex(paid["time"]).to_numpy()
+    assert found(coin(funding=paid.assign(mark_price=opens))) == {}
+    thousandth = paid.assign(mark_price=opens / 1000.0)
+    assert "settlement_price" in found(coin(funding=thousandth))
+    once = paid.assign(mark_price=np.where(paid.index == 77, opens * 10.0, opens))
+    finding = found(coin(funding=once))["settlement_price"]
+    assert finding.first == paid["time"].iloc[77]
+
+
+@pytest.mark.parametrize("price", [0.0, -1.0, np.inf])
+def test_an_impossible_price_in_an_optional_column_is_found_with_its_row(price):
+    paid = coin().funding.assign(mark_price=np.nan)
+    paid.loc[7, "mark_price"] = price
+    assert "row 7" in found(coin(funding=paid))["impossible_price"].where
+    extra = coin().spot[["time"]].assign(index_close=100.0)
+    extra.loc[9, "index_close"] = price
+    assert "row 9" in found(coin(extras={"index_close": extra}))["impossible_price"].where
+
+
+def test_columns_that_may_be_negative_are_no_prices():
+    extra = coin().spot[["time"]].assign(premium_close=-1e-4, open_interest=0.0)
+    tables = {name: extra[["time", name]] for name in ("premium_close", "open_interest")}
+    assert found(coin(extras=tables)) == {}
+
+
+@pytest.mark.parametrize("table", ["perp", "spot"])
+def test_bars_that_become_longer_inside_a_file_are_found(table):
+    """1 h for a month, then 4 h: the close of a 4 h bar would count as known 3 h early."""
+    bars = getattr(coin(), table)
+    head, tail = bars.iloc[:744], bars.iloc[744:]
+    group = np.arange(len(tail)) // 4
+    merged = tail.groupby(group).agg(
+        {
+            "time": "first",
+            "open": "first",
+            "high": "max",
+            "low": "min",
+            "close": "last",
+            "volume": "sum",
+        }
+    )
+    mixed = pd.concat([head, merged], ignore_index=True)
+    finding = found(coin(**{table: mixed.iloc[: 744 + 180]}))["bar_length"]
+    assert "bars of 4h in a file of 1h" in finding.value
+    assert finding.first == head["time"].iloc[-1] + HOUR
+
+
+def test_scattered_missing_bars_are_no_change_of_length():
+    gone = np.random.default_rng(0).choice(len(coin().spot) - 2, 60, replace=False) + 1
+    assert "bar_length" not in found(coin(spot=coin().spot.drop(index=gone)))
+
+
+def test_another_coin_under_the_same_name_after_a_gap_is_found():
+    """Both legs stop, and a week later another coin trades under the name at 50 times the price."""
+    cut, after = 1000, 1000 + 168
+    tables = {}
+    for name in ("perp", "spot", "mark"):
+        bars = getattr(coin(), name)
+        second = scaled(bars.iloc[after:], 50.0)
+        tables[name] = pd.concat([bars.iloc[:cut], second], ignore_index=True)
+    finding = found(coin(**tables))["other_coin"]
+    assert finding.first == coin().perp["time"].iloc[after]
+    assert "169 h after" in finding.value
+
+
+def test_a_redenomination_without_a_gap_is_found():
+    tables = {
+        n: scaled(getattr(coin(), n), 1e-3, slice(1000, None)) for n in ("perp", "spot", "mark")
+    }
+    assert "other_coin" in found(coin(**tables))
+
+
+@pytest.mark.parametrize("column", ["high", "low"])
+def test_a_spike_of_the_mark_price_is_found(column):
+    mark = coin().mark.copy()
+    mark.loc[500, column] *= 1.5 if column == "high" else 0.5
+    finding = found(coin(mark=mark))["spike"]
+    assert f"column {column}" in finding.where
+    assert finding.first == mark["time"].iloc[500]
+
+
+def test_a_wick_of_the_last_price_is_noted_and_stops_nothing_while_a_mark_price_is_there():
+    """ETH 2020-03-13: the perpetual traded at 2.3 times its neighbours for an instant."""
+    perp = coin().perp.copy()
+    perp.loc[500, "high"] *= 10.0
+    marked = findings(coin(perp=perp), BINANCE)
+    assert [(f.kind, f.refused) for f in marked] == [("spike", False)]
+    assert "spike" in found(coin(perp=perp, mark=None))
+    perp.loc[500, "high"] = coin().perp.loc[500, "high"] * 2.3
+    assert found(coin(perp=perp, mark=None)) == {}
+
+
+@pytest.mark.parametrize("rows", [1, 5])
+def test_closes_that_are_wrong_for_some_hours_are_found(rows):
+    perp = coin().perp.copy()
+    perp.loc[500 : 499 + rows, PRICES] *= 2.0
+    assert {"spike"} <= set(found(coin(perp=perp)))
+
+
+def collapse(days: int = 45, *, gap: bool = False):
+    """A coin that loses 97 % in three days: the perpetual stands 10 to 25 % below spot, rates sit
+    at -2 % every 2 h for a day, and spot is halted for 10 hours.
+    """
+    n = days * 24
+    spot = walk(n, seed=3)
+    perp, fall = spot.copy(), np.zeros(n)
+    start = n - 10 * 24
+    fall[start : start + 72] = np.log(0.03) / 72
+    level = np.exp(np.cumsum(fall))
+    rng = np.random.default_rng(4)
+    basis = np.full(n, 3e-4) + rng.normal(0.0, 2e-4, n)
+    basis[start : start + 72] = -0.10 - 0.15 * rng.random(72)
+    basis[start + 72 :] = -0.03
+    for table, factor in ((spot, level), (perp, level * (1.0 + basis))):
+        for column in PRICES:
+            table[column] *= factor
+        table["open"] = np.r_[table["open"].iloc[0], table["close"].to_numpy()[:-1]]
+        table["high"] = table[["open", "high", "close"]].max(axis=1)
+        table["low"] = table[["open", "low", "close"]].min(axis=1)
+    times = list(spot["time"].iloc[:start:8]) + list(spot["time"].iloc[start::2])
+    rate = np.r_[np.full(len(range(0, start, 8)), 1e-4), np.full(len(range(start, n, 2)), -0.02)]
+    rate[-60:] = -0.005
+    paid = pd.DataFrame({"time": times, "rate": rate})
+    spot = spot.drop(index=range(start + 20, start + 30)).reset_index(drop=True) if gap else spot
+    return coin(perp=perp, spot=spot, mark=None, funding=paid)
+
+
+@pytest.mark.parametrize("gap", [False, True])
+def test_a_coin_that_collapses_with_its_exchange_passes(gap):
+    assert found(collapse(gap=gap)) == {}
+
+
+def test_such_a_coin_loads_at_8_hours_with_its_settlements_of_2_hours():
+    market = build_market([collapse()], bar="8h")
+    assert any("summed into the one at the bar's end" in note for note in market.notes)
+
+
+def test_accepting_a_kind_lets_it_through_and_names_it():
+    wrong = coin(spot=scaled(coin().spot, 1e-3))
+    with pytest.raises(DataError, match=r"\(factor\)"):
+        build_market([wrong])
+    for accept in (("factor",), ("factor:AAAUSDT",), "factor"):
+        market = build_market([wrong], accept=accept)
+        assert len(market.cautions) == 1
+        assert "the perp price is 999.5 times the spot price" in market.cautions[0]
+        assert "accepted: " in repr(market)
+        assert select(market, ["AAAUSDT"]).cautions == market.cautions
+    with pytest.raises(DataError, match=r"\(factor\)"):
+        build_market([wrong], accept=("factor:OTHER", "lag"))
+    with pytest.raises(DataError, match=r"accept 'factors': no such kind.*factor, lag"):
+        build_market([wrong], accept=("factors",))
+
+
+def test_what_is_accepted_changes_no_number():
+    """The pass looks at the whole history, so it must leave every row as it is."""
+    odd = coin(
+        mark=coin().mark.assign(high=coin().mark["high"].where(coin().mark.index != 2000, 1e6))
+    )
+    market = build_market([odd], accept=tuple(KINDS))
+    plain = build_market([coin()])
+    early = market.close_ns < odd.mark["time"].iloc[2000].as_unit("ns").value
+    assert early.sum() > 500
+    assert np.array_equal(market.bars[early], plain.bars[early])
+    assert np.array_equal(market.features, plain.features)
+
+
+def test_several_findings_are_counted_and_named():
+    both = coin(spot=scaled(coin().spot, 1e-3), funding=later(coin().funding, 3))
+    with pytest.raises(DataError, match=r"and 1 more \(settlement_hours\)"):
+        build_market([both])
+
+
+def test_every_check_has_been_seen_to_find_something():
+    """Each function of CHECKS stands behind at least one test above; this holds the list to it."""
+    assert len(CHECKS) == 11
+    assert set(KINDS) == {
+        "factor",
+        "lag",
+        "bar_length",
+        "other_coin",
+        "spike",
+        "impossible_price",
+        "settlement_hours",
+        "rate_scale",
+        "rate_sign",
+        "funding_lag",
+        "rates_repeated",
+        "settlement_price",
+    }
+
+
+def test_judge_parts_notes_cautions_and_refusals():
+    note = Finding("spike", "A", "f", None, "v", "l", "r", refused=False)
+    stop = note._replace(refused=True)
+    assert judge([note]) == ((note.line(),), ())
+    assert judge([note, stop], ("spike",)) == ((note.line(),), (stop.line(),))
+    with pytest.raises(DataError, match="f: v; expected l"):
+        judge([stop])
+
+
+def test_load_market_runs_the_pass(tmp_path):
+    write_frames(coin(spot=scaled(coin().spot, 1e-3)), tmp_path, venue="binance")
+    with pytest.raises(DataError, match=r"binance_AAAUSDT_spot_1h\.parquet.*999.5 times"):
+        load_market(tmp_path)
+    assert load_market(tmp_path, accept=("factor",)).cautions
+
+
+@pytest.mark.parametrize(
+    "symbol", ["BTCUSDT", "ETHUSDT", "XRPUSDT", "LTCUSDT", "ADAUSDT", "DOTUSDT", "TRXUSDT"]
+)
+def test_real_history_passes_with_and_without_its_mark_prices(symbol):
+    frames = read_frames(real_data(), symbol)
+    assert found(frames) == {}
+    assert found(replace(frames, mark=None)) == {}
