@@ -25,7 +25,7 @@ from numba.core import config as numba_config
 from numba.core.codegen import JITCodeLibrary
 from numba.core.compiler import Compiler
 from numba.core.registry import CPUDispatcher
-from numba.extending import register_jitable
+from numba.extending import overload
 
 F = TypeVar("F", bound=Callable[..., Any])
 _OPTIONS: dict[str, Any] = {"nogil": True, "fastmath": False, "error_model": "numpy", "_nrt": False}
@@ -238,14 +238,17 @@ def jit(function: Callable[..., Any]) -> Any:
     return _rule(function, forceinline=True)
 
 
-def formula(function: F) -> F:
-    """A rule that users call too: plain Python, on numbers or arrays, and inlined where a compiled
-    rule calls it. So a formula stands in one place.
+def inlined(face: F, body: F) -> F:
+    """Let compiled rules call `face`: `body`, the same formula as plain Python, is inlined there.
 
-    The body may use arithmetic, abs and numpy's ufuncs only.
+    `body` may use arithmetic, abs and numpy's ufuncs only. With NUMBA_DISABLE_JIT=1, when the rules
+    are Python themselves, they get the body too.
     """
-    marked: F = register_jitable(error_model="numpy", fastmath=False, forceinline=True)(function)
-    return marked
+    if numba_config.DISABLE_JIT:
+        return body
+    options = {"error_model": "numpy", "fastmath": False, "forceinline": True}
+    overload(face, jit_options=options, strict=False)(lambda *args, **kwargs: body)
+    return face
 
 
 def jit_outer(function: Callable[..., Any]) -> Any:

@@ -5,28 +5,49 @@ Interest is positive, an amount that the borrower owes, in the unit of the amoun
 
 from __future__ import annotations
 
-import datetime as dt
-import math
+import numpy as np
 
-_HOUR = dt.timedelta(hours=1)
-_EPOCH = dt.datetime(1970, 1, 1)
+from fundenv.formulas.arguments import (
+    Amount,
+    Exact,
+    Instant,
+    Number,
+    Positive,
+    Ratio,
+    Values,
+    checked,
+    quotient,
+    refusal,
+)
+
+_HOUR = 3_600_000_000_000  # ns
 
 
-def clock_hours(borrowed_at: dt.datetime, repaid_at: dt.datetime) -> int:
-    """Clock hours that a loan touches, at least 1: 13:20 to 14:15 is 2. Both times in one time
-    zone. A loan repaid on the hour does not touch the next.
+@checked
+def clock_hours(borrowed_at: Instant, repaid_at: Instant) -> int:
+    """Clock hours (UTC) that a loan touches, at least 1: 13:20 to 14:15 is 2. A loan repaid on the
+    hour does not touch the next.
+
+    borrowed_at, repaid_at: instants with their offsets; without one they are UTC.
     """
-    start, end = (moment.replace(tzinfo=None) - _EPOCH for moment in (borrowed_at, repaid_at))
-    return max(-(-end // _HOUR) - start // _HOUR, 1)
+    if np.any(borrowed_at > repaid_at):
+        text = f"an instant from borrowed_at on, {borrowed_at}"
+        raise refusal("clock_hours", "repaid_at", str(repaid_at), text)
+    start, end = (
+        np.asarray(t, dtype="datetime64[ns]").astype(np.int64) for t in (borrowed_at, repaid_at)
+    )
+    return np.maximum(-(-end // _HOUR) - start // _HOUR, 1)
 
 
-def interest(amount: float, hourly_rate: float, hours: float) -> float:
+@checked
+def interest(amount: Amount, hourly_rate: Number, hours: Amount) -> float:
     """amount x hourly_rate x hours, for any length of time, without compounding."""
     return amount * hourly_rate * hours
 
 
+@checked
 def binance_interest(
-    amount: float, daily_rate: float, borrowed_at: dt.datetime, repaid_at: dt.datetime
+    amount: Amount, daily_rate: Number, borrowed_at: Instant, repaid_at: Instant
 ) -> float:
     """Binance margin: amount x daily_rate / 24 x `clock_hours`. Source: Binance "Margin Interest",
     article 360030157812.
@@ -34,29 +55,33 @@ def binance_interest(
     return interest(amount, daily_rate / 24.0, clock_hours(borrowed_at, repaid_at))
 
 
-def started_hours_interest(amount: float, daily_rate: float, hours: float) -> float:
+@checked
+def started_hours_interest(amount: Amount, daily_rate: Number, hours: Amount) -> float:
     """freqtrade's reading of Binance: amount x daily_rate / 24 x ceil(hours). It charges 55 minutes
     across two clock hours once, Binance twice.
     """
-    return interest(amount, daily_rate / 24.0, math.ceil(hours))
+    return interest(amount, daily_rate / 24.0, np.ceil(hours))
 
 
-def kraken_interest(amount: float, rate: float, hours: float) -> float:
+@checked
+def kraken_interest(amount: Amount, rate: Number, hours: Amount) -> float:
     """Kraken margin: amount x rate x (1 + ceil(hours / 4)): an opening charge and one rollover for
     each started 4 h. rate: of one charge, a fraction.
     """
-    return amount * rate * (1 + math.ceil(hours / 4.0))
+    return amount * rate * (1.0 + np.ceil(hours / 4.0))
 
 
-def margin_level(owned: float, owed: float) -> float:
+@checked
+def margin_level(owned: Amount, owed: Amount) -> Values:
     """Margin level of a borrowed position: value of all assets / (value of the debt + interest
     owed); infinite without debt. All in one unit.
     """
-    return owned / owed if owed > 0.0 else math.inf
+    return np.where(owed == 0.0, np.inf, owned / owed)
 
 
+@checked
 def spot_margin_price(
-    cash: float, owned: float, owed: float, level: float, owed_quote: float = 0.0
+    cash: Number, owned: Amount, owed: Amount, level: Positive, owed_quote: Amount = 0.0
 ) -> float:
     """Price of the coin at which a spot margin account reaches a margin level: (level x owed_quote
     - cash) / (owned - level x owed) [quote per base].
@@ -65,14 +90,13 @@ def spot_margin_price(
     interest belongs to what is owed. Level of Binance's cross margin: 1.1 liquidates; of a short of
     1 BTC with 110,000 quote that is 100,000. Infinite where no price reaches it.
     """
-    held = owned - level * owed
-    return (level * owed_quote - cash) / held if held != 0.0 else math.inf
+    return quotient(level * owed_quote - cash, owned - level * owed)
 
 
-def margin_call_state(level: float, call: float = 1.3, liquidation: float = 1.1) -> str:
+@checked
+def margin_call_state(level: Ratio, call: Exact = 1.3, liquidation: Exact = 1.1) -> Values:
     """What follows a `margin_level`: above call "normal", above liquidation "margin call", else
     "liquidation". Binance cross margin at 3x or 5x.
     """
-    if level > call:
-        return "normal"
-    return "margin call" if level > liquidation else "liquidation"
+    low = np.where(level > liquidation, "margin call", "liquidation")
+    return np.where(level > call, "normal", low)

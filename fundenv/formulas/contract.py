@@ -5,20 +5,26 @@ in contracts of `face` quote units each, money in base (the coin). Sizes are sig
 short. Arguments may be numbers or arrays.
 """
 
-import numpy as np
-
-from fundenv.compiler.jit import formula
-
-
-def quotient(top, bottom):
-    """top / bottom, infinite (never an error) where bottom is 0: no price reaches the condition."""
-    divisor = np.asarray(bottom, dtype=np.float64)
-    safe = np.where(divisor == 0.0, 1.0, divisor)
-    return np.where(divisor == 0.0, np.inf, np.asarray(top, dtype=np.float64) / safe)[()]
+from fundenv.formulas.arguments import (
+    Amount,
+    FeeRate,
+    FlatPrice,
+    Leverage,
+    Number,
+    OpenSize,
+    Positive,
+    Price,
+    Share,
+    Side,
+    Size,
+    checked,
+    formula,
+    quotient,
+)
 
 
 @formula
-def notional(size, price):
+def notional(size: Size, price: Price):
     """Value [quote] of a linear position: |size| x price. size: base units; price: the mark for
     margin, the fill for fees.
     """
@@ -26,7 +32,7 @@ def notional(size, price):
 
 
 @formula
-def unrealised(size, entry, price):
+def unrealised(size: Size, entry: FlatPrice, price: Price):
     """Profit [quote] of a linear position: size x (price - entry).
 
     size: signed, base units; entry: average entry price; price: the mark for unrealised profit, the
@@ -36,7 +42,7 @@ def unrealised(size, entry, price):
 
 
 @formula
-def inverse_notional(contracts, price, face=1.0):
+def inverse_notional(contracts: Size, price: Price, face: Positive = 1.0):
     """Value [base] of an inverse position: |contracts| x face / price. face: quote per contract (1
     BitMEX, Bybit; 10 or 100 USD Binance COIN-M).
     """
@@ -44,7 +50,7 @@ def inverse_notional(contracts, price, face=1.0):
 
 
 @formula
-def inverse_unrealised(contracts, entry, price, face=1.0):
+def inverse_unrealised(contracts: Size, entry: Price, price: Price, face: Positive = 1.0):
     """Profit [base] of an inverse position: contracts x face x (1 / entry - 1 / price); contracts
     signed, + long.
 
@@ -55,7 +61,7 @@ def inverse_unrealised(contracts, entry, price, face=1.0):
 
 
 @formula
-def initial_margin(value, leverage):
+def initial_margin(value: Amount, leverage: Leverage):
     """Initial margin: value / leverage, in the unit of value (quote for linear, base for inverse).
     A rate r is the leverage 1 / r.
     """
@@ -63,7 +69,7 @@ def initial_margin(value, leverage):
 
 
 @formula
-def margin_at_rate(value, rate):
+def margin_at_rate(value: Amount, rate: Share):
     """Margin: value x rate (initial or maintenance margin rate, a fraction), in the unit of
     value.
     """
@@ -71,7 +77,7 @@ def margin_at_rate(value, rate):
 
 
 @formula
-def bankruptcy_price(side, entry, leverage):
+def bankruptcy_price(side: Side, entry: Price, leverage: Leverage):
     """Price at which an isolated linear position has lost its initial margin: entry x (1 - side /
     leverage), without fees.
 
@@ -80,24 +86,28 @@ def bankruptcy_price(side, entry, leverage):
     return entry * (1.0 - side / leverage)
 
 
-def inverse_bankruptcy_price(side, entry, leverage):
+@checked
+def inverse_bankruptcy_price(side: Side, entry: Price, leverage: Leverage):
     """Price at which an isolated inverse position has lost its initial margin: entry x leverage /
     (leverage + side), without fees.
 
     side: +1 long, -1 short. A short at leverage 1 has none: infinity (it is a synthetic dollar).
     """
-    return quotient(np.asarray(entry) * leverage, np.asarray(leverage, dtype=np.float64) + side)
+    return quotient(entry * leverage, leverage + side)
 
 
 @formula
-def wallet_bankruptcy_price(wallet, size, entry):
+def wallet_bankruptcy_price(wallet: Number, size: OpenSize, entry: Price):
     """Price at which wallet + size (price - entry) is zero: entry - wallet / size. wallet: quote;
     size: signed, base units; no fees.
     """
     return entry - wallet / size
 
 
-def inverse_wallet_bankruptcy_price(wallet, contracts, entry, face=1.0, fee_rate=0.0):
+@checked
+def inverse_wallet_bankruptcy_price(
+    wallet: Number, contracts: OpenSize, entry: Price, face: Positive = 1.0, fee_rate: FeeRate = 0.0
+):
     """Price at which an inverse position and its wallet are worth nothing, the fee to close
     included.
 
@@ -110,7 +120,7 @@ def inverse_wallet_bankruptcy_price(wallet, contracts, entry, face=1.0, fee_rate
 
 
 @formula
-def tick_rounded(price, tick, side):
+def tick_rounded(side: Side, price: Price, tick: Positive):
     """The price as a venue displays it: rounded towards the entry to a multiple of `tick`: up for a
     long (side +1), down for a short (-1).
     """

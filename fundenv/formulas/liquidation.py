@@ -7,12 +7,28 @@ where `mark` is an argument, the price is the MARK price at which margin balance
 margin.
 """
 
-from fundenv.compiler.jit import formula
+from fundenv.formulas.arguments import (
+    Amount,
+    FeeRate,
+    FlatPrice,
+    Leverage,
+    Number,
+    OpenQuantity,
+    OpenSize,
+    Positive,
+    Price,
+    Quantity,
+    Share,
+    Side,
+    Size,
+    checked,
+    formula,
+    quotient,
+)
 from fundenv.formulas.contract import (
     bankruptcy_price,
     inverse_bankruptcy_price,
     inverse_wallet_bankruptcy_price,
-    quotient,
     tick_rounded,
     wallet_bankruptcy_price,
 )
@@ -65,7 +81,15 @@ __all__ = [
 
 
 @formula
-def binance_price(wallet, size, entry, rate, amount=0.0, other_maintenance=0.0, other_profit=0.0):
+def binance_price(
+    wallet: Number,
+    size: OpenSize,
+    entry: Price,
+    rate: Share,
+    amount: Number = 0.0,
+    other_maintenance: Amount = 0.0,
+    other_profit: Number = 0.0,
+):
     """Binance USD-M, one-way mode: (wallet - other_maintenance + other_profit + amount - size x
     entry) / (|size| x rate - size).
 
@@ -80,23 +104,23 @@ def binance_price(wallet, size, entry, rate, amount=0.0, other_maintenance=0.0, 
     )
 
 
-@formula
+@checked
 def binance_hedge_price(
-    wallet,
-    size,
-    entry,
-    rate,
-    amount,
-    long_size,
-    long_entry,
-    long_rate,
-    long_amount,
-    short_size,
-    short_entry,
-    short_rate,
-    short_amount,
-    other_maintenance=0.0,
-    other_profit=0.0,
+    wallet: Number,
+    size: Size,
+    entry: FlatPrice,
+    rate: Share,
+    amount: Number,
+    long_size: Quantity,
+    long_entry: FlatPrice,
+    long_rate: Share,
+    long_amount: Number,
+    short_size: Quantity,
+    short_entry: FlatPrice,
+    short_rate: Share,
+    short_amount: Number,
+    other_maintenance: Amount = 0.0,
+    other_profit: Number = 0.0,
 ):
     """Binance USD-M with one-way (size, signed), long and short (both positive) positions of one
     contract.
@@ -108,11 +132,19 @@ def binance_hedge_price(
     value = size * entry + long_size * long_entry - short_size * short_entry
     needed = abs(size) * rate + long_size * long_rate + short_size * short_rate
     funds = wallet - other_maintenance + other_profit + amount + long_amount + short_amount
-    return (funds - value) / (needed - size - long_size + short_size)
+    return quotient(funds - value, needed - size - long_size + short_size)
 
 
+@checked
 def binance_coinm_price(
-    wallet, contracts, entry, rate, amount=0.0, face=100.0, other_maintenance=0.0, other_profit=0.0
+    wallet: Number,
+    contracts: OpenSize,
+    entry: Price,
+    rate: Share,
+    amount: Number = 0.0,
+    face: Positive = 100.0,
+    other_maintenance: Amount = 0.0,
+    other_profit: Number = 0.0,
 ):
     """Binance COIN-M, one-way: face (|contracts| x rate + contracts) / (wallet - other_maintenance
     + other_profit + amount + contracts x face / entry).
@@ -126,7 +158,15 @@ def binance_coinm_price(
 
 
 @formula
-def bybit_price(side, entry, leverage, rate, quantity=1.0, deduction=0.0, extra_margin=0.0):
+def bybit_price(
+    side: Side,
+    entry: Price,
+    leverage: Leverage,
+    rate: Share,
+    quantity: OpenQuantity = 1.0,
+    deduction: Amount = 0.0,
+    extra_margin: Number = 0.0,
+):
     """Bybit USDT isolated: entry - side x (IM - MM + extra_margin) / quantity, IM = entry quantity
     / leverage, MM = entry quantity rate - deduction.
 
@@ -138,20 +178,36 @@ def bybit_price(side, entry, leverage, rate, quantity=1.0, deduction=0.0, extra_
     return entry - side * (value / leverage - (value * rate - deduction) + extra_margin) / quantity
 
 
-def bybit_inverse_price(side, contracts, entry, leverage, rate, deduction=0.0, extra_margin=0.0):
-    """Bybit inverse isolated (2024): contracts / (PV + side x (IM - MM + extra_margin)), PV =
-    contracts / entry, IM = PV / leverage, MM = PV rate - deduction.
+@checked
+def bybit_inverse_price(
+    side: Side,
+    quantity: OpenQuantity,
+    entry: Price,
+    leverage: Leverage,
+    rate: Share,
+    deduction: Amount = 0.0,
+    extra_margin: Number = 0.0,
+):
+    """Bybit inverse isolated (2024): quantity / (PV + side x (IM - MM + extra_margin)), PV =
+    quantity / entry, IM = PV / leverage, MM = PV rate - deduction.
 
-    contracts: positive, 1 USD each; deduction, extra_margin: base.
+    quantity: contracts of 1 USD each; deduction, extra_margin: base.
     """
-    value = contracts / entry
+    value = quantity / entry
     return quotient(
-        contracts, value + side * (value / leverage - (value * rate - deduction) + extra_margin)
+        quantity, value + side * (value / leverage - (value * rate - deduction) + extra_margin)
     )
 
 
-@formula
-def bybit_inverse_cross_price(wallet, contracts, entry, rate, fee_rate=0.0, face=1.0):
+@checked
+def bybit_inverse_cross_price(
+    wallet: Number,
+    contracts: OpenSize,
+    entry: Price,
+    rate: Share,
+    fee_rate: FeeRate = 0.0,
+    face: Positive = 1.0,
+):
     """Bybit inverse cross (2020): price at which wallet + profit = maintenance on the ENTRY value +
     taker fee to close at the bankruptcy price.
 
@@ -159,13 +215,15 @@ def bybit_inverse_cross_price(wallet, contracts, entry, rate, fee_rate=0.0, face
     taker. The page rounds to the tick (`tick_rounded`).
     """
     amount = contracts * face
-    bankrupt = (amount + abs(amount) * fee_rate) / (wallet + amount / entry)
+    bankrupt = quotient(amount + abs(amount) * fee_rate, wallet + amount / entry)
     needed = abs(amount) / entry * rate + abs(amount) / bankrupt * fee_rate
-    return amount / (wallet + amount / entry - needed)
+    return quotient(amount, wallet + amount / entry - needed)
 
 
 @formula
-def okx_price(side, entry, margin, quantity, rate, fee_rate):
+def okx_price(
+    side: Side, entry: Price, margin: Number, quantity: OpenQuantity, rate: Share, fee_rate: FeeRate
+):
     """OKX and Gate linear isolated: (entry - side x margin / quantity) / (1 - side x (rate +
     fee_rate)).
 
@@ -176,7 +234,13 @@ def okx_price(side, entry, margin, quantity, rate, fee_rate):
 
 
 @formula
-def hyperliquid_price(price, side, margin_available, quantity, max_leverage):
+def hyperliquid_price(
+    side: Side,
+    price: Price,
+    margin_available: Number,
+    quantity: OpenQuantity,
+    max_leverage: Leverage,
+):
     """Hyperliquid: price - side x margin_available / quantity / (1 - l x side), l = 1 / (2
     max_leverage), the maintenance rate.
 
@@ -189,7 +253,9 @@ def hyperliquid_price(price, side, margin_available, quantity, max_leverage):
 
 
 @formula
-def dydx_price(equity, size, price, rate, other_maintenance=0.0):
+def dydx_price(
+    equity: Number, size: OpenSize, price: Price, rate: Share, other_maintenance: Amount = 0.0
+):
     """dYdX v4: (equity - size x price - other_maintenance) / (|size| x rate - size).
 
     equity [quote]: of the subaccount with the market at `price` (oracle); size: signed; rate:
@@ -200,7 +266,7 @@ def dydx_price(equity, size, price, rate, other_maintenance=0.0):
 
 
 @formula
-def entry_margin_price(wallet, size, entry, rate):
+def entry_margin_price(wallet: Number, size: OpenSize, entry: Price, rate: Share):
     """Liquidation price where maintenance is fixed at the ENTRY notional (BitMEX linear pages):
     entry - (wallet - |size| entry rate) / size.
 
@@ -209,7 +275,10 @@ def entry_margin_price(wallet, size, entry, rate):
     return entry - (wallet - abs(size) * entry * rate) / size
 
 
-def inverse_entry_margin_price(wallet, contracts, entry, rate, face=1.0):
+@checked
+def inverse_entry_margin_price(
+    wallet: Number, contracts: OpenSize, entry: Price, rate: Share, face: Positive = 1.0
+):
     """Liquidation price of an inverse position whose maintenance is fixed at the ENTRY value
     (BitMEX XBTUSD, Bybit).
 
@@ -221,13 +290,22 @@ def inverse_entry_margin_price(wallet, contracts, entry, rate, face=1.0):
     return quotient(amount, wallet + amount / entry - abs(amount) / entry * rate)
 
 
-def okx_inverse_price(side, entry, margin, contracts, rate, fee_rate, face=100.0):
+@checked
+def okx_inverse_price(
+    side: Side,
+    entry: Price,
+    margin: Number,
+    quantity: OpenQuantity,
+    rate: Share,
+    fee_rate: FeeRate,
+    face: Positive = 100.0,
+):
     """OKX and Gate coin-margined isolated: n (1 + side x (rate + fee_rate)) / (n / entry + side x
-    margin), n = contracts x face.
+    margin), n = quantity x face.
 
-    contracts: positive; face: quote per contract (OKX BTC-USD 100, others 10); margin: base; rate:
+    quantity: contracts; face: quote per contract (OKX BTC-USD 100, others 10); margin: base; rate:
     maintenance rate; fee_rate: taker (liquidation) fee. `binance_coinm_price` with the fee in the
     rate. Infinite or negative: none.
     """
-    amount = contracts * face
+    amount = quantity * face
     return quotient(amount * (1.0 + side * (rate + fee_rate)), amount / entry + side * margin)

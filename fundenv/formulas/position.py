@@ -10,34 +10,51 @@ from __future__ import annotations
 
 import numpy as np
 
-from fundenv.compiler.jit import formula
-from fundenv.formulas.premium import Values
+from fundenv.formulas.arguments import (
+    Amount,
+    FeeRate,
+    FlatPrice,
+    Leverage,
+    Number,
+    Positive,
+    Price,
+    Prices,
+    Quantities,
+    Quantity,
+    Side,
+    Size,
+    checked,
+    formula,
+    same_length,
+)
 
 
-def average_entry(sizes: Values, prices: Values) -> float:
+@checked
+def average_entry(sizes: Quantities, prices: Prices) -> float:
     """Average entry price of a linear position built in several fills on one side: sum(size x
     price) / sum(size).
 
-    sizes, prices: sequences, one entry a fill; sizes in base units (or contracts of one size). 0.5
-    at 5,000 and 0.3 at 6,000 give 5,375 (Bybit help).
+    sizes, prices: sequences, one entry a fill; sizes positive, in base units (or contracts of one
+    size). 0.5 at 5,000 and 0.3 at 6,000 give 5,375 (Bybit help).
     """
-    weights = np.asarray(sizes, dtype=np.float64)
-    return float((weights * prices).sum() / weights.sum())
+    same_length("average_entry", sizes=sizes, prices=prices)
+    return float((sizes * prices).sum() / sizes.sum())
 
 
-def inverse_average_entry(contracts: Values, prices: Values) -> float:
+@checked
+def inverse_average_entry(contracts: Quantities, prices: Prices) -> float:
     """Average entry price of an inverse position: sum(contracts) / sum(contracts / price), a
     harmonic mean.
 
     contracts, prices: sequences, one entry a fill on one side. 1,000 at 5,000 and 2,000 at 6,000
     give 5,625 (Bybit help, inverse contracts).
     """
-    weights = np.asarray(contracts, dtype=np.float64)
-    return float(weights.sum() / (weights / prices).sum())
+    same_length("inverse_average_entry", contracts=contracts, prices=prices)
+    return float(contracts.sum() / (contracts / prices).sum())
 
 
 @formula
-def return_on_margin(profit, margin):
+def return_on_margin(profit: Number, margin: Positive):
     """Return on equity of a position (ROE, ROI): profit / margin, a fraction.
 
     Both in one unit; margin: initial margin (Binance), or initial margin + fee to close (Bybit's
@@ -47,7 +64,7 @@ def return_on_margin(profit, margin):
 
 
 @formula
-def target_price(side, entry, leverage, roe):
+def target_price(side: Side, entry: Price, leverage: Leverage, roe: Number):
     """Price of a linear position at which its return on initial margin is roe: entry x (1 + side x
     roe / leverage) (Binance calculator).
     """
@@ -55,7 +72,7 @@ def target_price(side, entry, leverage, roe):
 
 
 @formula
-def inverse_target_price(side, entry, leverage, roe):
+def inverse_target_price(side: Side, entry: Price, leverage: Leverage, roe: Number):
     """Price of an inverse position at which its return on initial margin is roe: entry x leverage /
     (leverage - side x roe).
     """
@@ -63,7 +80,7 @@ def inverse_target_price(side, entry, leverage, roe):
 
 
 @formula
-def breakeven_price(side, entry, open_rate, close_rate):
+def breakeven_price(side: Side, entry: Price, open_rate: FeeRate, close_rate: FeeRate):
     """Exit price at which a linear position has earned its two fees: entry (1 + side x open_rate) /
     (1 - side x close_rate).
     """
@@ -71,7 +88,7 @@ def breakeven_price(side, entry, open_rate, close_rate):
 
 
 @formula
-def inverse_breakeven_price(side, entry, open_rate, close_rate):
+def inverse_breakeven_price(side: Side, entry: Price, open_rate: FeeRate, close_rate: FeeRate):
     """Exit price at which an inverse position has earned its two fees: entry (1 + side x
     close_rate) / (1 - side x open_rate).
     """
@@ -79,7 +96,7 @@ def inverse_breakeven_price(side, entry, open_rate, close_rate):
 
 
 @formula
-def closed_profit(profit, open_fee, close_fee, funding=0.0):
+def closed_profit(profit: Number, open_fee: Number, close_fee: Number, funding: Number = 0.0):
     """Closed P&L: profit - open_fee - close_fee + funding. profit: of the price alone; fees: paid,
     positive; funding: received, negative when paid.
     """
@@ -87,7 +104,9 @@ def closed_profit(profit, open_fee, close_fee, funding=0.0):
 
 
 @formula
-def bybit_position_margin(side, quantity, entry, leverage, fee_rate):
+def bybit_position_margin(
+    side: Side, quantity: Quantity, entry: Price, leverage: Leverage, fee_rate: FeeRate
+):
     """Bybit linear, isolated: initial margin + fee to close at the bankruptcy price [quote].
 
     entry quantity / leverage + quantity entry (1 - side / leverage) fee_rate; quantity: positive
@@ -97,7 +116,9 @@ def bybit_position_margin(side, quantity, entry, leverage, fee_rate):
 
 
 @formula
-def bybit_order_cost(side, quantity, price, leverage, fee_rate):
+def bybit_order_cost(
+    side: Side, quantity: Quantity, price: Price, leverage: Leverage, fee_rate: FeeRate
+):
     """Bybit linear: margin an order needs, `bybit_position_margin` + fee to open (quantity x price
     x fee_rate) [quote].
     """
@@ -107,24 +128,31 @@ def bybit_order_cost(side, quantity, price, leverage, fee_rate):
     )
 
 
-def bybit_inverse_order_cost(side, contracts, price, leverage, fee_rate):
+@formula
+def bybit_inverse_order_cost(
+    side: Side, quantity: Quantity, price: Price, leverage: Leverage, fee_rate: FeeRate
+):
     """Bybit inverse: initial margin + fee to open + fee to close at the bankruptcy price [base].
 
-    contracts: positive, 1 USD each; value = contracts / price; the bankruptcy price is price x
+    quantity: contracts of 1 USD each; value = quantity / price; the bankruptcy price is price x
     leverage / (leverage + side).
     """
-    value = contracts / price
+    value = quantity / price
     return value / leverage + value * fee_rate + value * (leverage + side) / leverage * fee_rate
 
 
-def binance_open_loss(side, quantity, price, mark):
+@checked
+def binance_open_loss(side: Side, quantity: Quantity, price: Price, mark: Price):
     """Binance USD-M: loss of an order at once when it fills at its limit `price`: quantity x max(0,
     side x (price - mark)) [quote]; quantity positive.
     """
-    return quantity * np.maximum(side * (np.asarray(price, dtype=np.float64) - mark), 0.0)
+    return quantity * np.maximum(side * (price - mark), 0.0)
 
 
-def binance_order_cost(side, quantity, price, mark, leverage):
+@checked
+def binance_order_cost(
+    side: Side, quantity: Quantity, price: Price, mark: Price, leverage: Leverage
+):
     """Binance USD-M: cost of opening an order = initial margin + open loss: price x quantity /
     leverage + `binance_open_loss` [quote].
     """
@@ -132,7 +160,7 @@ def binance_order_cost(side, quantity, price, mark, leverage):
 
 
 @formula
-def quanto_unrealised(contracts, entry, price, multiplier):
+def quanto_unrealised(contracts: Size, entry: FlatPrice, price: Price, multiplier: Positive):
     """Profit of a quanto contract in its settlement currency: contracts x multiplier x (price -
     entry).
 
@@ -143,13 +171,13 @@ def quanto_unrealised(contracts, entry, price, multiplier):
 
 
 @formula
-def quanto_notional(contracts, price, multiplier):
+def quanto_notional(contracts: Size, price: Price, multiplier: Positive):
     """Value of a quanto position in its settlement currency: |contracts| x multiplier x price."""
     return abs(contracts) * multiplier * price
 
 
 @formula
-def largest_position(funds, leverage, price):
+def largest_position(funds: Amount, leverage: Leverage, price: Price):
     """Largest linear position [base] that funds [quote] open: funds x leverage / price, before fees
     and the limit of the bracket.
     """

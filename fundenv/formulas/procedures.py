@@ -4,44 +4,67 @@ rest, who is deleveraged.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import numpy as np
 
-from fundenv.compiler.jit import formula
+from fundenv.formulas.arguments import (
+    Amount,
+    Exact,
+    ExactShare,
+    Leverage,
+    Number,
+    Positive,
+    Price,
+    Quantity,
+    Rungs,
+    Share,
+    Side,
+    Size,
+    Threshold,
+    Tiers,
+    Values,
+    ascending,
+    checked,
+    formula,
+)
 
 
-def partial_quantity(held: float, limit: float) -> float:
+@checked
+def partial_quantity(held: Quantity, limit: Quantity) -> float:
     """Quantity to close so that at most `limit` (the largest size of the lower tier) is left:
     max(held - limit, 0); same unit as the arguments.
     """
-    return max(held - limit, 0.0)
+    return np.maximum(held - limit, 0.0)
 
 
-def tier_reduction(held: float, upper_limits: Sequence[float], rungs: int = 2) -> float:
-    """OKX (2020): quantity closed first when a position of size `held` fails its margin test.
+@checked
+def tier_reduction(held: Quantity, upper_limits: Tiers, rungs: Rungs = 2) -> float:
+    """OKX (2020): quantity closed first when a position of `held` fails its margin test.
 
     upper_limits: largest size of tier 1, 2, ... (ascending); from tier 3 up the position falls by
     `rungs` tiers (tier 3 to 1), so held - limit of that tier is closed; in tier 1 or 2 everything.
     The caller closes everything, at the bankruptcy price, where the margin ratio is below tier 1's
     requirement. Source: OKX help, section VIII of the perpetual guide.
     """
-    # from 0
-    tier = next((k for k, limit in enumerate(upper_limits) if held <= limit), len(upper_limits))
-    if tier < 2:
-        return held
-    return partial_quantity(held, upper_limits[tier - rungs])
+    ascending("tier_reduction", "upper_limits", np.append(0.0, upper_limits))
+    tier = np.searchsorted(upper_limits, held)  # from 0
+    left = np.where(tier < 2, 0.0, upper_limits[np.maximum(tier - rungs, 0)])
+    return np.maximum(held - left, 0.0)
 
 
+@checked
 def hyperliquid_first_order(
-    quantity: float, price: float, threshold: float = 100_000.0, share: float = 0.2
-) -> float:
+    quantity: Quantity, price: Price, threshold: Threshold = 100_000.0, share: ExactShare = 0.2
+) -> Values:
     """Size of Hyperliquid's first liquidation order: 20 % of a position worth more than 100,000
     USDC, else all of it; after 30 s the whole rest may follow.
     """
-    return quantity * share if quantity * price > threshold else quantity
+    worth = quantity * price
+    first = np.where(worth > threshold, quantity * share, quantity)
+    return np.where(np.isnan(worth), np.nan, first)
 
 
 @formula
-def insurance_loss(balance):
+def insurance_loss(balance: Number):
     """What the venue's insurance fund bears when a closed position leaves a wallet at `balance`:
     -balance below zero, else 0.
     """
@@ -49,16 +72,17 @@ def insurance_loss(balance):
 
 
 @formula
-def buffered_price(price, entry, share=0.05):
+def buffered_price(price: Number, entry: Price, share: Share = 0.05):
     """freqtrade's safety margin: price + share x (entry - price), 5 % of the distance nearer to the
     entry. No venue uses it.
     """
     return price + share * (entry - price)
 
 
+@checked
 def binance_adl_rank(
-    profit_share: float, maintenance: float, wallet: float, unrealised: float
-) -> float:
+    profit_share: Number, maintenance: Amount, wallet: Number, unrealised: Number
+) -> Values:
     """Binance's LeveragePnL, which orders the deleveraging queue: profit share x margin ratio;
     higher is reduced first.
 
@@ -66,18 +90,19 @@ def binance_adl_rank(
     unrealised) and 0 where that sum is not positive.
     """
     balance = wallet + unrealised
-    return profit_share * (maintenance / balance if balance > 0.0 else 0.0)
+    return profit_share * np.where(balance <= 0.0, 0.0, maintenance / balance)
 
 
-def bitmex_adl_rank(profit_share: float, leverage: float) -> float:
+@checked
+def bitmex_adl_rank(profit_share: Number, leverage: Leverage) -> float:
     """BitMEX: profit share x effective leverage for a winner, profit share / leverage for a loser;
     leverage = |mark value| / (mark - bankruptcy value).
     """
-    return profit_share * leverage if profit_share > 0.0 else profit_share / leverage
+    return np.where(profit_share > 0.0, profit_share * leverage, profit_share / leverage)
 
 
 @formula
-def hyperliquid_adl_rank(mark, entry, value, account_value):
+def hyperliquid_adl_rank(mark: Price, entry: Price, value: Amount, account_value: Positive):
     """Hyperliquid: (mark / entry) x (position value / account value), for a long; money in
     quote.
     """
@@ -86,7 +111,13 @@ def hyperliquid_adl_rank(mark, entry, value, account_value):
 
 @formula
 def dydx_fillable_price(
-    side, price, equity, total_maintenance, rate, spread_multiple=1.5, adjustment=1.0
+    side: Side,
+    price: Price,
+    equity: Number,
+    total_maintenance: Positive,
+    rate: Share,
+    spread_multiple: Amount = 1.5,
+    adjustment: Amount = 1.0,
 ):
     """Worst price at which dYdX v4 may liquidate: oracle price x (1 - side x ABR x spread_multiple
     x rate).
@@ -100,7 +131,8 @@ def dydx_fillable_price(
     return price * (1.0 - side * bounded * spread_multiple * rate)
 
 
-def hyperliquid_backstop(equity: float, maintenance: float) -> bool:
+@checked
+def hyperliquid_backstop(equity: Exact, maintenance: Exact) -> bool:
     """Whether Hyperliquid's backstop vault takes the position over: equity below 2/3 of the
     maintenance margin (account value and sum, quote).
     """
@@ -108,7 +140,7 @@ def hyperliquid_backstop(equity: float, maintenance: float) -> bool:
 
 
 @formula
-def bankruptcy_takeover_loss(size, bankruptcy, fill):
+def bankruptcy_takeover_loss(size: Size, bankruptcy: Number, fill: Price):
     """What an insurance fund gains (+) or loses (-) [quote] on a position taken over at its
     bankruptcy price and closed at `fill`.
 
@@ -118,7 +150,7 @@ def bankruptcy_takeover_loss(size, bankruptcy, fill):
 
 
 @formula
-def dydx_liquidation_penalty(value, remaining, share=0.015):
+def dydx_liquidation_penalty(value: Amount, remaining: Number, share: Share = 0.015):
     """dYdX v4: penalty to the insurance fund [quote], the smaller of share x value closed and the
     collateral that remains after the fill.
 

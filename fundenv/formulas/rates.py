@@ -1,6 +1,6 @@
 """Funding-rate rules of the venues, from an average premium to the rate of one interval.
 
-Every argument may be a number or an array. All rates, premia, caps and clamps are fractions (0.0001
+All rates, premia, caps and clamps are fractions (0.0001
 = 1 bp). A positive rate means that longs pay shorts. `premium` is the average over the interval
 (`fundenv.formulas.premium.average_premium`), as published, not scaled by its length. The clamp of
 +-0.05 % acts on (interest - premium); it is no cap on the rate, which may reach +-0.3 % (BTC) to
@@ -11,40 +11,52 @@ from __future__ import annotations
 
 import numpy as np
 
-from fundenv.formulas.premium import Numbers, Values
+from fundenv.formulas.arguments import (
+    Amount,
+    Cap,
+    Limit,
+    Number,
+    Numbers,
+    Positive,
+    Price,
+    Share,
+    Truth,
+    checked,
+    refusal,
+)
 
 INTEREST_8H = 0.0001  # 0.03 % a day
 CLAMP = 0.0005
 
 
-def _array(value: Values) -> Numbers:
-    return np.asarray(value, dtype=np.float64)
-
-
-def limited(rate: Values, cap: Values = np.inf, floor: Values | None = None) -> Numbers:
+@checked
+def limited(rate: Number, cap: Cap = np.inf, floor: Limit = None) -> Numbers:
     """The rate within [floor, cap]; without a floor within [-cap, cap]."""
-    lowest = -_array(cap) if floor is None else _array(floor)
-    return np.asarray(np.clip(_array(rate), lowest, cap))
+    lowest = -cap if floor is None else floor
+    if np.any(lowest > cap):
+        raise refusal("limited", "floor", lowest, "a number of at most the cap")
+    return np.clip(rate, lowest, cap)
 
 
-def clamped_rate(premium: Values, interest: Values = INTEREST_8H, clamp: Values = CLAMP) -> Numbers:
+@checked
+def clamped_rate(premium: Number, interest: Number = INTEREST_8H, clamp: Cap = CLAMP) -> Numbers:
     """The common core: premium + clamp(interest - premium, -clamp, +clamp).
 
     interest: for the same span as the premium (0.0001 per 8 h). With the usual numbers every
     premium in [-0.04 %, +0.06 %] gives exactly 0.01 %.
     """
-    average = _array(premium)
-    return np.asarray(average + np.clip(interest - average, -_array(clamp), clamp))
+    return premium + np.clip(interest - premium, -clamp, clamp)
 
 
+@checked
 def binance_rate(
-    premium: Values,
-    interest: Values = INTEREST_8H,
-    clamp: Values = CLAMP,
-    hours: Values = 8.0,
-    cap: Values = np.inf,
-    floor: Values | None = None,
-    scaled: Values = True,
+    premium: Number,
+    interest: Number = INTEREST_8H,
+    clamp: Cap = CLAMP,
+    hours: Positive = 8.0,
+    cap: Cap = np.inf,
+    floor: Limit = None,
+    scaled: Truth = True,
 ) -> Numbers:
     """Binance USD-M and COIN-M: [premium + clamp(interest - premium)] / (8 / hours), then floor and
     cap.
@@ -54,23 +66,25 @@ def binance_rate(
     force since 2025-09-18 08:01 UTC; how 4 h symbols were scaled before is not published. `scaled`
     is of no consequence at 8 h. Source: Binance FAQ 360033525031, announcement of 2025-09-16.
     """
-    factor = np.where(scaled, _array(hours) / 8.0, 1.0)
+    factor = np.where(scaled, hours / 8.0, 1.0)
     return limited(clamped_rate(premium, interest, clamp) * factor, cap, floor)
 
 
-def binance_cap(maintenance_rate: Values, factor: Values = 0.75) -> Numbers:
+@checked
+def binance_cap(maintenance_rate: Share, factor: Amount = 0.75) -> Numbers:
     """Cap [fraction per settlement] of a Binance major: factor x maintenance rate at maximum
     leverage (0.75 now, 1 in 2022); the floor is its negative.
     """
-    return np.asarray(_array(factor) * maintenance_rate)
+    return factor * maintenance_rate
 
 
+@checked
 def bybit_rate(
-    premium: Values,
-    hours: Values = 8.0,
-    interest_daily: Values = 0.0003,
-    clamp: Values = CLAMP,
-    cap: Values = np.inf,
+    premium: Number,
+    hours: Positive = 8.0,
+    interest_daily: Number = 0.0003,
+    clamp: Cap = CLAMP,
+    cap: Cap = np.inf,
 ) -> Numbers:
     """Bybit: premium + clamp(interest_daily x hours / 24 - premium), within +-cap; the interest
     scales with the interval, the clamp does not.
@@ -78,15 +92,16 @@ def bybit_rate(
     premium: of one-minute samples, linear weights. Source: Bybit help "Introduction to Funding
     Rate"; the rule behind its caps is not published.
     """
-    return limited(clamped_rate(premium, _array(interest_daily) * hours / 24.0, clamp), cap)
+    return limited(clamped_rate(premium, interest_daily * hours / 24.0, clamp), cap)
 
 
+@checked
 def okx_rate(
-    premium: Values,
-    hours: Values = 8.0,
-    interest_daily: Values = 0.0003,
-    clamp: Values = CLAMP,
-    cap: Values = np.inf,
+    premium: Number,
+    hours: Positive = 8.0,
+    interest_daily: Number = 0.0003,
+    clamp: Cap = CLAMP,
+    cap: Cap = np.inf,
 ) -> Numbers:
     """OKX since April 2025 (three batches, 10, 17 and 24 April): premium + clamp(interest_daily x
     hours / 24 - premium), within +-cap.
@@ -97,7 +112,8 @@ def okx_rate(
     return bybit_rate(premium, hours, interest_daily, clamp, cap)
 
 
-def okx_rate_until_2025(premium: Values, cap: Values, floor: Values | None = None) -> Numbers:
+@checked
+def okx_rate_until_2025(premium: Number, cap: Cap, floor: Limit = None) -> Numbers:
     """OKX until April 2025: clamp(mean premium - 0, floor, cap), no interest and no dead zone.
 
     premium: equally weighted mean of the one-minute premia of mid prices. cap: 0.00375 (BTC),
@@ -107,36 +123,40 @@ def okx_rate_until_2025(premium: Values, cap: Values, floor: Values | None = Non
     return limited(premium, cap, floor)
 
 
+@checked
 def bitmex_interest(
-    quote_rate_daily: Values, base_rate_daily: Values, intervals_per_day: Values = 3
+    quote_rate_daily: Number, base_rate_daily: Number, intervals_per_day: Positive = 3.0
 ) -> Numbers:
     """BitMEX: interest of one interval, (quote rate - base rate) / intervals per day; daily borrow
     rates of the two currencies.
     """
-    return np.asarray((_array(quote_rate_daily) - base_rate_daily) / intervals_per_day)
+    return (quote_rate_daily - base_rate_daily) / intervals_per_day
 
 
-def bitmex_cap(initial_margin: Values, maintenance_margin: Values) -> Numbers:
+@checked
+def bitmex_cap(initial_margin: Share, maintenance_margin: Share) -> Numbers:
     """BitMEX: largest |rate| of one settlement, 0.75 x (initial - maintenance margin); both as
     fractions (1 % and 0.5 % give 0.375 %).
     """
-    return np.asarray(0.75 * (_array(initial_margin) - maintenance_margin))
+    return 0.75 * (initial_margin - maintenance_margin)
 
 
-def bitmex_change_cap(maintenance_margin: Values) -> Numbers:
+@checked
+def bitmex_change_cap(maintenance_margin: Share) -> Numbers:
     """BitMEX: largest change of the rate from one settlement to the next, 0.75 x maintenance margin
     (a fraction).
     """
-    return np.asarray(0.75 * _array(maintenance_margin))
+    return 0.75 * maintenance_margin
 
 
+@checked
 def bitmex_rate(
-    premium: Values,
-    interest: Values = INTEREST_8H,
-    cap: Values = np.inf,
-    previous_rate: Values | None = None,
-    change_cap: Values = np.inf,
-    clamp: Values = CLAMP,
+    premium: Number,
+    interest: Number = INTEREST_8H,
+    cap: Cap = np.inf,
+    previous_rate: Number = None,
+    change_cap: Cap = np.inf,
+    clamp: Cap = CLAMP,
 ) -> Numbers:
     """BitMEX: premium + clamp(interest - premium), |rate| <= cap, |rate - previous_rate| <= change_cap.
 
@@ -148,13 +168,12 @@ def bitmex_rate(
     rate = limited(clamped_rate(premium, interest, clamp), cap)
     if previous_rate is None:
         return rate
-    previous = _array(previous_rate)
-    return np.asarray(np.clip(rate, previous - change_cap, previous + change_cap))
+    previous = previous_rate
+    return np.clip(rate, previous - change_cap, previous + change_cap)
 
 
-def deribit_rate(
-    mark: Values, index: Values, band: Values = 0.00025, cap: Values = np.inf
-) -> Numbers:
+@checked
+def deribit_rate(mark: Price, index: Price, band: Cap = 0.00025, cap: Cap = np.inf) -> Numbers:
     """Deribit's 8 h rate at one instant: max(band, p) + min(-band, p) with p = (mark - index) /
     index, within +-cap.
 
@@ -162,12 +181,13 @@ def deribit_rate(
     not the 0.01 % of other venues. band: 0.025 % (0.05 % in older contracts, with a cap of 0.5 %).
     Sources: support.deribit.com 25944756883229, 31424939178397.
     """
-    premium = _array(mark) / index - 1.0
-    return limited(np.maximum(band, premium) + np.minimum(-_array(band), premium), cap)
+    premium = mark / index - 1.0
+    return limited(np.maximum(band, premium) + np.minimum(-band, premium), cap)
 
 
+@checked
 def hyperliquid_rate(
-    premium: Values, interest: Values = INTEREST_8H, clamp: Values = CLAMP, cap: Values = 0.04
+    premium: Number, interest: Number = INTEREST_8H, clamp: Cap = CLAMP, cap: Cap = 0.04
 ) -> Numbers:
     """Hyperliquid's rate of ONE HOUR: [premium + clamp(interest - premium)] / 8, within +-cap.
 
@@ -178,34 +198,38 @@ def hyperliquid_rate(
     return limited(clamped_rate(premium, interest, clamp) / 8.0, cap)
 
 
-def dydx_rate(premium: Values, interest: Values = 0.0, cap_8h: Values = np.inf) -> Numbers:
+@checked
+def dydx_rate(premium: Number, interest: Number = 0.0, cap_8h: Cap = np.inf) -> Numbers:
     """dYdX v4's rate of ONE HOUR: premium / 8 + interest, within +-cap_8h / 8.
 
     premium: 8 h premium, mean of the hour's sixty one-minute medians; interest: per hour, 0 on
     cross markets, 0.0000125 only where governance set it (on isolated markets); cap_8h: `dydx_cap`.
     Source: dYdX v4 documentation, "Funding".
     """
-    return limited(_array(premium) / 8.0 + interest, _array(cap_8h) / 8.0)
+    return limited(premium / 8.0 + interest, cap_8h / 8.0)
 
 
-def dydx_cap(initial_margin: Values, maintenance_margin: Values, factor: Values = 6.0) -> Numbers:
+@checked
+def dydx_cap(initial_margin: Share, maintenance_margin: Share, factor: Amount = 6.0) -> Numbers:
     """dYdX v4: largest |8 h rate|, 6 x (initial - maintenance margin fraction); 5 % and 3 % give 12
     %.
     """
-    return np.asarray(_array(factor) * (_array(initial_margin) - maintenance_margin))
+    return factor * (initial_margin - maintenance_margin)
 
 
-def kraken_relative_rate(absolute: Values, index: Values, cap: Values = np.inf) -> Numbers:
+@checked
+def kraken_relative_rate(absolute: Number, index: Price, cap: Cap = np.inf) -> Numbers:
     """Kraken's hourly rate as a fraction: absolute rate [quote per base and hour] / index price,
     within +-cap (0.25 % an hour).
 
     Not absolute x 8 / mark, as a widely used client once had it (ccxt issue 25343).
     """
-    return limited(_array(absolute) / index, cap)
+    return limited(absolute / index, cap)
 
 
+@checked
 def trailing_average_rate(
-    perp: Values, spot: Values, mean_rate: Values, clamp: Values = CLAMP
+    perp: Price, spot: Price, mean_rate: Number, clamp: Cap = CLAMP
 ) -> Numbers:
     """Used by NO venue: clamp((perp - spot) / spot - mean_rate, -clamp, +clamp), as some articles
     describe funding.
@@ -214,18 +238,19 @@ def trailing_average_rate(
     65,000, perp 64,500 and mean 0.01 % it gives -0.05 % (an article prints +0.05 %); the venues'
     formula gives -0.719 %, which Binance's floor lifts to -0.30 %.
     """
-    return limited(_array(perp) / spot - 1.0 - mean_rate, clamp)
+    return limited(perp / spot - 1.0 - mean_rate, clamp)
 
 
+@checked
 def rate_by_rule(
     rule: str,
-    premium: Numbers,
-    hours: Numbers,
-    interest_8h: float,
-    clamp: float,
-    cap: float,
-    scaled: bool,
-    mean_rate: Numbers,
+    premium: Number,
+    hours: Positive,
+    interest_8h: Number,
+    clamp: Cap,
+    cap: Cap,
+    scaled: Truth,
+    mean_rate: Number,
 ) -> Numbers:
     """The rate of one interval by the rule that a venue file names, from its numbers.
 

@@ -117,7 +117,7 @@ def test_linear_prices_leave_exactly_the_maintenance_margin(side, entry, leverag
     assert wallet + side * (at - entry) == pytest.approx(at * (rate + 0.0005), rel=1e-9)
     at = liquidation.bybit_price(side, entry, leverage, rate)
     assert wallet + side * (at - entry) == pytest.approx(entry * rate, rel=1e-9)
-    at = liquidation.hyperliquid_price(entry, side, wallet - entry * rate, 1.0, 1 / (2 * rate))
+    at = liquidation.hyperliquid_price(side, entry, wallet - entry * rate, 1.0, 1 / (2 * rate))
     assert wallet + side * (at - entry) == pytest.approx(at * rate, rel=1e-9)
     assert at == pytest.approx(liquidation.dydx_price(wallet, side, entry, rate), rel=1e-9)
     at = contract.bankruptcy_price(side, entry, leverage)
@@ -190,9 +190,9 @@ def test_marginal_margin_is_rate_less_amount(value):
 
 
 def test_risk_limits_step_up_only_above_the_base_limit():
-    assert margin.risk_limit_margins(0.005, 0.01, 200.0) == (0.005, 0.01)
-    assert margin.risk_limit_margins(0.005, 0.01, 201.0) == (0.01, 0.015)
-    assert margin.risk_limit_margins(0.004, 0.01, 450.0) == pytest.approx((0.016, 0.022))
+    assert margin.risk_limit_margins(0.01, 0.005, 200.0) == (0.01, 0.005)
+    assert margin.risk_limit_margins(0.01, 0.005, 201.0) == (0.015, 0.01)
+    assert margin.risk_limit_margins(0.01, 0.004, 450.0) == pytest.approx((0.022, 0.016))
 
 
 def test_portfolio_equity_cuts_assets_but_not_debts():

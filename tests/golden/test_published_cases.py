@@ -156,7 +156,7 @@ def liquidation_cross(x, venue):
             x["balance_btc"], size, x["entry"], x["mm"], x["taker"]
         )
         return {
-            "liq_price": liquidation.tick_rounded(exact, 0.5, SIDE[x["side"]]),
+            "liq_price": liquidation.tick_rounded(SIDE[x["side"]], exact, 0.5),
             "bankruptcy": contract.inverse_wallet_bankruptcy_price(
                 x["balance_btc"], size, x["entry"], fee_rate=x["taker"]
             ),
@@ -287,7 +287,7 @@ def realised_pnl_linear(x):
 
 
 def risk_limit_step(x):
-    maintenance, initial = margin.risk_limit_margins(x["base_mm"], x["base_im"], x["value_xbt"])
+    initial, maintenance = margin.risk_limit_margins(x["base_im"], x["base_mm"], x["value_xbt"])
     return {
         "mm": maintenance,
         "im": initial,
@@ -391,6 +391,13 @@ def test_what_the_pages_say_beside_the_numbers():
     assert margin.margin_ratio(1000.0, -990.0, 9010.0) < 0.015 + 0.00075
 
 
+def changed_number(value):
+    """Another number of the same kind: a fraction stays below 1."""
+    if isinstance(value, float):
+        return value * (1.3 if value > 1 or value * 1.3 < 1 else 0.7)
+    return value + 7
+
+
 def test_no_case_passes_by_ignoring_its_inputs():
     ignored = set()
     for case in CASES:
@@ -398,13 +405,7 @@ def test_no_case_passes_by_ignoring_its_inputs():
         for name, value in case["inputs"].items():
             if isinstance(value, int | float):
                 changed = results(
-                    case
-                    | {
-                        "inputs": (
-                            case["inputs"]
-                            | {name: value * 1.3 if isinstance(value, float) else value + 7}
-                        )
-                    }
+                    case | {"inputs": (case["inputs"] | {name: changed_number(value)})}
                 )
                 if all(np.array_equal(changed[key], before[key]) for key in before):
                     ignored.add(f"{case['id']}.{name}")
