@@ -19,10 +19,21 @@ from typing import Any
 import pandas as pd
 
 import agents
-from experiments.analysis.tables import show, show_table, write_results
+from experiments.analysis.compare import FINAL, choose, compare
+from experiments.analysis.comparison import cash_words
+from experiments.analysis.pictures import picture
 from experiments.benchmarking import stress
-from experiments.benchmarking.comparison import choose, picture, rows_of, sections
-from experiments.benchmarking.jobs import FINAL, Contest, Job, do, learns, trained_for, trains
+from experiments.benchmarking.jobs import (
+    DAILY,
+    PARTS,
+    Contest,
+    Job,
+    do,
+    learns,
+    rows_of,
+    trained_for,
+    trains,
+)
 from experiments.benchmarking.training import Progress, done_steps, prepared
 from experiments.benchmarking.trials import counted, others
 from experiments.calibration import parameter_file as calibrated
@@ -189,7 +200,7 @@ def _singles(
             f"preset {args.preset} has several candidates and no folds to choose on; give --folds"
         )
     _run([*rules, *tried], contest, args.workers)
-    tidy = rows_of([read_json(contest.out / "parts" / f"{job.key}.json") for job in tried])
+    tidy = rows_of([read_json(contest.out / PARTS / f"{job.key}.json") for job in tried])
     chosen = {
         name: choose(tidy, name) if len(candidates) > 1 else 0
         for name, candidates in preset.candidates.items()
@@ -239,52 +250,55 @@ def _run(jobs: list[Job], contest: Contest, workers: int) -> None:
 
 
 def _report(args: Args, preset: Preset, jobs: list[Job], contest: Contest) -> None:
-    """Tables and pictures of all parts."""
-    out = contest.out
-    parts = [read_json(out / "parts" / f"{job.key}.json") for job in jobs]
+    """The comparison of all parts, and everything that prints it."""
+    out, recorded = contest.out, args.data is not None
+    parts = [read_json(out / PARTS / f"{job.key}.json") for job in jobs]
     tidy = rows_of(parts)
     write_frame(out / "results.parquet", tidy)
     daily = pd.concat(
-        [pd.read_parquet(out / "daily" / f"{job.key}.parquet") for job in jobs], ignore_index=True
+        [pd.read_parquet(out / DAILY / f"{job.key}.parquet") for job in jobs], ignore_index=True
     )
     picture(tidy[tidy["fold"] == FINAL], out / "results.png")
-    rows = [
-        row
-        for job, part in zip(jobs, parts, strict=True)
-        if job.fold == FINAL
-        for row in part["rows"]
-    ]
+    final = [(job, part) for job, part in zip(jobs, parts, strict=True) if job.fold == FINAL]
+    facts = _facts(args, preset, jobs, contest)
+    found = compare(
+        tidy, daily, args.cash_rates, span="test", others=others(out, recorded=recorded)
+    )
+    more = []
+    if under := stress.conclude(out, [job.key for job, _ in final]):
+        more.append(("Under stress", under))
+        facts.append(f"under stress: {stress.LEGEND}")
+    conclude(
+        out,
+        found,
+        [row for _, part in final for row in part["rows"]],
+        title="Benchmark",
+        facts=facts,
+        params={job.agent: part["params"] for job, part in final},
+        more=more,
+    )
+
+
+def _facts(args: Args, preset: Preset, jobs: list[Job], contest: Contest) -> list[str]:
+    """What was compared, one line each."""
+    final = [job for job in jobs if job.fold == FINAL]
     facts = [
         f"{name}: {shown(market)} (market {market.hash})"
         for name, market in contest.markets.items()
     ]
     facts.append(
-        f"cash rate {100 * args.cash_rate:g} % (verdict: mean over"
-        f" {', '.join(f'{100 * rate:g} %' for rate in args.cash_rates)}), venue {args.venue}"
+        f"venue {args.venue}; growth is net of {cash_words(args.cash_rates)}, figures by split of"
+        f" {cash_words([args.cash_rate])}"
     )
     facts += [
         f"{job.agent}: {preset.candidates[job.agent][job.candidate].label}, {preset.seeds} seed(s)"
-        for job in jobs
-        if job.steps and job.fold == FINAL and job.seed == 0
+        for job in final
+        if job.steps and job.seed == 0
     ]
-    facts += [
-        f"{job.agent}: {', '.join(job.members)} as one"
-        for job in jobs
-        if job.members and job.fold == FINAL
-    ]
-    recorded = args.data is not None
-    verdict = sections(tidy, daily, args.cash_rates, others(out, recorded=recorded))
+    facts += [f"{job.agent}: {', '.join(job.members)} as one" for job in final if job.members]
     if any(job.steps for job in jobs):
-        facts.append(counted(out, recorded=recorded))
-    if under := stress.conclude(out, [job.key for job in jobs if job.fold == FINAL]):
-        verdict.append(("## Under stress", under))
-        facts.append(f"under stress: {stress.LEGEND}")
-    write_results(out, rows, title="Benchmark", facts=facts, verdict=verdict)
-    show(rows, title="Benchmark")
-    for heading, table in reversed(verdict):
-        show_table(table, title=heading.lstrip("# "))
-    print(f"results: {out / 'results.md'}")
-    conclude(out, rows, facts)
+        facts.append(counted(contest.out, recorded=args.data is not None))
+    return facts
 
 
 def _candidates(

@@ -1,4 +1,4 @@
-"""Walks trained agents and rules over the test span and prints the table.
+"""Evaluates trained agents and rules on the test span and prints the comparison.
 
 An agent is the folder that training wrote (of `train`, or `agents/<name>-<seed>` in a run of
 `benchmark`) or the name of a rule. Several folders that decide together are joined by + or matched
@@ -16,17 +16,22 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
+import pandas as pd
+
 import agents
 from agents import Agent
 from agents.base import CHECKPOINT
 from agents.sb3.ensemble import Ensemble, joined
-from experiments.analysis.tables import Row, show, write_results
-from experiments.benchmarking.evaluation import assess
+from experiments.analysis.compare import FINAL, compare
+from experiments.analysis.comparison import cash_words
+from experiments.analysis.tables import Row
+from experiments.benchmarking.evaluation import daily_returns, keep, tidy_rows
 from experiments.calibration import parameter_file as calibrated
 from experiments.core.cli import run
 from experiments.core.market_args import MarketArgs, shown
 from experiments.core.run_folder import RunError, provenance, write_json
 from experiments.report import conclude
+from experiments.rollout.make import roll_out
 from fundenv.config import EnvConfig
 
 
@@ -39,7 +44,7 @@ class Args(MarketArgs):
     rules.
     """
     split: Literal["test", "train"] = "test"
-    """The span to walk."""
+    """The span to judge on."""
     calibrated: Path | None = None
     """File of calibrated parameters of rules (calibrated.toml of experiments.calibrate)."""
     out: Path | None = None
@@ -47,7 +52,7 @@ class Args(MarketArgs):
 
 
 def main(args: Args) -> None:
-    """Load, walk, show."""
+    """Load, roll out, compare, show."""
     settings = args.settings()
     tables = calibrated.read(args.calibrated) if args.calibrated else {}
     chosen = [agent_of(name, tables.get(name, {})) for name in args.agents]
@@ -56,36 +61,57 @@ def main(args: Args) -> None:
     market = args.markets()[args.split]
     print(f"{args.split:<6}{shown(market)}", flush=True)
     rows: list[Row] = []
-    seeds: dict[str, int] = {}
+    tidy: list[dict[str, Any]] = []
+    daily: list[pd.DataFrame] = []
+    params: dict[str, Any] = {}
     with tempfile.TemporaryDirectory() as scratch:
-        for agent in chosen:
-            # two folders of one agent count as two seeds
-            seed = seeds[agent.name] = seeds.get(agent.name, -1) + 1
-            out = args.out or Path(scratch)
-            rows += assess(
+        out = args.out or Path(scratch)
+        for agent, seed in _numbered(chosen):
+            rollouts = roll_out(agent, market, settings, seed)
+            rows += keep(
+                rollouts,
                 agent,
                 market,
                 settings,
-                seed=seed,
                 split=args.split,
                 out=out,
                 events=args.out is not None,
             )
-    if args.out:
-        fact = (
-            f"{args.split}: {shown(market)} (market {market.hash}); cash rate"
-            f" {100 * args.cash_rate:g} %, venue {args.venue}"
-        )
-        write_results(
-            args.out, rows, title="Evaluation", facts=[fact, f"agents: {', '.join(args.agents)}"]
-        )
-        write_json(args.out / "provenance.json", provenance({args.split: market}))
+            head = {"agent": agent.name, "candidate": 0, "fold": FINAL}
+            head |= {"span": args.split, "seed": seed}
+            tidy += tidy_rows(rollouts, head)
+            daily.append(daily_returns(rollouts, head))
+            params[agent.name] = agent.params.to_dict()
+        write_json(out / "provenance.json", provenance({args.split: market}))
         write_json(
-            args.out / "config.json", json.loads(json.dumps(dataclasses.asdict(args), default=str))
+            out / "config.json", json.loads(json.dumps(dataclasses.asdict(args), default=str))
         )
-    show(rows, title="Evaluation")
-    if args.out:
-        conclude(args.out, rows, [fact])
+        found = compare(
+            pd.DataFrame(tidy),
+            pd.concat(daily, ignore_index=True),
+            [args.cash_rate],
+            span=args.split,
+        )
+        facts = [
+            f"{args.split}: {shown(market)} (market {market.hash})",
+            f"venue {args.venue}; growth is net of {cash_words([args.cash_rate])}",
+            f"agents: {', '.join(args.agents)}",
+        ]
+        conclude(
+            out,
+            found,
+            rows,
+            title="Evaluation",
+            facts=facts,
+            params=params,
+            kept=args.out is not None,
+        )
+
+
+def _numbered(chosen: list[Agent]) -> list[tuple[Agent, int]]:
+    """Each agent with its seed: two folders of one agent count as two seeds."""
+    names = [agent.name for agent in chosen]
+    return [(agent, names[:k].count(agent.name)) for k, agent in enumerate(chosen)]
 
 
 def agent_of(name: str, params: dict[str, Any] | None = None) -> Agent:

@@ -23,7 +23,7 @@ from experiments.benchmarking.training import prepared
 from experiments.core.cli import run
 from experiments.core.market_args import EMBARGO, MARKET_FIXED, MarketArgs, pairs, shown
 from experiments.core.run_folder import RunError, open_run, provenance, write_json
-from experiments.rollout.rollout import walk
+from experiments.rollout.make import roll_out
 from fundenv.command import called
 from fundenv.market import split
 
@@ -217,9 +217,8 @@ def member(config: dict[str, Any], shared: dict[str, Any], fixed: dict[str, Any]
             steps=min(total, agent.steps_done + fixed["steps"]),
             seed=0,
         )
-        walks = walk(agent, parts["judge"], fixed["settings"])
-        rate = fixed["settings"]["cash_rate"]
-        growth = sum(item.metrics(rate).net_log_growth for item in walks) / len(walks)
+        rollouts = roll_out(agent, parts["judge"], fixed["settings"])
+        growth = sum(item.metrics().net_log_growth for item in rollouts) / len(rollouts)
         with tempfile.TemporaryDirectory() as folder:
             agent.save(folder)
             tune.report(

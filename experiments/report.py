@@ -14,9 +14,13 @@ from typing import Annotated, Any
 
 import tyro
 
-from experiments.analysis.tables import Row
+from experiments.analysis.comparison import Comparison
+from experiments.analysis.printers import show_results, write_results
+from experiments.analysis.tables import Cells, Row
+from experiments.analysis.verdict import with_words
 from experiments.core.cli import run
-from experiments.core.run_folder import RunError, write_text
+from experiments.core.run_folder import RunError, read_json, write_text
+from experiments.rollout.export import write_returns, write_trades
 from experiments.tensorboard.cards import write_run
 
 PAGE = "report.html"
@@ -39,19 +43,46 @@ def main(args: Args) -> None:
             "no run is named; give the folder of a finished benchmark or evaluation, as runs/demo"
         )
     out = args.out if args.out is not None else args.runs[0] / PAGE
-    write_text(out, _pieces().page(_read(args.runs)))
-    print(f"report: {out}")
+    _write(out, args.runs)
 
 
-def conclude(out: Path, rows: Sequence[Row], facts: Sequence[str]) -> None:
-    """The end of a benchmark or an evaluation: the cards of TensorBoard and the page of the run
-    folder `out`.
+def conclude(
+    out: Path,
+    found: Comparison,
+    rows: Sequence[Row],
+    *,
+    title: str,
+    facts: Sequence[str],
+    params: dict[str, dict[str, Any]],
+    more: Sequence[tuple[str, Cells]] = (),
+    kept: bool = True,
+) -> None:
+    """The end of a benchmark or an evaluation: prints the comparison `found`, and where the run
+    folder `out` is `kept`, writes it into results.json, results.md, TensorBoard and the page.
+
+    params: of each agent by name. more: headings and tables to print besides.
     """
-    pieces, runs = _pieces(), _read((out,))
-    verdict = pieces.verdict(pieces.intervals(list(runs[0].tracks)), runs[0])
-    write_run(out, rows, facts, runs[0].config, verdict)
-    write_text(out / PAGE, pieces.page(runs))
-    print(f"report: {out / PAGE}")
+    config = read_json(out / "config.json")
+    markets = read_json(out / "provenance.json")["markets"]
+    comparison = with_words(found, markets, config["venue"])
+    rate = float(config["cash_rate"])
+    if kept:
+        write_results(out, rows, comparison, title=title, facts=facts, cash_rate=rate, more=more)
+        write_run(out, comparison, rows, facts, config, params)
+    show_results(rows, comparison, cash_rate=rate, more=more)
+    if kept:
+        print(f"results: {out / 'results.md'}")
+        _write(out / PAGE, (out,))
+
+
+def _write(page: Path, folders: Sequence[Path]) -> None:
+    """The page, and beside it trades.csv and daily returns."""
+    runs = _read(folders)
+    write_text(page, _pieces().page(runs))
+    rollouts = [item for run in runs for item in run.rollouts]
+    write_trades(page.parent, rollouts)
+    write_returns(page.parent, rollouts)
+    print(f"report: {page}   (trades.csv, daily_returns.csv and .parquet beside it)")
 
 
 def _read(folders: Sequence[Path]) -> Any:

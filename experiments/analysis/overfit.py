@@ -13,6 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import stats
 
+from experiments.analysis.statistics import block_length
+
 Array = NDArray[np.float64]
 
 
@@ -78,13 +80,11 @@ def independent_length(returns: Array) -> float:
     long as Politis and White (2004) advise: the variance of the mean is then that of
     `experiments.analysis.statistics.paired`.
     """
-    from arch.bootstrap import optimal_block_length
-
     length = len(returns)
     centred = np.asarray(returns, np.float64) - np.mean(returns)
     if length < 10 or np.ptp(centred) < 1e-15:
         return float(length)
-    going_on = 1 - 1 / max(1.0, float(optimal_block_length(centred)["stationary"].iloc[0]))
+    going_on = 1 - 1 / block_length(centred)
     lags = np.arange(1, length)
     covariances = np.correlate(centred, centred, "full")[length:]
     share = lags / length

@@ -1,9 +1,8 @@
-"""Rows of results, and the tables made of them: results.json, results.md, the screen."""
+"""Rows of results, the tables made of them, and how numbers are written everywhere."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -11,7 +10,7 @@ from rich import box
 from rich.console import Console
 from rich.table import Table
 
-from experiments.core.run_folder import write_json, write_text
+from experiments.analysis.comparison import COSTS, PRICE
 from fundenv.dynamics.types import PARTS
 from fundenv.metrics import Metrics
 
@@ -27,30 +26,6 @@ KEYS = (
     "turnover_per_year",
     *PARTS,
 )
-# Student, 1.. degrees
-_T95 = (
-    12.71,
-    4.30,
-    3.18,
-    2.78,
-    2.57,
-    2.45,
-    2.36,
-    2.31,
-    2.26,
-    2.23,
-    2.20,
-    2.18,
-    2.16,
-    2.14,
-    2.13,
-    2.12,
-    2.11,
-    2.10,
-    2.09,
-)
-_COST = ("fees", "spread", "impact", "borrow_interest", "liquidation_loss")
-
 Row = dict[str, Any]
 
 
@@ -69,37 +44,12 @@ def row(agent: str, symbol: str, seed: int, split: str, figures: Metrics) -> Row
     }
 
 
-def write_results(
-    folder: Path,
-    rows: Sequence[Row],
-    *,
-    title: str,
-    facts: Sequence[str],
-    verdict: Sequence[tuple[str, Cells]] = (),
-) -> None:
-    """results.json (the rows) and results.md (the tables, with `facts` and the tables of the
-    `verdict` above them).
-    """
-    write_json(folder / "results.json", list(rows))
-    lines = [f"# {title}", "", *(f"- {fact}" for fact in facts), ""]
-    for heading, table in verdict:
-        lines += [heading, "", *markdown(table), ""]
-    for split in splits(rows):
-        for heading, table in (
-            (f"## {split}", summary(rows, split)),
-            (f"### Net growth by symbol, {split}", by_symbol(rows, split)),
-        ):
-            lines += [heading, "", *markdown(table), ""]
-    lines.append(LEGEND)
-    write_text(folder / "results.md", "\n".join(lines) + "\n")
-
-
 LEGEND = (
-    "Growth: log growth per year above the cash rate, %, mean over symbols; with several seeds ±"
-    " the half-width of the 95 % interval of the mean. Funding, price, costs and cash interest:"
-    " contributions to log growth, % per year; together they are growth plus the cash rate."
-    " Drawdown: the deepest, %. Liq.: liquidations per year. Turnover: quote traded on both legs"
-    " over equity, per year. Definitions: fundenv/metrics.py."
+    "Growth: log growth per year above the cash rate that the heading names, %, mean over symbols"
+    " and seeds. Funding, price, costs and cash interest: contributions to log growth, % per year;"
+    " together they are growth plus the cash rate. Drawdown: the deepest, %. Liq.: liquidations per"
+    " year. Turnover: quote traded on both legs over equity, per year. Definitions:"
+    " fundenv/metrics.py."
 )
 Cells = list[list[str]]
 
@@ -130,25 +80,19 @@ def summary(rows: Sequence[Row], split: str) -> Cells:
         if not own:
             continue
         price, costs = (
-            np.mean([sum(r[key] for key in keys) for r in own])
-            for keys in (("spot_pnl", "perp_pnl"), _COST)
+            np.mean([sum(r[key] for key in keys) for r in own]) for keys in (PRICE, COSTS)
         )
         mean = {key: float(np.mean([r[key] for r in own])) for key in KEYS[4:]}
         table.append(
             [
                 agent,
-                spread(
-                    [
-                        100 * np.mean([r["net_log_growth"] for r in own if r["seed"] == seed])
-                        for seed in sorted({r["seed"] for r in own})
-                    ]
-                ),
-                f"{mean['sharpe']:.2f}",
-                f"{100 * mean['max_drawdown']:.2f}",
-                f"{mean['liquidations_per_year']:.2f}",
-                f"{mean['turnover_per_year']:.1f}",
+                signed(mean["net_log_growth"]),
+                number(mean["sharpe"]),
+                number(100 * mean["max_drawdown"]),
+                number(mean["liquidations_per_year"]),
+                number(mean["turnover_per_year"], 1),
                 *(
-                    f"{100 * value:+.2f}"
+                    signed(float(value))
                     for value in (mean["funding"], price, costs, mean["cash_interest"])
                 ),
             ]
@@ -167,7 +111,7 @@ def by_symbol(rows: Sequence[Row], split: str) -> Cells:
                 [
                     agent,
                     *(
-                        spread([100 * r["net_log_growth"] for r in own if r["symbol"] == symbol])
+                        signed(np.mean([r["net_log_growth"] for r in own if r["symbol"] == symbol]))
                         for symbol in symbols
                     ),
                 ]
@@ -175,37 +119,33 @@ def by_symbol(rows: Sequence[Row], split: str) -> Cells:
     return table
 
 
-def spread(values: Sequence[Any]) -> str:
-    """Mean, and the half-width of its 95 % interval where there are several values."""
-    mean = float(np.mean(values))
-    if len(values) < 2:
-        return f"{mean:+.2f}"
-    quantile = _T95[min(len(values) - 1, len(_T95)) - 1]
-    return f"{mean:+.2f} ±{quantile * float(np.std(values, ddof=1)) / len(values) ** 0.5:.2f}"
+def signed(fraction: Any, digits: int = 2) -> str:
+    """A fraction in per cent with its sign; what rounds to nothing has none."""
+    text = f"{100 * fraction:+.{digits}f}"
+    return text[1:] if float(text) == 0 else text
 
 
-def show(rows: Sequence[Row], *, title: str) -> None:
-    """Print the summary of each split, the test last so that it stands at the prompt."""
-    for split in reversed(splits(rows)):
-        show_table(summary(rows, split), title=f"{title}: {split}")
+def number(value: Any, digits: int = 2) -> str:
+    """A number without a sign of its own, and never -0.00."""
+    text = f"{value:.{digits}f}"
+    return text.removeprefix("-") if float(text) == 0 else text
 
 
 def show_table(cells: Cells, *, title: str) -> None:
     """Print one table."""
     header, *lines = cells
-    table = Table(
-        title=title, box=box.SIMPLE_HEAD, title_justify="left", padding=0, show_edge=False
-    )
+    table = Table(box=box.SIMPLE_HEAD, padding=0, show_edge=False)
     for column in header:
         table.add_column(
             column,
-            justify="left" if column in ("agent", "learner", "rule") else "right",
+            justify="left" if column in ("agent", "rule") else "right",
             no_wrap=True,
         )
     for line in lines:
         table.add_row(*line)
-    console = Console()
-    Console(width=max(console.width, 120)).print(table)
+    console = Console(width=max(Console().width, 180))
+    console.print(title, markup=False, highlight=False, style="bold")
+    console.print(table)
 
 
 def _agents(rows: Sequence[Row]) -> list[str]:

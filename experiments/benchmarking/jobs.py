@@ -5,7 +5,7 @@ term of the comparison.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -15,18 +15,20 @@ import agents
 from agents import Agent, Learner
 from agents.base import CHECKPOINT
 from agents.sb3.ensemble import joined
+from experiments.analysis.compare import FINAL
 from experiments.analysis.tables import Row
-from experiments.benchmarking.evaluation import assess
+from experiments.benchmarking.evaluation import daily_returns, keep, tidy_rows
 from experiments.benchmarking.stress import STRESS, Scenarios, endure
 from experiments.benchmarking.training import train
 from experiments.benchmarking.trials import Training, daily_sharpe
 from experiments.core.pool import Reporter
 from experiments.core.run_folder import RunError, read_json, write_frame, write_json
-from experiments.rollout.rollout import Walk, walk
-from fundenv import metrics
+from experiments.rollout.make import roll_out
+from experiments.rollout.rollout import Rollout
 
-FINAL = -1  # fold number of the training on the whole training span, judged on the test span
+Terms = tuple[float, float]  # cash rate, factor on costs
 COSTS = (1.0, 2.0)  # factors on fees, half-spread and impact
+PARTS, DAILY = "parts", "daily"  # folders in a run folder
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -67,9 +69,26 @@ class Contest:
     out: Path
     stress: Scenarios | None = None  # of the test market
 
+    @property
+    def base(self) -> Terms:
+        """The terms of the run itself: its own cash rate, single costs."""
+        return self.settings["cash_rate"], 1.0
+
+    def rollouts(
+        self, agent: Agent, market: str, seed: int, terms: Terms | None = None
+    ) -> list[Rollout]:
+        """Rollouts on one of the markets, at the terms of the run or others."""
+        cash_rate, cost = self.base if terms is None else terms
+        at = {
+            "cash_rate": cash_rate,
+            "fee_scale": cost * self.settings.get("fee_scale", 1.0),
+            "cost_scale": cost * self.settings.get("cost_scale", 1.0),
+        }
+        return roll_out(agent, self.markets[market], self.settings | at, seed)
+
     def done(self, job: Job) -> bool:
         """Whether its results are there; those of an ensemble with as many members."""
-        if not (self.out / "parts" / f"{job.key}.json").exists():
+        if not (self.out / PARTS / f"{job.key}.json").exists():
             return False
         if (
             job.fold == FINAL
@@ -92,7 +111,7 @@ class Contest:
 
 
 def do(job: Job, contest: Contest, reporter: Reporter) -> None:
-    """Train or join where needed, judge, keep the rows: `parts/<key>.json` {"rows", "tidy"},
+    """Train or join where needed, judge, keep: `parts/<key>.json` {"rows", "tidy", "params"},
     `daily/<key>.parquet` and `stress/<key>.parquet`.
     """
     learned, judged = contest.spans(job)
@@ -120,84 +139,62 @@ def do(job: Job, contest: Contest, reporter: Reporter) -> None:
         agent = agents.make(job.agent, **job.params)
     reporter.at(f"{job.key}, evaluation")
     rows: list[Row] = []
+    made = _rollouts(agent, job, contest, judged)
     if job.fold == FINAL:
-        for split in ("train", "test"):
-            rows += assess(
+        base = {"train": contest.rollouts(agent, "train", job.seed), "test": made[contest.base]}
+        for split, rollouts in base.items():
+            rows += keep(
+                rollouts,
                 agent,
                 contest.markets[split],
                 contest.settings,
-                seed=job.seed,
                 split=split,
                 out=contest.out,
                 events=split == "test",
             )
-    tidy, daily = judge(agent, job, contest, judged)
+    tidy, daily = _judged(made, job, contest, judged)
     if job.steps and job.fold == FINAL:
-        Training.of(contest.out, job.key).finish(daily_sharpe(pd.concat(daily)))
+        Training.of(contest.out, job.key).finish(daily_sharpe(daily))
     if job.fold == FINAL and contest.stress is not None:
         frame = endure(agent, contest.stress, contest.settings).assign(
             agent=job.agent, seed=job.seed
         )
         write_frame(contest.out / STRESS / f"{job.key}.parquet", frame)
-    write_frame(contest.out / "daily" / f"{job.key}.parquet", pd.concat(daily, ignore_index=True))
-    write_json(contest.out / "parts" / f"{job.key}.json", {"rows": rows, "tidy": tidy})
+    write_frame(contest.out / DAILY / f"{job.key}.parquet", daily)
+    params = agent.params.to_dict()
+    write_json(
+        contest.out / PARTS / f"{job.key}.json", {"rows": rows, "tidy": tidy, "params": params}
+    )
 
 
-def judge(
-    agent: Agent, job: Job, contest: Contest, market: str
-) -> tuple[list[dict[str, Any]], list[pd.DataFrame]]:
-    """Figures of every symbol at every cash rate and cost, and daily returns net of the cash rate
-    at single cost.
+def _rollouts(agent: Agent, job: Job, contest: Contest, market: str) -> dict[Terms, list[Rollout]]:
+    """Rollouts on the market that the job is judged on, at every cash rate and cost, and those under
+    the settings of the run: each set of terms once.
     """
-    tidy, daily = [], []
+    costs = COSTS if job.fold == FINAL else COSTS[:1]
+    wanted = [(rate, cost) for rate in contest.cash_rates for cost in costs]
+    if job.fold == FINAL and contest.base not in wanted:
+        wanted.append(contest.base)
+    return {terms: contest.rollouts(agent, market, job.seed, terms) for terms in wanted}
+
+
+def _judged(
+    made: dict[Terms, list[Rollout]], job: Job, contest: Contest, span: str
+) -> tuple[list[dict[str, Any]], pd.DataFrame]:
+    """Figures of every symbol at every cash rate and cost of the comparison, and daily returns at
+    single cost.
+    """
     head: dict[str, Any] = {
         "agent": job.agent,
         "candidate": job.candidate,
         "fold": job.fold,
-        "span": market,
+        "span": span,
         "seed": job.seed,
     }
-    for cash_rate in contest.cash_rates:
-        for cost in COSTS if job.fold == FINAL else COSTS[:1]:
-            for item in walk(
-                agent,
-                contest.markets[market],
-                contest.settings | _terms(contest.settings, cash_rate, cost),
-            ):
-                figures = asdict(item.metrics(cash_rate))
-                parts = figures.pop("parts")
-                tidy.append(
-                    head
-                    | {"symbol": item.symbol, "cash_rate": cash_rate, "cost": cost}
-                    | figures
-                    | parts
-                )
-                if cost == 1.0:
-                    daily.append(
-                        _daily(item, cash_rate).assign(
-                            **head, symbol=item.symbol, cash_rate=cash_rate
-                        )
-                    )
-    return tidy, daily
-
-
-def _terms(settings: dict[str, Any], cash_rate: float, cost: float) -> dict[str, float]:
-    return {
-        "cash_rate": cash_rate,
-        "fee_scale": cost * settings.get("fee_scale", 1.0),
-        "cost_scale": cost * settings.get("cost_scale", 1.0),
-    }
-
-
-def _daily(item: Walk, cash_rate: float) -> pd.DataFrame:
-    returns = metrics.daily_net_log_returns(
-        item.equity, step_hours=item.step_hours, cash_rate=cash_rate
-    )
-    stride = max(1, round(24 / item.step_hours))
-    ends = item.time[stride - 1 :: stride][: len(returns)]
-    if len(ends) < len(returns):  # a span shorter than a day
-        ends = item.time[-1:]
-    return pd.DataFrame({"time": pd.to_datetime(ends, utc=True), "net": returns})
+    terms = {key: own for key, own in made.items() if key[0] in contest.cash_rates}
+    tidy = [line for (_, cost), own in terms.items() for line in tidy_rows(own, head, cost=cost)]
+    daily = [daily_returns(own, head) for (_, cost), own in terms.items() if cost == 1.0]
+    return tidy, pd.concat(daily, ignore_index=True)
 
 
 def learns(name: str) -> bool:
@@ -222,3 +219,8 @@ def trained_for(name: str, learners: Sequence[str]) -> str:
             " --agents fit; name exactly one"
         )
     return fit[0]
+
+
+def rows_of(parts: Sequence[dict[str, Any]]) -> pd.DataFrame:
+    """The tidy rows of all parts."""
+    return pd.DataFrame([line for part in parts for line in part["tidy"]])

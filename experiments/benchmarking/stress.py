@@ -1,5 +1,5 @@
-"""How agents live through named shocks: every shock laid over every coin of the test span, at three
-places each, all walked at once.
+"""How agents come through named shocks: every shock laid over every coin of the test span, at three
+places each, all rollouts side by side.
 """
 
 from __future__ import annotations
@@ -14,9 +14,10 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from agents.base import Agent
-from experiments.analysis.tables import Cells
+from experiments.analysis.pictures import palette
+from experiments.analysis.tables import Cells, number, signed
 from experiments.core.run_folder import label, write_frame
-from experiments.rollout.rollout import STATES, walk_paths
+from experiments.rollout.make import roll_out_paths
 from fundenv import metrics
 from fundenv.config import EnvConfig, hours
 from fundenv.market import Market, splice, stack
@@ -25,7 +26,10 @@ from fundenv.market.synthetic.shocks import SHOCKS
 from fundenv.market.synthetic.splice import LEAD_HOURS
 
 PLACES = (0.25, 0.5, 0.75)  # of each path, where it has room
-BEFORE, AFTER = 90 * 24, 7 * 24  # hours walked before and after a shock, where the path has them
+BEFORE, AFTER = (
+    90 * 24,
+    7 * 24,
+)  # hours of rollout before and after a shock, where the path has them
 STRESS = "stress"  # folder in a run folder
 _HOUR = 3_600_000_000_000  # ns
 
@@ -113,23 +117,21 @@ def _cut(market: Market, path: int, low: int, high: int) -> Market:
 def endure(agent: Agent, given: Scenarios, settings: dict[str, Any]) -> pd.DataFrame:
     """One row per scenario and decision from the shock's beginning on: shock, symbol, begin, hour
     (since then), growth (of log equity since then), fall (below the highest equity since then),
-    liquidations (so far), carry, margin_distance; and held: the carry when it struck. Nothing of an
+    liquidations (so far), carry, margin_distance; and held: the carry when it began. Nothing of an
     account that was ruined before.
     """
     frames = []
-    for number, item in enumerate(walk_paths(agent, given.market, settings)):
-        begin = given.begins[number]
+    for k, item in enumerate(roll_out_paths(agent, given.market, settings)):
+        begin = given.begins[k]
         after = item.time > begin
         first = int(np.searchsorted(item.time, begin, side="right"))
         equity = item.equity[first:]
-        carry, margin = (
-            item.states[:, STATES.index(name)] for name in ("carry", "margin_distance")
-        )
+        carry, margin = item.state("carry"), item.state("margin_distance")
         frames.append(
             pd.DataFrame(
                 {
-                    "shock": given.shocks[number],
-                    "symbol": given.symbols[number],
+                    "shock": given.shocks[k],
+                    "symbol": given.symbols[k],
                     "begin": pd.Timestamp(int(begin), tz="UTC"),
                     "hour": (item.time[after] - begin) // _HOUR,
                     "growth": metrics.log_equity(equity)[1:],
@@ -156,9 +158,9 @@ def table(frame: pd.DataFrame) -> Cells:
         for shock in shocks:
             each = own[own["shock"] == shock].groupby(["seed", "symbol", "begin"])
             line += [
-                f"{100 * each['growth'].last().mean():+.2f}",
-                f"{100 * each['fall'].max().max():.2f}",
-                f"{each['liquidations'].last().mean():.2f}",
+                signed(each["growth"].last().mean()),
+                number(100 * each["fall"].max().max()),
+                number(each["liquidations"].last().mean()),
             ]
         found.append(line)
     return found
@@ -173,6 +175,35 @@ LEGEND = (
 )
 
 
+def curves(frame: pd.DataFrame) -> pd.DataFrame:
+    """shock, agent, day (since it began), growth (mean log growth since then) and invested (share of
+    accounts), the beginning included.
+    """
+    found = []
+    for (shock, agent), rows in frame.groupby(["shock", "agent"], sort=False):
+        own = rows.assign(invested=rows["carry"].abs() > metrics.IN_MARKET)
+        each = own.pivot(
+            index="hour", columns=["seed", "symbol", "begin"], values=["growth", "invested"]
+        ).ffill()  # a ruined account stays so
+        growth, invested = (
+            each.xs(name, axis=1, level=0).to_numpy(float).mean(axis=1)
+            for name in ("growth", "invested")
+        )
+        start = float((own["held"].abs() > metrics.IN_MARKET).mean())
+        found.append(
+            pd.DataFrame(
+                {
+                    "shock": shock,
+                    "agent": agent,
+                    "day": np.r_[0.0, each.index.to_numpy(float) / 24],
+                    "growth": np.r_[0.0, growth],
+                    "invested": np.r_[start, invested],
+                }
+            )
+        )
+    return pd.concat(found, ignore_index=True)
+
+
 def picture(frame: pd.DataFrame, path: Path) -> None:
     """Mean growth since the shock and share of accounts invested, a column per shock, PNG."""
     import matplotlib
@@ -181,7 +212,7 @@ def picture(frame: pd.DataFrame, path: Path) -> None:
     import matplotlib.pyplot as plt
 
     shocks, names = list(dict.fromkeys(frame["shock"])), list(frame["agent"].unique())
-    colours = dict(zip(names, plt.get_cmap("tab10").colors * 2, strict=False))  # type: ignore[attr-defined]
+    colours = palette(names)
     figure, axes = plt.subplots(
         2,
         len(shocks),
@@ -190,24 +221,16 @@ def picture(frame: pd.DataFrame, path: Path) -> None:
         sharex="col",
         squeeze=False,
     )
+    found = curves(frame)
     for column, shock in enumerate(shocks):
         for agent in names:
-            own = frame[(frame["shock"] == shock) & (frame["agent"] == agent)].assign(
-                invested=lambda rows: rows["carry"].abs() > metrics.IN_MARKET
-            )
-            each = own.pivot(
-                index="hour", columns=["seed", "symbol", "begin"], values=["growth", "invested"]
-            ).ffill()  # a ruined one stays so
-            means = {name: each[name].astype(float).mean(axis=1) for name in ("growth", "invested")}
-            days = np.r_[0.0, each.index.to_numpy(float) / 24]
-            start = float((own["held"].abs() > metrics.IN_MARKET).mean())
-            for row, (values, first) in enumerate(
-                ((100 * means["growth"], 0.0), (means["invested"], start))
-            ):
+            own = found[(found["shock"] == shock) & (found["agent"] == agent)]
+            for row, values in enumerate((100 * own["growth"], own["invested"])):
                 axes[row, column].plot(
-                    days,
-                    np.r_[first, values.to_numpy(float)],
-                    color=colours[agent],
+                    own["day"],
+                    values,
+                    color=colours[agent].colour,
+                    linestyle=colours[agent].line,
                     label=agent,
                     linewidth=1.5,
                 )

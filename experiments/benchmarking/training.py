@@ -16,7 +16,7 @@ from experiments.core.cli import Interrupt, Stopped, deferred
 from experiments.core.pool import Reporter
 from experiments.core.run_folder import RunError, read_json
 from experiments.tensorboard.cards import action_names
-from experiments.tensorboard.writer import POINTS, Stretch, Tracker
+from experiments.tensorboard.writer import NET_GROWTH, POINTS, TRAINING, Stretch, Tracker
 from fundenv.config import hours
 
 SAVE_SECONDS = 60.0  # between checkpoints
@@ -101,11 +101,10 @@ class Learning:
         values = self.stretch.scalars(step_hours=step_hours, cash_rate=batch.config.cash_rate)
         speed = (steps - self.first) / max(1e-9, time.monotonic() - self.begun)
         self.tracker.write(steps, values | {"Learner/steps_per_second": speed})
+        growth = 100 * values[f"{TRAINING}{NET_GROWTH}"]
         for k, name in enumerate(action_names(self.agent, batch.actions.shape[1])):
-            self.tracker.histogram(steps, f"Action/{name}", batch.actions[:, k])
-        self.progress.add(
-            0, f"{speed:,.0f} steps/s, growth {100 * values['Return/net_log_growth']:+.1f} %/year"
-        )
+            self.tracker.histogram(steps, f"{TRAINING}Action/{name}", batch.actions[:, k])
+        self.progress.add(0, f"{speed:,.0f} steps/s, growth {growth:+.1f} %/year")
         self.stretch.clear()
         self.logged = steps
 

@@ -25,8 +25,8 @@ import numpy as np
 import pandas as pd
 
 import agents
+from experiments.analysis.compare import sharpe_of
 from experiments.core.run_folder import RunError
-from fundenv.metrics import NO_RISK
 
 LOG = "trials.csv"
 RECIPE = Path(__file__).with_name(LOG)
@@ -155,13 +155,6 @@ def counted(run: Path, *, recorded: bool) -> str:
     )
 
 
-def recipe_of(learner: str) -> str:
-    """The learner whose trials a learner shares: an ensemble those of its members, a learner on a
-    device those of the usual one.
-    """
-    return learner.removesuffix("_ensemble").removeprefix("device_")
-
-
 def _begin(log: Path) -> None:
     """The log with its header, whole or not at all."""
     if log.exists():
@@ -186,6 +179,4 @@ def daily_sharpe(daily: pd.DataFrame) -> float:
     """Of daily net returns with columns time and net, several symbols and cash rates side by side:
     capital spread evenly; 0 without risk.
     """
-    returns = daily.groupby("time")["net"].mean().to_numpy()
-    spread = float(returns.std(ddof=1)) if len(returns) > 1 else 0.0
-    return float(returns.mean()) / spread if spread > NO_RISK else 0.0
+    return sharpe_of(daily.groupby("time")["net"].mean().to_numpy())

@@ -16,7 +16,7 @@ from experiments.analysis.overfit import deflated, overfitting_probability
 from experiments.analysis.walk_forward import Fold, Forward, deepest, scores, walk_forward, yearly
 from experiments.calibration.search import Values
 from experiments.core.run_folder import RunError
-from experiments.rollout.rollout import walk
+from experiments.rollout.make import roll_out
 from experiments.rollout.sweep import Sweep, sweep
 from fundenv.metrics import Metrics
 
@@ -113,7 +113,7 @@ def conclude(
         forward=walk_forward(found.growth, parts, best, cash_rate=cash_rate, limit=limit),
         deflated_sharpe=deflated(daily[best], sharpes),
         overfitting=overfitting_probability(daily.T) if len(daily) > 1 else float("nan"),
-        tests={item.symbol: item.metrics(cash_rate) for item in walk(agent, test, settings)},
+        tests={item.symbol: item.metrics() for item in roll_out(agent, test, settings)},
         limit=limit,
         exits=(
             ways_out(rule, agent.params.to_dict(), market, settings)

@@ -1,25 +1,25 @@
-"""Lets an agent walk every path of a market once, from its first row to its last, all paths side by
-side.
+"""One rollout: what one agent did on one symbol from the first row to the last, and its files.
+
+A rollout is made once, by `experiments.rollout.make.roll_out`; tables, charts, TensorBoard and the
+report all read this class.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from agents.base import Agent, observed
-from experiments.core.run_folder import label
-from experiments.rollout.trades import SCALED, TradeLog
+from experiments.core.run_folder import RunError, write_frame
 from fundenv import metrics
-from fundenv.batch.cpu import Batch
-from fundenv.config import hours
-from fundenv.dynamics import types as t
+from fundenv.dynamics.types import PARTS
 
-# observations kept of every step, raw; mean over the assets
+# observations kept after every step, raw; mean over the assets
 STATES = (
     "carry",
     "hedge_ratio",
@@ -29,148 +29,193 @@ STATES = (
     "funding_last",
     "perp_weight",
 )
+STEPS, TRADES = "rollouts", "trades"  # folders in a run folder
 
 Array = NDArray[np.float64]
 
 
 @dataclass(frozen=True, kw_only=True)
-class Walk:
-    """One symbol (or several on one clock) walked once. Several paths of a symbol are chained: each
-    begins with the equity of the one before.
+class Rollout:
+    """One agent with one seed on one symbol (or several symbols on one clock).
+
+    Several paths of a symbol are chained: each begins with the equity of the one before.
     """
 
+    agent: str
+    seed: int
     symbol: str
     step_hours: float
+    cash_rate: float  # per year, what idle cash earned
     time: NDArray[np.int64]  # (T,) end of each step, ns since 1970 UTC
-    equity: Array  # (T + 1,) quote
+    equity: Array  # (T + 1,) quote: at the start, then at the end of each step
     reward: Array  # (T,) 1000 x net log growth
-    parts: Array  # (T, 9) quote
+    parts: Array  # (T, 9) quote, + = received
     turnover: Array  # (T,) quote
     liquidations: Array  # (T,) legs
     states: Array  # (T, 7) after each step: STATES
     actions: Array  # (T, k) as the agent gave them
     trades: pd.DataFrame  # columns of `experiments.rollout.trades.TradeLog`
 
-    def metrics(self, cash_rate: float) -> metrics.Metrics:
-        """The figures of this walk."""
+    def __post_init__(self) -> None:
+        steps = len(self.time)
+        short = [
+            name
+            for name in ("reward", "parts", "turnover", "liquidations", "states", "actions")
+            if len(getattr(self, name)) != steps
+        ]
+        if short or len(self.equity) != steps + 1:
+            raise ValueError(
+                f"a rollout of {steps} steps needs {steps + 1} equities and {steps} of everything"
+                f" else; {', '.join(short) or 'equity'} differs"
+            )
+
+    @property
+    def times(self) -> pd.DatetimeIndex:
+        """(T,) end of each step, UTC."""
+        return pd.DatetimeIndex(pd.to_datetime(self.time, utc=True))
+
+    @property
+    def start(self) -> pd.Timestamp:
+        """When the first step began, UTC."""
+        return self.times[0] - pd.Timedelta(hours=self.step_hours)
+
+    @property
+    def years(self) -> float:
+        """Length, in years of 365 days."""
+        return len(self.time) * self.step_hours / metrics.HOURS_PER_YEAR
+
+    def state(self, name: str) -> Array:
+        """(T,) one of STATES."""
+        return self.states[:, STATES.index(name)]
+
+    @property
+    def invested(self) -> NDArray[np.bool_]:
+        """(T,) whether the account held a position after the step."""
+        held: NDArray[np.bool_] = np.abs(self.state("carry")) > metrics.IN_MARKET
+        return held
+
+    @property
+    def nearest_margin(self) -> float:
+        """The least distance to liquidation while invested, in daily volatilities; NaN without a
+        position.
+        """
+        own = self.state("margin_distance")[self.invested]
+        return float(own.min()) if own.size else float("nan")
+
+    def metrics(self) -> metrics.Metrics:
+        """The figures of this rollout, net of its cash rate."""
         return metrics.measure(
             self.equity,
             self.parts,
             step_hours=self.step_hours,
-            cash_rate=cash_rate,
+            cash_rate=self.cash_rate,
             turnover=self.turnover,
             liquidations=self.liquidations,
-            carry=self.states[:, STATES.index("carry")],
+            carry=self.state("carry"),
         )
+
+    def net_log(self) -> pd.Series[float]:
+        """Log growth net of the cash rate since the start, at the end of every step."""
+        years = np.arange(1, len(self.time) + 1) * self.step_hours / metrics.HOURS_PER_YEAR
+        return pd.Series(
+            metrics.log_equity(self.equity)[1:] - self.cash_rate * years, index=self.times
+        )
+
+    def daily(self) -> pd.DataFrame:
+        """One row per day: time (its end), net (log return net of the cash rate) and simple (the
+        return of equity, cash interest included).
+        """
+        net = metrics.daily_net_log_returns(
+            self.equity, step_hours=self.step_hours, cash_rate=self.cash_rate
+        )
+        stride = max(1, round(24 / self.step_hours))
+        days = stride * self.step_hours
+        ends = self.times[stride - 1 :: stride][: len(net)]
+        if len(ends) < len(net):  # shorter than a day
+            ends, days = self.times[-1:], len(self.time) * self.step_hours
+        gross = np.expm1(net + self.cash_rate * days / metrics.HOURS_PER_YEAR)
+        return pd.DataFrame({"time": ends, "net": net, "simple": gross})
 
     def frame(self) -> pd.DataFrame:
-        """One row per step: symbol, time, step, equity at its end, reward, the parts, turnover,
-        liquidations, states.
-        """
-        columns: dict[str, Any] = {
+        """T + 1 rows: the start (step 0: no parts, no states) and the end of each step."""
+        whole: dict[str, Any] = {
+            "agent": self.agent,
+            "seed": self.seed,
             "symbol": self.symbol,
-            "time": pd.to_datetime(self.time, utc=True),
-            "step": np.arange(1, len(self.time) + 1),
+            "cash_rate": self.cash_rate,
+            "step_hours": self.step_hours,
+            "time": self.times.insert(0, self.start),
+            "step": np.arange(len(self.equity)),
+            "equity": self.equity,
+            "reward": _with_start(self.reward, 0.0),
         }
-        columns |= {"equity": self.equity[1:], "reward": self.reward}
-        columns |= {name: self.parts[:, i] for i, name in enumerate(t.PARTS)}
-        columns |= {"turnover": self.turnover, "liquidations": self.liquidations}
-        return pd.DataFrame(columns | {name: self.states[:, i] for i, name in enumerate(STATES)})
-
-
-def walk(agent: Agent, market: Any, settings: dict[str, Any]) -> list[Walk]:
-    """Greedy walks of `agent`, one per symbol of `market`; `settings` are `EnvConfig` fields (the
-    reward is always the realised growth).
-    """
-    batch = _bound(agent, market, settings)
-    by_symbol: dict[str, list[dict[str, Any]]] = {}
-    for path, record in sorted(
-        enumerate(_record(agent, batch)),
-        key=lambda item: int(market.close_ns[market.paths[item[0]][0]]),
-    ):
-        by_symbol.setdefault(label(market, path), []).append(record)
-    step_hours = hours(batch.config.decision_interval, "decision_interval")
-    walks = [
-        _chain(symbol, records, step_hours, batch.config.initial_equity)
-        for symbol, records in by_symbol.items()
-    ]
-    order = [label(market, path) for path in range(market.n_paths)]
-    return sorted(walks, key=lambda item: order.index(item.symbol))
-
-
-def walk_paths(agent: Agent, market: Any, settings: dict[str, Any]) -> list[Walk]:
-    """As `walk`, one for each path, in order."""
-    batch = _bound(agent, market, settings)
-    step_hours = hours(batch.config.decision_interval, "decision_interval")
-    records = enumerate(_record(agent, batch))
-    return [
-        _chain(label(market, path), [record], step_hours, batch.config.initial_equity)
-        for path, record in records
-    ]
-
-
-def _bound(agent: Agent, market: Any, settings: dict[str, Any]) -> Batch:
-    """A batch with an environment for each path, in which the agent is ready to walk."""
-    fixed = {"episode": None, "random_start": False, "start_invested": 0.0, "reward": "log_growth"}
-    batch = Batch(market.n_paths, market=market, **settings | agent.env_settings() | fixed)
-    agent.bind(batch)
-    agent.reset()
-    return batch
-
-
-def _record(agent: Agent, batch: Batch) -> list[dict[str, Any]]:
-    """What each environment of the batch went through until it ended: arrays over its steps."""
-    columns = [observed(batch.observation_table, name) for name in STATES]
-    steps: list[dict[str, Any]] = []
-    batch.reset(0)
-    active, log = np.ones(batch.num_envs, dtype=bool), TradeLog(batch)
-    lengths = np.zeros(batch.num_envs, dtype=int)
-    while active.any():
-        actions = np.asarray(agent.act(batch.obs), np.float64)
-        log.before(batch, agent)
-        batch.step(actions)
-        log.after(batch, active)
-        lengths += active
-        steps.append(
-            {
-                "time": batch.market.close_ns[batch.store.episode[:, t.ROW]],
-                "equity": batch.store.account[:, t.EQUITY].copy(),
-                "reward": batch.reward.copy(),
-                "parts": batch.ledger[:, : t.N_PARTS].copy(),
-                "turnover": batch.trades[:, :, t.TURNOVER].sum(axis=1),
-                "liquidations": batch.store.legs[:, :, t.LIQUIDATED].sum(axis=1),
-                "states": np.stack(
-                    [column.of(batch.obs).mean(axis=1) for column in columns], axis=1
-                ).astype(np.float64),
-                "actions": actions,
+        whole |= {name: _with_start(self.parts[:, i], 0.0) for i, name in enumerate(PARTS)}
+        whole |= {
+            "turnover": _with_start(self.turnover, 0.0),
+            "liquidations": _with_start(self.liquidations, 0.0),
+        }
+        whole |= {name: _with_start(self.states[:, i], np.nan) for i, name in enumerate(STATES)}
+        return pd.DataFrame(
+            whole
+            | {
+                f"action_{k}": _with_start(self.actions[:, k], np.nan)
+                for k in range(self.actions.shape[1])
             }
         )
-        active &= ~(batch.terminated | batch.truncated)
-    whole = {name: np.stack([step[name] for step in steps], axis=1) for name in steps[0]}
-    return [
-        {name: values[i, : lengths[i]] for name, values in whole.items()} | {"trades": log.frame(i)}
-        for i in range(batch.num_envs)
-    ]
 
 
-def _chain(symbol: str, records: list[dict[str, Any]], step_hours: float, start: float) -> Walk:
-    """One walk of several in time order: money of each is scaled so that it begins where the one
-    before ended.
+def _with_start(values: Array, first: float) -> Array:
+    return np.append(first, values)
+
+
+def write_rollouts(out: Path, split: str, rollouts: Sequence[Rollout]) -> None:
+    """The rollouts of one agent and seed into the run folder `out`:
+    `rollouts/<split>/<agent>-<seed>.parquet` (`Rollout.frame`, a symbol after the other) and
+    `trades/<split>/<agent>-<seed>.parquet`. Each file is whole or absent; the steps come last.
     """
-    factor, equity, trades = 1.0, [np.array([start])], []
-    for record in records:
-        book = record.pop("trades")
-        trades.append(book.assign(**{name: book[name] * factor for name in SCALED}))
-        for name in ("equity", "parts", "turnover"):
-            record[name] = record[name] * factor
-        equity.append(record["equity"])
-        factor = float(record["equity"][-1]) / start
-    joined = {
-        name: np.concatenate([record[name] for record in records])
-        for name in records[0]
-        if name != "equity"
-    }
-    book = pd.concat(trades, ignore_index=True)
-    return Walk(
-        symbol=symbol, step_hours=step_hours, equity=np.concatenate(equity), trades=book, **joined
+    name = f"{rollouts[0].agent}-{rollouts[0].seed}.parquet"
+    books = [
+        item.trades.assign(symbol=item.symbol, agent=item.agent, seed=item.seed)
+        for item in rollouts
+    ]
+    write_frame(out / TRADES / split / name, pd.concat(books, ignore_index=True))
+    steps = pd.concat([item.frame() for item in rollouts], ignore_index=True)
+    write_frame(out / STEPS / split / name, steps)
+
+
+def read_rollouts(out: Path, split: str) -> list[Rollout]:
+    """All rollouts of a split of the run folder `out`, files in order of name."""
+    folder = out / STEPS / split
+    if not folder.is_dir():
+        raise RunError(
+            f"{folder} does not exist, so the run kept no rollouts; run it again into another --out"
+        )
+    found = []
+    for path in sorted(folder.glob("*.parquet")):
+        book = pd.read_parquet(out / TRADES / split / path.name)
+        for symbol, steps in pd.read_parquet(path).groupby("symbol", sort=False):
+            own = book[book["symbol"] == symbol].drop(columns=["symbol", "agent", "seed"])
+            found.append(_rollout(steps, own.reset_index(drop=True)))
+    return found
+
+
+def _rollout(steps: pd.DataFrame, trades: pd.DataFrame) -> Rollout:
+    """The inverse of `Rollout.frame`."""
+    first, after = steps.iloc[0], steps.iloc[1:]
+    acted = [name for name in steps if str(name).startswith("action_")]
+    return Rollout(
+        agent=str(first["agent"]),
+        seed=int(first["seed"]),
+        symbol=str(first["symbol"]),
+        step_hours=float(first["step_hours"]),
+        cash_rate=float(first["cash_rate"]),
+        time=pd.DatetimeIndex(after["time"]).as_unit("ns").asi8,
+        equity=steps["equity"].to_numpy(np.float64),
+        reward=after["reward"].to_numpy(np.float64),
+        parts=after[list(PARTS)].to_numpy(np.float64),
+        turnover=after["turnover"].to_numpy(np.float64),
+        liquidations=after["liquidations"].to_numpy(np.float64),
+        states=after[list(STATES)].to_numpy(np.float64),
+        actions=after[acted].to_numpy(np.float64),
+        trades=trades,
     )

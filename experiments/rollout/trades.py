@@ -1,5 +1,5 @@
-"""Every trade of a walk: what was done, for which reason, at which prices, and what the agent saw
-when it decided.
+"""Every trade of a rollout: what was done, for which reason, at which prices, what it cost and
+brought, and what the agent saw when it decided.
 """
 
 from __future__ import annotations
@@ -34,6 +34,8 @@ SCALED = (
     "filled_spot",
     "filled_perp",
     "traded",
+    "fee",
+    "result",
     "equity",
 )
 COLUMNS = (
@@ -50,7 +52,7 @@ COLUMNS = (
         "filled_spot",
         "filled_perp",
     ),
-    *("spot_price", "perp_price", "traded", "leverage", "equity", *SEEN),
+    *("spot_price", "perp_price", "traded", "fee", "result", "leverage", "equity", *SEEN),
 )
 FLAT = 1e-9  # base units per unit of quote equity: below it a position is nothing
 
@@ -61,9 +63,11 @@ class TradeLog:
 
     Columns: `time` end of the step; `asset`; `reason`, the word of `_reason`; `rule`, what a rule
     says for itself; `shortfall`, why an order was not filled whole; positions before and after and
-    fills [base units]; average fill prices [quote], nan without a fill; `traded` [quote, both
-    legs]; `leverage`, the target; `equity` after the step [quote]; and the observations of `SEEN`
-    at the decision, in the units of the observation table.
+    fills [base units]; average fill prices [quote], nan without a fill; `traded`, the notional
+    [quote, both legs]; `fee` [quote, paid], nan where several assets traded in the step, whose
+    fees the account books in one sum; `result`, see `with_results`; `leverage`, the target;
+    `equity` after the step [quote]; and the observations of `SEEN` at the decision, in the units
+    of the observation table.
     """
 
     def __init__(self, batch: Batch) -> None:
@@ -76,18 +80,20 @@ class TradeLog:
         self._legs = batch.store.legs.copy()
         self._seen = {name: column.of(batch.obs) for name, column in self._columns.items()}
 
-    def after(self, batch: Batch, active: Any) -> None:
-        """Note the trades of the step that the batch has just made, of the environments in `active`
-        (n,).
+    def after(self, batch: Batch, active: Any, step: int) -> None:
+        """Note the trades of step number `step`, which the batch has just made, of the environments
+        in `active` (n,).
         """
         legs, trades = batch.store.legs, batch.trades
-        struck = (trades[:, :, t.TURNOVER] > 0) | (legs[:, :, t.LIQUIDATED] > 0)
-        for i, a in np.argwhere(struck & np.asarray(active)[:, None]).tolist():
-            self._rows[i].append(self._row(batch, i, a))
+        moved = (trades[:, :, t.TURNOVER] > 0) | (legs[:, :, t.LIQUIDATED] > 0)
+        alone = moved.sum(axis=1) == 1
+        for i, a in np.argwhere(moved & np.asarray(active)[:, None]).tolist():
+            fee = -float(batch.ledger[i, t.FEES]) if alone[i] else np.nan
+            self._rows[i].append({"step": step, "fee": fee} | self._row(batch, i, a))
 
     def frame(self, env: int) -> pd.DataFrame:
         """The trades of one environment in order."""
-        return pd.DataFrame(self._rows[env], columns=list(COLUMNS))
+        return pd.DataFrame(self._rows[env], columns=["step", *COLUMNS])
 
     def _row(self, batch: Batch, i: int, a: int) -> dict[str, Any]:
         before, after, trade = self._legs[i, a], batch.store.legs[i, a], batch.trades[i, a]
@@ -118,6 +124,23 @@ class TradeLog:
             "equity": batch.store.account[i, t.EQUITY],
         }
         return values | {name: float(seen[i, a]) for name, seen in self._seen.items()}
+
+
+def with_results(book: pd.DataFrame, parts: Any, assets: int) -> pd.DataFrame:
+    """The trades of one account with `result` instead of `step`: where a trade leaves the account
+    flat, what the position brought since the account was flat before, in quote: all parts (T, 9) of
+    those steps but the interest on cash. nan for other trades, and for accounts of several assets,
+    whose parts are booked in one sum.
+    """
+    result = np.full(len(book), np.nan)
+    if assets == 1 and len(book):
+        earned = np.cumsum(np.delete(np.asarray(parts), t.CASH_INTEREST, axis=1).sum(axis=1))
+        dust = FLAT * book["equity"].abs()
+        flat = ((book["spot_after"].abs() <= dust) & (book["perp_after"].abs() <= dust)).to_numpy()
+        closing = np.flatnonzero(flat)
+        at = book["step"].to_numpy(int)[closing]
+        result[closing] = np.diff(earned[at], prepend=0.0)
+    return book.assign(result=result)[list(COLUMNS)]
 
 
 def _reason(before: Any, after: Any, trade: Any, dust: float) -> str:

@@ -1,16 +1,16 @@
-"""The pictures of TensorBoard: an account walked, and how an agent answers to what it sees."""
+"""The pictures of TensorBoard: an account over time, and how an agent answers to what it sees."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
 from agents.base import Agent, observed
-from experiments.rollout.rollout import STATES, Walk
+from experiments.rollout.rollout import Rollout
 from fundenv import metrics
 from fundenv.batch.cpu import Batch
 from fundenv.dynamics import types as t
@@ -31,94 +31,101 @@ LEVELS = (
 )
 HELD = 2.0  # a target carry that no action asks for: where it is left, the agent holds
 PER_YEAR = 1e-4 * 3 * 365  # bp per 8 h to a fraction per year
-WIDTH, HEIGHT, DPI = 9.0, 4.0, 90
+WIDTH, HEIGHT, DPI = 9.0, 7.2, 90
 
 
-def equity(walk: Walk) -> Picture:
-    """Growth since the start and the parts that add up to it."""
-    shares = 100 * np.cumsum(metrics.log_contributions(walk.equity, walk.parts), axis=0)
-
-    def paint(axes: Any) -> None:
-        for name, colour, columns in GROUPS:
-            axes.plot(
-                _time(walk), shares[:, list(columns)].sum(axis=1), color=colour, lw=1.2, label=name
-            )
-        axes.plot(_time(walk), shares.sum(axis=1), color=INK, lw=2, label="total")
-        axes.set_ylabel("log growth, %")
-
-    return _picture(walk, [paint])
+def account(item: Rollout) -> Picture:
+    """Growth and the parts that add up to it, what was held, funding, distance to liquidation."""
+    return _picture(item, f"{item.agent} on {item.symbol}", slice(None), _PANELS)
 
 
-def position(walk: Walk) -> Picture:
-    """Carry and hedge ratio, and leverage, with the liquidations marked."""
+class Window(NamedTuple):
+    """The 90 days of a rollout in which its equity fell most."""
 
-    def held(axes: Any) -> None:
-        axes.plot(_time(walk), _state(walk, "carry"), color=BLUE, lw=1.2, label="carry")
+    rows: slice  # steps
+    peak: int  # equities, counted from the start of the rollout
+    trough: int
+    fall: float  # from the peak to the trough, fraction
+
+
+def worst_window(item: Rollout, days: float = 90.0) -> Window:
+    """Of all windows of so many days (or the whole rollout, where it is shorter), the one that holds
+    the deepest fall from a peak within it; it ends a fifth of its length after the trough, where
+    there are steps.
+    """
+    logs = metrics.log_equity(item.equity)
+    steps = len(item.time)
+    width = min(steps, max(1, round(days * 24 / item.step_hours)))
+    peaks = pd.Series(logs).rolling(width + 1, min_periods=1).max().to_numpy()
+    falls = 1 - np.exp(logs - peaks)
+    trough = int(np.argmax(falls))
+    peak = max(0, trough - width) + int(np.argmax(logs[max(0, trough - width) : trough + 1]))
+    last = min(steps, max(width, min(peak + width, trough + width // 5)))
+    return Window(slice(max(0, last - width), last), peak, trough, float(falls[trough]))
+
+
+def worst_days(item: Rollout) -> Picture:
+    """The account over the 90 days in which it lost most."""
+    window = worst_window(item)
+    ends = item.times.insert(0, item.start)
+    first, last = ends[window.peak], ends[window.trough]
+    title = (
+        f"{item.agent} on {item.symbol}, worst 90 days: fall of {100 * window.fall:.2f} % from"
+        f" {first:%Y-%m-%d %H:%M} to {last:%Y-%m-%d %H:%M} (shaded)"
+    )
+
+    def shaded(axes: Any, item: Rollout, rows: slice) -> None:
+        axes.axvspan(first, last, color=VERMILION, alpha=0.2, lw=0)
+        _growth(axes, item, rows)
+
+    return _picture(item, title, window.rows, (shaded, *_PANELS[1:]))
+
+
+Paint = Callable[[Any, Rollout, slice], None]
+
+
+def _growth(axes: Any, item: Rollout, rows: slice) -> None:
+    shares = metrics.log_contributions(item.equity, item.parts)[rows]
+    whole = 100 * np.cumsum(shares, axis=0)
+    for name, colour, columns in GROUPS:
         axes.plot(
-            _time(walk),
-            _invested(walk, "hedge_ratio"),
-            color=GREEN,
-            lw=1.2,
-            ls="--",
-            label="hedge ratio",
+            item.times[rows], whole[:, list(columns)].sum(axis=1), color=colour, lw=1.2, label=name
         )
-
-    def lever(axes: Any) -> None:
-        axes.plot(_time(walk), _invested(walk, "leverage"), color=PURPLE, lw=1.2, label="leverage")
-
-    return _picture(walk, [held, lever])
+    axes.plot(item.times[rows], whole.sum(axis=1), color=INK, lw=2, label="total")
+    axes.set_ylabel("log growth, %", fontsize=8)
 
 
-def funding(walk: Walk) -> Picture:
-    """The settled rate, coloured by who was paid, and the position below it."""
-    rate, paid = _state(walk, "funding_last"), walk.parts[:, t.FUNDING]
-
-    def rates(axes: Any) -> None:
-        for name, colour, chosen in (
-            ("received", BLUE, paid > 0),
-            ("paid", VERMILION, paid < 0),
-            ("no position", GREY, paid == 0),
-        ):
-            axes.fill_between(
-                _time(walk), np.where(chosen, rate, 0.0), step="pre", color=colour, lw=0, label=name
-            )
-        axes.set_ylabel("bp per 8 h")
-
-    def weight(axes: Any) -> None:
+def _position(axes: Any, item: Rollout, rows: slice) -> None:
+    axes.plot(item.times[rows], item.state("carry")[rows], color=BLUE, lw=1.2, label="carry")
+    for name, colour, style in (("hedge_ratio", GREEN, "--"), ("leverage", PURPLE, "-")):
+        values = _invested(item, name)[rows]
         axes.plot(
-            _time(walk),
-            _state(walk, "perp_weight"),
-            color=INK,
-            lw=1.2,
-            label="perpetual over equity",
+            item.times[rows], values, color=colour, lw=1.2, ls=style, label=name.replace("_", " ")
         )
-
-    return _picture(walk, [rates, weight])
-
-
-def margin(walk: Walk) -> Picture:
-    """How far the margin was from liquidation, in daily volatilities."""
-
-    def paint(axes: Any) -> None:
-        axes.axhspan(0.05, 1, color=VERMILION, alpha=0.2, lw=0)
-        axes.plot(
-            _time(walk),
-            np.maximum(_invested(walk, "margin_distance"), 0.05),
-            color=PURPLE,
-            lw=1.2,
-            label="distance, sigma of a day",
-        )
-        axes.set(yscale="log", ylim=(0.05, 120))
-
-    return _picture(walk, [paint])
+    axes.set_ylabel("held", fontsize=8)
 
 
-ACCOUNT: dict[str, Callable[[Walk], Picture]] = {
-    "Account/equity": equity,
-    "Account/position": position,
-    "Account/funding": funding,
-    "Account/margin": margin,
-}
+def _funding(axes: Any, item: Rollout, rows: slice) -> None:
+    rate, paid = item.state("funding_last")[rows], item.parts[rows, t.FUNDING]
+    for name, colour, chosen in (
+        ("received", BLUE, paid > 0),
+        ("paid", VERMILION, paid < 0),
+        ("no position", GREY, paid == 0),
+    ):
+        values = np.where(chosen, rate, 0.0)
+        axes.fill_between(item.times[rows], values, step="pre", color=colour, lw=0, label=name)
+    axes.set_ylabel("funding, bp / 8 h", fontsize=8)
+
+
+def _margin(axes: Any, item: Rollout, rows: slice) -> None:
+    values = np.maximum(_invested(item, "margin_distance"), 0.05)[rows]
+    axes.axhspan(0.05, 1, color=VERMILION, alpha=0.2, lw=0)
+    axes.plot(item.times[rows], values, color=PURPLE, lw=1.2, label="margin distance")
+    axes.set(yscale="log", ylim=(0.05, 120))
+    axes.set_ylabel("σ of a day", fontsize=8)
+
+
+_PANELS: tuple[Paint, ...] = (_growth, _position, _funding, _margin)
 
 
 def response(agent: Agent, market: Any, settings: dict[str, Any]) -> Picture:
@@ -218,34 +225,25 @@ def _grid(batch: Batch) -> NDArray[np.float32]:
     return obs
 
 
-def _state(walk: Walk, name: str) -> NDArray[np.float64]:
-    return walk.states[:, STATES.index(name)]
+def _invested(item: Rollout, name: str) -> NDArray[np.float64]:
+    return np.where(item.invested, item.state(name), np.nan)
 
 
-def _invested(walk: Walk, name: str) -> NDArray[np.float64]:
-    return np.where(np.abs(_state(walk, "carry")) > metrics.IN_MARKET, _state(walk, name), np.nan)
-
-
-def _time(walk: Walk) -> Any:
-    return pd.to_datetime(walk.time)
-
-
-def _picture(walk: Walk, paints: list[Callable[[Any], None]]) -> Picture:
-    """One panel for each paint over the walk's time, liquidations as lines through all of them."""
+def _picture(item: Rollout, title: str, rows: slice, paints: Sequence[Paint]) -> Picture:
+    """One panel for each paint over the time of some steps, liquidations as lines through all."""
     figure, canvas = _canvas(WIDTH, HEIGHT)
     panels = np.atleast_1d(figure.subplots(len(paints), 1, sharex=True))
-    struck = _time(walk)[walk.liquidations > 0]
+    liquidated = item.times[rows][item.liquidations[rows] > 0]
     for axes, paint in zip(panels, paints, strict=True):
-        paint(axes)
-        for moment in struck:
+        paint(axes, item, rows)
+        for moment in liquidated:
             axes.axvline(moment, color=VERMILION, lw=1, ls=":")
         axes.grid(alpha=0.3)
-        axes.legend(loc="upper left", fontsize=8, ncols=6, frameon=False)
-    panels[0].set_title(
-        f"{walk.symbol}: {len(struck)} liquidation(s), dotted" if len(struck) else walk.symbol,
-        fontsize=9,
-        loc="left",
-    )
+        axes.tick_params(labelsize=8)
+        axes.legend(loc="upper left", fontsize=7, ncols=6, frameon=False)
+    if len(liquidated):
+        title += f"; {len(liquidated)} liquidation(s), dotted"
+    panels[0].set_title(title, fontsize=9, loc="left")
     return _pixels(canvas)
 
 

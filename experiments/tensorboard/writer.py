@@ -1,8 +1,9 @@
 """TensorBoard: the same tags for every agent, rule or learner.
 
-While an agent walks a path, x is the decision step and money is cumulative: contribution to log
-growth since the start. While an agent learns, x is the environment step and money is a yearly rate
-over the last stretch, averaged over its environments.
+Of a rollout, x is the day since the start and money is cumulative: contribution to log growth since
+the start, mean over the accounts (one per symbol). Of a training, x is the environment step and
+money is a yearly rate over the last stretch, averaged over its environments; these tags begin with
+`Training/`, so that the two never share a chart.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from experiments.core.run_folder import RunError
-from experiments.rollout.rollout import STATES, Walk
+from experiments.rollout.rollout import STATES, Rollout
 from fundenv import metrics
 from fundenv.dynamics.types import PARTS
 
@@ -56,7 +57,8 @@ EQUITY, NET_GROWTH, REWARD, TURNOVER, LIQUIDATIONS = (
     "Execution/turnover",
     "Risk/liquidations",
 )
-POINTS = 500  # at most, per walk and per training
+POINTS = 500  # at most, per rollout and per training
+TRAINING = "Training/"  # before every tag of a training
 
 
 # Custom scalars: one page of charts for each question; `|` is a regular expression over tags.
@@ -77,7 +79,8 @@ LAYOUT = {
         "costs": ["Execution/fees", "Execution/spread", "Execution/impact"],
         "turnover": [TURNOVER],
     },
-    "Learning": {
+    "Training": {
+        "growth above cash, per year": [f"Training/{NET_GROWTH}"],
         "losses": ["Learner/.*loss.*"],
         "entropy": ["Learner/.*entropy.*", "Learner/.*ent_coef"],
         "speed": ["Learner/steps_per_second"],
@@ -165,25 +168,26 @@ class Tracker:
         )
         self._add(0, self._summary(value=[value]))  # the plugin's own function wants TensorFlow
 
-    def hparams(
-        self, name: str, settings: dict[str, Any], results: dict[str, float], columns: Sequence[str]
-    ) -> None:
-        """One line of the table of runs: settings of the agent and its final figures. `columns`
-        names the settings of all lines: TensorBoard takes the first list that it meets.
-        """
+    def hparams_table(self, columns: Sequence[str], results: dict[str, str]) -> None:
+        """The columns of the table of runs: settings, and tags of results with their headings."""
+        from tensorboard.plugins.hparams import summary_v2
+
+        self._add(
+            0,
+            summary_v2.hparams_config_pb(
+                [summary_v2.HParam(key) for key in columns],
+                [summary_v2.Metric(tag, display_name=name) for tag, name in results.items()],
+            ),
+        )
+
+    def hparams(self, name: str, settings: dict[str, Any], results: dict[str, float]) -> None:
+        """One line of the table of runs: settings of the agent and its final figures."""
         from tensorboard.plugins.hparams import api_pb2, plugin_data_pb2, summary_v2
 
         plain = {
             key: value if isinstance(value, (bool, int, float, str)) else str(value)
             for key, value in settings.items()
         }
-        self._add(
-            0,
-            summary_v2.hparams_config_pb(
-                [summary_v2.HParam(key) for key in columns],
-                [summary_v2.Metric(tag) for tag in results],
-            ),
-        )
         self._add(0, summary_v2.hparams_pb(plain, trial_id=name))
         self.write(0, results)
         end = plugin_data_pb2.HParamsPluginData(
@@ -206,27 +210,33 @@ class Tracker:
         self._writer.close()
 
 
-def write_walk(folder: Path, walk: Walk, cash_rate: float) -> None:
-    """All scalars of one walk into the event file of `folder`, at most 500 points, the last step
-    always among them.
+def write_rollouts(tracker: Tracker, rollouts: Sequence[Rollout]) -> None:
+    """All scalars of an agent, at most 500 days, the last one always among them; where the symbols
+    of the rollouts differ in length, until the shortest ends.
     """
-    logs = metrics.log_equity(walk.equity)
-    shares = np.cumsum(metrics.log_contributions(walk.equity, walk.parts), axis=0)
-    turnover = np.cumsum(walk.turnover / walk.equity[:-1])
-    liquidations, reward = np.cumsum(walk.liquidations), np.cumsum(walk.reward)
-    steps = len(walk.parts)
-    with Tracker(folder) as tracker:
-        for t in sorted({*range(0, steps, -(-steps // POINTS)), steps - 1}):
-            years = (t + 1) * walk.step_hours / metrics.HOURS_PER_YEAR
-            values = {
-                EQUITY: float(np.exp(logs[t + 1])),
-                NET_GROWTH: float(logs[t + 1]) - cash_rate * years,
-                REWARD: float(reward[t]),
-            }
-            values |= {tag: float(shares[t, i]) for i, tag in enumerate(PART_TAGS.values())}
-            values |= {TURNOVER: float(turnover[t]), LIQUIDATIONS: float(liquidations[t])}
-            values |= {STATE_TAGS[name]: float(walk.states[t, i]) for i, name in enumerate(STATES)}
-            tracker.write(t + 1, values)
+    series = [_series(item) for item in rollouts]
+    steps = min(len(item.time) for item in rollouts)
+    hours = rollouts[0].step_hours
+    stride = max(1, round(24 / hours))
+    ends = list(range(stride - 1, steps, stride))
+    kept = ends[:: -(-len(ends) // POINTS)] if ends else []
+    for t in sorted({*kept, steps - 1}):
+        means = {tag: float(np.mean([each[tag][t] for each in series])) for tag in series[0]}
+        tracker.write(round((t + 1) * hours / 24), means)
+
+
+def _series(item: Rollout) -> dict[str, NDArray[np.float64]]:
+    """Values (T,) by tag."""
+    shares = np.cumsum(metrics.log_contributions(item.equity, item.parts), axis=0)
+    found = {
+        EQUITY: np.exp(metrics.log_equity(item.equity))[1:],
+        NET_GROWTH: item.net_log().to_numpy(),
+        REWARD: np.cumsum(item.reward),
+        TURNOVER: np.cumsum(item.turnover / item.equity[:-1]),
+        LIQUIDATIONS: np.cumsum(item.liquidations),
+    }
+    found |= {tag: shares[:, i] for i, tag in enumerate(PART_TAGS.values())}
+    return found | {STATE_TAGS[name]: item.state(name) for name in STATES}
 
 
 class Stretch:
@@ -261,16 +271,12 @@ class Stretch:
         self._state += [float(column.of(batch.obs).mean()) for column in self._columns]
 
     def scalars(self, *, step_hours: float, cash_rate: float) -> dict[str, float]:
-        """Tags and values of the stretch."""
+        """Tags and values of the stretch, each tag after `TRAINING`."""
         per_year = metrics.HOURS_PER_YEAR / step_hours / max(1, self._n)
         growth = float(self._parts.sum()) * per_year - cash_rate
         values = {NET_GROWTH: growth, REWARD: self._reward / max(1, self._n)}
         values |= dict(zip(PART_TAGS.values(), (self._parts * per_year).tolist(), strict=True))
         values |= {TURNOVER: self._turnover * per_year, LIQUIDATIONS: self._liquidations * per_year}
-        return values | dict(
-            zip(
-                (STATE_TAGS[name] for name in STATES),
-                (self._state / max(1, self._n)).tolist(),
-                strict=True,
-            )
-        )
+        states = (self._state / max(1, self._n)).tolist()
+        values |= {STATE_TAGS[name]: mean for name, mean in zip(STATES, states, strict=True)}
+        return {f"{TRAINING}{tag}": value for tag, value in values.items()}

@@ -14,7 +14,7 @@ import agents
 from agents import AgentError
 from agents.sb3.ensemble import joined
 from agents.training.residual import Advice, AdvisedRehearsal, read_rule
-from experiments.rollout.rollout import walk
+from experiments.rollout.make import roll_out
 from experiments.solvable import Judge
 from experiments.studies.solvable_tasks import Task, make_agent
 from fundenv.batch.cpu import Batch
@@ -54,7 +54,7 @@ def test_an_untrained_residual_is_the_rule_to_the_bit(
     rule: str, assets: int, market: Market
 ) -> None:
     spoken = market if assets == 1 else joint(market, [names[0] for names in market.symbols])
-    own, copy = walk(read_rule(rule), spoken, {}), walk(untrained(rule, spoken), spoken, {})
+    own, copy = roll_out(read_rule(rule), spoken, {}), roll_out(untrained(rule, spoken), spoken, {})
     for one, other in zip(own, copy, strict=True):
         np.testing.assert_array_equal(one.equity, other.equity)
         np.testing.assert_array_equal(one.turnover, other.turnover)
@@ -166,7 +166,7 @@ def test_a_saved_residual_acts_as_before_alone_and_in_an_ensemble(
     with pytest.raises(AgentError, match="asks a rule that is bound to no env yet"):
         agents.load(tmp_path).act(np.zeros((1, 44), np.float32))
     each = [agent, agents.load(tmp_path), joined([tmp_path])]
-    walks = [walk(one, market, {}) for one in each]
+    walks = [roll_out(one, market, {}) for one in each]
     for one in walks[1:]:
         np.testing.assert_array_equal(one[0].equity, walks[0][0].equity)
     batch = Batch(8, market=market, **agent.env_settings())

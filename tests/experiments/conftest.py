@@ -34,7 +34,7 @@ def small_run(tmp_path_factory: pytest.TempPathFactory) -> Path:
             seeds=2,
             steps=512,
             folds=0,
-            cash_rates=(0.045,),
+            cash_rates=(0.02, 0.045),
             workers=1,
             params=SMALL,
             out=out,

@@ -133,7 +133,7 @@ def test_tensorboard_shows_runs_scalars_layout_pictures_and_the_table_of_runs(
     browser.get(f"{tensorboard}#scalars")
     assert sees(
         browser,
-        "small/tensorboard/test/carry-0/SYNTH-BTC-0",
+        "small/tensorboard/test/carry-0",
         "small/tensorboard/learning/ppo-0",
         "Return",
         "Execution",
@@ -147,17 +147,24 @@ def test_tensorboard_shows_runs_scalars_layout_pictures_and_the_table_of_runs(
         "Risk",
         "Funding",
         "Execution",
-        "Learning",
+        "Training",
         "growth above cash",
-        "Matches (10)",
+        "Matches (5)",
     )
     keep(browser, "tensorboard")
     browser.get(f"{tensorboard}#images")
-    assert sees(browser, "Account/equity", "Film", "Response")  # the rest is on further pages
+    assert sees(browser, "Account", "Worst", "Response")  # the rest is on further pages
     assert until(lambda: browser.execute_script(DEEP_COUNT, "img") > 5, "pictures")
     keep(browser, "tensorboard_images")
     browser.get(f"{tensorboard}#hparams")
-    assert sees(browser, "Final/net_log_growth", "agent", "zscore", "carry", "ppo")
+    assert sees(
+        browser,
+        "growth above the mean of the cash rates 2 % and 4.5 %",
+        "agent",
+        "zscore",
+        "carry",
+        "ppo",
+    )
     keep(browser, "tensorboard_hparams")
     browser.get(f"{tensorboard}#text")
     assert sees(browser, "Cards/verdict", "On the test span")
@@ -169,7 +176,7 @@ def test_the_report_answers_to_clicks(browser: Any, small_run: Path, width: int)
     resize(browser, width)
     browser.get((small_run / "report.html").as_uri())
     until(
-        lambda: len(browser.find_elements(By.CSS_SELECTOR, ".chart .main-svg")) >= 6, "six charts"
+        lambda: len(browser.find_elements(By.CSS_SELECTOR, ".chart .main-svg")) >= 8, "eight charts"
     )
     root = "document.documentElement"
     assert browser.execute_script(f"return {root}.scrollWidth <= {root}.clientWidth"), (
@@ -180,7 +187,8 @@ def test_the_report_answers_to_clicks(browser: Any, small_run: Path, width: int)
         return len(browser.find_elements(By.CSS_SELECTOR, f"#{chart} .legend .traces"))
 
     assert traces("growth") == traces("falls") == 4
-    assert traces("attribution") == 6
+    assert traces("attribution") == 5
+    assert traces("stress") == 4
     keep(browser, f"report_{width}")
     for link in browser.find_elements(By.CSS_SELECTOR, "nav a"):
         link.click()

@@ -24,7 +24,7 @@ from experiments.calibrate import Args, main
 from experiments.calibration import parameter_file as calibrated
 from experiments.calibration.search import Proposals, dimensions, grid, in_order
 from experiments.core.run_folder import RunError
-from experiments.rollout.rollout import walk
+from experiments.rollout.make import roll_out
 from experiments.rollout.sweep import sweep
 from fundenv.market import Market, synthetic_frames, synthetic_market, write_frames
 
@@ -43,7 +43,7 @@ def test_a_sweep_agrees_with_walks_of_single_rules(market: Market) -> None:
     assert found.growth.shape[:2] == (2, len(found.symbols))
     for k in range(2):
         for s, item in enumerate(
-            walk(
+            roll_out(
                 agents.make(
                     "ewma", enter=0.2, span=values["span"][k], leverage=values["leverage"][k]
                 ),
@@ -54,7 +54,7 @@ def test_a_sweep_agrees_with_walks_of_single_rules(market: Market) -> None:
             years = len(item.time) * 8 / 8760
             assert item.symbol == found.symbols[s]
             assert found.growth[k, s].sum() / years == pytest.approx(
-                item.metrics(0.045).net_log_growth, abs=1e-7
+                item.metrics().net_log_growth, abs=1e-7
             )
             assert found.turnover[k, s] * found.years == pytest.approx(
                 (item.turnover / item.equity[:-1]).sum()

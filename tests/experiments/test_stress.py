@@ -11,11 +11,12 @@ import pytest
 
 import agents
 from experiments.benchmarking import stress
-from experiments.rollout.rollout import walk
+from experiments.rollout.make import roll_out
 from fundenv.market import Market, splice, synthetic_market
 from fundenv.market.synthetic.ratios import TapeError
 from fundenv.market.synthetic.shocks import SHOCKS
 
+STEPWISE = ("time", "reward", "parts", "turnover", "liquidations", "states", "actions")
 SETTINGS: dict[str, Any] = {"venue": "binance", "cash_rate": 0.03}
 
 
@@ -61,7 +62,7 @@ def test_every_shock_is_laid_on_every_path_at_three_places_on_the_grid_of_decisi
         assert last - first - row == SHOCKS[given.shocks[number]].hours + stress.AFTER + 1
 
 
-def test_what_is_measured_is_the_walk_from_the_beginning_of_the_shock(
+def test_what_is_measured_is_the_rollout_from_the_beginning_of_the_shock(
     market: Market, given: stress.Scenarios
 ) -> None:
     agent = agents.make("carry", leverage=5.0)
@@ -73,7 +74,7 @@ def test_what_is_measured_is_the_walk_from_the_beginning_of_the_shock(
     alone = splice(
         replace(market, paths=market.paths[:1], symbols=market.symbols[:1]), "2022-11-09", at=row
     )
-    item = walk(agent, alone, SETTINGS)[0]
+    item = roll_out(agent, alone, SETTINGS)[0]
     own = found[(found["shock"] == "2022-11-09") & (found["symbol"] == given.symbols[number])]
     own = own[own["begin"] == own["begin"].min()]
     k = int(np.flatnonzero(item.time == given.begins[number])[0])
@@ -96,17 +97,15 @@ def test_an_account_that_was_ruined_before_the_shock_leaves_no_line(
     """What a shock did to who was no longer there, nobody can say; and those that it ruins stay in
     the picture.
     """
-    real = stress.walk_paths
+    real = stress.roll_out_paths
 
     def ruined_once(*args: Any) -> Any:
-        walks = real(*args)
-        gone = int(np.searchsorted(walks[0].time, given.begins[0])) - 2
-        ended = {
-            name: getattr(walks[0], name)[:gone] for name in ("time", "liquidations", "states")
-        }
-        return [replace(walks[0], **ended, equity=walks[0].equity[: gone + 1]), *walks[1:]]
+        made = real(*args)
+        gone = int(np.searchsorted(made[0].time, given.begins[0])) - 2
+        ended = {name: getattr(made[0], name)[:gone] for name in STEPWISE}
+        return [replace(made[0], **ended, equity=made[0].equity[: gone + 1]), *made[1:]]
 
-    monkeypatch.setattr(stress, "walk_paths", ruined_once)
+    monkeypatch.setattr(stress, "roll_out_paths", ruined_once)
     found = stress.endure(agents.make("carry"), given, SETTINGS)
     begun = set(found[["shock", "symbol", "begin"]].itertuples(index=False, name=None))
     begins = (pd.Timestamp(int(begin), tz="UTC") for begin in given.begins)

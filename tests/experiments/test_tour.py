@@ -43,4 +43,4 @@ def test_the_tour_ends_with_a_verdict(tmp_path: Path) -> None:
     assert done.returncode == 0, done.stderr
     assert "On the test span" in done.stdout
     assert "Beware:" in done.stdout
-    assert "ppo: 1 seed(s)" in done.stdout
+    assert "ppo: 1 seed: no statement" in done.stdout

@@ -1,4 +1,4 @@
-"""The trade list of a walk: complete, consistent with the account, and with the right reason on
+"""The trade list of a rollout: complete, consistent with the account, and with the right reason on
 every row.
 """
 
@@ -9,8 +9,10 @@ import pandas as pd
 import pytest
 
 import agents
-from experiments.rollout.rollout import Walk, walk
-from experiments.rollout.trades import COLUMNS
+from experiments.rollout.make import roll_out
+from experiments.rollout.rollout import Rollout
+from experiments.rollout.trades import COLUMNS, with_results
+from fundenv.dynamics.types import PARTS
 from fundenv.market import Market, stack, synthetic_market
 
 SETTINGS = {"venue": "binance", "cash_rate": 0.045}
@@ -21,13 +23,13 @@ def market() -> Market:
     return synthetic_market(years=0.5, paths=2, seed=3)
 
 
-def walked(name: str, market: Market, **params: float) -> list[Walk]:
-    return walk(agents.make(name, **params), market, SETTINGS)
+def rolled(name: str, market: Market, **params: float) -> list[Rollout]:
+    return roll_out(agents.make(name, **params), market, SETTINGS)
 
 
 @pytest.mark.parametrize("name", ["zscore", "random"])
 def test_every_fill_is_in_the_list(name: str, market: Market) -> None:
-    for item in walked(name, market):
+    for item in rolled(name, market):
         book = item.trades
         assert tuple(book.columns) == COLUMNS
         assert book["traded"].sum() == pytest.approx(item.turnover.sum(), rel=1e-12)
@@ -44,7 +46,7 @@ def test_every_fill_is_in_the_list(name: str, market: Market) -> None:
 
 
 def test_entries_and_exits_alternate_and_the_keeper_is_no_decision(market: Market) -> None:
-    book = walked("zscore", market, entry=1.0)[0].trades
+    book = rolled("zscore", market, entry=1.0)[0].trades
     decided = book[~book["reason"].isin(["margin keeper", "liquidation", "after liquidation"])]
     assert set(decided["reason"]) == {"enter carry", "exit"}
     assert (decided["reason"].to_numpy()[::2] == "enter carry").all()
@@ -54,8 +56,9 @@ def test_entries_and_exits_alternate_and_the_keeper_is_no_decision(market: Marke
 
 
 def test_a_liquidation_is_called_one(market: Market) -> None:
-    walks = walk(agents.make("carry", leverage=10.0), market, SETTINGS | {"keeper_interval": None})
-    found = [item for item in walks if item.liquidations.sum() > 0]
+    settings = SETTINGS | {"keeper_interval": None}
+    made = roll_out(agents.make("carry", leverage=10.0), market, settings)
+    found = [item for item in made if item.liquidations.sum() > 0]
     assert found, "the market of this test is to hold a liquidation at leverage 10 without a keeper"
     for item in found:
         struck = item.trades[item.trades["reason"] == "liquidation"]
@@ -67,7 +70,7 @@ def test_a_liquidation_is_called_one(market: Market) -> None:
 
 
 def test_an_agent_that_never_trades_has_an_empty_list_with_all_columns(market: Market) -> None:
-    book = walked("flat", market)[0].trades
+    book = rolled("flat", market)[0].trades
     assert len(book) == 0
     assert tuple(book.columns) == COLUMNS
 
@@ -77,12 +80,43 @@ def test_chained_paths_scale_the_sizes_with_the_money() -> None:
         synthetic_market(years=0.3, paths=1, seed=4, start=day)
         for day in ("2021-01-01", "2022-01-01")
     )
-    chained = walked("carry", stack([early, late]))
+    chained = rolled("carry", stack([early, late]))
     assert len(chained) == 1
-    alone = walked("carry", late)[0].trades
+    alone = rolled("carry", late)[0].trades
     tail = (
         chained[0].trades[chained[0].trades["time"] >= alone["time"].iloc[0]].reset_index(drop=True)
     )
     factor = tail["equity"].iloc[0] / alone["equity"].iloc[0]
     assert abs(factor - 1) > 1e-4
     np.testing.assert_allclose(tail["filled_perp"], factor * alone["filled_perp"], rtol=1e-12)
+
+
+@pytest.mark.parametrize("name", ["zscore", "random"])
+def test_fees_and_results_add_up_to_the_parts_of_the_account(name: str, market: Market) -> None:
+    for item in rolled(name, market):
+        book = item.trades
+        assert book["fee"].sum() == pytest.approx(-item.parts[:, PARTS.index("fees")].sum())
+        closing = np.isfinite(book["result"])
+        flat = (book["spot_after"].abs() < 1e-9) & (book["perp_after"].abs() < 1e-9)
+        assert (closing == flat).all()
+        assert closing.any() == (name == "zscore")  # the random agent is never flat
+        if closing.any():
+            last = int(np.searchsorted(item.time, book.loc[closing, "time"].iloc[-1].value))
+            earned = np.delete(item.parts[: last + 1], PARTS.index("cash_interest"), axis=1).sum()
+            assert book["result"].sum() == pytest.approx(earned)
+
+
+def test_one_round_trip_by_hand() -> None:
+    """Two trades: the second leaves the account flat, and its result is all that was booked from
+    the first on but the interest on cash.
+    """
+    book = pd.DataFrame({name: [0.0, 0.0] for name in COLUMNS if name not in ("fee", "result")})
+    book = book.assign(step=[1, 3], fee=[2.0, 2.0], equity=1000.0, perp_after=[-1.0, 0.0])
+    parts = np.zeros((5, 9))
+    parts[:, PARTS.index("cash_interest")] = 0.5
+    parts[[1, 3], PARTS.index("fees")] = -2.0
+    parts[2:4, PARTS.index("funding")] = 5.0
+    found = with_results(book, parts, assets=1)["result"]
+    assert np.isnan(found[0])
+    assert found[1] == pytest.approx(2 * 5.0 - 2 * 2.0)
+    assert with_results(book, parts, assets=2)["result"].isna().all()

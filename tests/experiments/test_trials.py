@@ -9,8 +9,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from experiments.analysis.compare import judge_luck
 from experiments.benchmarking import trials
-from experiments.benchmarking.comparison import luck
 from experiments.benchmarking.trials import Training
 from experiments.core.run_folder import RunError
 
@@ -78,11 +78,18 @@ def test_the_luck_of_the_search_counts_trainings_without_a_figure(tmp_path: Path
     days = pd.date_range("2024-07-01", periods=300, tz="UTC")
     daily = pd.concat(
         [
-            pd.DataFrame({"agent": name, "time": days, "net": 0.1 + rng.standard_normal(300)})
+            pd.DataFrame(
+                {
+                    "agent": name,
+                    "seed": 0,
+                    "time": days,
+                    "net": 0.1 + rng.standard_normal(300),
+                }
+            )
             for name in ("ppo", "ppo_ensemble")
         ]
     )
-    tidy = pd.DataFrame({"agent": ["carry", "ppo", "ppo_ensemble"]})
+    names = ["carry", "ppo", "ppo_ensemble"]
     none = pd.DataFrame({"agent": ["sac"], "configuration": ["x"], "daily_sharpe": [0.1]})
     given = pd.DataFrame(
         {
@@ -91,12 +98,14 @@ def test_the_luck_of_the_search_counts_trainings_without_a_figure(tmp_path: Path
             "daily_sharpe": [0.05] * 5 + [np.nan] * 25,
         }
     )
-    few, many = luck(tidy, daily, none), luck(tidy, daily, pd.concat([none, given]))
-    assert [line[0] for line in many[1:]] == ["ppo", "ppo_ensemble"]
-    assert [line[2:4] for line in few[1:]] == [["2", "0"], ["2", "0"]]  # one another
-    assert [line[2:4] for line in many[1:]] == [["32", "25"], ["32", "25"]]
-    for line, other in zip(few[1:], many[1:], strict=True):
-        assert float(other[4]) < float(line[4])
+    few = judge_luck(names, daily, none)
+    many = judge_luck(names, daily, pd.concat([none, given]))
+    assert [each.agent for each in many] == ["ppo", "ppo_ensemble"]
+    # one another
+    assert [(each.configurations, each.without_figure) for each in few] == [(2, 0), (2, 0)]
+    assert [(each.configurations, each.without_figure) for each in many] == [(32, 25), (32, 25)]
+    for before, after in zip(few, many, strict=True):
+        assert after.deflated_sharpe < before.deflated_sharpe
 
 
 def test_lines_of_many_writers_stay_whole(tmp_path: Path) -> None:

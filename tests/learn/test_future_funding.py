@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 import agents
 from agents import Learner
-from experiments.rollout.rollout import walk
+from experiments.rollout.make import roll_out
 from fundenv.dynamics.types import PARTS
 from fundenv.market import Feature, Market, select, synthetic_market
 from fundenv.market.layout import SETTLE_PRICE, SETTLE_RATE
@@ -79,7 +79,7 @@ def learned_growth(market: Market, name: str, params: dict[str, object], steps: 
     agent = agents.make(name, **params)
     assert isinstance(agent, Learner)
     agent.learn(learning, CHEAP, steps=steps, seed=0)
-    return walk(agent, unseen, CHEAP)[0].metrics(0.0).net_log_growth
+    return roll_out(agent, unseen, CHEAP)[0].metrics().net_log_growth
 
 
 def test_the_columns_hold_what_the_step_after_books() -> None:
@@ -87,7 +87,7 @@ def test_the_columns_hold_what_the_step_after_books() -> None:
     known = future(market)
     for path in range(2):
         first, last = market.paths[path]
-        item = walk(agents.make("carry"), select(market, market.symbols[path]), CHEAP)[0]
+        item = roll_out(agents.make("carry"), select(market, market.symbols[path]), CHEAP)[0]
         # the row at whose close each action was taken
         decided = np.searchsorted(market.close_ns[first:last], item.time) + first - 8
         funding = item.parts[:, PARTS.index("funding")]

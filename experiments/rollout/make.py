@@ -1,0 +1,125 @@
+"""Makes rollouts: the agent acts greedily on every path of a market, from the first row to the
+last, all paths side by side.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from agents.base import Agent, observed
+from experiments.core.run_folder import label
+from experiments.rollout.rollout import STATES, Rollout
+from experiments.rollout.trades import SCALED, TradeLog, with_results
+from fundenv.batch.cpu import Batch
+from fundenv.config import hours
+from fundenv.dynamics import types as t
+
+
+def roll_out(agent: Agent, market: Any, settings: dict[str, Any], seed: int = 0) -> list[Rollout]:
+    """Greedy rollouts of `agent`, one per symbol of `market`.
+
+    Args:
+        settings: fields of `EnvConfig`; the reward is always the realised growth, and each path
+        begins flat at its first row. seed: of the agent's training, to name the rollouts by.
+    """
+    batch = _bound(agent, market, settings)
+    by_symbol: dict[str, list[dict[str, Any]]] = {}
+    for path, record in sorted(
+        enumerate(_record(agent, batch)),
+        key=lambda item: int(market.close_ns[market.paths[item[0]][0]]),
+    ):
+        by_symbol.setdefault(label(market, path), []).append(record)
+    made = [
+        _chain(_head(agent, seed, symbol, batch), records, batch.config.initial_equity)
+        for symbol, records in by_symbol.items()
+    ]
+    order = [label(market, path) for path in range(market.n_paths)]
+    return sorted(made, key=lambda item: order.index(item.symbol))
+
+
+def roll_out_paths(agent: Agent, market: Any, settings: dict[str, Any]) -> list[Rollout]:
+    """As `roll_out`, one for each path, in order."""
+    batch = _bound(agent, market, settings)
+    return [
+        _chain(_head(agent, 0, label(market, path), batch), [record], batch.config.initial_equity)
+        for path, record in enumerate(_record(agent, batch))
+    ]
+
+
+def _head(agent: Agent, seed: int, symbol: str, batch: Batch) -> dict[str, Any]:
+    return {
+        "agent": agent.name,
+        "seed": seed,
+        "symbol": symbol,
+        "step_hours": hours(batch.config.decision_interval, "decision_interval"),
+        "cash_rate": batch.config.cash_rate,
+    }
+
+
+def _bound(agent: Agent, market: Any, settings: dict[str, Any]) -> Batch:
+    """A batch with an environment for each path, which the agent is bound to."""
+    fixed = {"episode": None, "random_start": False, "start_invested": 0.0, "reward": "log_growth"}
+    batch = Batch(market.n_paths, market=market, **settings | agent.env_settings() | fixed)
+    agent.bind(batch)
+    agent.reset()
+    return batch
+
+
+def _record(agent: Agent, batch: Batch) -> list[dict[str, Any]]:
+    """What each environment of the batch did until it ended: arrays over its steps."""
+    columns = [observed(batch.observation_table, name) for name in STATES]
+    steps: list[dict[str, Any]] = []
+    batch.reset(0)
+    active, log = np.ones(batch.num_envs, dtype=bool), TradeLog(batch)
+    lengths = np.zeros(batch.num_envs, dtype=int)
+    while active.any():
+        actions = np.asarray(agent.act(batch.obs), np.float64)
+        log.before(batch, agent)
+        batch.step(actions)
+        log.after(batch, active, len(steps))
+        lengths += active
+        steps.append(
+            {
+                "time": batch.market.close_ns[batch.store.episode[:, t.ROW]],
+                "equity": batch.store.account[:, t.EQUITY].copy(),
+                "reward": batch.reward.copy(),
+                "parts": batch.ledger[:, : t.N_PARTS].copy(),
+                "turnover": batch.trades[:, :, t.TURNOVER].sum(axis=1),
+                "liquidations": batch.store.legs[:, :, t.LIQUIDATED].sum(axis=1),
+                "states": np.stack(
+                    [column.of(batch.obs).mean(axis=1) for column in columns], axis=1
+                ).astype(np.float64),
+                "actions": actions.reshape(batch.num_envs, -1),
+            }
+        )
+        active &= ~(batch.terminated | batch.truncated)
+    whole = {name: np.stack([step[name] for step in steps], axis=1) for name in steps[0]}
+    found = []
+    for i in range(batch.num_envs):
+        own = {name: values[i, : lengths[i]] for name, values in whole.items()}
+        found.append(own | {"trades": with_results(log.frame(i), own["parts"], batch.n_assets)})
+    return found
+
+
+def _chain(head: dict[str, Any], records: list[dict[str, Any]], start: float) -> Rollout:
+    """One rollout of several in time order: money of each is scaled so that it begins where the
+    one before ended.
+    """
+    factor, equity, trades = 1.0, [np.array([start])], []
+    for record in records:
+        book = record.pop("trades")
+        trades.append(book.assign(**{name: book[name] * factor for name in SCALED}))
+        for name in ("equity", "parts", "turnover"):
+            record[name] = record[name] * factor
+        equity.append(record["equity"])
+        factor = float(record["equity"][-1]) / start
+    joined: dict[str, Any] = {
+        name: np.concatenate([record[name] for record in records])
+        for name in records[0]
+        if name != "equity"
+    }
+    book = pd.concat(trades, ignore_index=True)
+    return Rollout(**head, equity=np.concatenate(equity), trades=book, **joined)

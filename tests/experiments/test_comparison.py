@@ -1,0 +1,244 @@
+"""One comparison: its figures against the definitions, its words, and that every output prints the
+same numbers.
+"""
+
+from __future__ import annotations
+
+import html
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+from experiments.analysis import cautions
+from experiments.analysis.compare import FINAL, choose, compare
+from experiments.analysis.comparison import Comparison
+from experiments.analysis.pictures import palette
+from experiments.analysis.printers import duels, read_results, sections, show_results, standings
+from experiments.analysis.tables import number, signed
+from experiments.analysis.verdict import best_rule, subject, verdict, with_words
+from fundenv.dynamics.types import PARTS
+
+PARTS_OF = dict.fromkeys(PARTS, 0.0)
+
+
+def made(
+    growth: dict[str, list[float]],
+    *,
+    rates: tuple[float, ...] = (0.0, 0.02),
+    symbols: tuple[str, ...] = ("A", "B"),
+    wild: float = 0.001,
+) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Tidy rows and daily returns over a year of agents whose seeds grow by so much a year above
+    every cash rate.
+    """
+    rng = np.random.default_rng(0)
+    days = pd.date_range("2024-01-01", periods=365, tz="UTC")
+    noise = rng.normal(0.0, wild, 365)
+    noise -= noise.mean()
+    rows, daily = [], []
+    for agent, seeds in growth.items():
+        for seed, value in enumerate(seeds):
+            for symbol in symbols:
+                for rate in rates:
+                    head = {"agent": agent, "candidate": 0, "fold": FINAL, "seed": seed}
+                    head |= {"symbol": symbol, "cash_rate": rate}
+                    daily.append(pd.DataFrame({"time": days, "net": value / 365 + noise} | head))
+                    figures = {"net_log_growth": value, "years": 1.0, "sharpe": 1.0}
+                    figures |= dict.fromkeys(
+                        ("max_drawdown", "liquidations_per_year", "time_in_market"), 0.0
+                    )
+                    figures |= {"turnover_per_year": 2.0, "nearest_margin": 5.0}
+                    rows.append(head | {"cost": 1.0} | figures | PARTS_OF | {"funding": value})
+    return pd.DataFrame(rows), pd.concat(daily, ignore_index=True)
+
+
+def of(growth: dict[str, list[float]], **more: Any) -> Comparison:
+    tidy, daily = made(growth, **more)
+    return compare(tidy, daily, sorted(tidy["cash_rate"].unique()), span="test")
+
+
+def test_growth_is_the_mean_over_seeds_symbols_and_cash_rates() -> None:
+    tidy, daily = made({"carry": [0.01], "ppo": [0.02, 0.04]})
+    tidy.loc[(tidy["agent"] == "carry") & (tidy["cash_rate"] == 0.02), "net_log_growth"] = 0.03
+    found = compare(tidy, daily, (0.0, 0.02), span="test")
+    assert found.standing("carry").growth == pytest.approx(0.02)
+    assert found.standing("carry").by_cash_rate == {"0": 0.01, "0.02": 0.03}
+    assert found.standing("ppo").by_seed == {"0": 0.02, "1": 0.04}
+    assert found.standing("ppo").worst_seed == pytest.approx(0.02)
+    assert found.cash() == "the mean of the cash rates 0 % and 2 %"
+
+
+def test_few_seeds_have_no_probability_and_no_p_value() -> None:
+    for seeds, said in ((1, "1 seed: no statement"), (4, "4 seeds: no statement")):
+        (duel,) = of({"carry": [0.01], "ppo": [0.05] * seeds}).duels
+        assert (duel.improvement, duel.p_value, duel.statement) == (None, None, said)
+        assert duel.difference == pytest.approx(0.04)
+    (duel,) = of({"carry": [0.01], "ppo": [0.04, 0.05, 0.05, 0.05, 0.06]}).duels
+    assert duel.improvement == 1.0
+    assert duel.statement == ""
+
+
+def test_rules_do_not_train_so_their_days_are_enough() -> None:
+    found = of({"carry": [0.01], "ewma": [0.05], "clairvoyant": [0.5]}, wild=0.01)
+    assert [(each.agent, each.other) for each in found.duels] == [("ewma", "carry")]
+    assert found.duels[0].statement == ""
+    assert found.duels[0].improvement == 1.0
+
+
+def test_a_candidate_is_chosen_by_its_interquartile_mean() -> None:
+    tidy, _ = made({"ppo": [0.01, 0.02, 0.03, 0.04]})
+    other = tidy.assign(candidate=1, net_log_growth=tidy["net_log_growth"] - 0.01)
+    assert choose(pd.concat([tidy, other]), "ppo") == 0
+    assert choose(pd.concat([tidy.assign(candidate=1), other.assign(candidate=0)]), "ppo") == 1
+
+
+def test_json_keeps_everything() -> None:
+    found = with_words(of({"carry": [0.01], "ppo": [0.05], "flat": [0.0]}), {}, "binance")
+    assert Comparison.from_dict(json.loads(json.dumps(found.to_dict()))) == found
+
+
+def test_what_rounds_to_nothing_has_no_sign() -> None:
+    assert [signed(x) for x in (-1e-7, 1e-7, 0.0, -0.0123)] == ["0.00", "0.00", "0.00", "-1.23"]
+    assert [number(x) for x in (-1e-7, -0.5, -0.0)] == ["0.00", "-0.50", "0.00"]
+
+
+def test_the_verdict_claims_only_what_the_interval_carries() -> None:
+    for shift, word in ((0.2, "ppo, beats"), (-0.2, "ppo, loses to"), (0.0, "cannot be told")):
+        tidy, daily = made({"carry": [0.1], "ppo": [0.1 + shift + x for x in (0, 0, 0, 0, 0)]})
+        noise = np.random.default_rng(1).normal(0.0, 0.001, len(daily))
+        daily["net"] += np.where(daily["agent"] == "ppo", noise, 0.0)
+        assert word in " ".join(verdict(compare(tidy, daily, (0.0, 0.02), span="test")))
+    one = " ".join(verdict(of({"carry": [0.1], "ppo": [0.3]})))
+    assert "beats" not in one
+    assert "1 seed: no statement" in one
+
+
+def test_who_knows_the_future_is_neither_the_best_agent_nor_the_best_rule() -> None:
+    found = of({"carry": [0.02], "flat": [0.0], "ppo": [0.03], "clairvoyant": [0.3]})
+    assert subject(found).agent == "ppo"
+    rule = best_rule(found)
+    assert rule is not None
+    assert rule.agent == "carry"
+    said = " ".join(verdict(found))
+    assert "ppo grew most" in said
+    assert "the best rule, carry" in said
+    assert "clairvoyant" not in said
+    alone = of({"clairvoyant": [0.3]})
+    assert best_rule(alone) is None
+    assert "clairvoyant grew most" in " ".join(verdict(alone))
+
+
+@pytest.mark.parametrize(
+    ("train", "test", "said"),
+    [
+        (("2020-01-01", "2020-12-31"), ("2020-12-01", "2021-06-01"), "overlap"),
+        (("2020-01-01", "2020-12-31"), ("2021-01-05", "2021-06-01"), "only 5.0 days apart"),
+        (("2021-01-01", "2021-12-31"), ("2020-01-01", "2020-06-01"), "before the training span"),
+        (("2020-01-01", "2020-12-31"), ("2021-01-15", "2021-06-01"), ""),
+    ],
+)
+def test_spans_that_touch_are_reported(
+    train: tuple[str, str], test: tuple[str, str], said: str
+) -> None:
+    markets = {"train": {"paths": [["A", *train]]}, "test": {"paths": [["A", *test]]}}
+    found = cautions.overlaps(markets)
+    assert said in "\n".join(found)
+    assert bool(found) == bool(said)
+
+
+def test_cautions_name_few_seeds_short_spans_numbers_without_a_source_and_the_data() -> None:
+    markets = {
+        "test": {
+            "paths": [["SYNTH-BTC-0", "2022-01-01", "2022-12-31"]],
+            "cautions": ["AAAUSDT: rates repeat every 8 h"],
+        }
+    }
+    found = of({"carry": [0.01], "ppo": [0.05, 0.04]})
+    said = "\n".join(cautions.cautions(found, markets, "binance"))
+    assert "ppo: 2 seeds: no statement" in said
+    assert "carry:" not in said
+    assert "The test span has 1.00 years" in said
+    assert "SYNTH-BTC-0: a made-up market" in said
+    assert "borrow.base_annual" in said
+    assert "Accepted though it looks wrong: AAAUSDT: rates repeat every 8 h." in said
+
+
+def test_an_agent_looks_alike_in_every_chart_and_no_two_look_the_same() -> None:
+    names = [f"agent {k}" for k in range(20)]
+    looks = palette(names)
+    assert len(set(looks.values())) == 20
+    assert palette([*names, *names]) == looks
+
+
+# --- one run, all outputs -------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def results(small_run: Path) -> tuple[Comparison, list[dict[str, Any]]]:
+    return read_results(small_run)
+
+
+def plain(text: str) -> str:
+    """Without the marks of Markdown, HTML and the screen."""
+    text = html.unescape(re.sub(r"<[^>]+>", " ", text))
+    return " ".join(re.sub(r"[|─]", " ", text).split())
+
+
+def outputs(small_run: Path, screen: str) -> dict[str, str]:
+    events = EventAccumulator(str(small_run / "tensorboard"))
+    events.Reload()
+    card = events.Tensors("Cards/verdict")[-1].tensor_proto.string_val[0].decode()
+    page = (small_run / "report.html").read_text()
+    return {
+        "results.md": plain((small_run / "results.md").read_text()),
+        "report.html": plain(page[: page.index("<script>")]),
+        "TensorBoard": plain(card),
+        "screen": plain(screen),
+    }
+
+
+def test_every_output_prints_the_same_comparison(
+    small_run: Path,
+    results: tuple[Comparison, list[dict[str, Any]]],
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    comparison, rows = results
+    show_results(rows, comparison, cash_rate=0.045)
+    found = outputs(small_run, capsys.readouterr().out)
+    assert len(comparison.standings) == 4
+    assert len(comparison.duels) == 3
+    for where, text in found.items():
+        for heading, table, _ in sections(comparison):
+            assert heading in text, (where, heading)
+            for line in table:
+                assert " ".join(cell for cell in line if cell) in text, (where, line)
+        for sentence in (*comparison.verdict, *comparison.cautions):
+            assert sentence in text, (where, sentence)
+        assert not re.search(r"-0\.0+(?!\d)", text), where
+        assert "the mean of the cash rates 2 % and 4.5 %" in text, where
+
+
+def test_the_comparison_agrees_with_the_tidy_rows(
+    small_run: Path, results: tuple[Comparison, list[dict[str, Any]]]
+) -> None:
+    comparison, rows = results
+    tidy = pd.read_parquet(small_run / "results.parquet")
+    for each in comparison.standings:
+        own = tidy[(tidy["agent"] == each.agent) & (tidy["cost"] == 1.0)]
+        assert each.growth == pytest.approx(own["net_log_growth"].mean(), abs=1e-12)
+        at = [r["net_log_growth"] for r in rows if (r["agent"], r["split"]) == (each.agent, "test")]
+        assert each.by_cash_rate["0.045"] == pytest.approx(np.mean(at), abs=1e-12)
+    header, *lines = standings(comparison)
+    printed = {line[0]: line[header.index("growth")] for line in lines}
+    for each in comparison.standings:
+        assert float(printed[each.agent]) == pytest.approx(100 * each.growth, abs=0.005)
+    assert any("2 seeds: no statement" in line for line in duels(comparison.duels))
+    for each in comparison.duels:
+        growth = comparison.standing(each.agent).growth - comparison.standing(each.other).growth
+        assert each.difference == pytest.approx(growth, abs=0.01)
