@@ -1,7 +1,9 @@
 """fundenv: learn hedging and leverage policies for crypto perpetual swaps.
 
-`import fundenv` registers `fundenv/FundingHedge-v0` with Gymnasium, and three problems with a known
-optimum, and imports nothing heavy.
+`import fundenv` registers `fundenv/FundingHedge-v0` with Gymnasium, the same with a list of decisions
+to choose from (`fundenv/FundingHedge-Discrete-v0`), and three problems with a known optimum. It
+imports nothing heavy. `fundenv:fundenv/FundingHedge-v0` names the module too, so that whoever makes
+the environment imports it.
 """
 
 from gymnasium.envs.registration import register, registry
@@ -10,15 +12,21 @@ from fundenv.command import add_bundled_to_path as add_bundled_to_path
 
 __version__ = "0.1.0"
 
-if "fundenv/FundingHedge-v0" not in registry:
-    register(
-        id="fundenv/FundingHedge-v0",
-        entry_point="fundenv.envs.single:FundingHedgeEnv",
-        vector_entry_point="fundenv.envs.vector:FundingHedgeVectorEnv",
-        # The environment checks its own use; the pass-through wrappers would cost more than a step.
-        disable_env_checker=True,
-        order_enforce=False,
-    )
+for _id, _settings in (
+    ("fundenv/FundingHedge-v0", {}),
+    ("fundenv/FundingHedge-Discrete-v0", {"actions": "indexed", "dials": ("carry",)}),
+):
+    if _id not in registry:
+        register(
+            id=_id,
+            entry_point="fundenv.envs.single:FundingHedgeEnv",
+            vector_entry_point="fundenv.envs.vector:FundingHedgeVectorEnv",
+            kwargs=_settings,
+            # The environment checks its own use; the pass-through wrappers would cost more than a
+            # step.
+            disable_env_checker=True,
+            order_enforce=False,
+        )
 
 for _id, _problem in (
     ("fundenv/SolvableCarry-v0", "linear"),

@@ -21,6 +21,8 @@ class CheckError(AssertionError):
 
 
 def _random_actions(batch: Batch, rng: np.random.Generator) -> Any:
+    if batch.decisions is not None:
+        return rng.integers(len(batch.decisions), size=batch.num_envs)
     low, high = (np.array(side, dtype=np.float32) for side in _limits(batch))
     return rng.uniform(low, high, batch.actions.shape).astype(np.float32)
 

@@ -74,8 +74,9 @@ class EnvConfig(Settings):
     """An episode with a random start begins with full carry."""
 
     # action
-    actions: Literal["continuous", "discrete", "target"] = "continuous"
-    """Dials in a Box, counted values of the grids, or targets in physical units (for rules)."""
+    actions: Literal["continuous", "discrete", "target", "indexed"] = "continuous"
+    """Dials in a Box, counted values of the grids, targets in physical units (for rules), or one
+    number for a decision on all of them."""
     dials: Annotated[tuple[str, ...], Dials] = DIALS
     """Dials that the action controls, in this order; the others stand at the values below."""
     carry: Annotated[float, Range(-1, 1, "of full carry")] = 1.0
@@ -91,9 +92,9 @@ class EnvConfig(Settings):
         0.5,
         1.0,
     )
-    """Carries of discrete actions."""
+    """Carries of discrete and indexed actions."""
     hedge_grid: Annotated[tuple[float, ...], Range(0, 1.5, "spot over perpetual")] = (0.9, 1.0, 1.1)
-    """Hedge ratios of discrete actions."""
+    """Hedge ratios of discrete and indexed actions."""
     leverage_grid: Annotated[tuple[float, ...], Range(1, 125, "times")] = (1.0, 2.0, 3.0, 5.0)
     """Leverages of discrete actions, at most `max_leverage`."""
 

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import functools
 from typing import Any
 
 import numpy as np
-import pandas as pd
 from numpy.typing import NDArray
 
 from fundenv.dynamics import types as t
@@ -71,79 +69,34 @@ def audit(
     }
 
 
-class LazyInfo(dict[str, Any]):
-    """The info of one environment, unpacked when it is first read: most training never looks, and
-    building it costs more than the step.
-
-    It behaves as the plain dict it turns into: see `audit` for the keys.
+def of_one(found: dict[str, Any]) -> dict[str, Any]:
+    """The audit of one environment, from that of a batch of one: plain numbers, arrays over the A
+    assets, the time as a text such as "2024-03-01T08:00:00Z", and a tuple of reasons.
     """
-
-    __slots__ = ("_source",)
-
-    def __init__(self, market: Market, block: t.Float64, row: int) -> None:
-        self._source: tuple[Market, t.Float64, int] | None = (market, block, row)
-
-    def _unpack(self) -> None:
-        if self._source is None:
-            return
-        market, block, row = self._source
-        self._source = None
-        assets = market.n_assets
-        sizes = np.cumsum([t.N_ACCOUNT, assets * t.N_LEG, t.N_LEDGER])
-        account, legs, ledger, trades = np.split(block, sizes)
-        legs, trades = legs.reshape(1, assets, t.N_LEG), trades.reshape(1, assets, t.N_TRADE)
-        full = audit(market, account[None], legs, ledger[None], trades, np.array([row]))
-        for key, value in full.items():
-            if not dict.__contains__(self, key):
-                dict.__setitem__(self, key, _first(value))
-
-    def __reduce__(self) -> Any:
-        self._unpack()
-        return dict, (dict(self.items()),)
-
-    def copy(self) -> dict[str, Any]:
-        """A plain dict."""
-        return dict(self.items())
+    return {key: _first(value) for key, value in found.items()}
 
 
-def _after_unpacking(name: str) -> Any:
-    plain = getattr(dict, name)
-
-    @functools.wraps(plain)
-    def method(self: LazyInfo, *args: Any, **kwargs: Any) -> Any:
-        self._unpack()
-        return plain(self, *args, **kwargs)
-
-    return method
-
-
-# Everything a dict can be asked; only a plain assignment leaves it packed.
-for _name in (
-    *(
-        "__contains__",
-        "__delitem__",
-        "__eq__",
-        "__getitem__",
-        "__ior__",
-        "__iter__",
-        "__len__",
-        "__ne__",
-        "__or__",
-        "__repr__",
-        "__reversed__",
-        "__ror__",
-    ),
-    *("clear", "get", "items", "keys", "pop", "popitem", "setdefault", "update", "values"),
-):
-    setattr(LazyInfo, _name, _after_unpacking(_name))
+def with_masks(found: dict[str, Any], told: NDArray[np.bool_]) -> dict[str, Any]:
+    """The audit of a batch as Gymnasium's vector environments hand out infos: beside every key a
+    mask `_key` (n,) of the environments that tell it; the entries of the others are zero.
+    """
+    masked: dict[str, Any] = {}
+    for key, value in found.items():
+        if isinstance(value, dict):
+            masked[key] = with_masks(value, told)
+        else:
+            value[~told] = np.zeros((), value.dtype)
+            masked[key] = value
+        masked[f"_{key}"] = told.copy()
+    return masked
 
 
 def _first(value: Any) -> Any:
     if isinstance(value, dict):
-        return {key: _first(item) for key, item in value.items()}
+        return of_one(value)
     item = value[0]
     if value.dtype.kind == "U":
         return tuple(item.tolist())
     if isinstance(item, np.datetime64):
-        return pd.Timestamp(item, tz="UTC")
+        return f"{np.datetime_as_string(item, unit='s')}Z"
     return item.item() if isinstance(item, np.generic) else item

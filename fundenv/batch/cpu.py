@@ -12,6 +12,7 @@ from typing import Any, Literal
 import numpy as np
 
 from fundenv.batch.audit import audit
+from fundenv.batch.decisions import decision_rows, decision_table
 from fundenv.batch.entry import Calls
 from fundenv.batch.own_reward import own_reward
 from fundenv.batch.randomize import range_table
@@ -94,6 +95,7 @@ class Batch:
             self.market, self.config, self.venue, AUTORESET_MODES.index(autoreset)
         )
         self.observation_table = observation_table(self.market)
+        self.decisions = decision_table(self.config, self.n_assets)
         self._gives_away = False
         self._allocate(build_params(self.config, self.venue, self.market, num_envs, per_env))
         # the caller takes the first chunk
@@ -210,7 +212,8 @@ class Batch:
 
         Raises `ValueError` for an action that is not a number.
         """
-        np.copyto(self.actions, np.asarray(actions).reshape(self.actions.shape), casting="unsafe")
+        wished = np.asarray(self.decoded(actions))
+        np.copyto(self.actions, wished.reshape(self.actions.shape), casting="unsafe")
         refuse_nan(self.actions)
         self.advance()
 
@@ -225,6 +228,14 @@ class Batch:
         """
         for _, calls in self._faces:
             calls.use_vectors()
+
+    def decoded(self, actions: Any) -> Any:
+        """What the kernel reads of `actions`: the rows of `decisions` that `indexed` actions name,
+        any other kind as it is. Raises `ValueError` for a number that names none.
+        """
+        if self.decisions is None:
+            return actions
+        return decision_rows(self.decisions, actions, self.num_envs)
 
     def advance(self, stream: int = 0) -> None:
         """Step with the actions that stand in `actions` (n, A x entries per asset), unchecked;

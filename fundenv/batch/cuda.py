@@ -267,7 +267,7 @@ class CudaBatch(Batch):
         them.
         """
         with cuda.gpus[self.device]:
-            wished = np.asarray(actions, dtype=np.float32).reshape(self.actions.shape)
+            wished = np.asarray(self.decoded(actions), dtype=np.float32).reshape(self.actions.shape)
             refuse_nan(wished)
             self._own.actions.copy_to_device(np.asfortranarray(wished))
         self.advance()

@@ -42,7 +42,7 @@ def _limits(name: str, config: EnvConfig) -> tuple[float, float]:
     """Lowest and highest value that a field may take in this config."""
     drawn = {known: (low, high) for known, _, low, high in config.randomize}
     if name == "max_leverage":  # the action space is made for the config's own
-        used = config.leverage_grid if config.actions == "discrete" else ()
+        used = config.leverage_grid if config.actions in ("discrete", "indexed") else ()
         return (
             max([drawn.get("frozen_leverage", (0.0, config.leverage))[1], *used]),
             config.max_leverage,

@@ -143,12 +143,13 @@ def build_params(
 
 
 def action_width(config: EnvConfig) -> int:
-    """Entries of an action row per asset: one per free dial, plus the gate in discrete mode; four
-    in target mode.
+    """Entries of an action row per asset: one per free dial, plus the gate in discrete and indexed
+    mode; four in target mode.
     """
     if config.actions == "target":
         return 4
-    return len(config.dials) + (config.actions == "discrete" and "carry" not in config.dials)
+    gated = config.actions in ("discrete", "indexed")
+    return len(config.dials) + (gated and "carry" not in config.dials)
 
 
 def bars_of(duration: str, name: str, bar_hours: float) -> int:

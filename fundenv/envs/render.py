@@ -7,6 +7,7 @@ Artists are made once and handed new data for every frame.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from importlib.util import find_spec
 from typing import Any, NamedTuple
 
 import gymnasium
@@ -44,6 +45,15 @@ REASONS = 3  # so many of the agent's latest reasons are written
 LEVERAGE_SHOWN = 30.0
 
 
+_NEEDED = "rendering needs matplotlib: pip install 'fundenv[render]'"
+
+
+def require_matplotlib() -> None:
+    """Raises `gymnasium.error.DependencyNotInstalled` without matplotlib; does not import it."""
+    if find_spec("matplotlib") is None:
+        raise gymnasium.error.DependencyNotInstalled(_NEEDED)
+
+
 class EpisodePicture:
     """The picture of one environment's episode; keep it, and draw as often as a frame is wanted.
 
@@ -60,9 +70,7 @@ class EpisodePicture:
             from matplotlib.backends.backend_agg import FigureCanvasAgg
             from matplotlib.figure import Figure
         except ImportError as error:
-            raise gymnasium.error.DependencyNotInstalled(
-                "rendering needs matplotlib: pip install 'fundenv[render]'"
-            ) from error
+            raise gymnasium.error.DependencyNotInstalled(_NEEDED) from error
         self.symbols = symbols
         dpi = 100 * min(size[0] / 960, size[1] / 720)
         figure = Figure(figsize=(size[0] / dpi, size[1] / dpi), dpi=dpi, facecolor="white")

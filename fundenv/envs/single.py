@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import gymnasium as gym
 
-from fundenv.batch.audit import LazyInfo
+from fundenv.batch.audit import of_one
 from fundenv.batch.cpu import Batch, refuse_nan
 from fundenv.config import ConfigError
 from fundenv.dynamics import types as t
@@ -30,16 +30,21 @@ class FundingHedgeEnv(gym.Env[Any, Any]):
     Observations: float32 (D,), every entry is clip(raw / scale, low, high). `observation_table`
     lists name, meaning, unit, low, high and scale of each.
 
-    Actions per asset: carry, hedge ratio and leverage, in one of three forms (`actions`). Carry
+    Actions per asset: carry, hedge ratio and leverage, in one of four forms (`actions`). Carry
     > 0 is long spot and short perpetual, which earns positive funding.
 
     Reward: thousandths of log growth above the cash rate, in one of three forms (`reward`).
+
+    Info, with the same keys after `reset` and every `step`: `equity` [quote], `unix_time` (end of
+    the step, seconds since 1970 UTC) and `liquidated` (how often the venue closed a leg, or a part
+    of one, during the step), all plain numbers. `audit()` tells the rest.
 
     Args:
         market: a `fundenv.market.Market`, a folder of tidy files, or None for the embedded
             synthetic market.
         symbols: which of them.
         render_mode: "rgb_array" draws the episode.
+        info: "brief" is the info above; False hands out an empty dict, True what `audit()` says.
         settings: fields of `fundenv.config.EnvConfig`.
     """
 
@@ -51,18 +56,19 @@ class FundingHedgeEnv(gym.Env[Any, Any]):
         market: Market | str | Path | None = None,
         symbols: Sequence[str] | None = None,
         render_mode: str | None = None,
+        info: bool | Literal["brief"] = "brief",
         **settings: Any,
     ) -> None:
         """See the class docstring; raises `ConfigError` with one line that names the setting."""
+        if info not in (False, True, "brief"):
+            raise ConfigError(f"info = {info!r} is not one of False, True, 'brief'")
         if render_mode not in (None, "rgb_array"):
             raise ConfigError(f"render_mode = {render_mode!r} is not one of None, 'rgb_array'")
         self.batch = Batch(1, market=market, symbols=symbols, **settings)
-        out, episode = self.batch.out, self.batch.store.episode
         self._action = self.batch.actions[0]
-        # an entry of a memory view is read in a third of the time that one of an array takes
-        read: tuple[Any, ...] = (out.reward, out.terminated, out.truncated, episode[0])
-        views: tuple[Any, ...] = tuple(memoryview(array) for array in read)
-        self._reward, self._terminated, self._truncated, self._episode = views
+        self._view()
+        infos = {False: dict, True: self.audit, "brief": self._brief}
+        self._info: Callable[[], dict[str, Any]] = infos[info]
         self.render_mode = render_mode
         self.observation_space = observation_space(self.batch)
         self.action_space = action_space(self.batch)
@@ -98,7 +104,7 @@ class FundingHedgeEnv(gym.Env[Any, Any]):
         batch = self.batch
         if self._episode[t.MUST_RESET]:
             raise gym.error.ResetNeeded("the episode has ended; call reset() before step()")
-        self._action[:] = action
+        self._action[:] = action if batch.decisions is None else batch.decoded(action)[0]
         # or infinite ones of both signs, which it lets pass
         if math.isnan(sum(self._action.tolist())):
             refuse_nan(batch.actions)
@@ -107,14 +113,16 @@ class FundingHedgeEnv(gym.Env[Any, Any]):
         batch.calls.step(0, 1)
         if own and before:
             own.write(batch, before)
-        terminated, truncated = self._terminated[0], self._truncated[0]
-        info = self._info()
-        if terminated or truncated:
-            returned, length, equity = batch.final_stats[0].tolist()
-            info["episode_stats"] = {"r": returned, "l": int(length), "equity": equity}
         if self._recorder is not None:
             self._recorder.record()
-        return batch.out.obs[0].copy(), self._reward[0], terminated, truncated, info
+        terminated, truncated = self._terminated[0], self._truncated[0]
+        return batch.out.obs[0].copy(), self._reward[0], terminated, truncated, self._info()
+
+    def audit(self) -> dict[str, Any]:
+        """What an auditor needs to replay the last step from outside, or the start after `reset`:
+        the keys of `fundenv.batch.audit.audit`, as plain numbers, texts and arrays over the assets.
+        """
+        return of_one(self.batch.audit())
 
     def explain(self, reasons: Sequence[str]) -> None:
         """Say why the agent decides as it does in the step to come, a text per asset; the picture
@@ -135,9 +143,24 @@ class FundingHedgeEnv(gym.Env[Any, Any]):
         """Release threads."""
         self.batch.close()
 
-    def _info(self) -> dict[str, Any]:
-        batch = self.batch
-        return LazyInfo(batch.market, batch.block.copy(), self._episode[t.ROW])
+    def _view(self) -> None:
+        """Memory views of what a step reads: an entry of one is read in a third of the time that
+        one of an array takes.
+        """
+        out, store = self.batch.out, self.batch.store
+        read: tuple[Any, ...] = (out.reward, out.terminated, out.truncated, store.episode[0])
+        read += (store.account[0], store.legs[0, :, t.LIQUIDATED])
+        views: tuple[Any, ...] = tuple(memoryview(array) for array in read)
+        self._reward, self._terminated, self._truncated, self._episode = views[:4]
+        self._account, self._liquidated = views[4:]
+
+    def _brief(self) -> dict[str, Any]:
+        closes = self.batch.market.close_ns
+        return {
+            "equity": self._account[t.EQUITY],
+            "unix_time": closes.item(self._episode[t.ROW]) // 1_000_000_000,
+            "liquidated": int(sum(self._liquidated)),
+        }
 
 
 def _recorder(batch: Batch) -> Any:

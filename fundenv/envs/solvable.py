@@ -51,10 +51,6 @@ class SolvableEnv(FundingHedgeEnv):
     def step(self, action: Any) -> tuple[t.Float32, float, bool, bool, dict[str, Any]]:
         """Step one decision, with the reward of the problem."""
         obs, reward, terminated, truncated, info = super().step(action)
-        if terminated or truncated:
-            info["episode_stats"] = info["episode_stats"] | {
-                "r": info["episode_stats"]["r"] / self.solvable.unit
-            }
         return obs, reward / self.solvable.unit, terminated, truncated, info
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import gymnasium as gym
 import numpy as np
 
@@ -15,11 +17,16 @@ def observation_space(batch: Batch) -> gym.spaces.Box:
     return gym.spaces.Box(low, high, dtype=np.float32)
 
 
-def action_space(batch: Batch) -> gym.spaces.Box | gym.spaces.MultiDiscrete:
+def action_space(
+    batch: Batch,
+) -> gym.spaces.Box | gym.spaces.MultiDiscrete | gym.spaces.Discrete[Any]:
     """`continuous`: Box [-1, 1]; `discrete`: MultiDiscrete of gate and grids; `target`: Box of
-    physical limits. All repeat per asset.
+    physical limits: all repeat per asset. `indexed`: Discrete, one number for the decision on all
+    assets (`Batch.decisions`).
     """
     config, assets = batch.config, batch.n_assets
+    if batch.decisions is not None:
+        return gym.spaces.Discrete(len(batch.decisions))
     if config.actions == "continuous":
         return gym.spaces.Box(-1.0, 1.0, (assets * len(config.dials),), dtype=np.float32)
     if config.actions == "target":

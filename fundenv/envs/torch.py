@@ -31,8 +31,8 @@ class FundingHedgeTorchEnv:
     is.
 
     - `actions` (n, W), any number type, in the action space of the config (`action_space` is one
-      environment's; continuous: W numbers in [-1, 1]; discrete: W indices). They are copied before
-      `step` returns.
+      environment's; continuous: W numbers in [-1, 1]; discrete: W indices; indexed: (n,) whole
+      numbers). They are copied before `step` returns.
     - `obs` (n, D) float32: the state to act on next; a new episode's first observation where one
       has just ended (SAME_STEP). It alternates between two buffers: the observation handed out
       before stays as it is during one step and is overwritten by the second. Clone to keep it
@@ -98,6 +98,8 @@ class FundingHedgeTorchEnv:
                 self.batch.truncated,
             ),
         )
+        table = self.batch.decisions
+        self._decisions = None if table is None else torch.from_numpy(table).to(self.device)
         self._reward = torch.zeros(num_envs, dtype=torch.float32, device=self.device)
         self.info = self._views()
 
@@ -125,7 +127,7 @@ class FundingHedgeTorchEnv:
 
         Raises `ValueError` for an action that is not a number; on a GPU nobody waits to look.
         """
-        self._actions.copy_(actions.detach().reshape(self._actions.shape))
+        self._actions.copy_(self._decoded(actions.detach()).reshape(self._actions.shape))
         if self.device.type == "cpu":
             refuse_nan(self.batch.actions)
         self.batch.advance(
@@ -144,6 +146,17 @@ class FundingHedgeTorchEnv:
     def close(self) -> None:
         """Stop the threads."""
         self.batch.close()
+
+    def _decoded(self, actions: Tensor) -> Tensor:
+        """The rows of decisions that `indexed` actions name. On a GPU a number that names none
+        counts as the nearest one that does: nobody waits to look.
+        """
+        if self._decisions is None:
+            return actions
+        if self.device.type == "cpu":
+            return torch.from_numpy(self.batch.decoded(actions.numpy()))
+        numbers = actions.long().reshape(self.num_envs)
+        return self._decisions[numbers.clamp(0, len(self._decisions) - 1)]
 
     def _view(self, array: Any) -> Tensor:
         """A tensor on the memory of a numpy or numba device array."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -11,8 +12,9 @@ import numpy as np
 from gymnasium.vector import AutoresetMode, VectorEnv
 from gymnasium.vector.utils import batch_space
 
+from fundenv.batch.audit import with_masks
 from fundenv.batch.cpu import Batch
-from fundenv.config import ConfigError
+from fundenv.config import ConfigError, EnvConfig, hours
 from fundenv.dynamics import types as t
 from fundenv.envs.spaces import action_space, observation_space
 from fundenv.market import Market
@@ -30,12 +32,20 @@ class FundingHedgeVectorEnv(VectorEnv[Any, Any, Any]):
     Environment i seeded with s draws what a single environment seeded with s + i draws, whatever
     the batch size. `autoreset_mode` is "next_step" (Gymnasium's default: the step after the end
     resets, with reward 0), "same_step" (the final observation stands in `info["final_obs"]`) or
-    "disabled" (reset with `options={"reset_mask": mask}`). `threads` steps chunks in parallel with
-    the same numbers. `info=True` fills the audit trail of `fundenv.batch.audit` at every step; by
-    default only ended episodes report, in `info["episode_stats"]` {"r": return, "l": decisions,
-    "equity": final equity}. `copy=False` hands out one of two alternating buffers instead of
-    observations that stay as they are. Rewards are float64 (num_envs,).
+    "disabled" (reset with `options={"reset_mask": mask}`; a step of an environment whose episode
+    has ended is refused). `threads` steps chunks in parallel with the same numbers.
+    `max_episode_steps` ends an episode after so many decisions, where `episode` does not end it
+    before. `copy=False` hands out one of two alternating buffers instead of observations that stay
+    as they are. Rewards are float64 (num_envs,).
+
+    Infos are arrays over the environments, with a mask `_key` beside each key as in Gymnasium's own
+    vector environments. By default only ended episodes report, in `info["episode_stats"]` {"r":
+    return, "l": decisions, "equity": final equity}. `info=True` adds the audit of
+    `fundenv.batch.audit` at every step; in "same_step" that of the new episode where one has just
+    ended, and the last step's stands in `info["final_info"]`.
     """
+
+    closed = True  # until it is built: a half-built environment has nothing to close
 
     def __init__(
         self,
@@ -48,6 +58,7 @@ class FundingHedgeVectorEnv(VectorEnv[Any, Any, Any]):
         info: bool = False,
         copy: bool = True,
         render_mode: str | None = None,
+        max_episode_steps: int | None = None,
         **settings: Any,
     ) -> None:
         """See the class docstring; `settings` as for `FundingHedgeEnv`, and `per_env` as for
@@ -67,17 +78,22 @@ class FundingHedgeVectorEnv(VectorEnv[Any, Any, Any]):
                 f"render_mode = {render_mode!r}: a vector environment draws nothing; render a"
                 " single FundingHedgeEnv"
             )
+        # The kernel resets an ended environment at once in SAME_STEP; to tell of its last step, this
+        # face resets it itself.
+        self._resets = info and mode == "same_step"
+        self._refuses = mode == "disabled"
         self.batch = Batch(
             num_envs,
             market=market,
             symbols=symbols,
-            autoreset=mode,  # type: ignore[arg-type]
+            autoreset="disabled" if self._resets else mode,  # type: ignore[arg-type]
             threads=threads,
-            **settings,
+            **_limited(settings, max_episode_steps),
         )
         self.num_envs = num_envs
         self.render_mode = None
-        self.metadata = {"autoreset_mode": _MODES[mode], "render_modes": []}
+        self.autoreset_mode = _MODES[mode]
+        self.metadata = {"autoreset_mode": self.autoreset_mode, "render_modes": []}
         self.single_observation_space = observation_space(self.batch)
         self.single_action_space = action_space(self.batch)
         self.observation_space = batch_space(self.single_observation_space, num_envs)
@@ -109,45 +125,89 @@ class FundingHedgeVectorEnv(VectorEnv[Any, Any, Any]):
         if isinstance(seed, int):
             self._np_random, self._np_random_seed = gym.utils.seeding.np_random(seed)
         obs = self.batch.reset(seed, where.get("path"), where.get("start"), where.get("reset_mask"))
-        return obs.copy() if self._copy else obs, self.batch.audit() if self._want_info else {}
+        return obs.copy() if self._copy else obs, self._audit() if self._want_info else {}
 
     def step(self, actions: Any) -> tuple[t.Float32, t.Float64, t.Bool, t.Bool, dict[str, Any]]:
         """Step all environments; actions (num_envs, ...). Returns (obs (num_envs, D), reward,
         terminated, truncated (num_envs,), info).
         """
         batch = self.batch
+        if self._refuses:
+            self._refuse_ended()
         batch.step(actions)
-        info: dict[str, Any] = batch.audit() if self._want_info else {}
-        ended = batch.terminated | batch.truncated
-        if np.count_nonzero(ended):
-            info.update(self._ended(ended))
+        reward, terminated, truncated = (
+            batch.reward.copy(),
+            batch.terminated.copy(),
+            batch.truncated.copy(),
+        )
+        ended = terminated | truncated
+        info = self._ended(ended) if np.count_nonzero(ended) else {}
+        if self._want_info:
+            info |= self._audit()
         obs = batch.obs.copy() if self._copy else batch.obs
-        return obs, batch.reward.copy(), batch.terminated.copy(), batch.truncated.copy(), info
+        return obs, reward, terminated, truncated, info
 
     def close_extras(self, **kwargs: Any) -> None:
         """Stop the threads."""
         self.batch.close()
 
+    def _refuse_ended(self) -> None:
+        over = self.batch.store.episode[:, t.MUST_RESET].nonzero()[0]
+        if over.size:
+            raise gym.error.ResetNeeded(
+                f"the episode of environment {over[0]} has ended ({over.size} in all); reset with"
+                " options={'reset_mask': terminated | truncated} before step()"
+            )
+
+    def _audit(self) -> dict[str, Any]:
+        return with_masks(self.batch.audit(), np.ones(self.num_envs, bool))
+
     def _ended(self, ended: t.Bool) -> dict[str, Any]:
-        places = ended.nonzero()[0]
+        """What the environments whose episode has `ended` tell beside their audit."""
+        batch, places = self.batch, ended.nonzero()[0]
         episode = {
             "r": np.zeros(self.num_envs),
             "l": np.zeros(self.num_envs, int),
             "equity": np.zeros(self.num_envs),
         }
         for values, column in zip(
-            episode.values(), self.batch.final_stats.take(places, 0).T, strict=True
+            episode.values(), batch.final_stats.take(places, 0).T, strict=True
         ):
             values[places] = column
         info: dict[str, Any] = {"episode_stats": episode, "_episode_stats": ended}
-        if self.metadata["autoreset_mode"] is AutoresetMode.SAME_STEP:
-            observations = np.full(self.num_envs, None, dtype=object)
-            for i in places:
-                observations[i] = self.batch.final_obs[i].copy()
-            info |= {
-                "final_obs": observations,
-                "_final_obs": ended.copy(),
-                "final_info": {"episode_stats": episode, "_episode_stats": ended.copy()},
-                "_final_info": ended.copy(),
-            }
-        return info
+        if self.autoreset_mode is not AutoresetMode.SAME_STEP:
+            return info
+        final_info: dict[str, Any] = {"episode_stats": episode, "_episode_stats": ended.copy()}
+        if self._resets:
+            final_info |= with_masks(batch.audit(), ended)
+            batch.final_obs[places] = batch.obs[places]
+            batch.reset(mask=ended)
+        observations = np.full(self.num_envs, None, dtype=object)
+        for i in places:
+            observations[i] = batch.final_obs[i].copy()
+        return info | {
+            "final_obs": observations,
+            "_final_obs": ended.copy(),
+            "final_info": final_info,
+            "_final_info": ended.copy(),
+        }
+
+
+def _limited(settings: dict[str, Any], steps: int | None) -> dict[str, Any]:
+    """The settings with `episode` shortened to `steps` decisions; None and Gymnasium's -1 leave it.
+    Raises `ConfigError` for other numbers below 1.
+    """
+    if steps is None or steps == -1:
+        return settings
+    if steps < 1 or steps != int(steps):
+        raise ConfigError(
+            f"max_episode_steps = {steps!r} is not a whole number of at least 1; None sets no limit"
+        )
+    given = settings.get("config")
+    per_env = {key: settings[key] for key in ("per_env",) if key in settings}
+    own = {key: settings[key] for key in settings if key not in ("config", "per_env")}
+    config = EnvConfig.from_dict(own) if given is None else given
+    limit = int(steps) * hours(config.decision_interval, "decision_interval")
+    if config.episode is None or hours(config.episode, "episode") > limit:
+        config = replace(config, episode=f"{limit:.9g}h")
+    return {"config": config, **per_env}

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 import numpy as np
+import pandas as pd
 from numpy.typing import NDArray
 
 from fundenv.config import EnvConfig
@@ -47,7 +48,7 @@ def make_env(market: Market, **settings: Any) -> FundingHedgeEnv:
     """An environment with target actions, without costs and keeper unless `settings` says
     otherwise.
     """
-    return FundingHedgeEnv(market=market, **(FRICTIONLESS | settings))
+    return FundingHedgeEnv(market=market, info=True, **(FRICTIONLESS | settings))
 
 
 def action(targets: Sequence[Target | None]) -> NDArray[np.float32]:
@@ -155,7 +156,9 @@ def difference(
     for name, x, y, unit in pairs:
         if not abs(x - y) <= tolerance * max(abs(x), abs(y), unit):
             return f"{name}: environment {x!r}, reference {y!r}"
-    for name in ("liquidated", "row", "time", "terminated", "truncated"):
+    if pd.Timestamp(got["time"]) != expected["time"]:
+        return f"time: environment {got['time']!r}, reference {expected['time']!r}"
+    for name in ("liquidated", "row", "terminated", "truncated"):
         if not np.array_equal(got[name], expected[name]):
             return f"{name}: environment {got[name]!r}, reference {expected[name]!r}"
     if list(got["trade"]["reason"]) != list(expected["trade"]["reason"]):

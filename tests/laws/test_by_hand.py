@@ -46,7 +46,7 @@ def binance(market, **settings):
         "max_participation": 0.0,
     }
     return FundingHedgeEnv(
-        market=market, **(usual | {"max_leverage": 20.0, "cash_rate": 0.0} | settings)
+        market=market, info=True, **(usual | {"max_leverage": 20.0, "cash_rate": 0.0} | settings)
     )
 
 

@@ -508,7 +508,7 @@ def test_an_entry_behind_the_xrp_squeeze_of_july_2023_is_hedged(leverage, keeper
         "random_start": False,
         "start_invested": 0.0,
     }
-    env = FundingHedgeEnv(market=market, max_leverage=10.0, **settings)
+    env = FundingHedgeEnv(market=market, info=True, max_leverage=10.0, **settings)
     env.reset(options={"path": path, "start": int(where - market.paths[path, 0])})
     carry, liquidated = action([(1.0, 1.0, leverage)]), False
     for _ in range(8):

@@ -1,0 +1,54 @@
+"""`indexed` actions: every decision has one number, for learners that choose among a list."""
+
+from __future__ import annotations
+
+from itertools import product
+from math import prod
+from typing import Any
+
+import numpy as np
+
+from fundenv.config import ConfigError, EnvConfig
+from fundenv.dynamics import types as t
+
+# A network has one output per decision; more are better told apart by `discrete`.
+MOST_DECISIONS = 10_000
+
+
+def decision_table(config: EnvConfig, assets: int) -> t.Float32 | None:
+    """The K decisions of `indexed` actions as rows (K, A x entries per asset) of `discrete` ones;
+    None for the other kinds of actions.
+
+    Number 0 holds every asset. An asset holds, or takes one value of each free dial; of the dials
+    the last one, and of the assets the last one, changes with every number. Raises `ConfigError`
+    above `MOST_DECISIONS`.
+    """
+    if config.actions != "indexed":
+        return None
+    gates = range(1, 1 + (len(config.carry_grid) if "carry" in config.dials else 1))
+    grids = [range(len(getattr(config, f"{d}_grid"))) for d in config.dials if d != "carry"]
+    count = (1 + prod(map(len, (gates, *grids)))) ** assets
+    if count > MOST_DECISIONS:
+        raise ConfigError(
+            f"actions = 'indexed': {assets} asset(s) and the grids of {', '.join(config.dials)} make"
+            f" {count} decisions, more than {MOST_DECISIONS}; free fewer dials, shorten the grids,"
+            " or take actions = 'discrete'"
+        )
+    own = [(0,) * (1 + len(grids)), *product(gates, *grids)]
+    return np.array([sum(each, ()) for each in product(own, repeat=assets)], np.float32)
+
+
+def decision_rows(table: t.Float32, actions: Any, num_envs: int) -> t.Float32:
+    """The rows (n, entries) of `table` that the n whole numbers `actions` name. Raises `ValueError`
+    where they are something else.
+    """
+    numbers = np.asarray(actions)
+    if numbers.size == num_envs and numbers.dtype.kind in "iu":
+        numbers = numbers.reshape(num_envs)
+        if ((numbers >= 0) & (numbers < len(table))).all():
+            return table[numbers]
+    raise ValueError(
+        f"actions {np.array2string(numbers, threshold=8)} of shape {numbers.shape} and type"
+        f" {numbers.dtype}: expected {num_envs} whole number(s) within 0 .. {len(table) - 1}, one"
+        " per environment; nothing was stepped"
+    )
