@@ -96,7 +96,7 @@ class EnvConfig(Settings):
     hedge_grid: Annotated[tuple[float, ...], Range(0, 1.5, "spot over perpetual")] = (0.9, 1.0, 1.1)
     """Hedge ratios of discrete and indexed actions."""
     leverage_grid: Annotated[tuple[float, ...], Range(1, 125, "times")] = (1.0, 2.0, 3.0, 5.0)
-    """Leverages of discrete actions, at most `max_leverage`."""
+    """Leverages of discrete and indexed actions, at most `max_leverage`."""
 
     capital: Literal["parts", "shared"] = "parts"
     """Each of A assets works with 1/A of the equity, or carries are shares of the whole equity."""

@@ -12,7 +12,7 @@ from tests.markets import PLAIN_VENUE, wild_market
 WILD = {"venue": PLAIN_VENUE, "decision_interval": "2h"}
 
 
-@pytest.mark.parametrize("actions", ["continuous", "discrete", "target"])
+@pytest.mark.parametrize("actions", ["continuous", "discrete", "target", "indexed"])
 @pytest.mark.parametrize("margin_mode", ["isolated", "cross", "portfolio"])
 def test_wild_markets_pass(actions, margin_mode):
     market = wild_market(2, paths=5, length=100)
