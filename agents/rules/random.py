@@ -20,7 +20,7 @@ class RandomParams(Params):
 
     seed: Annotated[int, Range(0, 2**31)] = 0
     """Seed of the agent's own stream of random numbers."""
-    actions: Literal["continuous", "discrete", "target"] = "continuous"
+    actions: Literal["continuous", "discrete", "target", "indexed"] = "continuous"
     """Kind of actions that it draws."""
 
 
@@ -47,4 +47,6 @@ class Random(Agent):
             return self.generator.uniform(low, high, (len(obs), *low.shape)).astype(
                 self.space.dtype
             )
+        if isinstance(self.space, spaces.Discrete):
+            return self.generator.integers(int(self.space.n), size=len(obs))
         return self.generator.integers(self.space.nvec, size=(len(obs), len(self.space.nvec)))
