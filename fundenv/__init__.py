@@ -28,6 +28,15 @@ for _id, _settings in (
             order_enforce=False,
         )
 
+if "fundenv/FundingPortfolio-v0" not in registry:
+    register(
+        id="fundenv/FundingPortfolio-v0",
+        entry_point="fundenv.envs.portfolio:FundingPortfolioEnv",
+        vector_entry_point="fundenv.envs.portfolio:FundingPortfolioVectorEnv",
+        disable_env_checker=True,
+        order_enforce=False,
+    )
+
 for _id, _problem in (
     ("fundenv/SolvableCarry-v0", "linear"),
     ("fundenv/SolvableCarry-Quadratic-v0", "quadratic"),
