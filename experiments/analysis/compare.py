@@ -29,7 +29,7 @@ from experiments.analysis.statistics import (
     paired,
     seed_interval,
 )
-from fundenv.metrics import NO_RISK
+from fundenv.metrics import sharpe
 
 Array = NDArray[np.float64]
 FINAL = -1  # fold number of what is judged on the test span
@@ -176,7 +176,7 @@ def judge_luck(names: Sequence[str], daily: pd.DataFrame, others: pd.DataFrame) 
         for name in names
         if kind_of(name) == "learner"
     }
-    ratios = {name: sharpe_of(own) for name, own in returns.items()}
+    ratios = {name: sharpe(own, days_per_return=DAYS) for name, own in returns.items()}
     recipes = others["agent"].map(recipe_of)
     found = []
     for learner, own in returns.items():
@@ -193,12 +193,6 @@ def judge_luck(names: Sequence[str], daily: pd.DataFrame, others: pd.DataFrame) 
             )
         )
     return found
-
-
-def sharpe_of(returns: Array) -> float:
-    """Sharpe ratio of daily returns, not annualised; 0 without risk."""
-    spread = float(returns.std(ddof=1)) if len(returns) > 1 else 0.0
-    return float(returns.mean()) / spread if spread > NO_RISK else 0.0
 
 
 def _share(tidy: pd.DataFrame, agent: str) -> float | None:

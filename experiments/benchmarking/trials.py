@@ -25,8 +25,8 @@ import numpy as np
 import pandas as pd
 
 import agents
-from experiments.analysis.compare import sharpe_of
 from experiments.core.run_folder import RunError
+from fundenv.metrics import sharpe
 
 LOG = "trials.csv"
 RECIPE = Path(__file__).with_name(LOG)
@@ -179,4 +179,5 @@ def daily_sharpe(daily: pd.DataFrame) -> float:
     """Of daily net returns with columns time and net, several symbols and cash rates side by side:
     capital spread evenly; 0 without risk.
     """
-    return sharpe_of(daily.groupby("time")["net"].mean().to_numpy())
+    returns = daily.groupby("time")["net"].mean().to_numpy()
+    return sharpe(returns, days_per_return=365)

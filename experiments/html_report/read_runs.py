@@ -78,7 +78,13 @@ def _read(folder: Path, name: str, suffix: str) -> Run:
                 f" python -m experiments.evaluate --agents {folder} --out {folder}-evaluation"
             )
     comparison, rows = read_results(folder)
-    rollouts = read_rollouts(folder, comparison.span)
+    # the folder may hold rollouts of an earlier evaluation with other agents
+    compared = {(each.agent, int(s)) for each in comparison.standings for s in each.by_seed}
+    rollouts = [
+        item
+        for item in read_rollouts(folder, comparison.span)
+        if (item.agent, item.seed) in compared
+    ]
     stressed = folder / "stress.parquet"
     return Run(
         path=folder,

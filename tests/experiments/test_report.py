@@ -218,3 +218,15 @@ def test_what_is_not_a_finished_run_is_refused_in_one_line(small_run: Path, tmp_
         read_runs([small_run, small_run])
     with pytest.raises(RunError, match="no run folder"):
         read_runs([])
+
+
+def test_rollouts_of_an_earlier_evaluation_are_left_out(small_run: Path, tmp_path: Path) -> None:
+    other = tmp_path / "run"
+    shutil.copytree(small_run, other)
+    for folder in ("rollouts", "trades"):
+        kept = other / folder / "test" / "carry-0.parquet"
+        old = pd.read_parquet(kept).assign(agent="ewma")
+        old.to_parquet(kept.with_name("ewma-0.parquet"))
+    found = read_runs([other])[0]
+    assert {item.agent for item in found.rollouts} == {"flat", "carry", "zscore", "ppo"}
+    assert "ewma" not in page([found])
