@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from fundenv.batch.cpu import Batch
+from fundenv.batch.world import grid_sizes
 from fundenv.dynamics import types as t
 from fundenv.market import Market, layout
 
@@ -23,6 +24,9 @@ class CheckError(AssertionError):
 def _random_actions(batch: Batch, rng: np.random.Generator) -> Any:
     if batch.decisions is not None:
         return rng.integers(len(batch.decisions), size=batch.num_envs)
+    sizes = grid_sizes(batch.config, batch.n_assets)
+    if sizes is not None:
+        return rng.integers(0, sizes, batch.actions.shape)
     low, high = (np.array(side, dtype=np.float32) for side in _limits(batch))
     return rng.uniform(low, high, batch.actions.shape).astype(np.float32)
 
@@ -31,10 +35,7 @@ def _limits(batch: Batch) -> tuple[list[float], list[float]]:
     config, assets = batch.config, batch.n_assets
     if config.actions == "target":
         return [0.0, -1.0, 0.0, 1.0] * assets, [1.0, 1.0, 1.5, config.max_leverage] * assets
-    if config.actions == "continuous":
-        return [-1.0] * batch.actions.shape[1], [1.0] * batch.actions.shape[1]
-    # grid indices are clipped to their grids
-    return [0.0] * batch.actions.shape[1], [8.0] * batch.actions.shape[1]
+    return [-1.0] * batch.actions.shape[1], [1.0] * batch.actions.shape[1]
 
 
 def account_equity(batch: Batch) -> t.Float64:

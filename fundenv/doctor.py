@@ -13,7 +13,6 @@ import re
 import shutil
 import subprocess
 import sys
-import tempfile
 import time
 from collections.abc import Callable, Iterator
 from importlib import metadata, util
@@ -155,22 +154,22 @@ def _names() -> Iterator[Line]:
 def _cache() -> Line:
     """The folder of the compiled rules takes files, and is the one that was asked for."""
     began = time.perf_counter()
-    from fundenv.compiler.jit import cache_folder
+    from fundenv.compiler.cache import cache_folder, wished_folder
 
-    folder = Path(cache_folder())
-    try:
-        with tempfile.TemporaryFile(dir=folder) as probe:
-            probe.write(b"0" * 65_536)
-    except OSError as error:
+    kept, wished = cache_folder(), wished_folder()
+    if kept is None:
         return Line(
             "FAULT",
             "cache",
-            f"{folder} takes no files ({error.strerror}), so every start compiles for a minute;"
-            " name another folder with NUMBA_CACHE_DIR",
+            f"{wished} takes no files, nor does a temporary folder, so every start compiles for a"
+            " minute; name another folder with NUMBA_CACHE_DIR",
         )
-    there = any(folder.rglob("*.nbi"))
+    there = any(Path(kept).glob("*.code"))
     said = "compiled rules are there" if there else "empty: the first start compiles for a minute"
-    return Line("ok", "cache", f"{folder}: {said} (numba in {time.perf_counter() - began:.1f} s)")
+    where = f"{kept}: {said} (numba in {time.perf_counter() - began:.1f} s)"
+    if kept != str(wished):
+        return Line("note", "cache", f"{wished} takes no files; {where}")
+    return Line("ok", "cache", where)
 
 
 def _gpu() -> Line:

@@ -79,10 +79,7 @@ def test_the_doctor_finds_faults(tmp_path: Path, capsys: pytest.CaptureFixture[s
 def test_the_doctor_finds_a_cache_that_takes_no_files(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def nowhere() -> str:
-        return str(tmp_path / "gone")
-
-    monkeypatch.setattr("fundenv.compiler.jit.cache_folder", nowhere)
+    monkeypatch.setattr("fundenv.compiler.cache.cache_folder", lambda: None)
     lines = {line.topic: line for line in doctor.checks(None, tmp_path)}
     assert lines["cache"].status == "FAULT"
     assert "NUMBA_CACHE_DIR" in lines["cache"].text

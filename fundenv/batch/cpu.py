@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Mapping, Sequence
+import os
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
@@ -11,13 +11,21 @@ from typing import Any, Literal
 
 import numpy as np
 
+from fundenv.batch import gate
 from fundenv.batch.audit import audit
-from fundenv.batch.decisions import decision_rows, decision_table
+from fundenv.batch.decisions import decision_table
 from fundenv.batch.entry import Calls
 from fundenv.batch.own_reward import own_reward
 from fundenv.batch.randomize import range_table
-from fundenv.batch.starts import rows_of, seeds_of
-from fundenv.batch.world import action_width, build_params, build_world, load_rules, resolve_market
+from fundenv.batch.starts import books_of, rows_of, seeds_of
+from fundenv.batch.world import (
+    action_width,
+    build_params,
+    build_world,
+    grid_sizes,
+    load_rules,
+    resolve_market,
+)
 from fundenv.compiler.memory import LANES, aligned
 from fundenv.config import ConfigError, EnvConfig
 from fundenv.dynamics import types as t
@@ -34,18 +42,36 @@ from fundenv.market import Market, path_range, stack
 # compiled code another place.
 WORTH_REDIRECTING = 2**15
 AUTORESET_MODES = ("disabled", "next_step", "same_step")
+# settings that stand in `Store.params` under another name or are drawn from there anew
+_IN_PARAMS = ("carry", "hedge", "leverage", "basis_half_life", "randomize")
 
 
-def refuse_nan(actions: t.Float32) -> None:
-    """Raise `ValueError` where an action (n, ...) is not a number: no account survives it. Infinite
-    ones are clipped to their range.
+class _Pool:
+    """Threads that step the chunks of a batch beside the caller's own.
+
+    A process that is forked has none of its parent's threads: the first step in it begins its own.
     """
-    if math.isnan(actions.min()):
-        i = int(np.isnan(actions).any(axis=1).argmax())
-        raise ValueError(
-            f"action {actions[i].tolist()} of environment {i} is not a number, expected one from"
-            " the action space; nothing was stepped"
-        )
+
+    def __init__(self, count: int) -> None:
+        self._count, self._process = count, 0
+        self._threads: ThreadPoolExecutor | None = None
+
+    def step(self, step: Callable[[int, int], None], chunks: Sequence[tuple[int, int]]) -> None:
+        """Step all chunks; all are done on return, also where Ctrl-C interrupts the caller's."""
+        if self._threads is None or self._process != os.getpid():
+            self._threads, self._process = ThreadPoolExecutor(self._count), os.getpid()
+        others = [self._threads.submit(step, *chunk) for chunk in chunks[1:]]
+        try:
+            step(*chunks[0])
+        finally:
+            for other in others:
+                other.result()
+
+    def close(self) -> None:
+        """Stop the threads of this process."""
+        if self._threads is not None and self._process == os.getpid():
+            self._threads.shutdown()
+        self._threads = None
 
 
 class Batch:
@@ -74,10 +100,10 @@ class Batch:
         `per_env` gives one value per environment for fields of `fundenv.dynamics.types.Params`.
         Raises `ConfigError`, `VenueError` or `DataError` with one line that names the setting.
         """
-        if num_envs < 1 or threads < 1:
-            raise ConfigError(
-                f"num_envs = {num_envs}, threads = {threads}: both must be at least 1"
-            )
+        num_envs, threads = (
+            gate.read_count(name, value)
+            for name, value in (("num_envs", num_envs), ("threads", threads))
+        )
         if autoreset not in AUTORESET_MODES:
             raise ConfigError(
                 f"autoreset = {autoreset!r} is not one of {', '.join(AUTORESET_MODES)}"
@@ -90,6 +116,7 @@ class Batch:
         self.own_reward = own_reward(self.config.reward)
         self.num_envs = num_envs
         self.market = resolve_market(market, symbols, self.config.venue)
+        gate.check_market(self.market)
         self.venue = load_rules(self.config)
         self.world = build_world(
             self.market, self.config, self.venue, AUTORESET_MODES.index(autoreset)
@@ -99,7 +126,7 @@ class Batch:
         self._gives_away = False
         self._allocate(build_params(self.config, self.venue, self.market, num_envs, per_env))
         # the caller takes the first chunk
-        self._pool = ThreadPoolExecutor(threads - 1) if threads > 1 else None
+        self._pool = _Pool(threads - 1) if threads > 1 else None
         # what does not fill the lanes of a chunk is stepped by the plain loop
         unit = LANES if num_envs >= LANES * threads else 1
         edges = unit * np.linspace(0, num_envs / unit, threads + 1).astype(int)
@@ -108,6 +135,11 @@ class Batch:
             (int(a), int(b)) for a, b in zip(edges[:-1], edges[1:], strict=True) if b > a
         ]
         self._seeded = False
+
+    @property
+    def begun(self) -> bool:
+        """Whether a reset has begun the first episodes."""
+        return self._seeded
 
     @property
     def n_assets(self) -> int:
@@ -134,24 +166,21 @@ class Batch:
         return self.store.episode[:, t.PATH].copy(), self.store.episode[:, t.ROW].copy()
 
     def state(self) -> dict[str, Any]:
-        """Copies of everything that the next steps depend on; `restore` puts them back into a batch
-        built alike.
+        """Copies of everything that the next steps depend on, and of which market and settings they
+        are; `restore` puts them back into a batch built alike.
         """
-        return {name: array.copy() for name, array in self._held().items()} | {
-            "seeded": self._seeded
-        }
+        arrays = {name: array.copy() for name, array in self._held().items()}
+        return arrays | {"of": self._facts(), "seeded": self._seeded}
 
     def restore(self, state: Mapping[str, Any]) -> None:
-        """Go on where the batch that `state` was taken from stood, with the same numbers."""
+        """Go on where the batch that `state` was taken from stood, with the same numbers. Raises
+        `ConfigError` for a state of another market, of other settings, or a damaged one.
+        """
+        gate.check_state(state, self._held(), self._facts(), self.world)
         same = np.array_equal(self.store.params, state["params"])
         if self._redirects():
             self._show_in(self.obs.copy())
         for name, array in self._held().items():
-            if array.shape != state[name].shape:
-                raise ConfigError(
-                    f"the state has {name} of shape {state[name].shape}, this batch {array.shape};"
-                    " build it with the same settings"
-                )
             array[...] = state[name]
         self._seeded = bool(state["seeded"])
         if same:
@@ -176,6 +205,21 @@ class Batch:
             "obs": self.out.obs,
         }
 
+    def _facts(self) -> dict[str, Any]:
+        """What a state belongs to: the market by its hash, and every setting but those that stand
+        in its `params` or are drawn anew.
+        """
+        codes = self.world.codes
+        settings = {
+            name: value
+            for name, value in self.config.to_dict().items()
+            if name not in _IN_PARAMS and name not in t.Params._fields
+        }
+        return {"market": self.market.hash, "autoreset": int(codes[t.AUTORESET])} | {
+            "first_path": int(codes[t.FIRST_PATH]),
+            **settings,
+        }
+
     def reset(
         self,
         seed: int | Sequence[int] | None = None,
@@ -187,34 +231,37 @@ class Batch:
 
         seed: environment i gets seed + i, or seed[i]; None keeps the streams (fresh entropy the
         first time). paths: path of each environment; starts: row within the path at whose close the
-        episode begins (drawn or first where not given). mask: only these environments.
+        episode begins (drawn or first where not given). mask: (n,) bool, only these environments,
+        seeds included. Raises `ConfigError`; nothing has changed then.
         """
-        if seed is not None or not self._seeded:
-            self.store.episode[:, t.SEED] = seeds_of(seed, self.num_envs)
-            self.store.episode[:, t.EPISODE] = 0
-            self._seeded = True
+        begun = gate.read_mask(mask, self.num_envs, self._seeded)
+        seeds = self._new_seeds(seed)
         self._start_paths[:], self._start_rows[:] = rows_of(
             self.world, self.num_envs, paths, starts
         )
+        if seeds is not None:
+            self.store.episode[begun, t.SEED] = seeds[begun]
+            self.store.episode[begun, t.EPISODE] = 0
+            self._seeded = True
         if self._redirects():
             self._show_in(self.obs.copy())
-        if mask is None:
+        if begun.all():
             self.calls.reset(0, self.num_envs)
         else:
-            for i in np.flatnonzero(np.asarray(mask, dtype=bool)).tolist():
+            for i in np.flatnonzero(begun).tolist():
                 self.calls.reset(i, i + 1)
         self._hand_out()
         return self.obs
 
     def step(self, actions: Any) -> None:
-        """Step every environment by one decision; `actions` (n, ...) in the action space of the
-        config. The results stand in the arrays.
+        """Step every environment by one decision; `actions` (n, A x entries per asset) in the
+        action space of the config. The results stand in the arrays.
 
-        Raises `ValueError` for an action that is not a number.
+        Numbers beyond a Box are clipped to its limits. Raises `ValueError` for actions of another
+        shape or type, that are not finite or that no grid has, and `ResetNeeded` before the first
+        reset; nothing was stepped then.
         """
-        wished = np.asarray(self.decoded(actions))
-        np.copyto(self.actions, wished.reshape(self.actions.shape), casting="unsafe")
-        refuse_nan(self.actions)
+        self.gate.take(actions)
         self.advance()
 
     @property
@@ -229,18 +276,12 @@ class Batch:
         for _, calls in self._faces:
             calls.use_vectors()
 
-    def decoded(self, actions: Any) -> Any:
-        """What the kernel reads of `actions`: the rows of `decisions` that `indexed` actions name,
-        any other kind as it is. Raises `ValueError` for a number that names none.
-        """
-        if self.decisions is None:
-            return actions
-        return decision_rows(self.decisions, actions, self.num_envs)
-
     def advance(self, stream: int = 0) -> None:
         """Step with the actions that stand in `actions` (n, A x entries per asset), unchecked;
-        `stream` is for a batch on a GPU.
+        `stream` is for a batch on a GPU. Raises `ResetNeeded` before the first reset.
         """
+        if not self._seeded:
+            raise gate.refuse_step()
         self._faces.reverse()
         self.out, self.calls = self._faces[0]
         if self._redirects():
@@ -248,14 +289,10 @@ class Batch:
         if self.calls.steps_to_lanes:
             self.calls.count(self.num_envs)
         before = self.own_reward.look(self) if self.own_reward else None
-        others = (
-            []
-            if self._pool is None
-            else [self._pool.submit(self.calls.step, *chunk) for chunk in self._chunks[1:]]
-        )
-        self.calls.step(*self._chunks[0])
-        for other in others:
-            other.result()
+        if self._pool is None:
+            self.calls.step(*self._chunks[0])
+        else:
+            self._pool.step(self.calls.step, self._chunks)
         if self.own_reward and before:
             self.own_reward.write(self, before)
         self._hand_out()
@@ -286,6 +323,7 @@ class Batch:
         and venue. `path` of `reset` counts its paths. Raises `ConfigError` where it differs, or
         where an episode is still on the market that the last call replaced: two are kept, not more.
         """
+        gate.check_market(market)
         open_paths, first = int(self.world.codes[t.OPEN_PATHS]), int(self.world.codes[t.FIRST_PATH])
         current = path_range(self.market, first, first + open_paths)
         if not np.array_equal(current.paths, market.paths):
@@ -306,10 +344,10 @@ class Batch:
                 f"refresh: {busy.sum()} episode(s) are still on the market before the last one;"
                 " refresh less often than an episode lasts"
             )
-        self.market = stack([market, current] if left == 0 else [current, market])
-        self.world = build_world(
-            self.market, self.config, self.venue, int(self.world.codes[t.AUTORESET])
-        )
+        both = stack([market, current] if left == 0 else [current, market])
+        world = build_world(both, self.config, self.venue, int(self.world.codes[t.AUTORESET]))
+        self.store.episode[:, t.BOOK] = books_of(world, self.store.episode)
+        self.market, self.world = both, world
         self.world.codes[t.FIRST_PATH], self.world.codes[t.OPEN_PATHS] = left, open_paths
         self._connect([out for out, _ in self._faces])
 
@@ -325,12 +363,13 @@ class Batch:
         )
 
     def close(self) -> None:
-        """Stop the threads."""
+        """Stop the threads; a later step begins new ones."""
         if self._pool is not None:
-            self._pool.shutdown()
+            self._pool.close()
 
     def _allocate(self, params: t.Float64) -> None:
         n, assets, width = self.num_envs, self.n_assets, len(self.observation_table)
+        gate.refuse_too_large(n, n * self._bytes_per_env())
         shapes = ((n, t.N_ACCOUNT), (n, assets, t.N_LEG), (n, t.N_LEDGER), (n, assets, t.N_TRADE))
         sizes = [int(np.prod(shape)) for shape in shapes]
         # account, legs, ledger and trades in one piece: a single environment copies it for its info
@@ -352,6 +391,8 @@ class Batch:
         self.ledger, self.trades, self.final_stats = ledger, trades, np.zeros((n, 3))
         self.final_obs = np.zeros((n, width), dtype=np.float32)
         self.actions = np.zeros((n, action_width(self.config) * assets), dtype=np.float32)
+        self.gate = gate.Actions(self.actions, grid_sizes(self.config, assets), self.decisions)
+        self.store.episode[:, t.MUST_RESET] = 1  # until the first reset
         self._start_paths, self._start_rows = (
             np.full(n, -1, dtype=np.int64),
             np.full(n, -1, dtype=np.int64),
@@ -367,6 +408,14 @@ class Batch:
         )
         outs = [t.Out(aligned(n * width, np.float32).reshape(n, width), *shared) for _ in range(2)]
         self._connect(outs)
+
+    def _bytes_per_env(self) -> int:
+        numbers = t.N_ACCOUNT + t.N_EPISODE + t.N_LEDGER + self.n_assets * (t.N_LEG + t.N_TRADE)
+        return 8 * numbers + 3 * 4 * len(self.observation_table)
+
+    def _new_seeds(self, seed: Any) -> t.Int64 | None:
+        """Seeds (n,) for the streams; None where they go on."""
+        return seeds_of(seed, self.num_envs) if seed is not None or not self._seeded else None
 
     def _connect(self, outs: list[t.Out]) -> None:
         """The compiled calls on the arrays of the world, the store and both outputs."""

@@ -21,12 +21,13 @@ from numba import cuda
 from numba.cuda.core import config
 from numpy.typing import NDArray
 
+from fundenv.batch import gate
 from fundenv.batch.audit import audit
-from fundenv.batch.cpu import Batch, refuse_nan
+from fundenv.batch.cpu import Batch
 from fundenv.batch.loop import reset_env, step_env
-from fundenv.batch.starts import rows_of, seeds_of
-from fundenv.batch.world import action_width
-from fundenv.compiler.jit import cache_folder
+from fundenv.batch.starts import rows_of
+from fundenv.batch.world import action_width, grid_sizes
+from fundenv.compiler.cache import cache_folder
 from fundenv.config import ConfigError, EnvConfig
 from fundenv.dynamics import types as t
 from fundenv.market import Market
@@ -123,9 +124,12 @@ def simulated() -> bool:
 def _dispatcher(name: str, max_registers: int | None) -> Any:
     if simulated():
         return cuda.jit(KERNELS[name])
-    others, config.CACHE_DIR = config.CACHE_DIR, cache_folder()
+    folder, others = cache_folder(), config.CACHE_DIR
+    config.CACHE_DIR = folder or others
     try:
-        return cuda.jit(cache=True, lto=False, max_registers=max_registers)(KERNELS[name])
+        return cuda.jit(cache=folder is not None, lto=False, max_registers=max_registers)(
+            KERNELS[name]
+        )
     finally:
         config.CACHE_DIR = others
 
@@ -247,16 +251,16 @@ class CudaBatch(Batch):
     ) -> Any:
         """As `Batch.reset`; returns the observations (n, D) on the device."""
         n, own = self.num_envs, self._own
+        begun = gate.read_mask(mask, n, self._seeded)
+        seeds, where = self._new_seeds(seed), rows_of(self.world, n, paths, starts)
         with cuda.gpus[self.device]:
-            if seed is not None or not self._seeded:
-                own.store.episode[:, t.SEED].copy_to_device(seeds_of(seed, n))
-                own.store.episode[:, t.EPISODE].copy_to_device(np.zeros(n, dtype=np.int64))
+            if seeds is not None:
+                episode = own.store.episode.copy_to_host()
+                episode[begun, t.SEED], episode[begun, t.EPISODE] = seeds[begun], 0
+                own.store.episode.copy_to_device(episode)
                 self._seeded = True
-            begun = np.ones(n, dtype=np.bool_) if mask is None else np.asarray(mask, dtype=np.bool_)
             for target, values in zip(
-                (own.paths, own.rows, own.mask),
-                (*rows_of(self.world, n, paths, starts), begun),
-                strict=True,
+                (own.paths, own.rows, own.mask), (*where, begun), strict=True
             ):
                 target.copy_to_device(values)
             self._launch("reset", 0)
@@ -266,16 +270,17 @@ class CudaBatch(Batch):
         """As `Batch.step`; actions that lie on the device go to `advance`, which does not look at
         them.
         """
+        self.gate.take(actions)
         with cuda.gpus[self.device]:
-            wished = np.asarray(self.decoded(actions), dtype=np.float32).reshape(self.actions.shape)
-            refuse_nan(wished)
-            self._own.actions.copy_to_device(np.asfortranarray(wished))
+            self._own.actions.copy_to_device(self._wished)
         self.advance()
 
     def advance(self, stream: int = 0) -> None:
         """Step with the actions that stand in `actions`, on a CUDA stream given by its handle;
-        nothing is waited for.
+        nothing is waited for. Raises `ResetNeeded` before the first reset.
         """
+        if not self._seeded:
+            raise gate.refuse_step()
         self._front: int = 1 - self._front
         self.out = self._own.outs[self._front]
         self.obs = self.out.obs
@@ -299,19 +304,14 @@ class CudaBatch(Batch):
 
     def state(self) -> dict[str, Any]:
         """As `Batch.state`, on the host."""
-        return {name: array.copy_to_host() for name, array in self._held().items()} | {
-            "seeded": self._seeded
-        }
+        arrays = {name: array.copy_to_host() for name, array in self._held().items()}
+        return arrays | {"of": self._facts(), "seeded": self._seeded}
 
     def restore(self, state: Mapping[str, Any]) -> None:
         """As `Batch.restore`, from a `state` of a batch on a GPU."""
+        gate.check_state(state, self._held(), self._facts(), self.world)
         with cuda.gpus[self.device]:
             for name, array in self._held().items():
-                if array.shape != state[name].shape:
-                    raise ConfigError(
-                        f"the state has {name} of shape {state[name].shape}, this batch"
-                        f" {array.shape}; build it with the same settings"
-                    )
                 array.copy_to_device(state[name])
         self._seeded = bool(state["seeded"])
 
@@ -379,6 +379,9 @@ class CudaBatch(Batch):
         self.ledger, self.trades, self.final_stats = out.ledger, out.trades, out.final
         self.out, self.obs = out, out.obs
         self._front = 0
+        # what `step` copies to the device, in the order that the arrays have there
+        self._wished = np.zeros(self.actions.shape, dtype=np.float32, order="F")
+        self.gate = gate.Actions(self._wished, grid_sizes(self.config, assets), self.decisions)
         self._compiled: set[str] = set()
 
     def _launch(self, name: str, stream: int) -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from itertools import product
 from math import prod
-from typing import Any
 
 import numpy as np
 
@@ -36,19 +35,3 @@ def decision_table(config: EnvConfig, assets: int) -> t.Float32 | None:
         )
     own = [(0,) * (1 + len(grids)), *product(gates, *grids)]
     return np.array([sum(each, ()) for each in product(own, repeat=assets)], np.float32)
-
-
-def decision_rows(table: t.Float32, actions: Any, num_envs: int) -> t.Float32:
-    """The rows (n, entries) of `table` that the n whole numbers `actions` name. Raises `ValueError`
-    where they are something else.
-    """
-    numbers = np.asarray(actions)
-    if numbers.size == num_envs and numbers.dtype.kind in "iu":
-        numbers = numbers.reshape(num_envs)
-        if ((numbers >= 0) & (numbers < len(table))).all():
-            return table[numbers]
-    raise ValueError(
-        f"actions {np.array2string(numbers, threshold=8)} of shape {numbers.shape} and type"
-        f" {numbers.dtype}: expected {num_envs} whole number(s) within 0 .. {len(table) - 1}, one"
-        " per environment; nothing was stepped"
-    )

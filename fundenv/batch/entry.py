@@ -16,10 +16,8 @@ import ctypes
 import sys
 from collections.abc import Callable
 from functools import cache, partial
-from pathlib import Path
 from typing import Any
 
-import numba
 import numpy as np
 from numba import types
 from numba.core import config as numba_config
@@ -29,7 +27,8 @@ from fundenv.batch.simd.blocks import step_blocks
 from fundenv.batch.simd.lanes import N_FACTS
 from fundenv.batch.simd.market_copy import RECORD, facts, fits, tape
 from fundenv.batch.tables import AT_OBS, SIZES, out_of, reset_table, step_table, store_of, world_of
-from fundenv.compiler.jit import EntryCompiler, LanesCompiler, cache_folder, cached_on_disk
+from fundenv.compiler.cache import cache_folder, compile_entry, is_kept
+from fundenv.compiler.jit import EntryCompiler, LanesCompiler
 from fundenv.compiler.memory import f4_at, f8_at
 from fundenv.dynamics import types as t
 
@@ -79,29 +78,30 @@ def _reset_inverse(table: Any, first: int, last: int) -> None:
     reset_table(table, table[1], 1, first, last)
 
 
+_SIGNATURE = types.void(types.CPointer(types.int64), types.int64, types.int64)
+
+
 @cache
-def _announce(what: str = "the simulation for the first time, about half a minute") -> None:
-    sys.stderr.write(f"fundenv: compiling {what}; later runs load it from disk\n")
-
-
-def _on_disk(entry: Callable[..., None]) -> bool:
-    return any(Path(cache_folder()).rglob(f"entry.{entry.__name__}-*.nbi"))
+def _announce(what: str) -> None:
+    folder = cache_folder()
+    then = (
+        f"later runs load it from {folder}"
+        if folder
+        else "no folder can be written to keep it in, so every run compiles; set NUMBA_CACHE_DIR"
+    )
+    sys.stderr.write(f"fundenv: compiling {what}, about half a minute; {then}\n")
 
 
 @cache
 def _compiled(entry: Callable[..., None]) -> Any:
-    signature = types.void(types.CPointer(types.int64), types.int64, types.int64)
-    if not _on_disk(entry):
-        _announce(
-            *(["the vector form of the step, about half a minute"] if entry is _step_lanes else [])
-        )
-    with cached_on_disk():
-        compiled = numba.cfunc(
-            signature,
-            cache=True,
-            error_model="numpy",
-            pipeline_class=LanesCompiler if entry is _step_lanes else EntryCompiler,
-        )(entry)
+    in_vectors = entry is _step_lanes
+    what = "the vector form of the step" if in_vectors else "the simulation for the first time"
+    compiled = compile_entry(
+        entry,
+        _SIGNATURE,
+        LanesCompiler if in_vectors else EntryCompiler,
+        partial(_announce, what),
+    )
     return (
         ctypes.CFUNCTYPE(None, ctypes.c_void_p, ctypes.c_int64, ctypes.c_int64)(compiled.address),
         compiled,
@@ -161,7 +161,7 @@ class Calls:
         self._plain_address = own.address
         self.fits_vectors = fits(world, store.params, len(store.account))
         if self.fits_vectors:
-            if _on_disk(_step_lanes):
+            if is_kept(_step_lanes):
                 self.use_vectors()
             else:
                 self.steps_to_lanes = STEPS_TO_LANES

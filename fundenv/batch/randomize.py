@@ -16,7 +16,7 @@ _KINDS = {"uniform": t.RANGE_UNIFORM, "log": t.RANGE_LOG}
 _SETTINGS = {"frozen_carry": "carry", "frozen_hedge": "hedge", "frozen_leverage": "leverage"}
 _OWN_LIMITS = {"basis_reversion": (0.0, 1.0), "allow_short_spot": (0.0, 1.0)}
 # the length of a bar is a fact of the market
-_DRAWN = tuple(name for name in t.Params._fields if name != "bar_years")
+DRAWN = tuple(name for name in t.Params._fields if name != "bar_years")
 
 
 def range_table(config: EnvConfig) -> t.Float64:
@@ -25,10 +25,10 @@ def range_table(config: EnvConfig) -> t.Float64:
     """
     table = np.zeros((len(t.Params._fields), 3))
     for name, kind, low, high in config.randomize:
-        if name not in _DRAWN:
-            near = difflib.get_close_matches(name, _DRAWN, n=3) or _DRAWN
+        if name not in DRAWN:
+            near = difflib.get_close_matches(name, DRAWN, n=3) or DRAWN
             raise ConfigError(f"randomize has no setting {name!r}; it takes {', '.join(near)}")
-        least, most = _limits(name, config)
+        least, most = field_limits(name, config)
         if not least <= low <= high <= most:
             raise ConfigError(
                 f"randomize[{name!r}] = {low:g} .. {high:g} leaves {least:g} .. {most:g}; set it"
@@ -38,8 +38,10 @@ def range_table(config: EnvConfig) -> t.Float64:
     return table
 
 
-def _limits(name: str, config: EnvConfig) -> tuple[float, float]:
-    """Lowest and highest value that a field may take in this config."""
+def field_limits(name: str, config: EnvConfig) -> tuple[float, float]:
+    """Lowest and highest value that a field of Params may take in this config, for `randomize` and
+    `per_env`.
+    """
     drawn = {known: (low, high) for known, _, low, high in config.randomize}
     if name == "max_leverage":  # the action space is made for the config's own
         used = config.leverage_grid if config.actions in ("discrete", "indexed") else ()

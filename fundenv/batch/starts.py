@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from fundenv.batch.gate import read_integers, read_seeds
 from fundenv.config import ConfigError
 from fundenv.dynamics import types as t
 
@@ -22,7 +23,7 @@ def rows_of(world: t.World, n: int, paths: Any, starts: Any) -> tuple[t.Int64, t
     """
     if paths is None and starts is None:
         return np.full(n, -1, dtype=np.int64), np.full(n, -1, dtype=np.int64)
-    asked = np.broadcast_to(np.asarray(0 if paths is None else paths, dtype=np.int64), (n,))
+    asked = read_integers("path", 0 if paths is None else paths, n)
     count = int(world.codes[t.OPEN_PATHS])
     if asked.min() < 0 or asked.max() >= count:
         raise ConfigError(
@@ -33,16 +34,16 @@ def rows_of(world: t.World, n: int, paths: Any, starts: Any) -> tuple[t.Int64, t
     first, last = world.paths[where, 0], world.paths[where, 1]
     if starts is None:
         return where, world.starts[where, 0].copy()
-    rows = first + np.broadcast_to(np.asarray(starts, dtype=np.int64), (n,))
-    latest = last - 1 - world.codes[t.DECISION_BARS]
-    bad = np.flatnonzero((rows < first) | (rows > latest))
+    start = read_integers("start", starts, n)
+    limit = last - 1 - world.codes[t.DECISION_BARS] - first
+    bad = np.flatnonzero((start < 0) | (start > limit))
     if bad.size:
-        at, limit = bad[0], int((latest - first)[bad[0]])
+        i = bad[0]
         raise ConfigError(
-            f"start {int((rows - first)[at])} of path {int(asked[at])} is outside 0 .. {limit}; one"
+            f"start {int(start[i])} of path {int(asked[i])} is outside 0 .. {int(limit[i])}; one"
             " decision must fit"
         )
-    return where, rows
+    return where, first + start
 
 
 def seeds_of(seed: int | Sequence[int] | None, n: int) -> t.Int64:
@@ -52,19 +53,15 @@ def seeds_of(seed: int | Sequence[int] | None, n: int) -> t.Int64:
     if seed is None:
         entropy = int.from_bytes(os.urandom(7), "little")
         return np.arange(n, dtype=np.int64) + entropy
-    seeds = np.asarray(seed)
-    if (
-        seeds.dtype.kind not in "iu"
-        or (seeds.min() if seeds.size else 0) < 0
-        or seeds.max() > 2**62
-    ):
-        raise ConfigError(
-            f"seed = {seed!r}: expected an integer from 0 to 2**62, or one for each environment"
-        )
-    if seeds.ndim == 0:
-        return np.arange(n, dtype=np.int64) + int(seeds)
-    if seeds.shape != (n,):
-        raise ConfigError(
-            f"seed has {seeds.shape} entries; expected one number or {n}, one for each environment"
-        )
-    return seeds.astype(np.int64)
+    return read_seeds(seed, n)
+
+
+def books_of(world: t.World, episode: t.Int64) -> t.Int64:
+    """Row (n,) of `World.symbols` with the rules in force when each episode began, counted in
+    another world that holds the paths at the same numbers: `fundenv.batch.loop` for a whole batch.
+    """
+    path = episode[:, t.PATH]
+    begun = episode[:, t.ROW] - episode[:, t.DECISION] * world.codes[t.DECISION_BARS]
+    closed = world.starts[path, 2] + begun - world.paths[path, 0] + 1
+    era = np.maximum(np.searchsorted(world.eras, closed, side="right") - 1, 0)
+    return era * len(world.paths) + path

@@ -11,7 +11,8 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from fundenv.batch.randomize import range_table
+from fundenv.batch.gate import read_per_env
+from fundenv.batch.randomize import DRAWN, field_limits, range_table
 from fundenv.config import DIALS, ConfigError, EnvConfig, code, hours
 from fundenv.dynamics import types as t
 from fundenv.formulas.fees import blended_rate
@@ -128,16 +129,9 @@ def build_params(
     for name, values in (per_env or {}).items():
         if name in drawn:
             raise ConfigError(f"{name!r} stands in per_env and in randomize; keep one of them")
-        if name not in t.Params._fields:
-            raise ConfigError(
-                f"per_env has no setting {name!r}; it takes {', '.join(t.Params._fields)}"
-            )
-        column = np.asarray(values, dtype=np.float64)
-        if column.shape != (n,) or not np.isfinite(column).all():
-            raise ConfigError(
-                f"per_env[{name!r}] has shape {column.shape}; expected {n} finite numbers, one per"
-                " environment"
-            )
+        if name not in DRAWN:
+            raise ConfigError(f"per_env has no setting {name!r}; it takes {', '.join(DRAWN)}")
+        column = read_per_env(name, values, n, *field_limits(name, config))
         rows[:, t.Params._fields.index(name)] = column
     return rows
 
@@ -150,6 +144,19 @@ def action_width(config: EnvConfig) -> int:
         return 4
     gated = config.actions in ("discrete", "indexed")
     return len(config.dials) + (gated and "carry" not in config.dials)
+
+
+def grid_sizes(config: EnvConfig, assets: int) -> list[int] | None:
+    """How many choices each entry of a discrete action row has; None for other actions."""
+    if config.actions != "discrete":
+        return None
+    sizes = [1 + (len(config.carry_grid) if "carry" in config.dials else 1)]
+    sizes += [
+        len(getattr(config, f"{dial}_grid"))
+        for dial in ("hedge", "leverage")
+        if dial in config.dials
+    ]
+    return sizes * assets
 
 
 def bars_of(duration: str, name: str, bar_hours: float) -> int:

@@ -1,25 +1,15 @@
-"""The one decorator of all rules: numba, with a disk cache that notices an edit anywhere in the
-package.
+"""The decorators of all rules.
 
-numba keys its cache on the file that holds the compiled function, so an edited callee in another
-file keeps serving the old number. Here the cache folder is named by the hash of every source file
-of the package instead. Only the entry points of `batch.entry` are emitted and cached: a rule is
+Only the entry points of `batch.entry` are emitted and cached (`fundenv.compiler.cache`): a rule is
 translated once, pasted into them, and optimised there (measured: half the computing of a cold
 start).
 """
 
 from __future__ import annotations
 
-import hashlib
-import os
-import tempfile
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from functools import cache
-from pathlib import Path
+from collections.abc import Callable
 from typing import Any, TypeVar
 
-import numba
 from llvmlite import ir
 from numba.core import config as numba_config
 from numba.core.codegen import JITCodeLibrary
@@ -30,51 +20,6 @@ from numba.extending import overload
 F = TypeVar("F", bound=Callable[..., Any])
 _OPTIONS: dict[str, Any] = {"nogil": True, "fastmath": False, "error_model": "numpy", "_nrt": False}
 AT_ONCE = 2  # vectors of environments that are stepped in turns
-PACKAGE = Path(__file__).resolve().parents[1]
-
-
-@cache
-def cache_folder() -> str:
-    """Folder of the compiled rules: below NUMBA_CACHE_DIR, else the user's cache folder, else a
-    temporary one.
-    """
-    digest = hashlib.sha256(numba.__version__.encode())
-    for pattern in (
-        "compiler/*.py",
-        "formulas/*.py",
-        "dynamics/*.py",
-        "batch/**/*.py",
-        "market/layout.py",
-    ):
-        for path in sorted(PACKAGE.glob(pattern)):
-            digest.update(path.read_bytes())
-    name = f"fundenv-{digest.hexdigest()[:16]}"
-    wished = (
-        os.environ.get("NUMBA_CACHE_DIR")
-        or os.environ.get("XDG_CACHE_HOME")
-        or str(Path("~/.cache").expanduser())
-    )
-    folder = Path(wished) / name
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    # a read-only home: compile into a temporary folder that this user keeps between runs
-    except OSError:
-        folder = Path(tempfile.gettempdir()) / name
-        folder.mkdir(parents=True, exist_ok=True)
-    return str(folder)
-
-
-@contextmanager
-def cached_on_disk() -> Iterator[None]:
-    """What is decorated inside caches in `cache_folder`; numba reads the setting at decoration, so
-    other packages keep theirs.
-    """
-    others = numba_config.CACHE_DIR
-    numba_config.CACHE_DIR = cache_folder()
-    try:
-        yield
-    finally:
-        numba_config.CACHE_DIR = others
 
 
 class _PastedCode(JITCodeLibrary):  # type: ignore[misc]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, Literal
@@ -10,7 +9,7 @@ from typing import Any, Literal
 import gymnasium as gym
 
 from fundenv.batch.audit import of_one
-from fundenv.batch.cpu import Batch, refuse_nan
+from fundenv.batch.cpu import Batch
 from fundenv.config import ConfigError
 from fundenv.dynamics import types as t
 from fundenv.envs.spaces import action_space, observation_space
@@ -65,7 +64,6 @@ class FundingHedgeEnv(gym.Env[Any, Any]):
         if render_mode not in (None, "rgb_array"):
             raise ConfigError(f"render_mode = {render_mode!r} is not one of None, 'rgb_array'")
         self.batch = Batch(1, market=market, symbols=symbols, **settings)
-        self._action = self.batch.actions[0]
         self._view()
         infos = {False: dict, True: self.audit, "brief": self._brief}
         self._info: Callable[[], dict[str, Any]] = infos[info]
@@ -98,16 +96,14 @@ class FundingHedgeEnv(gym.Env[Any, Any]):
         return obs[0].copy(), self._info()
 
     def step(self, action: Any) -> tuple[t.Float32, float, bool, bool, dict[str, Any]]:
-        """Step one decision. Returns (observation (D,), reward, terminated, truncated, info).
-        Raises `ValueError` for an action that is not a number.
+        """Step one decision; `action` in the action space, numbers beyond a Box are clipped to it.
+        Returns (observation (D,), reward, terminated, truncated, info). Raises `ValueError` for an
+        action of another shape or type, that is not finite or that no grid has.
         """
         batch = self.batch
         if self._episode[t.MUST_RESET]:
-            raise gym.error.ResetNeeded("the episode has ended; call reset() before step()")
-        self._action[:] = action if batch.decisions is None else batch.decoded(action)[0]
-        # or infinite ones of both signs, which it lets pass
-        if math.isnan(sum(self._action.tolist())):
-            refuse_nan(batch.actions)
+            raise gym.error.ResetNeeded("no episode is under way; call reset() before step()")
+        batch.gate.take_one(action)
         own = batch.own_reward
         before = own.look(batch) if own else None
         batch.calls.step(0, 1)

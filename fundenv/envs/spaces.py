@@ -8,6 +8,7 @@ import gymnasium as gym
 import numpy as np
 
 from fundenv.batch.cpu import Batch
+from fundenv.batch.world import grid_sizes
 
 
 def observation_space(batch: Batch) -> gym.spaces.Box:
@@ -27,16 +28,11 @@ def action_space(
     config, assets = batch.config, batch.n_assets
     if batch.decisions is not None:
         return gym.spaces.Discrete(len(batch.decisions))
-    if config.actions == "continuous":
-        return gym.spaces.Box(-1.0, 1.0, (assets * len(config.dials),), dtype=np.float32)
+    sizes = grid_sizes(config, assets)
+    if sizes is not None:
+        return gym.spaces.MultiDiscrete(sizes)
     if config.actions == "target":
         low = np.tile(np.array([0.0, -1.0, 0.0, 1.0], dtype=np.float32), assets)
         high = np.tile(np.array([1.0, 1.0, 1.5, config.max_leverage], dtype=np.float32), assets)
         return gym.spaces.Box(low, high, dtype=np.float32)
-    sizes = [1 + (len(config.carry_grid) if "carry" in config.dials else 1)]
-    sizes += [
-        len(getattr(config, f"{dial}_grid"))
-        for dial in ("hedge", "leverage")
-        if dial in config.dials
-    ]
-    return gym.spaces.MultiDiscrete(sizes * assets)
+    return gym.spaces.Box(-1.0, 1.0, (assets * len(config.dials),), dtype=np.float32)

@@ -10,7 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from fundenv.batch.cpu import Batch, refuse_nan
+from fundenv.batch.cpu import Batch
 from fundenv.config import ConfigError
 from fundenv.dynamics import types as t
 from fundenv.envs.spaces import action_space, observation_space
@@ -125,11 +125,12 @@ class FundingHedgeTorchEnv:
         """Step every environment by one decision. Returns (obs, reward, terminated, truncated,
         final_obs, info): see the class docstring.
 
-        Raises `ValueError` for an action that is not a number; on a GPU nobody waits to look.
+        Numbers beyond a Box are clipped to it. Raises `ValueError` for actions of another shape or
+        type, that are not finite or that no grid has; on a GPU nobody waits to look at the numbers.
         """
-        self._actions.copy_(self._decoded(actions.detach()).reshape(self._actions.shape))
-        if self.device.type == "cpu":
-            refuse_nan(self.batch.actions)
+        if not isinstance(actions, Tensor):
+            raise ValueError(self.batch.gate.expects(actions))
+        self._take(actions.detach())
         self.batch.advance(
             torch.cuda.current_stream(self.device).cuda_stream if self.device.type == "cuda" else 0
         )
@@ -147,16 +148,22 @@ class FundingHedgeTorchEnv:
         """Stop the threads."""
         self.batch.close()
 
-    def _decoded(self, actions: Tensor) -> Tensor:
-        """The rows of decisions that `indexed` actions name. On a GPU a number that names none
-        counts as the nearest one that does: nobody waits to look.
+    def _take(self, actions: Tensor) -> None:
+        """Put the actions where the simulation reads them. On a GPU an `indexed` number that names
+        no decision counts as the nearest one that does: nobody waits to look.
         """
-        if self._decisions is None:
-            return actions
+        gate = self.batch.gate
         if self.device.type == "cpu":
-            return torch.from_numpy(self.batch.decoded(actions.numpy()))
-        numbers = actions.long().reshape(self.num_envs)
-        return self._decisions[numbers.clamp(0, len(self._decisions) - 1)]
+            host = actions.cpu()
+            gate.take((host.float() if host.is_floating_point() else host).numpy())
+            return
+        if actions.dtype is torch.bool or actions.dtype.is_complex:
+            raise ValueError(gate.expects(actions))
+        if self._decisions is not None and actions.shape == (self.num_envs,):
+            actions = self._decisions[actions.long().clamp(0, len(self._decisions) - 1)]
+        if actions.shape != self._actions.shape:
+            raise ValueError(gate.expects(actions))
+        self._actions.copy_(actions)
 
     def _view(self, array: Any) -> Tensor:
         """A tensor on the memory of a numpy or numba device array."""

@@ -132,7 +132,7 @@ class FundingHedgeVectorEnv(VectorEnv[Any, Any, Any]):
         terminated, truncated (num_envs,), info).
         """
         batch = self.batch
-        if self._refuses:
+        if self._refuses and batch.begun:
             self._refuse_ended()
         batch.step(actions)
         reward, terminated, truncated = (

@@ -22,7 +22,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fundenv.batch.cpu import Batch
-from fundenv.compiler.jit import cached_on_disk
+from fundenv.compiler.cache import cached_on_disk
 from fundenv.dynamics import types as t
 from fundenv.dynamics.execution import impact_fraction
 from fundenv.market import layout
@@ -35,8 +35,8 @@ def compiled(function: Callable[..., Any]) -> Any:
     """Compile a loop that Python calls itself, unlike the rules of the kernel, and that calls none
     of them; cached beside the kernel.
     """
-    with cached_on_disk():
-        return numba.njit(cache=True, nogil=True, error_model="numpy")(function)
+    with cached_on_disk("optima/*.py") as kept:
+        return numba.njit(cache=kept, nogil=True, error_model="numpy")(function)
 
 
 class Gains(NamedTuple):

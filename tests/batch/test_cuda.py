@@ -16,6 +16,7 @@ import pytest
 pytest.importorskip("numba_cuda", reason="the extra `cuda` is not installed")
 
 from fundenv.batch.cpu import Batch
+from fundenv.batch.world import grid_sizes
 from fundenv.config import ConfigError
 from tests.markets import wild_market
 
@@ -62,9 +63,10 @@ def play(batch: Any, steps: int, seed: int = 11) -> list[np.ndarray]:
 
     rng = np.random.default_rng(0)
     seen = [host(batch.reset(seed))]
-    high = 8.0 if batch.config.actions == "discrete" else 1.0
+    sizes = grid_sizes(batch.config, batch.n_assets)
     for _ in range(steps):
-        batch.step(rng.uniform(-1.0, high, batch.actions.shape).astype(np.float32))
+        shape = batch.actions.shape
+        batch.step(rng.uniform(-1, 1, shape) if sizes is None else rng.integers(0, sizes, shape))
         state = (
             batch.terminated,
             batch.truncated,

@@ -35,7 +35,7 @@ SETTINGS = {"market": MARKET, "decision_interval": "1h", "episode": "2D", "venue
 def batches(monkeypatch, count=COUNT, **settings):
     """A batch stepped by the plain loop, and the same one in lanes."""
     # else both would step in lanes where these are compiled already
-    monkeypatch.setattr(entry, "_on_disk", lambda _: False)
+    monkeypatch.setattr(entry, "is_kept", lambda _: False)
     plain, lanes = (Batch(count, **(SETTINGS | settings)) for _ in range(2))
     lanes.use_vectors()
     return plain, lanes
@@ -47,7 +47,7 @@ def test_the_public_check_of_parity_holds_where_one_batch_steps_in_lanes_and_the
     """Sixteen environments are a block; halves of it, one for each thread, are left to the plain
     loop.
     """
-    monkeypatch.setattr(entry, "_on_disk", lambda _: True)
+    monkeypatch.setattr(entry, "is_kept", lambda _: True)
     # in this market's small brackets too; what is above them is given up
     monkeypatch.setattr(entry, "fits", lambda world, params, n: n >= LANES)
     check_parity(**SETTINGS, num_envs=LANES, threads=2, steps=60)
@@ -204,7 +204,7 @@ def test_a_state_with_other_numbers_is_stepped_by_the_plain_loop(monkeypatch):
     """`restore` puts the numbers of the environments back too, and lanes take some of them for
     granted.
     """
-    monkeypatch.setattr(entry, "_on_disk", lambda _: False)
+    monkeypatch.setattr(entry, "is_kept", lambda _: False)
     plain, batch = (
         Batch(COUNT, **(SETTINGS | {"funding_scale": 3.0})),
         batches(monkeypatch, initial_equity=50_000.0)[1],
@@ -249,7 +249,7 @@ def test_unusual_settings_keep_the_plain_loop(settings):
 
 
 def test_a_run_that_lasts_goes_over_to_lanes(monkeypatch):
-    monkeypatch.setattr(entry, "_on_disk", lambda _: False)
+    monkeypatch.setattr(entry, "is_kept", lambda _: False)
     monkeypatch.setattr(entry, "STEPS_TO_LANES", 2 * COUNT)
     batch, used = Batch(COUNT, **(SETTINGS | {"initial_equity": 50_000.0})), []
     batch.reset(0)

@@ -19,7 +19,7 @@ from numba.core import config as numba_config
 from experiments.core.run_folder import RunError
 from experiments.speed import instructions
 from fundenv.batch.cpu import Batch
-from fundenv.compiler.jit import cache_folder
+from fundenv.compiler.cache import cache_folder
 from fundenv.envs.vector import FundingHedgeVectorEnv
 
 SETTINGS: dict[str, Any] = {"decision_interval": "1h", "episode": None}
@@ -142,7 +142,7 @@ def test_a_step_allocates_what_it_hands_out_and_no_more(face: str) -> None:
 @compiled
 def test_the_compiled_loop_allocates_nothing() -> None:
     Batch(1, **SETTINGS)
-    code = [file.read_bytes() for file in Path(cache_folder()).rglob("entry._step*.nbc")]
+    code = [file.read_bytes() for file in Path(cache_folder()).glob("_step*.code")]
     assert code
     # names can be read in it
     assert all(b"NRT_decref" in each or b"step_lanes" in each for each in code)

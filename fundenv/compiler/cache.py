@@ -1,0 +1,269 @@
+"""Compiled code on disk: where it is kept, when it may be used again, and who compiles it.
+
+numba keys its own cache on the file that holds a compiled function, so an edited callee in another
+file keeps serving the old number; where its folder cannot be written it falls back to a
+`__pycache__` beside the source, under the same key. Here the folder is named by the hash of every
+source file that is compiled (`KERNEL`), and the file by all else that machine code depends on:
+Python, numba, LLVM and the processor. So clones of one version share their code, no edit is missed,
+and an unreadable or cut-off file is compiled anew.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import pickle
+import stat
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import llvmlite
+import numba
+from numba.core import config as numba_config
+from numba.core.caching import NullCache
+from numba.core.ccallback import CFunc
+from numba.core.compiler import CompileResult
+from numba.core.registry import cpu_target
+from numba.core.serialize import dumps
+from numba.core.sigutils import normalize_signature
+
+try:
+    import fcntl
+except ImportError:  # Windows: two processes that begin at once then both compile
+    fcntl = None  # type: ignore[assignment]
+
+PACKAGE = Path(__file__).resolve().parents[1]
+# Files below the package whose functions or constants are compiled into the kernel.
+KERNEL = (
+    "compiler/*.py",
+    "formulas/*.py",
+    "dynamics/*.py",
+    "batch/entry.py",
+    "batch/loop.py",
+    "batch/tables.py",
+    "batch/simd/*.py",
+    "market/layout.py",
+)
+PATIENCE = 600.0  # seconds that a process waits for another one to compile, before it does so too
+_DIGEST = hashlib.sha256().digest_size
+
+
+def source_digest(*patterns: str) -> str:
+    """Sixteen hex digits over the names and the text of all files that match, and numba's
+    version.
+    """
+    digest = hashlib.sha256(numba.__version__.encode())
+    for path in sorted({path for pattern in patterns for path in PACKAGE.glob(pattern)}):
+        digest.update(path.relative_to(PACKAGE).as_posix().encode())
+        digest.update(path.read_bytes())
+    return digest.hexdigest()[:16]
+
+
+@cache
+def cache_folder(*more: str) -> str | None:
+    """Folder, which can be written, of what is compiled from `KERNEL` and the files that match
+    `more`: below NUMBA_CACHE_DIR or the user's cache folder, else a temporary one of this user;
+    None where there is none.
+    """
+    for folder in wished_folder(*more), _temporary(_name(*more)):
+        if folder is not None and _can_write(folder):
+            return str(folder)
+    return None
+
+
+def _name(*more: str) -> str:
+    return f"fundenv-{source_digest(*KERNEL, *more)}"
+
+
+@cache
+def wished_folder(*more: str) -> Path | None:
+    """The folder that `cache_folder` prefers, whether it can be written or not; None for a user
+    without a home.
+    """
+    given = os.environ.get("NUMBA_CACHE_DIR") or os.environ.get("XDG_CACHE_HOME")
+    try:
+        return (Path(given) if given else Path("~/.cache").expanduser()) / _name(*more)
+    except RuntimeError:  # a user without a home, as in many containers
+        return None
+
+
+def _temporary(name: str) -> Path | None:
+    """A folder that nobody else can write, for what lies there is run: /tmp belongs to all."""
+    user = os.getuid() if hasattr(os, "getuid") else 0
+    try:
+        own = Path(tempfile.gettempdir()) / f"fundenv-{user}"
+        own.mkdir(mode=0o700, exist_ok=True)
+        found = own.lstat()
+    except OSError:
+        return None
+    private = stat.S_ISDIR(found.st_mode) and not found.st_mode & 0o022
+    mine = not hasattr(os, "getuid") or found.st_uid == user
+    return own / name if private and mine else None
+
+
+def _can_write(folder: Path) -> bool:
+    """By trying: the rights alone do not say it (a file system mounted read-only, a quota)."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=folder):
+            return True
+    except OSError:
+        return False
+
+
+@contextmanager
+def cached_on_disk(*more: str) -> Iterator[bool]:
+    """Loops that numba's own decorators cache: what is decorated inside with `cache=` the value
+    given lies in `cache_folder(*more)`. numba reads its setting at decoration, so other packages
+    keep theirs.
+    """
+    folder, others = cache_folder(*more), numba_config.CACHE_DIR
+    numba_config.CACHE_DIR = folder or others
+    try:
+        yield folder is not None
+    finally:
+        numba_config.CACHE_DIR = others
+
+
+@cache
+def _file_name(function: Callable[..., Any]) -> str:
+    facts = (
+        sys.implementation.cache_tag,
+        sys.abiflags if hasattr(sys, "abiflags") else "",
+        llvmlite.__version__,
+        cpu_target.target_context.codegen().magic_tuple(),  # system and processor
+        numba_config.OPT,
+        numba_config.LOOP_VECTORIZE,
+        numba_config.SLP_VECTORIZE,
+    )
+    digest = hashlib.sha256(repr(facts).encode()).hexdigest()[:16]
+    return f"{function.__name__}-{digest}.code"
+
+
+def _places(function: Callable[..., Any]) -> list[Path]:
+    """Where the code of an entry point may lie: a folder that cannot be written can be read, as in
+    the image of a container.
+    """
+    folders = [folder for folder in (wished_folder(), cache_folder()) if folder is not None]
+    return [Path(folder) / _file_name(function) for folder in folders]
+
+
+def _read(path: Path) -> bytes | None:
+    """What `_write` wrote; None where there is no such file, or another than was written."""
+    try:
+        raw = path.read_bytes()
+    except OSError:
+        return None
+    code = raw[_DIGEST:]
+    return code if hashlib.sha256(code).digest() == raw[:_DIGEST] else None
+
+
+def _write(path: Path, code: bytes) -> None:
+    """By an atomic rename; a disk that is full costs the next run a compilation, not this one its
+    work.
+    """
+    partial = path.with_name(f".{os.getpid()}.{path.name}")
+    try:
+        partial.write_bytes(hashlib.sha256(code).digest() + code)
+        partial.replace(path)
+    except OSError as error:
+        with suppress(OSError):
+            partial.unlink()
+        sys.stderr.write(
+            f"fundenv: the compiled code cannot be kept in {path.parent} ({error.strerror}); the"
+            " next run compiles it again\n"
+        )
+
+
+def is_kept(function: Callable[..., Any]) -> bool:
+    """Whether the code of an entry point is there for this Python and this processor."""
+    return any(_read(path) is not None for path in _places(function))
+
+
+class _Kept(NullCache):  # type: ignore[misc]
+    """numba's idea of a cache, for one entry point."""
+
+    def __init__(self, function: Callable[..., Any], announce: Callable[[], None]) -> None:
+        self._function, self._announce = function, announce
+
+    def load_overload(self, sig: Any, target_context: Any) -> Any:
+        """The compiled entry point; None, after it was announced, where it must be compiled."""
+        target_context.refresh()
+        for path in _places(self._function):
+            code = _read(path)
+            if code is not None:
+                return CompileResult._rebuild(target_context, *pickle.loads(code))
+        self._announce()
+        return None
+
+    def save_overload(self, sig: Any, data: Any) -> None:
+        """Keep it for the processes to come."""
+        folder = cache_folder()
+        if data.library.has_dynamic_globals:
+            raise RuntimeError(f"{self._function.__name__} holds addresses of this process")
+        if folder is not None:
+            _write(Path(folder) / _file_name(self._function), dumps(data._reduce()))
+
+
+@contextmanager
+def _turn(function: Callable[..., Any]) -> Iterator[None]:
+    """One process compiles; those that come meanwhile wait, for they can load what it keeps."""
+    folder = cache_folder()
+    if fcntl is None or folder is None:
+        yield
+        return
+    with (Path(folder) / f"{_file_name(function)}.lock").open("a") as file:
+        _wait_for(file)
+        try:
+            yield
+        finally:
+            with suppress(OSError):  # explicitly: a process forked meanwhile has the file too
+                fcntl.flock(file, fcntl.LOCK_UN)
+
+
+def _wait_for(file: Any) -> None:
+    last, told = time.monotonic() + PATIENCE, False
+    while time.monotonic() < last:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            return
+        except BlockingIOError:
+            if not told:
+                sys.stderr.write("fundenv: another process compiles the simulation; waiting\n")
+            told = True
+            time.sleep(0.1)
+        except OSError:  # a file system without locks
+            return
+
+
+def compile_entry(
+    function: Callable[..., Any],
+    signature: Any,
+    pipeline: Any,
+    announce: Callable[[], None],
+) -> Any:
+    """`function` as a C callback (`numba.cfunc`), loaded from disk or compiled and kept there.
+
+    `announce` is called before whatever is compiled, for whatever reason: no file, another Python,
+    another processor, a damaged file.
+    """
+    made: Any = CFunc(
+        function,
+        normalize_signature(signature),
+        {},
+        {"error_model": "numpy"},
+        pipeline_class=pipeline,
+    )
+    made._cache = _Kept(function, announce)
+    if is_kept(function):
+        made.compile()
+    else:
+        with _turn(function):
+            made.compile()
+    return made
