@@ -95,8 +95,8 @@ def ranges_of(given: Any) -> tuple[tuple[str, str, float, float], ...]:
         )
         if not fits or not edges[0] <= edges[1] or (kind == "log" and edges[0] <= 0):
             raise ConfigError(
-                f"randomize[{name!r}] = {' '.join(repr(drawn).split())}: expected (low, high), or ('log', low, high) with"
-                " 0 < low; low <= high"
+                f"randomize[{name!r}] = {said(drawn)}: expected (low, high), or ('log', low, high)"
+                " with 0 < low; low <= high"
             )
         ranges.append((str(name), str(kind), float(edges[0]), float(edges[1])))
     return tuple(sorted(ranges))
