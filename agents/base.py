@@ -199,8 +199,15 @@ class Learner(Agent):
     step_cost: ClassVar[float] = (
         1.0  # relative computing time of one environment step, for estimates of the time left
     )
+    counts_steps: ClassVar[bool] = True  # False: it is fitted at once, `steps` changes nothing
     steps_done: int = 0
     steps_wanted: int = 0
+
+    def warm_start(self) -> tuple[int, float]:
+        """(rounds before the first step, each of which calls `update` of the watcher once; what a
+        round costs, in environment steps), for estimates of the time left.
+        """
+        return 0, 0.0
 
     def extra(self) -> dict[str, Any]:
         """How far the training has come."""

@@ -34,7 +34,7 @@ from experiments.benchmarking.jobs import (
     trained_for,
     trains,
 )
-from experiments.benchmarking.training import Progress, done_steps, prepared
+from experiments.benchmarking.training import Progress, cost_of, done_steps, prepared
 from experiments.benchmarking.trials import counted, others
 from experiments.calibration import parameter_file as calibrated
 from experiments.core.cli import Stopped, run
@@ -43,9 +43,11 @@ from experiments.core.pool import run_jobs
 from experiments.core.preset import Candidate, Preset, read_preset
 from experiments.core.run_folder import (
     RunError,
+    forget_agents,
     open_run,
     provenance,
     read_json,
+    record_agents,
     write_frame,
     write_json,
 )
@@ -138,7 +140,9 @@ def main(args: Args) -> None:
     contest = Contest(
         markets=markets, settings=settings, cash_rates=args.cash_rates, out=out, stress=shocks
     )
+    forget_agents(out)
     jobs = _jobs(args, preset, params, contest)
+    record_agents(out)
     _report(args, preset, jobs, contest)
 
 
@@ -232,8 +236,13 @@ def _run(jobs: list[Job], contest: Contest, workers: int) -> None:
     waiting = [job for job in jobs if not contest.done(job)]
     progress = Progress(
         sum(
-            job.cost * max(0, job.steps - done_steps(contest.out / "agents" / job.key))
+            cost_of(
+                agents.make(job.agent, **job.params),
+                job.steps,
+                done_steps(contest.out / "agents" / job.key),
+            )
             for job in waiting
+            if job.steps
         )
     )
     try:
@@ -306,7 +315,8 @@ def _candidates(
 ) -> list[Candidate]:
     """The candidates of a learner, with what the command line says put before the preset."""
     listed = preset.candidates.get(name, [])
-    if not listed and steps is None:
+    kind: Any = agents.agent_class(name)
+    if not listed and steps is None and kind.counts_steps:
         raise RunError(f"the preset has no table [{name}]; add one with its steps, or give --steps")
     base = listed or [Candidate(agent=name, steps=steps or 1, params={})]
     candidates = [

@@ -11,16 +11,19 @@ from __future__ import annotations
 import dataclasses
 import glob
 import json
+import shutil
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
+import numpy as np
 import pandas as pd
 
 import agents
 from agents import Agent
 from agents.base import CHECKPOINT
+from agents.checkpoint import fingerprint
 from agents.sb3.ensemble import Ensemble, joined
 from experiments.analysis.compare import FINAL, compare
 from experiments.analysis.comparison import cash_words
@@ -29,10 +32,26 @@ from experiments.benchmarking.evaluation import daily_returns, keep, tidy_rows
 from experiments.calibration import parameter_file as calibrated
 from experiments.core.cli import run
 from experiments.core.market_args import MarketArgs, shown
-from experiments.core.run_folder import RunError, provenance, write_json
+from experiments.core.run_folder import (
+    RunError,
+    check_recorded,
+    label,
+    provenance,
+    provenance_of,
+    read_json,
+    require_room,
+    write_json,
+)
 from experiments.report import conclude
 from experiments.rollout.make import roll_out
 from fundenv.config import EnvConfig
+from fundenv.market import Market
+
+# what an evaluation writes into --out
+WRITTEN = (
+    "config.json provenance.json results.json results.md results.parquet results.png report.html"
+    " trades.csv daily_returns.csv daily_returns.parquet walks rollouts trades tensorboard"
+).split()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -54,38 +73,41 @@ class Args(MarketArgs):
 def main(args: Args) -> None:
     """Load, roll out, compare, show."""
     settings = args.settings()
+    if args.out:
+        _require_place(args.out)
     tables = calibrated.read(args.calibrated) if args.calibrated else {}
     chosen = [agent_of(name, tables.get(name, {})) for name in args.agents]
     for agent in chosen:
         _note_differences(agent, settings)
-    market = args.markets()[args.split]
+    market = args.markets("test" if args.split == "test" else None)[args.split]
     print(f"{args.split:<6}{shown(market)}", flush=True)
+    for name in args.agents:
+        _note_seen(name, market)
     rows: list[Row] = []
     tidy: list[dict[str, Any]] = []
     daily: list[pd.DataFrame] = []
     params: dict[str, Any] = {}
+    failure: OSError | None = None
     with tempfile.TemporaryDirectory() as scratch:
         out = args.out or Path(scratch)
+        if args.out:
+            _clear(args.out)
+        _begin(out, args, market)
         for agent, seed in _numbered(chosen):
             rollouts = roll_out(agent, market, settings, seed)
-            rows += keep(
-                rollouts,
-                agent,
-                market,
-                settings,
-                split=args.split,
-                out=out,
-                events=args.out is not None,
-            )
+            where = rollouts, agent, market, settings
+            try:
+                kept = args.out is not None and failure is None
+                rows += keep(*where, split=args.split, out=out, events=kept)
+            except OSError as error:  # a full disk: go on, so that the table can be printed
+                failure, out = error, Path(scratch)
+                _begin(out, args, market)
+                rows += keep(*where, split=args.split, out=out, events=False)
             head = {"agent": agent.name, "candidate": 0, "fold": FINAL}
             head |= {"span": args.split, "seed": seed}
             tidy += tidy_rows(rollouts, head)
             daily.append(daily_returns(rollouts, head))
             params[agent.name] = agent.params.to_dict()
-        write_json(out / "provenance.json", provenance({args.split: market}))
-        write_json(
-            out / "config.json", json.loads(json.dumps(dataclasses.asdict(args), default=str))
-        )
         found = compare(
             pd.DataFrame(tidy),
             pd.concat(daily, ignore_index=True),
@@ -104,8 +126,56 @@ def main(args: Args) -> None:
             title="Evaluation",
             facts=facts,
             params=params,
-            kept=args.out is not None,
+            kept=args.out is not None and failure is None,
         )
+    if failure is not None:
+        raise RunError(
+            f"--out {args.out}: {failure.strerror or failure}; the tables above are not kept: make"
+            " room, or choose another folder, and evaluate again"
+        )
+
+
+def _begin(out: Path, args: Args, market: Market) -> None:
+    """Write what says what the folder holds, before anything else."""
+    trained = {
+        name: fingerprint(name) for name in args.agents if (Path(name) / CHECKPOINT).is_file()
+    }
+    write_json(out / "config.json", json.loads(json.dumps(dataclasses.asdict(args), default=str)))
+    write_json(out / "provenance.json", provenance({args.split: market}) | {"agents": trained})
+
+
+def _require_place(out: Path) -> None:
+    """The folder takes files, and holds no run but an evaluation, which is replaced."""
+    require_room(out)
+    config = out / "config.json"
+    if config.is_file() and "split" not in read_json(config):
+        raise RunError(f"{out} holds a run of another command; choose another --out")
+
+
+def _clear(out: Path) -> None:
+    """Remove an earlier evaluation: its curves would stand beside the new ones."""
+    if not (out / "config.json").is_file():
+        return
+    for name in WRITTEN:
+        path = out / name
+        if path.is_dir():
+            shutil.rmtree(path)
+        else:
+            path.unlink(missing_ok=True)
+
+
+def _note_seen(name: str, market: Market) -> None:
+    """Say where a learner is judged on what it learned from: its run keeps the spans."""
+    seen = provenance_of(Path(name)).get("markets", {}).get("train", {}).get("paths", [])
+    first, last = (pd.Timestamp(int(f(market.close_ns)), tz="UTC") for f in (np.min, np.max))
+    symbols = {label(market, path) for path in range(market.n_paths)}
+    for symbol, start, end in seen:
+        overlap = pd.Timestamp(start, tz="UTC") <= last and first <= pd.Timestamp(end, tz="UTC")
+        if overlap and symbol in symbols:
+            print(
+                f"CAUTION  {name} learned from {symbol}, {start[:10]} .. {end[:10]}: its result"
+                " there is no test"
+            )
 
 
 def _numbered(chosen: list[Agent]) -> list[tuple[Agent, int]]:
@@ -117,6 +187,7 @@ def _numbered(chosen: list[Agent]) -> list[tuple[Agent, int]]:
 def agent_of(name: str, params: dict[str, Any] | None = None) -> Agent:
     """The agent in a folder, or the rule of that name with `params`."""
     if Path(name).is_dir():
+        check_recorded(Path(name))
         return agents.load(name)
     if set(name) & set("+*?["):
         return joined(_folders(name))

@@ -14,14 +14,16 @@ from typing import Annotated, Any
 
 import tyro
 
+from agents.checkpoint import CHECKPOINT
 from experiments.analysis.comparison import Comparison
-from experiments.analysis.printers import show_results, write_results
+from experiments.analysis.printers import RESULTS, show_results, write_results
 from experiments.analysis.tables import Cells, Row
 from experiments.analysis.verdict import with_words
 from experiments.core.cli import run
 from experiments.core.run_folder import RunError, read_json, write_text
 from experiments.rollout.export import write_returns, write_trades
 from experiments.tensorboard.cards import write_run
+from fundenv.command import called
 
 PAGE = "report.html"
 
@@ -42,6 +44,12 @@ def main(args: Args) -> None:
         raise RunError(
             "no run is named; give the folder of a finished benchmark or evaluation, as runs/demo"
         )
+    for folder in args.runs:
+        if (folder / CHECKPOINT).is_file() and not (folder / RESULTS).is_file():
+            raise RunError(
+                f"{folder} holds a trained agent that was not evaluated yet; first:"
+                f" {called('evaluate')} --agents {folder} --out runs/evaluation"
+            )
     out = args.out if args.out is not None else args.runs[0] / PAGE
     _write(out, args.runs)
 
@@ -66,11 +74,10 @@ def conclude(
     markets = read_json(out / "provenance.json")["markets"]
     comparison = with_words(found, markets, config["venue"])
     rate = float(config["cash_rate"])
+    show_results(rows, comparison, cash_rate=rate, more=more)  # first: the disk may be full
     if kept:
         write_results(out, rows, comparison, title=title, facts=facts, cash_rate=rate, more=more)
         write_run(out, comparison, rows, facts, config, params)
-    show_results(rows, comparison, cash_rate=rate, more=more)
-    if kept:
         print(f"results: {out / 'results.md'}")
         _write(out / PAGE, (out,))
 

@@ -15,11 +15,25 @@ from pathlib import Path
 
 import agents
 from agents import Learner
-from experiments.benchmarking.training import Progress, done_steps, learners, prepared, train
+from experiments.benchmarking.training import (
+    Progress,
+    cost_of,
+    done_steps,
+    learners,
+    prepared,
+    train,
+)
 from experiments.benchmarking.trials import Training
 from experiments.core.cli import run
 from experiments.core.market_args import MARKET_FIXED, MarketArgs, pairs, shown
-from experiments.core.run_folder import RunError, open_run, provenance, write_json
+from experiments.core.run_folder import (
+    RunError,
+    forget_agents,
+    open_run,
+    provenance,
+    record_agents,
+    write_json,
+)
 from fundenv.command import called
 
 FIXED = (*MARKET_FIXED, "agent", "params", "seed")
@@ -53,7 +67,7 @@ def main(args: Args) -> None:
     if not issubclass(kind, Learner):
         raise RunError(f"agent {args.agent} does not learn; choose one of {', '.join(learners())}")
     params = pairs(args.params, "--params")
-    prepared(args.agent, params)
+    agent = prepared(args.agent, params)
     settings, markets = args.settings(), args.markets()
     out = open_run(
         args.out,
@@ -64,12 +78,13 @@ def main(args: Args) -> None:
     )
     if not (out / "provenance.json").exists():
         write_json(out / "provenance.json", provenance(markets))
+    forget_agents(out)
     print(
         f"train {shown(markets['train'])}\nout   {out}   (tensorboard --logdir"
         f" {out / 'tensorboard'})",
         flush=True,
     )
-    progress = Progress(kind.step_cost * max(0, args.steps - done_steps(out)))
+    progress = Progress(cost_of(agent, args.steps, done_steps(out)))
     try:
         events = out / "tensorboard" / "learning"
         train(
@@ -86,6 +101,7 @@ def main(args: Args) -> None:
         )
     finally:
         progress.close()
+    record_agents(out)
     print(f"trained; evaluate with: {called('evaluate')} --agents {out}")
 
 

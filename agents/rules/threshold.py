@@ -74,6 +74,7 @@ class Threshold(Learner):
     parameters = ThresholdParams
     params: ThresholdParams
     step_cost = 1e-6
+    counts_steps = False
     fit: Fit | None = None
 
     def training_settings(self) -> dict[str, Any]:

@@ -29,8 +29,7 @@ class Progress:
         self._bar = tqdm(
             total=total,
             bar_format="{desc} {percentage:3.0f}% |{bar:30}| {elapsed} < {remaining}{postfix}",
-            # the time left by the mean speed: a warm start counts nothing and then much at once
-            smoothing=0,
+            smoothing=0,  # the time left by the mean speed
             mininterval=0.2 if sys.stderr.isatty() else 20.0,  # a log file needs no more
         )
 
@@ -47,6 +46,14 @@ class Progress:
     def close(self) -> None:
         """Leave the bar as it is."""
         self._bar.close()
+
+
+def cost_of(agent: Any, steps: int, done: int) -> float:
+    """What a training of `steps` steps, `done` of them already, counts on the bar: the warm start
+    too, which comes before the first step.
+    """
+    rounds, each = agent.warm_start() if done == 0 else (0, 0.0)
+    return float(agent.step_cost * (max(0, steps - done) + rounds * each))
 
 
 class Learning:
@@ -74,6 +81,7 @@ class Learning:
         self.saved = self.begun = time.monotonic()
         self.first = agent.steps_done
         self.stretch: Stretch | None = None
+        self.warm = agent.warm_start()[0]  # rounds to come
 
     def step(self, steps: int, batch: Any) -> bool:
         """Count, log and save now and then; False once Ctrl-C was pressed."""
@@ -93,6 +101,12 @@ class Learning:
     def update(self, steps: int, scalars: dict[str, float]) -> bool:
         """The learner's own diagnostics; False once Ctrl-C was pressed."""
         self.tracker.write(steps, {f"Learner/{key}": value for key, value in scalars.items()})
+        if steps == 0 and self.warm > 0:
+            self.warm -= 1
+            rounds, each = self.agent.warm_start()
+            self.progress.add(
+                each * self.agent.step_cost, f"warm start, round {rounds - self.warm} of {rounds}"
+            )
         return not self.interrupt.requested
 
     def _log(self, steps: int, batch: Any) -> None:

@@ -143,7 +143,7 @@ def others(run: Path, *, recorded: bool) -> pd.DataFrame:
 
 def counted(run: Path, *, recorded: bool) -> str:
     """Which configurations `others` counts, in words."""
-    logged = f"those logged in {run.resolve().parent / LOG}"
+    logged = f"those logged in {LOG} beside the run folder"
     if recorded:
         return (
             f"luck of the search: counts the {len(pd.read_csv(RECIPE))} configurations tried on"

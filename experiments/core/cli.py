@@ -4,6 +4,8 @@ two steps.
 
 from __future__ import annotations
 
+import errno
+import os
 import signal
 import sys
 import warnings
@@ -12,6 +14,7 @@ from contextlib import contextmanager
 from typing import Any, TypeVar
 
 from experiments.core.groups import parse
+from experiments.core.limits import check_arguments
 from experiments.core.run_folder import RunError
 from fundenv.command import called
 from fundenv.market import DataError, SplitError
@@ -19,6 +22,7 @@ from fundenv.settings import SettingsError
 from fundenv.venues import VenueError
 
 A = TypeVar("A")
+_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM)  # of a folder
 INTERRUPTED = 130  # exit status of a process that Ctrl-C has ended
 
 
@@ -62,6 +66,7 @@ def run(args: type[A], main: Callable[[A], None], description: str | None) -> No
             prog=called(started.name.removeprefix("experiments.")) if started else None,
             description=description,
         )
+        check_arguments(parsed)
     except (RunError, SettingsError) as error:
         sys.exit(_line(f"error: {error}", 2))
     warnings.filterwarnings("ignore", category=UserWarning, module="stable_baselines3")
@@ -78,6 +83,20 @@ def run(args: type[A], main: Callable[[A], None], description: str | None) -> No
         main(parsed)
     except (DataError, RunError, SettingsError, SplitError, VenueError) as error:
         sys.exit(_line(f"error: {error}", 2))
+    except BrokenPipeError:  # whoever reads the output has closed it, as `| head` does
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(INTERRUPTED)
+    except OSError as error:
+        if error.errno not in _FULL:
+            raise
+        where = f"{error.filename}: " if error.filename else ""
+        sys.exit(
+            _line(
+                f"error: {where}{error.strerror}; what was finished is kept: make room, or choose"
+                " another folder",
+                2,
+            )
+        )
     except Stopped as stop:
         sys.exit(_line(str(stop), INTERRUPTED))
     except KeyboardInterrupt:

@@ -4,9 +4,10 @@ environment.
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import pandas as pd
 
@@ -73,9 +74,9 @@ class MarketArgs:
         EnvConfig.from_dict(settings)
         return settings
 
-    def markets(self) -> dict[str, Market]:
+    def markets(self, only: Literal["test"] | None = None) -> dict[str, Market]:
         """`train` and `test`, with an embargo between them; the last `embargo` of the earlier span
-        is dropped where they touch.
+        is dropped where they touch. `only` the test needs no span to learn on.
         """
         if self.data is None:
             if self.symbols:
@@ -103,6 +104,8 @@ class MarketArgs:
             "train": span_edges(self.train, "--train") if self.train else (first, cut),
             "test": span_edges(self.test, "--test") if self.test else (cut, last + _DAY),
         }
+        if only == "test":  # nothing is learned, so no span is needed to learn on
+            spans = {"test": spans["test"]}
         parts = split(whole, spans, embargo=EMBARGO)
         for name, part in parts.items():
             missing = sorted(
@@ -111,7 +114,9 @@ class MarketArgs:
             )
             if missing:  # listed later, or delisted: it is learned on or judged on where it exists
                 print(f"note  {', '.join(missing)}: no data in the {name} span")
-        parts["train"] = training_market(parts["train"], self.train_on, self.made_paths, self.venue)
+        if "train" in parts:
+            made = self.train_on, self.made_paths, self.venue
+            parts["train"] = training_market(parts["train"], *made)
         parts["test"] = stressed(parts["test"], self.stress)
         for part in parts.values():
             # settings that do not fit this market are reported before anything runs
@@ -146,7 +151,7 @@ def span_edges(text: str, flag: str) -> tuple[pd.Timestamp, pd.Timestamp]:
     or a year, and counts whole.
     """
     try:
-        first, last = (pd.Period(edge) for edge in text.split(":"))
+        first, last = (pd.Period(_iso(edge)) for edge in text.split(":"))
         start, end = first.start_time.tz_localize("UTC"), (last + 1).start_time.tz_localize("UTC")
     except ValueError:
         raise RunError(
@@ -156,6 +161,13 @@ def span_edges(text: str, flag: str) -> tuple[pd.Timestamp, pd.Timestamp]:
     if start >= end:
         raise RunError(f"{flag} {text}: the start lies after the end; swap them")
     return start, end
+
+
+def _iso(edge: str) -> str:
+    """A date as 2020-02-01, 2020-02 or 2020: any other spelling has two readings."""
+    if not re.fullmatch(r"\d{4}(-\d{2}){0,2}", edge):
+        raise ValueError(edge)
+    return edge
 
 
 def pairs(items: tuple[str, ...], flag: str) -> dict[str, Any]:

@@ -6,14 +6,18 @@ import datetime as dt
 import json
 import os
 import platform
+import shutil
+import subprocess
 import sys
+import tempfile
 from importlib import metadata
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
-from fundenv.command import called
+from agents.checkpoint import CHECKPOINT, fingerprint
+from fundenv.command import bundled_folder, called
 
 _PACKAGES = (
     "fundenv",
@@ -25,6 +29,9 @@ _PACKAGES = (
     "stable-baselines3",
     "tensorboard",
 )
+
+
+ROOM = 20_000_000  # bytes that a run needs at least
 
 
 class RunError(ValueError):
@@ -78,8 +85,72 @@ def provenance(markets: dict[str, Any]) -> dict[str, Any]:
         "python": platform.python_version(),
         "machine": f"{platform.system()} {platform.machine()}, {os.cpu_count()} cores",
         "versions": versions,
+        "commit": commit(),
         "markets": {name: describe(market) for name, market in markets.items()},
     }
+
+
+def commit() -> str:
+    """The git commit of the running code, with `, changed` where files differ from it; of a wheel
+    the commit that pip built it from, or that none is known.
+    """
+    root = bundled_folder()
+    if (root / ".git").exists() and shutil.which("git"):
+        asked = ["git", "-C", str(root)]
+        found = _said([*asked, "rev-parse", "HEAD"])
+        changed = _said([*asked, "status", "--porcelain", "--untracked-files=no"])
+        if found:
+            return found + (", changed" if changed else "")
+    try:
+        origin = metadata.distribution("fundenv").read_text("direct_url.json") or "{}"
+    except metadata.PackageNotFoundError:
+        origin = "{}"
+    return str(json.loads(origin).get("vcs_info", {}).get("commit_id", "unknown"))
+
+
+def _said(words: list[str]) -> str:
+    done = subprocess.run(words, capture_output=True, text=True, check=False)
+    return done.stdout.strip() if done.returncode == 0 else ""
+
+
+PROVENANCE = "provenance.json"
+
+
+def provenance_of(agent: Path) -> dict[str, Any]:
+    """The provenance of the run that wrote the folder of an agent; empty where there is none."""
+    for folder in (agent, *agent.parents[:2]):  # of `train`, of agents/<name>-<seed>
+        if (folder / PROVENANCE).is_file():
+            return dict(read_json(folder / PROVENANCE))
+    return {}
+
+
+def record_agents(out: Path) -> None:
+    """Note in the provenance of a run the fingerprint of every agent that it has saved."""
+    saved = sorted(path.parent for path in out.rglob(CHECKPOINT))
+    found = {folder.relative_to(out).as_posix(): fingerprint(folder) for folder in saved}
+    write_json(out / PROVENANCE, read_json(out / PROVENANCE) | {"agents": found})
+
+
+def forget_agents(out: Path) -> None:
+    """Drop that note while a run trains on: its agents change."""
+    before = read_json(out / PROVENANCE)
+    if before.pop("agents", None) is not None:
+        write_json(out / PROVENANCE, before)
+
+
+def check_recorded(agent: Path) -> None:
+    """Raise `RunError` where an agent is not the one that its run recorded."""
+    for folder in (agent, *agent.parents[:2]):
+        if not (folder / PROVENANCE).is_file():
+            continue
+        known = read_json(folder / PROVENANCE).get("agents", {})
+        recorded = known.get(agent.relative_to(folder).as_posix())
+        if recorded and (agent / CHECKPOINT).is_file() and recorded != fingerprint(agent):
+            raise RunError(
+                f"{agent} is not the agent that {folder / PROVENANCE} recorded ({recorded});"
+                " it was changed or exchanged: take it from its source again, or train it anew"
+            )
+        return
 
 
 def describe(market: Any) -> dict[str, Any]:
@@ -102,6 +173,32 @@ def describe(market: Any) -> dict[str, Any]:
 def label(market: Any, path: int) -> str:
     """Name of a path: its symbols joined by `+`."""
     return "+".join(market.symbols[path])
+
+
+def require_room(folder: Path, flag: str = "--out") -> None:
+    """Make `folder` and try it, before anything is computed. Raises `RunError` where it takes no
+    files or has no room for a run.
+    """
+    made = [each for each in (folder, *folder.parents) if not each.exists()]
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=folder) as probe:
+            probe.write(b"0" * 65_536)
+            probe.flush()
+        free = shutil.disk_usage(folder).free
+    except OSError as error:
+        for each in made:
+            if each.is_dir():
+                each.rmdir()
+        raise RunError(
+            f"{flag} {folder} takes no files ({error.strerror}); choose another folder, or make"
+            " room there"
+        ) from None
+    if free < ROOM:
+        raise RunError(
+            f"{flag} {folder} has {free / 1e6:.1f} MB free, a run needs at least"
+            f" {ROOM / 1e6:.0f} MB; make room, or choose another folder"
+        )
 
 
 def open_run(
@@ -130,6 +227,7 @@ def open_run(
             else Path("runs") / f"{script}-{dt.datetime.now():%Y%m%d-%H%M%S}"
         )
     config = out / "config.json"
+    require_room(out)
     if config.exists():
         if not resume:
             raise RunError(

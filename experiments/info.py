@@ -1,0 +1,81 @@
+"""Lists settings with type, default, range, unit and what they mean.
+
+fundenv info env              every setting of the environment
+fundenv info ppo              every parameter of an agent
+fundenv info venue binance    the rules of a venue, with sources and dates
+fundenv info agents           the names of all agents; fundenv info venues: of all venues
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Annotated
+
+import tyro
+from rich import box
+from rich.console import Console
+from rich.table import Table
+
+import agents
+from experiments.core.cli import run
+from experiments.core.run_folder import RunError
+from fundenv import venues
+from fundenv.config import EnvConfig
+from fundenv.settings import Row, describe
+from fundenv.venues.describe import rows
+
+
+@dataclass(frozen=True, kw_only=True)
+class Args:
+    """Command line of the list."""
+
+    topic: Annotated[tuple[str, ...], tyro.conf.Positional] = ("env",)
+    """`env`, the name of an agent, `venue NAME`, `agents` or `venues`."""
+
+
+def main(args: Args) -> None:
+    """Print what the topic asks for."""
+    match args.topic:
+        case ["env"]:
+            show(describe(EnvConfig), "Settings of the environment: --env NAME=VALUE")
+        case ["agents"]:
+            for name in agents.names():
+                print(f"{name:<18}{_first(agents.agent_class(name).__doc__)}")
+        case ["venues"]:
+            for name in venues.venue_names():
+                print(name)
+        case ["venue", name]:
+            show(rows(venues.load_venue(name)), f"Rules of {name} now in force")
+            print(f"Sources and earlier values: {venues.__path__[0]}/README.md and {name}.toml")
+        case [name]:
+            kind = agents.agent_class(name)
+            print(_first(kind.__doc__))
+            show(describe(kind.parameters), f"Parameters of {name}: --params NAME=VALUE")
+        case _:
+            raise RunError(
+                f"info {' '.join(args.topic)}: expected env, an agent, `venue NAME`, agents or"
+                " venues"
+            )
+
+
+def show(settings: list[Row], title: str) -> None:
+    """A table of settings."""
+    if not settings:
+        print("it has no settings")
+        return
+    table = Table(title=title, box=box.SIMPLE_HEAD, title_justify="left", show_edge=False)
+    for column in ("name", "default", "type and range", "meaning"):
+        table.add_column(column, no_wrap=column == "name", overflow="fold")
+    for each in settings:
+        kind = each.range or each.type
+        table.add_row(each.name, each.default, kind, each.text)
+    console = Console()
+    Console(width=max(console.width, 100)).print(table)
+
+
+def _first(text: str | None) -> str:
+    return " ".join((text or "").split("\n\n")[0].split())
+
+
+if __name__ == "__main__":
+    run(Args, main, __doc__)

@@ -1,0 +1,222 @@
+"""What users type by mistake is one line and exit status 2; a folder that takes no files is found
+before the work, and a full disk loses no table and no checkpoint.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import agents
+from experiments import benchmark, evaluate, report, train
+from experiments.benchmarking.training import cost_of
+from experiments.core import cli
+from experiments.core.run_folder import commit, provenance_of, require_room
+
+TEST = ("--test", "2022-01:2022-03")
+SPANS = ("--train", "2020-01:2020-12", *TEST)
+Capture = pytest.CaptureFixture[str]
+
+
+def called(module: Any, *words: str) -> int:
+    """Exit status of a command in this process."""
+    before, sys.argv = sys.argv, [module.__name__, *words]
+    try:
+        cli.run(module.Args, module.main, module.__doc__)
+    except SystemExit as stop:
+        return int(stop.code or 0)
+    finally:
+        sys.argv = before
+    return 0
+
+
+def refused(capsys: Capture, module: Any, *words: str) -> str:
+    """The one line with which a command refuses."""
+    capsys.readouterr()
+    assert called(module, *words) == 2
+    error = capsys.readouterr().err
+    assert error.startswith("error: ")
+    assert error.count("\n") == 1
+    return error
+
+
+@pytest.mark.parametrize(
+    ("module", "words", "said"),
+    [
+        (train, ("--steps", "0"), "--steps 0: give at least 1"),
+        (train, ("--steps", "-5"), "--steps -5: give at least 1"),
+        (train, ("--seed", "-1"), "--seed -1: give a whole number from 0 to 4294967295"),
+        (train, ("--seed", "4294967296"), "--seed 4294967296: give a whole number from 0 to"),
+        (evaluate, ("--agents",), "--agents is empty; name at least one"),
+        (benchmark, ("--agents",), "--agents is empty; name at least one"),
+        (benchmark, ("--workers", "0"), "--workers 0: give at least 1"),
+        (evaluate, ("--test", "01/02/2024:01/03/2024"), "--test 01/02/2024:01/03/2024: expected"),
+        (train, ("--train", "2020-1:2020-12"), "--train 2020-1:2020-12: expected"),
+        (train, ("--out", "/proc/nope"), "--out /proc/nope takes no files"),
+        (evaluate, ("--out", "/proc/nope", *TEST), "--out /proc/nope takes no files"),
+        (benchmark, ("--out", "/proc/nope", *SPANS), "--out /proc/nope takes no files"),
+        (report, (), "no run is named"),
+    ],
+)
+def test_a_slip_is_answered_in_one_line(
+    module: Any, words: tuple[str, ...], said: str, capsys: Capture, tmp_path: Path
+) -> None:
+    if module is train and "--out" not in words:
+        words = (*words, "--out", str(tmp_path / "runs" / "one"))
+    assert said in refused(capsys, module, *words)
+    assert not (tmp_path / "runs").exists()  # nothing was begun
+
+
+@pytest.mark.parametrize("seed", [0, 2**32 - 1])
+def test_the_smallest_and_the_largest_seed_work(seed: int, tmp_path: Path) -> None:
+    out = str(tmp_path / "one")
+    tiny = ("imitate=0", "rehearse=0", "n_envs=4", "n_steps=8", "hidden=4", "shaping=false")
+    done = called(train, "--steps", "1", "--seed", str(seed), "--out", out, *SPANS, "--params", *tiny)  # fmt: skip
+    assert done == 0
+    assert provenance_of(tmp_path / "one")["commit"] == commit()
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A finished training of the threshold rule, which is fitted at once."""
+    out = tmp_path_factory.mktemp("runs") / "one"
+    assert called(train, "--agent", "threshold", "--steps", "1", "--out", str(out), *SPANS) == 0
+    return out
+
+
+def test_a_training_is_no_evaluated_run(trained: Path, capsys: Capture) -> None:
+    assert "was not evaluated yet; first: " in refused(capsys, report, str(trained))
+
+
+def test_a_trained_agent_needs_no_span_to_learn_on(trained: Path, capsys: Capture) -> None:
+    assert called(evaluate, "--agents", str(trained), "--test", "2020-06:2022-03") == 0
+    said = capsys.readouterr().out
+    assert "CAUTION" in said  # it learned from a part of that
+    assert called(evaluate, "--agents", str(trained), *TEST) == 0
+    assert "CAUTION" not in capsys.readouterr().out
+
+
+def test_the_test_span_is_the_same_market_with_and_without_a_training_span() -> None:
+    alone = evaluate.Args(test="2022-01:2022-03").markets("test")
+    both = evaluate.Args(train="2020-01:2020-12", test="2022-01:2022-03").markets()
+    assert alone["test"].hash == both["test"].hash
+
+
+def test_an_agent_that_was_exchanged_is_refused(
+    trained: Path, tmp_path: Path, capsys: Capture
+) -> None:
+    subprocess.run(["cp", "-r", trained, tmp_path / "copy"], check=True)
+    agents.make("carry").save(tmp_path / "copy")
+    said = refused(capsys, evaluate, "--agents", str(tmp_path / "copy"), *TEST)
+    assert "is not the agent that" in said
+
+
+def test_a_second_evaluation_replaces_the_first(
+    trained: Path, tmp_path: Path, capsys: Capture
+) -> None:
+    out = tmp_path / "one"
+    for names in (("flat", "carry"), ("zscore",)):
+        assert called(evaluate, "--agents", *names, "--out", str(out), *TEST) == 0
+    rows = json.loads((out / "results.json").read_text())
+    rows = rows["rows"] if isinstance(rows, dict) else rows
+    assert {row["agent"] for row in rows} == {"zscore"}
+    assert called(report, str(out)) == 0
+    assert "carry" not in " ".join(str(path) for path in out.rglob("*"))
+    assert "holds a run of another command" in refused(capsys, evaluate, "--out", str(trained), *TEST)  # fmt: skip
+
+
+def test_results_name_no_absolute_path(tmp_path: Path) -> None:
+    out = tmp_path / "one"
+    words = (
+        "--agents",
+        "flat",
+        "threshold",
+        "--seeds",
+        "1",
+        "--folds",
+        "0",
+        "--cash-rates",
+        "0.02",
+    )
+    assert called(benchmark, *words, "--preset", "quick", "--out", str(out), *SPANS) == 0
+    assert str(tmp_path) not in (out / "results.md").read_text()
+    assert provenance_of(out / "agents" / "threshold-0")["agents"].keys() == {"agents/threshold-0"}
+
+
+@pytest.fixture
+def small_disk(tmp_path: Path) -> Iterator[Path]:
+    """A disk of 64 MB."""
+    if os.geteuid() != 0:
+        pytest.skip("only root mounts a tmpfs")
+    disk = tmp_path / "disk"
+    disk.mkdir()
+    done = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=64m", "tmpfs", disk], check=False)
+    if done.returncode:
+        pytest.skip("no tmpfs can be mounted here")
+    yield disk
+    subprocess.run(["umount", disk], check=True)
+
+
+def fill(disk: Path, left: int, name: str = "filler") -> None:
+    """Leave so many bytes."""
+    stats = os.statvfs(disk)
+    (disk / name).write_bytes(b"0" * (stats.f_bavail * stats.f_frsize - left))
+
+
+def test_a_disk_without_room_is_found_before_the_work(small_disk: Path, capsys: Capture) -> None:
+    fill(small_disk, 1_000_000)
+    said = refused(capsys, evaluate, "--out", str(small_disk / "one"), *TEST)
+    assert "MB free, a run needs at least 20 MB" in said
+    fill(small_disk, 0, "more")
+    assert "No space left" in refused(capsys, evaluate, "--out", str(small_disk / "two"), *TEST)
+
+
+def test_a_disk_that_fills_up_loses_no_table(
+    small_disk: Path, capsys: Capture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    roll_out = evaluate.roll_out
+
+    def and_fill(*args: Any) -> Any:
+        found = roll_out(*args)
+        if not (small_disk / "filler").exists():
+            fill(small_disk, 20_000)
+        return found
+
+    monkeypatch.setattr(evaluate, "roll_out", and_fill)
+    words = ("--agents", "flat", "carry", "--out", str(small_disk / "one"), *TEST)
+    assert called(evaluate, *words) == 2
+    found = capsys.readouterr()
+    assert "carry" in found.out
+    assert "the tables above are not kept" in found.err
+
+
+def test_a_full_disk_keeps_the_last_good_checkpoint(small_disk: Path) -> None:
+    agents.make("carry").save(small_disk / "one")
+    before = (small_disk / "one" / "checkpoint.json").read_bytes()
+    fill(small_disk, 0)
+    with pytest.raises(agents.AgentError, match=r"could not be saved.*No space left.*is kept"):
+        agents.make("zscore").save(small_disk / "one")
+    assert (small_disk / "one" / "checkpoint.json").read_bytes() == before
+    assert agents.load(small_disk / "one").name == "carry"
+
+
+def test_the_bar_counts_the_warm_start() -> None:
+    ppo = agents.make("ppo", n_envs=256, rehearse=16)
+    rounds, each = ppo.warm_start()  # type: ignore[attr-defined]
+    assert rounds == 16
+    assert each == pytest.approx(0.4 * 256 * 4 * 270)  # 4 accounts an env, 90 days of 3 decisions
+    assert cost_of(ppo, 300_000, 0) == pytest.approx(300_000 + rounds * each)
+    assert cost_of(ppo, 300_000, 100_000) == 200_000
+    assert cost_of(agents.make("sac"), 100, 0) == 200  # a step of SAC costs two
+
+
+def test_require_room_makes_the_folder(tmp_path: Path) -> None:
+    require_room(tmp_path / "a" / "b")
+    assert (tmp_path / "a" / "b").is_dir()
