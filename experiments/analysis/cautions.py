@@ -16,7 +16,9 @@ ENOUGH_SEEDS = 10
 EMBARGO = pd.Timedelta("14D")  # the longest look-back of a feature that still matters
 
 
-def cautions(comparison: Comparison, markets: dict[str, Any], venue: str) -> list[str]:
+def cautions(
+    comparison: Comparison, markets: dict[str, Any], venue: str, venue_date: str | None = None
+) -> list[str]:
     """One sentence each; arguments as of `experiments.analysis.verdict.with_words`."""
     judged = markets.get(comparison.span, {"paths": []})
     found = [
@@ -44,7 +46,8 @@ def cautions(comparison: Comparison, markets: dict[str, Any], venue: str) -> lis
     symbols = list(
         dict.fromkeys(part for label, *_ in judged["paths"] for part in label.split("+"))
     )
-    return found + _made_up(symbols) + _venue(venue, symbols)
+    found += _made_up(symbols) + _venue(venue, symbols)
+    return found + _brackets(venue, judged["paths"], venue_date)
 
 
 def _few_seeds(item: Standing) -> str:
@@ -119,6 +122,28 @@ def _venue(name: str, symbols: Iterable[str]) -> list[str]:
         f"Venue {name}: no exchange document backs {', '.join(keys)}; results that hang on them are"
         " assumptions."
     ]
+
+
+def _brackets(name: str, paths: Iterable[list[str]], venue_date: str | None) -> list[str]:
+    """Which bracket tables of each real symbol held over the span, or on the date of the config."""
+    try:
+        venue = load_venue(name)
+    except VenueError:  # `_venue` says so
+        return []
+    found = []
+    for label, *span in paths:
+        first, last = (pd.Timestamp(venue_date or edge).date() for edge in span)
+        for symbol in label.split("+"):
+            if symbol.startswith(GENERATED):
+                continue
+            tables = venue.brackets_in_force(symbol, first, last)
+            days = ", ".join(
+                f"{day}{'' if known else ' (not sourced)'}" for day, _, known in tables
+            )
+            found.append(
+                f"{symbol}: maintenance brackets of {days}; their sources are in the venue's file."
+            )
+    return list(dict.fromkeys(found))
 
 
 def _accepted(markets: dict[str, Any]) -> list[str]:

@@ -12,17 +12,19 @@ from experiments.analysis.statistics import LEAST_SEEDS
 from experiments.analysis.tables import number, signed
 
 
-def with_words(comparison: Comparison, markets: dict[str, Any], venue: str) -> Comparison:
+def with_words(
+    comparison: Comparison, markets: dict[str, Any], venue: str, venue_date: str | None = None
+) -> Comparison:
     """The comparison with its sentences and cautions.
 
     Args:
         markets: name -> `experiments.core.run_folder.describe`, as provenance.json has them. venue:
-        name or path of the rules in force.
+        name or path of the rules in force; venue_date: their one date, None for the span's.
     """
     return replace(
         comparison,
         verdict=tuple(verdict(comparison)),
-        cautions=tuple(cautions(comparison, markets, venue)),
+        cautions=tuple(cautions(comparison, markets, venue, venue_date)),
     )
 
 

@@ -61,7 +61,8 @@ def build_world(market: Market, config: EnvConfig, venue: Venue, autoreset: int)
     for name in sorted(
         {name for path in market.symbols for name in path if not name.startswith(GENERATED)}
     ):
-        venue.warn_unsourced(name, _used_keys(config), dates[-1])
+        for date in dates:
+            venue.warn_unsourced(name, _used_keys(config), date)
     tables = [_brackets(venue, config, name, date) for date in dates for name in names]
     tiers = np.full((len(tables), max(map(len, tables)), 4), _NO_FLOOR)
     for s, table in enumerate(tables):
@@ -212,7 +213,7 @@ def _brackets(venue: Venue, config: EnvConfig, symbol: str, date: dt.date) -> tu
     if config.max_leverage > table[0].max_leverage:
         raise ConfigError(
             f"max_leverage = {config.max_leverage:g} exceeds {table[0].max_leverage:g}, the limit"
-            f" of {symbol} on {venue.name}; lower it"
+            f" of {symbol} on {venue.name} from {date}; lower it"
         )
     return table
 

@@ -126,6 +126,25 @@ class Venue:
             )
             warnings.warn(text, UnsourcedValue, stacklevel=3)
 
+    def brackets_in_force(
+        self, symbol: str, first: dt.date, last: dt.date
+    ) -> list[tuple[dt.date, str, bool]]:
+        """The bracket tables of `symbol` that hold between two days: (day from which it holds,
+        source, whether it is sourced), the earliest first.
+        """
+        tables = self._tier_tables(symbol)
+        start = _in_force(tables, first)
+        return [
+            (table["valid_from"], str(table["source"]), bool(table.get("sourced", True)))
+            for table in tables
+            if table is start or first < table["valid_from"] <= last
+        ]
+
+    def unsourced_within(self, symbol: str, first: dt.date, last: dt.date) -> tuple[str, ...]:
+        """`unsourced` of any day between two days."""
+        days = [first, *(day for day in self.changes(symbol) if first < day <= last)]
+        return tuple(sorted({key for day in days for key in self.unsourced(symbol, day)}))
+
     def changes(self, symbol: str) -> list[dt.date]:
         """The dates, ascending, from which a number of `symbol` differs from the one before; the
         first dates of all tables are not among them.
@@ -151,14 +170,20 @@ class Venue:
         return leaf
 
     def _tier_tables(self, symbol: str) -> list[dict[str, Any]]:
-        tables: list[dict[str, Any]] = self.document["tiers"].get(
-            symbol, self.document["tiers"]["default"]
-        )
-        return tables
+        tiers: dict[str, list[dict[str, Any]]] = self.document["tiers"]
+        return tiers.get(symbol) or tiers.get(contract_key(symbol)) or tiers["default"]
 
     def _tier_table(self, symbol: str, date: dt.date | None) -> dict[str, Any]:
         table: dict[str, Any] = _in_force(self._tier_tables(symbol), date)
         return table
+
+
+def contract_key(symbol: str) -> str:
+    """A symbol without a venue's marks of a perpetual, as bracket tables name it: BTCUSD_PERP,
+    PI_XBTUSD and XBTUSD give BTCUSD, BTC-PERPETUAL gives BTC.
+    """
+    plain = symbol.removeprefix("PI_").removesuffix("_PERP").removesuffix("-PERPETUAL")
+    return plain.replace("XBT", "BTC")
 
 
 def _in_force(tables: Any, date: dt.date | None) -> Any:

@@ -169,6 +169,22 @@ def test_cautions_name_few_seeds_short_spans_numbers_without_a_source_and_the_da
     assert "Accepted though it looks wrong: AAAUSDT: rates repeat every 8 h." in said
 
 
+@pytest.mark.parametrize(
+    ("date", "said"),
+    [
+        (None, "2019-09-08 (not sourced), 2021-03-18, 2021-06-22"),
+        ("2021-04-01", "2021-03-18"),
+    ],
+)
+def test_cautions_name_the_brackets_in_force(date: str | None, said: str) -> None:
+    paths = [["BTCUSDT", "2021-01-01", "2021-12-31"], ["SYNTH-BTC-0", "2021-01-01", "2021-12-31"]]
+    found = of({"carry": [0.01]})
+    lines = cautions.cautions(found, {"test": {"paths": paths}}, "binance", date)
+    assert lines[-1] == (
+        f"BTCUSDT: maintenance brackets of {said}; their sources are in the venue's file."
+    )
+
+
 def test_an_agent_looks_alike_in_every_chart_and_no_two_look_the_same() -> None:
     names = [f"agent {k}" for k in range(20)]
     looks = palette(names)

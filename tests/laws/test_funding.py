@@ -7,8 +7,10 @@ hedged short takes the other 20,000, and no cash is left.
 
 from __future__ import annotations
 
+import pandas as pd
 import pytest
 
+from fundenv.formulas import funding
 from tests.laws.play import FLAT, HOLD, equity_of, make_env, play
 from tests.markets import bar, tape
 
@@ -54,6 +56,29 @@ def test_an_order_at_the_instant_of_settlement_collects_nothing():
     assert opened["account"]["perp"][0] == pytest.approx(-200)
     assert opened["parts"]["funding"] == after["parts"]["funding"] == 0.0
     assert after["equity"] == pytest.approx(30_000, rel=1e-12)
+
+
+@pytest.mark.parametrize("margin_mode", ["isolated", "cross", "portfolio"])
+def test_a_fill_of_the_env_stands_behind_the_venues_seconds_of_grace(margin_mode):
+    """The published rule counts a position opened less than 15 s after a settlement, and one closed
+    at it: opened at the first of three settlements and closed at the third, two are paid.
+    """
+    times = pd.date_range("2024-01-01", periods=3, freq="8h")
+    prices, rates = [100.0, 101.0, 99.0], [0.02, 0.001, -0.003]
+    bars = [bar(100)] + [
+        bar(100, **settled(rate, price)) for rate, price in zip(rates, prices, strict=True)
+    ]
+    market = tape(*bars, bar(100), bar(100))
+    env = make_env(market, margin_mode=margin_mode)
+    steps = play(env, [SHORT, HOLD, FLAT, HOLD])
+    held = steps[0]["account"]["perp"][0]
+    assert held < -199
+    paid = funding.window_payment(
+        held, times[0] + pd.Timedelta("15s"), times[2], times, prices, rates, grace_seconds=15.0
+    )
+    assert sum(step["parts"]["funding"] for step in steps) == pytest.approx(paid, rel=1e-12)
+    inside = funding.window_payment(held, times[0], times[2], times, prices, rates)
+    assert inside - paid == pytest.approx(-held * 100.0 * 0.02)  # what a fill in the grace collects
 
 
 @pytest.mark.parametrize("leave", [FLAT, LONG, (0.25, 1.0, 2.0)])

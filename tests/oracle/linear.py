@@ -277,6 +277,8 @@ class ReferenceAccount:
     # --- spec 4: settlement -----------------------------------------------------------------------
 
     def _settle(self) -> None:
+        # specification 4.1: what is held before the trade of this instant; a position opened by it
+        # is behind the venue's seconds of grace
         for a, (leg, bar) in enumerate(zip(self.legs, self.now, strict=True)):
             if bar.settle_price <= 0:
                 continue

@@ -1,6 +1,7 @@
 """A venue file is data with sources; a broken one says what is wrong with it."""
 
 import datetime as dt
+import re
 import warnings
 from importlib import resources
 
@@ -54,7 +55,7 @@ def test_brackets_change_on_their_date():
     assert venue.brackets("ETHUSDT", dt.date(2025, 8, 18))[1].floor == 50e3
     assert venue.brackets("ETHUSDT", dt.date(2025, 8, 19))[1].floor == 300e3
     assert venue.brackets("ETHUSDT", dt.date(2010, 1, 1)) == venue.brackets(
-        "ETHUSDT", dt.date(2024, 1, 1)
+        "ETHUSDT", dt.date(2021, 1, 1)
     )
 
 
@@ -101,7 +102,7 @@ def test_own_file_is_loaded_by_its_path(write):
         (
             "valid_from = 2025-08-19",
             'valid_from = "once"',
-            "tiers.BTCUSDT[1].valid_from = 'once': expected a date",
+            "tiers.BTCUSDT[12].valid_from = 'once': expected a date",
         ),
         ("valid_from = 2025-08-19", "valid_from = 2019-09-08", "each later than the one before"),
         (
@@ -185,3 +186,71 @@ def test_unsourced_values_are_reported_once_and_only_where_used(tmp_path):
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         venue.warn_unsourced("BTCUSDT", ["borrow.quote_annual", "fees"])
+
+
+# floor, leverage, maintenance rate as published (see the sources in the files)
+@pytest.mark.parametrize(
+    ("name", "symbol", "day", "published"),
+    [
+        ("binance", "BTCUSDT", "2021-03-18", [(1e6, 20, 0.025), (10e6, 10, 0.05), (300e6, 1, 0.5)]),
+        ("binance", "BTCUSDT", "2021-06-22", [(1e6, 20, 0.025), (5e6, 10, 0.05), (20e6, 5, 0.1)]),
+        ("binance", "BTCUSDT", "2022-06-01", [(1e6, 20, 0.025), (10e6, 10, 0.05)]),
+        ("binance", "BTCUSDT", "2024-10-24", [(600e3, 75, 0.0065), (12e6, 25, 0.02)]),
+        ("binance", "SOLUSDT", "2022-11-25", [(0, 12, 0.02), (150e3, 11, 0.025)]),
+        ("binance", "DOGEUSDT", "2024-10-24", [(0, 75, 0.005), (10e3, 50, 0.007)]),
+        ("binance_coinm", "BTCUSD_PERP", "2020-12-01",
+         [(0, 125, 0.004), (10, 100, 0.005), (20, 50, 0.01), (30, 20, 0.025), (50, 10, 0.05),
+          (100, 5, 0.1), (200, 4, 0.125), (400, 3, 0.15), (1000, 2, 0.25)]),
+        ("binance_coinm", "DOGEUSD_PERP", "2021-05-05",
+         [(0, 25, 0.012), (500e3, 20, 0.025), (2.5e6, 10, 0.05), (100e6, 1, 0.5)]),
+    ],
+)  # fmt: skip
+def test_brackets_are_those_of_their_day(name, symbol, day, published):
+    found = [
+        (b.floor, b.max_leverage, b.rate)
+        for b in load_venue(name).brackets(symbol, dt.date.fromisoformat(day))
+    ]
+    assert set(published) <= set(found)
+
+
+def test_the_maintenance_amount_of_the_help_page_of_2020():
+    """5,000,000 x (5 % - 2.5 %) + 16,300 = 141,300."""
+    brackets = load_venue("binance").brackets("BTCUSDT", dt.date(2020, 6, 1))
+    assert brackets[4].amount == pytest.approx(141_300)
+
+
+def test_a_funding_cap_goes_with_the_brackets_of_its_day():
+    venue = load_venue("binance")
+    for symbol in ("BTCUSDT", "ETHUSDT", "DOGEUSDT"):
+        for day in (dt.date(2024, 10, 24), dt.date(2026, 9, 26)):
+            first = venue.brackets(symbol, day)[0]
+            assert venue.value("funding", "cap", symbol, day) == pytest.approx(0.75 * first.rate)
+
+
+def test_a_table_in_coins_serves_its_own_coin_alone():
+    """A floor of 5 coins is 250,000 USD of bitcoin and 40 cents of dogecoin."""
+    for name in venue_names():
+        venue = load_venue(name)
+        if venue.contract == "inverse":
+            assert len(venue.brackets("ANYUSD")) == 1, name
+            assert len(venue.brackets("BTC-PERPETUAL" if name == "deribit" else "XBTUSD")) > 2
+            assert "tiers" in venue.unsourced("ANYUSD")
+
+
+@pytest.mark.parametrize("name", venue_names())
+def test_the_high_fee_tier_is_one_tier(name):
+    document = load_venue(name).document["fees_high"]
+    tiers = {word for leaf in document.values() for word in re.findall(r"VIP ?\d+", leaf["source"])}
+    assert len(tiers) <= 1
+
+
+def test_the_tables_in_force_over_a_span_are_named():
+    venue = load_venue("binance")
+    found = venue.brackets_in_force("BTCUSDT", dt.date(2021, 1, 1), dt.date(2021, 12, 31))
+    assert [(str(day), known) for day, _, known in found] == [
+        ("2019-09-08", False),
+        ("2021-03-18", True),
+        ("2021-06-22", True),
+    ]
+    assert "tiers" in venue.unsourced("BTCUSDT", dt.date(2021, 1, 1))
+    assert "tiers" not in venue.unsourced("BTCUSDT", dt.date(2021, 4, 1))
