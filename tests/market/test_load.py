@@ -108,6 +108,16 @@ def test_csv_files_do_as_well(tmp_path):
     assert np.allclose(load_market(tmp_path).features, build_market([made]).features, atol=1e-5)
 
 
+def test_a_coarse_mark_file_beside_hourly_bars_is_passed_over(tmp_path):
+    made = synthetic(symbol=ONE)
+    write_frames(frames(made.perp, made.spot, made.funding, ONE), tmp_path, venue="binance")
+    coarse = synthetic(symbol=ONE, bar_hours=8).mark
+    coarse.to_parquet(tmp_path / f"binance_{ONE}_mark_8h.parquet")
+    market = load_market(tmp_path)
+    assert any("mark_8h.parquet: mark bars of 8h do not nest" in note for note in market.notes)
+    assert load_market(tmp_path, bar="8h").bar_hours == 8.0
+
+
 def test_an_own_venue_is_taken_by_the_path_of_its_file(tmp_path):
     from importlib import resources
 

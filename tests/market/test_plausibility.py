@@ -13,7 +13,7 @@ from fundenv.market import DataError, build_market, load_market, read_frames, se
 from fundenv.market.plausibility import CHECKS, KINDS, Finding, findings, judge
 from fundenv.venues import load_venue
 from tests.market.coins import HOUR, PRICES, coin, later, scaled, walk
-from tests.market.tables import real_data
+from tests.market.tables import real_data, synthetic
 
 BINANCE = load_venue("binance")
 
@@ -84,6 +84,10 @@ def test_the_schedule_is_that_of_the_venue():
     shifted = coin(funding=later(coin().funding, 4))
     assert "settlement_hours" in found(shifted)
     assert "settlement_hours" not in found(shifted, load_venue("bitmex"))
+
+
+def test_a_generated_symbol_may_settle_at_hours_of_its_own():
+    assert findings(synthetic(), load_venue("bitmex")) == ()
 
 
 def test_shorter_intervals_of_the_schedule_are_right_and_a_change_of_interval_is_too():
@@ -317,6 +321,31 @@ def test_several_findings_are_counted_and_named():
     both = coin(spot=scaled(coin().spot, 1e-3), funding=later(coin().funding, 3))
     with pytest.raises(DataError, match=r"and 1 more \(settlement_hours\)"):
         build_market([both])
+
+
+def test_the_last_weeks_of_a_live_feed_pass_and_a_wrong_last_bar_is_seen():
+    """Closed bars of a feed are the tables as they stand now: nothing after the last bar exists."""
+    now = coin().perp["time"].iloc[-1] - pd.Timedelta(days=10)
+    feed = replace(coin(), funding=coin().funding.iloc[30:]).known_at(now)
+    assert findings(feed, BINANCE) == ()
+    perp = feed.perp.copy()
+    perp.loc[perp.index[-1], PRICES] *= 2.0
+    wrong = [f for f in findings(replace(feed, perp=perp), BINANCE) if f.refused]
+    assert {(f.kind, f.first) for f in wrong} == {("spike", perp["time"].iloc[-1])}
+
+
+@pytest.mark.parametrize("start", range(5))
+def test_windows_of_real_crashes_pass_as_a_live_feed_would_see_them(start):
+    """35 days up to an instant inside March 2020 and May 2021: short windows have few bars."""
+    whole = read_frames(real_data(), ["BTCUSDT", "ETHUSDT", "XRPUSDT", "LTCUSDT", "ADAUSDT"][start])
+    for now in ("2020-03-12 12:00", "2020-03-13 03:00", "2021-05-19 14:00", "2022-11-09 16:00"):
+        end = pd.Timestamp(now, tz="UTC")
+        window = {
+            name: table[(table["time"] >= end - pd.Timedelta(days=35)) & (table["time"] < end)]
+            for name in ("funding", "perp", "spot", "mark")
+            if (table := getattr(whole, name)) is not None
+        }
+        assert found(replace(whole, **window)) == {}
 
 
 def test_every_check_has_been_seen_to_find_something():

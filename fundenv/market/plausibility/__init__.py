@@ -11,7 +11,7 @@ closed bars of a live feed through it. The thresholds stand in
 from __future__ import annotations
 
 from fundenv.market.files.align import Aligned, align, native_bar_ns
-from fundenv.market.files.frames import SymbolFrames
+from fundenv.market.files.frames import GENERATED, SymbolFrames
 from fundenv.market.plausibility import bars, funding, prices, schedule
 from fundenv.market.plausibility.finding import KINDS, Finding, check_accept, judge
 from fundenv.market.plausibility.subject import Subject
@@ -34,6 +34,7 @@ CHECKS = (
     funding.prices,
 )
 _NEEDS_PRICES = (funding.rates, funding.lag)  # say nothing where the prices do not fit together
+_NEEDS_VENUE = (schedule.hours, funding.lag)  # a generator settles at hours of its own
 
 
 def findings(
@@ -49,8 +50,9 @@ def findings(
         aligned = align(frames, venue=venue.name, bar_ns=native, volume_required=False)
     subject = Subject(frames, aligned, venue)
     found: list[Finding] = []
+    skipped = _NEEDS_VENUE if frames.symbol.startswith(GENERATED) else ()
     for check in CHECKS:
         broken = {f.kind for f in found if f.refused} & {"factor", "lag", "bar_length"}
-        if not (broken and check in _NEEDS_PRICES):
+        if check not in skipped and not (broken and check in _NEEDS_PRICES):
             found.extend(check(subject))
     return tuple(found)

@@ -67,7 +67,8 @@ def coins(subject: Subject) -> Iterator[Finding]:
         side = max(1, round(limits.JUMP_DAYS * 24 * HOUR_NS / step))
         for row in np.flatnonzero(jump > limit):
             before, after = close[max(0, row + 1 - side) : row + 1], close[row + 1 : row + 1 + side]
-            if abs(np.median(after) - np.median(before)) > limit[row]:
+            stays = gap[row] > 1 or len(after) >= limits.JUMP_BARS  # one odd bar is a spike
+            if stays and abs(np.median(after) - np.median(before)) > limit[row]:
                 hours = gap[row] * step / HOUR_NS
                 yield _coin(subject, leg, int(row), hours, close[row], start[row + 1], limit[row])
                 break

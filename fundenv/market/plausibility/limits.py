@@ -31,6 +31,7 @@ BAR_LENGTH_RUN = 8
 JUMP_NEIGHBOUR = log(2.0)
 JUMP_GAP = log(3.0)
 JUMP_DAYS = 1.0  # on each side
+JUMP_BARS = 3  # bars at the new level, at the end of a table without a gap
 
 # spike: log distance of a high or low beyond its own open and close, the neighbouring bars and the
 # other prices of the same bar. Seen .02 in mark prices; .84 (a factor of 2.3, ETH 2020-03-13) in
