@@ -34,10 +34,11 @@ def converted(text: str, names: tuple[str, ...] = ()) -> str:
 def inline(text: str) -> str:
     """Escape what reStructuredText would read as markup; code in backticks becomes a literal."""
     parts = re.split(r"(`[^`]+`)", text)
-    return "".join(
+    marked = "".join(
         f"`{part}`" if part.startswith("`") else re.sub(r"([\\*|_`])", r"\\\1", part)
         for part in parts
     )
+    return re.sub(r"(``[^`]+``)(?=\w)", r"\1\\ ", marked)  # the s of ``step``s
 
 
 def _block(rows: list[str], names: tuple[str, ...]) -> list[str]:

@@ -62,7 +62,9 @@ def sheet(theme: Theme, height: float, **grid: Any) -> Iterator[tuple[Figure, An
         "legend.frameon": False,
         "figure.constrained_layout.use": True,
     }
-    with plt.rc_context(colours):
+    with plt.rc_context():
+        plt.rcdefaults()  # the gallery has its own
+        plt.rcParams.update(colours)
         figure, axes = plt.subplots(figsize=(WIDTH, height), **grid)
         yield figure, axes
         plt.close(figure)
@@ -160,6 +162,7 @@ def carry(c: Theme) -> Iterator[Figure]:
         ax.axhline(0, color=c.soft, lw=1)
         ax.set_xlabel("days")
         ax.set_ylabel("profit, % of the notional")
+        ax.set_ylim(-22, 38)
         ax.legend(loc="upper left")
         yield figure
 
@@ -175,7 +178,7 @@ def margin(c: Theme) -> Iterator[Figure]:
             stop = binance_price(wallet, -1.0, entry, bracket.rate, bracket.amount)
             ax.plot(stop, bracket.rate * 100, "o", color=colour, ms=7)
         ax.axhline(bracket.rate * 100, color=c.soft, ls="--", lw=1.2)
-        ax.text(86, -4.5, "below the dashed line the venue liquidates", color=c.soft)
+        ax.text(86, 2.5, "dots: liquidation", color=c.soft)
         ax.set_ylim(-7, 60)
         ax.set_xlabel("mark price of a short opened at 100")
         ax.set_ylabel("margin balance, % of notional")
@@ -190,7 +193,7 @@ def keeper(c: Theme) -> Iterator[Figure]:
         rng = np.random.default_rng(11)
         level, path, acted = target, [], []
         for hour in range(240):
-            level *= float(np.exp(rng.normal(0, 0.06)))
+            level *= float(np.exp(rng.normal(0, 0.085)))
             path.append(level)
             if not config.keeper_down * target <= level <= config.keeper_up * target:
                 acted.append((hour, level))
@@ -198,11 +201,12 @@ def keeper(c: Theme) -> Iterator[Figure]:
         ax.plot(path, color=c.blue, lw=1.4)
         for hour, before in acted:
             arrow(ax, (hour, before), (hour, target), c.red)
+        marks = {target: f"target\n{target:g}"}
         for share, name in ((config.keeper_up, "keeper_up"), (config.keeper_down, "keeper_down")):
             ax.axhline(share * target, color=c.gold, ls="--", lw=1.2)
-            ax.text(239, share * target + 0.08, f"{name} x target", ha="right", color=c.gold)
+            marks[share * target] = f"{name}\n{share * target:.2g}"
         ax.axhline(target, color=c.soft, lw=1)
-        ax.text(239, target + 0.08, "target leverage", ha="right", color=c.soft)
+        ax.set_yticks(list(marks), list(marks.values()))
         ax.set_xlabel("hours")
         ax.set_ylabel("effective leverage")
         ax.set_ylim(0.6, 5.9)
@@ -236,7 +240,8 @@ def hedge(c: Theme) -> Iterator[Figure]:
         ax.axhline(0, color=c.soft, lw=1)
         ax.set_xlabel("price change, %")
         ax.set_ylabel("profit, % of equity")
-        ax.legend(loc="upper right")
+        ax.set_ylim(-25, 42)
+        ax.legend(loc="upper center", ncols=2)
         yield figure
 
 
@@ -271,7 +276,7 @@ def rewards(c: Theme) -> Iterator[Figure]:
         ax.plot(change * 100, penalised, color=c.red, label="mean_variance")
         ax.plot(change * 100, np.zeros_like(change), color=c.green, label="expected")
         ax.axhline(0, color=c.soft, lw=0.8)
-        ax.set_xlabel("price profit of one step, % of equity")
+        ax.set_xlabel("price profit of one step from the basis, % of equity")
         ax.set_ylabel("reward, thousandths")
         ax.legend(loc="upper left")
         yield figure

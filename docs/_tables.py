@@ -49,7 +49,7 @@ def agent_settings() -> str:
     """The parameters of every agent that has some, agent by agent."""
     kinds = {name: agent_class(name).parameters for name in AGENTS}
     return "\n\n".join(
-        f"### `{name}`\n\n{settings(kind)}" for name, kind in kinds.items() if describe(kind)
+        f"## `{name}`\n\n{settings(kind)}" for name, kind in kinds.items() if describe(kind)
     )
 
 

@@ -20,6 +20,9 @@ while not done:
     observation, reward, terminated, truncated, info = env.step([0, carry, 1.0, 3.0])
     done = terminated or truncated
 
-plt.figure(figsize=(7, 8))
-plt.imshow(env.render())
-plt.axis("off")
+picture = env.render()
+height, width, _ = picture.shape
+figure = plt.figure(figsize=(7, 7 * height / width), layout="none")
+ax = figure.add_axes((0, 0, 1, 1))
+ax.imshow(picture)
+ax.axis("off")

@@ -108,4 +108,4 @@ def test_ppo_comes_within_ten_per_cent_of_the_optimum() -> None:
         algorithm.stop()
     finally:
         ray.shutdown()
-    assert 0.9 <= share < 1.1  # seeds 0, 1 and 2: 93, 95 and more than 95 % (BENCHMARKS.md)
+    assert 0.9 <= share < 1.1  # seeds 0, 1 and 2: 93, 95 and more than 95 % (docs/speed.md)
