@@ -291,17 +291,20 @@ def check_state(
 ) -> None:
     """Raise `ConfigError` unless `state` is one of a batch of this market and these settings: it is
     `of` the same `facts`, its arrays stand beside `held`, and its episodes lie on the paths of
-    `world`.
+    `world`. Trainings saved before states named what they are `of` have no such entry: theirs are
+    held against the arrays and the paths alone.
     """
     if not isinstance(state, Mapping):
         raise ConfigError(f"the state is {shown(state)}; expected what Batch.state() returned")
-    for name in ("of", *held, "seeded"):
-        if name not in state or (name == "of" and not isinstance(state[name], Mapping)):
+    of = state.get("of", facts)
+    for name in (*held, "seeded"):
+        if name not in state or not isinstance(of, Mapping):
             raise ConfigError(
-                f"the state has no {name!r}; expected what Batch.state() of this version returned"
+                f"the state has no {name if isinstance(of, Mapping) else 'of'!r}; expected what"
+                " Batch.state() returned"
             )
     for name, own in facts.items():
-        other = state["of"].get(name)
+        other = of.get(name)
         if repr(other) != repr(own):
             raise ConfigError(
                 f"the state is of a batch with {name} = {shown(other)}, this one has"

@@ -349,6 +349,17 @@ def test_what_is_no_state_is_refused() -> None:
             started().restore(state)  # type: ignore[arg-type]
 
 
+def test_a_state_saved_before_states_named_their_market_must_lie_on_this_one() -> None:
+    state = started().state()
+    del state["of"]
+    batch = started()
+    batch.restore(state)
+    batch.step(GOOD)
+    short = started(market=wild_market(5, paths=1, length=40))
+    with pytest.raises(ConfigError, match="from where this market has no step"):
+        short.restore(state)
+
+
 @pytest.mark.parametrize(
     ("change", "message"),
     [
@@ -378,15 +389,32 @@ def test_a_market_with_other_arrays_is_refused(change: dict[str, Any], message: 
     batch.step(GOOD)
 
 
-def test_rules_that_an_episode_began_with_stay_through_a_refresh() -> None:
-    """`BOOK` counts eras x paths, and a refresh doubles the paths."""
-    batch = started(venue="binance", market=wild_market(5, ("BTCUSDT",), paths=3, length=120))
-    world = batch.world
-    before = world.symbols[batch.store.episode[:, t.BOOK]]
-    rules = world.rules[before].copy()
-    batch.refresh(wild_market(6, ("BTCUSDT",), paths=3, length=120))
-    after = batch.world.symbols[batch.store.episode[:, t.BOOK]]
-    assert np.array_equal(batch.world.rules[after], rules)
+def test_rules_that_an_episode_began_with_stay_through_a_refresh(tmp_path: Path) -> None:
+    """`BOOK` counts eras x paths, and a refresh doubles the paths: the second set of rules would be
+    read as the first set of another path.
+    """
+    text = Path(PLAIN_VENUE).read_text()
+    old = re.search(r"^fee = \{.*$", text, re.M)
+    assert old is not None
+    one = old[0].removeprefix("fee = ")
+    days = [
+        one.replace("{ ", f"{{ valid_from = {day}, ", 1) for day in ("2020-01-01", "2024-01-03")
+    ]
+    days[1] = re.sub("value = [0-9.]+", "value = 0.02", days[1])
+    venue = tmp_path / "two_eras.toml"
+    venue.write_text(text.replace(old[0], f"fee = [{', '.join(days)}]"))
+    batch = Batch(N, **(COMMON | {"venue": str(venue)}))
+    batch.reset(0, paths=[0, 1, 2, 1], starts=[10, 60, 100, 4])
+    batch.step(GOOD)
+
+    def rules() -> Any:
+        at = batch.world.symbols[batch.store.episode[:, t.BOOK]][:, 0]
+        return batch.world.rules[at, t.AssetRules._fields.index("liquidation_fee")].tolist()
+
+    before = rules()
+    assert before == [0.005, 0.02, 0.02, 0.02]
+    batch.refresh(wild_market(6, paths=3, length=120))
+    assert rules() == before
 
 
 # --- processes ------------------------------------------------------------------------------------
