@@ -25,6 +25,7 @@ from experiments.benchmarking.training import (
 )
 from experiments.benchmarking.trials import Training
 from experiments.core.cli import run
+from experiments.core.external_log import Service, installed
 from experiments.core.market_args import MARKET_FIXED, MarketArgs, pairs, shown
 from experiments.core.run_folder import (
     RunError,
@@ -55,6 +56,8 @@ class Args(MarketArgs):
     """Parameters of the agent, NAME=VALUE, e.g. entropy=0.01: another way to write --ppo.entropy 0.01
     (--agent NAME --help lists them).
     """
+    log_to: Service = "none"
+    """Send the scalars of the training to MLflow or Weights & Biases too, where it is installed."""
     out: Path | None = None
     """Folder of the run; default: runs/train-<time>."""
     resume: bool = False
@@ -67,6 +70,7 @@ def main(args: Args) -> None:
     if not issubclass(kind, Learner):
         raise RunError(f"agent {args.agent} does not learn; choose one of {', '.join(learners())}")
     params = pairs(args.params, "--params")
+    installed(args.log_to)
     agent = prepared(args.agent, params)
     settings, markets = args.settings(), args.markets()
     out = open_run(
@@ -98,6 +102,7 @@ def main(args: Args) -> None:
             events=events,
             progress=progress,
             trial=Training.of(out),
+            log_to=args.log_to,
         )
     finally:
         progress.close()

@@ -15,7 +15,7 @@ from fundenv import command, doctor
 
 ROOT = Path(__file__).resolve().parents[1]
 COMMANDS = (
-    "download data train evaluate benchmark calibrate population solvable surface report doctor"
+    "download data train evaluate benchmark calibrate population solvable surface report info doctor"
 ).split()
 
 
@@ -64,6 +64,32 @@ def test_a_command_is_called_by_the_name_it_was_started_with(tmp_path: Path) -> 
     assert "usage: fundenv report" in python("-m", "fundenv", "report", "--help").stdout
     shown = python("-m", "experiments.report", "--help").stdout
     assert "usage: python -m experiments.report" in shown
+
+
+@pytest.mark.parametrize(
+    ("topic", "said"),
+    [
+        (("env",), "decision_interval"),
+        (("zscore",), "window"),
+        (("venue", "binance"), "fees.perp_taker"),
+        (("agents",), "buy_and_hold"),
+        (("venues",), "hyperliquid"),
+    ],
+)
+def test_info_lists_settings(
+    topic: tuple[str, ...], said: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    from experiments import info
+
+    info.main(info.Args(topic=topic))
+    assert said in capsys.readouterr().out
+
+
+def test_info_refuses_what_it_does_not_know() -> None:
+    from experiments import info
+
+    with pytest.raises(info.RunError, match="info a b c: expected env, an agent"):
+        info.main(info.Args(topic=("a", "b", "c")))
 
 
 def test_the_doctor_finds_faults(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -268,6 +268,15 @@ def test_an_old_python_is_refused_in_one_line(tmp_path: Path) -> None:
     assert not (tmp_path / "venv").exists()
 
 
+def test_the_dockerfile_copies_what_the_wheel_is_made_of() -> None:
+    text = (ROOT / "experiments" / "published" / "Dockerfile").read_text(encoding="utf-8")
+    copied = {word for line in re.findall(r"^COPY (.+)$", text, re.M) for word in line.split()[:-1]}
+    assert all((ROOT / name).exists() for name in copied)
+    built = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
+    assert set(built["tool"]["hatch"]["build"]["targets"]["wheel"]["only-include"]) <= copied
+    assert {"pyproject.toml", "README.md", "LICENSE", "constraints.txt"} <= copied
+
+
 def test_ci_runs_the_test_command_of_the_readme() -> None:
     script = ROOT / ".ci" / "run"
     assert os.access(script, os.X_OK)

@@ -13,8 +13,9 @@ import agents
 from agents.base import CHECKPOINT, Agent, Learner
 from experiments.benchmarking.trials import Training
 from experiments.core.cli import Interrupt, Stopped, deferred
+from experiments.core.external_log import Log, Service, external_log
 from experiments.core.pool import Reporter
-from experiments.core.run_folder import RunError, read_json
+from experiments.core.run_folder import RunError, commit, read_json
 from experiments.tensorboard.cards import action_names
 from experiments.tensorboard.writer import NET_GROWTH, POINTS, TRAINING, Stretch, Tracker
 from fundenv.config import hours
@@ -67,6 +68,7 @@ class Learning:
         progress: Reporter,
         interrupt: Interrupt,
         steps: int,
+        log: Log,
     ) -> None:
         self.agent, self.folder, self.tracker, self.progress, self.interrupt = (
             agent,
@@ -75,6 +77,7 @@ class Learning:
             progress,
             interrupt,
         )
+        self.log = log
         self.every = max(1, steps // POINTS)
         self.wanted = steps
         self.last = self.logged = agent.steps_done
@@ -100,7 +103,7 @@ class Learning:
 
     def update(self, steps: int, scalars: dict[str, float]) -> bool:
         """The learner's own diagnostics; False once Ctrl-C was pressed."""
-        self.tracker.write(steps, {f"Learner/{key}": value for key, value in scalars.items()})
+        self._write(steps, {f"Learner/{key}": value for key, value in scalars.items()})
         if steps == 0 and self.warm > 0:
             self.warm -= 1
             rounds, each = self.agent.warm_start()
@@ -109,12 +112,16 @@ class Learning:
             )
         return not self.interrupt.requested
 
+    def _write(self, steps: int, values: dict[str, float]) -> None:
+        self.tracker.write(steps, values)
+        self.log.write(steps, values)
+
     def _log(self, steps: int, batch: Any) -> None:
         assert self.stretch is not None
         step_hours = hours(batch.config.decision_interval, "decision_interval")
         values = self.stretch.scalars(step_hours=step_hours, cash_rate=batch.config.cash_rate)
         speed = (steps - self.first) / max(1e-9, time.monotonic() - self.begun)
-        self.tracker.write(steps, values | {"Learner/steps_per_second": speed})
+        self._write(steps, values | {"Learner/steps_per_second": speed})
         growth = 100 * values[f"{TRAINING}{NET_GROWTH}"]
         for k, name in enumerate(action_names(self.agent, batch.actions.shape[1])):
             self.tracker.histogram(steps, f"{TRAINING}Action/{name}", batch.actions[:, k])
@@ -141,6 +148,7 @@ def train(
     events: Path,
     progress: Reporter,
     trial: Training,
+    log_to: Service = "none",
 ) -> Learner:
     """The agent after `steps` steps, from the checkpoint in `folder` where there is one; the folder
     holds its newest checkpoint throughout, and the log of `trial` a line from the start on.
@@ -160,13 +168,15 @@ def train(
         )
     trial.start(name, agent.params.to_dict(), steps=steps, seed=seed, market=market.hash)
     progress.at(f"{name}, seed {seed}")
-    with deferred() as interrupt, Tracker(events) as tracker:
+    facts = {"agent": name, "seed": seed, "steps": steps, "market": market.hash, "commit": commit()}
+    log = external_log(log_to, folder.name, agent.params.to_dict(), facts)
+    with deferred() as interrupt, Tracker(events) as tracker, log as opened:
         agent.learn(
             market,
             settings,
             steps=steps,
             seed=seed,
-            watcher=Learning(agent, folder, tracker, progress, interrupt, steps),
+            watcher=Learning(agent, folder, tracker, progress, interrupt, steps, opened),
         )
         agent.save(folder)
     if agent.steps_done < steps:
