@@ -163,7 +163,7 @@ class Agent(ABC):
         """Read what `write` and `extra` wrote."""
 
 
-class Watcher(Protocol):
+class TrainingCallback(Protocol):
     """Who looks on while an agent learns. Both methods answer whether to go on, True or False;
     False ends the learning, which goes on where it ended when `learn` is called again, or begins
     anew where it was in its warm start.
@@ -180,14 +180,14 @@ class Watcher(Protocol):
         """
 
 
-def goes_on(watcher: Watcher, method: str, answer: Any) -> bool:
-    """What `watcher` has answered in one of its methods; raises `AgentError` where that is neither
+def goes_on(callback: TrainingCallback, method: str, answer: Any) -> bool:
+    """What `callback` has answered in one of its methods; raises `AgentError` where that is neither
     True nor False.
     """
     if not isinstance(answer, bool | np.bool_):
         raise AgentError(
-            f"{type(watcher).__name__}.{method} returned {answer!r}: a watcher must return True to"
-            " go on or False to stop"
+            f"{type(callback).__name__}.{method} returned {answer!r}: a callback must return True"
+            " to go on or False to stop"
         )
     return bool(answer)
 
@@ -204,7 +204,7 @@ class Learner(Agent):
     steps_wanted: int = 0
 
     def warm_start(self) -> tuple[int, float]:
-        """(rounds before the first step, each of which calls `update` of the watcher once; what a
+        """(rounds before the first step, each of which calls `update` of the callback once; what a
         round costs, in environment steps), for estimates of the time left.
         """
         return 0, 0.0
@@ -234,7 +234,7 @@ class Learner(Agent):
         *,
         steps: int,
         seed: int,
-        watcher: Watcher | None = None,
+        callback: TrainingCallback | None = None,
     ) -> None:
         """Learn until `steps_done` reaches `steps` environment steps in all, continuing from where
         the agent stands.

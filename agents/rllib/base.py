@@ -12,7 +12,7 @@ from typing import Annotated, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from agents.base import Learner, Watcher, goes_on
+from agents.base import Learner, TrainingCallback, goes_on
 from agents.params import AgentError, Params, Range
 from agents.training.params import TrainingParams
 from fundenv.config import EnvConfig
@@ -93,12 +93,12 @@ class RLlibAgent(Learner):
         *,
         steps: int,
         seed: int,
-        watcher: Watcher | None = None,
+        callback: TrainingCallback | None = None,
     ) -> None:
         """Learn on `market` under `settings` (further `EnvConfig` fields) until `steps` environment
         steps are done in all.
 
-        The watcher is called once for each iteration. Runners that die with their node are started
+        The callback is called once for each iteration. Runners that die with their node are started
         again where there is room; the training goes on with those that live.
         """
         _, ray = libraries()
@@ -118,19 +118,19 @@ class RLlibAgent(Learner):
                 result = self._algorithm.train()
                 self.steps_done = int(result["env_runners"]["num_env_steps_sampled_lifetime"])
                 going = self.steps_done < steps
-                if watcher is not None:
+                if callback is not None:
                     going = (
                         goes_on(
-                            watcher,
+                            callback,
                             "update",
-                            watcher.update(self.steps_done, bridge.diagnostics(result)),
+                            callback.update(self.steps_done, bridge.diagnostics(result)),
                         )
                         and going
                     )
                     seen = bridge.snapshot(self._algorithm)
                     going = (
                         seen is None
-                        or goes_on(watcher, "step", watcher.step(self.steps_done, seen))
+                        or goes_on(callback, "step", callback.step(self.steps_done, seen))
                     ) and going
         finally:
             if self._algorithm is not None:

@@ -118,7 +118,7 @@ def report_of(runner: Any) -> dict[str, Any] | None:
 
 def snapshot(algorithm: Any) -> Any | None:
     """What all living runners went through since the last call, in the shape of one batch after one
-    step: what a `Watcher` looks at. None where no runner answers.
+    step: what a `TrainingCallback` looks at. None where no runner answers.
     """
     group = algorithm.env_runner_group
     found = [

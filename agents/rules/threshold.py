@@ -11,7 +11,7 @@ from typing import Annotated, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from agents.base import Learner, Watcher, observed
+from agents.base import Learner, TrainingCallback, observed
 from agents.params import AgentError, Params, Range
 from agents.rules.actions import HELD, targets
 from agents.rules.base import BP_PER_YEAR
@@ -88,7 +88,7 @@ class Threshold(Learner):
         *,
         steps: int,
         seed: int,
-        watcher: Watcher | None = None,
+        callback: TrainingCallback | None = None,
     ) -> None:
         """Fit to `market` under `settings`."""
         env = FundingHedgeVectorEnv(

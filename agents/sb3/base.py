@@ -12,7 +12,7 @@ from typing import Annotated, Any, Literal
 
 from numpy.typing import NDArray
 
-from agents.base import Learner, Watcher
+from agents.base import Learner, TrainingCallback
 from agents.params import AgentError, Params, Range
 from agents.training.augmentation import with_crashes, with_smooth_basis
 from agents.training.params import TrainingParams
@@ -137,7 +137,7 @@ class SB3Agent(Learner):
         *,
         steps: int,
         seed: int,
-        watcher: Watcher | None = None,
+        callback: TrainingCallback | None = None,
     ) -> None:
         """Learn on `market` under `settings` (further `EnvConfig` fields) until `steps` environment
         steps are done in all.
@@ -157,9 +157,9 @@ class SB3Agent(Learner):
                 self.model = self.build(env, seed)
             else:
                 self.model.set_env(env, force_reset=self.snapshot is None)
-            forward = Forward(watcher)
+            forward = Forward(callback)
             self.model.set_logger(Logger(None, [forward]))
-            if self.steps_done == 0 and not self.prepare(self.model, seed, watcher):
+            if self.steps_done == 0 and not self.prepare(self.model, seed, callback):
                 return  # stopped before its first step
             looker = Looker(forward, self)
             if self.snapshot is not None:
@@ -307,9 +307,9 @@ class SB3Agent(Learner):
     def build(self, env: Any, seed: int) -> Any:
         """A new model."""
 
-    def prepare(self, model: Any, seed: int, watcher: Watcher | None) -> bool:
+    def prepare(self, model: Any, seed: int, callback: TrainingCallback | None) -> bool:
         """Called once with a new model before it learns, for a warm start. Returns False where the
-        watcher has stopped it.
+        callback has stopped it.
         """
         return True
 

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from agents.params import AgentError
 from agents.sb3.base import SB3Agent, libraries
 from agents.training.privileged_critic import COLUMNS, Future
-from agents.training.residual import Advice, AdvisedRehearsal, read_rule
+from agents.training.residual import Advice, AdvisedTraining, read_rule
 
 
 class WithColumns(SB3Agent):
@@ -108,13 +108,13 @@ class WithColumns(SB3Agent):
         }
         return settings | columns | {"rule": width - own - known, "known": known}
 
-    def advised(self, rehearsal: Any) -> Any:
-        """The rehearsal with the rule's answers beside what its accounts see."""
+    def advised(self, training: Any) -> Any:
+        """The counterfactual training, with the rule's answers beside what its accounts see."""
         p = self.params
         return (
-            AdvisedRehearsal(rehearsal, p.residual, p.carry_grid, p.leverage_grid)
+            AdvisedTraining(training, p.residual, p.carry_grid, p.leverage_grid)
             if p.residual
-            else rehearsal
+            else training
         )
 
     def start_from_rule(self, model: Any) -> None:

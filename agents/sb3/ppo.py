@@ -9,7 +9,7 @@ from typing import Annotated, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from agents.base import Watcher
+from agents.base import TrainingCallback
 from agents.params import AgentError, Range
 from agents.sb3.base import LearningParams, libraries
 from agents.sb3.continuous import ContinuousParams, dial_settings
@@ -164,7 +164,7 @@ class PPO(WithColumns):
         accounts = p.n_envs * (1 + len(p.leverage_grid))
         return p.rehearse, 0.4 * accounts * 3 * p.episode_days  # decisions every 8 h
 
-    def prepare(self, model: Any, seed: int, watcher: Watcher | None) -> bool:
+    def prepare(self, model: Any, seed: int, callback: TrainingCallback | None) -> bool:
         """The warm start: imitate a rule, then climb the exact gradient of gates and leverages."""
         p = self.params
         if (p.imitate or p.rehearse) and p.carry_grid != (0.0, 1.0):
@@ -177,25 +177,25 @@ class PPO(WithColumns):
 
             imitate(model, p.leverage_grid, p.imitate_leverage, samples=p.imitate, seed=seed)
         if p.rehearse:
-            from agents.training.counterfactual_training import Rehearsal, rehearse
+            from agents.training.counterfactual_training import CounterfactualTraining, train_policy
 
-            rehearsal = Rehearsal(
+            training = CounterfactualTraining(
                 *self.course, leverages=p.leverage_grid, liquidation=p.rehearse_liquidation
             )
             try:
-                return rehearse(
+                return train_policy(
                     model,
-                    self.advised(rehearsal),
+                    self.advised(training),
                     episodes=p.rehearse,
                     seed=seed,
                     learning_rate=p.rehearse_rate,
                     entropy=p.rehearse_entropy,
                     scale=None if p.critic == "privileged" else p.reward_scale,
                     shaped=p.shaping,
-                    watcher=watcher,
+                    callback=callback,
                 )
             finally:
-                rehearsal.close()
+                training.close()
         return True
 
     def _leverages(self, model: Any) -> list[int]:

@@ -19,32 +19,32 @@ from stable_baselines3.common.torch_layers import BaseFeaturesExtractor
 from stable_baselines3.common.vec_env import VecEnv, VecEnvWrapper
 from stable_baselines3.common.vec_env.base_vec_env import VecEnvObs, VecEnvStepReturn
 
-from agents.base import Watcher, batch_of, goes_on, observed
+from agents.base import TrainingCallback, batch_of, goes_on, observed
 from agents.sb3.snapshot import Snapshot
 from agents.sb3.zones import zone_space, zone_targets
 from agents.training.hindsight_potential import Hindsight
 
 
 class Forward(KVWriter):
-    """Hands SB3's scalars (losses, entropy, rates) to the watcher and keeps whether it goes on;
+    """Hands SB3's scalars (losses, entropy, rates) to the callback and keeps whether it goes on;
     SB3's logger can stop nothing.
     """
 
-    def __init__(self, watcher: Watcher | None) -> None:
-        self.watcher, self.going = watcher, True
+    def __init__(self, callback: TrainingCallback | None) -> None:
+        self.callback, self.going = callback, True
 
     def write(
         self, key_values: dict[str, Any], key_excluded: dict[str, tuple[str, ...]], step: int = 0
     ) -> None:
         """Called by SB3's logger at every dump; `step` counts environment steps."""
-        if self.watcher is not None:
+        if self.callback is not None:
             numbers = {
                 key: float(value)
                 for key, value in key_values.items()
                 if isinstance(value, int | float | np.number)
             }
             self.going = (
-                goes_on(self.watcher, "update", self.watcher.update(step, numbers)) and self.going
+                goes_on(self.callback, "update", self.callback.update(step, numbers)) and self.going
             )
 
     def close(self) -> None:
@@ -52,15 +52,15 @@ class Forward(KVWriter):
 
 
 class Looker(BaseCallback):
-    """Shows every step of the batch to the watcher (of one on a GPU now and then a copy), and stops
+    """Shows every step of the batch to the callback (of one on a GPU now and then a copy), and stops
     the learning when it has said so, here or to `forward`; before each rollout it notes where all
     stands.
     """
 
     def __init__(self, forward: Forward, agent: Any) -> None:
         super().__init__()
-        self.watcher, self.forward, self.agent, self.stopped = (
-            forward.watcher,
+        self.callback, self.forward, self.agent, self.stopped = (
+            forward.callback,
             forward,
             agent,
             False,
@@ -75,7 +75,7 @@ class Looker(BaseCallback):
         self.agent.steps_done = self.model.num_timesteps
 
     def _on_step(self) -> bool:
-        if self.watcher is None:
+        if self.callback is None:
             return True
         if not self.forward.going:
             self.stopped = True
@@ -88,7 +88,7 @@ class Looker(BaseCallback):
                 return True
             batch = on_host(batch)
         self.stopped = not goes_on(
-            self.watcher, "step", self.watcher.step(self.num_timesteps, batch)
+            self.callback, "step", self.callback.step(self.num_timesteps, batch)
         )
         return not self.stopped
 
@@ -118,10 +118,10 @@ class Shaped(VecEnvWrapper):
         self.scale, self.gamma, self.potential = scale, gamma, potential
         self.clip = clip if clip > 0 else np.inf
         self.batch = batch_of(venv)
-        self.weight, self.struck = (
+        self.weight, self.liquidated = (
             observed(self.batch.observation_table, name) for name in ("perp_weight", "liquidated")
         )
-        self.charge = 1e3 * scale * charge / len(self.struck.at)
+        self.charge = 1e3 * scale * charge / len(self.liquidated.at)
         self.phi = np.zeros(venv.num_envs)
         self.path, self.row = self.batch.where
 
@@ -165,7 +165,7 @@ class Shaped(VecEnvWrapper):
 
     def _limited(self, rewards: NDArray[Any], ends: Any) -> NDArray[np.float32]:
         limited = np.clip(rewards, -self.clip, self.clip) - self.charge * (
-            self.struck.of(ends) > 0
+            self.liquidated.of(ends) > 0
         ).sum(axis=1)
         return np.asarray(limited, np.float32)
 

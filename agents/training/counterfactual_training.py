@@ -16,7 +16,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from agents.base import Watcher, goes_on, observed
+from agents.base import TrainingCallback, goes_on, observed
 from agents.rules.actions import HELD, targets
 from agents.training.counterfactual import FLAT, Chances, Tape, filled, levels, merits, values
 from agents.training.hindsight_potential import earned
@@ -30,7 +30,7 @@ JUDGED = 0.25  # share of the rounds, the last ones, in which the critic learns
 BATCH = 4096  # states that it sees at once
 
 
-class Rehearsal:
+class CounterfactualTraining:
     """Accounts in every environment of the training, one never invested (its target the first
     leverage) and one always at each leverage, on the same paths.
 
@@ -121,16 +121,16 @@ class Rehearsal:
                 np.stack([answer[0] for answer in answers]),
                 np.any([answer[2] for answer in answers], axis=0),
             )
-            struck = (
+            liquidated = (
                 np.stack([self.liquidated.of(obs) > 0 for obs in then[1:]], axis=-1)
                 & (open_ & ~ended)[:, None, None]
             )
             held = (
                 np.stack([each.all(axis=1) for each in inside], axis=-1)
                 & open_[:, None]
-                & ~struck.any(axis=1)
+                & ~liquidated.any(axis=1)
             )
-            part = self._parts(path, row, open_, self._short(now[1:], inside), struck)
+            part = self._parts(path, row, open_, self._short(now[1:], inside), liquidated)
             parts.append(self._paid(part, held, np.stack([answer[1] for answer in answers])))
             now, open_ = then, open_ & ~ended
         gain, due, cut, free = (np.stack(part) for part in zip(*parts, strict=True))
@@ -159,9 +159,9 @@ class Rehearsal:
         row: Any,
         open_: NDArray[np.bool_],
         short: NDArray[np.float64],
-        struck: NDArray[np.bool_],
+        liquidated: NDArray[np.bool_],
     ) -> tuple[NDArray[Any], ...]:
-        """Gain, due and cut (n, A, L) and free (n, A) of one decision; `struck` were liquidated
+        """Gain, due and cut (n, A, L) and free (n, A) of one decision; `liquidated`: by the venue
         before the next.
         """
         gains, terms, counts = self.gains, self.terms, open_[:, None, None]
@@ -169,11 +169,11 @@ class Rehearsal:
         scale, shift = terms.scale[:, None], terms.shift[:, None]
         paid = gains.price[at] + scale * gains.after[at] + shift * gains.after_years[at]
         due = scale * gains.due[at] + shift * gains.due_years[at]
-        gain = short * np.where(struck, -self.liquidation, paid[..., None]) - self.capital
+        gain = short * np.where(liquidated, -self.liquidation, paid[..., None]) - self.capital
         return (
             (1e3 * np.where(counts, gain, 0)).astype(np.float32),
             (1e3 * np.where(counts, short * due[..., None], 0)).astype(np.float32),
-            struck,
+            liquidated,
             gains.tradable[at] & open_[:, None],
         )
 
@@ -199,9 +199,9 @@ class Rehearsal:
             env.close()
 
 
-def rehearse(
+def train_policy(
     model: Any,
-    rehearsal: Rehearsal,
+    training: CounterfactualTraining,
     *,
     episodes: int,
     seed: int,
@@ -210,7 +210,7 @@ def rehearse(
     scale: float | None,
     shaped: bool,
     epochs: int = 4,
-    watcher: Watcher | None = None,
+    callback: TrainingCallback | None = None,
 ) -> bool:
     """Climb the exact gradient with the gates and leverages of a PPO model, `episodes` rounds of
     one episode in every environment.
@@ -221,7 +221,7 @@ def rehearse(
     formula ends with the episode, is not discounted, and its hindsight knows leverages and
     liquidations, which the potential does not. None: the critic is left as it is. Shows the growth
     per decision expected in every round, in thousandths and with liquidations as charged, to the
-    watcher. Returns whether all rounds were done: it stops where the watcher says so.
+    callback. Returns whether all rounds were done: it stops where the callback says so.
     """
     parts = [p for name, p in model.policy.named_parameters() if "value" not in name]
     critic = [p for name, p in model.policy.named_parameters() if "value" in name]
@@ -231,7 +231,7 @@ def rehearse(
     )
     rng = np.random.default_rng([seed, 0xCF])
     for episode in range(episodes):
-        tape = rehearsal.play(int(rng.integers(2**31)))
+        tape = training.play(int(rng.integers(2**31)))
         left, n, grown = 1 - episode / episodes, len(tape.cost), []
         optimiser.param_groups[0]["lr"] = learning_rate * left
         for _ in range(epochs):
@@ -248,10 +248,10 @@ def rehearse(
             ]
         if left <= JUDGED and scale is not None:
             _judge(model, tape, judging, scale, shaped, rng)
-        if watcher is not None and not goes_on(
-            watcher,
+        if callback is not None and not goes_on(
+            callback,
             "update",
-            watcher.update(0, {"rehearsal/expected_growth": float(np.mean(grown))}),
+            callback.update(0, {"counterfactual/expected_growth": float(np.mean(grown))}),
         ):
             return False
     return True

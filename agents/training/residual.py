@@ -148,20 +148,20 @@ class Advice:
         return np.concatenate(answers, axis=-1).reshape(len(obs), -1)
 
 
-class AdvisedRehearsal:
-    """A rehearsal (`agents.training.counterfactual_training`) whose accounts ask the rule too: its
+class AdvisedTraining:
+    """A `CounterfactualTraining` whose accounts ask the rule too: its
     answers stand beside what each of them sees.
     """
 
     def __init__(
-        self, rehearsal: Any, rule: str, carries: tuple[float, ...], leverages: tuple[float, ...]
+        self, training: Any, rule: str, carries: tuple[float, ...], leverages: tuple[float, ...]
     ) -> None:
-        self.rehearsal = rehearsal
-        self.advice = Advice(read_rule(rule), rehearsal.envs[0].batch, carries, leverages)
+        self.training = training
+        self.advice = Advice(read_rule(rule), training.envs[0].batch, carries, leverages)
 
     def play(self, seed: int) -> Any:
-        """As the rehearsal's own."""
-        tape = self.rehearsal.play(seed)
+        """As that of the plain training."""
+        tape = self.training.play(seed)
         told = [
             np.stack([self.advice.begin(seen[0]), *(self.advice.of(obs) for obs in seen[1:])])
             for seen in tape.obs

@@ -148,7 +148,7 @@ def endure(agent: Agent, given: Scenarios, settings: dict[str, Any]) -> pd.DataF
 
 def table(frame: pd.DataFrame) -> Cells:
     """One line per agent, per shock growth, worst fall and liquidations; and the share of accounts
-    that were invested when it struck.
+    that were invested when it came.
     """
     shocks = list(dict.fromkeys(frame["shock"]))
     found = [["agent", "invested", *(cell for shock in shocks for cell in (shock, "fall", "liq."))]]
@@ -171,7 +171,7 @@ LEGEND = (
     " to three places each. Under each date: growth of log equity from its beginning to seven days"
     " after its end, %, mean, with the interest on idle cash (`flat` earns nothing else); the"
     " deepest fall of any account, %; liquidations per account. Invested: share of accounts with a"
-    " position when it struck."
+    " position when it came."
 )
 
 

@@ -58,7 +58,7 @@ def cost_of(agent: Any, steps: int, done: int) -> float:
 
 
 class Learning:
-    """Watches one training: the `Watcher` of `agents.base`."""
+    """Watches one training: the `TrainingCallback` of `agents.base`."""
 
     def __init__(
         self,
@@ -176,7 +176,7 @@ def train(
             settings,
             steps=steps,
             seed=seed,
-            watcher=Learning(agent, folder, tracker, progress, interrupt, steps, opened),
+            callback=Learning(agent, folder, tracker, progress, interrupt, steps, opened),
         )
         agent.save(folder)
     if agent.steps_done < steps:

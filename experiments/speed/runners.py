@@ -32,7 +32,7 @@ class Args:
 
 
 class Clock:
-    """A watcher that notes the steps done and the time after every iteration."""
+    """A callback that notes the steps done and the time after every iteration."""
 
     def __init__(self) -> None:
         self.marks: list[tuple[int, float]] = []
@@ -63,7 +63,7 @@ def main(args: Args) -> None:
             {},
             steps=args.iterations * runners * args.envs * agent.params.n_steps,
             seed=0,
-            watcher=clock,
+            callback=clock,
         )
         speeds = [
             (b[0] - a[0]) / (b[1] - a[1])

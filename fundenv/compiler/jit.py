@@ -210,7 +210,7 @@ def _give_up(world, store, *rest):
 
 class _RareRule(_Rule):
     """A rule that does not run on a draft (`types.Draft` or `types.QuietDraft`, the second
-    argument): another runs there, or the step is given up.
+    argument): another runs there, or the step is a fallback.
     """
 
     instead: Any = None

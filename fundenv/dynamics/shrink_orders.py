@@ -63,7 +63,7 @@ def _mark_users(world, store, p, i, row, book):
 @jit
 def shrink_to_funds(world, store, p, i, row, book):
     """Where free cash would fall below zero, shrink the targets that use it, by one share k;
-    nothing that an order closes is given up.
+    no part of an order that closes a position is dropped.
     """
     if (
         world.codes[MARGIN_MODE] == MARGIN_PORTFOLIO
@@ -122,7 +122,7 @@ def _open_nothing(world, store, i, a, row):
 @jit
 def _shrink_once(world, store, p, i, row, book):
     """`_shrink` of one leg on a draft: what its first share settles; where that leaves a shortage
-    the step is given up.
+    the step is a fallback.
     """
     rounding = _ROUNDING * max(store.account[i, EQUITY], p.initial_equity)
     after = free_cash_after(world, store, p, i, row, book, 1.0, 1.0)

@@ -45,7 +45,7 @@ LIQUIDATED = 13  # liquidations of this leg during the step
 TOUCH = 14  # who orders in the current bar: a TOUCH_* code (scratch)
 SHRINK = 15  # whether the order of the current bar uses free cash (scratch)
 N_LEG = 16
-# of no meaning between steps: the plain loop and the vector form leave other dregs there
+# of no meaning between steps: the plain loop and the vector form leave other values there
 SCRATCH = (WANT_SPOT, WANT_PERP, TOUCH, SHRINK)
 
 TOUCH_NONE, TOUCH_NORMAL, TOUCH_STRESSED = 0, 1, 2

@@ -313,10 +313,10 @@ class _AssetColumn:
         time = edges[1:]
         for axes in self.panels:
             plot.set_time(axes, edges, labels=False)
-        struck = np.flatnonzero(asset["liquidated"] > 0)
+        liquidated = np.flatnonzero(asset["liquidated"] > 0)
         for marks in self._liquidations:
-            plot.set_marks(marks, time[struck])
-        self._crosses.set_data(time[struck], np.full(len(struck), 1.45))
+            plot.set_marks(marks, time[liquidated])
+        self._crosses.set_data(time[liquidated], np.full(len(liquidated), 1.45))
 
         spot, perp = asset["spot_price"], asset["perp_price"]
         basis = 1e4 * (perp / spot - 1)

@@ -71,7 +71,7 @@ def test_an_interrupted_sac_keeps_its_replay_buffer_and_a_finished_one_drops_it(
 ) -> None:
     agent = agents.make("sac", **TINY["sac"])
     assert isinstance(agent, Learner)
-    agent.learn(market, {}, steps=200, seed=0, watcher=until(100))
+    agent.learn(market, {}, steps=200, seed=0, callback=until(100))
     # the step that was stopped at counts for nothing: it is taken again
     assert agent.steps_done == 96
     agent.save(tmp_path)

@@ -168,7 +168,7 @@ def test_the_noise_of_gsde_is_drawn_for_every_environment_and_kept_for_some_step
         drawn.append(policy.action_dist.exploration_matrices.detach().numpy().copy())
         return True
 
-    agent.learn(market, {}, steps=8 * params["n_envs"], seed=0, watcher=Watching(look))
+    agent.learn(market, {}, steps=8 * params["n_envs"], seed=0, callback=Watching(look))
     assert len(drawn[0]) == params["n_envs"]
     assert np.ptp(drawn[0], axis=0).min() > 0
     for step in range(1, 8):

@@ -13,7 +13,7 @@ import pytest
 import agents
 from agents import Learner
 from agents.training.counterfactual import FLAT
-from agents.training.counterfactual_training import Rehearsal, rehearse
+from agents.training.counterfactual_training import CounterfactualTraining, train_policy
 from agents.training.hindsight_potential import first_decisions
 from agents.training.imitation import ON
 from agents.training.randomisation import EnvTerms
@@ -29,25 +29,27 @@ def market() -> Market:
     return synthetic_market("btc", years=0.5, paths=2, seed=4)
 
 
-def rehearsal_on(
+def training_on(
     market: Market, leverages: tuple[float, ...] = LEVERAGES, **settings: Any
-) -> Rehearsal:
+) -> CounterfactualTraining:
     terms = EnvTerms(np.linspace(0.0, 0.06, 8), np.ones(8), np.ones(8), np.zeros(8))
     given = {"actions": "target", "episode": "20D", "random_start": True, "keeper_interval": None}
-    return Rehearsal(market, given | settings, terms, leverages=leverages, liquidation=0.1)
+    return CounterfactualTraining(
+        market, given | settings, terms, leverages=leverages, liquidation=0.1
+    )
 
 
-def column(rehearsal: Rehearsal, name: str) -> int:
-    return [column.name for column in rehearsal.envs[FLAT].batch.observation_table].index(name)
+def column(training: CounterfactualTraining, name: str) -> int:
+    return [column.name for column in training.envs[FLAT].batch.observation_table].index(name)
 
 
 def test_what_who_enters_is_paid_is_what_the_env_pays_to_a_fiftieth_of_a_thousandth(
     market: Market, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The formula, which an account that stays on needs only where it was liquidated."""
-    paid = rehearsal_on(market).play(1)
-    monkeypatch.setattr(Rehearsal, "_paid", lambda self, part, held, rewards: part)
-    formula = rehearsal_on(market).play(1)
+    paid = training_on(market).play(1)
+    monkeypatch.setattr(CounterfactualTraining, "_paid", lambda self, part, held, rewards: part)
+    formula = training_on(market).play(1)
     apart = (paid.gain - formula.gain)[:-1]
     assert apart.std() < 0.02
     assert np.corrcoef(paid.gain[:-1].ravel(), formula.gain[:-1].ravel())[0, 1] > 0.999
@@ -60,22 +62,22 @@ def test_with_a_keeper_and_several_assets_the_gains_of_all_legs_are_what_the_env
 ) -> None:
     """But where an account is liquidated, which is charged."""
     walked = market if assets == 1 else joint(market, [names[0] for names in market.symbols])
-    rehearsal = rehearsal_on(walked, keeper_interval="1h", episode="30D")
-    rewards: list[Any] = [[] for _ in rehearsal.envs]
+    training = training_on(walked, keeper_interval="1h", episode="30D")
+    rewards: list[Any] = [[] for _ in training.envs]
 
     def listen(to: int, real: Any) -> Any:
         answer = real()
         rewards[to].append(answer[1])
         return answer
 
-    for to, env in enumerate(rehearsal.envs):
+    for to, env in enumerate(training.envs):
         env.step_wait = partial(listen, to, env.step_wait)  # type: ignore[method-assign]
-    tape = rehearsal.play(2)
+    tape = training.play(2)
     paid = np.moveaxis(np.array(rewards[1:]) - np.array(rewards[FLAT]), 0, -1)
     held = np.moveaxis(tape.inside[1:], 0, -1) & ~tape.cut.any(axis=2)
     assert held.mean() > 0.9
     np.testing.assert_allclose((tape.gain + tape.due).sum(axis=2)[held], paid[held], atol=1e-5)
-    rehearsal.close()
+    training.close()
 
 
 @pytest.mark.parametrize("level", [0, 1])
@@ -83,7 +85,7 @@ def test_all_accounts_see_one_path_and_the_gain_is_what_the_env_pays(
     market: Market, level: int
 ) -> None:
     """All of it, but for what the flat account is paid on its cash and for 32 bits."""
-    rehearsal = rehearsal_on(market)
+    training = training_on(market)
     rewards: tuple[list[Any], ...] = [], []
 
     def listen(to: int, real: Any) -> Any:
@@ -91,16 +93,14 @@ def test_all_accounts_see_one_path_and_the_gain_is_what_the_env_pays(
         rewards[to].append(answer[1])
         return answer
 
-    for to, env in enumerate((rehearsal.envs[FLAT], rehearsal.envs[1 + level])):
+    for to, env in enumerate((training.envs[FLAT], training.envs[1 + level])):
         env.step_wait = partial(listen, to, env.step_wait)  # type: ignore[method-assign]
-    tape = rehearsal.play(1)
+    tape = training.play(1)
     for name in ("funding_ewma_90", "volatility_7d", "cash_rate"):
-        at = column(rehearsal, name)
+        at = column(training, name)
         for obs in tape.obs[1:]:
             np.testing.assert_array_equal(tape.obs[FLAT, ..., at], obs[..., at])
-    carry, target = (
-        tape.obs[..., column(rehearsal, name)] for name in ("carry", "target_leverage")
-    )
+    carry, target = (tape.obs[..., column(training, name)] for name in ("carry", "target_leverage"))
     assert not carry[FLAT].any()
     assert (carry[1:] > 0.3).all()
     np.testing.assert_allclose(target[1 + level], LEVERAGES[level] / 10, rtol=1e-5)
@@ -109,18 +109,18 @@ def test_all_accounts_see_one_path_and_the_gain_is_what_the_env_pays(
     flat, paid = np.array(rewards)
     # thousandths
     np.testing.assert_allclose((tape.gain + tape.due)[:, :, 0, level], paid - flat, atol=1e-5)
-    rehearsal.close()
+    training.close()
 
 
 def test_nothing_counts_after_the_end_of_an_episode(market: Market) -> None:
-    rehearsal = rehearsal_on(market, episode="5D")
-    rehearsal.length = 20
-    tape = rehearsal.play(0)
+    training = training_on(market, episode="5D")
+    training.length = 20
+    tape = training.play(0)
     assert tape.free[:15].all()
     assert not tape.free[15:].any()
     assert not tape.gain[15:].any()
     assert not tape.due[15:].any()
-    rehearsal.close()
+    training.close()
 
 
 def test_a_liquidation_is_charged_and_who_was_struck_comes_back_hedged(market: Market) -> None:
@@ -139,8 +139,8 @@ def test_a_liquidation_is_charged_and_who_was_struck_comes_back_hedged(market: M
     )
     # its eighth bar ends at a decision
     rows = first_decisions(market, 8) - market.paths[:, 0] + 8 * 150
-    rehearsal = rehearsal_on(splice(market, rally, at=rows.tolist()), (2.0, 5.0), episode="60D")
-    tapes = [rehearsal.play(seed) for seed in range(2)]
+    training = training_on(splice(market, rally, at=rows.tolist()), (2.0, 5.0), episode="60D")
+    tapes = [training.play(seed) for seed in range(2)]
     cut, gain = (
         np.concatenate([getattr(tape, name) for tape in tapes], axis=1)[..., 0, :]
         for name in ("cut", "gain")
@@ -155,42 +155,44 @@ def test_a_liquidation_is_charged_and_who_was_struck_comes_back_hedged(market: M
     assert (lost < -40).all()
     assert (lost > -130).all()
     obs = np.concatenate([tape.obs[2] for tape in tapes], axis=1)
-    assert (obs[..., column(rehearsal, "pending")] != 0).any()
-    held = obs[..., column(rehearsal, "carry")] > 0.02
+    assert (obs[..., column(training, "pending")] != 0).any()
+    held = obs[..., column(training, "carry")] > 0.02
     assert held[-20:].any()
-    assert obs[held][:, column(rehearsal, "hedge_ratio")].max() < 1.1
-    rehearsal.close()
+    assert obs[held][:, column(training, "hedge_ratio")].max() < 1.1
+    training.close()
 
 
 def test_a_policy_grows_by_rehearsal_and_tells_the_watcher() -> None:
     grown: list[float] = []
 
     def look(steps: int, scalars: dict[str, float]) -> bool:
-        grown.append(scalars["rehearsal/expected_growth"])
+        grown.append(scalars["counterfactual/expected_growth"])
         return len(grown) < 12
 
     agent: Any = agents.make("ppo", n_envs=32, hidden=16, episode_days=30)
     agent.steps_wanted = 32
     model = agent.build(agent.training_env(synthetic_market(years=1.0, paths=2, seed=2), {}, 0), 0)
-    rehearsal, watch = (
-        Rehearsal(*agent.course, leverages=agent.params.leverage_grid, liquidation=0.1),
+    training, watch = (
+        CounterfactualTraining(
+            *agent.course, leverages=agent.params.leverage_grid, liquidation=0.1
+        ),
         Watching(update=look),
     )
-    done = rehearse(
+    done = train_policy(
         model,
-        rehearsal,
+        training,
         episodes=20,
         seed=0,
         learning_rate=3e-3,
         entropy=0.0,
         scale=0.5,
         shaped=True,
-        watcher=watch,
+        callback=watch,
     )
-    assert not done  # the watcher stopped it
+    assert not done  # the callback stopped it
     assert len(grown) == 12
     assert np.mean(grown[-3:]) > np.mean(grown[:3]) + 0.01
-    rehearsal.close()
+    training.close()
 
 
 def test_the_warm_start_refuses_carries_that_it_does_not_know(market: Market) -> None:
@@ -233,7 +235,7 @@ def test_a_training_stopped_in_its_warm_start_begins_anew_and_is_the_same() -> N
     assert isinstance(stopped, Learner)
     whole.learn(market, {}, steps=64, seed=1)
     stopped.learn(
-        market, {}, steps=64, seed=1, watcher=Watching(update=lambda steps, scalars: False)
+        market, {}, steps=64, seed=1, callback=Watching(update=lambda steps, scalars: False)
     )
     assert stopped.steps_done == 0
     stopped.learn(market, {}, steps=64, seed=1)
@@ -253,9 +255,9 @@ def test_a_training_of_one_step_is_its_warm_start_alone() -> None:
         agents.make("ppo", n_envs=8, n_steps=8, hidden=8, episode_days=10, imitate=200, rehearse=3)
         for _ in range(3)
     )
-    for agent, steps, watcher in ((warm, 64, until(0)), (one, 1, None), (two, 65, None)):
+    for agent, steps, callback in ((warm, 64, until(0)), (one, 1, None), (two, 65, None)):
         assert isinstance(agent, Learner)
-        agent.learn(market, {}, steps=steps, seed=1, watcher=watcher)
+        agent.learn(market, {}, steps=steps, seed=1, callback=callback)
     assert one.steps_done == 64  # type: ignore[attr-defined]
     weights, same, others = (
         list(agent.model.policy.state_dict().values()) for agent in (warm, one, two)

@@ -96,7 +96,7 @@ def test_it_resumes_bit_by_bit_on_the_cpu(market: Market, tmp_path: Path) -> Non
     assert isinstance(whole, Learner)
     assert isinstance(first, Learner)
     whole.learn(market, {}, steps=1152, seed=2)
-    first.learn(market, {}, steps=1152, seed=2, watcher=until(500))
+    first.learn(market, {}, steps=1152, seed=2, callback=until(500))
     first.save(tmp_path)
     second: Any = agents.load(tmp_path)
     assert second.steps_done == 384

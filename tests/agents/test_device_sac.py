@@ -42,10 +42,10 @@ def pair_of(market: Market) -> Market:
 
 
 def learned(
-    market: Market, steps: int = 400, watcher: Any = None, settings: Any = None, **more: Any
+    market: Market, steps: int = 400, callback: Any = None, settings: Any = None, **more: Any
 ) -> Any:
     agent: Any = agents.make("device_sac", **SMALL | more)
-    agent.learn(market, settings or {}, steps=steps, seed=4, watcher=watcher)
+    agent.learn(market, settings or {}, steps=steps, seed=4, callback=callback)
     return agent
 
 
@@ -176,7 +176,7 @@ def test_a_checkpoint_opens_in_plain_stable_baselines3_and_learns_on_there(
 @pytest.mark.parametrize("kind", ["discrete", "zones"])
 def test_it_resumes_bit_by_bit_on_the_cpu(market: Market, tmp_path: Path, kind: str) -> None:
     whole = learned(market, kind=kind)
-    learned(market, kind=kind, watcher=until(240)).save(tmp_path)
+    learned(market, kind=kind, callback=until(240)).save(tmp_path)
     second: Any = agents.load(tmp_path)
     assert second.steps_done == 232
     second.learn(market, {}, steps=400, seed=4)

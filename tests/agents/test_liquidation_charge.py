@@ -43,7 +43,7 @@ def played(name: str, market: Market, charge: float) -> tuple[NDArray[Any], NDAr
         start_invested=1.0,
     )
     env = agent.training_env(market, {}, 0)
-    struck = observed(env.batch.observation_table, "liquidated")
+    liquidated = observed(env.batch.observation_table, "liquidated")
     env.seed(0)
     env.reset()
     rewards, legs = [], []
@@ -51,7 +51,7 @@ def played(name: str, market: Market, charge: float) -> tuple[NDArray[Any], NDAr
         obs, reward, _, infos = env.step(np.tile([2, 0], (16, market.n_assets)))
         ends = np.array([info.get("terminal_observation", obs[i]) for i, info in enumerate(infos)])
         rewards.append(reward)
-        legs.append((struck.of(ends) > 0).sum(axis=1))
+        legs.append((liquidated.of(ends) > 0).sum(axis=1))
     env.close()
     return np.array(rewards), np.array(legs)
 
@@ -62,9 +62,9 @@ def test_every_leg_that_is_liquidated_is_charged_its_share_beyond_the_limit(
     market: Market, name: str, assets: int
 ) -> None:
     walked = market if assets == 1 else joint(market, [names[0] for names in market.symbols])
-    free, struck = played(name, walked, 0.0)
+    free, liquidated = played(name, walked, 0.0)
     charged, again = played(name, walked, 0.1)
-    np.testing.assert_array_equal(struck, again)
-    assert struck.sum() >= 2
-    np.testing.assert_allclose(free - charged, 0.5 * 1000 * 0.1 / assets * struck, atol=1e-4)
+    np.testing.assert_array_equal(liquidated, again)
+    assert liquidated.sum() >= 2
+    np.testing.assert_allclose(free - charged, 0.5 * 1000 * 0.1 / assets * liquidated, atol=1e-4)
     assert (charged < -10.5).any()  # below the limit

@@ -13,7 +13,7 @@ import pytest
 import agents
 from agents import AgentError
 from agents.sb3.ensemble import joined
-from agents.training.residual import Advice, AdvisedRehearsal, read_rule
+from agents.training.residual import Advice, AdvisedTraining, read_rule
 from experiments.rollout.make import roll_out
 from experiments.solvable import Judge
 from experiments.studies.solvable_tasks import Task, make_agent
@@ -186,9 +186,9 @@ def test_a_rehearsal_asks_the_rule_in_the_state_of_every_account(
     policy then learns from it.
     """
     played: list[Any] = []
-    play = AdvisedRehearsal.play
+    play = AdvisedTraining.play
     monkeypatch.setattr(
-        AdvisedRehearsal, "play", lambda self, seed: played.append(play(self, seed)) or played[-1]
+        AdvisedTraining, "play", lambda self, seed: played.append(play(self, seed)) or played[-1]
     )
     agents_ = [
         agents.make("ppo", **TINY | {"rehearse": rounds}, residual="carry leverage=3.0")

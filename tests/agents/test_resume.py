@@ -45,7 +45,7 @@ STEPS = {"ppo": 640, "sac": 200}
 
 
 def saving(agent: Learner, last: int, folder: Path) -> Watching:
-    """A watcher that ends the learning once `last` steps are done, and saves now and then as the
+    """A callback that ends the learning once `last` steps are done, and saves now and then as the
     scripts do.
     """
 
@@ -81,7 +81,7 @@ def test_a_stopped_training_ends_as_if_it_had_not_been_stopped(
     whole.learn(market, {}, steps=steps, seed=5)
 
     first = learner(name)
-    first.learn(market, {}, steps=steps, seed=5, watcher=saving(first, steps * 6 // 10, tmp_path))
+    first.learn(market, {}, steps=steps, seed=5, callback=saving(first, steps * 6 // 10, tmp_path))
     first.save(tmp_path)
     assert 0 < first.steps_done < steps
     np.random.default_rng(0)  # what happens in between must not matter
@@ -107,7 +107,7 @@ def test_diagnostics_that_a_watcher_stops_at_end_the_training_too_and_it_goes_on
         {},
         steps=steps,
         seed=5,
-        watcher=Watching(update=lambda done, scalars: done < steps // 3),
+        callback=Watching(update=lambda done, scalars: done < steps // 3),
     )
     assert steps // 3 <= stopped.steps_done < steps
     stopped.learn(market, {}, steps=steps, seed=5)
@@ -118,14 +118,14 @@ def test_diagnostics_that_a_watcher_stops_at_end_the_training_too_and_it_goes_on
 
 @pytest.mark.parametrize("name", ["ppo", "ppo with gsde", "sac"])
 @pytest.mark.parametrize("method", ["step", "update"])
-def test_a_watcher_that_answers_nothing_is_told_what_to_answer(
+def test_a_callback_that_answers_nothing_is_told_what_to_answer(
     name: str, method: str, market: Market
 ) -> None:
     with pytest.raises(
         AgentError,
         match=(
-            rf"Watching.{method} returned None: a watcher must return True to go on or False to"
-            r" stop"
+            rf"Watching.{method} returned None: a callback must return True to go on or False"
+            r" to stop"
         ),
     ):
         learner(name).learn(
@@ -133,7 +133,7 @@ def test_a_watcher_that_answers_nothing_is_told_what_to_answer(
             {},
             steps=STEPS[name.split()[0]],
             seed=5,
-            watcher=Watching(**{method: lambda steps, seen: None}),
+            callback=Watching(**{method: lambda steps, seen: None}),
         )
 
 

@@ -106,7 +106,7 @@ def test_a_training_outlives_a_node_and_its_agent_acts_without_ray(
         ray.init(address=cluster.address, log_to_driver=False)
         agent = agents.make("rllib_ppo", runners=2, **TINY)
         assert isinstance(agent, Learner)
-        agent.learn(market, {"cash_rate": 0.02}, steps=1500, seed=0, watcher=Watching(look, hear))
+        agent.learn(market, {"cash_rate": 0.02}, steps=1500, seed=0, callback=Watching(look, hear))
         assert agent.steps_done >= 1500
         assert shapes[0] == (16, 44)  # both runners
         # the one that lives, or both where there was room for a new one

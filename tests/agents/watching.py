@@ -11,7 +11,7 @@ def go_on(steps: int, seen: Any) -> bool:
 
 
 class Watching:
-    """A watcher whose `step` and `update` are the functions given; it goes on where none is."""
+    """A callback whose `step` and `update` are the functions given; it goes on where none is."""
 
     def __init__(
         self,
@@ -22,5 +22,5 @@ class Watching:
 
 
 def until(last: int) -> Watching:
-    """A watcher that ends the learning once `last` steps are done."""
+    """A callback that ends the learning once `last` steps are done."""
     return Watching(lambda steps, batch: steps < last)

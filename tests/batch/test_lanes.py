@@ -10,7 +10,7 @@ from numba.core import config as numba_config
 
 from fundenv.batch import entry
 from fundenv.batch.cpu import Batch
-from fundenv.batch.simd.blocks import MOST_PUT_OFF
+from fundenv.batch.simd.blocks import MOST_FALLBACKS
 from fundenv.batch.simd.market_copy import fits
 from fundenv.checks import check_parity
 from fundenv.compiler.memory import LANES
@@ -157,16 +157,16 @@ def test_threads_take_whole_blocks_of_lanes_and_give_the_same_bits(monkeypatch):
     lanes.close()
 
 
-def test_more_is_given_up_than_is_put_off_at_a_time(monkeypatch):
+def test_more_fallbacks_than_are_kept_at_a_time(monkeypatch):
     plain, lanes = batches(
         monkeypatch,
-        MOST_PUT_OFF + LANES,
+        MOST_FALLBACKS + LANES,
         autoreset="disabled",
         ruin_fraction=0.99,
         initial_equity=50_000.0,
     )
     play(plain, lanes, steps=80)
-    assert (plain.terminated | plain.truncated).sum() > MOST_PUT_OFF - LANES
+    assert (plain.terminated | plain.truncated).sum() > MOST_FALLBACKS - LANES
 
 
 @pytest.mark.parametrize("interval", ["1h", "8h"])

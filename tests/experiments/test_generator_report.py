@@ -85,12 +85,12 @@ def test_training_markets_follow_the_symbols_of_the_history():
 
 
 def test_stress_changes_the_test_span_alone():
-    plain, struck = (
+    plain, shocked = (
         MarketArgs().markets(),
         MarketArgs(stress=("2020-03-12", "2025-10-10")).markets(),
     )
-    assert struck["train"].hash == plain["train"].hash
-    assert struck["test"].hash != plain["test"].hash
-    assert len(struck["test"].notes) == len(plain["test"].notes) + 2 * plain["test"].n_paths
+    assert shocked["train"].hash == plain["train"].hash
+    assert shocked["test"].hash != plain["test"].hash
+    assert len(shocked["test"].notes) == len(plain["test"].notes) + 2 * plain["test"].n_paths
     with pytest.raises(SplitError, match="expected one of 2020-03-12"):
         stressed(plain["test"], ("2019-01-01",))

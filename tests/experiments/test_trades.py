@@ -61,11 +61,11 @@ def test_a_liquidation_is_called_one(market: Market) -> None:
     found = [item for item in made if item.liquidations.sum() > 0]
     assert found, "the market of this test is to hold a liquidation at leverage 10 without a keeper"
     for item in found:
-        struck = item.trades[item.trades["reason"] == "liquidation"]
+        liquidated = item.trades[item.trades["reason"] == "liquidation"]
         ends = pd.to_datetime(item.time[item.liquidations > 0], utc=True)
-        assert sorted(struck["time"]) == sorted(ends)
+        assert sorted(liquidated["time"]) == sorted(ends)
         assert (item.trades["reason"] == "after liquidation").any() or (
-            struck["spot_after"] == 0
+            liquidated["spot_after"] == 0
         ).any()
 
 

@@ -1,4 +1,4 @@
-"""Histories made out of others: resampled in blocks, and struck by a named shock."""
+"""Histories made out of others: resampled in blocks, with a named shock laid over them."""
 
 from dataclasses import replace
 
@@ -147,37 +147,37 @@ def closes(market, column=layout.SPOT_CLOSE):
     ],
 )
 def test_a_shock_has_the_fall_that_it_is_known_for(name, low, tolerance):
-    struck = splice(SOURCE, name, at="2020-06-01")
+    shocked = splice(SOURCE, name, at="2020-06-01")
     row = int(np.searchsorted(SOURCE.close_ns, pd.Timestamp("2020-06-01").value))
     span = slice(row + 1, row + 1 + SHOCKS[name].hours)
-    assert closes(struck, layout.MARK_LOW)[span].min() / closes(struck)[row] - 1 == pytest.approx(
+    assert closes(shocked, layout.MARK_LOW)[span].min() / closes(shocked)[row] - 1 == pytest.approx(
         low, abs=tolerance
     )
     before, after = (
-        np.diff(np.log(closes(m)[row + SHOCKS[name].hours :])) for m in (SOURCE, struck)
+        np.diff(np.log(closes(m)[row + SHOCKS[name].hours :])) for m in (SOURCE, shocked)
     )
     # the history goes on from where the shock ends
     assert after == pytest.approx(before, abs=1e-12)
-    assert np.array_equal(struck.close_ns, SOURCE.close_ns)
+    assert np.array_equal(shocked.close_ns, SOURCE.close_ns)
 
 
 def test_up_to_the_shock_nothing_changes_and_after_it_features_know_it():
     row = 2000
-    struck = splice(SOURCE, "2020-03-12", at=row)
-    assert np.array_equal(struck.bars[: row + 1], SOURCE.bars[: row + 1])
-    assert np.array_equal(struck.features[: row + 1], SOURCE.features[: row + 1])
-    column = {feature.name: k for k, feature in enumerate(struck.table)}
-    day = struck.features[row + 30, 0]
+    shocked = splice(SOURCE, "2020-03-12", at=row)
+    assert np.array_equal(shocked.bars[: row + 1], SOURCE.bars[: row + 1])
+    assert np.array_equal(shocked.features[: row + 1], SOURCE.features[: row + 1])
+    column = {feature.name: k for k, feature in enumerate(shocked.table)}
+    day = shocked.features[row + 30, 0]
     # the limit of the feature
-    assert day[column["return_1d"]] * struck.table[column["return_1d"]].scale < -0.299
-    assert day[column["volatility_1d"]] * struck.table[column["volatility_1d"]].scale > 3.0
+    assert day[column["return_1d"]] * shocked.table[column["return_1d"]].scale < -0.299
+    assert day[column["volatility_1d"]] * shocked.table[column["volatility_1d"]].scale > 3.0
     month = row + 24 * 31  # when no look-back reaches the shock, but for means without end
     same = [
         k
         for name, k in column.items()
         if name in ("basis", "return_14d", "volatility_7d", "rsi", "settlement_sin", "funding_last")
     ]
-    assert struck.features[month:, 0, same] == pytest.approx(
+    assert shocked.features[month:, 0, same] == pytest.approx(
         SOURCE.features[month:, 0, same], abs=1e-3
     )
 
@@ -186,8 +186,8 @@ def test_a_halted_bar_keeps_its_prices():
     bars = SOURCE.bars.copy()
     bars[5000, 0, [layout.HALTED, layout.SPOT_VOLUME, layout.PERP_VOLUME]] = 1.0, 0.0, 0.0
     halted = replace(SOURCE, bars=bars)
-    struck = splice(halted, "2025-10-10", at=2000)
-    factor = closes(struck)[4000] / closes(halted)[4000]
+    shocked = splice(halted, "2025-10-10", at=2000)
+    factor = closes(shocked)[4000] / closes(halted)[4000]
     later = slice(4000, 6000)
     prices = [
         layout.SPOT_OPEN,
@@ -198,29 +198,29 @@ def test_a_halted_bar_keeps_its_prices():
         layout.MARK_LOW,
         layout.MARK_CLOSE,
     ]
-    assert struck.bars[later, 0][:, prices] == pytest.approx(
+    assert shocked.bars[later, 0][:, prices] == pytest.approx(
         halted.bars[later, 0][:, prices] * factor, rel=1e-12
     )
     assert np.array_equal(
-        struck.bars[later, 0, layout.HALTED], halted.bars[later, 0, layout.HALTED]
+        shocked.bars[later, 0, layout.HALTED], halted.bars[later, 0, layout.HALTED]
     )
-    assert struck.bars[5000, 0, layout.HALTED] == 1.0
+    assert shocked.bars[5000, 0, layout.HALTED] == 1.0
 
 
 def test_november_2022_settles_every_two_hours_at_the_cap():
     row = int(settled(SOURCE)[300]) - 1
-    struck = splice(SOURCE, "2022-11-09", at=row)
-    inside = settled(struck)[(settled(struck) > row) & (settled(struck) <= row + 36)]
+    shocked = splice(SOURCE, "2022-11-09", at=row)
+    inside = settled(shocked)[(settled(shocked) > row) & (settled(shocked) <= row + 36)]
     assert np.array_equal(np.diff(inside), np.full(len(inside) - 1, 2))
-    assert struck.bars[inside, 0, layout.SETTLE_RATE].min() == pytest.approx(-0.02)
-    assert (struck.bars[inside, 0, layout.SETTLE_RATE] == -0.02).sum() >= 12  # a day
+    assert shocked.bars[inside, 0, layout.SETTLE_RATE].min() == pytest.approx(-0.02)
+    assert (shocked.bars[inside, 0, layout.SETTLE_RATE] == -0.02).sum() >= 12  # a day
 
 
 def test_depth_falls_and_fills_with_it():
     row = 3000
-    struck = splice(SOURCE, "2025-10-10", at=row)
+    shocked = splice(SOURCE, "2025-10-10", at=row)
     worst = row + 1 + 5
-    assert closes(struck, layout.PERP_VOLUME)[worst] * closes(struck)[worst - 1] == pytest.approx(
+    assert closes(shocked, layout.PERP_VOLUME)[worst] * closes(shocked)[worst - 1] == pytest.approx(
         0.05 * closes(SOURCE, layout.PERP_VOLUME)[worst] * closes(SOURCE)[worst - 1]
     )
 
@@ -251,12 +251,12 @@ def test_scale_softens_a_shock():
 
 def test_a_place_is_drawn_for_each_path_and_several_shocks_follow_each_other():
     market = synthetic_market(years=1, paths=3)
-    struck = splice(market, "2021-05-19", seed=1)
+    shocked = splice(market, "2021-05-19", seed=1)
     again = splice(market, "2021-05-19", seed=1)
-    assert struck.hash == again.hash != splice(market, "2021-05-19", seed=2).hash
+    assert shocked.hash == again.hash != splice(market, "2021-05-19", seed=2).hash
     changed = [
         int(
-            (path_range(struck, k, k + 1).bars != path_range(market, k, k + 1).bars)
+            (path_range(shocked, k, k + 1).bars != path_range(market, k, k + 1).bars)
             .any(axis=(1, 2))
             .argmax()
         )
@@ -268,10 +268,10 @@ def test_a_place_is_drawn_for_each_path_and_several_shocks_follow_each_other():
 
 
 def test_all_assets_of_a_path_are_hit():
-    struck = splice(PAIR, "2025-10-10", at=2000)
-    fall = struck.bars[2001:2013, :, layout.SPOT_CLOSE] / PAIR.bars[2000, :, layout.SPOT_CLOSE]
+    shocked = splice(PAIR, "2025-10-10", at=2000)
+    fall = shocked.bars[2001:2013, :, layout.SPOT_CLOSE] / PAIR.bars[2000, :, layout.SPOT_CLOSE]
     assert fall[:, 0] == pytest.approx(fall[:, 1])
-    assert struck.symbols == PAIR.symbols
+    assert shocked.symbols == PAIR.symbols
 
 
 def test_shocks_that_do_not_fit_are_refused():

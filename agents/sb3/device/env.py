@@ -72,12 +72,12 @@ class DeviceEnv(OneBatchVecEnv):
         self.env, self.batch, self.device = env, env.batch, env.device
         self.scale, self.gamma, self.clip = scale, gamma, clip if clip > 0 else float("inf")
         self.potential = None if potential is None else DevicePotential(potential, self.device)
-        weight, struck = (
+        weight, liquidated = (
             observed(env.observation_table, name) for name in ("perp_weight", "liquidated")
         )
         self.charge, self._struck = (
-            1e3 * scale * charge / len(struck.at),
-            torch.as_tensor(struck.at, device=self.device),
+            1e3 * scale * charge / len(liquidated.at),
+            torch.as_tensor(liquidated.at, device=self.device),
         )
         self._at, self._sold = (
             torch.as_tensor(weight.at, device=self.device),

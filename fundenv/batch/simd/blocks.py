@@ -55,9 +55,9 @@ N_ACCOUNT, N_LEG, N_EPISODE, N_LEDGER, N_TRADE = (
 )
 READ_REST = N_READ - 8  # columns of the leg that are read, beyond a square of eight
 HALF_LINES = N_COLUMNS * 8 // LINE  # of a bar, and of its features
-# given up and stepped together: the code of neither loop drives that of the other out of the cache
+# fallbacks, stepped together: the code of neither loop drives that of the other out of the cache
 # at every block
-MOST_PUT_OFF = 256
+MOST_FALLBACKS = 256
 AHEAD = 4  # blocks between the hint and the step that reads the row
 
 
@@ -133,7 +133,7 @@ def _mark_given_up(when, after, given_up):
 
 @jit_outer
 def _put_off(start, given_up, put_off, count):
-    """Note what was given up behind the `count` that were; returns how many there are now."""
+    """Note the fallbacks behind the `count` noted so far; returns how many there are now."""
     for lane in range(LANES):
         if given_up[lane]:
             put(put_off, count, start + lane)
@@ -143,7 +143,7 @@ def _put_off(start, given_up, put_off, count):
 
 @jit_outer
 def _keep(store, out, start, bars, given_up, account, legs, flags, back):
-    """Copy the state of what is given up and the flags of its last step aside, or back."""
+    """Copy the state of the fallbacks and the flags of their last step aside, or back."""
     for lane in range(LANES):
         if given_up[lane]:
             i = start + lane
@@ -165,7 +165,7 @@ def _save(store, out, tape, start, rows, when, features, after, seen):
     width = out.obs.shape[1]
     for lane in range(LANES):
         out.reward[start + lane] = after[AT_REWARD, lane]
-    # an episode that has ended is given up, and keeps its flags until the reset
+    # an episode that has ended is a fallback, and keeps its flags until the reset
     for lane in range(LANES):
         out.terminated[start + lane], out.truncated[start + lane] = False, False
     for half in range(0, LANES, 8):
@@ -226,7 +226,7 @@ def _next_bar(
 
 @jit_outer
 def _catch_up(plain, table, put_off, count):
-    """Step by the plain loop what was given up."""
+    """Step the fallbacks by the plain loop."""
     for k in range(count):
         call_entry(plain, table, put_off[k], put_off[k] + 1)
 
@@ -236,7 +236,7 @@ def step_blocks(plain, table, world, store, out, actions, facts, f8, f4, first, 
     """Step the environments first..last-1 by one decision each, `LANES` at a time, bar by bar.
 
     plain, table: address of the entry point of the plain loop and its first argument; it steps,
-    some blocks later, what is given up or ends an episode, and what is left over. facts, f8: of the
+    some blocks later, the fallbacks and what ends an episode, and what is left over. facts, f8: of the
     functions `facts` and `tape`; f4: the tape as float32.
     """
     when, rows, bars, features, known = (
@@ -262,7 +262,7 @@ def step_blocks(plain, table, world, store, out, actions, facts, f8, f4, first, 
         local_f8((LANES, N_LEG)),
         local_u1((2, LANES)),
     )
-    put_off = local_i8((MOST_PUT_OFF,))
+    put_off = local_i8((MOST_FALLBACKS,))
     for lane in range(LANES):
         features[0, 0, lane], features[0, 1, lane] = math.nan, math.nan
     width, tape = (
@@ -339,7 +339,7 @@ def step_blocks(plain, table, world, store, out, actions, facts, f8, f4, first, 
         if rare > 0:
             _keep(store, out, start, tape.bars, given_up, account, legs, flags, True)
             count_off = _put_off(start, given_up, put_off, count_off)
-            if count_off > MOST_PUT_OFF - LANES:
+            if count_off > MOST_FALLBACKS - LANES:
                 _catch_up(plain, table, put_off, count_off)
                 count_off = 0
     _catch_up(plain, table, put_off, count_off)

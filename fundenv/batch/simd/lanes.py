@@ -3,7 +3,7 @@
 Environments stand in lanes, and each is stepped by the scalar rules on a draft: a copy of its state
 in local variables. Settings that a batch of the usual kind has are constants here, so that no
 branch and no loop is left but those that a vector can take as a choice. A rare rule (`jit_rare`)
-does not run on a draft; an environment that meets one is given up, and stepped again by the plain
+does not run on a draft; an environment that meets one is a fallback, stepped again by the plain
 loop. Both give the same bits.
 
 `step_lanes` is the whole step of one bar. Where a decision lasts longer it is the first bar of it;
@@ -331,7 +331,7 @@ def bar_lanes(world, params, scale, bars, features, facts, held, moved):
     """Move every lane on by one bar without a decision: from `held` to `moved`, columns of `after`
     both; the trades of the step stay where they are.
 
-    A lane that is ruined is given up in the bar after it: the plain loop ends its step there.
+    A lane that is ruined is a fallback in the bar after it: the plain loop ends its step there.
     """
     bars, features, facts = (
         fixed(bars, (N_COLUMNS, LANES)),

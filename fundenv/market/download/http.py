@@ -37,7 +37,7 @@ class Policy:
         time, with up to a quarter at random on top. longest_wait: a server that asks for more
         (Retry-After) ends the attempt with a message. timeout: for a connection, and for the next
         bytes of an answer. patience, least_rate: an answer that after `patience` came slower than
-        `least_rate` bytes a second is given up and resumed. largest: an answer may hold so much, an
+        `least_rate` bytes a second is cut off and resumed. largest: an answer may hold so much, an
         archive unpacked ten times as much. rate: requests a second and host.
     """
 
