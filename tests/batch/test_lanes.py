@@ -48,7 +48,7 @@ def test_the_public_check_of_parity_holds_where_one_batch_steps_in_lanes_and_the
     loop.
     """
     monkeypatch.setattr(entry, "is_kept", lambda _: True)
-    # in this market's small brackets too; what is above them is given up
+    # in this market's small brackets too; what is above them is a fallback
     monkeypatch.setattr(entry, "fits", lambda world, params, n: n >= LANES)
     check_parity(**SETTINGS, num_envs=LANES, threads=2, steps=60)
 
