@@ -147,6 +147,21 @@ class FundingHedgeVectorEnv(VectorEnv[Any, Any, Any]):
         obs = batch.obs.copy() if self._copy else batch.obs
         return obs, reward, terminated, truncated, info
 
+    def render(self) -> None:
+        """None: a vector environment draws nothing."""
+
+    def get_attr(self, name: str) -> tuple[Any, ...]:
+        """The attribute of this object or its batch, once per environment: all share it."""
+        value = getattr(self, name) if hasattr(self, name) else getattr(self.batch, name)
+        return (value,) * self.num_envs
+
+    def call(self, name: str, *args: Any, **kwargs: Any) -> tuple[Any, ...]:
+        """Call a method once and return its result for every environment, or its attribute: what
+        clients ask of Gymnasium's own vector environments.
+        """
+        value = self.get_attr(name)[0]
+        return (value(*args, **kwargs) if callable(value) else value,) * self.num_envs
+
     def close_extras(self, **kwargs: Any) -> None:
         """Stop the threads."""
         self.batch.close()

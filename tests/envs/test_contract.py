@@ -321,6 +321,16 @@ def test_make_vec_without_a_limit_and_with_a_bad_one():
         gym.make_vec(ID, num_envs=2, max_episode_steps=0)
 
 
+def test_a_vector_environment_answers_calls_as_gymnasiums_own_do():
+    ours = gym.make_vec(ID, num_envs=2)
+    theirs = gym.make_vec(ID, num_envs=2, vectorization_mode="sync")
+    assert ours.call("render") == theirs.call("render") == (None, None)
+    assert ours.call("observation_table") == theirs.call("observation_table")
+    assert ours.get_attr("render_mode") == theirs.get_attr("render_mode")
+    with pytest.raises(AttributeError):
+        ours.get_attr("colour")
+
+
 def test_a_refused_vector_environment_leaves_nothing_to_close():
     found = []
     before, sys.unraisablehook = sys.unraisablehook, found.append
