@@ -5,8 +5,16 @@ from __future__ import annotations
 import hashlib
 import json
 from dataclasses import dataclass
-from typing import Annotated, Any, ClassVar, Literal
+from typing import Annotated, Any, ClassVar
 
+from fundenv.choices import (
+    Actions,
+    AfterLiquidation,
+    Capital,
+    FeeTier,
+    KeeperWatches,
+    MarginMode,
+)
 from fundenv.settings import Range, Settings, nearest
 from fundenv.settings.base import fields_of
 from fundenv.settings.forms import (
@@ -46,7 +54,7 @@ class EnvConfig(Settings):
     """Exchange whose rules hold: a venue of the package, or the path of your own TOML."""
     venue_date: Annotated[str | None, Day] = None
     """The rules in force on this day; none: those of the day on which an episode begins."""
-    margin_mode: Literal["isolated", "cross", "portfolio"] = "isolated"
+    margin_mode: MarginMode = "isolated"
     """A wallet for each position, one for all, or the spot coins as collateral too."""
     initial_equity: Annotated[float, Range(1e-6, 1e15, "quote")] = 100_000.0
     """Money at the start of an episode."""
@@ -74,9 +82,10 @@ class EnvConfig(Settings):
     """An episode with a random start begins with full carry."""
 
     # action
-    actions: Literal["continuous", "discrete", "target", "indexed"] = "continuous"
+    actions: Actions = "continuous"
     """Dials in a Box, counted values of the grids, targets in physical units (for rules), or one
-    number for a decision on all of them."""
+    number for a decision on all of them.
+    """
     dials: Annotated[tuple[str, ...], Dials] = DIALS
     """Dials that the action controls, in this order; the others stand at the values below."""
     carry: Annotated[float, Range(-1, 1, "of full carry")] = 1.0
@@ -98,7 +107,7 @@ class EnvConfig(Settings):
     leverage_grid: Annotated[tuple[float, ...], Range(1, 125, "times")] = (1.0, 2.0, 3.0, 5.0)
     """Leverages of discrete and indexed actions, at most `max_leverage`."""
 
-    capital: Literal["parts", "shared"] = "parts"
+    capital: Capital = "parts"
     """Each of A assets works with 1/A of the equity, or carries are shares of the whole equity."""
 
     # execution
@@ -106,7 +115,7 @@ class EnvConfig(Settings):
     """Fee on the perpetual; none: the venue's."""
     spot_fee: Annotated[float | None, Range(-0.01, 0.05, "of notional")] = None
     """Fee on the spot; none: the venue's."""
-    fee_tier: Literal["base", "high"] = "base"
+    fee_tier: FeeTier = "base"
     """The venue's fees of a regular user, or of one high tier."""
     maker_share: Annotated[float, Range(0, 1, "of an order")] = 0.0
     """Share of every own order that rests in the book: it pays the maker fee, no half-spread."""
@@ -130,11 +139,11 @@ class EnvConfig(Settings):
     """Most that an order may take; 0: no limit."""
 
     # risk
-    after_liquidation: Literal["flatten", "rehedge", "naked"] = "flatten"
+    after_liquidation: AfterLiquidation = "flatten"
     """After a liquidation the spot is sold, the perpetual is opened again, or nothing is done."""
     keeper_interval: Annotated[str | None, Duration] = "1h"
     """How often the margin keeper looks; none: there is no keeper."""
-    keeper_watches: Literal["wallet", "equity"] = "wallet"
+    keeper_watches: KeeperWatches = "wallet"
     """Margin over notional of each wallet (none in portfolio margin), or notional over equity."""
     keeper_down: Annotated[float, Range(0, 1, "of the target leverage")] = 1 / 2.56
     """The keeper acts below this leverage."""

@@ -17,21 +17,22 @@ PACKAGES = ("fundenv", "agents", "experiments")
 
 # Room -> the rooms it may import from, apart from itself. Any other edge, and any module that no
 # room owns, fails.
-LEAVES = {"settings", "config", "venues"}
+LEAVES = {"choices", "settings", "config", "venues"}
 KERNEL = {"compiler", "dynamics", "batch"}
 ALLOWED: dict[str, set[str]] = {
     "fundenv": {"command"},  # fundenv/__init__.py registers lazy strings
     "command": set(),  # the console command runs scripts by name
     "__main__": {"command"},
     "doctor": {"command", "compiler"},
-    "settings": set(),
-    "config": {"settings"},
-    "venues": {"settings"},
+    "choices": set(),
+    "settings": {"choices"},
+    "config": {"choices", "settings"},
+    "venues": {"choices", "settings"},
     "compiler": set(),
     "formulas": {"compiler"},
     "market": LEAVES | {"formulas"},
     # rules see numbers and the columns of a bar, never a config or a venue
-    "dynamics": {"market", "formulas", "compiler"},
+    "dynamics": {"choices", "market", "formulas", "compiler"},
     "metrics": {"dynamics"},
     "batch": LEAVES | {"market", "formulas", "compiler", "dynamics"},
     "optima": LEAVES | KERNEL | {"market", "formulas"},  # exact optima

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 
 import numpy as np
 from gymnasium import spaces
@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from agents.base import Agent
 from agents.params import Params, Range
+from fundenv.choices import Actions
 from fundenv.envs.spaces import action_space
 
 
@@ -20,7 +21,7 @@ class RandomParams(Params):
 
     seed: Annotated[int, Range(0, 2**31)] = 0
     """Seed of the agent's own stream of random numbers."""
-    actions: Literal["continuous", "discrete", "target", "indexed"] = "continuous"
+    actions: Actions = "continuous"
     """Kind of actions that it draws."""
 
 

@@ -11,6 +11,7 @@ from typing import Any, Literal
 
 import numpy as np
 
+from fundenv import choices
 from fundenv.batch import gate
 from fundenv.batch.audit import audit
 from fundenv.batch.decisions import decision_table
@@ -41,7 +42,7 @@ from fundenv.market import Market, path_range, stack
 # Observations of a batch, all environments together: to copy fewer is quicker than to tell the
 # compiled code another place.
 WORTH_REDIRECTING = 2**15
-AUTORESET_MODES = ("disabled", "next_step", "same_step")
+AUTORESET_MODES = choices.names(choices.Autoreset)
 # settings that stand in `Store.params` under another name or are drawn from there anew
 _IN_PARAMS = ("carry", "hedge", "leverage", "basis_half_life", "randomize")
 

@@ -28,6 +28,7 @@ from fundenv.batch.loop import reset_env, step_env
 from fundenv.batch.starts import rows_of
 from fundenv.batch.world import action_width, grid_sizes
 from fundenv.compiler.cache import cache_folder
+from fundenv.compiler.generate import tuple_of, written
 from fundenv.config import ConfigError, EnvConfig
 from fundenv.dynamics import types as t
 from fundenv.market import Market
@@ -35,28 +36,14 @@ from fundenv.market import Market
 BLOCK = 128  # threads of a block
 
 
-def _of_contract(world, contract):
-    """The world with its contract as a constant, so that the rules of the other kind vanish from
-    the kernel.
-    """
-    return t.World(
-        world.bars,
-        world.features,
-        world.paths,
-        world.starts,
-        world.eras,
-        world.symbols,
-        world.rules,
-        world.tiers,
-        world.codes,
-        world.grids,
-        world.scales,
-        world.levels,
-        world.ranges,
-        contract,
-    )
-
-
+# The world with its contract as a constant, so that the rules of the other kind vanish from the
+# kernel.
+_of_contract = written(
+    "_of_contract",
+    "world, contract",
+    tuple_of(t.World, [*(f"world.{name}" for name in t.World._fields[:-1]), "contract"]),
+    {"World": t.World},
+)
 _pinned = cuda.jit(device=True, inline="always")(_of_contract)
 
 

@@ -18,7 +18,6 @@ from collections.abc import Callable
 from functools import cache, partial
 from typing import Any
 
-import numpy as np
 from numba import types
 from numba.core import config as numba_config
 
@@ -26,7 +25,24 @@ from fundenv.batch.loop import reset_range, step_range
 from fundenv.batch.simd.blocks import step_blocks
 from fundenv.batch.simd.lanes import N_FACTS
 from fundenv.batch.simd.market_copy import RECORD, facts, fits, tape
-from fundenv.batch.tables import AT_OBS, SIZES, out_of, reset_table, step_table, store_of, world_of
+from fundenv.batch.tables import (
+    AT_ACTIONS,
+    AT_ASSETS,
+    AT_ENVS,
+    AT_FACTS,
+    AT_OBS,
+    AT_PLAIN,
+    AT_ROWS,
+    AT_SYMBOLS,
+    AT_TAPE,
+    Given,
+    out_of,
+    reset_table,
+    step_table,
+    store_of,
+    table_of,
+    world_of,
+)
 from fundenv.compiler.cache import cache_folder, compile_entry, is_kept
 from fundenv.compiler.jit import EntryCompiler, LanesCompiler
 from fundenv.compiler.memory import f4_at, f8_at
@@ -38,11 +54,11 @@ STEPS_TO_LANES = 1_000_000
 
 
 def _step_lanes(table: Any, first: int, last: int) -> None:
-    world, actions = world_of(table, 1, 0), f4_at(table[37], (table[8], 3))
-    facts, size = f8_at(table[40], (table[4], N_FACTS)), table[0] * RECORD
-    f8, f4 = f8_at(table[41], (size,)), f4_at(table[41], (2 * size,))
+    world, actions = world_of(table, 1, 0), f4_at(table[AT_ACTIONS], (table[AT_ENVS], 3))
+    facts, size = f8_at(table[AT_FACTS], (table[AT_SYMBOLS], N_FACTS)), table[AT_ROWS] * RECORD
+    f8, f4 = f8_at(table[AT_TAPE], (size,)), f4_at(table[AT_TAPE], (2 * size,))
     step_blocks(
-        table[42],
+        table[AT_PLAIN],
         table,
         world,
         store_of(table, 1),
@@ -63,19 +79,19 @@ def _step_one_asset(table: Any, first: int, last: int) -> None:
 
 
 def _step_assets(table: Any, first: int, last: int) -> None:
-    step_table(table, table[1], 0, first, last)
+    step_table(table, table[AT_ASSETS], 0, first, last)
 
 
 def _step_inverse(table: Any, first: int, last: int) -> None:
-    step_table(table, table[1], 1, first, last)
+    step_table(table, table[AT_ASSETS], 1, first, last)
 
 
 def _reset_assets(table: Any, first: int, last: int) -> None:
-    reset_table(table, table[1], 0, first, last)
+    reset_table(table, table[AT_ASSETS], 0, first, last)
 
 
 def _reset_inverse(table: Any, first: int, last: int) -> None:
-    reset_table(table, table[1], 1, first, last)
+    reset_table(table, table[AT_ASSETS], 1, first, last)
 
 
 _SIGNATURE = types.void(types.CPointer(types.int64), types.int64, types.int64)
@@ -123,33 +139,7 @@ class Calls:
         self._arrays, self._obs = (world, store, out, actions, paths, rows), out.obs
         self.steps_to_lanes = 0  # 0: nothing to wait for
         self.fits_vectors = False
-        sizes = dict(
-            zip(
-                SIZES,
-                (
-                    *world.features.shape,
-                    len(world.paths),
-                    *world.tiers.shape[:2],
-                    world.grids.shape[1],
-                    len(store.params),
-                    *out.obs.shape,
-                    actions.shape[1],
-                    len(world.eras),
-                ),
-                strict=True,
-            )
-        )
-        # the contract is a constant of the entry point
-        flat = (*world[:-1], *store, *out, actions, paths, rows)
-        for array in flat:
-            if not array.flags.c_contiguous:
-                raise ValueError(
-                    f"array of shape {array.shape} is not contiguous; the kernel addresses rows"
-                    " directly"
-                )
-        self.table = np.array(
-            [*sizes.values(), *(array.ctypes.data for array in flat), 0, 0, 0], dtype=np.int64
-        )
+        self.table = table_of(world, store, out, Given(actions, paths, rows))
         self._address = self.table.ctypes.data
         if numba_config.DISABLE_JIT:
             self.step, self.reset = self._plain_step, self._plain_reset
@@ -183,7 +173,8 @@ class Calls:
         """Step by vector instructions from now on: the same numbers."""
         world = self._arrays[0]
         self._extra = facts(world), tape(world)
-        self.table[-3:] = *(array.ctypes.data for array in self._extra), self._plain_address
+        self.table[[AT_FACTS, AT_TAPE]] = [array.ctypes.data for array in self._extra]
+        self.table[AT_PLAIN] = self._plain_address
         self.step, self.steps_to_lanes = partial(_compiled(_step_lanes)[0], self._address), 0
 
     def _plain_step(self, first: int, last: int) -> None:

@@ -1,99 +1,149 @@
 """The arrays of a batch as compiled code finds them: a table of sizes and addresses, read back with
 the sizes that the types fix as constants.
+
+The places in the table, and the functions that read it, follow from the NamedTuples and from the
+shapes that stand beside their fields: a new field is written there alone.
 """
 
 from __future__ import annotations
 
+import typing
+from typing import Annotated, Any, NamedTuple
+
+import numpy as np
+
 from fundenv.batch.loop import reset_range, step_range
+from fundenv.compiler.generate import tuple_of, written
 from fundenv.compiler.jit import jit, jit_outer
 from fundenv.compiler.memory import f4_at, f8_at, i8_at, u1_at
 from fundenv.dynamics import types as t
-from fundenv.market.layout import N_COLUMNS
 
-N_PARAMS, N_RULES = len(t.Params._fields), len(t.AssetRules._fields)
-AT_OBS = 29  # entry of the table that holds the address of the observations
-SIZES = (
-    "rows",
-    "assets",
-    "features",
-    "paths",
-    "symbols",
-    "brackets",
-    "grid",
-    "param_rows",
-    "envs",
-    "observations",
-    "actions",
-    "eras",
+_READERS: dict[Any, Any] = {
+    np.dtype(np.float64): f8_at,
+    np.dtype(np.float32): f4_at,
+    np.dtype(np.int64): i8_at,
+    np.dtype(np.bool_): u1_at,
+}
+
+
+class Given(NamedTuple):
+    """What a call hands in: actions of a step, paths and rows of a reset."""
+
+    actions: Annotated[t.Float32, ("envs", "actions")]
+    paths: Annotated[t.Int64, ("envs",)]
+    rows: Annotated[t.Int64, ("envs",)]
+
+
+class Vectors(NamedTuple):
+    """Addresses that the vector form needs, 0 without it: the arrays of `facts` and `tape`, and the
+    entry point of the plain loop.
+    """
+
+    facts: int
+    tape: int
+    plain: int
+
+
+class Shape(NamedTuple):
+    """Type of the entries of an array, and its sizes: numbers, or names."""
+
+    dtype: Any
+    sizes: tuple[Any, ...]
+
+
+def _shapes(kind: type[Any]) -> dict[str, Shape]:
+    """Field -> shape, of the fields that are arrays."""
+    found = {}
+    for name, hint in typing.get_type_hints(kind, include_extras=True).items():
+        if typing.get_origin(hint) is Annotated:
+            array, sizes = typing.get_args(hint)
+            dtype = np.dtype(typing.get_args(typing.get_args(array)[1])[0])
+            found[name] = Shape(dtype, sizes)
+    return found
+
+
+SHAPES = {kind: _shapes(kind) for kind in (t.World, t.Store, t.Out, Given)}
+_ALL = [
+    (f"{kind.__name__}.{name}", shape)
+    for kind, shapes in SHAPES.items()
+    for name, shape in shapes.items()
+]
+SIZES = list(
+    dict.fromkeys(size for _, shape in _ALL for size in shape.sizes if str(size).isidentifier())
 )
-
-
-@jit
-def world_of(table, assets, contract):
-    """The world; assets and contract are constants of the entry point."""
-    rows, features, paths, symbols, brackets, grid = (
-        table[0],
-        table[2],
-        table[3],
-        table[4],
-        table[5],
-        table[6],
+# name of a size, or of an array as `World.bars` -> place in the table
+AT = {
+    name: place
+    for place, name in enumerate(
+        [*SIZES, *(name for name, _ in _ALL), *(f"Vectors.{name}" for name in Vectors._fields)]
     )
-    return t.World(
-        f8_at(table[12], (rows, assets, N_COLUMNS)),
-        f4_at(table[13], (rows, assets, features)),
-        i8_at(table[14], (paths, 2)),
-        i8_at(table[15], (paths, 3)),
-        i8_at(table[16], (table[11],)),
-        i8_at(table[17], (table[11] * paths, assets)),
-        f8_at(table[18], (symbols, N_RULES)),
-        f8_at(table[19], (symbols, brackets, 4)),
-        i8_at(table[20], (t.N_CODES,)),
-        f8_at(table[21], (3, grid)),
-        f8_at(table[22], (features,)),
-        f8_at(table[23], (features, 4)),
-        f8_at(table[24], (N_PARAMS, 3)),
-        contract,
-    )
+}
+AT_ROWS, AT_ASSETS, AT_SYMBOLS, AT_ENVS = (
+    AT[name] for name in ("rows", "assets", "symbols", "envs")
+)
+AT_OBS, AT_ACTIONS = AT["Out.obs"], AT["Given.actions"]
+AT_FACTS, AT_TAPE, AT_PLAIN = (AT[f"Vectors.{name}"] for name in Vectors._fields)
 
 
-@jit
-def store_of(table, assets):
-    """The state of the environments."""
-    envs = table[8]
-    return t.Store(
-        f8_at(table[25], (table[7], N_PARAMS)),
-        f8_at(table[26], (envs, t.N_ACCOUNT)),
-        f8_at(table[27], (envs, assets, t.N_LEG)),
-        i8_at(table[28], (envs, t.N_EPISODE)),
+def table_of(world: t.World, store: t.Store, out: t.Out, given: Given) -> t.Int64:
+    """The table of these arrays, without the vector form; keep the arrays as long as the table.
+
+    Raises `ValueError` for an array whose type or shape is not the one beside its field, or whose
+    rows do not stand side by side.
+    """
+    sizes: dict[str, int] = {}
+    addresses = []
+    for group in (world, store, out, given):
+        for name, shape in SHAPES[type(group)].items():
+            array = getattr(group, name)
+            fits = array.dtype == shape.dtype and array.ndim == len(shape.sizes)
+            for size, length in zip(shape.sizes, array.shape, strict=False):
+                known = sizes.setdefault(size, length) if size in SIZES else size
+                fits &= known == length or not isinstance(known, int)
+            if not fits or not array.flags.c_contiguous:
+                raise ValueError(
+                    f"{type(group).__name__}.{name}: {array.dtype} {array.shape}; the kernel"
+                    f" addresses {shape.dtype} {shape.sizes} in C order, with {sizes}"
+                )
+            addresses.append(array.ctypes.data)
+    return np.array(
+        [*(sizes[name] for name in SIZES), *addresses, *Vectors(0, 0, 0)], dtype=np.int64
     )
 
 
-@jit
-def out_of(table, assets):
-    """What a step writes."""
-    envs, width = table[8], table[9]
-    return t.Out(
-        f4_at(table[AT_OBS], (envs, width)),
-        f4_at(table[30], (envs, width)),
-        f8_at(table[31], (envs,)),
-        u1_at(table[32], (envs,)),
-        u1_at(table[33], (envs,)),
-        f8_at(table[34], (envs, t.N_LEDGER)),
-        f8_at(table[35], (envs, assets, t.N_TRADE)),
-        f8_at(table[36], (envs, 3)),
-    )
+def _size(size: Any) -> str:
+    """A size as code: assets are a constant of the entry point, other names stand in the table."""
+    words = [f"table[{AT[word]}]" if word in AT else word for word in str(size).split()]
+    return "assets" if size == "assets" else " ".join(words)
+
+
+def _reader(kind: type[Any], name: str, arguments: str, *rest: str) -> Any:
+    """The rule that makes a `kind` of the table; `rest`: fields that are no arrays."""
+    scope, entries = {kind.__name__: kind}, []
+    for field, shape in SHAPES[kind].items():
+        read = _READERS[shape.dtype]
+        scope[f"{shape.dtype}_at"] = read
+        sizes = "".join(f"{_size(size)}, " for size in shape.sizes)
+        place = AT[f"{kind.__name__}.{field}"]
+        entries.append(f"{shape.dtype}_at(table[{place}], ({sizes}))")
+    return jit(written(name, arguments, tuple_of(kind, [*entries, *rest]), scope))
+
+
+# assets and contract are constants of the entry point
+world_of = _reader(t.World, "world_of", "table, assets, contract", "contract")
+store_of = _reader(t.Store, "store_of", "table, assets")  # the state of the environments
+out_of = _reader(t.Out, "out_of", "table, assets")  # what a step writes
+given_of = _reader(Given, "given_of", "table")
 
 
 @jit_outer
 def step_table(table, assets, contract, first, last):
     """Step the environments first..last-1 by the plain loop."""
-    actions = f4_at(table[37], (table[8], table[10]))
     step_range(
         world_of(table, assets, contract),
         store_of(table, assets),
         out_of(table, assets),
-        actions,
+        given_of(table).actions,
         first,
         last,
     )
@@ -102,13 +152,13 @@ def step_table(table, assets, contract, first, last):
 @jit_outer
 def reset_table(table, assets, contract, first, last):
     """Begin episodes of the environments first..last-1."""
-    paths, rows = i8_at(table[38], (table[8],)), i8_at(table[39], (table[8],))
+    given = given_of(table)
     reset_range(
         world_of(table, assets, contract),
         store_of(table, assets),
         out_of(table, assets),
-        paths,
-        rows,
+        given.paths,
+        given.rows,
         first,
         last,
     )

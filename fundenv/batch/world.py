@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from fundenv import choices
 from fundenv.batch.gate import read_per_env
 from fundenv.batch.randomize import DRAWN, field_limits, range_table
 from fundenv.config import DIALS, ConfigError, EnvConfig, code, hours
@@ -90,7 +91,7 @@ def build_world(market: Market, config: EnvConfig, venue: Venue, autoreset: int)
         scales=np.array([feature.scale for feature in market.table]),
         levels=funding_levels(market.table),
         ranges=range_table(config),
-        contract=t.CONTRACTS.index(venue.contract),
+        contract=choices.names(choices.Contract).index(venue.contract),
     )
 
 
@@ -246,7 +247,9 @@ def _rules(venue: Venue, config: EnvConfig, symbol: str, date: dt.date) -> list[
             if config.base_borrow_rate is not None
             else venue.value("borrow", "base_annual", date=date)
         ),
-        procedure=t.PROCEDURES.index(venue.choice("liquidation", "procedure", date)),
+        procedure=choices.names(choices.Procedure).index(
+            venue.choice("liquidation", "procedure", date)
+        ),
         haircut=venue.value("collateral", "", symbol, date),
         partial_above=venue.value("liquidation", "partial_above", date=date),
     )

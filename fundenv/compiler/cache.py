@@ -49,6 +49,7 @@ KERNEL = (
     "batch/tables.py",
     "batch/simd/*.py",
     "market/layout.py",
+    "choices.py",
 )
 PATIENCE = 600.0  # seconds that a process waits for another one to compile, before it does so too
 _DIGEST = hashlib.sha256().digest_size

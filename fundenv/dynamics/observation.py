@@ -4,6 +4,9 @@ scales.
 
 from __future__ import annotations
 
+from collections import namedtuple
+from typing import Any, NamedTuple
+
 from fundenv.compiler.jit import jit
 from fundenv.dynamics.access import params_of, rules_of
 from fundenv.dynamics.borrowing import locked_cash
@@ -41,8 +44,7 @@ from fundenv.market.layout import MARK_CLOSE, SIGMA_DAY, SPOT_CLOSE
 
 Column = Feature  # one observation: clip(raw value / scale, low, high), market or account alike
 
-# In the order in which `observe` writes them; the scale and limits stand here and are passed to the
-# kernel nowhere else.
+# Place, scale and limits of an observation stand here alone: `observe` reads them by its name.
 LEG_COLUMNS = (
     Column("perp_weight", "signed perpetual notional over equity", "fraction", -10, 10, 1),
     Column(
@@ -122,6 +124,26 @@ ACCOUNT_COLUMNS = (
         "wallet_share", "margin balance of all perp wallets over equity", "fraction", -10, 10, 1
     ),
 )
+
+
+class Seen(NamedTuple):
+    """What `observe` knows of a column."""
+
+    at: int  # place among those of the leg or of the account
+    per: float  # 1 / scale
+    low: float
+    high: float
+
+
+def _by_name(name: str, columns: tuple[Column, ...]) -> Any:
+    """The columns as a constant of the compiled code: `LEG.leverage.per`."""
+    seen = {
+        c.name: Seen(at, 1.0 / c.scale, float(c.low), float(c.high)) for at, c in enumerate(columns)
+    }
+    return namedtuple(name, seen)(**seen)
+
+
+LEG, ACCOUNT = _by_name("LegSeen", LEG_COLUMNS), _by_name("AccountSeen", ACCOUNT_COLUMNS)
 N_LEG_COLUMNS = len(LEG_COLUMNS)
 N_ACCOUNT_COLUMNS = len(ACCOUNT_COLUMNS)
 _PER_YEAR = 1e-4 * 3.0 * 365.0  # bp per 8 h to a fraction per year
@@ -131,6 +153,20 @@ _DAYS = 365.0
 @jit
 def _clip(value, low, high):
     return min(max(value, low), high)
+
+
+@jit
+def _put_scaled(obs, i, at, column, value):
+    """Write a value that is in the scale of its column already."""
+    obs[i, at + column.at] = _clip(value, column.low, column.high)
+
+
+@jit
+def _put(obs, i, at, column, value):
+    """Write a value in the unit of its column; `at`: place of the first column of the leg or of the
+    account.
+    """
+    obs[i, at + column.at] = _clip(column.per * value, column.low, column.high)
 
 
 @jit
@@ -227,7 +263,8 @@ def observe(world, store, obs, i):
         )
         if not cross or a == 0:
             wallets += balance
-        leverage, distance, hedge = 0.0, 10.0, 0.0
+        leverage, hedge = 0.0, 0.0
+        distance = LEG.margin_distance.high / LEG.margin_distance.per
         if value > 0.0:
             leverage = value / balance if balance > 0.0 else 100.0
             distance = (balance - needed) / (value * bars[row, a, SIGMA_DAY])
@@ -238,23 +275,25 @@ def observe(world, store, obs, i):
         target = legs[i, a, TARGET_LEVERAGE]
         weight = quote_of(world.contract, size, mark) * per_equity
         gross = gross_of(world, world.symbols[store.episode[i, BOOK], a], target)
-        obs[i, at] = _clip(weight, -10.0, 10.0)
-        obs[i, at + 1] = _clip(spot * bars[row, a, SPOT_CLOSE] * per_equity, -10.0, 10.0)
-        obs[i, at + 2] = _clip(hedge, -10.0, 10.0)
-        obs[i, at + 3] = _clip(0.1 * leverage, 0.0, 10.0)
-        obs[i, at + 4] = _clip(0.1 * target, 0.0, 10.0)
-        obs[i, at + 5] = _clip(0.1 * distance, 0.0, 10.0) if value > 0.0 else 10.0
-        obs[i, at + 6] = _clip(100.0 * legs[i, a, ACCRUED] * per_equity, -10.0, 10.0)
-        obs[i, at + 7] = _clip(0.1 * _DAYS * p.bar_years * legs[i, a, IDLE_BARS], 0.0, 10.0)
-        obs[i, at + 8] = _clip(-weight * gross * capital_parts(world, assets), -10.0, 10.0)
-        obs[i, at + 9] = _clip(2.0 * (funding - p.cash_rate * gross), -10.0, 10.0)
-        obs[i, at + 10] = 1.0 if legs[i, a, LIQUIDATED] > 0.0 else 0.0
-        obs[i, at + 11] = 1.0 if legs[i, a, PENDING] != 0.0 else 0.0
-        obs[i, at + 12] = legs[i, a, TARGET_CARRY]
-        obs[i, at + 13] = legs[i, a, TARGET_HEDGE]
+        _put(obs, i, at, LEG.perp_weight, weight)
+        _put(obs, i, at, LEG.spot_weight, spot * bars[row, a, SPOT_CLOSE] * per_equity)
+        _put(obs, i, at, LEG.hedge_ratio, hedge)
+        _put(obs, i, at, LEG.leverage, leverage)
+        _put(obs, i, at, LEG.target_leverage, target)
+        _put(obs, i, at, LEG.margin_distance, distance)
+        accrued = LEG.accrued_funding.per * legs[i, a, ACCRUED] * per_equity
+        _put_scaled(obs, i, at, LEG.accrued_funding, accrued)
+        idle = LEG.idle_time.per * _DAYS * p.bar_years * legs[i, a, IDLE_BARS]
+        _put_scaled(obs, i, at, LEG.idle_time, idle)
+        _put(obs, i, at, LEG.carry, -weight * gross * capital_parts(world, assets))
+        _put(obs, i, at, LEG.net_carry, funding - p.cash_rate * gross)
+        obs[i, at + LEG.liquidated.at] = 1.0 if legs[i, a, LIQUIDATED] > 0.0 else 0.0
+        obs[i, at + LEG.pending.at] = 1.0 if legs[i, a, PENDING] != 0.0 else 0.0
+        obs[i, at + LEG.target_carry.at] = legs[i, a, TARGET_CARRY]
+        obs[i, at + LEG.target_hedge.at] = legs[i, a, TARGET_HEDGE]
         at += N_LEG_COLUMNS
     free = account[i, CASH] - locked_cash(world, store, i, row, SPOT_CLOSE)
-    obs[i, at] = _clip(free * per_equity, -10.0, 10.0)
-    obs[i, at + 1] = _clip(10.0 * (1.0 - account[i, EQUITY] / account[i, EQUITY_PEAK]), 0.0, 10.0)
-    obs[i, at + 2] = _clip(20.0 * p.cash_rate, -10.0, 10.0)
-    obs[i, at + 3] = _clip(wallets * per_equity, -10.0, 10.0)
+    _put(obs, i, at, ACCOUNT.free_cash, free * per_equity)
+    _put(obs, i, at, ACCOUNT.drawdown, 1.0 - account[i, EQUITY] / account[i, EQUITY_PEAK])
+    _put(obs, i, at, ACCOUNT.cash_rate, p.cash_rate)
+    _put(obs, i, at, ACCOUNT.wallet_share, wallets * per_equity)

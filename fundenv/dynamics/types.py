@@ -8,10 +8,14 @@ the rules never notice. The order of the fields of `Leg` is the order of its col
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Annotated, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
+
+from fundenv import choices
+from fundenv.choices import codes
+from fundenv.market.layout import N_COLUMNS
 
 Float64 = NDArray[np.float64]
 Float32 = NDArray[np.float32]
@@ -154,18 +158,16 @@ CAPITAL = 20  # whether each asset has an equal part of the capital, or all shar
 KEEPER_WATCHES = 21  # what the margin keeper compares with the target: a KEEPER_* code
 N_CODES = 22
 
-ACTION_CONTINUOUS, ACTION_DISCRETE, ACTION_TARGET = 0, 1, 2
-MARGIN_ISOLATED, MARGIN_CROSS, MARGIN_PORTFOLIO = 0, 1, 2
-LINEAR, INVERSE = 0, 1
-CONTRACTS = ("linear", "inverse")  # their names in a venue file
-CAPITAL_PARTS, CAPITAL_SHARED = 0, 1
-KEEPER_WALLET, KEEPER_EQUITY = 0, 1
-AFTER_FLATTEN, AFTER_REHEDGE, AFTER_NAKED = 0, 1, 2
-PROCEDURE_WHOLE, PROCEDURE_TIER, PROCEDURE_TWO_TIERS, PROCEDURE_FIFTH = 0, 1, 2, 3
-PROCEDURES = ("whole", "tier", "two_tiers", "fifth")  # their names in a venue file
+ACTION_CONTINUOUS, ACTION_DISCRETE, ACTION_TARGET, ACTION_INDEXED = codes(choices.Actions)
+MARGIN_ISOLATED, MARGIN_CROSS, MARGIN_PORTFOLIO = codes(choices.MarginMode)
+LINEAR, INVERSE = codes(choices.Contract)
+CAPITAL_PARTS, CAPITAL_SHARED = codes(choices.Capital)
+KEEPER_WALLET, KEEPER_EQUITY = codes(choices.KeeperWatches)
+AFTER_FLATTEN, AFTER_REHEDGE, AFTER_NAKED = codes(choices.AfterLiquidation)
+PROCEDURE_WHOLE, PROCEDURE_TIER, PROCEDURE_TWO_TIERS, PROCEDURE_FIFTH = codes(choices.Procedure)
 RANGE_NONE, RANGE_UNIFORM, RANGE_LOG = 0, 1, 2  # how a field of Params is drawn for each episode
-REWARD_LOG_GROWTH, REWARD_MEAN_VARIANCE, REWARD_EXPECTED = 0, 1, 2
-AUTORESET_DISABLED, AUTORESET_NEXT_STEP, AUTORESET_SAME_STEP = 0, 1, 2
+REWARD_LOG_GROWTH, REWARD_MEAN_VARIANCE, REWARD_EXPECTED = codes(choices.Reward)
+AUTORESET_DISABLED, AUTORESET_NEXT_STEP, AUTORESET_SAME_STEP = codes(choices.Autoreset)
 
 
 class Params(NamedTuple):
@@ -230,46 +232,48 @@ class AssetRules(NamedTuple):
     partial_above: float  # notional [quote] up to which a position is closed whole at once
 
 
+N_PARAMS, N_RULES = len(Params._fields), len(AssetRules._fields)
+
+
 class World(NamedTuple):
-    """Everything a step only reads. Shapes: bars (R, A, 16), features (R, A, F), paths (P, 2),
-    starts (P, 3), eras (E,), symbols (E P, A).
+    """Everything a step only reads. Beside each array its shape: numbers, or sizes by name
+    (`fundenv.batch.tables` reads them).
     """
 
-    bars: Float64
-    features: Float32
-    paths: Int64  # first row, one past the last row
+    bars: Annotated[Float64, ("rows", "assets", N_COLUMNS)]
+    features: Annotated[Float32, ("rows", "assets", "features")]
+    paths: Annotated[Int64, ("paths", 2)]  # first row, one past the last row
     # first row where an episode may start, number of such rows (one every decision interval), bar
     # number of the first open since 1970
-    starts: Int64
-    eras: Int64  # first bar number since 1970 of each set of rules; the first holds from ever
-    symbols: Int64  # row of `rules` and `tiers`, one line per era and path (era x P + path)
-    rules: Float64  # (S, fields of AssetRules)
-    # (S, K, 4): floor, maintenance rate, maintenance amount, maximum leverage; floor and amount in
-    # quote (inverse: coins); unused
-    tiers: Float64
-    # rows have an infinite floor
-    codes: Int64  # (N_CODES,)
-    grids: Float64  # (3, G): discrete carry, hedge ratio, leverage
-    scales: Float64  # (F,): raw value of a market feature = scale * feature
-    # (F, 4): 1 where a feature is linear in the level of funding, what an annual shift of 1 adds to
-    # it, its low and high
-    levels: Float64
-    # (fields of Params, 3): RANGE_* code, lowest and highest value drawn at the start of an episode
-    ranges: Float64
+    starts: Annotated[Int64, ("paths", 3)]
+    # first bar number since 1970 of each set of rules; the first holds from ever
+    eras: Annotated[Int64, ("eras",)]
+    # row of `rules` and `tiers`, one line per era and path (era x paths + path)
+    symbols: Annotated[Int64, ("eras * paths", "assets")]
+    rules: Annotated[Float64, ("symbols", N_RULES)]
+    # floor, maintenance rate, maintenance amount, maximum leverage; floor and amount in quote
+    # (inverse: coins); unused rows have an infinite floor
+    tiers: Annotated[Float64, ("symbols", "brackets", 4)]
+    codes: Annotated[Int64, (N_CODES,)]
+    grids: Annotated[Float64, (3, "grid")]  # discrete carry, hedge ratio, leverage
+    scales: Annotated[Float64, ("features",)]  # raw value of a market feature = scale * feature
+    # 1 where a feature is linear in the level of funding, what an annual shift of 1 adds to it,
+    # its low and high
+    levels: Annotated[Float64, ("features", 4)]
+    # RANGE_* code, lowest and highest value drawn at the start of an episode
+    ranges: Annotated[Float64, (N_PARAMS, 3)]
     # LINEAR or INVERSE; an entry point passes it as a constant, so that the other kind costs
     # nothing
     contract: int
 
 
 class Store(NamedTuple):
-    """The state of n environments. Shapes: params (1 or n, fields of Params), account (n, 4), legs
-    (n, A, 16), episode (n, 8).
-    """
+    """The state of n environments; `params` has one row that all share, or n."""
 
-    params: Float64
-    account: Float64
-    legs: Float64
-    episode: Int64
+    params: Annotated[Float64, ("param_rows", N_PARAMS)]
+    account: Annotated[Float64, ("envs", N_ACCOUNT)]
+    legs: Annotated[Float64, ("envs", "assets", N_LEG)]
+    episode: Annotated[Int64, ("envs", N_EPISODE)]
 
 
 class Draft(NamedTuple):
@@ -300,15 +304,16 @@ class QuietDraft(NamedTuple):
 
 
 class Out(NamedTuple):
-    """What a step of n environments writes. D = A (F + 14) + 4 observations."""
+    """What a step of n environments writes."""
 
-    obs: Float32  # (n, D); of the new episode where SAME_STEP has reset
-    final_obs: (
-        Float32  # (n, D); the observation before that reset, written only where an episode ended
-    )
-    reward: Float64  # (n,)
-    terminated: Bool  # (n,)
-    truncated: Bool  # (n,)
-    ledger: Float64  # (n, N_LEDGER)
-    trades: Float64  # (n, A, N_TRADE)
-    final: Float64  # (n, 3): return, length and final equity of the last finished episode
+    # of the new episode where SAME_STEP has reset
+    obs: Annotated[Float32, ("envs", "observations")]
+    # the observation before that reset, written only where an episode ended
+    final_obs: Annotated[Float32, ("envs", "observations")]
+    reward: Annotated[Float64, ("envs",)]
+    terminated: Annotated[Bool, ("envs",)]
+    truncated: Annotated[Bool, ("envs",)]
+    ledger: Annotated[Float64, ("envs", N_LEDGER)]
+    trades: Annotated[Float64, ("envs", "assets", N_TRADE)]
+    # return, length and final equity of the last finished episode
+    final: Annotated[Float64, ("envs", 3)]

@@ -9,10 +9,11 @@ from typing import Any
 
 import pandas as pd
 
+from fundenv import choices
 from fundenv.settings.base import Form, SettingsError, said
 
 DIALS = ("carry", "hedge", "leverage")
-REWARDS = ("log_growth", "mean_variance", "expected")  # by the kernel's code
+REWARDS = choices.names(choices.Reward)
 _IN_ORDER = [subset for n in (1, 2, 3) for subset in itertools.combinations(DIALS, n)]
 
 

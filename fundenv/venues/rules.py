@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Annotated, ClassVar, Literal, NamedTuple
 
+from fundenv.choices import Contract, Procedure
 from fundenv.settings import Range, Settings, SettingsError
 from fundenv.settings.base import Field, fields_of
 
@@ -82,7 +83,7 @@ class Funding(Settings):
 class Liquidation(Settings):
     """What happens to an account below its maintenance margin."""
 
-    procedure: Literal["whole", "tier", "two_tiers", "fifth"]
+    procedure: Procedure
     """How much of a position is closed at once."""
     maintenance_on: Literal["mark", "entry"]
     """Price at which the maintenance margin is taken."""
@@ -150,7 +151,7 @@ class Head(Settings):
     """Name of the venue; the part before an underscore is that of its data files."""
     title: str
     """Its name for readers."""
-    contract: Literal["linear", "inverse"]
+    contract: Contract
     """Margined in quote (linear) or in coins (inverse)."""
 
 

@@ -53,7 +53,7 @@ N_ACCOUNT, N_LEG, N_EPISODE, N_LEDGER, N_TRADE, N_CODES = (
     t.N_TRADE,
     t.N_CODES,
 )
-N_PARAMS, N_RULES = len(t.Params._fields), len(t.AssetRules._fields)
+N_PARAMS, N_RULES = t.N_PARAMS, t.N_RULES
 N_ACTIONS = 3
 
 # Columns of the state before the step (`before`) and of what it gives (`after`, and `held` between
@@ -66,7 +66,7 @@ AT_REWARD = AT_TRADES + N_TRADE
 AT_TERMINATED, AT_TRUNCATED, AT_GIVEN_UP, N_AFTER = range(AT_REWARD + 1, AT_REWARD + 5)
 # Columns of the rules of the symbol (`facts`): the fields of AssetRules, the value from which its
 # first brackets do not tell, these brackets.
-AT_LIMIT, AT_TIERS = N_RULES, 16
+AT_LIMIT, AT_TIERS = N_RULES, -(-(N_RULES + 1) // 8) * 8  # whole cache lines
 N_FACTS = AT_TIERS + 4 * FEW_BRACKETS
 # Observations: one market feature, from which the rules compute another, then the leg's and the
 # account's.
