@@ -34,11 +34,13 @@ def converted(text: str, names: tuple[str, ...] = ()) -> str:
 def inline(text: str) -> str:
     """Escape what reStructuredText would read as markup; code in backticks becomes a literal."""
     parts = re.split(r"(`[^`]+`)", text)
-    marked = "".join(
-        f"`{part}`" if part.startswith("`") else re.sub(r"([\\*|_`])", r"\\\1", part)
-        for part in parts
-    )
-    return re.sub(r"(``[^`]+``)(?=\w)", r"\1\\ ", marked)  # the s of ``step``s
+    marked = ""
+    for part, after in zip(parts, [*parts[1:], ""], strict=True):
+        if part.startswith("`"):
+            marked += f"`{part}`" + ("\\ " if after[:1].isalnum() else "")  # the s of ``step``s
+        else:
+            marked += re.sub(r"([\\*|_`])", r"\\\1", part)
+    return marked
 
 
 def _block(rows: list[str], names: tuple[str, ...]) -> list[str]:

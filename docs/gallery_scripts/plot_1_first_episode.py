@@ -22,7 +22,6 @@ while not done:
 
 picture = env.render()
 height, width, _ = picture.shape
-figure = plt.figure(figsize=(7, 7 * height / width), layout="none")
-ax = figure.add_axes((0, 0, 1, 1))
+figure, ax = plt.subplots(figsize=(7, 7 * height / width))
 ax.imshow(picture)
 ax.axis("off")
