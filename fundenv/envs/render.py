@@ -74,6 +74,7 @@ class EpisodePicture:
         self.symbols = symbols
         dpi = 100 * min(size[0] / 960, size[1] / 720)
         figure = Figure(figsize=(size[0] / dpi, size[1] / dpi), dpi=dpi, facecolor="white")
+        figure.set_layout_engine("none")  # the axes are placed by hand, whatever the user's layout
         self._canvas: Any = FigureCanvasAgg(figure)
         n = len(symbols)
         names = symbols if n > 1 else ("",)  # a lone symbol stands in the header

@@ -199,3 +199,12 @@ def test_the_environment_hands_the_words_of_a_rule_to_its_picture() -> None:
     assert said[:2] == ["enters", "keeps what it has"]
     with pytest.raises(ValueError, match="expected 1, one per asset"):
         env.unwrapped.explain(["a", "b"])  # type: ignore[attr-defined]
+
+
+def test_the_layout_does_not_follow_the_users_settings_of_matplotlib() -> None:
+    import matplotlib
+
+    plain = EpisodePicture(("BTC",)).draw(episode(20))
+    with matplotlib.rc_context({"figure.constrained_layout.use": True}):
+        picture = EpisodePicture(("BTC",)).draw(episode(20))
+    np.testing.assert_array_equal(picture, plain)
