@@ -11,14 +11,22 @@ PYTEST ?=
 python := $(VENV)/bin/python
 install := $(python) -m pip install --quiet --disable-pip-version-check -c constraints.txt
 
+# Tests of numbers by hand, files, settings and imports; the rest needs trainings or long rollouts.
+FAST := $(wildcard tests/test_*.py) tests/formulas tests/golden tests/venues tests/dynamics \
+  $(wildcard tests/market/test_*.py) $(addprefix tests/agents/test_,registry.py rules.py zscore.py) \
+  $(addprefix tests/laws/test_,by_hand.py funding.py execution.py keeper.py shared_capital.py)
+
 .DEFAULT_GOAL := help
-.PHONY: help demo test install lint types format docs review clean
+.PHONY: help demo check test install lint types format docs review clean
 
 help:  ## list the targets
 	@sed -n 's/^\([a-z]*\):.*  ## \(.*\)/  make \1|\2/p' Makefile | while IFS='|' read -r name text; do printf '%-16s %s\n' "$$name" "$$text"; done
 
 demo: $(VENV)/.train  ## train PPO and SAC on the embedded market and compare them with the rules, into runs/demo
 	$(python) -m experiments.benchmark $(DEMO)
+
+check: lint types  ## lint, types and the fast tests: what to run before every commit
+	$(python) -m pytest -q -m "not slow and not learn" $(FAST) $(PYTEST)
 
 test: lint types  ## lint, types and all tests (those on real data only where FUNDENV_DATA names a folder)
 	$(python) -m pytest $(PYTEST)

@@ -87,8 +87,8 @@ def main(args: Args) -> None:
             market=market,
             **settings | agent.env_settings() | {"episode": "90D", "start_invested": 0.5},
         )
-        base = _medians(batch)
-        for cell, (x, y) in zip(row, _planes(batch), strict=True):
+        base = medians(batch)
+        for cell, (x, y) in zip(row, planes(batch), strict=True):
             carry, leverage = surface(agent, batch, base, x, y)
             image = cell.pcolormesh(
                 x.at, y.at, carry, cmap="RdYlGn", vmin=0, vmax=1, shading="nearest"
@@ -165,7 +165,7 @@ def _decoded(actions: NDArray[Any], batch: Batch) -> NDArray[np.float64]:
     ).astype(np.float64)
 
 
-def _medians(batch: Batch) -> NDArray[np.float32]:
+def medians(batch: Batch) -> NDArray[np.float32]:
     """(2, D) typical observations: of flat accounts and of invested ones."""
     obs = batch.reset(0)
     flat = batch.store.legs[:, 0, t.PERP] == 0
@@ -186,7 +186,7 @@ def _follow(obs: NDArray[np.float32], table: Any, names: list[str]) -> None:
     obs[..., net] = np.clip(raw / table[net].scale, table[net].low, table[net].high)
 
 
-def _planes(batch: Batch) -> list[tuple[Axis, Axis]]:
+def planes(batch: Batch) -> list[tuple[Axis, Axis]]:
     """The three pairs of axes."""
     level = np.linspace(-1.0, 2.5, POINTS)
     cash, distance = np.linspace(-0.02, 0.07, POINTS), np.linspace(0.5, 12, POINTS)

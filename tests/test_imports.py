@@ -240,3 +240,44 @@ def test_a_cycle_is_found(tmp_path: Path) -> None:
         agents__c="import agents.a",
     )
     assert set(find_cycle(tmp_path)) == {"agents.a", "agents.b", "agents.c"}
+
+
+# --- tests use public names --------------------------------------------------------------------
+
+# private names that no public one stands for, and why a test needs them
+PRIVATE = {
+    "_setup_learn": "stable-baselines3: a learning stepped by hand",
+    "_sample_action": "stable-baselines3: actions given to a replay",
+    "_episode_num": "stable-baselines3: episodes counted by a resumed training",
+    "_validate_args": "torch.distributions: a switch that must be put back",
+}
+NAMEDTUPLE = {"_fields", "_replace", "_asdict", "_make"}
+
+
+def private_names(tree: ast.AST) -> list[tuple[int, str]]:
+    """(line, name) of every private attribute of another object than `self`, `cls` or `super()`."""
+    found = []
+    for node in ast.walk(tree):
+        if isinstance(node, ast.ImportFrom):
+            found += [(node.lineno, a.name) for a in node.names if a.name[:1] == "_" != a.name[1:2]]
+        if not isinstance(node, ast.Attribute) or node.attr[:1] != "_" or node.attr[:2] == "__":
+            continue
+        owner = node.value
+        own = isinstance(owner, ast.Name) and owner.id in ("self", "cls")
+        inherited = isinstance(owner, ast.Call) and getattr(owner.func, "id", "") == "super"
+        if not (own or inherited or node.attr in NAMEDTUPLE or node.attr in PRIVATE):
+            found.append((node.lineno, node.attr))
+    return found
+
+
+def test_tests_use_public_names_alone() -> None:
+    rows = []
+    for path in sorted((ROOT / "tests").rglob("*.py")):
+        tree = ast.parse(path.read_text(encoding="utf-8"))
+        rows += [f"{path.name}:{line} {name}" for line, name in private_names(tree)]
+    assert rows == [], "make the name public, or test what it does for a user"
+
+
+def test_a_private_name_is_found() -> None:
+    tree = ast.parse("from a import _b\nc._d\nself._e\nf._fields")
+    assert private_names(tree) == [(1, "_b"), (2, "_d")]

@@ -132,7 +132,7 @@ class Batch:
         unit = LANES if num_envs >= LANES * threads else 1
         edges = unit * np.linspace(0, num_envs / unit, threads + 1).astype(int)
         edges[-1] = num_envs
-        self._chunks = [
+        self.chunks = [
             (int(a), int(b)) for a, b in zip(edges[:-1], edges[1:], strict=True) if b > a
         ]
         self._seeded = False
@@ -291,9 +291,9 @@ class Batch:
             self.calls.count(self.num_envs)
         before = self.own_reward.look(self) if self.own_reward else None
         if self._pool is None:
-            self.calls.step(*self._chunks[0])
+            self.calls.step(*self.chunks[0])
         else:
-            self._pool.step(self.calls.step, self._chunks)
+            self._pool.step(self.calls.step, self.chunks)
         if self.own_reward and before:
             self.own_reward.write(self, before)
         self._hand_out()

@@ -315,7 +315,7 @@ def check_state(
     if not isinstance(state["seeded"], bool):
         raise ConfigError(f"the state has seeded = {shown(state['seeded'])}; expected a bool")
     if state["seeded"]:
-        _check_episodes(state["episode"], world)
+        check_episodes(state["episode"], world)
 
 
 def _check_array(name: str, given: Any, own: Any) -> None:
@@ -329,7 +329,7 @@ def _check_array(name: str, given: Any, own: Any) -> None:
         raise ConfigError(f"the state has {name} that are not finite; it is damaged")
 
 
-def _check_episodes(episode: t.Int64, world: t.World) -> None:
+def check_episodes(episode: t.Int64, world: t.World) -> None:
     """Every environment stands on a row of a path, with a decision ahead unless it must reset."""
     path, row, over = episode[:, t.PATH], episode[:, t.ROW], episode[:, t.MUST_RESET]
     wrong = (path < 0) | (path >= len(world.paths)) | (over < 0) | (over > 1)

@@ -133,7 +133,10 @@ def cached_on_disk(*more: str) -> Iterator[bool]:
 
 
 @cache
-def _file_name(function: Callable[..., Any]) -> str:
+def file_name(function: Callable[..., Any]) -> str:
+    """Name of the file of a function's compiled code: another one for another Python, numba or
+    processor.
+    """
     facts = (
         sys.implementation.cache_tag,
         sys.abiflags if hasattr(sys, "abiflags") else "",
@@ -152,11 +155,11 @@ def _places(function: Callable[..., Any]) -> list[Path]:
     the image of a container.
     """
     folders = [folder for folder in (wished_folder(), cache_folder()) if folder is not None]
-    return [Path(folder) / _file_name(function) for folder in folders]
+    return [Path(folder) / file_name(function) for folder in folders]
 
 
 def _read(path: Path) -> bytes | None:
-    """What `_write` wrote; None where there is no such file, or another than was written."""
+    """What `write_code` wrote; None where there is no such file, or another than was written."""
     try:
         raw = path.read_bytes()
     except OSError:
@@ -165,8 +168,8 @@ def _read(path: Path) -> bytes | None:
     return code if hashlib.sha256(code).digest() == raw[:_DIGEST] else None
 
 
-def _write(path: Path, code: bytes) -> None:
-    """By an atomic rename; a disk that is full costs the next run a compilation, not this one its
+def write_code(path: Path, code: bytes) -> None:
+    """Write by an atomic rename; a disk that is full costs the next run a compilation, not this one its
     work.
     """
     partial = path.with_name(f".{os.getpid()}.{path.name}")
@@ -209,7 +212,7 @@ class _Kept(NullCache):  # type: ignore[misc]
         if data.library.has_dynamic_globals:
             raise RuntimeError(f"{self._function.__name__} holds addresses of this process")
         if folder is not None:
-            _write(Path(folder) / _file_name(self._function), dumps(data._reduce()))
+            write_code(Path(folder) / file_name(self._function), dumps(data._reduce()))
 
 
 @contextmanager
@@ -219,7 +222,7 @@ def _turn(function: Callable[..., Any]) -> Iterator[None]:
     if fcntl is None or folder is None:
         yield
         return
-    with (Path(folder) / f"{_file_name(function)}.lock").open("a") as file:
+    with (Path(folder) / f"{file_name(function)}.lock").open("a") as file:
         _wait_for(file)
         try:
             yield

@@ -30,7 +30,7 @@ class Recorder:
         self._rows: list[tuple[int, t.Float64, t.Float32, tuple[str, ...]]] = []
         # why the agent decides as it does in the step to come
         self.reasons: tuple[str, ...] = ("",) * batch.n_assets
-        self._picture: EpisodePicture | None = None
+        self.picture: EpisodePicture | None = None
 
     def begin(self) -> None:
         """Forget the last episode."""
@@ -47,9 +47,9 @@ class Recorder:
         """The episode so far, (H, W, 3)."""
         batch = self._batch
         symbols = batch.market.symbols[int(batch.store.episode[0, t.PATH])]
-        if self._picture is None or symbols != self._picture.symbols:
-            self._picture = EpisodePicture(symbols)
-        return self._picture.draw(self._history())
+        if self.picture is None or symbols != self.picture.symbols:
+            self.picture = EpisodePicture(symbols)
+        return self.picture.draw(self._history())
 
     def _history(self) -> dict[str, Any]:
         """Arrays over the k steps so far (and the A assets) by name."""

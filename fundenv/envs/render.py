@@ -90,18 +90,18 @@ class EpisodePicture:
             wspace=0.3,
             height_ratios=HEIGHTS,
         )
-        self._columns = [
+        self.columns = [
             _AssetColumn([figure.add_subplot(grid[row, a]) for row in range(4)], name)
             for a, name in enumerate(names)
         ]
         self._equity = _EquityPanel(figure.add_subplot(grid[4, :]))
-        tops = [axes.get_position().y1 for axes in (*self._columns[0].panels, self._equity.axes)]
+        tops = [axes.get_position().y1 for axes in (*self.columns[0].panels, self._equity.axes)]
         tops[0] += room
-        self._strips = [_Strip(figure, panel, top) for panel, top in zip(PANELS, tops, strict=True)]
-        self._title = figure.text(
+        self.strips = [_Strip(figure, panel, top) for panel, top in zip(PANELS, tops, strict=True)]
+        self.title = figure.text(
             LEFT, 0.985, "", va="top", fontsize=11.5, fontweight="bold", color=INK
         )
-        self._summary = figure.text(RIGHT, 0.985, "", va="top", ha="right", fontsize=10, color=INK)
+        self.summary = figure.text(RIGHT, 0.985, "", va="top", ha="right", fontsize=10, color=INK)
 
     def draw(self, history: History) -> NDArray[np.uint8]:
         """The picture (H, W, 3) of an episode.
@@ -127,14 +127,14 @@ class EpisodePicture:
                 {name: np.asarray(history[name], np.float64)[:, a] for name in PER_ASSET},
                 equity,
             )
-            for a, column in enumerate(self._columns)
+            for a, column in enumerate(self.columns)
         ]
-        for a, column in enumerate(self._columns):
+        for a, column in enumerate(self.columns):
             column.explain(history["time"], [reasons[a] for reasons in history.get("reason", ())])
         liquidated = np.asarray(history["liquidated"], np.float64).sum(axis=1)
         shown = [*values[0], self._equity.update(edges, equity, parts, liquidated)]
-        for strip, texts in zip(self._strips, shown, strict=True):
-            strip.update(texts if len(self.symbols) == 1 or strip is self._strips[-1] else ())
+        for strip, texts in zip(self.strips, shown, strict=True):
+            strip.update(texts if len(self.symbols) == 1 or strip is self.strips[-1] else ())
         self._write_header(history["time"], equity, parts, int(liquidated.sum()))
         self._canvas.draw()
         return np.asarray(self._canvas.buffer_rgba())[:, :, :3].copy()
@@ -142,14 +142,14 @@ class EpisodePicture:
     def _write_header(
         self, time: NDArray[Any], equity: Float64, parts: Float64, liquidations: int
     ) -> None:
-        self._title.set_text(
+        self.title.set_text(
             self.symbols[0] if len(self.symbols) == 1 else f"{len(self.symbols)} assets"
         )
         if not len(equity):
-            self._summary.set_text("no step yet")
+            self.summary.set_text("no step yet")
             return
         curve = np.append(equity[0] - parts[0].sum(), equity)
-        self._summary.set_text(
+        self.summary.set_text(
             f"{pd.Timestamp(time[-1]):%Y-%m-%d %H:%M} UTC    equity {curve[-1]:,.0f}    return"
             f" {curve[-1] / curve[0] - 1:+.2%}    drawdown {1 - curve[-1] / curve.max():.2%}   "
             f" liquidations {liquidations}"
@@ -230,11 +230,11 @@ class _Strip:
             columnspacing=1.2,
             labelcolor=INK,
         )
-        self._texts = legend.get_texts()
+        self.texts = legend.get_texts()
 
     def update(self, values: Sequence[str]) -> None:
         """Append the latest value to each label."""
-        for text, label, value in zip(self._texts, self._labels, values, strict=False):
+        for text, label, value in zip(self.texts, self._labels, values, strict=False):
             text.set_text(f"{label} {value}")
 
 
@@ -271,7 +271,7 @@ class _AssetColumn:
         self._crosses = plot.line(position, VERMILION, 0, marker="X", markersize=7, clip_on=False)
         self._leverage = plot.line(leverage, PURPLE, 1.4, marker=".", markersize=1.4)
         position.set(ylim=(-1.15, 1.65), yticks=(-1, 0, 1))
-        self._reasons = position.text(
+        self.reasons = position.text(
             0.006,
             0.03,
             "",
@@ -301,7 +301,7 @@ class _AssetColumn:
         changes = [
             i for i, reason in enumerate(reasons) if reason and (i == 0 or reason != reasons[i - 1])
         ]
-        self._reasons.set_text(
+        self.reasons.set_text(
             "\n".join(
                 f"{pd.Timestamp(time[i]):%m-%d %H:%M}  {reasons[i]}" for i in changes[-REASONS:]
             )

@@ -70,7 +70,7 @@ class FundingHedgeEnv(gym.Env[Any, Any]):
         self.render_mode = render_mode
         self.observation_space = observation_space(self.batch)
         self.action_space = action_space(self.batch)
-        self._recorder = _recorder(self.batch) if render_mode else None
+        self.recorder = _recorder(self.batch) if render_mode else None
 
     @property
     def observation_table(self) -> tuple[Any, ...]:
@@ -91,8 +91,8 @@ class FundingHedgeEnv(gym.Env[Any, Any]):
                 f"reset option {sorted(unknown)[0]!r} is unknown; the options are path and start"
             )
         obs = self.batch.reset(seed, where.get("path"), where.get("start"))
-        if self._recorder is not None:
-            self._recorder.begin()
+        if self.recorder is not None:
+            self.recorder.begin()
         return obs[0].copy(), self._info()
 
     def step(self, action: Any) -> tuple[t.Float32, float, bool, bool, dict[str, Any]]:
@@ -109,8 +109,8 @@ class FundingHedgeEnv(gym.Env[Any, Any]):
         batch.calls.step(0, 1)
         if own and before:
             own.write(batch, before)
-        if self._recorder is not None:
-            self._recorder.record()
+        if self.recorder is not None:
+            self.recorder.record()
         terminated, truncated = self._terminated[0], self._truncated[0]
         return batch.out.obs[0].copy(), self._reward[0], terminated, truncated, self._info()
 
@@ -128,12 +128,12 @@ class FundingHedgeEnv(gym.Env[Any, Any]):
             raise ConfigError(
                 f"reasons {list(reasons)!r}: expected {self.batch.n_assets}, one per asset"
             )
-        if self._recorder is not None:
-            self._recorder.reasons = tuple(reasons)
+        if self.recorder is not None:
+            self.recorder.reasons = tuple(reasons)
 
     def render(self) -> Any:
         """The episode so far as an image (H, W, 3) uint8; None without a render mode."""
-        return None if self._recorder is None else self._recorder.draw()
+        return None if self.recorder is None else self.recorder.draw()
 
     def close(self) -> None:
         """Release threads."""

@@ -117,7 +117,7 @@ def _whole() -> None:
         batch.step(np.zeros(batch.actions.shape, np.float32))
         assert np.isfinite(batch.store.account).all()
         assert np.isfinite(batch.obs).all()
-        gate._check_episodes(batch.store.episode, batch.world)
+        gate.check_episodes(batch.store.episode, batch.world)
 
 
 def _one_line(message: str) -> None:

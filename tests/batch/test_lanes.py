@@ -151,7 +151,7 @@ def test_an_order_between_two_decisions_is_taken_by_the_plain_loop(monkeypatch):
 
 def test_threads_take_whole_blocks_of_lanes_and_give_the_same_bits(monkeypatch):
     plain, lanes = batches(monkeypatch, autoreset="same_step", threads=2)
-    assert lanes._chunks == [(0, LANES), (LANES, COUNT)]
+    assert lanes.chunks == [(0, LANES), (LANES, COUNT)]
     play(plain, lanes, steps=60)
     plain.close()
     lanes.close()

@@ -103,9 +103,9 @@ def test_another_python_has_another_file(monkeypatch: pytest.MonkeyPatch) -> Non
     names = set()
     for tag in ("cpython-311", "cpython-312"):
         monkeypatch.setattr(sys.implementation, "cache_tag", tag)
-        names.add(cache._file_name.__wrapped__(double))
+        names.add(cache.file_name.__wrapped__(double))
     monkeypatch.setattr(cache.llvmlite, "__version__", "0.0")
-    names.add(cache._file_name.__wrapped__(double))
+    names.add(cache.file_name.__wrapped__(double))
     assert len(names) == 3
 
 
@@ -262,7 +262,7 @@ def test_without_any_folder_every_process_compiles(tmp_path: Path) -> None:
 def test_a_full_disk_costs_the_next_run_a_compilation(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    cache._write(tmp_path / "gone" / "double.code", b"code")
+    cache.write_code(tmp_path / "gone" / "double.code", b"code")
     said = capsys.readouterr().err
     assert said.startswith("fundenv: the compiled code cannot be kept in ")
     assert said.count("\n") == 1

@@ -109,8 +109,8 @@ def test_header_and_legends_tell_the_latest_values() -> None:
     history["equity"][-1] -= 1_000.0  # 60 x 7.5 were earned: 100,450 - 1,000
     history["parts"][-1, t.FEES] = -1_000.0
     picture.draw(history)
-    assert picture._title.get_text() == "BTCUSDT"
-    summary = picture._summary.get_text()
+    assert picture.title.get_text() == "BTCUSDT"
+    summary = picture.summary.get_text()
     for expected in (
         "2024-03-01 08:00 UTC",
         "equity 99,450",
@@ -119,7 +119,7 @@ def test_header_and_legends_tell_the_latest_values() -> None:
         "liquidations 0",
     ):
         assert expected in summary
-    legend = [text.get_text() for text in picture._strips[-1]._texts]
+    legend = [text.get_text() for text in picture.strips[-1].texts]
     assert legend[:2] == ["total -0.55", "funding +0.45"]
     assert "costs -1.00" in legend
 
@@ -132,7 +132,7 @@ def test_flat_position_leaves_gaps() -> None:
     history["margin_distance"][1::2] = np.inf
     picture = EpisodePicture(("BTCUSDT",))
     picture.draw(history)
-    assert [text.get_text() for text in picture._strips[3]._texts] == [
+    assert [text.get_text() for text in picture.strips[3].texts] == [
         "move of mark that liquidates –"
     ]
 
@@ -174,7 +174,7 @@ def test_the_latest_reasons_are_written_into_the_picture() -> None:
     picture = EpisodePicture(SYMBOLS[:1])
     without, written = picture.draw(history), picture.draw(history | {"reason": reasons})
     assert (without != written).any()
-    text = picture._columns[0]._reasons.get_text().splitlines()
+    text = picture.columns[0].reasons.get_text().splitlines()
     # each with the end of its first step
     assert text == ["02-10 16:00  waits", "02-14 00:00  enters", "02-14 08:00  keeps"]
 
@@ -194,7 +194,7 @@ def test_the_environment_hands_the_words_of_a_rule_to_its_picture() -> None:
         env.unwrapped.explain(agent.words())  # type: ignore[attr-defined]
         obs, *_ = env.step(action)
     env.render()
-    shown = env.unwrapped._recorder._picture._columns[0]._reasons.get_text()  # type: ignore[attr-defined]
+    shown = env.unwrapped.recorder.picture.columns[0].reasons.get_text()  # type: ignore[attr-defined]
     assert shown.splitlines()[-1].endswith(said[-1])
     assert said[:2] == ["enters", "keeps what it has"]
     with pytest.raises(ValueError, match="expected 1, one per asset"):

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 import agents
-from experiments.surface import IN, OUT, POINTS, STAYS, _medians, _planes, surface
+from experiments.surface import IN, OUT, POINTS, STAYS, medians, planes, surface
 from fundenv.batch.cpu import Batch
 from fundenv.market import Market, synthetic_market
 
@@ -25,8 +25,8 @@ def drawn(
     batch = Batch(
         2 * POINTS * POINTS, market=market, **agent.env_settings() | {"start_invested": 0.5}
     )
-    x, y = _planes(batch)[plane]
-    carry, _ = surface(agent, batch, _medians(batch), x, y)
+    x, y = planes(batch)[plane]
+    carry, _ = surface(agent, batch, medians(batch), x, y)
     return carry, x.at, y.at
 
 
