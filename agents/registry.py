@@ -103,7 +103,10 @@ def agent_classes() -> dict[str, type[Agent]]:
 def make(name: str, **params: Any) -> Agent:
     """A new agent: `make("zscore", entry=2.0)`, `make("my_package.module:Class")`."""
     kind = agent_class(name)
-    return kind(kind.parameters.from_dict(params, owner=name))
+    agent = kind(kind.parameters.from_dict(params, owner=name))
+    if name != kind.name:  # a user's own agent: what asked for it finds its rows by that name
+        agent.name = name  # type: ignore[misc]
+    return agent
 
 
 def load(folder: str | os.PathLike[str]) -> Agent:

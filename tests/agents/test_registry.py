@@ -109,6 +109,7 @@ def test_an_agent_of_the_user_goes_by_its_place_and_is_saved_and_loaded(tmp_path
     agent.save(tmp_path)
     again = agents.load(tmp_path)
     assert (type(again), again.params) == (Lazy, agent.params)
+    assert agent.name == again.name == f"{__name__}:Lazy"  # rows of results carry this name
 
 
 @pytest.mark.parametrize(
