@@ -35,6 +35,7 @@ AGENTS = {
     "reverse": "agents.rules.reverse:Reverse",
     "rllib_ppo": "agents.rllib.ppo:RLlibPPO",
     "rllib_sac": "agents.rllib.sac:RLlibSAC",
+    "rotation": "agents.rules.rotation:Rotation",
     "sac": "agents.sb3.sac:SAC",
     "sac_ensemble": "agents.sb3.ensemble:SACEnsemble",
     "threshold": "agents.rules.threshold:Threshold",

@@ -17,7 +17,7 @@ from experiments.core.made_markets import TrainOn, stressed, training_market
 from experiments.core.run_folder import RunError, label
 from fundenv.batch.cpu import Batch
 from fundenv.config import EnvConfig
-from fundenv.market import Market, load_market, split, synthetic_market
+from fundenv.market import Market, joint, load_market, split, synthetic_market
 
 EMBARGO = "14D"  # left out between training and test: the longest look-back that still matters
 _DAY = pd.Timedelta(days=1)
@@ -31,6 +31,10 @@ class MarketArgs:
     """Folder of Parquet or CSV files; without it the embedded synthetic market."""
     symbols: tuple[str, ...] = ()
     """Symbols as in the file names; none: all that the folder has for the venue."""
+    joint: bool = False
+    """One account over all symbols side by side, on their common bars, instead of one account for
+    each; with --env.capital shared the coins share one capital.
+    """
     train: str | None = None
     """Training span START:END, UTC, both included, days, months or years; default: the first two
     thirds of the data.
@@ -84,7 +88,8 @@ class MarketArgs:
                     f"--symbols {' '.join(self.symbols)} needs --data; the embedded market has its"
                     " own symbols"
                 )
-            whole = synthetic_market("btc", years=3, paths=2, seed=0, venue=self.venue)
+            coins: Any = ("btc", "eth", "alt") if self.joint else "btc"
+            whole = synthetic_market(coins, years=3, paths=2, seed=0, venue=self.venue)
         else:
             whole = load_market(
                 self.data,
@@ -95,6 +100,9 @@ class MarketArgs:
             )
             for caution in whole.cautions:
                 print(f"accepted  {caution}")
+            if self.joint:
+                names = dict.fromkeys(name for path in whole.symbols for name in path)
+                whole = joint(whole, list(self.symbols) or list(names))
         first, last = (
             pd.Timestamp(int(whole.close_ns[i]), tz="UTC")
             for i in (whole.close_ns.argmin(), whole.close_ns.argmax())

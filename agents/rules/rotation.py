@@ -1,0 +1,108 @@
+"""Rotation: the whole capital in the coin whose mean funding is highest, with hysteresis."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Annotated, Any, ClassVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from agents.base import observed
+from agents.params import Params, Range
+from agents.reasons import Reason
+from agents.rules.actions import HELD, targets
+from agents.rules.base import BP_PER_YEAR, Rule
+from agents.rules.memory import Mean, Settled
+from fundenv.market.files.frames import contract_of
+
+
+@dataclass(frozen=True, kw_only=True)
+class RotationParams(Params):
+    """Parameters of the rotation rule; its signal is the mean of settled rates minus what the money
+    costs, in bp per 8 h.
+    """
+
+    span: Annotated[float, Range(1, 2000, "settlements")] = 90.0
+    """Span of the exponential mean of settled rates."""
+    enter: Annotated[float, Range(-100, 100, "bp per 8 h")] = 0.2
+    """Enter the best coin where its signal is above it."""
+    exit: Annotated[float, Range(-100, 100, "bp per 8 h")] = -0.2
+    """Leave a coin where its signal is below it."""
+    swap: Annotated[float, Range(0, 100, "bp per 8 h")] = 0.8
+    """Change to the best coin where its signal exceeds that of the coin held by it."""
+    leverage: Annotated[float, Range(1, 125, "times")] = 3.0
+    """Perpetual notional over perpetual wallet; portfolio margin: see the hurdle."""
+    below: ClassVar = (("exit", "enter"),)
+
+
+class Rotation(Rule):
+    """Holds full carry in at most one coin of a shared capital.
+
+    The hurdle is what one quote of notional costs a year. Isolated and cross margin: the cash rate
+    on spot and margin, (1 + L) / L. Portfolio margin: notional / equity is L / (1 + (1 - haircut)
+    L); cash pays for the spot up to the equity, borrowed quote for the rest.
+    """
+
+    name = "rotation"
+    parameters: ClassVar[type[Params]] = RotationParams
+    params: Any
+
+    def env_settings(self) -> dict[str, Any]:
+        """Target actions on one capital."""
+        return {"actions": "target", "capital": "shared"}
+
+    def look_up(self, batch: Any) -> None:
+        """Find the columns, and what portfolio margin asks of each coin."""
+        table, config = batch.observation_table, batch.config
+        self.carry, self.pending, self.cash_rate = (
+            observed(table, name) for name in ("carry", "pending", "cash_rate")
+        )
+        self.settled, self.mean = Settled(table), Mean(table)
+        self.memories = [self.settled, self.mean]
+        self.haircut: NDArray[np.float64] | None = None
+        if config.margin_mode == "portfolio":
+            self.haircut = np.array(
+                [
+                    batch.venue.value("collateral", "", contract_of(name))
+                    for name in batch.market.symbols[0]
+                ]
+            )
+            given = config.quote_borrow_rate
+            self.borrow_rate = float(
+                given if given is not None else batch.venue.value("borrow", "quote_annual")
+            )
+
+    def hurdle(self, cash_rate: NDArray[np.float32]) -> NDArray[np.float64]:
+        """Cost of one quote of notional (n, A) at the cash rate (n, 1), both per year."""
+        leverage = np.asarray(self.p.leverage, float)
+        if self.haircut is None:
+            return np.asarray(cash_rate * (1.0 + leverage) / leverage)
+        gross = (1.0 + leverage * (1.0 - self.haircut)) / leverage
+        borrowed = np.maximum(1.0 - gross, 0.0)
+        return np.asarray(cash_rate * (1.0 - borrowed) + self.borrow_rate * borrowed)
+
+    def signal(self, obs: NDArray[np.float32]) -> NDArray[np.float64]:
+        """Mean funding minus the hurdle (n, A), bp per 8 h."""
+        mean = self.mean.see(obs, *self.settled.see(obs), self.p.span)
+        return np.asarray(mean - self.hurdle(self.cash_rate.of(obs)) * BP_PER_YEAR)
+
+    def act(self, obs: NDArray[np.float32], *, deterministic: bool = True) -> NDArray[Any]:
+        """Stay, swap, enter or leave; orders pending after a liquidation are waited for."""
+        signal, carry, pending = self.signal(obs), self.carry.of(obs), self.pending.of(obs) != 0
+        inside = carry > HELD
+        coins = np.arange(signal.shape[1])
+        best = signal.argmax(axis=1)[:, None]
+        kept = np.where(inside, signal, -np.inf).argmax(axis=1)[:, None]
+        top, own = (np.take_along_axis(signal, at, axis=1) for at in (best, kept))
+        invested = inside.any(axis=1, keepdims=True)
+        stays = invested & (own >= self.p.exit) & (top - own <= self.p.swap)
+        enters = ~stays & (top > self.p.enter)
+        wanted = (stays & (coins == kept)) | (enters & (coins == best))
+        hold = (wanted == inside) | pending
+        self.reasons = np.select(
+            [pending, wanted & ~inside, inside & ~wanted, inside],
+            [Reason.PENDING, Reason.ENTER, Reason.EXIT, Reason.HOLD],
+            Reason.NEUTRAL,
+        ).astype(np.int8)
+        return targets(hold, wanted, leverage=self.p.leverage)
