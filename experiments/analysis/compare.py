@@ -151,8 +151,9 @@ def _duel(tidy: pd.DataFrame, daily: pd.DataFrame, mine: str, other: str) -> Due
     own, against = daily_means(daily, mine).align(daily_means(daily, other), join="inner", axis=0)
     test = paired(own.to_numpy(), against.to_numpy())
     merit = scores(tidy, mine)
-    few = kind_of(mine) == "learner" and len(merit) < LEAST_SEEDS
-    better = improvement_interval(merit, scores(tidy, other)) if not few else _NOTHING
+    seeded = kind_of(mine) == "learner"  # a rule has no seeds, so no chance that one beats another
+    few = seeded and len(merit) < LEAST_SEEDS
+    better = improvement_interval(merit, scores(tidy, other)) if seeded and not few else _NOTHING
     return Duel(
         agent=mine,
         other=other,
