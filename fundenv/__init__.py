@@ -8,7 +8,7 @@ the environment imports it.
 
 from gymnasium.envs.registration import register, registry
 
-from fundenv.command import add_bundled_to_path as add_bundled_to_path
+from fundenv.bundled_path import add_bundled_to_path as add_bundled_to_path
 
 __version__ = "0.1.0"
 

@@ -19,6 +19,8 @@ from importlib import metadata, util
 from pathlib import Path
 from typing import NamedTuple
 
+from fundenv.bundled_path import bundled_folder, taken_by_others
+
 OLDEST = (3, 11)
 LEAST_FREE = 2.0  # GB: a benchmark of ten seeds writes about one
 EXTRAS = ("train", "calibrate", "download", "render", "sb3", "report", "rllib", "cuda")
@@ -135,8 +137,6 @@ def _odd(requirement: str) -> bool:
 
 def _names() -> Iterator[Line]:
     """Packages of other projects with the names `agents` and `experiments`."""
-    from fundenv.command import bundled_folder, taken_by_others
-
     try:
         yield Line("ok", "scripts", f"agents and experiments in {bundled_folder()}")
     except ImportError as error:

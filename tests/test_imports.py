@@ -20,10 +20,11 @@ PACKAGES = ("fundenv", "agents", "experiments")
 LEAVES = {"choices", "settings", "config", "venues"}
 KERNEL = {"compiler", "dynamics", "batch"}
 ALLOWED: dict[str, set[str]] = {
-    "fundenv": {"command"},  # fundenv/__init__.py registers lazy strings
-    "command": set(),  # the console command runs scripts by name
+    "fundenv": {"bundled_path"},  # fundenv/__init__.py registers lazy strings
+    "bundled_path": set(),
+    "command": {"bundled_path"},  # runs doctor and the scripts by name
     "__main__": {"command"},
-    "doctor": {"command", "compiler"},
+    "doctor": {"bundled_path", "compiler"},
     "choices": set(),
     "settings": {"choices"},
     "config": {"choices", "settings"},

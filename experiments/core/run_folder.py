@@ -17,7 +17,8 @@ from typing import Any
 import pandas as pd
 
 from agents.checkpoint import CHECKPOINT, fingerprint
-from fundenv.command import bundled_folder, called
+from fundenv.bundled_path import bundled_folder
+from fundenv.command import called
 
 _PACKAGES = (
     "fundenv",

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from fundenv.dynamics.observation import ACCOUNT_COLUMNS
 from fundenv.envs.single import FundingHedgeEnv
 from fundenv.envs.vector import FundingHedgeVectorEnv
-from fundenv.market import Market, joint, load_market, synthetic_market
+from fundenv.market import Market, joint, load_market, narrowed, synthetic_market
 
 # what the id sets where the user does not
 PORTFOLIO = MappingProxyType(
@@ -34,16 +34,16 @@ def portfolio_market(
 ) -> Market:
     """Coins side by side on their common bars, one path of A = len(symbols) assets.
 
-    market: a joint market (returned as it is), one of single symbols, a folder of tidy files, or
-    None for the embedded one. Raises `DataError` or `SplitError` where the coins have no bar in
-    common.
+    market: a joint market (returned as it is where no `symbols` are given), one of single symbols,
+    a folder of tidy files, or None for the embedded one. Raises `DataError` or `SplitError` for an
+    unknown symbol and where the coins have no bar in common.
     """
     if market is None:
-        return embedded_portfolio()
+        market = embedded_portfolio()
     if not isinstance(market, Market):
         market = load_market(market, symbols, venue=venue)
     if market.n_assets > 1:
-        return market
+        return market if symbols is None else narrowed(market, symbols)
     names = symbols or list(dict.fromkeys(name for path in market.symbols for name in path))
     return joint(market, list(names))
 

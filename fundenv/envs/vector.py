@@ -78,6 +78,10 @@ class FundingHedgeVectorEnv(VectorEnv[Any, Any, Any]):
                 f"render_mode = {render_mode!r}: a vector environment draws nothing; render a"
                 " single FundingHedgeEnv"
             )
+        if not isinstance(info, bool):
+            raise ConfigError(
+                f"info = {info!r} is not one of False, True; a vector environment has no brief info"
+            )
         # The kernel resets an ended environment at once in SAME_STEP; to tell of its last step, this
         # face resets it itself.
         self._resets = info and mode == "same_step"
@@ -214,13 +218,16 @@ def _limited(settings: dict[str, Any], steps: int | None) -> dict[str, Any]:
     """
     if steps is None or steps == -1:
         return settings
-    if steps < 1 or steps != int(steps):
+    whole = isinstance(steps, (int, np.integer)) and not isinstance(steps, bool)
+    if not whole or steps < 1:
         raise ConfigError(
             f"max_episode_steps = {steps!r} is not a whole number of at least 1; None sets no limit"
         )
     given = settings.get("config")
     per_env = {key: settings[key] for key in ("per_env",) if key in settings}
     own = {key: settings[key] for key in settings if key not in ("config", "per_env")}
+    if given is not None and own:
+        return settings  # the batch refuses both
     config = EnvConfig.from_dict(own) if given is None else given
     limit = int(steps) * hours(config.decision_interval, "decision_interval")
     if config.episode is None or hours(config.episode, "episode") > limit:

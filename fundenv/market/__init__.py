@@ -9,7 +9,16 @@ from fundenv.market.files.read import read_table
 from fundenv.market.files.schema import DataError, check_table
 from fundenv.market.market import Feature, Market
 from fundenv.market.own_feature import add_feature
-from fundenv.market.split import SplitError, between, joint, path_range, select, split, stack
+from fundenv.market.split import (
+    SplitError,
+    between,
+    joint,
+    narrowed,
+    path_range,
+    select,
+    split,
+    stack,
+)
 from fundenv.market.synthetic.bootstrap import bootstrap_market
 from fundenv.market.synthetic.build import synthetic_frames, synthetic_market
 from fundenv.market.synthetic.splice import splice
@@ -30,6 +39,7 @@ __all__ = [
     "feature_table",
     "joint",
     "load_market",
+    "narrowed",
     "path_range",
     "read_frames",
     "read_table",

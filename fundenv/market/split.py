@@ -120,10 +120,7 @@ def joint(market: Market, symbols: Sequence[str]) -> Market:
         raise SplitError(
             f"paths have {market.n_assets} assets already; join the market of single symbols"
         )
-    if len(symbols) < 1 or len(set(symbols)) < len(symbols):
-        raise SplitError(
-            f"symbols {list(symbols)}: expected at least one and each once; drop the duplicates"
-        )
+    _check_once(symbols)
     _check_known(market, symbols, {names[0] for names in market.symbols})
     rows = {symbol: _rows(market, symbol) for symbol in symbols}
     common = rows[symbols[0]].index
@@ -142,6 +139,24 @@ def joint(market: Market, symbols: Sequence[str]) -> Market:
         paths=np.column_stack([edges[:-1], edges[1:]]).astype(np.int64),
         close_ns=close_ns,
         symbols=(tuple(symbols),) * (len(edges) - 1),
+    )
+
+
+def narrowed(market: Market, symbols: Sequence[str]) -> Market:
+    """Of a market whose paths all hold the same assets, only `symbols`, in their order. Raises
+    `SplitError` for an unknown or doubled symbol, and where the paths differ.
+    """
+    names = market.symbols[0]
+    if len(set(market.symbols)) > 1:
+        raise SplitError("the paths hold different assets; give a market that holds the same ones")
+    _check_once(symbols)
+    _check_known(market, symbols, set(names))
+    columns = [names.index(symbol) for symbol in symbols]
+    return replace(
+        market,
+        bars=np.ascontiguousarray(market.bars[:, columns]),
+        features=np.ascontiguousarray(market.features[:, columns]),
+        symbols=(tuple(symbols),) * len(market.symbols),
     )
 
 
@@ -184,6 +199,13 @@ def path_range(market: Market, first: int, last: int) -> Market:
         close_ns=market.close_ns[low:high],
         symbols=market.symbols[first:last],
     )
+
+
+def _check_once(symbols: Sequence[str]) -> None:
+    if len(symbols) < 1 or len(set(symbols)) < len(symbols):
+        raise SplitError(
+            f"symbols {list(symbols)}: expected at least one and each once; drop the duplicates"
+        )
 
 
 def _check_known(market: Market, symbols: Sequence[str], known: set[str]) -> None:

@@ -17,7 +17,7 @@ from gymnasium.utils.env_checker import check_env
 from gymnasium.vector import AutoresetMode
 
 import fundenv  # noqa: F401  registers the environment
-from fundenv.config import ConfigError
+from fundenv.config import ConfigError, EnvConfig
 from fundenv.dynamics import types
 from fundenv.envs.single import FundingHedgeEnv
 from fundenv.envs.vector import FundingHedgeVectorEnv
@@ -317,8 +317,24 @@ def test_make_vec_without_a_limit_and_with_a_bad_one():
     assert free.batch.config.episode == "90D"
     both = gym.make_vec(ID, 2, max_episode_steps=5, per_env={"fee_scale": [0.0, 1.0]}).unwrapped
     assert both.batch.store.params.shape[0] == 2
-    with pytest.raises(ConfigError, match="max_episode_steps = 0 is not a whole number"):
-        gym.make_vec(ID, num_envs=2, max_episode_steps=0)
+    for bad in (0, "7", 7.5, float("nan"), True):
+        with pytest.raises(ConfigError, match=r"max_episode_steps = .* is not a whole number"):
+            gym.make_vec(ID, num_envs=2, max_episode_steps=bad)
+
+
+@pytest.mark.parametrize("limit", [None, 5])
+def test_a_setting_beside_a_whole_config_is_refused_with_and_without_a_limit(limit):
+    with pytest.raises(ConfigError, match="both config and fee_scale are given"):
+        gym.make_vec(
+            ID, num_envs=2, max_episode_steps=limit, config=EnvConfig(episode="2D"), fee_scale=0.5
+        )
+    held = gym.make_vec(ID, num_envs=2, max_episode_steps=limit, config=EnvConfig(episode="2D"))
+    assert held.unwrapped.batch.config.episode == ("2D" if limit is None else "40h")
+
+
+def test_make_vec_refuses_the_brief_info_of_a_single_env():
+    with pytest.raises(ConfigError, match="info = 'brief' is not one of False, True"):
+        gym.make_vec(ID, num_envs=2, info="brief")
 
 
 def test_a_vector_environment_answers_calls_as_gymnasiums_own_do():

@@ -55,6 +55,18 @@ def test_single_symbols_are_joined_and_spans_that_do_not_meet_are_refused() -> N
         portfolio_market(stack(coins), ["SYNTH-BTC-0", "NOTHING"])
 
 
+@pytest.mark.parametrize("make", [gymnasium.make, gymnasium.make_vec])
+def test_symbols_choose_among_the_coins_of_a_joint_market(make) -> None:
+    market = make(ID, symbols=["SYNTH-ETH-0", "SYNTH-BTC-0"]).unwrapped.batch.market
+    assert market.symbols == (("SYNTH-ETH-0", "SYNTH-BTC-0"),)
+    assert np.array_equal(market.bars, portfolio_market().bars[:, [1, 0]])
+    assert np.array_equal(market.features, portfolio_market().features[:, [1, 0]])
+    with pytest.raises(SplitError, match="symbol 'XXX' is not in the market; it has SYNTH-BTC"):
+        make(ID, symbols=["XXX"])
+    with pytest.raises(SplitError, match="each once"):
+        make(ID, symbols=["SYNTH-BTC-0", "SYNTH-BTC-0"])
+
+
 def test_observations_part_into_those_of_the_coins_and_of_the_account() -> None:
     env = gymnasium.make_vec(ID, num_envs=2)
     obs, _ = env.reset(seed=0)
