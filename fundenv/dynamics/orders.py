@@ -250,16 +250,19 @@ def clear_flattened(world, store, i):
 
 @jit_order
 def _rebalance(world, store, p, i, row, equity):
-    """Orders of every leg back to its remembered target."""
+    """Orders of every leg with a perpetual back to its remembered target; what the venue has
+    closed stays closed until the next decision.
+    """
     for a in range(store.legs.shape[1]):
-        store.legs[i, a, TOUCH] = TOUCH_NORMAL
-        order_to_target(world, store, p, i, a, row, equity, 0.0)
+        if store.legs[i, a, PERP] != 0.0:
+            store.legs[i, a, TOUCH] = TOUCH_NORMAL
+            order_to_target(world, store, p, i, a, row, equity, 0.0)
 
 
 @jit
 def keep_exposure(world, store, p, i, row, equity):
     """The margin keeper of an account: where the share of the capital that all perpetuals use
-    leaves `keeper_down` .. `keeper_up` times what the targets ask, every leg goes back to its
+    leaves `keeper_down` .. `keeper_up` times what the targets ask, each of them goes back to its
     target. It waits while another order is due. Equity in quote, prices of the last close.
     """
     legs = store.legs

@@ -93,3 +93,21 @@ def test_the_keeper_of_the_equity_waits_inside_its_band():
     env = make_env(market, margin_mode="portfolio", keeper_watches="equity", keeper_interval="1h")
     info = play(env, [(0.5, 1.0, 1.0), HOLD, HOLD])[-1]
     assert notionals(info)[0] * 1.05 == pytest.approx(0.75 * EQUITY)  # 1.5 of 0.5, below 1.6
+
+
+@pytest.mark.parametrize(("after", "spot_left"), [("flatten", False), ("naked", True)])
+def test_the_keeper_of_the_equity_does_not_reopen_what_the_venue_has_liquidated(after, spot_left):
+    """Leverage 3 is gone at 180; leverage 1 stands, and the keeper brings that one back."""
+    market = two(bar(100.0), bar(100.0), bar(180.0), bar(180.0), bar(180.0))
+    env = make_env(
+        market,
+        capital="shared",
+        keeper_watches="equity",
+        keeper_interval="1h",
+        after_liquidation=after,
+    )
+    enter, hold = [(0.1, 1.0, 3.0), (0.5, 1.0, 1.0)], [HOLD, HOLD]
+    info = play(env, [enter, hold, hold, hold])[-1]
+    assert info["account"]["perp"][0] == 0.0
+    assert (info["account"]["spot"][0] > 0.0) == spot_left
+    assert notionals(info)[1] * 2.0 == pytest.approx(0.5 * info["equity"], rel=1e-6)

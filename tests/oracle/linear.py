@@ -380,9 +380,9 @@ class ReferenceAccount:
         low, high = self.config.keeper_down * asked, self.config.keeper_up * asked
         if used <= 0 or low <= used <= high:
             return set()
-        for a in range(self.n):
+        for a in held:
             self._order_to_target(a, max(equity, 0.0), band=False)
-        return set(range(self.n))
+        return set(held)
 
     def _keep(self, busy: set[int], equity: float) -> set[int]:
         """The margin keeper, spec 6.10 to 6.12; returns the assets that it trades."""
