@@ -123,6 +123,30 @@ def test_rates_of_the_wrong_sign_are_found():
     assert "rate_sign" in found(coin(funding=moving))
 
 
+def test_a_month_of_the_wrong_sign_is_found_from_there():
+    paid = coin().funding.copy()
+    rows = paid.index[100:300]
+    paid["rate"] = 3 * (paid["rate"] - paid["rate"].median())  # clear of the dead band
+    assert "rate_sign" not in found(coin(funding=paid))
+    paid.loc[rows, "rate"] *= -1
+    begun = found(coin(funding=paid))["rate_sign"].first
+    assert abs(begun - paid["time"].iloc[100]) <= pd.Timedelta(days=31)
+
+
+def test_a_few_rates_in_percent_among_fractions_are_found():
+    """A week in percent moves no median of a month, and one row is noted."""
+    paid = coin().funding.copy()
+    paid.loc[paid.index[200:221], "rate"] = 0.01
+    line = found(coin(funding=paid))["rate_scale"]
+    assert line.first == paid["time"].iloc[200]
+    assert "(21 such row(s))" in line.value
+    paid = coin().funding.copy()
+    paid.loc[200, "rate"] = 0.01
+    (note,) = findings(coin(funding=paid), BINANCE)
+    assert (note.kind, note.refused) == ("rate_scale", False)
+    assert "100 bp per 8 h" in note.value
+
+
 def test_a_rate_repeated_in_every_hour_is_found():
     paid = coin().funding
     hourly = pd.DataFrame({"time": coin().spot["time"]}).merge(paid, on="time", how="left")

@@ -44,27 +44,53 @@ def rates(subject: Subject) -> Iterator[Finding]:
     if len(pairs.ns) < limits.RATE_LEAST:
         return
     yield from _scale(subject, pairs)
-    if len(pairs.ns) >= limits.SIGN_LEAST:
-        fit = _fit(pairs.paid, pairs.implied)
+    yield from _outliers(subject, pairs)
+    for rows in _windows(pairs, limits.SIGN_LEAST):
+        fit = _fit(pairs.paid[rows], pairs.implied[rows])
         if fit < limits.SIGN_REFUSED:
             yield Finding(
                 "rate_sign",
                 subject.symbol,
                 subject.name("funding", "rate"),
-                at(pairs.ns[0]),
+                at(pairs.ns[rows[0]]),
                 f"rates correlate {fit:.2f} with those that the basis implies",
                 "above 0: longs pay (a rate > 0) where the perpetual stands above spot",
                 "turn the sign, or exchange the perp and spot files",
                 refused=True,
             )
+            return
+
+
+def _windows(pairs: _Pairs, least: int) -> list[NDArray[np.int64]]:
+    """Rows of each span of RATE_DAYS with at least so many settlements, and of the whole file."""
+    rows = np.arange(len(pairs.ns))
+    window = (pairs.ns - pairs.ns[0]) // (limits.RATE_DAYS * _DAY_NS)
+    spans = np.split(rows, np.flatnonzero(np.diff(window)) + 1)
+    return [span for span in (*spans, rows) if len(span) >= least]
+
+
+def _outliers(subject: Subject, pairs: _Pairs) -> Iterator[Finding]:
+    """Single settlements far above what the basis implies: a few rows in percent."""
+    times = np.abs(pairs.paid) / np.maximum(np.abs(pairs.implied), limits.RATE_ONE_FLOOR_BP)
+    found = np.flatnonzero(times > limits.RATE_ONE_RATIO)
+    if len(found):
+        worst = int(times.argmax())
+        yield Finding(
+            "rate_scale",
+            subject.symbol,
+            subject.name("funding", "rate"),
+            at(pairs.ns[found[0]]),
+            f"{pairs.paid[worst]:.4g} bp per 8 h at {at(pairs.ns[worst]):%Y-%m-%d %H:%M}, where the"
+            f" basis implies {pairs.implied[worst]:.3g} ({len(found)} such row(s))",
+            f"at most {limits.RATE_ONE_RATIO:g} times what the basis implies",
+            "correct the row or remove it",
+            refused=len(found) >= limits.RATE_ONE_FEW,
+        )
 
 
 def _scale(subject: Subject, pairs: _Pairs) -> Iterator[Finding]:
-    window = (pairs.ns - pairs.ns[0]) // (limits.RATE_DAYS * _DAY_NS)
-    sizes = np.bincount(window)
-    spans = [np.flatnonzero(window == w) for w in np.flatnonzero(sizes >= limits.RATE_LEAST)]
     whole = _ratio(pairs, slice(None))
-    for rows in [*spans, np.arange(len(window))]:
+    for rows in _windows(pairs, limits.RATE_LEAST):
         ratio = _ratio(pairs, rows)
         if ratio > limits.RATE_RATIO_REFUSED:
             middle = float(np.median(np.abs(pairs.paid[rows])))

@@ -54,9 +54,14 @@ RATE_LEAST = 20  # settlements in a window
 RATE_RATIO_REFUSED = 5.0
 RATE_RATIO_SMALL = 0.02  # of the whole file; noted
 RATE_FLOOR_BP = 1.0  # per 8 h
+# The same for single settlements, with a floor of their own. Seen 8.6. A few are noted.
+RATE_ONE_RATIO = 20.0
+RATE_ONE_FLOOR_BP = 3.0  # per 8 h
+RATE_ONE_FEW = 3  # settlements from which it stops the market
 
-# rate_sign: correlation of the settled rates with those that the basis implies. Seen .63 and more.
-SIGN_LEAST = 90  # settlements
+# rate_sign: correlation of the settled rates with those that the basis implies, windows of
+# RATE_DAYS and the whole file. Seen .01 and more in a window, .63 and more in a file.
+SIGN_LEAST = 80  # settlements
 SIGN_REFUSED = -0.3
 
 # funding_lag: hours by which the settled rates fit the basis better than where they stand. Seen 0
