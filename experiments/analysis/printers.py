@@ -32,9 +32,10 @@ STANDINGS = (
 )
 DUELS = (
     "Difference: of mean daily net log returns on the same days, x 365, %, with its 95 % interval"
-    " over days and whole seeds. P: probability that a seed grows more than the rule on a symbol."
-    " p: one-sided; the chance of such a difference if there were none."
+    " over days and whole seeds.{P} p: one-sided; the chance of such a difference if there were none."
 )
+IMPROVEMENT = " P: probability that a seed grows more than the rule on a symbol."
+CHOSEN = " The best rule was chosen on this same span, which flatters its difference and p."
 
 
 def sections(comparison: Comparison) -> list[tuple[str, Cells, str]]:
@@ -44,13 +45,18 @@ def sections(comparison: Comparison) -> list[tuple[str, Cells, str]]:
     if comparison.duels:
         learners = any(each.kind == "learner" for each in comparison.standings)
         title = "Learners against rules" if learners else "The best rule against the others"
-        shown.append((f"{title}: {net}", duels(comparison.duels), DUELS))
+        shown.append((f"{title}: {net}", duels(comparison.duels), _legend(comparison, learners)))
     if comparison.luck:
         shown.append((f"Luck of the search: {net}", luck(comparison), ""))
     if comparison.folds:
         title = "Walk forward within the training span (validation pieces)"
         shown.append((f"{title}: {net}", _standings(comparison.folds), ""))
     return shown
+
+
+def _legend(comparison: Comparison, learners: bool) -> str:
+    told = any(each.improvement is not None or each.statement for each in comparison.duels)
+    return DUELS.format(P=IMPROVEMENT if told else "") + ("" if learners else CHOSEN)
 
 
 def standings(comparison: Comparison) -> Cells:

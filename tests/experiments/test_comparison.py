@@ -91,6 +91,16 @@ def test_rules_do_not_train_so_their_days_are_enough() -> None:
     assert found.duels[0].improvement is None  # of seeds, which a rule has not
 
 
+def test_the_best_rule_is_said_to_be_chosen_on_the_span_that_judges_it() -> None:
+    (_, (_, cells, legend)) = sections(of({"carry": [0.01], "ewma": [0.05]}, wild=0.01))
+    assert "P" not in cells[0]
+    assert "P:" not in legend
+    assert legend.endswith("chosen on this same span, which flatters its difference and p.")
+    learnt = sections(of({"carry": [0.01], "ppo": [0.05] * 5}))[1][2]
+    assert "P: probability" in learnt
+    assert "chosen" not in learnt
+
+
 def test_a_candidate_is_chosen_by_its_interquartile_mean() -> None:
     tidy, _ = made({"ppo": [0.01, 0.02, 0.03, 0.04]})
     other = tidy.assign(candidate=1, net_log_growth=tidy["net_log_growth"] - 0.01)
