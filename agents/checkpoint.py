@@ -19,7 +19,8 @@ from agents.params import AgentError
 CHECKPOINT = "checkpoint.json"
 _SAVING = ".saving"  # files of a save under way; complete once it holds CHECKPOINT
 _BEFORE = ("snapshot.pt", "replay.pkl")  # what a record without `files` may leave behind
-_NEEDED = ("agent", "params", "env", "market", "observations")
+_NEEDED = {"agent": str, "params": dict, "env": dict, "market": str, "observations": list}
+_TYPES = _NEEDED | {"class": str, "files": dict, "steps_done": int, "steps_wanted": int}
 
 
 def write_agent(folder: Path, write: Callable[[Path], None], record: dict[str, Any]) -> None:
@@ -70,7 +71,10 @@ def read_record(folder: Path) -> dict[str, Any]:
     try:
         record = json.loads(path.read_text(encoding="utf-8"))
         missing = [key for key in _NEEDED if key not in record]
-        files = dict(record.get("files", {}))
+        files = record.get("files", {})
+        for key, kind in _TYPES.items():
+            if key in record and not isinstance(record[key], kind):
+                raise TypeError(f"{key} = {str(record[key])[:40]!r}: expected {kind.__name__}")
     except (TypeError, ValueError, AttributeError) as error:
         raise AgentError(
             f"{path} is damaged ({error}); take the agent from its source again, or train it anew"

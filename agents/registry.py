@@ -79,6 +79,8 @@ def agent_class(name: str) -> type[Agent]:
             f"unknown agent {name!r}; {nearest(name, names())}; your own: package.module:Class"
         )
     module, _, attribute = place.partition(":")
+    if not all(part.isidentifier() for part in (*module.split("."), attribute)):
+        raise AgentError(f"agent {place!r} is no place; write package.module:Class")
     try:
         found = getattr(importlib.import_module(module), attribute)
     except ModuleNotFoundError as error:

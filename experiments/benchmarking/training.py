@@ -179,6 +179,11 @@ def train(
             callback=Learning(agent, folder, tracker, progress, interrupt, steps, opened),
         )
         agent.save(folder)
+    if agent.steps_done == 0 < agent.warm_start()[0]:
+        raise Stopped(
+            f"interrupted in the warm start of {name}, before its first step; --resume begins it"
+            " anew"
+        )
     if agent.steps_done < steps:
         raise Stopped(
             f"interrupted after {agent.steps_done:,} of {steps:,} steps of {name}; the checkpoint"

@@ -8,8 +8,10 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from agents.base import Agent, observed
+from agents.params import AgentError
 from experiments.core.run_folder import label
 from experiments.rollout.rollout import STATES, Rollout
 from experiments.rollout.trades import SCALED, TradeLog, with_results
@@ -76,9 +78,9 @@ def _record(agent: Agent, batch: Batch) -> list[dict[str, Any]]:
     active, log = np.ones(batch.num_envs, dtype=bool), TradeLog(batch)
     lengths = np.zeros(batch.num_envs, dtype=int)
     while active.any():
-        actions = np.asarray(agent.act(batch.obs), np.float64)
+        given = np.asarray(agent.act(batch.obs))
         log.before(batch, agent)
-        batch.step(actions)
+        actions = _step(agent, batch, given)
         log.after(batch, active, len(steps))
         lengths += active
         steps.append(
@@ -92,7 +94,7 @@ def _record(agent: Agent, batch: Batch) -> list[dict[str, Any]]:
                 "states": np.stack(
                     [column.of(batch.obs).mean(axis=1) for column in columns], axis=1
                 ).astype(np.float64),
-                "actions": actions.reshape(batch.num_envs, -1),
+                "actions": actions,
             }
         )
         active &= ~(batch.terminated | batch.truncated)
@@ -102,6 +104,21 @@ def _record(agent: Agent, batch: Batch) -> list[dict[str, Any]]:
         own = {name: values[i, : lengths[i]] for name, values in whole.items()}
         found.append(own | {"trades": with_results(log.frame(i), own["parts"], batch.n_assets)})
     return found
+
+
+def _step(agent: Agent, batch: Batch, given: NDArray[Any]) -> NDArray[np.float64]:
+    """Step by what the agent gave; returns rows (n, k) of actions, for a number of a decision those
+    that it stands for. Raises `AgentError` for actions that do not fit the env.
+    """
+    indexed = batch.config.actions == "indexed"
+    try:
+        actions = given if indexed else given.astype(np.float64)
+        batch.gate.take(actions)
+    except (TypeError, ValueError) as error:
+        raise AgentError(f"agent {agent.name}: {error}") from None
+    batch.advance()
+    rows = batch.actions.astype(np.float64) if indexed else actions
+    return rows.reshape(batch.num_envs, -1)
 
 
 def _chain(head: dict[str, Any], records: list[dict[str, Any]], start: float) -> Rollout:

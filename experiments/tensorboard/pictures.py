@@ -178,7 +178,8 @@ def _decisions(agent: Agent, batch: Batch) -> tuple[NDArray[np.float64], NDArray
     obs = _grid(batch)
     legs = batch.store.legs
     legs[:, :, t.TARGET_CARRY] = HELD
-    batch.step(np.asarray(agent.act(obs)).reshape(len(obs), -1))
+    actions = np.asarray(agent.act(obs))
+    batch.step(actions if batch.config.actions == "indexed" else actions.reshape(len(obs), -1))
     carry, leverage = (
         legs[:, 0, column].reshape(len(VOLATILITIES), len(RATES))
         for column in (t.TARGET_CARRY, t.TARGET_LEVERAGE)

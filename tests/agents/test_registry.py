@@ -38,6 +38,8 @@ def test_lists_from_json_become_tuples() -> None:
 @pytest.mark.parametrize(
     ("name", "params", "said"),
     [
+        (":", {}, r"agent ':' is no place; write package.module:Class"),
+        (".mine:Agent", {}, r"agent '.mine:Agent' is no place; write package.module:Class"),
         ("zscor", {}, r"unknown agent 'zscor'; did you mean zscore\?"),
         (
             "zscore",

@@ -110,6 +110,16 @@ def test_a_damaged_record_is_refused(text: str, old: Path) -> None:
     assert CHECKPOINT in refused(folder)
 
 
+@pytest.mark.parametrize(
+    ("key", "value"), [("params", []), ("env", 3), ("observations", 4), ("steps_done", "a")]
+)
+def test_a_record_with_a_value_of_another_type_is_refused(key: str, value: Any, old: Path) -> None:
+    folder = saved(old)
+    record = json.loads((folder / CHECKPOINT).read_text())
+    (folder / CHECKPOINT).write_text(json.dumps(record | {key: value}))
+    assert f"{key} = '{value}': expected" in refused(folder)
+
+
 def test_a_record_cannot_name_a_file_outside(old: Path) -> None:
     folder = saved(old)
     record = json.loads((folder / CHECKPOINT).read_text())

@@ -15,10 +15,14 @@ from typing import Any
 import pytest
 
 import agents
+from agents import Learner
 from experiments import benchmark, evaluate, report, train
+from experiments.benchmarking import training
 from experiments.benchmarking.training import cost_of
+from experiments.benchmarking.trials import Training
 from experiments.core import cli
 from experiments.core.run_folder import commit, provenance_of, require_room
+from fundenv.market import synthetic_market
 
 TEST = ("--test", "2022-01:2022-03")
 SPANS = ("--train", "2020-01:2020-12", *TEST)
@@ -215,6 +219,38 @@ def test_the_bar_counts_the_warm_start() -> None:
     assert cost_of(ppo, 300_000, 0) == pytest.approx(300_000 + rounds * each)
     assert cost_of(ppo, 300_000, 100_000) == 200_000
     assert cost_of(agents.make("sac"), 100, 0) == 200  # a step of SAC costs two
+
+
+class Warm(Learner):
+    """Ctrl-C meets it in its warm start."""
+
+    def training_settings(self) -> dict[str, Any]:
+        return {}
+
+    def warm_start(self) -> tuple[int, float]:
+        return 3, 1.0
+
+    def act(self, obs: Any, *, deterministic: bool = True) -> Any:
+        return obs
+
+    def learn(self, *_: Any, **__: Any) -> None:
+        pass
+
+
+def test_ctrl_c_in_a_warm_start_does_not_promise_a_checkpoint(tmp_path: Path) -> None:
+    with pytest.raises(cli.Stopped, match=r"in the warm start of .*; --resume begins it anew"):
+        training.train(
+            f"{__name__}:Warm",
+            {},
+            synthetic_market(years=0.1),
+            {},
+            steps=10,
+            seed=0,
+            folder=tmp_path / "run",
+            events=tmp_path / "events",
+            progress=training.Progress(1.0),
+            trial=Training.of(tmp_path / "run"),
+        )
 
 
 def test_require_room_makes_the_folder(tmp_path: Path) -> None:

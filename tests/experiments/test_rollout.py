@@ -11,6 +11,7 @@ import pandas as pd
 import pytest
 
 import agents
+from agents import Agent, AgentError
 from experiments.benchmarking import jobs
 from experiments.benchmarking.jobs import Contest, Job, do
 from experiments.rollout.export import daily_returns, write_returns, write_trades
@@ -18,6 +19,7 @@ from experiments.rollout.make import roll_out
 from experiments.rollout.rollout import Rollout, read_rollouts, write_rollouts
 from experiments.tensorboard.pictures import worst_window
 from fundenv import metrics
+from fundenv.batch.cpu import Batch
 from fundenv.market import Market, stack, synthetic_market
 
 SETTINGS: dict[str, Any] = {"venue": "binance", "cash_rate": 0.03}
@@ -31,6 +33,38 @@ def market() -> Market:
 @pytest.fixture(scope="module")
 def made(market: Market) -> list[Rollout]:
     return roll_out(agents.make("zscore", entry=1.0), market, SETTINGS, seed=7)
+
+
+class Chooses(Agent):
+    """A user's own agent that names decisions by their number, as a DQN does."""
+
+    name = "chooses"
+    given: Any = 5
+
+    def env_settings(self) -> dict[str, Any]:
+        return {"actions": "indexed", "dials": ("carry",)}
+
+    def act(self, obs: Any, *, deterministic: bool = True) -> Any:
+        return np.full(len(obs), self.given)
+
+
+def test_an_agent_of_indexed_actions_is_rolled_out(market: Market) -> None:
+    batch = Batch(1, market=market, **Chooses().env_settings())
+    made = roll_out(Chooses(), market, SETTINGS)
+    assert made[0].actions.shape == (len(made[0].time), 1)
+    assert np.all(made[0].actions == batch.decisions[5])
+    assert made[0].equity[-1] != made[0].equity[0]
+
+
+@pytest.mark.parametrize("given", [6, -1, 0.5, float("nan"), "x"])
+def test_actions_that_do_not_fit_are_refused_by_the_name_of_the_agent(
+    market: Market, given: Any
+) -> None:
+    agent = Chooses()
+    agent.given = given
+    with pytest.raises(AgentError, match="agent chooses: action") as error:
+        roll_out(agent, market, SETTINGS)
+    assert "\n" not in str(error.value)
 
 
 def test_equity_has_one_more_than_steps_and_begins_with_the_start(made: list[Rollout]) -> None:
