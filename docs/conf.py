@@ -52,6 +52,7 @@ sphinx_gallery_conf = {
     "within_subsection_order": "FileNameSortKey",
     "reset_modules": (plain_figures,),
     "image_srcset": ["2x"],
+    "capture_repr": (),  # what a script prints is shown, not the value of its last line
     "download_all_examples": False,
     "show_signature": False,
     "show_memory": False,

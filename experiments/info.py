@@ -1,9 +1,12 @@
 """Lists settings with type, default, range, unit and what they mean.
 
-fundenv info env              every setting of the environment
-fundenv info ppo              every parameter of an agent
-fundenv info venue binance    the rules of a venue, with sources and dates
-fundenv info agents           the names of all agents; fundenv info venues: of all venues
+`fundenv info env`: every setting of the environment.
+
+`fundenv info ppo`: every parameter of an agent; your own is module:Class.
+
+`fundenv info venue binance`: the rules of a venue; your own is the path of its TOML.
+
+`fundenv info agents`, `fundenv info venues`: the names of all of them.
 """
 
 from __future__ import annotations
@@ -64,11 +67,10 @@ def show(settings: list[Row], title: str) -> None:
         print("it has no settings")
         return
     table = Table(title=title, box=box.SIMPLE_HEAD, title_justify="left", show_edge=False)
-    for column in ("name", "default", "type and range", "meaning"):
+    for column in ("name", "default", "range", "unit", "meaning"):
         table.add_column(column, no_wrap=column == "name", overflow="fold")
     for each in settings:
-        kind = each.range or each.type
-        table.add_row(each.name, each.default, kind, each.text)
+        table.add_row(each.name, each.default, each.range or each.type, each.unit, each.text)
     console = Console()
     Console(width=max(console.width, 100)).print(table)
 

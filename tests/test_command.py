@@ -70,6 +70,7 @@ def test_a_command_is_called_by_the_name_it_was_started_with(tmp_path: Path) -> 
     ("topic", "said"),
     [
         (("env",), "decision_interval"),
+        (("env",), "per year"),  # a unit
         (("zscore",), "window"),
         (("venue", "binance"), "fees.perp_taker"),
         (("agents",), "buy_and_hold"),

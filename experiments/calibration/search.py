@@ -71,8 +71,8 @@ def dimensions(rule: str, texts: Sequence[str]) -> list[Dimension]:
     """
     if not texts and rule not in SPACES:
         raise RunError(
-            f"rule {rule} has no space of its own; give one with --space, e.g. --space"
-            " leverage=2,3,4"
+            f"rule {rule} has no search space of its own; give one: --space {rule}.NAME=V1,V2,.."
+            f" (`fundenv info {rule}` lists the names)"
         )
     found = [_dimension(rule, text) for text in texts or SPACES[rule]]
     if len({dimension.name for dimension in found}) < len(found):

@@ -95,14 +95,14 @@ def _values(
         if len(odd):
             raise DataError(
                 f"{where} looks ahead: at {bars.index[odd[0]]:%Y-%m-%d %H:%M} it is"
-                f" {values[odd[0]]!r} with later rows and {early[odd[0]]!r} without; use only rows"
+                f" {values[odd[0]]:g} with later rows and {early[odd[0]]:g} without; use only rows"
                 " up to the row itself"
             )
     known = np.flatnonzero(~np.isnan(values))
     bad = np.flatnonzero(~np.isfinite(values[known[0] :])) + known[0] if len(known) else known
     if len(bad):
         raise DataError(
-            f"{where} is {values[bad[0]]!r} at {bars.index[bad[0]]:%Y-%m-%d %H:%M}; return a finite"
+            f"{where} is {values[bad[0]]:g} at {bars.index[bad[0]]:%Y-%m-%d %H:%M}; return a finite"
             " number after the look-back"
         )
     return values

@@ -121,8 +121,8 @@ class Venue:
         _reported.update((self.path, key) for key in new)
         if new:
             text = (
-                f"{self.name}: not sourced for {symbol}: {', '.join(new)}; set them yourself where"
-                " they matter"
+                f"{self.name}: not sourced for {symbol}: {', '.join(new)}; give your own in a"
+                " venue file where they matter (docs: Use your own venue)"
             )
             warnings.warn(text, UnsourcedValue, stacklevel=3)
 

@@ -259,7 +259,7 @@ def test_the_script_writes_what_it_says_and_an_interrupted_search_goes_on(
     ("words", "said"),
     [
         (("--rules", "ppo"), "--rules ppo: it learns; only rules are calibrated"),
-        (("--rules", "flat"), "rule flat has no space of its own"),
+        (("--rules", "flat"), "no search space of its own; give one: --space flat.NAME=V1,V2,.. ("),
         (
             ("--rules", "carry", "--drawdown", "0"),
             "expected at least 1 trial, and a drawdown in 0 .. 1",

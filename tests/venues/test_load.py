@@ -180,7 +180,7 @@ def test_unsourced_values_are_reported_once_and_only_where_used(tmp_path):
     path.write_text(TEXT)
     venue = load_venue(path)
     with pytest.warns(
-        UnsourcedValue, match="binance: not sourced for BTCUSDT: borrow.quote_annual; set"
+        UnsourcedValue, match="binance: not sourced for BTCUSDT: borrow.quote_annual; give"
     ):
         venue.warn_unsourced("BTCUSDT", ["borrow.quote_annual", "fees"])
     with warnings.catch_warnings():
