@@ -20,6 +20,7 @@ from experiments.benchmarking.training import (
     cost_of,
     done_steps,
     learners,
+    overruled,
     prepared,
     train,
 )
@@ -88,6 +89,8 @@ def main(args: Args) -> None:
         f" {out / 'tensorboard'})",
         flush=True,
     )
+    if isinstance(agent, Learner):
+        print("".join(f"{line}\n" for line in overruled(agent, settings)), end="", flush=True)
     progress = Progress(cost_of(agent, args.steps, done_steps(out)))
     try:
         events = out / "tensorboard" / "learning"

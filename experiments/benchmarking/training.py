@@ -202,6 +202,19 @@ def prepared(name: str, params: dict[str, Any]) -> Agent:
     return agent
 
 
+def overruled(agent: Learner, settings: dict[str, Any]) -> list[str]:
+    """A line for each of the `settings` of the env that the training of `agent` sets itself, to
+    another value.
+    """
+    own = agent.training_settings() | agent.env_settings()
+    return [
+        f"note  --env.{name} {value}: ignored, for {agent.name} trains with {name} = {own[name]};"
+        " set it by the agent's parameters"
+        for name, value in settings.items()
+        if name in own and own[name] != value
+    ]
+
+
 def learners() -> list[str]:
     """Names of the agents that learn."""
     return [name for name in agents.names() if issubclass(agents.agent_class(name), Learner)]

@@ -225,7 +225,7 @@ class Warm(Learner):
     """Ctrl-C meets it in its warm start."""
 
     def training_settings(self) -> dict[str, Any]:
-        return {}
+        return {"episode": "90D", "reward": "log_growth"}
 
     def warm_start(self) -> tuple[int, float]:
         return 3, 1.0
@@ -251,6 +251,17 @@ def test_ctrl_c_in_a_warm_start_does_not_promise_a_checkpoint(tmp_path: Path) ->
             progress=training.Progress(1.0),
             trial=Training.of(tmp_path / "run"),
         )
+
+
+def test_settings_that_a_training_sets_itself_are_not_dropped_without_a_word(
+    tmp_path: Path, capsys: Capture
+) -> None:
+    flags = ("--env.episode", "60D", "--env.reward", "log_growth", "--env.ruin-fraction", "0.1")
+    assert called(train, "--agent", f"{__name__}:Warm", *flags, "--out", str(tmp_path / "r")) == 130
+    notes = [line for line in capsys.readouterr().out.splitlines() if line.startswith("note")]
+    assert len(notes) == 1
+    assert "--env.episode 60D: ignored, for " in notes[0]
+    assert "trains with episode = 90D" in notes[0]
 
 
 def test_require_room_makes_the_folder(tmp_path: Path) -> None:
