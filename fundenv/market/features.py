@@ -13,8 +13,6 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from fundenv.formulas.premium import running_premium
-from fundenv.formulas.rates import rate_by_rule
 from fundenv.market import layout
 from fundenv.market.files.align import DAY_NS, Aligned
 from fundenv.market.files.frames import HOUR_NS, contract_of, floats, times_ns
@@ -123,6 +121,10 @@ def funding_estimate(aligned: Aligned, venue: Venue) -> NDArray[np.float64]:
     venue has them); then the rule in force at the close. At a settlement instant it estimates the
     rate settled there; the next bar starts anew.
     """
+    # here, because the formulas load numba, and `import fundenv.market` is to stay light
+    from fundenv.formulas.premium import running_premium
+    from fundenv.formulas.rates import rate_by_rule
+
     contract = contract_of(aligned.symbol)
     last = aligned.settlements.last(aligned.open_ns)
     hours = _at(aligned.settlements.hours, last)
