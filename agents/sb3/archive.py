@@ -45,6 +45,7 @@ _NAMES = {
     "stable_baselines3.common.utils": "LinearSchedule ConstantSchedule FloatSchedule",
     "stable_baselines3.dqn.policies": "DQNPolicy",
     "stable_baselines3.sac.policies": "SACPolicy",
+    "agents.base": "Provenance",  # of a rule that a policy asks
     "agents.sb3.wrappers": "Chosen",
     "agents.sb3.extra_columns_policy": "BesidePolicy Padded",
     "agents.sb3.device.replay": "TensorReplay",

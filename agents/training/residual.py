@@ -59,7 +59,7 @@ class ResidualParams(Params):
 
 def read_rule(text: str) -> Agent:
     """The rule that `residual` names, with its parameters; `AgentError` for what is no rule."""
-    if not isinstance(text, str) or not text.split():
+    if not text.split():
         raise AgentError(
             f"residual = {text!r}: expected the name of a rule and its parameters, 'ewma span=90'"
         )

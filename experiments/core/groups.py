@@ -93,6 +93,8 @@ def _given(args: type[Any], words: Sequence[str]) -> list[str]:
         if not match:
             continue
         prefix, name = match[1].replace("-", "_"), match[2].replace("-", "_")
+        if prefix != _ENV and prefix in _names(args):  # a field that has fields of its own
+            continue
         needed = "env" if prefix == _ENV else "params"
         if needed not in _names(args):
             raise RunError(f"{word.split('=')[0]}: this command has no such group; see --help")

@@ -226,7 +226,7 @@ def test_a_rehearsal_asks_the_rule_in_the_state_of_every_account(
             START | {"residual": "ewma", "kind": "continuous"},
             "starts gates from a rule, and kind = 'continuous' has none",
         ),
-        (START | {"residual": 3}, "residual = 3: expected the name of a rule"),
+        (START | {"residual": 3}, "residual = 3: expected a text"),
     ],
 )
 def test_what_is_no_rule_is_refused_in_one_line(params: dict[str, Any], said: str) -> None:

@@ -397,7 +397,7 @@ def test_training_alone_goes_on_to_more_steps(tmp_path: Path, data: Path) -> Non
         (("--env", "decision_interval=90min"), "decision_interval = '90min' is not a multiple"),
         (("--cash-rate", "5"), "cash_rate = 5.0 is outside"),
         (("--venue", "binanse"), "unknown venue 'binanse'"),
-        (("--seeds", "0"), "--seeds 0: must be at least 1"),
+        (("--seeds", "0"), "--seeds 0: give at least 1"),
         (
             ("--agents", "carry", "sac_ensemble"),
             "agent sac_ensemble joins the seeds of one learner such as sac, and 0 of --agents fit",

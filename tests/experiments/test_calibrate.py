@@ -4,6 +4,7 @@ script resumes and refuses in one line.
 
 from __future__ import annotations
 
+import json
 import signal
 import subprocess
 import sys
@@ -251,7 +252,7 @@ def test_the_script_writes_what_it_says_and_an_interrupted_search_goes_on(
         )
     )
     report = (out / "ewma" / "report.md").read_text()
-    growth = pd.read_json(tmp_path / "e" / "results.json")["net_log_growth"][0]
+    growth = json.loads((tmp_path / "e" / "results.json").read_text())["rows"][0]["net_log_growth"]
     assert f"on the test span: {100 * growth:+.2f}" in report
 
 

@@ -90,11 +90,11 @@ def test_help_lists_every_setting_with_its_default(
     capsys: pytest.CaptureFixture[str],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setenv("COLUMNS", "400")
+    monkeypatch.setenv("COLUMNS", "100")
     monkeypatch.setattr(sys, "argv", ["script", *words, "--help"])
     with pytest.raises(SystemExit):
         run(script.Args, script.main, "Text.")
-    page = " ".join(capsys.readouterr().out.split())
+    page = " ".join(capsys.readouterr().out.replace("│", " ").split())
     kinds = {"env": EnvConfig} | {name: agents.agent_class(name).parameters for name in groups}
     for group, kind in kinds.items():
         for row in describe(kind):

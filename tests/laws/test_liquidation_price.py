@@ -43,8 +43,8 @@ def public_price(venue, margin, size, entry, leverage):
                 side, entry, margin + b.amount, quantity, b.rate - closing, closing
             ),
             "hyperliquid": lambda b=bracket: liquidation.hyperliquid_price(
-                entry,
                 side,
+                entry,
                 margin + b.amount - entry * quantity * b.rate,
                 quantity,
                 1 / (2 * b.rate),
