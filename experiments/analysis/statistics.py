@@ -119,7 +119,8 @@ def paired(mine: Array, other: Array, *, seed: int = 0, draws: int = DRAWS) -> P
     Each draw takes the same days for both sides, in blocks (stationary bootstrap, Politis and
     Romano 1994; block length of the difference of the means over seeds), and whole seeds of each
     side with several. Seeds of mine and other are drawn apart. A series (T,) is one seed. The
-    p-value is one-sided: the share of draws, centred on 0, whose mean is at least the one observed.
+    p-value is one-sided: the share of draws whose mean is at most 0, so that it is below 2.5 %
+    exactly where the interval lies above 0.
     """
     mine, other = (np.reshape(x, (len(x), -1)).astype(np.float64) for x in (mine, other))
     difference = mine.mean(axis=1) - other.mean(axis=1)
@@ -131,7 +132,7 @@ def paired(mine: Array, other: Array, *, seed: int = 0, draws: int = DRAWS) -> P
     sides = [_drawn(counts @ side / len(side), rng) for side in (mine, other)]
     means = sides[0] - sides[1]
     low, high = np.quantile(means, ((1 - LEVEL) / 2, (1 + LEVEL) / 2))
-    return Paired(mean, float(low), float(high), float((means - mean >= mean).mean()))
+    return Paired(mean, float(low), float(high), float((means <= 0.0).mean()))
 
 
 def _drawn(means: Array, rng: np.random.Generator) -> Array:
