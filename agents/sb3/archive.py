@@ -19,10 +19,12 @@ from typing import Any
 
 import torch
 
-from agents.params import AgentError, Params
+from agents.params import AgentError
 
 _NAMES = {
-    "builtins": "set frozenset complex slice bytearray",
+    "builtins": "set frozenset complex slice bytes bytearray",
+    "__builtin__": "set frozenset complex slice bytes bytearray",  # as torch names them
+    "types": "SimpleNamespace",
     "collections": "OrderedDict deque defaultdict",
     "_codecs": "encode",
     "gymnasium.spaces.box": "Box",
@@ -45,11 +47,6 @@ _NAMES = {
     "stable_baselines3.common.utils": "LinearSchedule ConstantSchedule FloatSchedule",
     "stable_baselines3.dqn.policies": "DQNPolicy",
     "stable_baselines3.sac.policies": "SACPolicy",
-    "agents.base": "Provenance",  # of a rule that a policy asks
-    "agents.sb3.wrappers": "Chosen",
-    "agents.sb3.extra_columns_policy": "BesidePolicy Padded",
-    "agents.sb3.device.replay": "TensorReplay",
-    "agents.sb3.device.rollout": "TensorRollouts",
 }
 ALLOWED = {(module, name) for module, names in _NAMES.items() for name in names.split()}
 # Agents saved by version 0.1.0 before its modules moved; to be dropped with version 0.2.0.
@@ -73,8 +70,8 @@ def _tensors(data: bytes) -> Any:
 
 
 class Unpickler(pickle.Unpickler):
-    """Looks up allowed names only. `own` is the package of a user's agent, which runs anyway: its
-    classes are allowed, its functions are not.
+    """Looks up allowed names only, and classes (no functions) that are defined in `agents` or in
+    `own`, the package of a user's agent, which runs anyway.
     """
 
     own: str | None = None
@@ -89,8 +86,8 @@ class Unpickler(pickle.Unpickler):
             return super().find_class(module, name)
         if root in ("agents", self.own):
             found = super().find_class(module, name)
-            if isinstance(found, type) and (root == self.own or issubclass(found, Params)):
-                return found  # parameters of a rule that a policy asks
+            if isinstance(found, type) and found.__module__.split(".")[0] == root:
+                return found  # the state of a rule that a policy asks is made of several
         raise AgentError(
             f"it names {module}.{name}, which a saved learner does not need and which would run"
             " here; take the agent from its source again"

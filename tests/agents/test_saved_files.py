@@ -242,3 +242,11 @@ def test_a_process_that_dies_while_it_saves_leaves_one_whole_agent(moves: int, o
     found: Any = agents.load(old / "new")
     assert found.steps_done == (92 if moves == 0 else 999)
     shutil.rmtree(old / "new")
+
+
+def test_a_name_that_a_module_of_ours_has_only_imported_is_refused() -> None:
+    from io import BytesIO
+
+    for name in (b"agents.registry\nPath", b"agents.registry\nload", b"agents.checkpoint\nshutil"):
+        with pytest.raises(AgentError, match="which a saved learner does not need"):
+            archive.Unpickler(BytesIO(b"c" + name + b"\n.")).load()
