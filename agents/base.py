@@ -164,9 +164,10 @@ class Agent(ABC):
 
 
 class TrainingCallback(Protocol):
-    """Who looks on while an agent learns. Both methods answer whether to go on, True or False;
-    False ends the learning, which goes on where it ended when `learn` is called again, or begins
-    anew where it was in its warm start.
+    """Training callback. Both methods return True to continue, False to stop.
+
+    A stopped training continues where it stopped when `learn` is called again; one that was stopped
+    in its warm start begins anew.
     """
 
     def step(self, steps: int, batch: Any) -> bool:

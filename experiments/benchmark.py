@@ -70,7 +70,7 @@ class Args(MarketArgs):
         "ppo",
         "sac",
     )
-    """Who takes part; ppo_ensemble and sac_ensemble are all seeds of a learner as one."""
+    """Agents to compare. ppo_ensemble and sac_ensemble average all trained seeds."""
     preset: str = "standard"
     """Seeds, folds, length and parameters of the trainings: quick (minutes), standard, long, or a
     .toml file like those in agents/presets.
@@ -89,8 +89,7 @@ class Args(MarketArgs):
     """Cash rates over which the verdict averages."""
     params: tuple[str, ...] = ()
     """Parameters of agents, AGENT.NAME=VALUE, e.g. ppo.entropy=0.01 zscore.entry=2: another way to
-    write --ppo.entropy 0.01; they go before
-    --calibrated, and that before the preset.
+    write --ppo.entropy 0.01. Precedence: --params > --calibrated > --preset.
     """
     calibrated: Path | None = None
     """File of calibrated parameters of rules (calibrated.toml of experiments.calibrate)."""

@@ -54,8 +54,8 @@ class Args(MarketArgs):
     seed: int = 0
     """Seed of the weights and of the episodes."""
     params: tuple[str, ...] = ()
-    """Parameters of the agent, NAME=VALUE, e.g. entropy=0.01: another way to write --ppo.entropy 0.01
-    (--agent NAME --help lists them).
+    """Parameters of the agent, NAME=VALUE, e.g. entropy=0.01: another way to write --ppo.entropy
+    0.01 (--agent NAME --help lists them).
     """
     log_to: Service = "none"
     """Send the scalars of the training to MLflow or Weights & Biases too, where it is installed."""

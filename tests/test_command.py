@@ -15,7 +15,8 @@ from fundenv import command, doctor
 
 ROOT = Path(__file__).resolve().parents[1]
 COMMANDS = (
-    "download data train evaluate benchmark calibrate population solvable surface report info doctor"
+    "download data train evaluate benchmark calibrate population solvable surface report info"
+    " doctor"
 ).split()
 
 
@@ -31,7 +32,9 @@ def python(*arguments: str, cwd: Path = ROOT) -> subprocess.CompletedProcess[str
 def test_the_list_names_every_command_and_no_study() -> None:
     shown = python("-m", "fundenv", "--help").stdout
     assert max(map(len, shown.splitlines())) <= 100
-    listed = {line.split()[0] for line in shown.splitlines() if line.startswith("  ") and line[2] != " "}  # fmt: skip
+    listed = {
+        line.split()[0] for line in shown.splitlines() if line.startswith("  ") and line[2] != " "
+    }
     assert set(COMMANDS) <= listed
     assert not {"throughput", "contrib", "stress"} & listed
     assert "train" in python("-m", "experiments").stdout

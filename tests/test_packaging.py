@@ -206,7 +206,9 @@ def test_a_wheel_trains_and_compares_with_workers(strange_place: tuple[Path, Pat
     assert done.returncode == 0, done.stderr
     saved = "runs/one/agents/threshold-1"
     assert (strange_place[1] / saved / "checkpoint.json").is_file()
-    done = called_in(strange_place, "python", "-m", "fundenv", "evaluate", "--agents", saved, "flat", *spans)  # fmt: skip
+    done = called_in(
+        strange_place, "python", "-m", "fundenv", "evaluate", "--agents", saved, "flat", *spans
+    )
     assert done.returncode == 0, done.stderr
     assert "threshold" in done.stdout
 

@@ -39,7 +39,7 @@ class Ewma(Rule):
     """Full carry when mean funding exceeds the hurdle by `enter`, flat when by less than `exit`, in
     between as it is.
 
-    Full carry at leverage L earns funding on L / (1 + L) of equity and gives up the cash rate r on
+    Full carry at leverage L earns funding on L / (1 + L) of equity and forgoes the cash rate r on
     all of it: it pays where funding exceeds the hurdle r (1 + L) / L. Margin is the keeper's
     business.
     """

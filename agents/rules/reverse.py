@@ -27,7 +27,7 @@ class ReverseParams(EwmaParams):
 
 class Reverse(Rule):
     """The mirror image of the EWMA rule. Proceeds of the borrowed coins are locked and earn
-    nothing, so a notional N gives up the cash rate on its margin N / L alone and pays the borrow
+    nothing, so a notional N forgoes the cash rate on its margin N / L alone and pays the borrow
     rate on N: the hurdle is r / L + borrow rate, the venue's or the config's.
     """
 

@@ -1,5 +1,5 @@
-"""Between stable-baselines3 and the agents: who looks on, where diagnostics go, and how a Box
-becomes zones.
+"""Between stable-baselines3 and the agents: the callback, where diagnostics go, and how
+a Box becomes zones.
 
 Imported only when SB3 is needed.
 """
@@ -52,9 +52,9 @@ class Forward(KVWriter):
 
 
 class Looker(BaseCallback):
-    """Shows every step of the batch to the callback (of one on a GPU now and then a copy), and stops
-    the learning when it has said so, here or to `forward`; before each rollout it notes where all
-    stands.
+    """Shows every step of the batch to the callback (of one on a GPU now and then a copy), and
+    stops the learning when it has said so, here or to `forward`; before each rollout it notes where
+    all stands.
     """
 
     def __init__(self, forward: Forward, agent: Any) -> None:

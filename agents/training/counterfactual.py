@@ -11,8 +11,8 @@ episode is a formula,
     H_k(L)   = G_k(L) + V_(k+1)(L), or V_(k+1)(off) instead where the leg at L is liquidated before the next decision
 
 with e the chance to enter and f of the leverage then, h to hold, l to leave, a to order on while on
-and g of the leverage then; G what a carry earns until the next decision (who enters now is taken to
-earn what an account earns that has been on, whatever its drift), D the rate settled at this one, c
+and g of the leverage then; G what a carry earns until the next decision (an account that enters now
+is taken to earn what an account earns that has been on, whatever its drift), D the rate settled at this one, c
 the cost of a trade, t what an order costs that changes nothing. Its gradient is exact: no action is
 drawn, so the only noise left is that of the market. This is the policy gradient with all actions
 counted (Sutton and Barto, Reinforcement Learning, 2nd ed., 13.3) on a market of 1 + L states.
@@ -87,8 +87,8 @@ class Values(NamedTuple):
 
 
 def known(tape: Tape) -> NDArray[np.bool_]:
-    """Where an answer of who is on counts (T, n, A, L): orders are filled, and the account that
-    shows what is seen then is on.
+    """Where the answer of an invested account counts (T, n, A, L): orders are filled, and the
+    account whose state is shown is invested.
     """
     return tape.free[..., None] & np.moveaxis(tape.inside[1:], 0, -1)[:, :, None]
 

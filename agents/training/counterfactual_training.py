@@ -4,7 +4,8 @@ the exact gradient of its expected growth on them.
 What an account that stays on earns is the growth that the environment pays it, the keeper's orders
 and all, whatever the reward of the training is. What the formula leaves out
 (`agents.training.counterfactual`) is learned in the environment afterwards: impact, how long an
-account has drifted, and what waits for who enters in the very decision after a liquidation.
+account has drifted, and the pending hedge order that an account meets which re-enters right after a
+liquidation.
 Imported only when SB3 is needed.
 """
 

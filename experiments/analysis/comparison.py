@@ -1,8 +1,8 @@
 """THE comparison of a run, as data: computed once from its rollouts, kept in results.json, printed
 alike by results.md, the screen, report.html and TensorBoard.
 
-The score of a seed on a symbol is its growth per year net of the cash rate, mean over the cash rates
-of the comparison, at single costs.
+The score of a seed on a symbol is its growth per year net of the cash rate, mean over the cash
+rates of the comparison, at single costs.
 """
 
 from __future__ import annotations

@@ -24,15 +24,16 @@ from experiments.core.run_folder import RunError, read_json, write_json, write_t
 RESULTS = "results.json"
 STANDINGS = (
     "Growth: log growth per year above cash, %, mean over symbols and seeds, with its 95 % interval"
-    " over days (stationary block bootstrap) and whole seeds. IQM: interquartile mean over seeds and"
-    " symbols, with its 95 % interval over whole seeds. 2x costs: at twice the fees, spread and"
+    " over days (stationary block bootstrap) and whole seeds. IQM: interquartile mean over seeds"
+    " and symbols, with its 95 % interval over whole seeds. 2x costs: at twice the fees, spread and"
     " impact. Of bound: (agent - always-on carry) / (clairvoyant - always-on carry). Drawdown, %;"
     " liquidations, turnover (quote traded on both legs over equity) per year; share of steps in"
     " the market: means over seeds, symbols and cash rates."
 )
 DUELS = (
     "Difference: of mean daily net log returns on the same days, x 365, %, with its 95 % interval"
-    " over days and whole seeds.{P} p: one-sided; the chance of such a difference if there were none."
+    " over days and whole seeds.{P} p: one-sided; the chance of such a difference if there were"
+    " none."
 )
 IMPROVEMENT = " P: probability that a seed grows more than the rule on a symbol."
 CHOSEN = " The best rule was chosen on this same span, which flatters its difference and p."
@@ -109,9 +110,11 @@ def duels(lines: Sequence[Duel]) -> Cells:
                 signed(each.difference),
                 span(each.low, each.high),
                 each.statement if each.improvement is None else number(each.improvement),
-                ""
-                if each.improvement_low is None or each.improvement_high is None
-                else f"{number(each.improvement_low)} .. {number(each.improvement_high)}",
+                (
+                    ""
+                    if each.improvement_low is None or each.improvement_high is None
+                    else f"{number(each.improvement_low)} .. {number(each.improvement_high)}"
+                ),
                 "" if each.p_value is None else probability(each.p_value),
             ]
         )
@@ -191,8 +194,8 @@ def read_results(folder: Path) -> tuple[Comparison, list[Row]]:
     values: Any = read_json(folder / RESULTS)
     if not isinstance(values, dict) or not values.get("rows"):
         raise RunError(
-            f"{folder / RESULTS} holds no comparison; run the benchmark or the evaluation again into"
-            " another --out"
+            f"{folder / RESULTS} holds no comparison; run the benchmark or the evaluation again"
+            " into another --out"
         )
     return Comparison.from_dict(values["comparison"]), values["rows"]
 

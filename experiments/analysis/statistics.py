@@ -1,12 +1,13 @@
 """The statistics of every comparison: what few seeds and one history can say, and how sure one may
 be.
 
-Two things are uncertain. Trainings differ by luck: whole seeds are drawn, each with all its symbols,
-because one trained agent acts on all of them. And the history could have been another: days are
-drawn in blocks, the same days for both sides of a comparison. Interquartile mean, performance
-profile and probability of improvement are those of Agarwal, Schwarzer, Castro, Courville and
-Bellemare, "Deep Reinforcement Learning at the Edge of the Statistical Precipice", NeurIPS 2021.
-(rliable 1.2 offers them too, but fails with arch 8, the first that works with pandas 3.)
+Two things are uncertain. Trainings differ by luck: whole seeds are drawn, each with all its
+symbols, because one trained agent acts on all of them. And the history could have been another:
+days are drawn in blocks, the same days for both sides of a comparison. Interquartile mean,
+performance profile and probability of improvement are those of Agarwal, Schwarzer, Castro,
+Courville and Bellemare, "Deep Reinforcement Learning at the Edge of the Statistical Precipice",
+NeurIPS 2021. (rliable 1.2 offers them too, but fails with arch 8, the first that works with pandas
+3.)
 
 Scores are arrays (seeds, symbols); daily returns are arrays (days, seeds).
 """

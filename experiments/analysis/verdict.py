@@ -52,8 +52,8 @@ def verdict(comparison: Comparison) -> list[str]:
     """
     best, about = _ranked(comparison)[0], subject(comparison)
     said = [
-        f"On the {comparison.span} span {best.agent} grew most: {signed(best.growth)} % a year above"
-        f" {comparison.cash()}{_within(best)}."
+        f"On the {comparison.span} span {best.agent} grew most: {signed(best.growth)} % a year"
+        f" above {comparison.cash()}{_within(best)}."
     ]
     rule = best_rule(comparison)
     duel = next(
@@ -82,7 +82,8 @@ def _against(learner: Standing, duel: Duel) -> str:
     if duel.statement:
         return (
             f"The best learner, {learner.agent}, grew {size} than the best rule, {duel.other}"
-            f" ({within}{duel.statement} about its method, which takes {LEAST_SEEDS} seeds or more)."
+            f" ({within}{duel.statement} about its method, which takes {LEAST_SEEDS} seeds or"
+            " more)."
         )
     low, high = duel.low or 0.0, duel.high or 0.0
     word = "beats" if low > 0 else "loses to" if high < 0 else "cannot be told from"
@@ -113,8 +114,10 @@ def _lived_on(item: Standing) -> str:
     near = (
         ""
         if item.nearest_margin is None
-        else f"; at its nearest the margin was {number(item.nearest_margin, 1)} daily volatilities"
-        " from liquidation"
+        else (
+            f"; at its nearest the margin was {number(item.nearest_margin, 1)} daily volatilities"
+            " from liquidation"
+        )
     )
     return (
         f"Its funding brought {signed(item.funding)} % a year, prices {signed(item.price)} %, costs"

@@ -168,8 +168,8 @@ def do(job: Job, contest: Contest, reporter: Reporter) -> None:
 
 
 def _rollouts(agent: Agent, job: Job, contest: Contest, market: str) -> dict[Terms, list[Rollout]]:
-    """Rollouts on the market that the job is judged on, at every cash rate and cost, and those under
-    the settings of the run: each set of terms once.
+    """Rollouts on the market that the job is judged on, at every cash rate and cost, and those
+    under the settings of the run: each set of terms once.
     """
     costs = COSTS if job.fold == FINAL else COSTS[:1]
     wanted = [(rate, cost) for rate in contest.cash_rates for cost in costs]

@@ -176,8 +176,8 @@ LEGEND = (
 
 
 def curves(frame: pd.DataFrame) -> pd.DataFrame:
-    """shock, agent, day (since it began), growth (mean log growth since then) and invested (share of
-    accounts), the beginning included.
+    """shock, agent, day (since it began), growth (mean log growth since then) and invested (share
+    of accounts), the beginning included.
     """
     found = []
     for (shock, agent), rows in frame.groupby(["shock", "agent"], sort=False):

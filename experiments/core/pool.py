@@ -21,7 +21,7 @@ _POLL = 0.5  # seconds between looks at the workers
 
 
 class Reporter(Protocol):
-    """Who is told how far a job is: `experiments.benchmarking.training.Progress` is one."""
+    """Receives the progress of a job: `experiments.benchmarking.training.Progress` is one."""
 
     def at(self, title: str) -> None:
         """Name what is running."""

@@ -49,9 +49,9 @@ class Window(NamedTuple):
 
 
 def worst_window(item: Rollout, days: float = 90.0) -> Window:
-    """Of all windows of so many days (or the whole rollout, where it is shorter), the one that holds
-    the deepest fall from a peak within it; it ends a fifth of its length after the trough, where
-    there are steps.
+    """Of all windows of so many days (or the whole rollout, where it is shorter), the one that
+    holds the deepest fall from a peak within it; it ends a fifth of its length after the trough,
+    where there are steps.
     """
     logs = metrics.log_equity(item.equity)
     steps = len(item.time)

@@ -29,9 +29,9 @@ def decision_table(config: EnvConfig, assets: int) -> t.Float32 | None:
     count = (1 + prod(map(len, (gates, *grids)))) ** assets
     if count > MOST_DECISIONS:
         raise ConfigError(
-            f"actions = 'indexed': {assets} asset(s) and the grids of {', '.join(config.dials)} make"
-            f" {count} decisions, more than {MOST_DECISIONS}; free fewer dials, shorten the grids,"
-            " or take actions = 'discrete'"
+            f"actions = 'indexed': {assets} asset(s) and the grids of {', '.join(config.dials)}"
+            f" make {count} decisions, more than {MOST_DECISIONS}; free fewer dials, shorten the"
+            " grids, or take actions = 'discrete'"
         )
     own = [(0,) * (1 + len(grids)), *product(gates, *grids)]
     return np.array([sum(each, ()) for each in product(own, repeat=assets)], np.float32)

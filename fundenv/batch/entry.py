@@ -105,7 +105,7 @@ def _announce(what: str) -> None:
         if folder
         else "no folder can be written to keep it in, so every run compiles; set NUMBA_CACHE_DIR"
     )
-    sys.stderr.write(f"fundenv: compiling {what}, about half a minute; {then}\n")
+    sys.stderr.write(f"fundenv: compiling {what}, half a minute or more; {then}\n")
 
 
 @cache

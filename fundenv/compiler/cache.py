@@ -169,8 +169,8 @@ def _read(path: Path) -> bytes | None:
 
 
 def write_code(path: Path, code: bytes) -> None:
-    """Write by an atomic rename; a disk that is full costs the next run a compilation, not this one its
-    work.
+    """Write by an atomic rename; a disk that is full costs the next run a compilation, not this one
+    its work.
     """
     partial = path.with_name(f".{os.getpid()}.{path.name}")
     try:

@@ -10,7 +10,8 @@ from typing import Any
 
 
 def written(name: str, arguments: str, result: str, scope: Mapping[str, Any]) -> Any:
-    """The function `name(arguments)` that returns the expression `result`; `scope`: what that names.
+    """The function `name(arguments)` that returns the expression `result`; `scope`: what that
+    names.
 
     Tracebacks show its line.
     """

@@ -27,8 +27,8 @@ _KINDS = (types.float64, types.float32, types.int64, types.uint8)
 
 def aligned(count: int, dtype: Any = np.float64) -> Any:
     """Zeros (count,) that begin on a cache line; a large array stands in huge pages where the
-    system has them (measured: up to 8 % faster, because a processor knows the places of few small
-    ones by heart).
+    system has them (measured: up to 8 % faster, because huge pages need fewer
+    entries of the translation buffer).
     """
     size = count * np.dtype(dtype).itemsize
     large = size >= HUGE // 2 and hasattr(mmap, "MADV_HUGEPAGE")

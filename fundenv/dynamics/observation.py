@@ -92,8 +92,8 @@ LEG_COLUMNS = (
     Column("idle_time", "time since the last fill", "days", 0, 10, 10),
     Column(
         "carry",
-        "carry held now: minus perpetual notional over equity x (1 + L) / L x A (shared capital: without A), L the target"
-        " leverage (inverse: without (1 + L) / L)",
+        "carry held now: minus perpetual notional over equity x (1 + L) / L x A (shared capital:"
+        " without A), L the target leverage (inverse: without (1 + L) / L)",
         "fraction",
         -10,
         10,

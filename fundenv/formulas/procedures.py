@@ -1,5 +1,5 @@
-"""What a venue does to a position that fails its margin test: how much it closes, who bears the
-rest, who is deleveraged.
+"""What a venue does to a position that fails its margin test: how much it closes, which account
+bears the rest, which one is deleveraged.
 """
 
 from __future__ import annotations

@@ -148,9 +148,10 @@ def test_a_liquidation_is_charged_and_who_was_struck_comes_back_hedged(market: M
     assert cut[..., 1].any()
     assert not cut[..., 0].any()
     lost = gain[
-        ..., 1
-        # thousandths of equity: a tenth of the notional, which was 5/6 of the equity or less after some
-        # drift
+        ...,
+        1,
+        # thousandths of equity: a tenth of the notional, which was 5/6 of the equity or less after
+        # some drift
     ][cut[..., 1]]
     assert (lost < -40).all()
     assert (lost > -130).all()

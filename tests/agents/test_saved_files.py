@@ -173,7 +173,11 @@ def test_nothing_in_a_saved_agent_runs(name: str, old: Path) -> None:
 
 
 def test_a_damaged_archive_without_a_recorded_hash_is_refused_in_one_line(old: Path) -> None:
-    for name, file in (("ppo", "model.zip"), ("sac_under_way", "replay.pkl"), ("sac_under_way", "snapshot.pt")):  # fmt: skip
+    for name, file in (
+        ("ppo", "model.zip"),
+        ("sac_under_way", "replay.pkl"),
+        ("sac_under_way", "snapshot.pt"),
+    ):
         path = old / name / file
         whole = path.read_bytes()
         for piece in (whole[: len(whole) // 2], b"", b"nonsense"):

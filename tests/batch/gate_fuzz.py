@@ -1,5 +1,5 @@
-"""Whatever is handed to a batch, by any face: it is taken, or refused in one line; the process lives
-and every account stays whole. Run by `test_gate.py` in a process of its own, which may die.
+"""Whatever is handed to a batch, by any face: it is taken, or refused in one line; the process
+lives and every account stays whole. Run by `test_gate.py` in a process of its own, which may die.
 """
 
 from __future__ import annotations

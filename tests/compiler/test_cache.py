@@ -1,4 +1,6 @@
-"""Compiled code on disk, on an entry point of one line: when it is used again, and where it lies."""
+"""Compiled code on disk, on an entry point of one line: when it is used again, and where it
+lies.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,6 @@
-"""Gymnasium's checkers, wrappers and vector environments over the environment as a client makes it."""
+"""Gymnasium's checkers, wrappers and vector environments over the environment as a client makes
+it.
+"""
 
 from __future__ import annotations
 

@@ -82,7 +82,9 @@ def test_a_slip_is_answered_in_one_line(
 def test_the_smallest_and_the_largest_seed_work(seed: int, tmp_path: Path) -> None:
     out = str(tmp_path / "one")
     tiny = ("imitate=0", "rehearse=0", "n_envs=4", "n_steps=8", "hidden=4", "shaping=false")
-    done = called(train, "--steps", "1", "--seed", str(seed), "--out", out, *SPANS, "--params", *tiny)  # fmt: skip
+    done = called(
+        train, "--steps", "1", "--seed", str(seed), "--out", out, *SPANS, "--params", *tiny
+    )
     assert done == 0
     assert provenance_of(tmp_path / "one")["commit"] == commit()
 
@@ -133,7 +135,9 @@ def test_a_second_evaluation_replaces_the_first(
     assert {row["agent"] for row in rows} == {"zscore"}
     assert called(report, str(out)) == 0
     assert "carry" not in " ".join(str(path) for path in out.rglob("*"))
-    assert "holds a run of another command" in refused(capsys, evaluate, "--out", str(trained), *TEST)  # fmt: skip
+    assert "holds a run of another command" in refused(
+        capsys, evaluate, "--out", str(trained), *TEST
+    )
 
 
 def test_results_name_no_absolute_path(tmp_path: Path) -> None:

@@ -492,7 +492,9 @@ class ReferenceAccount:
         self.cash, self.margin[0] = self.cash + self.margin[0], 0.0
 
     def _limit(self, moved: set[int]) -> None:
-        """What the market (spec 7.1 to 7.5) and the funds (spec 7.6 to 7.11) allow of the orders."""
+        """What the market (spec 7.1 to 7.5) and the funds (spec 7.6 to 7.11) allow of the
+        orders.
+        """
         for a, (leg, bar) in enumerate(zip(self.legs, self.now, strict=True)):
             if bar.halted:
                 self._cut(a, 0.0, 0.0, "halted")

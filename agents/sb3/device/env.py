@@ -195,7 +195,7 @@ class DeviceEnv(OneBatchVecEnv):
 
 
 def on_host(batch: Any) -> Any:
-    """A still of a batch on a GPU with its arrays copied to the host, for who looks on; a batch in
+    """A copy of a batch on a GPU with its arrays in the host's memory, for the callback; a batch in
     the host's memory as it is.
     """
     if not hasattr(batch.ledger, "copy_to_host"):

@@ -236,8 +236,8 @@ def step_blocks(plain, table, world, store, out, actions, facts, f8, f4, first, 
     """Step the environments first..last-1 by one decision each, `LANES` at a time, bar by bar.
 
     plain, table: address of the entry point of the plain loop and its first argument; it steps,
-    some blocks later, the fallbacks and what ends an episode, and what is left over. facts, f8: of the
-    functions `facts` and `tape`; f4: the tape as float32.
+    some blocks later, the fallbacks and what ends an episode, and what is left over. facts, f8: of
+    the functions `facts` and `tape`; f4: the tape as float32.
     """
     when, rows, bars, features, known = (
         local_i8((N_EPISODE, LANES)),

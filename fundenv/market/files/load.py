@@ -66,7 +66,8 @@ def load_market(
     if not available:
         raise DataError(
             f"{folder}: no symbol with files {rules.prefix}_<symbol>_funding, .._perp_<step>,"
-            f" .._spot_<step>; add them or name another venue{passed_over(Path(folder), rules.prefix)}"
+            " .._spot_<step>; add them or name another"
+            f" venue{passed_over(Path(folder), rules.prefix)}"
         )
     notes: list[str] = []
     if symbols is not None:

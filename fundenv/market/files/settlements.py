@@ -83,7 +83,9 @@ def read_settlements(
 def _instants(
     frames: SymbolFrames, stamps: NDArray[np.int64], open_ns: NDArray[np.int64], bar_ns: int
 ) -> NDArray[np.int64]:
-    """Instants (K,) of the stamps: a bar's open or, inside a bar, a whole hour; both within 60 s."""
+    """Instants (K,) of the stamps: a bar's open or, inside a bar, a whole hour; both within 60
+    s.
+    """
     opens, hours = (
         start + np.round((stamps - start) / step).astype(np.int64) * step
         for start, step in ((open_ns[0], bar_ns), (0, HOUR_NS))

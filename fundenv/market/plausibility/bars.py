@@ -45,7 +45,9 @@ def lengths(subject: Subject) -> Iterator[Finding]:
 
 
 def _longest_run(spacing: NDArray[np.int64]) -> tuple[int, int]:
-    """First row and length of the longest run of one spacing above 1; (0, 0) where there is none."""
+    """First row and length of the longest run of one spacing above 1; (0, 0) where there is
+    none.
+    """
     if not (spacing > 1).any():
         return 0, 0
     edges = np.flatnonzero(np.r_[True, spacing[1:] != spacing[:-1]])

@@ -76,7 +76,9 @@ def lags(subject: Subject) -> Iterator[Finding]:
 
 
 def _returns(close: Floats) -> Floats:
-    """Log returns (T - 1,) without the weight of single bars; 0 beside a bar that is not genuine."""
+    """Log returns (T - 1,) without the weight of single bars; 0 beside a bar that is not
+    genuine.
+    """
     change = np.diff(close)
     size = np.abs(change)
     moved = size > 0  # False for NaN

@@ -73,8 +73,8 @@ def repeated(subject: Subject) -> Iterator[Finding]:
                 subject.symbol,
                 subject.name("funding", "rate"),
                 subject.frames.funding["time"].iloc[0],
-                f"rows every {step / 60:g} h, but the rate changes only every {whole / 60:g} h: each"
-                f" settlement would be paid {whole // step} times",
+                f"rows every {step / 60:g} h, but the rate changes only every {whole / 60:g} h:"
+                f" each settlement would be paid {whole // step} times",
                 "one row for each settlement",
                 f"keep the rows at which it is settled, every {whole / 60:g} h",
                 refused=True,

@@ -36,9 +36,11 @@ class Shock(NamedTuple):
 
 _MARCH_2020 = Shock(
     "2020-03-12",
-    "Binance BTC hourly bars 2020-03-12 00:00 to 03-13 16:00 UTC: -54 % from the first price to the low, -18 % and -17 % within an hour, settled at the then "
-    "cap of -0.30 %. Worse than recorded in two points: the low of the last price is taken for the mark's, and the deepest basis of some minutes, -5 %, "
-    "stands at the close of that hour. The mark price hardly followed the basis.",
+    "Binance BTC hourly bars 2020-03-12 00:00 to 03-13 16:00 UTC: -54 % from the first price to the"
+    " low, -18 % and -17 % within an hour, settled at the then cap of -0.30 %. Worse than recorded"
+    " in two points: the low of the last price is taken for the mark's, and the deepest basis of"
+    " some minutes, -5 %, stands at the close of that hour. The mark price hardly followed the"
+    " basis.",
     (
         *(
             -0.3,
@@ -140,8 +142,8 @@ _MARCH_2020 = Shock(
 )
 _MAY_2021 = Shock(
     "2021-05-19",
-    "Binance BTC hourly bars 2021-05-19 01:00 to 05-20 01:00 UTC: -33 % to the low, the mark price 16 % below the last close in two hours running, "
-    "settled at -0.09 % after the fall.",
+    "Binance BTC hourly bars 2021-05-19 01:00 to 05-20 01:00 UTC: -33 % to the low, the mark price"
+    " 16 % below the last close in two hours running, settled at -0.09 % after the fall.",
     (
         -4.1,
         -1.3,
@@ -203,8 +205,9 @@ _MAY_2021 = Shock(
 )
 _NOVEMBER_2022 = Shock(
     "2022-11-09",
-    "The days after FTX: SOL fell from 30 to 14 USD (investing.com 2022-11-25), its perpetual traded at a discount, Binance settled every 2 h, and the rate "
-    "stood at the cap of -2 % for a day. The shape of the fall, of the discount and of its end is drawn, not recorded.",
+    "The days after FTX: SOL fell from 30 to 14 USD (investing.com 2022-11-25), its perpetual"
+    " traded at a discount, Binance settled every 2 h, and the rate stood at the cap of -2 % for a"
+    " day. The shape of the fall, of the discount and of its end is drawn, not recorded.",
     (
         *(
             -3.0,
