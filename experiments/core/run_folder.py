@@ -236,6 +236,8 @@ def open_run(
             )
         before = read_json(config)
         for name in fixed:
+            if name not in before and not args[name]:
+                continue  # an option younger than the run, and not used
             if before.get(name) != args[name]:
                 flag = f"--{name.replace('_', '-')}"
                 raise RunError(
