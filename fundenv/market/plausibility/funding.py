@@ -45,7 +45,10 @@ def rates(subject: Subject) -> Iterator[Finding]:
         return
     yield from _scale(subject, pairs)
     yield from _outliers(subject, pairs)
-    for rows in _windows(pairs, limits.SIGN_LEAST):
+    windows = _windows(pairs, limits.SIGN_LEAST)
+    bars, settled = subject.bars, subject.bars.settlements
+    between = float(np.nanmedian(settled.hours)) * 3.6e12 / np.median(np.diff(bars.open_ns))
+    for rows in windows if between >= limits.SIGN_BARS else windows[-1:]:
         fit = _fit(pairs.paid[rows], pairs.implied[rows])
         if fit < limits.SIGN_REFUSED:
             yield Finding(

@@ -59,10 +59,12 @@ RATE_ONE_RATIO = 20.0
 RATE_ONE_FLOOR_BP = 3.0  # per 8 h
 RATE_ONE_FEW = 3  # settlements from which it stops the market
 
-# rate_sign: correlation of the settled rates with those that the basis implies, windows of
-# RATE_DAYS and the whole file. Seen .01 and more in a window, .63 and more in a file.
+# rate_sign: correlation of the settled rates with those that the basis implies, the whole file and
+# windows of RATE_DAYS. Seen .63 and more in a file; in a window .01 and more on bars of 1 h, but
+# -.49 where one bar of 8 h is all that a settlement has: windows need several bars.
 SIGN_LEAST = 80  # settlements
 SIGN_REFUSED = -0.3
+SIGN_BARS = 4  # bars between two settlements
 
 # funding_lag: hours by which the settled rates fit the basis better than where they stand. Seen 0
 # and 1 h, in every year; shifting the rates by 8 h moves the best fit to 7 .. 9 h. It must lie
