@@ -2,7 +2,7 @@
 keeper.
 """
 
-from fundenv.compiler.jit import jit, jit_order
+from fundenv.compiler.jit import jit, jit_order, jit_rare
 from fundenv.dynamics.action import decode
 from fundenv.dynamics.borrowing import is_dust, level_of, locked_cash
 from fundenv.dynamics.funds import capital_parts, gross_of
@@ -116,14 +116,33 @@ def used_share(world, store, i, a, row, equity):
 
 
 @jit
-def granted_share(world, store, p, actions, i, row, equity):
-    """What every carry of the decision is multiplied with: 1 where the capital has parts.
+def _decide_leg(world, store, out, p, i, a, row, equity, hold, carry, hedge, leverage):
+    """Targets and orders of leg a from its part of the decision; none where the action holds it."""
+    legs = store.legs
+    if hold:
+        legs[i, a, REASON] = REASON_HOLD
+        return
+    legs[i, a, REASON] = REASON_NONE
+    legs[i, a, TARGET_CARRY], legs[i, a, TARGET_HEDGE], legs[i, a, TARGET_LEVERAGE] = (
+        carry,
+        hedge,
+        leverage,
+    )
+    legs[i, a, TOUCH] = TOUCH_NORMAL if legs[i, a, PENDING] == PENDING_NONE else TOUCH_STRESSED
+    if world.bars[row, a, HALTED] == 0.0:
+        legs[i, a, PENDING] = PENDING_NONE
+    order_to_target(world, store, p, i, a, row, equity, p.rebalance_band)
+    out.trades[i, a, REQUESTED_SPOT], out.trades[i, a, REQUESTED_PERP] = (
+        legs[i, a, WANT_SPOT],
+        legs[i, a, WANT_PERP],
+    )
 
-    Shared capital: legs that hold keep what they use; the carries asked of the others may use the
-    rest, and shrink in proportion where they ask for more.
+
+@jit_rare
+def _decide_shared(world, store, out, p, actions, i, row, equity):
+    """The decision over a shared capital: legs that hold keep what they use; the carries asked of
+    the others may use the rest, and shrink in proportion where they ask for more.
     """
-    if world.codes[CAPITAL] != CAPITAL_SHARED:
-        return 1.0
     asked, kept = 0.0, 0.0
     for a in range(store.legs.shape[1]):
         hold, carry, _, _ = decode(world, p, actions, i, a)
@@ -132,40 +151,21 @@ def granted_share(world, store, p, actions, i, row, equity):
         else:
             asked += abs(carry)
     room = max(1.0 - kept, 0.0)
-    return 1.0 if asked <= room else room / asked
+    share = 1.0 if asked <= room else room / asked
+    for a in range(store.legs.shape[1]):
+        hold, carry, hedge, leverage = decode(world, p, actions, i, a)
+        _decide_leg(world, store, out, p, i, a, row, equity, hold, carry * share, hedge, leverage)
 
 
 @jit
 def decide(world, store, out, p, actions, i, row, equity):
-    """The decision of the step: targets and orders of every leg that the action does not hold;
-    returns whether any leg was decided.
-    """
-    legs = store.legs
-    assets = legs.shape[1]
-    decided = False
-    share = granted_share(world, store, p, actions, i, row, equity)
-    for a in range(assets):
+    """The decision of the step: targets and orders of every leg that the action does not hold."""
+    if world.codes[CAPITAL] == CAPITAL_SHARED:
+        _decide_shared(world, store, out, p, actions, i, row, equity)
+        return
+    for a in range(store.legs.shape[1]):
         hold, carry, hedge, leverage = decode(world, p, actions, i, a)
-        carry *= share
-        if hold:
-            legs[i, a, REASON] = REASON_HOLD
-            continue
-        decided = True
-        legs[i, a, REASON] = REASON_NONE
-        legs[i, a, TARGET_CARRY], legs[i, a, TARGET_HEDGE], legs[i, a, TARGET_LEVERAGE] = (
-            carry,
-            hedge,
-            leverage,
-        )
-        legs[i, a, TOUCH] = TOUCH_NORMAL if legs[i, a, PENDING] == PENDING_NONE else TOUCH_STRESSED
-        if world.bars[row, a, HALTED] == 0.0:
-            legs[i, a, PENDING] = PENDING_NONE
-        order_to_target(world, store, p, i, a, row, equity, p.rebalance_band)
-        out.trades[i, a, REQUESTED_SPOT], out.trades[i, a, REQUESTED_PERP] = (
-            legs[i, a, WANT_SPOT],
-            legs[i, a, WANT_PERP],
-        )
-    return decided
+        _decide_leg(world, store, out, p, i, a, row, equity, hold, carry, hedge, leverage)
 
 
 @jit_order
@@ -248,7 +248,7 @@ def clear_flattened(world, store, i):
             store.legs[i, a, PENDING] = PENDING_NONE
 
 
-@jit_order
+@jit
 def _rebalance(world, store, p, i, row, equity):
     """Orders of every leg with a perpetual back to its remembered target; what the venue has
     closed stays closed until the next decision.
@@ -259,8 +259,8 @@ def _rebalance(world, store, p, i, row, equity):
             order_to_target(world, store, p, i, a, row, equity, 0.0)
 
 
-@jit
-def keep_exposure(world, store, p, i, row, equity):
+@jit_rare
+def _keep_exposure(world, store, p, i, row, equity):
     """The margin keeper of an account: where the share of the capital that all perpetuals use
     leaves `keeper_down` .. `keeper_up` times what the targets ask, each of them goes back to its
     target. It waits while another order is due. Equity in quote, prices of the last close.
@@ -323,7 +323,7 @@ def keep_margin(world, store, p, i, row, path, equity):
         return
     legs = store.legs
     if watches_equity:
-        keep_exposure(world, store, p, i, row, equity)
+        _keep_exposure(world, store, p, i, row, equity)
         return
     if world.contract == INVERSE:
         for a in range(legs.shape[1]):

@@ -112,6 +112,7 @@ def _codes(codes, decision_bars):
     own[t.ACTION_MODE], own[t.FREE_DIALS], own[t.ACTION_WIDTH] = t.ACTION_CONTINUOUS, 7, N_ACTIONS
     own[t.MARGIN_MODE], own[t.REWARD] = t.MARGIN_ISOLATED, t.REWARD_LOG_GROWTH
     own[t.ENTRY_MARGIN], own[t.SETTLE_ON_SPOT] = 0, 0
+    own[t.CAPITAL], own[t.KEEPER_WATCHES] = t.CAPITAL_PARTS, t.KEEPER_WALLET
     own[t.FUNDING_FEATURE] = 0
     return own
 
