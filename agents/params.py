@@ -17,6 +17,14 @@ from fundenv.settings.base import check, fields_of
 
 __all__ = ["AgentError", "Params", "Range", "UnknownParameter", "nearest", "read_pairs"]
 
+# Former name -> name of a parameter. Saved agents, presets and commands with former names are read.
+FORMER = {
+    "rehearse": "counterfactual_rounds",
+    "rehearse_rate": "counterfactual_rate",
+    "rehearse_entropy": "counterfactual_entropy",
+    "rehearse_liquidation": "counterfactual_liquidation",
+}
+
 
 class AgentError(SettingsError):
     """An agent or a parameter that cannot be used; the message is one line and names the remedy."""
@@ -53,15 +61,30 @@ class Params(Settings):
 
     @classmethod
     def from_dict(cls, values: dict[str, Any], *, owner: str) -> Self:
-        """Parameters from keyword values; an unknown name raises `AgentError` with the nearest
-        known ones.
+        """Parameters from keyword values, former names too; an unknown name raises `AgentError`
+        with the nearest known ones.
         """
+        values = cls.renamed(values)
         for name in values:
             _require(cls, name, owner)
         try:
             return cls(**values)
         except AgentError as error:
             raise AgentError(f"agent {owner}: {error}") from None
+
+    @classmethod
+    def renamed(cls, values: Mapping[str, Any]) -> dict[str, Any]:
+        """`values` with each former name of a parameter replaced by its name; raises `AgentError`
+        where both are given.
+        """
+        known = fields_of(cls)
+        found: dict[str, Any] = {}
+        for given, value in values.items():
+            name = FORMER.get(given, given)
+            if name != given and name in values:
+                raise AgentError(f"{given} and {name} are one parameter; give {name} alone")
+            found[name if name in known else given] = value
+        return found
 
     def vary(self, values: Mapping[str, Any], *, owner: str) -> dict[str, NDArray[Any]]:
         """One value per environment for some number or flag fields, as arrays (n,), checked like

@@ -342,6 +342,8 @@ def _params(args: Args, preset: Preset) -> dict[str, dict[str, Any]]:
                 f" ({', '.join(args.agents)})"
             )
         by_agent.setdefault(agent, {})[field] = value
+    for name, values in by_agent.items():
+        by_agent[name] = agents.agent_class(name).parameters.renamed(values)
     for name in args.agents:
         prepared(name, by_agent.get(name, {}))
         if learns(name) and not trains(name):

@@ -41,7 +41,7 @@ class ContinuousParams(Params):
                     " 'continuous'"
                 )
             return
-        for name, none in (("imitate", 0), ("rehearse", 0), ("hold_back", False)):
+        for name, none in (("imitate", 0), ("counterfactual_rounds", 0), ("hold_back", False)):
             if getattr(p, name) != none:
                 raise AgentError(
                     f"kind = 'continuous' has no gates that {name} = {getattr(p, name)!r} could"

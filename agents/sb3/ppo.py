@@ -61,16 +61,16 @@ class PPOParams(ContinuousParams, ResidualParams, PrivilegedParams, LearningPara
     """Leverage of that rule."""
     leverage_bias: Annotated[float, Range(-10, 10, "logit")] = 2.0
     """Head start of that leverage."""
-    rehearse: Annotated[int, Range(0, 100_000, "rounds")] = 16
+    counterfactual_rounds: Annotated[int, Range(0, 100_000, "rounds")] = 16
     """Rounds of counterfactual training, one episode in every environment each, in which gates
     and leverages climb the exact gradient (agents/training/counterfactual_training.py); 0:
     none.
     """
-    rehearse_rate: Annotated[float, Range(1e-7, 1)] = 1e-3
+    counterfactual_rate: Annotated[float, Range(1e-7, 1)] = 1e-3
     """Learning rate of counterfactual training, falling linearly to 0."""
-    rehearse_entropy: Annotated[float, Range(0, 1)] = 0.002
+    counterfactual_entropy: Annotated[float, Range(0, 1)] = 0.002
     """Entropy bonus of counterfactual training, falling linearly to 0."""
-    rehearse_liquidation: Annotated[float, Range(0, 1, "of notional")] = 0.12
+    counterfactual_liquidation: Annotated[float, Range(0, 1, "of notional")] = 0.12
     """Charged for a liquidation in counterfactual training: a price of risk, not the mean cost."""
     carry_grid: Annotated[tuple[float, ...], Range(-1, 1, "of full carry")] = (0.0, 1.0)
     """Carries to choose from."""
@@ -162,34 +162,34 @@ class PPO(WithColumns):
         """
         p = self.params
         accounts = p.n_envs * (1 + len(p.leverage_grid))
-        return p.rehearse, 0.4 * accounts * 3 * p.episode_days  # decisions every 8 h
+        return p.counterfactual_rounds, 0.4 * accounts * 3 * p.episode_days  # decisions every 8 h
 
     def prepare(self, model: Any, seed: int, callback: TrainingCallback | None) -> bool:
         """The warm start: imitate a rule, then climb the exact gradient of gates and leverages."""
         p = self.params
-        if (p.imitate or p.rehearse) and p.carry_grid != (0.0, 1.0):
+        if (p.imitate or p.counterfactual_rounds) and p.carry_grid != (0.0, 1.0):
             raise AgentError(
                 f"carry_grid = {p.carry_grid!r}: the warm start knows off and full carry, (0.0,"
-                " 1.0); set imitate = 0 and rehearse = 0 for another"
+                " 1.0); set imitate = 0 and counterfactual_rounds = 0 for another"
             )
         if p.imitate:
             from agents.training.imitation import imitate
 
             imitate(model, p.leverage_grid, p.imitate_leverage, samples=p.imitate, seed=seed)
-        if p.rehearse:
+        if p.counterfactual_rounds:
             from agents.training.counterfactual_training import CounterfactualTraining, train_policy
 
             training = CounterfactualTraining(
-                *self.course, leverages=p.leverage_grid, liquidation=p.rehearse_liquidation
+                *self.course, leverages=p.leverage_grid, liquidation=p.counterfactual_liquidation
             )
             try:
                 return train_policy(
                     model,
                     self.advised(training),
-                    episodes=p.rehearse,
+                    episodes=p.counterfactual_rounds,
                     seed=seed,
-                    learning_rate=p.rehearse_rate,
-                    entropy=p.rehearse_entropy,
+                    learning_rate=p.counterfactual_rate,
+                    entropy=p.counterfactual_entropy,
                     scale=None if p.critic == "privileged" else p.reward_scale,
                     shaped=p.shaping,
                     callback=callback,

@@ -25,6 +25,7 @@ import numpy as np
 import pandas as pd
 
 import agents
+from agents.params import FORMER
 from experiments.core.run_folder import RunError
 from fundenv.metrics import sharpe
 
@@ -93,11 +94,13 @@ class Training(NamedTuple):
 
 def configuration(agent: str, params: dict[str, Any], steps: int) -> str:
     """Steps, the parameters that are not the default, and six digits that change with any
-    parameter, the defaults too.
+    parameter, the defaults too, but not with a new name of one.
     """
     kind = agents.agent_class(agent).parameters
     whole, usual = kind.from_dict(params, owner=agent).to_dict(), kind().to_dict()
-    digest = hashlib.sha256(json.dumps(whole, sort_keys=True).encode()).hexdigest()[:6]
+    first = {new: old for old, new in FORMER.items()}
+    named = {first.get(name, name): value for name, value in whole.items()}
+    digest = hashlib.sha256(json.dumps(named, sort_keys=True).encode()).hexdigest()[:6]
     return " ".join(
         [
             f"{steps:,} steps",
@@ -117,6 +120,8 @@ def read(log: Path) -> pd.DataFrame:
             f"{log} has columns {', '.join(table.columns)}; expected {', '.join(COLUMNS)}: move it"
             " away"
         )
+    for old, new in FORMER.items():
+        table["configuration"] = table["configuration"].str.replace(f" {old}=", f" {new}=")
     return table.groupby(["training", "agent", "configuration"], sort=False, as_index=False).last()[
         list(COLUMNS)
     ]

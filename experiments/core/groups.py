@@ -17,6 +17,7 @@ from typing import Annotated, Any, TypeVar
 import tyro
 
 import agents
+from agents.params import FORMER
 from experiments.core.run_folder import RunError
 from fundenv.config import EnvConfig
 from fundenv.settings import Row, Settings, SettingsError, describe
@@ -46,7 +47,10 @@ def parse(args: type[A], words: Sequence[str], **options: Any) -> A:
         [
             ("args", Annotated[_with_texts(args), tyro.conf.arg(name="")]),
             *(
-                (f"{prefix}_group", Annotated[_group(prefix), tyro.conf.arg(name=prefix)])
+                (
+                    f"{prefix}_group",
+                    Annotated[_group(prefix, given.get(prefix, ())), tyro.conf.arg(name=prefix)],
+                )
                 for prefix in prefixes
             ),
         ],
@@ -85,9 +89,9 @@ def _names(args: type[Any]) -> set[str]:
     return {field.name for field in dataclasses.fields(args)}
 
 
-def _given(args: type[Any], words: Sequence[str]) -> list[str]:
-    """The groups that the words name; raises where a group or a name in it does not exist."""
-    found: dict[str, None] = {}
+def _given(args: type[Any], words: Sequence[str]) -> dict[str, list[str]]:
+    """The groups that the words name, and the names in each; raises where one does not exist."""
+    found: dict[str, list[str]] = {}
     for word in words:
         match = _FLAG.match(word)
         if not match:
@@ -101,10 +105,16 @@ def _given(args: type[Any], words: Sequence[str]) -> list[str]:
         kind = _kind(prefix)
         if prefix == _ENV and name in ELSEWHERE:
             raise RunError(f"{word.split('=')[0]}: give {ELSEWHERE[name]} in its place")
-        if name not in fields_of(kind):
+        if _today(name, kind) is None:
             raise kind.unknown(name) if prefix == _ENV else _unknown(kind, name, prefix)
-        found[prefix] = None
-    return list(found)
+        found.setdefault(prefix, []).append(name)
+    return found
+
+
+def _today(name: str, kind: type[Settings]) -> str | None:
+    """The name of the setting that is, or was, called `name`; None where there is none."""
+    known = fields_of(kind)
+    return next((each for each in (name, FORMER.get(name)) if each in known), None)
 
 
 def _unknown(kind: type[Settings], name: str, owner: str) -> ValueError:
@@ -169,9 +179,10 @@ def _quoted(word: str) -> str:
     return word
 
 
-def _group(prefix: str) -> type[Any]:
+def _group(prefix: str, given: Sequence[str]) -> type[Any]:
     """A class with a text for each setting, None where it is not given; the settings themselves
-    check the values.
+    check the values. A former name among those `given` stays as it is: the record of a run, with
+    which a continued run is compared, holds the words of the command.
     """
     kind = _kind(prefix)
     known = fields_of(kind)
@@ -186,7 +197,11 @@ def _group(prefix: str) -> type[Any]:
             help_behavior_hint=f"(default: {row.default})",
         )
         hint: Any = tuple[str, ...] | None if many else str | None
-        made.append((row.name, Annotated[hint, note], dataclasses.field(default=None)))
+        former = [name for name in given if name != row.name and _today(name, kind) == row.name]
+        made += [
+            (name, Annotated[hint, note], dataclasses.field(default=None))
+            for name in dict.fromkeys([row.name, *former])
+        ]
     group = dataclasses.make_dataclass(prefix, made, frozen=True, kw_only=True)
     group.__doc__ = (kind.__doc__ or "").split("\n\n")[0]
     return group

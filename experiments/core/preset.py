@@ -95,7 +95,8 @@ def _candidates(path: Path, agent: str, tables: Any) -> list[Candidate]:
     for table in tables if isinstance(tables, list) else [tables]:
         if not isinstance(table, dict) or "steps" not in table:
             raise RunError(f"{path}: [{agent}] has no steps; add the length of a training")
-        params = {key: value for key, value in table.items() if key != "steps"}
+        given = {key: value for key, value in table.items() if key != "steps"}
+        params = agents.agent_class(agent).parameters.renamed(given)
         agents.make(agent, **params)  # a wrong parameter is reported before anything runs
         try:
             made.append(Candidate(agent=agent, steps=table["steps"], params=params))

@@ -100,7 +100,7 @@ def ppo(count: int, settings: dict[str, Any], threads: int, device: str) -> Step
 
     def run() -> int:
         # the warm start is no part of a step
-        agent: Any = agents.make("ppo", n_envs=count, imitate=0, rehearse=0)
+        agent: Any = agents.make("ppo", n_envs=count, imitate=0, counterfactual_rounds=0)
         done = 8 * count * agent.params.n_steps
         agent.learn(
             settings["market"],

@@ -89,7 +89,11 @@ def _train(name: str, market: Any, args: Args, seed: int) -> tuple[Spent, int]:
     from stable_baselines3.common.logger import Logger
 
     torch.set_num_threads(1)
-    own = {"imitate": 0, "rehearse": 0} if name.endswith("ppo") else {"learning_starts": 0}
+    own = (
+        {"imitate": 0, "counterfactual_rounds": 0}
+        if name.endswith("ppo")
+        else {"learning_starts": 0}
+    )
     agent: Any = agents.make(
         name,
         n_envs=args.envs,

@@ -43,7 +43,12 @@ _PPO = {
     "imitate": 0,
     "observations": "all",
 }
-_DIAL = _PPO | {"kind": "continuous", "rehearse": 0, "learning_rate": 1e-3, "entropy": 0.0}
+_DIAL = _PPO | {
+    "kind": "continuous",
+    "counterfactual_rounds": 0,
+    "learning_rate": 1e-3,
+    "entropy": 0.0,
+}
 _NOISY = {"noise": 20.0, "reward": "expected", "reward_scale": 0.1, "episode": "10D"}
 PATHS = {"paths": 400, "decisions": 500}  # of a training market
 TASKS: dict[str, Task] = {

@@ -150,7 +150,7 @@ def test_learners_train_on_crashes_on_both_ways(market: Market) -> None:
             batch_size=64,
             hidden=8,
             imitate=0,
-            rehearse=0,
+            counterfactual_rounds=0,
             crash_share=0.5,
             episode_days=20,
         )

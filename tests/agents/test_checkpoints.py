@@ -15,7 +15,7 @@ from fundenv.market import Market, joint, synthetic_market
 from tests.agents.watching import until
 
 TINY = {
-    "ppo": {"n_envs": 8, "n_steps": 16, "batch_size": 64, "hidden": 8, "rehearse": 4},
+    "ppo": {"n_envs": 8, "n_steps": 16, "batch_size": 64, "hidden": 8, "counterfactual_rounds": 4},
     "sac": {"n_envs": 4, "batch_size": 16, "hidden": 8, "learning_starts": 16, "buffer_size": 256},
 }
 

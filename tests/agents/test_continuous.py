@@ -17,7 +17,7 @@ from fundenv.batch.cpu import Batch
 from fundenv.market import Market, synthetic_market
 from tests.agents.watching import Watching
 
-DIALS: dict[str, Any] = {"kind": "continuous", "imitate": 0, "rehearse": 0}
+DIALS: dict[str, Any] = {"kind": "continuous", "imitate": 0, "counterfactual_rounds": 0}
 TINY: dict[str, Any] = DIALS | {
     "n_envs": 8,
     "n_steps": 16,
@@ -74,8 +74,9 @@ def test_the_dials_reach_from_flat_to_full_carry_and_from_leverage_1_to_the_high
         ),
         (
             "ppo",
-            DIALS | {"rehearse": 2},
-            "kind = 'continuous' has no gates that rehearse = 2 could start from; set rehearse = 0",
+            DIALS | {"counterfactual_rounds": 2},
+            "kind = 'continuous' has no gates that counterfactual_rounds = 2 could start from; set"
+            " counterfactual_rounds = 0",
         ),
         (
             "ppo",

@@ -163,7 +163,7 @@ def test_a_liquidation_is_charged_and_who_was_struck_comes_back_hedged(market: M
     training.close()
 
 
-def test_a_policy_grows_by_rehearsal_and_tells_the_watcher() -> None:
+def test_counterfactual_training_grows_a_policy_and_tells_the_callback() -> None:
     grown: list[float] = []
 
     def look(steps: int, scalars: dict[str, float]) -> bool:
@@ -228,7 +228,7 @@ def test_a_training_stopped_in_its_warm_start_begins_anew_and_is_the_same() -> N
         "hidden": 8,
         "episode_days": 10,
         "imitate": 200,
-        "rehearse": 3,
+        "counterfactual_rounds": 3,
     }
 
     whole, stopped = (agents.make("ppo", **small) for _ in range(2))
@@ -253,7 +253,15 @@ def test_a_training_of_one_step_is_its_warm_start_alone() -> None:
     """What `--steps 1` is for: one rollout is taken, and the learning rate is 0 when it ends."""
     market = synthetic_market(years=0.5, paths=2, seed=2)
     warm, one, two = (
-        agents.make("ppo", n_envs=8, n_steps=8, hidden=8, episode_days=10, imitate=200, rehearse=3)
+        agents.make(
+            "ppo",
+            n_envs=8,
+            n_steps=8,
+            hidden=8,
+            episode_days=10,
+            imitate=200,
+            counterfactual_rounds=3,
+        )
         for _ in range(3)
     )
     for agent, steps, callback in ((warm, 64, until(0)), (one, 1, None), (two, 65, None)):

@@ -22,7 +22,7 @@ SMALL: dict[str, Any] = {
     "batch_size": 96,
     "hidden": 8,
     "imitate": 0,
-    "rehearse": 0,
+    "counterfactual_rounds": 0,
     "episode_days": 3,
     "hold_bias": 0.0,
 }

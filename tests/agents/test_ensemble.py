@@ -24,7 +24,7 @@ TINY: dict[str, dict[str, Any]] = {
         "batch_size": 64,
         "hidden": 8,
         "imitate": 0,
-        "rehearse": 0,
+        "counterfactual_rounds": 0,
         "learning_rate": 0.01,
         "hold_bias": 0.0,
     },

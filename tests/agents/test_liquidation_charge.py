@@ -36,7 +36,7 @@ def played(name: str, market: Market, charge: float) -> tuple[NDArray[Any], NDAr
         name,
         n_envs=16,
         imitate=0,
-        rehearse=0,
+        counterfactual_rounds=0,
         leverage_grid=[5.0],
         episode_days=7,
         liquidation_charge=charge,

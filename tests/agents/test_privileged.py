@@ -27,7 +27,7 @@ TINY: dict[str, Any] = {
     "episode_days": 5,
     "learning_rate": 0.01,
 }
-TINY |= {"critic": "privileged", "imitate": 512, "rehearse": 1}
+TINY |= {"critic": "privileged", "imitate": 512, "counterfactual_rounds": 1}
 BARS = 8  # of a decision
 
 
@@ -165,7 +165,7 @@ def test_a_rule_and_a_privileged_critic_go_together(market: Market) -> None:
         **TINY
         | {
             "imitate": 0,
-            "rehearse": 0,
+            "counterfactual_rounds": 0,
             "residual": "carry leverage=2.0",
             "critic": "privileged",
             "leverage_grid": [2.0, 3.0],

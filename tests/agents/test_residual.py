@@ -20,7 +20,7 @@ from experiments.studies.solvable_tasks import Task, make_agent
 from fundenv.batch.cpu import Batch
 from fundenv.market import Market, joint, synthetic_market
 
-START: dict[str, Any] = {"imitate": 0, "rehearse": 0}
+START: dict[str, Any] = {"imitate": 0, "counterfactual_rounds": 0}
 TINY: dict[str, Any] = START | {
     "n_envs": 16,
     "n_steps": 16,
@@ -179,7 +179,7 @@ def test_a_saved_residual_acts_as_before_alone_and_in_an_ensemble(
     np.testing.assert_array_equal(plain.predict(wide, deterministic=True)[0], agent.act(obs))
 
 
-def test_a_rehearsal_asks_the_rule_in_the_state_of_every_account(
+def test_counterfactual_training_asks_the_rule_in_the_state_of_every_account(
     market: Market, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The account that is never invested is told to enter, those that always are to hold; and the
@@ -191,7 +191,9 @@ def test_a_rehearsal_asks_the_rule_in_the_state_of_every_account(
         AdvisedTraining, "play", lambda self, seed: played.append(play(self, seed)) or played[-1]
     )
     agents_ = [
-        agents.make("ppo", **TINY | {"rehearse": rounds}, residual="carry leverage=3.0")
+        agents.make(
+            "ppo", **TINY | {"counterfactual_rounds": rounds}, residual="carry leverage=3.0"
+        )
         for rounds in (0, 1)
     ]
     for agent in agents_:

@@ -21,7 +21,7 @@ SMALL: dict[str, dict[str, Any]] = {
         "hidden": 8,
         "episode_days": 5,
         "imitate": 512,
-        "rehearse": 4,
+        "counterfactual_rounds": 4,
     },
     "sac": {"n_envs": 4, "batch_size": 16, "hidden": 8, "learning_starts": 40, "episode_days": 5},
 }
@@ -29,14 +29,14 @@ SMALL["ppo with crashes"] = SMALL["ppo"] | {"crash_share": 0.6}
 SMALL["ppo with gsde"] = SMALL["ppo"] | {
     "kind": "continuous",
     "imitate": 0,
-    "rehearse": 0,
+    "counterfactual_rounds": 0,
     "sde": True,
     "sde_sample_freq": 3,
 }
 SMALL["sac with gsde"] = SMALL["sac"] | {"kind": "zones", "sde": True, "sde_sample_freq": 4}
 SMALL["ppo with a rule"] = SMALL["ppo"] | {
     "imitate": 0,
-    "rehearse": 0,
+    "counterfactual_rounds": 0,
     "residual": "zscore entry=1.0 window=30",
     "crash_share": 0.6,
 }

@@ -20,6 +20,7 @@ import torch
 import agents
 from agents import AgentError, Learner
 from agents.checkpoint import CHECKPOINT, fingerprint
+from agents.params import FORMER
 from agents.sb3 import archive
 from fundenv.batch.cpu import Batch
 from fundenv.market import Market, synthetic_market
@@ -73,6 +74,21 @@ def test_a_training_begun_before_the_modules_moved_goes_on(old: Path, market: Ma
     left = {path.name for path in (old / "sac_under_way").iterdir()}
     assert left == {CHECKPOINT, "model.zip", "expected.json"}  # no stale snapshot, no stale replay
     assert agents.load(old / "sac_under_way").steps_done == 200  # type: ignore[attr-defined]
+
+
+def test_former_names_of_parameters_are_read_and_written_under_the_present_ones(
+    old: Path,
+) -> None:
+    before = json.loads((old / "ppo" / CHECKPOINT).read_text())["params"]
+    agent = agents.load(old / "ppo")
+    agent.save(old / "new")
+    after = json.loads((old / "new" / CHECKPOINT).read_text())["params"]
+    assert set(FORMER) <= set(before)
+    assert after == {FORMER.get(name, name): value for name, value in before.items()}
+    with pytest.raises(AgentError, match="rehearse and counterfactual_rounds are one parameter"):
+        agents.make("ppo", rehearse=1, counterfactual_rounds=2)
+    with pytest.raises(AgentError, match="agent sac has no parameter 'rehearse'"):
+        agents.make("sac", rehearse=1)
 
 
 def saved(old: Path) -> Path:

@@ -17,7 +17,7 @@ SMALL = (
     "ppo.hidden=8",
     "ppo.funding_share=0",
     "ppo.imitate=64",
-    "ppo.rehearse=1",
+    "ppo.counterfactual_rounds=1",
     "zscore.entry=1.0",
 )
 

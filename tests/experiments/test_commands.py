@@ -81,7 +81,14 @@ def test_a_slip_is_answered_in_one_line(
 @pytest.mark.parametrize("seed", [0, 2**32 - 1])
 def test_the_smallest_and_the_largest_seed_work(seed: int, tmp_path: Path) -> None:
     out = str(tmp_path / "one")
-    tiny = ("imitate=0", "rehearse=0", "n_envs=4", "n_steps=8", "hidden=4", "shaping=false")
+    tiny = (
+        "imitate=0",
+        "counterfactual_rounds=0",
+        "n_envs=4",
+        "n_steps=8",
+        "hidden=4",
+        "shaping=false",
+    )
     done = called(
         train, "--steps", "1", "--seed", str(seed), "--out", out, *SPANS, "--params", *tiny
     )
@@ -216,7 +223,7 @@ def test_a_full_disk_keeps_the_last_good_checkpoint(small_disk: Path) -> None:
 
 
 def test_the_bar_counts_the_warm_start() -> None:
-    ppo = agents.make("ppo", n_envs=256, rehearse=16)
+    ppo = agents.make("ppo", n_envs=256, counterfactual_rounds=16)
     rounds, each = ppo.warm_start()  # type: ignore[attr-defined]
     assert rounds == 16
     assert each == pytest.approx(0.4 * 256 * 4 * 270)  # 4 accounts an env, 90 days of 3 decisions

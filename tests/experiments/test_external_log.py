@@ -14,7 +14,14 @@ from experiments import train
 from experiments.core.external_log import external_log
 from experiments.core.run_folder import RunError
 
-TINY = ("imitate=0", "rehearse=0", "n_envs=4", "n_steps=8", "hidden=4", "shaping=false")
+TINY = (
+    "imitate=0",
+    "counterfactual_rounds=0",
+    "n_envs=4",
+    "n_steps=8",
+    "hidden=4",
+    "shaping=false",
+)
 
 
 def trained(tmp_path: Path, service: Any) -> None:

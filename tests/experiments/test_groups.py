@@ -30,6 +30,7 @@ from fundenv.settings import SettingsError, describe
         (train, "--ppo.carry-grid -1 1 --seed 3", "--params carry_grid=[-1,1] --seed 3"),
         (population, "--rllib_ppo.address auto", "--params address=auto"),
         (benchmark, "--ppo.entropy 0.01", "--params ppo.entropy=0.01"),
+        (benchmark, "--ppo.rehearse 1", "--params ppo.rehearse=1"),  # a former name
         (benchmark, "--params sac.tau=0.1 --zscore.entry 2", "--params sac.tau=0.1 zscore.entry=2"),
         (calibrate, "--zscore.entry 2", "--params zscore.entry=2"),
     ],

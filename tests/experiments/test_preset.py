@@ -42,6 +42,14 @@ def test_a_wrong_preset_is_one_line(text: str, said: str, tmp_path: Path) -> Non
     assert "\n" not in str(error.value)
 
 
+def test_a_preset_with_former_names_is_read_under_the_present_ones(tmp_path: Path) -> None:
+    path = tmp_path / "mine.toml"
+    path.write_text("[ppo]\nsteps = 10\nrehearse = 2\nrehearse_rate = 0.01\n")
+    (found,) = read_preset(str(path)).candidates["ppo"]
+    assert found.params == {"counterfactual_rounds": 2, "counterfactual_rate": 0.01}
+    assert found.label == "10 steps counterfactual_rounds=2 counterfactual_rate=0.01"
+
+
 def test_a_preset_of_ones_own(tmp_path: Path) -> None:
     path = tmp_path / "mine.toml"
     path.write_text(

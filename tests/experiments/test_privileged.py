@@ -36,7 +36,9 @@ def test_a_critic_explains_what_its_inputs_say_and_nothing_of_noise() -> None:
 def test_the_table_has_a_line_for_either_reward(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    agent = agents.make("ppo", n_envs=8, n_steps=16, batch_size=64, hidden=8, imitate=0, rehearse=0)
+    agent = agents.make(
+        "ppo", n_envs=8, n_steps=16, batch_size=64, hidden=8, imitate=0, counterfactual_rounds=0
+    )
     agent.learn(privileged.Args(agent=tmp_path).markets()["train"], {}, steps=128, seed=0)  # type: ignore[attr-defined]
     agent.save(tmp_path)
     privileged.main(privileged.Args(agent=tmp_path, decisions=80))

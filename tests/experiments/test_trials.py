@@ -53,6 +53,17 @@ def test_other_parameters_or_more_steps_are_another_trial_and_other_defaults_too
     assert len(found) == found["configuration"].nunique() == 4
 
 
+def test_a_new_name_of_a_parameter_is_no_other_trial(tmp_path: Path) -> None:
+    """The line was written when the parameter was called `rehearse`."""
+    before = (
+        ",".join(trials.COLUMNS)
+        + "\none/ppo-0,2026-11-28 10:00:00,ppo,100 steps rehearse=4 #d79b63,0,abc,\n"
+    )
+    (tmp_path / "trials.csv").write_text(before)
+    begin(tmp_path / "one", counterfactual_rounds=4)
+    assert (tmp_path / "trials.csv").read_text() == before
+
+
 def test_trials_beside_a_run_are_those_of_other_configurations_once_each(tmp_path: Path) -> None:
     begin(tmp_path / "mine").finish(0.3)
     begin(tmp_path / "before")  # the same configuration, thrown away

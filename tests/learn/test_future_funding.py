@@ -107,7 +107,7 @@ LEARNERS = {
             "hold_bias": 0.0,
             "leverage_bias": 0.0,
             "imitate": 0,
-            "rehearse": 0,
+            "counterfactual_rounds": 0,
             "entropy": 0.003,
             "learning_rate": 3e-3,
             "reward_scale": 0.1,
