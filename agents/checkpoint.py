@@ -1,4 +1,5 @@
-"""The folder of a saved agent: written whole or not at all, and read only if it is as it was saved.
+"""The folder of a saved agent: written whole or not at all, and read only where its files are
+unchanged.
 
 `checkpoint.json` holds the record of the agent and, under `files`, the SHA-256 of every other file.
 """

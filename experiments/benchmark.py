@@ -26,8 +26,8 @@ from experiments.benchmarking import stress
 from experiments.benchmarking.jobs import (
     DAILY,
     PARTS,
-    Contest,
     Job,
+    JobContext,
     do,
     learns,
     rows_of,
@@ -136,28 +136,28 @@ def main(args: Args) -> None:
         print(f"{name:<18}{shown(market)}")
     print(f"out   {out}   (tensorboard --logdir {out / 'tensorboard'})", flush=True)
     shocks = stress.scenarios_or_note(markets["test"], settings)
-    contest = Contest(
+    context = JobContext(
         markets=markets, settings=settings, cash_rates=args.cash_rates, out=out, stress=shocks
     )
     forget_agents(out)
-    jobs = _jobs(args, preset, params, contest)
+    jobs = _jobs(args, preset, params, context)
     record_agents(out)
-    _report(args, preset, jobs, contest)
+    _report(args, preset, jobs, context)
 
 
 def _jobs(
-    args: Args, preset: Preset, params: dict[str, dict[str, Any]], contest: Contest
+    args: Args, preset: Preset, params: dict[str, dict[str, Any]], context: JobContext
 ) -> list[Job]:
     """Do all jobs, the ensembles of what was trained last. Returns every job."""
-    done = _singles(args, preset, params, contest)
+    done = _singles(args, preset, params, context)
     joined = _ensembles(args.agents, done)
-    _run(joined, contest, 1)
+    _run(joined, context, 1)
     return [*done, *joined]
 
 
 def _ensembles(names: tuple[str, ...], done: list[Job]) -> list[Job]:
-    """For every ensemble among `names` the seeds of its learner as one, in the final and in each
-    fold.
+    """For every ensemble among `names` a job that joins all seeds of its learner, in the final and
+    in each fold.
     """
     groups: dict[tuple[str, int, int], list[str]] = {}
     for job in done:
@@ -173,9 +173,9 @@ def _ensembles(names: tuple[str, ...], done: list[Job]) -> list[Job]:
 
 
 def _singles(
-    args: Args, preset: Preset, params: dict[str, dict[str, Any]], contest: Contest
+    args: Args, preset: Preset, params: dict[str, dict[str, Any]], context: JobContext
 ) -> list[Job]:
-    """Rules and trainings; the candidates meet on the folds first where a learner has several."""
+    """Rules and trainings. Where a learner has several candidates, the folds choose one first."""
     rules = [
         Job(agent=name, fold=fold, params=params.get(name, {}))
         for fold in (FINAL, *range(preset.folds))
@@ -196,14 +196,14 @@ def _singles(
         for candidates in preset.candidates.values()
     ]
     if single:
-        _run([*rules, *final, *tried], contest, args.workers)
+        _run([*rules, *final, *tried], context, args.workers)
         return [*rules, *final, *tried]
     if not preset.folds:
         raise RunError(
             f"preset {args.preset} has several candidates and no folds to choose on; give --folds"
         )
-    _run([*rules, *tried], contest, args.workers)
-    tidy = rows_of([read_json(contest.out / PARTS / f"{job.key}.json") for job in tried])
+    _run([*rules, *tried], context, args.workers)
+    tidy = rows_of([read_json(context.out / PARTS / f"{job.key}.json") for job in tried])
     chosen = {
         name: choose(tidy, name) if len(candidates) > 1 else 0
         for name, candidates in preset.candidates.items()
@@ -213,7 +213,7 @@ def _singles(
         for seed in range(preset.seeds)
         for name, number in chosen.items()
     ]
-    _run(final, contest, args.workers)
+    _run(final, context, args.workers)
     return [*rules, *final, *tried]
 
 
@@ -230,15 +230,15 @@ def _training(candidate: Candidate, number: int, fold: int, seed: int) -> Job:
     )
 
 
-def _run(jobs: list[Job], contest: Contest, workers: int) -> None:
+def _run(jobs: list[Job], context: JobContext, workers: int) -> None:
     """The jobs that are not done yet, with one bar."""
-    waiting = [job for job in jobs if not contest.done(job)]
+    waiting = [job for job in jobs if not context.done(job)]
     progress = Progress(
         sum(
             cost_of(
                 agents.make(job.agent, **job.params),
                 job.steps,
-                done_steps(contest.out / "agents" / job.key),
+                done_steps(context.out / "agents" / job.key),
             )
             for job in waiting
             if job.steps
@@ -246,20 +246,20 @@ def _run(jobs: list[Job], contest: Contest, workers: int) -> None:
     )
     try:
         rules = [job for job in waiting if not job.steps]
-        run_jobs(rules, do, contest, progress, 1)  # seconds each: not worth a process
-        run_jobs([job for job in waiting if job.steps], do, contest, progress, workers)
+        run_jobs(rules, do, context, progress, 1)  # seconds each: not worth a process
+        run_jobs([job for job in waiting if job.steps], do, context, progress, workers)
     except KeyboardInterrupt:
         raise Stopped(
-            f"interrupted; finished parts are kept in {contest.out}, go on with --resume --out"
-            f" {contest.out}"
+            f"interrupted; finished parts are kept in {context.out}, go on with --resume --out"
+            f" {context.out}"
         ) from None
     finally:
         progress.close()
 
 
-def _report(args: Args, preset: Preset, jobs: list[Job], contest: Contest) -> None:
+def _report(args: Args, preset: Preset, jobs: list[Job], context: JobContext) -> None:
     """The comparison of all parts, and everything that prints it."""
-    out, recorded = contest.out, args.data is not None
+    out, recorded = context.out, args.data is not None
     parts = [read_json(out / PARTS / f"{job.key}.json") for job in jobs]
     tidy = rows_of(parts)
     write_frame(out / "results.parquet", tidy)
@@ -268,7 +268,7 @@ def _report(args: Args, preset: Preset, jobs: list[Job], contest: Contest) -> No
     )
     picture(tidy[tidy["fold"] == FINAL], out / "results.png")
     final = [(job, part) for job, part in zip(jobs, parts, strict=True) if job.fold == FINAL]
-    facts = _facts(args, preset, jobs, contest)
+    facts = _facts(args, preset, jobs, context)
     found = compare(
         tidy, daily, args.cash_rates, span="test", others=others(out, recorded=recorded)
     )
@@ -287,12 +287,12 @@ def _report(args: Args, preset: Preset, jobs: list[Job], contest: Contest) -> No
     )
 
 
-def _facts(args: Args, preset: Preset, jobs: list[Job], contest: Contest) -> list[str]:
+def _facts(args: Args, preset: Preset, jobs: list[Job], context: JobContext) -> list[str]:
     """What was compared, one line each."""
     final = [job for job in jobs if job.fold == FINAL]
     facts = [
         f"{name}: {shown(market)} (market {market.hash})"
-        for name, market in contest.markets.items()
+        for name, market in context.markets.items()
     ]
     facts.append(
         f"venue {args.venue}; growth is net of {cash_words(args.cash_rates)}, figures by split of"
@@ -305,7 +305,7 @@ def _facts(args: Args, preset: Preset, jobs: list[Job], contest: Contest) -> lis
     ]
     facts += [f"{job.agent}: {', '.join(job.members)} as one" for job in final if job.members]
     if any(job.steps for job in jobs):
-        facts.append(counted(contest.out, recorded=args.data is not None))
+        facts.append(counted(context.out, recorded=args.data is not None))
     return facts
 
 

@@ -1,12 +1,12 @@
-"""Calibrates rules: thousands of settings walk the training span side by side, and the best one
-goes into calibrated.toml.
+"""Calibrates rules: evaluates thousands of settings of each rule on the training span and writes
+the best one to calibrated.toml.
 
 The objective is log growth per year net of the cash rate, mean over symbols, among settings whose
-drawdown keeps a limit. The folder --out receives calibrated.toml (for --calibrated of the benchmark
-and of evaluate) and, for each rule, every setting with its figures (settings.parquet), heat maps
-(heatmap.png) and report.md: walk-forward folds, deflated Sharpe ratio, probability of backtest
-overfitting. The test span is walked once, by the setting that was chosen. Ctrl-C keeps what is
-done; --resume goes on.
+drawdown stays within a limit. The folder --out receives calibrated.toml (for --calibrated of the
+benchmark and of evaluate) and, for each rule, every setting with its figures (settings.parquet),
+heat maps (heatmap.png) and report.md: walk-forward folds, deflated Sharpe ratio, probability of
+backtest overfitting. Only the chosen setting is evaluated on the test span, once. Ctrl-C keeps what
+is done; --resume goes on.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ from experiments.rollout.sweep import Sweep, sweep
 
 FIXED = (*MARKET_FIXED, "rules", "space", "params", "trials", "drawdown", "seed")
 SUMS = ("growth", "turnover", "liquidations")  # fields of a sweep with one row per setting
-CHUNK = 500  # settings that walk together
+CHUNK = 500  # settings in one batch
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -69,14 +69,14 @@ class Args(MarketArgs):
     folds: int = 4
     """Walk-forward folds within the training span."""
     embargo: int = 14
-    """Days purged before each fold's judgement."""
+    """Days dropped before the validation piece of each fold."""
     seed: int = 0
-    """Of Optuna's proposals."""
+    """Seed of Optuna's proposals."""
     out: Path | None = None
     """Folder of the run; default: runs/calibrate-<time>."""
     resume: bool = False
-    """Continue the run in --out (default: the newest); settings already walked are not walked
-    again. A folder without a run is begun.
+    """Continue the run in --out (default: the newest); settings already evaluated are not
+    evaluated again. A folder without a run is begun.
     """
 
 
@@ -140,8 +140,8 @@ def main(args: Args) -> None:
 
 
 class Search:
-    """The settings of one rule, walked chunk by chunk; each chunk is a file, so that an interrupted
-    search goes on behind the last one.
+    """The settings of one rule, evaluated in chunks; each chunk is a file, so that an interrupted
+    search continues after the last one.
     """
 
     def __init__(
@@ -188,7 +188,7 @@ class Search:
             except KeyboardInterrupt:
                 out = self.folder.parent.parent
                 raise Stopped(
-                    f"interrupted; settings walked so far are kept in {out}, go on with --resume"
+                    f"interrupted; settings evaluated so far are kept in {out}, go on with --resume"
                     f" --out {out}"
                 ) from None
         values = {name: np.concatenate([job[name] for job, _ in done]) for name in done[0][0]}
@@ -238,7 +238,7 @@ class Search:
         return done
 
     def _ask(self, proposals: Proposals, count: int) -> tuple[list[Any], Values, NDArray[np.bool_]]:
-        """Proposals of which at least one keeps the order of the parameters."""
+        """Proposals of Optuna; at least one keeps the order of the parameters."""
         while True:
             trials, values = proposals.ask(count)
             good = in_order(self.rule, self.fixed, values)
@@ -247,12 +247,12 @@ class Search:
             proposals.tell(trials, [None] * count)
 
     def _scores(self, found: Sweep) -> list[float]:
-        """The objective with a finite penalty beyond the limit, which Optuna can learn from."""
+        """The objective, with a finite penalty beyond the limit, from which Optuna can learn."""
         score = scores(found.growth, self.args.cash_rate, self.args.drawdown)
         return [float(value) if np.isfinite(value) else -1.0 for value in score]
 
     def _walk(self, number: int, job: Values, bar: Any) -> tuple[Values, Sweep]:
-        """Walk one chunk, or read it where it was walked before."""
+        """Evaluate one chunk, or read its file."""
         path, count = self.folder / f"{number:04d}.npz", len(next(iter(job.values())))
         begun = bar.n
         if not path.is_file():
@@ -293,7 +293,7 @@ def _load(path: Path) -> tuple[Values, Sweep]:
             return job, Sweep(symbols=tuple(file["symbols"].tolist()), **arrays)
     except (ValueError, KeyError, OSError) as error:
         raise RunError(
-            f"{path} is damaged ({error}); delete it to have its settings walked again"
+            f"{path} is damaged ({error}); delete it to have its settings evaluated again"
         ) from None
 
 
@@ -328,8 +328,8 @@ def _params(args: Args) -> dict[str, dict[str, Any]]:
 
 
 def _fitted(rule: str, market: Any) -> dict[str, Any]:
-    """What a rule with a forecast fits on the whole training span; its folds thus know the
-    forecast's weights, though not the settings.
+    """Parameters that a rule with a forecast fits on the whole training span. The folds therefore
+    know the weights of the forecast, though not the settings.
     """
     kind: Any = agents.agent_class(rule)
     return dict(kind.fit(market)) if hasattr(kind, "fit") else {}

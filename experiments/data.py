@@ -3,7 +3,7 @@ belongs together (verify), and what is new (update).
 
 python -m experiments.data status --data data/raw
 python -m experiments.data verify --data data/raw      # exits with 2 where load_market would refuse
-python -m experiments.data update --data data/raw      # downloaded series up to now; damaged files are fetched again
+python -m experiments.data update --data data/raw      # fetches what is new or damaged
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ _DAY_MS = 86_400_000  # matplotlib counts days since 1970
 
 @dataclass(frozen=True, kw_only=True)
 class Args:
-    """Command line of the keeper."""
+    """Command line of the data command."""
 
     command: tyro.conf.Positional[Literal["status", "verify", "update"]]
     """status: rows, span, age and gaps. verify: also checksums, checks across tables and the
@@ -71,7 +71,7 @@ class Args:
 
 
 def main(args: Args) -> None:
-    """Do what the command says."""
+    """Run status, verify or update."""
     store = Store(args.data)
     if args.command == "update":
         symbols(store)  # a folder without downloaded series is reported here

@@ -78,7 +78,7 @@ class Args:
 
 
 def main(args: Args) -> None:
-    """Fetch every series, tell what happened, and fail where something is still missing."""
+    """Fetch every series, print a row for each, and fail where something is still missing."""
     series = wanted(args)
     month_of(args.start)  # no server is asked for what cannot be
     _end_ms(args.end)

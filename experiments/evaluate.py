@@ -136,7 +136,7 @@ def main(args: Args) -> None:
 
 
 def _begin(out: Path, args: Args, market: Market) -> None:
-    """Write what says what the folder holds, before anything else."""
+    """Write the provenance and the arguments before anything else."""
     trained = {
         name: fingerprint(name) for name in args.agents if (Path(name) / CHECKPOINT).is_file()
     }
@@ -145,7 +145,9 @@ def _begin(out: Path, args: Args, market: Market) -> None:
 
 
 def _require_place(out: Path) -> None:
-    """The folder takes files, and holds no run but an evaluation, which is replaced."""
+    """Raise `RunError` unless the folder takes files and is empty or holds an evaluation, which is
+    replaced.
+    """
     require_room(out)
     config = out / "config.json"
     if config.is_file() and "split" not in read_json(config):
@@ -153,7 +155,7 @@ def _require_place(out: Path) -> None:
 
 
 def _clear(out: Path) -> None:
-    """Remove an earlier evaluation: its curves would stand beside the new ones."""
+    """Remove an earlier evaluation, so that its curves do not mix with the new ones."""
     if not (out / "config.json").is_file():
         return
     for name in WRITTEN:
@@ -165,7 +167,7 @@ def _clear(out: Path) -> None:
 
 
 def _note_seen(name: str, market: Market) -> None:
-    """Say where a learner is judged on what it learned from: its run keeps the spans."""
+    """Print a note where the span of this evaluation overlaps the training span of a learner."""
     seen = provenance_of(Path(name)).get("markets", {}).get("train", {}).get("paths", [])
     first, last = (pd.Timestamp(int(f(market.close_ns)), tz="UTC") for f in (np.min, np.max))
     symbols = {label(market, path) for path in range(market.n_paths)}
@@ -216,7 +218,7 @@ def _folders(name: str) -> list[Path]:
 
 
 def _note_differences(agent: Agent, settings: dict[str, Any]) -> None:
-    """Say where a learner meets other settings than it was trained under."""
+    """Print a note where the settings differ from those of a learner's training."""
     if not agent.learns:
         return
     learner: Any = agent.members[0] if isinstance(agent, Ensemble) else agent

@@ -1,5 +1,5 @@
-"""Population-based training on Ray Tune: several learners train side by side, the worst go on from
-the best with other settings.
+"""Population-based training on Ray Tune: several learners train in parallel; the worst ones copy
+the best ones and continue with changed settings.
 
 The objective is growth on the last fifth of the training span, which is kept out of the training;
 the test span is never touched. The best agent stands in --out/best, ready for `evaluate`. --address
@@ -44,13 +44,13 @@ class Args(MarketArgs):
     population: int = 4
     """Learners side by side, one CPU each."""
     rounds: int = 8
-    """Times that the population is judged."""
+    """Number of evaluations of the population."""
     steps: int = 50_000
     """Environment steps of each learner between two judgements."""
     params: tuple[str, ...] = ()
     """Parameters that stay fixed, NAME=VALUE."""
     address: str = ""
-    """Of a running Ray cluster, e.g. auto; empty: RAY_ADDRESS, or Ray is started here."""
+    """Address of a running Ray cluster, e.g. auto; empty: RAY_ADDRESS, or a Ray started here."""
     out: Path | None = None
     """Folder of the run; default: runs/population-<time>."""
     resume: bool = False
@@ -184,14 +184,16 @@ def search(
 
 
 def within(config: dict[str, Any]) -> dict[str, Any]:
-    """Settings moved by the population's search, brought back between their ends."""
+    """Settings clipped to their ranges, after the search has changed them."""
     return {
         name: min(max(value, VARIED[name][0]), VARIED[name][1]) for name, value in config.items()
     }
 
 
 def member(config: dict[str, Any], shared: dict[str, Any], fixed: dict[str, Any]) -> None:
-    """One learner of the population: learns, is judged, reports with a checkpoint, and again."""
+    """One learner of the population: it trains, is evaluated, reports with a checkpoint, and
+    repeats.
+    """
     from ray import tune
 
     from fundenv.envs.rllib import fetch

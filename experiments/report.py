@@ -83,7 +83,7 @@ def conclude(
 
 
 def _write(page: Path, folders: Sequence[Path]) -> None:
-    """The page, and beside it trades.csv and daily returns."""
+    """The page, and trades.csv and daily returns in the same folder."""
     runs = _read(folders)
     write_text(page, _pieces().page(runs))
     rollouts = [item for run in runs for item in run.rollouts]

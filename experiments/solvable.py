@@ -112,7 +112,7 @@ def train(task: Task, seed: int, *, progress: Callable[[int], Any] = lambda done
     stepping.measure(*stepping_of(env))
 
     class Clock(BaseCallback):
-        """Evaluates now and then, with the clock stopped."""
+        """Training callback that evaluates at intervals, with the clock stopped."""
 
         def __init__(self) -> None:
             super().__init__()

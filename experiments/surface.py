@@ -1,9 +1,9 @@
 """Draws what agents would do: the carry and leverage they choose over funding of the last day and
 before, cash rate, and distance to liquidation.
 
-Every agent is asked twice at each point, once flat and once with full carry: where it would not
-enter and not leave, the position stays what it is. Observations that are not on an axis stand at
-their medians over the span.
+Every agent decides twice at each point, once flat and once with full carry: where it neither enters
+nor leaves, the position stays as it is. Observations that are not on an axis have their medians
+over the span.
 """
 
 from __future__ import annotations

@@ -3,7 +3,7 @@
 
 The folder --out receives the agent (model, settings of the environment, hash of the market) and
 TensorBoard events. Ctrl-C leaves a usable checkpoint; --resume goes on. The training gets a line in
-trials.csv beside the folder.
+trials.csv in the parent folder.
 """
 
 from __future__ import annotations

@@ -87,7 +87,7 @@ class EnvConfig(Settings):
     number for a decision on all of them.
     """
     dials: Annotated[tuple[str, ...], Dials] = DIALS
-    """Dials that the action controls, in this order; the others stand at the values below."""
+    """Dials that the action controls, in this order; the others are fixed at the values below."""
     carry: Annotated[float, Range(-1, 1, "of full carry")] = 1.0
     """Value of a frozen carry dial; below 0 the carry is reversed."""
     hedge: Annotated[float, Range(0, 1.5, "spot over perpetual")] = 1.0
@@ -142,7 +142,7 @@ class EnvConfig(Settings):
     after_liquidation: AfterLiquidation = "flatten"
     """After a liquidation the spot is sold, the perpetual is opened again, or nothing is done."""
     keeper_interval: Annotated[str | None, Duration] = "1h"
-    """How often the margin keeper looks; none: there is no keeper."""
+    """Time between two checks of the margin keeper; none: there is no keeper."""
     keeper_watches: KeeperWatches = "wallet"
     """Margin over notional of each wallet (none in portfolio margin), or notional over equity."""
     keeper_down: Annotated[float, Range(0, 1, "of the target leverage")] = 1 / 2.56
@@ -158,7 +158,7 @@ class EnvConfig(Settings):
     risk_aversion: Annotated[float, Range(0, 1e6, "gamma")] = 10.0
     """Weight of the variance in `mean_variance`."""
     basis_half_life: Annotated[str, Duration] = "12h"
-    """Of the basis deviation, for `expected`; on Binance about 30 % reverts in 8 h."""
+    """Half-life of the basis deviation, for `expected`; on Binance about 30 % reverts in 8 h."""
 
     # training and stress
     funding_scale: Annotated[float, Range(0, 10, "times")] = 1.0

@@ -39,7 +39,9 @@ def libraries() -> tuple[Any, Any]:
 
 @dataclass(frozen=True, kw_only=True)
 class RLlibParams(TrainingParams):
-    """What both learners share; what has the name of a parameter of ppo or sac means the same."""
+    """Parameters that both learners share; those with the name of a parameter of ppo or sac mean
+    the same.
+    """
 
     n_envs: Annotated[int, Range(1, 65536, "environments")] = 64
     """Environments of each runner."""
@@ -234,7 +236,7 @@ class RLlibAgent(Learner):
         super().read(folder, record)
 
     def _remember(self) -> None:
-        """Keep what outlives the algorithm."""
+        """Keep the module and the state of the algorithm."""
         self.module, self.state = self._algorithm.get_module(), self._algorithm.get_state()
 
     def prepare(self, algorithm: Any) -> None:

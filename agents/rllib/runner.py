@@ -24,7 +24,7 @@ TRAINING = "fundenv-training"
 
 class TrainingEnv(RunnerEnv):
     """A runner's environments as an algorithm sees them: scaled rewards, a range of cash rates,
-    zones for SAC; and sums of what they went through.
+    zones for SAC; and sums of rewards, costs and liquidations since the last report.
 
     Args:
         cash_rates: lowest and highest; the environments' rates lie evenly between. funding_scales:
@@ -117,8 +117,8 @@ def report_of(runner: Any) -> dict[str, Any] | None:
 
 
 def snapshot(algorithm: Any) -> Any | None:
-    """What all living runners went through since the last call, in the shape of one batch after one
-    step: what a `TrainingCallback` looks at. None where no runner answers.
+    """The reports of all living runners since the last call, in the form of a batch after a step,
+    for a `TrainingCallback`. None where no runner answers.
     """
     group = algorithm.env_runner_group
     found = [

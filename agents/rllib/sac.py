@@ -1,4 +1,4 @@
-"""SAC by RLlib on Ray (the extra `rllib`), beside `rllib_ppo`."""
+"""SAC by RLlib on Ray (the extra `rllib`)."""
 
 from __future__ import annotations
 

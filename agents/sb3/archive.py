@@ -62,6 +62,12 @@ MOVED = {
         " zscore"
     ).split()
 }
+# Classes that were renamed after they had moved: (module, former name) -> name.
+RENAMED = {
+    ("agents.sb3.wrappers", "Chosen"): "SelectedColumns",
+    ("agents.sb3.extra_columns_policy", "Padded"): "PaddedColumns",
+    ("agents.sb3.extra_columns_policy", "BesidePolicy"): "ExtraColumnsPolicy",
+}
 
 
 def _tensors(data: bytes) -> Any:
@@ -79,6 +85,7 @@ class Unpickler(pickle.Unpickler):
     def find_class(self, module: str, name: str) -> Any:
         """The class or function; raises `AgentError` for one that no learner needs."""
         module = MOVED.get(module, module)
+        name = RENAMED.get((module, name), name)
         if (module, name) == ("torch.storage", "_load_from_bytes"):
             return _tensors
         root = module.split(".")[0]

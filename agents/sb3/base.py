@@ -46,25 +46,27 @@ class LearningParams(TrainingParams):
     (agents/training/hindsight_potential.py).
     """
     fee_low: Annotated[float, Range(0.01, 100, "of the venue's fees")] = 0.5
-    """Lowest fees of the training: the environments spread evenly, on a log scale, up to
-    `fee_high`.
+    """Lowest fees of the training; those of the environments lie evenly, on a log scale, between it
+    and `fee_high`.
     """
     fee_high: Annotated[float, Range(0.01, 100, "of the venue's fees")] = 2.0
     """Highest fees of the training."""
     funding_low: Annotated[float, Range(0.01, 10, "of the recorded funding")] = 0.25
-    """Lowest factor on funding: the environments spread evenly, on a log scale, up to
-    `funding_high`.
+    """Lowest factor on funding; those of the environments lie evenly, on a log scale, between it
+    and `funding_high`.
     """
     funding_high: Annotated[float, Range(0.01, 10, "of the recorded funding")] = 1.25
     """Highest factor on funding."""
     funding_shift: Annotated[float, Range(0, 10, "bp per 8 h")] = 0.3
-    """Funding is also shifted by up to as much, either way."""
+    """Largest shift of funding, up or down."""
     funding_share: Annotated[float, Range(0, 1, "of the environments")] = 0.7
     """Share that trains under such factors and shifts; the others see the recorded funding."""
     crash_share: Annotated[float, Range(0, 0.9, "of training episodes")] = 0.0
-    """Share that begins 1 to 10 days before one of the 16 wildest days; 0: starts as drawn."""
+    """Share that begins 1 to 10 days before one of the 16 most volatile days; 0: all starts are
+    random.
+    """
     basis_span: Annotated[float, Range(0, 10_000, "bars")] = 0.0
-    """The basis of the training prices is averaged over as many bars; 0: it stays as recorded."""
+    """Bars over which the basis of the training prices is averaged; 0: it stays as recorded."""
     observations: Literal["all", "carry"] = "carry"
     """What the policy sees: all observations, or those on which the value of a carry depends."""
     reward_scale: Annotated[float, Range(1e-6, 1e6, "times")] = 0.5
@@ -77,7 +79,7 @@ class LearningParams(TrainingParams):
     """Threads of the env's batch and of torch."""
 
 
-ASIDE = {
+NOT_FOR_CARRY = {
     "rsi",
     "volatility_1d",
     "volatility_30d",
@@ -99,10 +101,10 @@ ASIDE = {
 
 
 def carry_columns(names: list[str]) -> list[int]:
-    """Numbers of the observations that the value of a carry may depend on: all but `ASIDE`, so a
-    feature that the user's market adds is seen.
+    """Column numbers of the observations on which the value of a carry may depend: all but
+    `NOT_FOR_CARRY`, so the policy sees a feature that the user's market adds.
     """
-    return [i for i, name in enumerate(names) if name.split(":")[-1] not in ASIDE]
+    return [i for i, name in enumerate(names) if name.split(":")[-1] not in NOT_FOR_CARRY]
 
 
 class SB3Agent(Learner):
@@ -118,9 +120,9 @@ class SB3Agent(Learner):
         )
         # market, settings and terms of the training envs, for a warm start and for who knows the
         # future
-        self.course: Any = None
+        self.training_inputs: Any = None
         # path of that market that each path of the training envs is a part of; None: itself
-        self.parts_of: Any = None
+        self.source_paths: Any = None
 
     def require(self) -> None:
         """The libraries."""
@@ -145,7 +147,7 @@ class SB3Agent(Learner):
         torch, _ = libraries()
         from stable_baselines3.common.logger import Logger
 
-        from agents.sb3.wrappers import Forward, Looker
+        from agents.sb3.wrappers import ScalarWriter, StepCallback
 
         # small networks: more threads than one cost more than they bring
         torch.set_num_threads(self.params.threads)
@@ -157,29 +159,29 @@ class SB3Agent(Learner):
                 self.model = self.build(env, seed)
             else:
                 self.model.set_env(env, force_reset=self.snapshot is None)
-            forward = Forward(callback)
-            self.model.set_logger(Logger(None, [forward]))
+            writer = ScalarWriter(callback)
+            self.model.set_logger(Logger(None, [writer]))
             if self.steps_done == 0 and not self.prepare(self.model, seed, callback):
                 return  # stopped before its first step
-            looker = Looker(forward, self)
+            watching = StepCallback(writer, self)
             if self.snapshot is not None:
                 self.snapshot.restore(self.model)
             done = self.model.num_timesteps
             if done < steps:
                 self.model.learn(
                     steps - done,
-                    callback=looker,
+                    callback=watching,
                     log_interval=self.log_interval(),
                     reset_num_timesteps=done == 0,
                 )
-            if not looker.stopped:
+            if not watching.stopped:
                 self.snapshot, self.steps_done = None, self.model.num_timesteps
         finally:
             env.close()
 
     def training_env(self, market: Any, settings: dict[str, Any], seed: int) -> Any:
-        """The envs of the training: terms of their own each, funding at several levels, the reward
-        shaped.
+        """The envs of the training: each has its own cash rate, fees and level of funding, and the
+        reward is shaped.
         """
         from agents.sb3.wrappers import Shaped
         from fundenv.envs.sb3 import FundingHedgeVecEnv
@@ -188,7 +190,7 @@ class SB3Agent(Learner):
         walked, settings, bound = self.lay_out(market, settings, seed)
         venv = FundingHedgeVecEnv(p.n_envs, threads=p.threads, market=walked, **settings)
         potential = bound(venv.batch)
-        return self.beside(
+        return self.add_columns(
             Shaped(
                 self.wrap(venv),
                 p.reward_scale,
@@ -215,7 +217,7 @@ class SB3Agent(Learner):
             if p.crash_share
             else (played, None)
         )
-        self.course, self.parts_of = (played, settings, terms), of
+        self.training_inputs, self.source_paths = (played, settings, terms), of
 
         def bound(batch: Any) -> Any:
             self.bind(batch)
@@ -263,9 +265,9 @@ class SB3Agent(Learner):
 
             self.snapshot = Snapshot(archive.read_torch(folder / SNAPSHOT, reader))
 
-    def speaks(self) -> dict[str, Any]:
-        """What an action of the model means: the settings of the env that it needs. Agents that
-        agree in it can decide together.
+    def action_meaning(self) -> dict[str, Any]:
+        """What an action of the model means: the settings of the env that it needs. An ensemble
+        joins only agents with equal values.
         """
         return self.env_settings()
 
@@ -278,7 +280,7 @@ class SB3Agent(Learner):
 
     def policy_settings(self, env: Any) -> dict[str, Any]:
         """Arguments of the policy that both algorithms share."""
-        from agents.sb3.wrappers import Chosen
+        from agents.sb3.wrappers import SelectedColumns
 
         torch, _ = libraries()
         p = self.params
@@ -287,7 +289,7 @@ class SB3Agent(Learner):
             return common
         columns = carry_columns([column.name for column in env.batch.observation_table])
         return common | {
-            "features_extractor_class": Chosen,
+            "features_extractor_class": SelectedColumns,
             "features_extractor_kwargs": {"columns": columns},
         }
 
@@ -295,8 +297,8 @@ class SB3Agent(Learner):
         """The env as the model sees it."""
         return venv
 
-    def beside(self, env: Any) -> Any:
-        """The training env with columns beside its observations, where the agent has any."""
+    def add_columns(self, env: Any) -> Any:
+        """The training env, with extra columns in its observations where the agent has any."""
         return env
 
     @abstractmethod
@@ -314,5 +316,5 @@ class SB3Agent(Learner):
         return True
 
     def log_interval(self) -> int:
-        """How often SB3 hands out its diagnostics, in its own count."""
+        """SB3's `log_interval`: rollouts (PPO) or episodes (SAC) between rows of diagnostics."""
         return 1

@@ -19,11 +19,11 @@ class ContinuousParams(Params):
     """Which actions PPO learns, and how a Gaussian explores."""
 
     kind: Literal["discrete", "continuous"] = "discrete"
-    """Actions: counted gates and leverages, or the env's dials, whose reach the two grids then
-    give.
+    """Actions: entries of the two grids, or the env's continuous dials; the two grids then give
+    the range of each dial.
     """
     log_std_init: Annotated[float, Range(-10, 2, "log")] = -1.0
-    """Continuous: log of the first standard deviation of the Gaussian; with `sde` of its
+    """Continuous: log of the initial standard deviation of the Gaussian; with `sde` that of its
     weights.
     """
     sde: bool = False
@@ -36,10 +36,7 @@ class ContinuousParams(Params):
         p: Any = self
         if self.kind == "discrete":
             if self.sde:
-                raise AgentError(
-                    "sde = True: gates are counted, their noise needs no weights; set kind ="
-                    " 'continuous'"
-                )
+                raise AgentError("sde = True needs continuous actions; set kind = 'continuous'")
             return
         for name, none in (("imitate", 0), ("counterfactual_rounds", 0), ("hold_back", False)):
             if getattr(p, name) != none:

@@ -1,5 +1,5 @@
-"""Soft actor-critic where actions can be counted: the best policy under an entropy bonus is
-softmax(Q / temperature), so no actor has to be learned.
+"""Soft actor-critic with discrete actions: the best policy under an entropy bonus is softmax(Q /
+temperature), so no actor has to be learned.
 
 Built on stable-baselines3's DQN: its networks, replay buffer, exploration and files. Imported only
 when SB3 is needed.
@@ -37,9 +37,10 @@ class SoftQ(DQN):
         """Mean squared error on replayed steps."""
         self.policy.set_training_mode(True)
         self._update_learning_rate(self.policy.optimizer)
-        losses = []
+        losses, replay = [], self.replay_buffer
+        assert replay is not None
         for _ in range(gradient_steps):
-            data = self.replay_buffer.sample(batch_size, env=self._vec_normalize_env)  # type: ignore[union-attr]
+            data = replay.sample(batch_size, env=self._vec_normalize_env)
             with torch.no_grad():
                 ahead = self.q_net_target(data.next_observations)
                 value = self.temperature * torch.logsumexp(

@@ -1,5 +1,5 @@
-"""Several trained agents as one: their opinions are averaged, so that what one seed learned by luck
-counts for less.
+"""Several trained agents as one: the ensemble averages their outputs, so that what one seed learned
+by luck counts for less.
 """
 
 from __future__ import annotations
@@ -25,10 +25,8 @@ _MEMBER = "member-"
 
 class Ensemble(Agent):
     """Trained agents of one kind that decide together; `join` makes one, `save` writes it with its
-    members.
-
-    Members must have been trained on the same observations and mean the same by their actions;
-    seeds, lengths, networks and markets may differ.
+    members. Members must have the same observations and the same meaning of an action; seeds,
+    lengths, networks and markets may differ.
     """
 
     learns = True
@@ -62,11 +60,11 @@ class Ensemble(Agent):
                     f"agent {self.name}: its members were trained on different observations; train"
                     " them on the same columns"
                 )
-            for key, said in member.speaks().items():
-                if first.speaks()[key] != said:
+            for key, said in member.action_meaning().items():
+                if first.action_meaning()[key] != said:
                     raise AgentError(
                         f"agent {self.name}: its members have different {key},"
-                        f" {first.speaks()[key]!r} and {said!r}; join only those that agree"
+                        f" {first.action_meaning()[key]!r} and {said!r}; join only those that agree"
                     )
         self.members = list(members)
         markets = ", ".join(dict.fromkeys(member.provenance.market for member in self.members))
@@ -89,8 +87,8 @@ class Ensemble(Agent):
             member.reset(mask)
 
     def act(self, obs: NDArray[np.float32], *, deterministic: bool = True) -> NDArray[Any]:
-        """Greedy on the mean of the members' opinions; else, for every environment, what a member
-        drawn at random would draw.
+        """Greedy on the mean of the members' outputs; if not deterministic, each environment gets
+        the draw of a random member.
         """
         if not self.members:
             raise AgentError(
@@ -134,7 +132,8 @@ class PPOEnsemble(Ensemble):
     def agree(self, obs: NDArray[np.float32]) -> NDArray[Any]:
         """Entries of the gate and of the leverage grid, per asset; continuous: the dials."""
         if self.members[0].continuous:
-            return np.mean([member.act(obs) for member in self.members], axis=0)  # type: ignore[no-any-return]
+            middle: NDArray[Any] = np.mean([member.act(obs) for member in self.members], axis=0)
+            return middle
         torch, _ = libraries()
         with torch.no_grad():
             opinions = [

@@ -1,4 +1,4 @@
-"""PPO with columns beside the observations: what a rule would do (`residual`) and what only the
+"""PPO with extra columns in the observations: what a rule would do (`residual`) and what only the
 critic knows (`critic`).
 """
 
@@ -12,12 +12,12 @@ from numpy.typing import NDArray
 from agents.params import AgentError
 from agents.sb3.base import SB3Agent, libraries
 from agents.training.privileged_critic import COLUMNS, Future
-from agents.training.residual import Advice, AdvisedTraining, read_rule
+from agents.training.residual import Advice, AdvisedAccounts, read_rule
 
 
 class WithColumns(SB3Agent):
-    """Widens the training env, chooses the policy that reads it, and widens what the agent sees
-    when it acts; without the options nothing changes.
+    """Adds the columns to the training env and to the observations on which the agent acts, and
+    chooses the policy that reads them. Without the two options nothing changes.
     """
 
     params: Any
@@ -45,8 +45,8 @@ class WithColumns(SB3Agent):
         )
 
     def seen(self, obs: NDArray[np.float32]) -> NDArray[np.float32]:
-        """Observations (n, D) as the model takes them, with zeros for what only the critic knows;
-        asks the rule, so once for each decision.
+        """Observations (n, D) with the columns that the model expects; zeros for what only the
+        critic knows. Call it once per decision: the rule's memory moves on.
         """
         if not self._widened:
             return obs
@@ -59,11 +59,11 @@ class WithColumns(SB3Agent):
             [*parts, np.zeros((len(obs), self.model.policy.known), np.float32)], axis=1
         )
 
-    def beside(self, env: Any) -> Any:
-        """The training env with the columns."""
+    def add_columns(self, env: Any) -> Any:
+        """The training env with the extra columns."""
         if not self._widened:
             return env
-        from agents.sb3.extra_columns_policy import Beside
+        from agents.sb3.extra_columns_policy import ExtraColumns
 
         p = self.params
         sources: list[Any] = []
@@ -73,22 +73,22 @@ class WithColumns(SB3Agent):
             sources.append(
                 Future(
                     env.batch,
-                    course=self.course,
-                    of=self.parts_of,
+                    inputs=self.training_inputs,
+                    of=self.source_paths,
                     gamma=p.gamma,
                     scale=p.reward_scale,
                 )
             )
-        return Beside(env, sources)
+        return ExtraColumns(env, sources)
 
     def policy(self) -> Any:
         """SB3's policy, or ours that reads the columns."""
         libraries()
         if not self._widened:
             return "MlpPolicy"
-        from agents.sb3.extra_columns_policy import BesidePolicy
+        from agents.sb3.extra_columns_policy import ExtraColumnsPolicy
 
-        return BesidePolicy
+        return ExtraColumnsPolicy
 
     def policy_settings(self, env: Any) -> dict[str, Any]:
         """Arguments of the policy: which columns it looks at, and how many of them are the rule's
@@ -97,29 +97,31 @@ class WithColumns(SB3Agent):
         settings = super().policy_settings(env)
         if not self._widened:
             return settings
-        from agents.sb3.extra_columns_policy import Padded
+        from agents.sb3.extra_columns_policy import PaddedColumns
 
         own, width = len(env.batch.observation_table), int(env.observation_space.shape[0])
         chosen = settings.get("features_extractor_kwargs", {"columns": list(range(own))})["columns"]
         known = COLUMNS * env.batch.market.n_assets if self.params.critic == "privileged" else 0
         columns = {
-            "features_extractor_class": Padded,
+            "features_extractor_class": PaddedColumns,
             "features_extractor_kwargs": {"columns": [*chosen, *range(own, width)]},
         }
         return settings | columns | {"rule": width - own - known, "known": known}
 
     def advised(self, training: Any) -> Any:
-        """The counterfactual training, with the rule's answers beside what its accounts see."""
+        """The accounts of the counterfactual training, with the rule's answers in their
+        observations.
+        """
         p = self.params
         return (
-            AdvisedTraining(training, p.residual, p.carry_grid, p.leverage_grid)
+            AdvisedAccounts(training, p.residual, p.carry_grid, p.leverage_grid)
             if p.residual
             else training
         )
 
     def start_from_rule(self, model: Any) -> None:
-        """Give the rule's answer its head start, and nothing else any: greedy, the new policy is
-        the rule.
+        """Give the rule's answer a head start and set all other weights to 0: the new policy,
+        greedy, is the rule.
         """
         torch, _ = libraries()
         layer, rule = model.policy.action_net, model.policy.rule

@@ -1,9 +1,9 @@
-"""Columns beside the env's observations, and the policy that reads them: the answer of a rule, for
+"""Extra columns in the observations, and the policy that reads them: the answer of a rule, for
 actor and critic, and what only the critic may know.
 
-A model that has them observes [the env's columns | the rule's answer | what the critic knows]. Its
-actor is built without the last part, so a saved model acts where nobody knows it: zeros stand
-there, and nothing reads them. Imported only when SB3 is needed.
+Such a model observes [the env's columns | the rule's answer | what the critic knows]. The actor
+does not read the last part, so a saved model acts where nobody knows it: the agent puts zeros
+there. Imported only when SB3 is needed.
 """
 
 from __future__ import annotations
@@ -20,14 +20,14 @@ from stable_baselines3.common.vec_env import VecEnv, VecEnvWrapper
 from stable_baselines3.common.vec_env.base_vec_env import VecEnvObs, VecEnvStepReturn
 
 from agents.base import batch_of
-from agents.sb3.wrappers import Chosen
+from agents.sb3.wrappers import SelectedColumns
 from agents.training.privileged_critic import LIMIT
 
 Array = NDArray[np.float32]
 
 
 class Source(Protocol):
-    """Who writes columns; see `agents.training.residual.Advice`."""
+    """A source of extra columns; see `agents.training.residual.Advice`."""
 
     width: int
 
@@ -35,7 +35,7 @@ class Source(Protocol):
         """Columns (n, width) of the first observations."""
 
     def follow(self, obs: Array, ends: Array, ended: NDArray[np.bool_]) -> tuple[Array, Array]:
-        """Columns of the observations, and of the last observations of episodes that have ended."""
+        """Columns (n, width) of the observations and of the last observations of ended episodes."""
 
     def state(self) -> dict[str, Any]:
         """Copies of what the next columns depend on."""
@@ -44,9 +44,9 @@ class Source(Protocol):
         """Go on from what `state` returned."""
 
 
-class Beside(VecEnvWrapper):
-    """The training env with the columns of its sources to the right of the observations, those of a
-    cut-off state included.
+class ExtraColumns(VecEnvWrapper):
+    """The training env with the columns of its sources to the right of the observations, also in
+    the last observation of a truncated episode.
     """
 
     def __init__(self, venv: VecEnv, sources: list[Source]) -> None:
@@ -79,7 +79,8 @@ class Beside(VecEnvWrapper):
 
     def state(self) -> dict[str, Any]:
         """Copies of what the next step depends on, that of the env within included."""
-        return {"env": self.venv.state(), "sources": [source.state() for source in self.sources]}  # type: ignore[attr-defined]
+        inner: Any = self.venv
+        return {"env": inner.state(), "sources": [source.state() for source in self.sources]}
 
     def restore(self, state: dict[str, Any]) -> None:
         """Go on from what `state` returned."""
@@ -88,8 +89,10 @@ class Beside(VecEnvWrapper):
             source.restore(kept)
 
 
-class Padded(Chosen):
-    """`Chosen` for observations that may lack the columns of the critic: zeros stand for them."""
+class PaddedColumns(SelectedColumns):
+    """`SelectedColumns` for observations that may lack the columns of the critic: zeros replace
+    them.
+    """
 
     def __init__(self, observation_space: Any, columns: list[int]) -> None:
         super().__init__(observation_space, columns)
@@ -102,10 +105,10 @@ class Padded(Chosen):
         )
 
 
-class Parted(torch.nn.Module):
-    """Two networks on features [seen | known]: the actor's on what is seen, the critic's on all.
-    The last `rule` columns of what is seen also pass by the actor's network, so that the layer of
-    the logits can weigh them directly.
+class SplitNetworks(torch.nn.Module):
+    """Two networks on features [seen | known]: the actor reads `seen`, the critic reads both. The
+    last `rule` columns of `seen` also bypass the actor's network, so that the layer of the logits
+    can weigh them directly.
     """
 
     def __init__(self, features: int, rule: int, known: int, **nets: Any) -> None:
@@ -136,7 +139,7 @@ class Parted(torch.nn.Module):
         return self.critic.forward_critic(features)
 
 
-class BesidePolicy(ActorCriticPolicy):
+class ExtraColumnsPolicy(ActorCriticPolicy):
     """SB3's policy on `rule` columns of a rule's answer and `known` columns for the critic alone,
     which end the observations in this order.
     """
@@ -146,7 +149,7 @@ class BesidePolicy(ActorCriticPolicy):
         super().__init__(*args, **settings)
 
     def _build_mlp_extractor(self) -> None:
-        self.mlp_extractor: Any = Parted(
+        self.mlp_extractor: Any = SplitNetworks(
             self.features_dim,
             self.rule,
             self.known,

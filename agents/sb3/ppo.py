@@ -32,12 +32,12 @@ class PPOParams(ContinuousParams, ResidualParams, PrivilegedParams, LearningPara
     epochs: Annotated[int, Range(1, 100, "passes")] = 4
     """Passes over each rollout."""
     learning_rate: Annotated[float, Range(1e-7, 1)] = 5e-5
-    """Step size of the optimiser, falling linearly to 0: small, to refine what counterfactual
-    training has taught.
+    """Step size of the optimiser, falling linearly to 0. It is small because counterfactual
+    training has come before.
     """
     gamma: Annotated[float, Range(0, 1, "per decision")] = 0.999
-    """Discount factor of future rewards; a trade takes months to pay, and at 0.995 PPO unlearns
-    to enter.
+    """Discount factor of future rewards. A trade takes months to pay; at 0.995 PPO learns not to
+    enter.
     """
     gae_lambda: Annotated[float, Range(0, 1)] = 0.99
     """Weight of long returns in the generalised advantage estimate."""
@@ -50,28 +50,26 @@ class PPOParams(ContinuousParams, ResidualParams, PrivilegedParams, LearningPara
     clip_range: Annotated[float, Range(1e-6, 10)] = 0.2
     """Largest change of the ratio of new to old probability that an update gains from."""
     hold_bias: Annotated[float, Range(-10, 10, "logit")] = 1.0
-    """Head start of `hold`."""
+    """Added to the logit of `hold` of a new policy."""
     hold_back: bool = False
-    """Greedy actions take the head start of `hold` back."""
+    """Greedy actions subtract `hold_bias` from the logit of `hold`."""
     imitate: Annotated[int, Range(0, 100_000_000, "observations")] = 60_000
-    """The policy first imitates a threshold rule on as many observations; 0: it starts at
-    random.
-    """
+    """Observations on which the policy first imitates a threshold rule; 0: it starts at random."""
     imitate_leverage: Annotated[float, Range(1, 125, "times")] = 3.0
     """Leverage of that rule."""
     leverage_bias: Annotated[float, Range(-10, 10, "logit")] = 2.0
-    """Head start of that leverage."""
+    """Added to the logit of that leverage in a new policy."""
     counterfactual_rounds: Annotated[int, Range(0, 100_000, "rounds")] = 16
-    """Rounds of counterfactual training, one episode in every environment each, in which gates
-    and leverages climb the exact gradient (agents/training/counterfactual_training.py); 0:
-    none.
+    """Rounds of counterfactual training, each with one episode in every environment: it trains
+    gates and leverages by the exact gradient of expected growth
+    (agents/training/counterfactual_training.py); 0: none.
     """
     counterfactual_rate: Annotated[float, Range(1e-7, 1)] = 1e-3
     """Learning rate of counterfactual training, falling linearly to 0."""
     counterfactual_entropy: Annotated[float, Range(0, 1)] = 0.002
     """Entropy bonus of counterfactual training, falling linearly to 0."""
     counterfactual_liquidation: Annotated[float, Range(0, 1, "of notional")] = 0.12
-    """Charged for a liquidation in counterfactual training: a price of risk, not the mean cost."""
+    """Charge for a liquidation in counterfactual training: a price of risk, above the mean cost."""
     carry_grid: Annotated[tuple[float, ...], Range(-1, 1, "of full carry")] = (0.0, 1.0)
     """Carries to choose from."""
     leverage_grid: Annotated[tuple[float, ...], Range(1, 125, "times")] = (2.0, 3.0, 5.0)
@@ -82,9 +80,9 @@ class PPO(WithColumns):
     """PPO with one head for {hold, each carry} and one for the leverage; continuous: a Gaussian on
     the env's own dials.
 
-    Greedy is the argmax of each head. Without shaping, a policy that enters with a chance of one in
-    five at every decision may mean to be invested while its plain argmax holds for ever:
-    `hold_back` takes the head start of `hold` back.
+    A greedy action is the argmax of each head. Without shaping, a policy may learn to enter with
+    probability 0.2 at every decision; its argmax then holds for ever. `hold_back` subtracts the
+    head start of `hold` from greedy actions.
     """
 
     name = "ppo"
@@ -102,9 +100,9 @@ class PPO(WithColumns):
         """Whether it learns on the env's dials."""
         return self.params.kind == "continuous"
 
-    def speaks(self) -> dict[str, Any]:
-        """What an action means: the kind, and the settings of the env."""
-        return {"kind": self.params.kind} | super().speaks()
+    def action_meaning(self) -> dict[str, Any]:
+        """The kind of actions, and the settings of the env."""
+        return {"kind": self.params.kind} | super().action_meaning()
 
     def algorithm(self) -> Any:
         """SB3's class."""
@@ -165,7 +163,7 @@ class PPO(WithColumns):
         return p.counterfactual_rounds, 0.4 * accounts * 3 * p.episode_days  # decisions every 8 h
 
     def prepare(self, model: Any, seed: int, callback: TrainingCallback | None) -> bool:
-        """The warm start: imitate a rule, then climb the exact gradient of gates and leverages."""
+        """The warm start: imitate a rule, then counterfactual training."""
         p = self.params
         if (p.imitate or p.counterfactual_rounds) and p.carry_grid != (0.0, 1.0):
             raise AgentError(
@@ -177,10 +175,13 @@ class PPO(WithColumns):
 
             imitate(model, p.leverage_grid, p.imitate_leverage, samples=p.imitate, seed=seed)
         if p.counterfactual_rounds:
-            from agents.training.counterfactual_training import CounterfactualTraining, train_policy
+            from agents.training.counterfactual_accounts import CounterfactualAccounts
+            from agents.training.counterfactual_training import train_policy
 
-            training = CounterfactualTraining(
-                *self.course, leverages=p.leverage_grid, liquidation=p.counterfactual_liquidation
+            training = CounterfactualAccounts(
+                *self.training_inputs,
+                leverages=p.leverage_grid,
+                liquidation=p.counterfactual_liquidation,
             )
             try:
                 return train_policy(

@@ -34,12 +34,12 @@ class SACParams(LearningParams):
     learning_starts: Annotated[int, Range(0, 10_000_000, "steps")] = 10_000
     """Environment steps of uniform exploration, at most a fifth of the training."""
     entropy: Annotated[float, Range(0, 100, "scaled reward")] = 0.002
-    """Temperature; 0: tuned by the algorithm (zones only), which drowns the carry."""
+    """Temperature; 0: tuned by the algorithm (zones only), whose bonus outweighs the carry."""
     explore: Annotated[float, Range(0, 1, "of actions")] = 0.1
     """Share of uniform actions in training."""
     tau: Annotated[float, Range(0, 1, "per update")] = 0.02
-    """How fast the target networks follow; faster ones do not see as far ahead as a trade takes
-    to pay.
+    """How fast the target networks follow. With faster ones the values look less far ahead than a
+    trade needs to pay.
     """
     leverage_grid: Annotated[tuple[float, ...], Range(1, 125, "times")] = (2.0, 3.0)
     """Leverages to choose from, rising; zones use the first and the last."""
@@ -70,9 +70,9 @@ class SACParams(LearningParams):
 class SAC(SB3Agent):
     """SAC on {hold, off, on} x leverage.
 
-    discrete: a critic over the counted actions and the softmax of it as policy; greedy on the
-    critic. zones: SB3's SAC with a Box that is cut into zones; greedy is the actor's action, or the
-    best of a few candidates in the eyes of the critics.
+    discrete: the critic rates every action, the policy is the softmax of the critic, and a greedy
+    action is the critic's best. zones: SB3's SAC on a Box that is divided into zones; a greedy
+    action is the actor's, or the candidate with the highest value of the critics.
     """
 
     name = "sac"
@@ -176,9 +176,9 @@ class SAC(SB3Agent):
             actions, choices(self.assets, self.params.leverage_grid), self.params.leverage_grid
         )
 
-    def speaks(self) -> dict[str, Any]:
-        """What an action means: the kind, the leverages, who chooses; and the unit of what the
-        critics say: that of their rewards.
+    def action_meaning(self) -> dict[str, Any]:
+        """The kind of actions, the leverages, the network that chooses, and the unit of the
+        critics' values: that of the training reward.
         """
         said = (
             "kind",
@@ -191,7 +191,7 @@ class SAC(SB3Agent):
             "reward_clip",
             "liquidation_charge",
         )
-        return super().speaks() | {name: getattr(self.params, name) for name in said}
+        return super().action_meaning() | {name: getattr(self.params, name) for name in said}
 
     def write(self, folder: Path) -> None:
         """The model, and the replay buffer as long as the training is not finished."""

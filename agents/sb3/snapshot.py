@@ -1,5 +1,5 @@
-"""What a training needs besides its model to go on bit by bit as if it had never stopped. Imported
-only when SB3 is needed.
+"""What a training needs besides its model to continue to the same bits as if it had never
+stopped. Imported only when SB3 is needed.
 
 SB3 saves weights, optimisers and counters. Left out are the state of the envs, the last
 observation, and the streams of random numbers. All of it is taken at the start of a rollout, when

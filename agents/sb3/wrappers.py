@@ -1,5 +1,5 @@
-"""Between stable-baselines3 and the agents: the callback, where diagnostics go, and how
-a Box becomes zones.
+"""Adapters between stable-baselines3 and the agents: callbacks, diagnostics, shaped rewards,
+selected columns, and a Box of zones.
 
 Imported only when SB3 is needed.
 """
@@ -25,9 +25,9 @@ from agents.sb3.zones import zone_space, zone_targets
 from agents.training.hindsight_potential import Hindsight
 
 
-class Forward(KVWriter):
-    """Hands SB3's scalars (losses, entropy, rates) to the callback and keeps whether it goes on;
-    SB3's logger can stop nothing.
+class ScalarWriter(KVWriter):
+    """Passes SB3's scalars (losses, entropy, rates) to the training callback and keeps its answer
+    in `going`, because SB3's logger cannot stop a training.
     """
 
     def __init__(self, callback: TrainingCallback | None) -> None:
@@ -51,17 +51,17 @@ class Forward(KVWriter):
         """Nothing is open."""
 
 
-class Looker(BaseCallback):
-    """Shows every step of the batch to the callback (of one on a GPU now and then a copy), and
-    stops the learning when it has said so, here or to `forward`; before each rollout it notes where
-    all stands.
+class StepCallback(BaseCallback):
+    """Passes every step of the batch to the training callback (from a GPU a copy, now and then) and
+    stops the training where the callback said so, here or to `writer`. Before each rollout it takes
+    a snapshot.
     """
 
-    def __init__(self, forward: Forward, agent: Any) -> None:
+    def __init__(self, writer: ScalarWriter, agent: Any) -> None:
         super().__init__()
-        self.callback, self.forward, self.agent, self.stopped = (
-            forward.callback,
-            forward,
+        self.callback, self.writer, self.agent, self.stopped = (
+            writer.callback,
+            writer,
             agent,
             False,
         )
@@ -77,7 +77,7 @@ class Looker(BaseCallback):
     def _on_step(self) -> bool:
         if self.callback is None:
             return True
-        if not self.forward.going:
+        if not self.writer.going:
             self.stopped = True
             return False
         batch = batch_of(self.training_env)
@@ -170,14 +170,14 @@ class Shaped(VecEnvWrapper):
         return np.asarray(limited, np.float32)
 
     def begin(self, obs: Any) -> None:
-        """Take the potentials of the states that `obs` (n, D) shows, after a reset."""
+        """Set the potentials to those of the first observations `obs` (n, D), after a reset."""
         self.path, self.row = self.batch.where
         if self.potential is not None:
             self.phi = self.potential(self.path, self.row, -self.weight.of(obs))
 
 
-class Chosen(BaseFeaturesExtractor):
-    """Lets a policy see some of the observations only."""
+class SelectedColumns(BaseFeaturesExtractor):
+    """Selects the columns of the observations that a policy sees."""
 
     def __init__(self, observation_space: Any, columns: list[int]) -> None:
         super().__init__(observation_space, len(columns))
@@ -199,7 +199,8 @@ class ExploringSAC(SAC):
         self, learning_starts: int, action_noise: ActionNoise | None = None, n_envs: int = 1
     ) -> Any:
         actions, kept = super()._sample_action(learning_starts, action_noise, n_envs)
-        for i in np.flatnonzero(np.random.random(n_envs) < self.explore):  # noqa: NPY002  (the stream that SB3 seeds)
+        drawn = np.random.random(n_envs)  # noqa: NPY002  (the stream that SB3 seeds)
+        for i in np.flatnonzero(drawn < self.explore):
             actions[i] = self.action_space.sample()
             kept[i] = self.policy.scale_action(actions[i])
         return actions, kept

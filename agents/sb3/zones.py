@@ -43,8 +43,8 @@ def candidates() -> NDArray[np.float32]:
 
 
 def best_zones(models: Sequence[Any], obs: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Per asset the candidate with the highest mean Q of all critics of `models`, the other assets
-    held: (n, A * 2).
+    """Per asset the candidate with the highest mean Q of all critics of `models`, with `hold` for
+    the other assets: (n, A * 2).
     """
     import torch
 

@@ -1,5 +1,5 @@
-"""Other training markets made of the same history: without the hourly noise of the basis, and with
-more of its wildest days.
+"""Training markets made from the same history: with a smoothed basis, and with more of the most
+volatile days.
 """
 
 from __future__ import annotations

@@ -1,5 +1,5 @@
-"""Hindsight as a potential: what a trader who knew the future would still earn from here, off and
-on.
+"""Hindsight as a potential: what a trader who knows the future still earns from here, starting flat
+or invested.
 
 A reward r + gamma Phi(s') - Phi(s) has the same optimal policy as r, whatever Phi is (Ng, Harada
 and Russell, ICML 1999): over an episode the potentials cancel but for the first and last. Here Phi
@@ -26,7 +26,7 @@ Array = NDArray[np.float64]
 
 
 class Terms(NamedTuple):
-    """Under which terms a carry is held: one entry per kind of environment (C,)."""
+    """Costs and funding under which a carry is held: one entry per kind of environment (C,)."""
 
     # cost of the capital per unit of notional and decision: cash rate x (1 + L) / L x years
     hurdle: Array

@@ -11,7 +11,7 @@ from fundenv.settings.forms import Reward
 
 @dataclass(frozen=True, kw_only=True)
 class TrainingParams(Params):
-    """Size and pace of a training, its reward, its episodes and their cash rates."""
+    """Size and learning rate of a training, its reward, its episodes and their cash rates."""
 
     # fields of which the first may not be above the second
     spans: ClassVar[tuple[tuple[str, str], ...]] = (("cash_low", "cash_high"),)
@@ -33,9 +33,11 @@ class TrainingParams(Params):
     episode_days: Annotated[int, Range(1, 3650, "days")] = 90
     """Length of a training episode."""
     cash_low: Annotated[float, Range(-0.5, 1, "per year")] = -0.02
-    """Lowest cash rate of the training: the environments spread evenly up to `cash_high`."""
+    """Lowest cash rate of the training; those of the environments lie evenly between it and
+    `cash_high`.
+    """
     cash_high: Annotated[float, Range(-0.5, 1, "per year")] = 0.07
-    """Highest cash rate of the training; a rate asked for outside widens the range."""
+    """Highest cash rate of the training. A --cash-rate outside the range widens it."""
 
     def __post_init__(self) -> None:
         super().__post_init__()

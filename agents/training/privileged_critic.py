@@ -1,12 +1,11 @@
-"""An asymmetric critic: in training the value network also sees what is going to happen, the actor
-never does.
+"""An asymmetric critic: in training the value network also sees the future, the actor never does.
 
-The value network is thrown away after training, so it may know what no policy can (Pinto et al.,
-Asymmetric Actor Critic, RSS 2018): with the future as its input it tells luck from judgement, and
-what is left of an advantage is less noisy. Here it sees, per asset, by how much hindsight would
-rather be invested than flat (the potential of `agents.training.hindsight_potential`), and what a
-carry earns net of the cost of its capital over the next decisions. The market does not react to the
-agent, so these columns hang on the path alone, not on the account.
+The value network is not used after training, so it may know what no policy can (Pinto et al.,
+Asymmetric Actor Critic, RSS 2018): with the future as its input it explains the luck in the
+returns, and the advantages are less noisy. Here it sees, per asset, the value with hindsight of
+being invested less that of being flat (the potential of `agents.training.hindsight_potential`), and
+what a carry earns net of the cost of its capital over the next decisions. The market does not react
+to the agent, so these columns depend on the path alone, not on the account.
 """
 
 from __future__ import annotations
@@ -48,13 +47,13 @@ class Future:
         self,
         batch: Any,
         *,
-        course: tuple[Market, dict[str, Any], EnvTerms],
+        inputs: tuple[Market, dict[str, Any], EnvTerms],
         of: Any,
         gamma: float,
         scale: float,
     ) -> None:
-        """`course`: market, settings and terms of the training envs; `of` as for `Hindsight`."""
-        market, settings, terms = course
+        """`inputs`: market, settings and terms of the training envs; `of` as for `Hindsight`."""
+        market, settings, terms = inputs
         config = EnvConfig.from_dict(settings)
         self.batch, self.width = batch, COLUMNS * market.n_assets
         self.hindsight: Hindsight = hindsight(market, config, batch.venue, terms, gamma, of=of)

@@ -1,5 +1,5 @@
-"""Domain randomisation of the training envs: each has its own cash rate, fees and level of funding,
-for good; and the potential that knows them.
+"""Domain randomisation of the training envs: each keeps its own cash rate, fees and level of
+funding for the whole training; and the potential under these terms.
 """
 
 from __future__ import annotations

@@ -1,12 +1,11 @@
 """Residual over a rule: the policy starts as a rule of this folder and learns where to depart from
 it.
 
-For every decision the rule is asked first. Its answer (hold, off or which carry, and which
-leverage) stands beside the observations, one column per logit, and gives its own logit a head start
-that the network's answer adds to: greedy, an untrained policy is the rule; where the network has
-learned that something else pays, it outweighs the head start. Rules have memory, so the one in
-training follows the episodes of its environments, and the one that acts is told of new episodes by
-`reset`, as the rule alone would be.
+For every decision the agent asks the rule first. The rule's answer (hold, off or which carry, and
+which leverage) is appended to the observations, one column per logit, and adds a head start to its
+own logit. An untrained policy, greedy, is the rule; where the network has learned that another
+action pays, its logit exceeds the head start. Rules have memory: in training the memory follows the
+episodes of the environments, and `reset` tells it of new episodes when the agent acts.
 """
 
 from __future__ import annotations
@@ -34,8 +33,8 @@ class ResidualParams(Params):
     none.
     """
     residual_bias: Annotated[float, Range(0, 20, "logit")] = 6.0
-    """Head start of the rule's answer, in place of `hold_bias` and `leverage_bias`; at 6 a gate
-    strays once in 200 decisions.
+    """Added to the logit of the rule's answer, in place of `hold_bias` and `leverage_bias`; at 6 a
+    sampled gate differs from the rule once in 200 decisions.
     """
 
     def __post_init__(self) -> None:
@@ -106,9 +105,7 @@ class Advice:
         rule.reset()
 
     def of(self, obs: Array) -> Array:
-        """Columns (n, width) of the decision that observations (n, D) ask for; the rule remembers
-        having been asked.
-        """
+        """Columns (n, width) for observations (n, D); the memory of the rule advances."""
         return self._columns(self.rule, obs)
 
     def begin(self, obs: Array) -> Array:
@@ -148,9 +145,9 @@ class Advice:
         return np.concatenate(answers, axis=-1).reshape(len(obs), -1)
 
 
-class AdvisedTraining:
-    """A `CounterfactualTraining` whose accounts ask the rule too: its
-    answers stand beside what each of them sees.
+class AdvisedAccounts:
+    """`CounterfactualAccounts` whose accounts ask the rule too: its answers are appended to the
+    observations of each account.
     """
 
     def __init__(
@@ -160,10 +157,10 @@ class AdvisedTraining:
         self.advice = Advice(read_rule(rule), training.envs[0].batch, carries, leverages)
 
     def play(self, seed: int) -> Any:
-        """As that of the plain training."""
-        tape = self.training.play(seed)
+        """As `CounterfactualAccounts.play`."""
+        record = self.training.play(seed)
         told = [
             np.stack([self.advice.begin(seen[0]), *(self.advice.of(obs) for obs in seen[1:])])
-            for seen in tape.obs
+            for seen in record.obs
         ]
-        return tape._replace(obs=np.concatenate([tape.obs, np.stack(told)], axis=-1))
+        return record._replace(obs=np.concatenate([record.obs, np.stack(told)], axis=-1))

@@ -1,5 +1,5 @@
-"""One entry of the benchmark: an agent with one seed, trained where it learns, judged under every
-term of the comparison.
+"""One entry of the benchmark: an agent with one seed, trained where it learns, evaluated at every
+cash rate and cost of the comparison.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from agents.sb3.ensemble import joined
 from experiments.analysis.compare import FINAL
 from experiments.analysis.tables import Row
 from experiments.benchmarking.evaluation import daily_returns, keep, tidy_rows
-from experiments.benchmarking.stress import STRESS, Scenarios, endure
+from experiments.benchmarking.stress import STRESS, Scenarios, run_scenarios
 from experiments.benchmarking.training import train
 from experiments.benchmarking.trials import Training, daily_sharpe
 from experiments.core.pool import Reporter
@@ -60,8 +60,8 @@ class Job:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Contest:
-    """What all jobs share; goes to the workers."""
+class JobContext:
+    """What all jobs share; sent to the workers."""
 
     markets: dict[str, Any]  # train, test, and fold<k>-train, fold<k>-validation
     settings: dict[str, Any]
@@ -110,76 +110,78 @@ class Contest:
         )
 
 
-def do(job: Job, contest: Contest, reporter: Reporter) -> None:
+def do(job: Job, context: JobContext, reporter: Reporter) -> None:
     """Train or join where needed, judge, keep: `parts/<key>.json` {"rows", "tidy", "params"},
     `daily/<key>.parquet` and `stress/<key>.parquet`.
     """
-    learned, judged = contest.spans(job)
+    learned, judged = context.spans(job)
     if job.steps:
         folder, events = (
-            contest.out / "agents" / job.key,
-            contest.out / "tensorboard" / "learning" / job.key,
+            context.out / "agents" / job.key,
+            context.out / "tensorboard" / "learning" / job.key,
         )
         agent: Any = train(
             job.agent,
             job.params,
-            contest.markets[learned],
-            contest.settings,
+            context.markets[learned],
+            context.settings,
             steps=job.steps,
             seed=job.seed,
             folder=folder,
             events=events,
             progress=reporter,
-            trial=Training.of(contest.out, job.key),
+            trial=Training.of(context.out, job.key),
         )
     elif job.members:
-        agent = joined([contest.out / "agents" / key for key in job.members])
-        agent.save(contest.out / "agents" / job.key)
+        agent = joined([context.out / "agents" / key for key in job.members])
+        agent.save(context.out / "agents" / job.key)
     else:
         agent = agents.make(job.agent, **job.params)
     reporter.at(f"{job.key}, evaluation")
     rows: list[Row] = []
-    made = _rollouts(agent, job, contest, judged)
+    made = _rollouts(agent, job, context, judged)
     if job.fold == FINAL:
-        base = {"train": contest.rollouts(agent, "train", job.seed), "test": made[contest.base]}
+        base = {"train": context.rollouts(agent, "train", job.seed), "test": made[context.base]}
         for split, rollouts in base.items():
             rows += keep(
                 rollouts,
                 agent,
-                contest.markets[split],
-                contest.settings,
+                context.markets[split],
+                context.settings,
                 split=split,
-                out=contest.out,
+                out=context.out,
                 events=split == "test",
             )
-    tidy, daily = _judged(made, job, contest, judged)
+    tidy, daily = _judged(made, job, context, judged)
     if job.steps and job.fold == FINAL:
-        Training.of(contest.out, job.key).finish(daily_sharpe(daily))
-    if job.fold == FINAL and contest.stress is not None:
-        frame = endure(agent, contest.stress, contest.settings).assign(
+        Training.of(context.out, job.key).finish(daily_sharpe(daily))
+    if job.fold == FINAL and context.stress is not None:
+        frame = run_scenarios(agent, context.stress, context.settings).assign(
             agent=job.agent, seed=job.seed
         )
-        write_frame(contest.out / STRESS / f"{job.key}.parquet", frame)
-    write_frame(contest.out / DAILY / f"{job.key}.parquet", daily)
+        write_frame(context.out / STRESS / f"{job.key}.parquet", frame)
+    write_frame(context.out / DAILY / f"{job.key}.parquet", daily)
     params = agent.params.to_dict()
     write_json(
-        contest.out / PARTS / f"{job.key}.json", {"rows": rows, "tidy": tidy, "params": params}
+        context.out / PARTS / f"{job.key}.json", {"rows": rows, "tidy": tidy, "params": params}
     )
 
 
-def _rollouts(agent: Agent, job: Job, contest: Contest, market: str) -> dict[Terms, list[Rollout]]:
-    """Rollouts on the market that the job is judged on, at every cash rate and cost, and those
-    under the settings of the run: each set of terms once.
+def _rollouts(
+    agent: Agent, job: Job, context: JobContext, market: str
+) -> dict[Terms, list[Rollout]]:
+    """Rollouts on the market that judges the job: at every cash rate and cost, and under the
+    settings of the run, each set of terms once.
     """
     costs = COSTS if job.fold == FINAL else COSTS[:1]
-    wanted = [(rate, cost) for rate in contest.cash_rates for cost in costs]
-    if job.fold == FINAL and contest.base not in wanted:
-        wanted.append(contest.base)
-    return {terms: contest.rollouts(agent, market, job.seed, terms) for terms in wanted}
+    wanted = [(rate, cost) for rate in context.cash_rates for cost in costs]
+    if job.fold == FINAL and context.base not in wanted:
+        wanted.append(context.base)
+    return {terms: context.rollouts(agent, market, job.seed, terms) for terms in wanted}
 
 
 def _judged(
-    made: dict[Terms, list[Rollout]], job: Job, contest: Contest, span: str
+    made: dict[Terms, list[Rollout]], job: Job, context: JobContext, span: str
 ) -> tuple[list[dict[str, Any]], pd.DataFrame]:
     """Figures of every symbol at every cash rate and cost of the comparison, and daily returns at
     single cost.
@@ -191,7 +193,7 @@ def _judged(
         "span": span,
         "seed": job.seed,
     }
-    terms = {key: own for key, own in made.items() if key[0] in contest.cash_rates}
+    terms = {key: own for key, own in made.items() if key[0] in context.cash_rates}
     tidy = [line for (_, cost), own in terms.items() for line in tidy_rows(own, head, cost=cost)]
     daily = [daily_returns(own, head) for (_, cost), own in terms.items() if cost == 1.0]
     return tidy, pd.concat(daily, ignore_index=True)

@@ -1,5 +1,5 @@
-"""How agents come through named shocks: every shock laid over every coin of the test span, at three
-places each, all rollouts side by side.
+"""Results of agents under named shocks: every shock is applied to every coin of the test span at
+three places, all rollouts in one batch.
 """
 
 from __future__ import annotations
@@ -114,7 +114,7 @@ def _cut(market: Market, path: int, low: int, high: int) -> Market:
     )
 
 
-def endure(agent: Agent, given: Scenarios, settings: dict[str, Any]) -> pd.DataFrame:
+def run_scenarios(agent: Agent, given: Scenarios, settings: dict[str, Any]) -> pd.DataFrame:
     """One row per scenario and decision from the shock's beginning on: shock, symbol, begin, hour
     (since then), growth (of log equity since then), fall (below the highest equity since then),
     liquidations (so far), carry, margin_distance; and held: the carry when it began. Nothing of an
@@ -253,8 +253,8 @@ def picture(frame: pd.DataFrame, path: Path) -> None:
 
 
 def conclude(out: Path, keys: Sequence[str]) -> Cells | None:
-    """The table of what `endure` found for `keys`, from the files in the run folder `out`, which
-    receives stress.parquet and stress.png; None where nothing was judged under stress.
+    """The table of what `run_scenarios` found for `keys`, from the files in the run folder `out`,
+    which receives stress.parquet and stress.png; None where no shock was run.
     """
     files = [out / STRESS / f"{key}.parquet" for key in keys]
     frames = [pd.read_parquet(file) for file in files if file.is_file()]

@@ -17,7 +17,7 @@ from experiments.core.external_log import Log, Service, external_log
 from experiments.core.pool import Reporter
 from experiments.core.run_folder import RunError, commit, read_json
 from experiments.tensorboard.cards import action_names
-from experiments.tensorboard.writer import NET_GROWTH, POINTS, TRAINING, Stretch, Tracker
+from experiments.tensorboard.writer import NET_GROWTH, POINTS, TRAINING, Tracker, TrainingWindow
 from fundenv.config import hours
 
 SAVE_SECONDS = 60.0  # between checkpoints
@@ -83,14 +83,14 @@ class Learning:
         self.last = self.logged = agent.steps_done
         self.saved = self.begun = time.monotonic()
         self.first = agent.steps_done
-        self.stretch: Stretch | None = None
+        self.window: TrainingWindow | None = None
         self.warm = agent.warm_start()[0]  # rounds to come
 
     def step(self, steps: int, batch: Any) -> bool:
         """Count, log and save now and then; False once Ctrl-C was pressed."""
-        if self.stretch is None:
-            self.stretch = Stretch(batch)
-        self.stretch.add(batch)
+        if self.window is None:
+            self.window = TrainingWindow(batch)
+        self.window.add(batch)
         counted = min(steps, self.wanted)  # the last rollout may go beyond
         self.progress.add((counted - self.last) * self.agent.step_cost)
         self.last = counted
@@ -117,16 +117,16 @@ class Learning:
         self.log.write(steps, values)
 
     def _log(self, steps: int, batch: Any) -> None:
-        assert self.stretch is not None
+        assert self.window is not None
         step_hours = hours(batch.config.decision_interval, "decision_interval")
-        values = self.stretch.scalars(step_hours=step_hours, cash_rate=batch.config.cash_rate)
+        values = self.window.scalars(step_hours=step_hours, cash_rate=batch.config.cash_rate)
         speed = (steps - self.first) / max(1e-9, time.monotonic() - self.begun)
         self._write(steps, values | {"Learner/steps_per_second": speed})
         growth = 100 * values[f"{TRAINING}{NET_GROWTH}"]
         for k, name in enumerate(action_names(self.agent, batch.actions.shape[1])):
             self.tracker.histogram(steps, f"{TRAINING}Action/{name}", batch.actions[:, k])
         self.progress.add(0, f"{speed:,.0f} steps/s, growth {growth:+.1f} %/year")
-        self.stretch.clear()
+        self.window.clear()
         self.logged = steps
 
 

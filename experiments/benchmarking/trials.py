@@ -74,7 +74,7 @@ class Training(NamedTuple):
         )
 
     def _append(self, line: dict[str, Any]) -> None:
-        """One write for the line, which processes side by side do not tear."""
+        """Append the line with one write, so that lines of parallel processes stay whole."""
         try:
             _begin(self.log)
             descriptor = os.open(self.log, os.O_WRONLY | os.O_APPEND)

@@ -42,14 +42,14 @@ def _percent(value: float) -> str:
 def _markdown(result: Calibration, train: str, test: str) -> str:
     quantiles = np.quantile(result.growth, [0.0, 0.25, 0.5, 0.75, 1.0])
     names = list(result.values)
+    best = ", ".join(
+        f"{name} = {array[result.best].item():g}" for name, array in result.values.items()
+    )
     lines = [
         f"# Calibration of {result.rule}",
         "",
         f"- training span: {train}; {len(result.growth)} settings; test span: {test}",
-        (
-            "- chosen:"
-            f" {', '.join(f'{name} = {array[result.best].item():g}' for name, array in result.values.items())}"
-        ),
+        f"- chosen: {best}",
         (
             f"- growth a year net of the cash rate, %: {_percent(result.train)}, drawdown"
             f" {100 * result.drawdown:.2f} (limit {100 * result.limit:g})"

@@ -31,7 +31,9 @@ class Stopped(Exception):
 
 
 class Interrupt:
-    """Set by Ctrl-C inside `deferred`: whoever sees it finishes what must be whole and stops."""
+    """Set by Ctrl-C inside `deferred`: the code that reads it finishes the current file or step and
+    stops.
+    """
 
     def __init__(self) -> None:
         self.requested = False
@@ -39,7 +41,7 @@ class Interrupt:
 
 @contextmanager
 def deferred() -> Iterator[Interrupt]:
-    """Within, the first Ctrl-C only raises a flag; the second one interrupts at once."""
+    """Inside this context the first Ctrl-C sets a flag; the second one interrupts at once."""
     interrupt = Interrupt()
 
     def note(number: int, frame: Any) -> None:

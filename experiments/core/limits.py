@@ -1,4 +1,4 @@
-"""What every command checks before it begins: numbers in their range, lists that are not empty."""
+"""Checks of every command before it begins: numbers in range, lists that are not empty."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The part of a command line that says which market, cut how, under which settings of the
+"""The part of a command line that chooses the market, its spans and the settings of the
 environment.
 """
 
@@ -57,7 +57,7 @@ class MarketArgs:
     made_paths: int = 8
     """Paths of one year, for each symbol, that the generator or the resampling makes."""
     stress: tuple[str, ...] = ()
-    """Shocks laid over every path of the test span, each at a place drawn for it: 2020-03-12
+    """Shocks applied to every path of the test span, each at a random place: 2020-03-12
     2021-05-19 2022-11-09 2025-10-10.
     """
     accept: tuple[str, ...] = ()

@@ -1,6 +1,4 @@
-"""Jobs side by side in processes of their own: one progress bar, and Ctrl-C that lets each write
-its checkpoint.
-"""
+"""Jobs in parallel processes with one progress bar; after Ctrl-C each job writes its checkpoint."""
 
 from __future__ import annotations
 
@@ -30,8 +28,10 @@ class Reporter(Protocol):
         """Count `cost` as done."""
 
 
-class _Far:
-    """A reporter in a worker: passes everything on, and ends the worker whose parent is gone."""
+class _RemoteReporter:
+    """The reporter in a worker process: sends everything to the parent, and ends the worker where
+    the parent is gone.
+    """
 
     def __init__(self, events: Any) -> None:
         self.events, self.parent = events, os.getppid()
@@ -49,7 +49,7 @@ def _worker(work: Callable[..., None], context: Any, jobs: Any, events: Any, sto
     signal.signal(signal.SIGINT, signal.default_int_handler)
     os.setpgid(0, 0)  # a Ctrl-C at the terminal reaches the parent alone, which passes it on
     warnings.simplefilter("ignore")  # the parent has shown them
-    far = _Far(events)
+    far = _RemoteReporter(events)
     try:
         # the parent knows: it passed the Ctrl-C on
         with contextlib.suppress(Stopped, KeyboardInterrupt):

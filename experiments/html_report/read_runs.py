@@ -29,7 +29,8 @@ class Run:
     rollouts: tuple[Rollout, ...]  # of the span of the comparison; agents end with the suffix
     provenance: dict[str, Any]
     config: dict[str, Any]
-    stress: pd.DataFrame | None = None  # `experiments.benchmarking.stress.endure`, agents as above
+    # of `experiments.benchmarking.stress.run_scenarios`, agents as above
+    stress: pd.DataFrame | None = None
 
     @property
     def cash_rate(self) -> float:

@@ -1,4 +1,4 @@
-"""Rollouts as files that other tools read: trades.csv, and daily returns as CSV and Parquet."""
+"""Rollouts as files for other tools: trades.csv, and daily returns as CSV and Parquet."""
 
 from __future__ import annotations
 

@@ -1,6 +1,4 @@
-"""Many settings of one rule walk a market side by side: settings x paths environments in one
-batch.
-"""
+"""Many settings of one rule on one market: settings x paths environments in one batch."""
 
 from __future__ import annotations
 

@@ -70,7 +70,8 @@ def main(args: Args) -> None:
             for a, b in zip(clock.marks, clock.marks[1:], strict=False)
         ]
         print(
-            f"{runners:>8}{runners * args.envs:>8,}{statistics.median(speeds):>18,.0f}{min(speeds):>10,.0f}{max(speeds):>10,.0f}",
+            f"{runners:>8}{runners * args.envs:>8,}{statistics.median(speeds):>18,.0f}"
+            f"{min(speeds):>10,.0f}{max(speeds):>10,.0f}",
             flush=True,
         )
 

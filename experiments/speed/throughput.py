@@ -306,7 +306,8 @@ def _table(rows: list[dict[str, Any]], args: Args) -> Table:
 _FIRST_STEP = """
 import time; t = time.perf_counter(); import gymnasium
 a = time.perf_counter(); import fundenv
-b = time.perf_counter(); env = gymnasium.make("fundenv/FundingHedge-v0"); env.reset(seed=0); env.step(env.action_space.sample())
+b = time.perf_counter(); env = gymnasium.make("fundenv/FundingHedge-v0"); env.reset(seed=0)
+env.step(env.action_space.sample())
 print(a - t, b - a, time.perf_counter() - b)
 """
 

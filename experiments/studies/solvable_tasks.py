@@ -231,12 +231,12 @@ def make_agent(task: Task, seed: int) -> tuple[Any, Any]:
         agent.bind(env.batch)
         if task.agent == "ppo":
             none, one = np.zeros(env.num_envs), np.ones(env.num_envs)
-            agent.course = (
+            agent.training_inputs = (
                 env.batch.market,
                 env.batch.config.to_dict(),
                 EnvTerms(none, one, one, none),
             )
-            env = agent.beside(env)
+            env = agent.add_columns(env)
     with warnings.catch_warnings():
         # a batch size that does not divide the rollout: the last minibatch is smaller
         warnings.simplefilter("ignore")

@@ -2,7 +2,7 @@
 
 Of a rollout, x is the day since the start and money is cumulative: contribution to log growth since
 the start, mean over the accounts (one per symbol). Of a training, x is the environment step and
-money is a yearly rate over the last stretch, averaged over its environments; these tags begin with
+money is a yearly rate over the last window, averaged over its environments; these tags begin with
 `Training/`, so that the two never share a chart.
 """
 
@@ -239,8 +239,8 @@ def _series(item: Rollout) -> dict[str, NDArray[np.float64]]:
     return found | {STATE_TAGS[name]: item.state(name) for name in STATES}
 
 
-class Stretch:
-    """Sums over a stretch of learning; `scalars` gives its yearly rates and means."""
+class TrainingWindow:
+    """Sums over a window of learning; `scalars` gives its yearly rates and means."""
 
     def __init__(self, batch: Any) -> None:
         from agents.base import observed
@@ -251,7 +251,7 @@ class Stretch:
         self.clear()
 
     def clear(self) -> None:
-        """Begin a new stretch."""
+        """Begin a new window."""
         self._n = 0
         self._parts, self._state = np.zeros(len(PARTS)), np.zeros(len(STATES))
         self._reward = self._turnover = self._liquidations = 0.0
@@ -271,7 +271,7 @@ class Stretch:
         self._state += [float(column.of(batch.obs).mean()) for column in self._columns]
 
     def scalars(self, *, step_hours: float, cash_rate: float) -> dict[str, float]:
-        """Tags and values of the stretch, each tag after `TRAINING`."""
+        """Tags and values of the window, each tag after `TRAINING`."""
         per_year = metrics.HOURS_PER_YEAR / step_hours / max(1, self._n)
         growth = float(self._parts.sum()) * per_year - cash_rate
         values = {NET_GROWTH: growth, REWARD: self._reward / max(1, self._n)}

@@ -1,7 +1,8 @@
 """The best schedule of carry for a trader who knows the future: dynamic programming on the
 environment's own prices, rates and costs.
 
-    V_t(w) = b_t w + max over w' of [ g_t(w') - cost_t(w' - w) + V_(t+1)(w') ],   V = 0 at the end of the episode
+    V_t(w) = b_t w + max over w' of [ g_t(w') - cost_t(w' - w) + V_(t+1)(w') ]
+    V = 0 at the end of the episode
 
 w: carry as the perpetual notional sold over equity (+ = long spot, short perpetual), a grid; b_t:
 what w earns until the orders of decision t fill (the settlement on that instant, and the gap to the

@@ -91,7 +91,7 @@ def test_the_dials_reach_from_flat_to_full_carry_and_from_leverage_1_to_the_high
         (
             "ppo",
             {"sde": True},
-            "sde = True: gates are counted, their noise needs no weights; set kind = 'continuous'",
+            "sde = True needs continuous actions; set kind = 'continuous'",
         ),
         (
             "sac",

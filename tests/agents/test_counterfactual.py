@@ -10,14 +10,14 @@ import numpy as np
 import pytest
 
 from agents.training.counterfactual import (
-    TOUCH,
+    SAME_ORDER,
     Chances,
-    Tape,
+    Counterfactuals,
     changes,
+    derivatives,
     filled,
     hindsight,
-    levels,
-    merits,
+    state_values,
     values,
 )
 
@@ -29,24 +29,27 @@ def rng() -> np.random.Generator:
     return np.random.default_rng(3)
 
 
-def tape_of(rng: np.random.Generator) -> Tape:
+def record_of(rng: np.random.Generator) -> Counterfactuals:
     """Three decisions of one environment with one asset at two leverages; orders of the second are
     not filled, the first ends in a liquidation at the higher leverage, and at the third nobody
     shows what is seen at the lower one.
     """
     gain, due = rng.standard_normal((2, STEPS, 1, 1, LEVERAGES)).astype(np.float32)
-    free, cut = np.arange(STEPS)[:, None, None] != 1, np.zeros((STEPS, 1, 1, LEVERAGES), bool)
-    cut[0, ..., 1] = True
+    tradable, liquidated = (
+        np.arange(STEPS)[:, None, None] != 1,
+        np.zeros((STEPS, 1, 1, LEVERAGES), bool),
+    )
+    liquidated[0, ..., 1] = True
     states = 1 + LEVERAGES, STEPS, 1
     inside = np.ones(states, bool)
     inside[1, 2] = False
-    return Tape(
+    return Counterfactuals(
         np.zeros((*states, 3), np.float32),
         inside,
         gain,
         due,
-        cut,
-        free,
+        liquidated,
+        tradable,
         np.array([[0.6, 0.9]], np.float32),
     )
 
@@ -65,18 +68,18 @@ def chances_of(rng: np.random.Generator) -> Chances:
     )
 
 
-def enumerated(chances: Chances, tape: Tape, start: int) -> float:
+def enumerated(chances: Chances, record: Counterfactuals, start: int) -> float:
     """Expected growth by playing all sequences of answers, each with its chance; 0 is flat, 1 + j
     on at the j-th leverage.
     """
-    total, cost = 0.0, tape.cost[0]
+    total, cost = 0.0, record.cost[0]
     # 0 hold, 1 off, 2 + j on at the j-th leverage
     for sequence in itertools.product(range(2 + LEVERAGES), repeat=STEPS):
         chance, growth, state = 1.0, 0.0, start
         for k, answer in enumerate(sequence):
             at = k, 0, 0
-            growth += tape.due[at][state - 1] if state else 0.0
-            if not tape.free[at] or not tape.inside[state, k, 0]:
+            growth += record.due[at][state - 1] if state else 0.0
+            if not record.tradable[at] or not record.inside[state, k, 0]:
                 chance *= answer == 0
             elif answer >= 2:
                 lever = answer - 2
@@ -85,7 +88,7 @@ def enumerated(chances: Chances, tape: Tape, start: int) -> float:
                     if state
                     else chances.enter[at] * chances.first[at][lever]
                 )
-                growth -= abs(cost[lever] - cost[state - 1]) + TOUCH if state else cost[lever]
+                growth -= abs(cost[lever] - cost[state - 1]) + SAME_ORDER if state else cost[lever]
                 state = 1 + lever
             elif state:
                 chance *= chances.leave[at][state - 1] if answer else chances.hold[at][state - 1]
@@ -94,8 +97,8 @@ def enumerated(chances: Chances, tape: Tape, start: int) -> float:
             else:
                 chance *= (1 - chances.enter[at]) / 2  # hold and off do the same in a flat account
             if state:
-                growth += tape.gain[at][state - 1]
-                state *= not tape.cut[at][state - 1]
+                growth += record.gain[at][state - 1]
+                state *= not record.liquidated[at][state - 1]
         total += chance * growth
     return total
 
@@ -117,10 +120,10 @@ def moves(chances: Chances) -> Iterator[Any]:
 def test_merits_are_the_derivatives_of_the_growth_over_all_sequences(
     rng: np.random.Generator, start: int
 ) -> None:
-    tape, chances = tape_of(rng), chances_of(rng)
+    record, chances = record_of(rng), chances_of(rng)
     begun = np.eye(1 + LEVERAGES)[[start]]
-    worth, growth = merits(chances, tape, begun)
-    assert growth * STEPS == pytest.approx(enumerated(chances, tape, start), abs=1e-5)
+    worth, growth = derivatives(chances, record, begun)
+    assert growth * STEPS == pytest.approx(enumerated(chances, record, start), abs=1e-5)
     for (plus, minus), at in moves(chances):
         moved = [each.copy() for each in chances]
         moved[plus[0]][at + plus[1]] += 1e-3
@@ -128,7 +131,9 @@ def test_merits_are_the_derivatives_of_the_growth_over_all_sequences(
         if minus is not None:
             moved[minus[0]][at + minus[1]] -= 1e-3
             gained -= worth[minus[0]][at + minus[1]]
-        slope = (enumerated(Chances(*moved), tape, start) - enumerated(chances, tape, start)) / 1e-3
+        slope = (
+            enumerated(Chances(*moved), record, start) - enumerated(chances, record, start)
+        ) / 1e-3
         assert gained == pytest.approx(slope, abs=1e-3), (plus, minus, at)
     assert max(np.abs(merit).max() for merit in worth) > 0.05  # or the comparison says little
 
@@ -138,7 +143,7 @@ def test_hindsight_is_the_best_of_all_schedules_and_the_level_is_what_it_leaves(
     """Every schedule of certain answers of the path, from flat: its value is the enumerated one,
     the best of them is hindsight.
     """
-    tape, every = tape_of(np.random.default_rng(seed)), []
+    record, every = record_of(np.random.default_rng(seed)), []
     # 0 hold, 1 off, 2 + j on at the j-th leverage, in whatever state
     for answers in itertools.product(range(2 + LEVERAGES), repeat=STEPS):
         said = np.array(answers)[:, None, None]
@@ -148,12 +153,14 @@ def test_hindsight_is_the_best_of_all_schedules_and_the_level_is_what_it_leaves(
             for each in ((said == 0).astype(float), (said == 1).astype(float), on)
         ]
         sure = Chances(on, lever, *wide, np.repeat(lever[..., None, :], LEVERAGES, axis=-2))
-        worth = values(filled(sure, tape), tape)
+        worth = values(filled(sure, record), record)
         every.append(float(worth.off[0, 0, 0]))
-        assert every[-1] == pytest.approx(enumerated(sure, tape, 0), abs=1e-5)
-        assert (levels(tape, worth, True) < 1e-5).all()
-        np.testing.assert_allclose(levels(tape, worth, False)[0, :, :, ...], worth.off[:-1, :, 0])
-    off, on_ = hindsight(tape)
+        assert every[-1] == pytest.approx(enumerated(sure, record, 0), abs=1e-5)
+        assert (state_values(record, worth, True) < 1e-5).all()
+        np.testing.assert_allclose(
+            state_values(record, worth, False)[0, :, :, ...], worth.off[:-1, :, 0]
+        )
+    off, on_ = hindsight(record)
     assert off[0, 0, 0] == pytest.approx(max(every), abs=1e-5)
     assert off[0, 0, 0] > 0.1  # or staying out is best, and that says little
     assert on_.shape == (STEPS + 1, 1, 1, LEVERAGES)
@@ -162,6 +169,6 @@ def test_hindsight_is_the_best_of_all_schedules_and_the_level_is_what_it_leaves(
 def test_an_order_while_on_trades_the_difference_and_the_drift() -> None:
     np.testing.assert_allclose(
         changes(np.array([[0.6, 0.9]], np.float32))[0, 0],
-        [[TOUCH, 0.3 + TOUCH], [0.3 + TOUCH, TOUCH]],
+        [[SAME_ORDER, 0.3 + SAME_ORDER], [0.3 + SAME_ORDER, SAME_ORDER]],
         atol=1e-6,
     )

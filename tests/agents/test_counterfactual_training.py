@@ -13,7 +13,8 @@ import pytest
 import agents
 from agents import Learner
 from agents.training.counterfactual import FLAT
-from agents.training.counterfactual_training import CounterfactualTraining, train_policy
+from agents.training.counterfactual_accounts import CounterfactualAccounts
+from agents.training.counterfactual_training import train_policy
 from agents.training.hindsight_potential import first_decisions
 from agents.training.imitation import ON
 from agents.training.randomisation import EnvTerms
@@ -31,15 +32,15 @@ def market() -> Market:
 
 def training_on(
     market: Market, leverages: tuple[float, ...] = LEVERAGES, **settings: Any
-) -> CounterfactualTraining:
+) -> CounterfactualAccounts:
     terms = EnvTerms(np.linspace(0.0, 0.06, 8), np.ones(8), np.ones(8), np.zeros(8))
     given = {"actions": "target", "episode": "20D", "random_start": True, "keeper_interval": None}
-    return CounterfactualTraining(
+    return CounterfactualAccounts(
         market, given | settings, terms, leverages=leverages, liquidation=0.1
     )
 
 
-def column(training: CounterfactualTraining, name: str) -> int:
+def column(training: CounterfactualAccounts, name: str) -> int:
     return [column.name for column in training.envs[FLAT].batch.observation_table].index(name)
 
 
@@ -48,7 +49,7 @@ def test_what_who_enters_is_paid_is_what_the_env_pays_to_a_fiftieth_of_a_thousan
 ) -> None:
     """The formula, which an account that stays on needs only where it was liquidated."""
     paid = training_on(market).play(1)
-    monkeypatch.setattr(CounterfactualTraining, "_paid", lambda self, part, held, rewards: part)
+    monkeypatch.setattr(CounterfactualAccounts, "_paid", lambda self, part, held, rewards: part)
     formula = training_on(market).play(1)
     apart = (paid.gain - formula.gain)[:-1]
     assert apart.std() < 0.02
@@ -57,7 +58,7 @@ def test_what_who_enters_is_paid_is_what_the_env_pays_to_a_fiftieth_of_a_thousan
 
 
 @pytest.mark.parametrize("assets", [1, 2])
-def test_with_a_keeper_and_several_assets_the_gains_of_all_legs_are_what_the_env_pays_above_the_flat_account(
+def test_gains_of_all_legs_are_what_the_env_pays_above_the_flat_account_with_a_keeper(
     market: Market, assets: int
 ) -> None:
     """But where an account is liquidated, which is charged."""
@@ -72,11 +73,11 @@ def test_with_a_keeper_and_several_assets_the_gains_of_all_legs_are_what_the_env
 
     for to, env in enumerate(training.envs):
         env.step_wait = partial(listen, to, env.step_wait)  # type: ignore[method-assign]
-    tape = training.play(2)
+    record = training.play(2)
     paid = np.moveaxis(np.array(rewards[1:]) - np.array(rewards[FLAT]), 0, -1)
-    held = np.moveaxis(tape.inside[1:], 0, -1) & ~tape.cut.any(axis=2)
+    held = np.moveaxis(record.inside[1:], 0, -1) & ~record.liquidated.any(axis=2)
     assert held.mean() > 0.9
-    np.testing.assert_allclose((tape.gain + tape.due).sum(axis=2)[held], paid[held], atol=1e-5)
+    np.testing.assert_allclose((record.gain + record.due).sum(axis=2)[held], paid[held], atol=1e-5)
     training.close()
 
 
@@ -95,31 +96,33 @@ def test_all_accounts_see_one_path_and_the_gain_is_what_the_env_pays(
 
     for to, env in enumerate((training.envs[FLAT], training.envs[1 + level])):
         env.step_wait = partial(listen, to, env.step_wait)  # type: ignore[method-assign]
-    tape = training.play(1)
+    record = training.play(1)
     for name in ("funding_ewma_90", "volatility_7d", "cash_rate"):
         at = column(training, name)
-        for obs in tape.obs[1:]:
-            np.testing.assert_array_equal(tape.obs[FLAT, ..., at], obs[..., at])
-    carry, target = (tape.obs[..., column(training, name)] for name in ("carry", "target_leverage"))
+        for obs in record.obs[1:]:
+            np.testing.assert_array_equal(record.obs[FLAT, ..., at], obs[..., at])
+    carry, target = (
+        record.obs[..., column(training, name)] for name in ("carry", "target_leverage")
+    )
     assert not carry[FLAT].any()
     assert (carry[1:] > 0.3).all()
     np.testing.assert_allclose(target[1 + level], LEVERAGES[level] / 10, rtol=1e-5)
-    assert not tape.cut.any()
-    assert tape.inside.all()
+    assert not record.liquidated.any()
+    assert record.inside.all()
     flat, paid = np.array(rewards)
     # thousandths
-    np.testing.assert_allclose((tape.gain + tape.due)[:, :, 0, level], paid - flat, atol=1e-5)
+    np.testing.assert_allclose((record.gain + record.due)[:, :, 0, level], paid - flat, atol=1e-5)
     training.close()
 
 
 def test_nothing_counts_after_the_end_of_an_episode(market: Market) -> None:
     training = training_on(market, episode="5D")
     training.length = 20
-    tape = training.play(0)
-    assert tape.free[:15].all()
-    assert not tape.free[15:].any()
-    assert not tape.gain[15:].any()
-    assert not tape.due[15:].any()
+    record = training.play(0)
+    assert record.tradable[:15].all()
+    assert not record.tradable[15:].any()
+    assert not record.gain[15:].any()
+    assert not record.due[15:].any()
     training.close()
 
 
@@ -140,22 +143,22 @@ def test_a_liquidation_is_charged_and_who_was_struck_comes_back_hedged(market: M
     # its eighth bar ends at a decision
     rows = first_decisions(market, 8) - market.paths[:, 0] + 8 * 150
     training = training_on(splice(market, rally, at=rows.tolist()), (2.0, 5.0), episode="60D")
-    tapes = [training.play(seed) for seed in range(2)]
-    cut, gain = (
-        np.concatenate([getattr(tape, name) for tape in tapes], axis=1)[..., 0, :]
-        for name in ("cut", "gain")
+    records = [training.play(seed) for seed in range(2)]
+    liquidated, gain = (
+        np.concatenate([getattr(record, name) for record in records], axis=1)[..., 0, :]
+        for name in ("liquidated", "gain")
     )
-    assert cut[..., 1].any()
-    assert not cut[..., 0].any()
+    assert liquidated[..., 1].any()
+    assert not liquidated[..., 0].any()
     lost = gain[
         ...,
         1,
         # thousandths of equity: a tenth of the notional, which was 5/6 of the equity or less after
         # some drift
-    ][cut[..., 1]]
+    ][liquidated[..., 1]]
     assert (lost < -40).all()
     assert (lost > -130).all()
-    obs = np.concatenate([tape.obs[2] for tape in tapes], axis=1)
+    obs = np.concatenate([record.obs[2] for record in records], axis=1)
     assert (obs[..., column(training, "pending")] != 0).any()
     held = obs[..., column(training, "carry")] > 0.02
     assert held[-20:].any()
@@ -174,8 +177,8 @@ def test_counterfactual_training_grows_a_policy_and_tells_the_callback() -> None
     agent.steps_wanted = 32
     model = agent.build(agent.training_env(synthetic_market(years=1.0, paths=2, seed=2), {}, 0), 0)
     training, watch = (
-        CounterfactualTraining(
-            *agent.course, leverages=agent.params.leverage_grid, liquidation=0.1
+        CounterfactualAccounts(
+            *agent.training_inputs, leverages=agent.params.leverage_grid, liquidation=0.1
         ),
         Watching(update=look),
     )

@@ -76,7 +76,7 @@ def profit(market: Market, path: int, row: int, ahead: int, terms: Any, env: int
 def test_the_critic_is_told_what_happens_up_to_the_last_state_of_an_episode(market: Market) -> None:
     agent: Any = agents.make("ppo", **TINY)
     env = agent.training_env(market, {}, 7)
-    width, terms = len(env.batch.observation_table), agent.course[2]
+    width, terms = len(env.batch.observation_table), agent.training_inputs[2]
 
     def check(columns: NDArray[np.float32], i: int, path: int, row: int) -> None:
         told = [profit(market, path, row, ahead, terms, i) for ahead in AHEAD[:4]]

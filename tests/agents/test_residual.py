@@ -13,7 +13,7 @@ import pytest
 import agents
 from agents import AgentError
 from agents.sb3.ensemble import joined
-from agents.training.residual import Advice, AdvisedTraining, read_rule
+from agents.training.residual import Advice, AdvisedAccounts, read_rule
 from experiments.rollout.make import roll_out
 from experiments.solvable import Judge
 from experiments.studies.solvable_tasks import Task, make_agent
@@ -186,9 +186,9 @@ def test_counterfactual_training_asks_the_rule_in_the_state_of_every_account(
     policy then learns from it.
     """
     played: list[Any] = []
-    play = AdvisedTraining.play
+    play = AdvisedAccounts.play
     monkeypatch.setattr(
-        AdvisedTraining, "play", lambda self, seed: played.append(play(self, seed)) or played[-1]
+        AdvisedAccounts, "play", lambda self, seed: played.append(play(self, seed)) or played[-1]
     )
     agents_ = [
         agents.make(

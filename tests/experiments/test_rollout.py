@@ -13,7 +13,7 @@ import pytest
 import agents
 from agents import Agent, AgentError
 from experiments.benchmarking import jobs
-from experiments.benchmarking.jobs import Contest, Job, do
+from experiments.benchmarking.jobs import Job, JobContext, do
 from experiments.rollout.export import daily_returns, write_returns, write_trades
 from experiments.rollout.make import roll_out
 from experiments.rollout.rollout import Rollout, read_rollouts, write_rollouts
@@ -114,10 +114,10 @@ def test_a_job_makes_no_rollout_twice(
     monkeypatch.setattr(jobs, "roll_out", counted)
     other = synthetic_market(years=0.3, paths=1, seed=5)
     rates = (0.0, 0.03)
-    contest = Contest(
+    context = JobContext(
         markets={"train": other, "test": market}, settings=SETTINGS, cash_rates=rates, out=tmp_path
     )
-    do(Job(agent="carry"), contest, Silent())
+    do(Job(agent="carry"), context, Silent())
     wanted = {(market.hash, rate, cost, cost) for rate in rates for cost in (1.0, 2.0)}
     assert len(seen) == len(set(seen)) == 5
     assert set(seen) == wanted | {(other.hash, 0.03, 1.0, 1.0)}

@@ -66,7 +66,7 @@ def test_what_is_measured_is_the_rollout_from_the_beginning_of_the_shock(
     market: Market, given: stress.Scenarios
 ) -> None:
     agent = agents.make("carry", leverage=5.0)
-    found = stress.endure(agent, given, SETTINGS)
+    found = stress.run_scenarios(agent, given, SETTINGS)
     # the first place of the first path: the scenario begins with the path
     number = given.shocks.index("2022-11-09")
     first, last = market.paths[0]
@@ -106,14 +106,14 @@ def test_an_account_that_was_ruined_before_the_shock_leaves_no_line(
         return [replace(made[0], **ended, equity=made[0].equity[: gone + 1]), *made[1:]]
 
     monkeypatch.setattr(stress, "roll_out_paths", ruined_once)
-    found = stress.endure(agents.make("carry"), given, SETTINGS)
+    found = stress.run_scenarios(agents.make("carry"), given, SETTINGS)
     begun = set(found[["shock", "symbol", "begin"]].itertuples(index=False, name=None))
     begins = (pd.Timestamp(int(begin), tz="UTC") for begin in given.begins)
     assert begun == set(list(zip(given.shocks, given.symbols, begins, strict=True))[1:])
 
 
 def test_who_is_flat_earns_the_cash_rate_alone(given: stress.Scenarios) -> None:
-    found = stress.endure(agents.make("flat"), given, SETTINGS)
+    found = stress.run_scenarios(agents.make("flat"), given, SETTINGS)
     np.testing.assert_allclose(found["growth"], 0.03 * found["hour"] / 8760, rtol=1e-3)
     assert found[["fall", "liquidations", "held"]].to_numpy().max() == 0
 

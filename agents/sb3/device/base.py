@@ -1,5 +1,5 @@
-"""What learners share whose environments and memory lie on one device; torch is imported when a
-training begins, not before.
+"""What the learners share that keep environments, rollout and replay on one device; torch is
+imported when a training begins.
 """
 
 from __future__ import annotations
@@ -10,8 +10,8 @@ from agents.sb3.base import SB3Agent
 
 
 class OnDevice(SB3Agent):
-    """The training environments in tensors on `params.device`; what is learned is what the learner
-    beside it in the bases learns.
+    """Mixin: puts the training environments on `params.device` as tensors. The other base class is
+    the learner, which is otherwise unchanged.
     """
 
     params: Any
@@ -27,15 +27,15 @@ class OnDevice(SB3Agent):
         """The device."""
         return str(self.params.device)
 
-    def spoken(self, env: Any) -> Any:
+    def translation(self, env: Any) -> Any:
         """(space, function from the model's actions to the env's, both tensors) where they differ
         from the env's own, else None.
         """
         return None
 
     def training_env(self, market: Any, settings: dict[str, Any], seed: int) -> Any:
-        """The envs of the training, as tensors: the same terms, potential and scale of the reward
-        as on the usual way.
+        """The envs of the training as tensors, with the same terms, potential and reward scale as
+        in the agents ppo and sac.
         """
         from agents.sb3.device.env import DeviceEnv
         from fundenv.envs.torch import FundingHedgeTorchEnv
@@ -53,5 +53,5 @@ class OnDevice(SB3Agent):
             clip=p.reward_clip,
             charge=p.liquidation_charge,
             potential=potential,
-            spoken=self.spoken(env),
+            translation=self.translation(env),
         )

@@ -1,5 +1,5 @@
-"""Environments in tensors as SB3's algorithms on a device meet them: the training reward, the
-potential and the translation of actions stay on the device.
+"""The environments as tensors for SB3's algorithms on a device: the training reward, the potential
+and the translation of actions stay on the device.
 
 Imported only when SB3 is needed.
 """
@@ -54,7 +54,7 @@ class DevicePotential:
 
 
 class DeviceEnv(OneBatchVecEnv):
-    """The face that SB3 asks for its spaces and resets, and `advance`, which steps in tensors with
+    """SB3's `VecEnv` interface for spaces and resets, and `advance`, which steps in tensors with
     the training reward of `agents.sb3.wrappers.Shaped`.
     """
 
@@ -67,7 +67,7 @@ class DeviceEnv(OneBatchVecEnv):
         clip: float,
         charge: float,
         potential: Hindsight | None,
-        spoken: tuple[spaces.Space[Any], Callable[[Tensor], Tensor]] | None = None,
+        translation: tuple[spaces.Space[Any], Callable[[Tensor], Tensor]] | None = None,
     ) -> None:
         self.env, self.batch, self.device = env, env.batch, env.device
         self.scale, self.gamma, self.clip = scale, gamma, clip if clip > 0 else float("inf")
@@ -83,7 +83,7 @@ class DeviceEnv(OneBatchVecEnv):
             torch.as_tensor(weight.at, device=self.device),
             -torch.as_tensor(weight.scale, device=self.device),
         )
-        space, translate = spoken or (env.action_space, lambda actions: actions)
+        space, translate = translation or (env.action_space, lambda actions: actions)
         self.translate: Callable[[Tensor], Tensor] = translate
         self.render_mode = None
         super().__init__(env.num_envs, env.observation_space, space)
@@ -158,7 +158,7 @@ class DeviceEnv(OneBatchVecEnv):
         return obs[:, self._at] * self._sold
 
     def _stand(self) -> None:
-        """Note where every environment stands."""
+        """Keep path, row and potential of every environment."""
         self.path, self.row = self.env.info["path"].clone(), self.env.info["row"].clone()
 
     def state(self) -> dict[str, Any]:

@@ -1,8 +1,8 @@
 """The collecting side of off-policy learners in tensors: environments, actions and replay on one
 device. Imported only when SB3 is needed.
 
-What is learned from the replay, `train`, is that of the class beside `Collecting`; the files open
-in plain stable-baselines3 (`DQN.load`, `SAC.load`).
+`train` is the method of the other base class; the files open in plain stable-baselines3
+(`DQN.load`, `SAC.load`).
 """
 
 from __future__ import annotations

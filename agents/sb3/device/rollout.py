@@ -71,7 +71,8 @@ class TensorRollouts(RolloutBuffer):
         total = self.buffer_size * self.n_envs
         flat = {name: value.view(total, *value.shape[2:]) for name, value in self.held.items()}
         names = ("observations", "actions", "values", "log_probs", "advantages", "returns")
-        for index in torch.randperm(total, device=self.device).split(batch_size or total):  # type: ignore[no-untyped-call]
+        order: Any = torch.randperm(total, device=self.device)
+        for index in order.split(batch_size or total):
             yield RolloutBufferSamples(*(flat[name].index_select(0, index) for name in names))
 
 

@@ -42,7 +42,7 @@ class DeviceSAC(OnDevice, SAC):
 
         return TensorSoftQ if self._discrete else TensorSAC
 
-    def spoken(self, env: Any) -> Any:
+    def translation(self, env: Any) -> Any:
         """The model's actions as target actions: a row of a table, or the zone."""
         torch, _ = libraries()
         assets = env.batch.market.n_assets

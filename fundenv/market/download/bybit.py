@@ -46,7 +46,8 @@ class BybitArchive:
         )
         found = []
         for period in pd.period_range(first, min(last, pd.Period(_LAST, "M")), freq="M"):
-            name = f"{series.symbol}_{series.step_ms // 60_000}_{period.start_time:%Y-%m-%d}_{period.end_time:%Y-%m-%d}.csv.gz"
+            days = f"{period.start_time:%Y-%m-%d}_{period.end_time:%Y-%m-%d}"
+            name = f"{series.symbol}_{series.step_ms // 60_000}_{days}.csv.gz"
             whole = month_span(str(period))
             address = f"{self.files}/kline_for_metatrader4/{series.symbol}/{period.year}/{name}"
             found.append(Piece(series, Span(whole.start - AHEAD_MS, whole.end - AHEAD_MS), address))

@@ -2,8 +2,10 @@
 
 A table has a column `time` and, by kind:
 
-    funding      rate (fraction of notional settled at `time`; + : longs pay shorts) and, optionally, mark_price
-    perp, spot   open, high, low, close (quote per base) and volume (base units); `time` is the bar's open
+    funding      rate (fraction of notional settled at `time`; + : longs pay shorts) and,
+                 optionally, mark_price
+    perp, spot   open, high, low, close (quote per base) and volume (base units); `time` is the
+                 bar's open
     mark         open, high, low, close
     extra        any number columns; `time` is the instant from which the row is known
 

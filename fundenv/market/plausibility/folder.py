@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import NamedTuple, get_args
+from typing import Any, NamedTuple, get_args
 
 import numpy as np
 import pandas as pd
@@ -73,7 +73,7 @@ def _checked(
     tables: dict[File, pd.DataFrame] = {}
     summaries, errors, left_out = [], [], []
     for file in files:
-        kind: Kind = file.kind if file.kind in get_args(Kind) else "extra"  # type: ignore[assignment]
+        kind: Any = file.kind if file.kind in get_args(Kind) else "extra"
         try:
             table, notes = read_noted(file.path, kind, symbol=symbol, columns=columns)
             summaries.append(_summary(file, kind, table, notes))
