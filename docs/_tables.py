@@ -11,6 +11,7 @@ from typing import Any
 from agents.registry import AGENTS, agent_class
 from fundenv.batch.audit import audit
 from fundenv.config import EnvConfig
+from fundenv.dynamics.more_columns import MORE_COLUMNS
 from fundenv.dynamics.observation import ACCOUNT_COLUMNS, LEG_COLUMNS
 from fundenv.formulas import index as formulas
 from fundenv.market import FEATURES
@@ -120,6 +121,7 @@ FRAGMENTS = {
     "observations_market": lambda: observations(FEATURES),
     "observations_legs": lambda: observations(LEG_COLUMNS),
     "observations_account": lambda: observations(ACCOUNT_COLUMNS),
+    "observations_asked": lambda: observations(MORE_COLUMNS),
     "venues": venues,
     "venue_rules": venue_rules,
     "formulas": formula_index,

@@ -19,12 +19,14 @@ from fundenv.settings import Range, Settings, nearest
 from fundenv.settings.base import fields_of
 from fundenv.settings.forms import (
     DIALS,
+    KEEPER,
     REWARDS,
     ConfigError,
     Day,
     Dials,
     Draws,
     Duration,
+    Observe,
     Reward,
     hours,
     ranges_of,
@@ -47,7 +49,7 @@ class EnvConfig(Settings):
 
     error: ClassVar[type[ValueError]] = ConfigError
     # settings that came later: at their default they are no part of the hash, so older ones hold
-    added: ClassVar[tuple[str, ...]] = ("capital", "keeper_watches")
+    added: ClassVar[tuple[str, ...]] = ("capital", "keeper_watches", "keeper_grid", "observe")
 
     # account
     venue: str = "binance"
@@ -87,7 +89,10 @@ class EnvConfig(Settings):
     number for a decision on all of them.
     """
     dials: Annotated[tuple[str, ...], Dials] = DIALS
-    """Dials that the action controls, in this order; the others are fixed at the values below."""
+    """Dials that the action controls, in this order; the others are fixed at the values below.
+    `keeper` hands `keeper_up` over, one entry for the account behind those of all assets;
+    `keeper_down` is then 1 / keeper_up^2.
+    """
     carry: Annotated[float, Range(-1, 1, "of full carry")] = 1.0
     """Value of a frozen carry dial; below 0 the carry is reversed."""
     hedge: Annotated[float, Range(0, 1.5, "spot over perpetual")] = 1.0
@@ -106,6 +111,8 @@ class EnvConfig(Settings):
     """Hedge ratios of discrete and indexed actions."""
     leverage_grid: Annotated[tuple[float, ...], Range(1, 125, "times")] = (1.0, 2.0, 3.0, 5.0)
     """Leverages of discrete and indexed actions, at most `max_leverage`."""
+    keeper_grid: Annotated[tuple[float, ...], Range(1, 100, "of the target")] = (1.1, 1.6, 2.5)
+    """Values of `keeper_up` of discrete and indexed actions."""
 
     capital: Capital = "parts"
     """Each of A assets works with 1/A of the equity, or carries are shares of the whole equity."""
@@ -160,6 +167,12 @@ class EnvConfig(Settings):
     basis_half_life: Annotated[str, Duration] = "12h"
     """Half-life of the basis deviation, for `expected`; on Binance about 30 % reverts in 8 h."""
 
+    # observation
+    observe: Annotated[tuple[str, ...], Observe] = ()
+    """Observations beyond the usual ones, in this order: `available`, `liquidation_distance` of
+    each asset, `unused_collateral`, `borrow_cost`, `keeper_up` of the account.
+    """
+
     # training and stress
     funding_scale: Annotated[float, Range(0, 10, "times")] = 1.0
     """Multiplies every settled rate; the observations of funding follow."""
@@ -182,6 +195,12 @@ class EnvConfig(Settings):
             raise ConfigError(
                 f"leverage_grid = {self.leverage_grid!r} is outside 1 .. max_leverage ="
                 f" {self.max_leverage}; lower it or raise max_leverage"
+            )
+
+        clash = {name for name, *_ in self.randomize} & {"keeper_up", "keeper_down"}
+        if KEEPER in self.dials and clash:
+            raise ConfigError(
+                f"randomize has {sorted(clash)[0]!r} and dials has 'keeper', which sets it; drop one"
             )
 
     @classmethod
@@ -212,7 +231,7 @@ class EnvConfig(Settings):
         values = {
             name: value
             for name, value in self.to_dict().items()
-            if name not in self.added or value != known[name].default
+            if name not in self.added or getattr(self, name) != known[name].default
         }
         return hashlib.sha256(json.dumps(values, sort_keys=True).encode()).hexdigest()[:12]
 

@@ -81,9 +81,10 @@ def wild_market(
     paths: int = 1,
     length: int = 60,
     bar_hours: float = 1.0,
+    listings: bool = False,
 ) -> Market:
     """Paths with crashes, gaps, wicks, funding at the caps, thin or halted bars; each path has its
-    own temper.
+    own temper. `listings`: all assets but the first come late, go early, or go and come back.
     """
     rng = np.random.default_rng(seed)
     rows, assets = paths * length, len(symbols)
@@ -91,6 +92,9 @@ def wild_market(
         [np.stack([_wild_path(rng, length) for _ in symbols], axis=1) for _ in range(paths)]
     )
     features = rng.uniform(-5, 5, (rows, assets, len(TABLE))).astype(np.float32)
+    if listings:
+        for path, asset in np.ndindex(paths, assets - 1):
+            _come_and_go(rng, bars[path * length : (path + 1) * length, 1 + asset])
     return _market(bars, length, (tuple(symbols),) * paths, bar_hours, "2024-01-01", features)
 
 
@@ -115,6 +119,17 @@ def _market(
         table=TABLE,
         venue="binance",
     )
+
+
+def _come_and_go(rng: np.random.Generator, bars: NDArray[np.float64]) -> None:
+    """Take a coin (n, 16) off the venue in some bars."""
+    first, last = int(rng.integers(0, 25)), int(rng.integers(25, 70))
+    back = last + int(rng.integers(3, 12))
+    bars[:first] = [1.0] * 8 + [0.0] * 6 + [1.0, layout.UNLISTED]
+    for row in range(last, min(back, len(bars))):
+        bars[row, :8] = bars[row - 1, [1, 1, 3, 3, 7, 7, 7, 7]]
+        bars[row, [layout.SETTLE_RATE, layout.SETTLE_PRICE]] = 0.0
+        bars[row, layout.HALTED] = layout.UNLISTED
 
 
 def _wild_path(rng: np.random.Generator, n: int) -> NDArray[np.float64]:

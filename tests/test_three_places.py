@@ -40,8 +40,8 @@ OBSERVATION = {
         "ACCOUNT_COLUMNS = (\n",
         'ACCOUNT_COLUMNS = (\n    Column("half", "one half", "fraction", 0, 10, 0.1),\n',
         # 2. its value
-        "    _put(obs, i, at, ACCOUNT.free_cash",
-        "    _put(obs, i, at, ACCOUNT.half, 0.5)\n    _put(obs, i, at, ACCOUNT.free_cash",
+        "    put(obs, i, at, ACCOUNT.free_cash",
+        "    put(obs, i, at, ACCOUNT.half, 0.5)\n    put(obs, i, at, ACCOUNT.free_cash",
     ),
 }
 ASK = """

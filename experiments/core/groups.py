@@ -223,6 +223,7 @@ _WORDS = {
     "duration or none": "DURATION",
     "day or none": "DAY",
     "dials": "DIAL",
+    "columns": "COLUMN",
     "ranges": "JSON",
 }
 

@@ -17,6 +17,7 @@ from experiments.rollout.rollout import STATES, Rollout
 from experiments.tensorboard import pictures
 from experiments.tensorboard.writer import Tracker, write_rollouts
 from fundenv.config import EnvConfig
+from fundenv.settings.forms import KEEPER
 
 EVENTS = "tensorboard"  # the folder of event files in a run folder
 FINAL = {
@@ -128,11 +129,14 @@ def action_names(agent: Agent, width: int) -> list[str]:
     if config.actions == "target":
         own = ["hold", "carry", "hedge", "leverage"]
     elif config.actions == "discrete":
-        own = ["gate", *(dial for dial in config.dials if dial != "carry")]
+        own = ["gate", *(dial for dial in config.dials if dial not in ("carry", KEEPER))]
     else:
-        own = list(config.dials)
-    assets = max(1, width // len(own))
-    return own if assets == 1 else [f"{a}_{name}" for a in range(assets) for name in own]
+        own = [dial for dial in config.dials if dial != KEEPER]
+    assets = max(1, width // max(len(own), 1))
+    once = [KEEPER] if KEEPER in config.dials else []
+    if assets == 1:
+        return own + once
+    return [f"{a}_{name}" for a in range(assets) for name in own] + once
 
 
 def _card(agent: Agent, rows: Sequence[Row], market: Any, settings: dict[str, Any]) -> str:

@@ -30,9 +30,11 @@ def audit(
     decision and filled in the whole step, reason of the last shortfall (where funds are short or a
     bracket limits, an excess leg may be reduced by more than was requested). `liquidated`: how
     often the venue closed the leg, or a part of it, during the step: liquidations (each round of a
-    partial one counts) and auto-deleveragings (`adl_sigma`).
+    partial one counts) and auto-deleveragings (`adl_sigma`). `available`: whether the asset traded
+    in the last bar of the step; not where it was halted, not listed yet or delisted.
     """
     bars = market.bars[rows]
+    available: NDArray[np.bool_] = bars[:, :, layout.HALTED] == layout.TRADED
     fill_spot = trades[:, :, t.SPOT_VALUE] / np.where(
         trades[:, :, t.SPOT_QUANTITY] > 0, trades[:, :, t.SPOT_QUANTITY], 1.0
     )
@@ -66,6 +68,7 @@ def audit(
             "reason": np.array(t.REASONS)[legs[:, :, t.REASON].astype(int)],
         },
         "liquidated": legs[:, :, t.LIQUIDATED].astype(int),
+        "available": available,
     }
 
 

@@ -16,11 +16,12 @@ from fundenv.batch import gate
 from fundenv.batch.audit import audit
 from fundenv.batch.decisions import decision_table
 from fundenv.batch.entry import Calls
+from fundenv.batch.masks import choice_masks
 from fundenv.batch.own_reward import own_reward
 from fundenv.batch.randomize import range_table
 from fundenv.batch.starts import books_of, rows_of, seeds_of
 from fundenv.batch.world import (
-    action_width,
+    action_entries,
     build_params,
     build_world,
     grid_sizes,
@@ -30,14 +31,11 @@ from fundenv.batch.world import (
 from fundenv.compiler.memory import LANES, aligned
 from fundenv.config import ConfigError, EnvConfig
 from fundenv.dynamics import types as t
-from fundenv.dynamics.observation import (
-    ACCOUNT_COLUMNS,
-    LEG_COLUMNS,
-    N_ACCOUNT_COLUMNS,
-    N_LEG_COLUMNS,
-    Column,
-)
+from fundenv.dynamics.columns import Column
+from fundenv.dynamics.more_columns import MORE_ACCOUNT_COLUMNS, MORE_LEG_COLUMNS
+from fundenv.dynamics.observation import ACCOUNT_COLUMNS, LEG_COLUMNS
 from fundenv.market import Market, path_range, stack
+from fundenv.market.layout import HALTED, TRADED
 
 # Observations of a batch, all environments together: to copy fewer is quicker than to tell the
 # compiled code another place.
@@ -122,7 +120,7 @@ class Batch:
         self.world = build_world(
             self.market, self.config, self.venue, AUTORESET_MODES.index(autoreset)
         )
-        self.observation_table = observation_table(self.market)
+        self.observation_table = observation_table(self.market, self.config.observe)
         self.decisions = decision_table(self.config, self.n_assets)
         self._gives_away = False
         self._allocate(build_params(self.config, self.venue, self.market, num_envs, per_env))
@@ -363,6 +361,20 @@ class Batch:
             self.store.episode[:, t.ROW],
         )
 
+    @property
+    def available(self) -> t.Bool:
+        """(n, A): whether each asset traded in the bar that closed; not where it is halted, not
+        listed yet or delisted.
+        """
+        traded: t.Bool = self.market.bars[self.store.episode[:, t.ROW], :, HALTED] == TRADED
+        return traded
+
+    def action_masks(self) -> t.Bool:
+        """(n, K): the choices of a counted action that are open, see `fundenv.batch.masks`. Raises
+        `ConfigError` for other actions.
+        """
+        return choice_masks(self.config, self.available, self.decisions)
+
     def close(self) -> None:
         """Stop the threads; a later step begins new ones."""
         if self._pool is not None:
@@ -391,7 +403,7 @@ class Batch:
         )
         self.ledger, self.trades, self.final_stats = ledger, trades, np.zeros((n, 3))
         self.final_obs = np.zeros((n, width), dtype=np.float32)
-        self.actions = np.zeros((n, action_width(self.config) * assets), dtype=np.float32)
+        self.actions = np.zeros((n, action_entries(self.config, assets)), dtype=np.float32)
         self.gate = gate.Actions(self.actions, grid_sizes(self.config, assets), self.decisions)
         self.store.episode[:, t.MUST_RESET] = 1  # until the first reset
         self._start_paths, self._start_rows = (
@@ -440,18 +452,22 @@ class Batch:
         )
 
 
-def observation_table(market: Market) -> tuple[Column, ...]:
+def observation_table(market: Market, observe: Sequence[str] = ()) -> tuple[Column, ...]:
     """The D observations in order: per asset the market features and the state of its legs, then
-    the account.
+    the account; behind them what `EnvConfig.observe` asks for, in the same order.
 
     With several assets the names carry the asset's number, as in "1:carry".
     """
+
+    def repeated(columns: Sequence[Column]) -> list[Column]:
+        if market.n_assets == 1:
+            return list(columns)
+        return [c._replace(name=f"{a}:{c.name}") for a in range(market.n_assets) for c in columns]
+
     per_asset = [Column(*feature) for feature in market.table] + list(LEG_COLUMNS)
-    table: list[Column] = []
-    for a in range(market.n_assets):
-        table += [c._replace(name=f"{a}:{c.name}") if market.n_assets > 1 else c for c in per_asset]
-    assert (
-        len(table) + N_ACCOUNT_COLUMNS
-        == market.n_assets * (len(market.table) + N_LEG_COLUMNS) + N_ACCOUNT_COLUMNS
+    return (
+        *repeated(per_asset),
+        *ACCOUNT_COLUMNS,
+        *repeated([c for c in MORE_LEG_COLUMNS if c.name in observe]),
+        *(c for c in MORE_ACCOUNT_COLUMNS if c.name in observe),
     )
-    return (*table, *ACCOUNT_COLUMNS)

@@ -26,7 +26,7 @@ from fundenv.batch.audit import audit
 from fundenv.batch.cpu import Batch
 from fundenv.batch.loop import reset_env, step_env
 from fundenv.batch.starts import rows_of
-from fundenv.batch.world import action_width, grid_sizes
+from fundenv.batch.world import action_entries, grid_sizes
 from fundenv.compiler.cache import cache_folder
 from fundenv.compiler.generate import tuple_of, written
 from fundenv.config import ConfigError, EnvConfig
@@ -346,7 +346,7 @@ class CudaBatch(Batch):
                 self.num_envs,
                 assets,
                 width,
-                action_width(self.config) * assets,
+                action_entries(self.config, assets),
                 params,
                 cuda.to_device,
             )

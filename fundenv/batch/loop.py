@@ -49,7 +49,7 @@ from fundenv.dynamics.types import (
     TARGET_HEDGE,
     TARGET_LEVERAGE,
 )
-from fundenv.market.layout import MARK_CLOSE, SPOT_CLOSE
+from fundenv.market.layout import HALTED, MARK_CLOSE, SPOT_CLOSE, UNLISTED
 
 _AHEAD = (
     8  # environments between the hint and the step that reads the row; 4 to 16 are equally fast
@@ -136,6 +136,8 @@ def _open_at_start(world, store, p, i, path, row):
     cross = world.codes[MARGIN_MODE] == MARGIN_CROSS
     portfolio = world.codes[MARGIN_MODE] == MARGIN_PORTFOLIO
     for a in range(assets):
+        if world.bars[row, a, HALTED] == UNLISTED:
+            continue  # its share stays cash
         symbol = world.symbols[_book(world, path, row), a]
         if world.contract == INVERSE:
             _open_coins_at_start(world, store, p, i, a, row, symbol)

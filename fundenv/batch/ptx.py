@@ -16,7 +16,7 @@ from types import SimpleNamespace
 from typing import Any, NamedTuple
 
 from fundenv.batch.cpu import Batch
-from fundenv.batch.world import action_width
+from fundenv.batch.world import action_entries
 from fundenv.config import ConfigError
 
 
@@ -66,7 +66,7 @@ def compile_kernel(name: str, capability: tuple[int, int], **settings: Any) -> s
     from fundenv.batch.cuda import KERNELS, arguments, arrays, exact_arithmetic
 
     batch = Batch(2, autoreset="same_step", **settings)
-    entries = action_width(batch.config) * batch.n_assets
+    entries = action_entries(batch.config, batch.n_assets)
     own = arrays(
         2,
         batch.n_assets,

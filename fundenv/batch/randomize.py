@@ -10,6 +10,7 @@ import numpy as np
 
 from fundenv.config import ConfigError, EnvConfig, limits
 from fundenv.dynamics import types as t
+from fundenv.settings.forms import KEEPER
 
 _KINDS = {"uniform": t.RANGE_UNIFORM, "log": t.RANGE_LOG}
 # fields of Params with another name in the config
@@ -35,6 +36,10 @@ def range_table(config: EnvConfig) -> t.Float64:
                 " within"
             )
         table[t.Params._fields.index(name)] = _KINDS[kind], low, high
+    if KEEPER in config.dials:  # an episode begins with the setting, until the action changes it
+        for name in ("keeper_up", "keeper_down"):
+            start = getattr(config, name)
+            table[t.Params._fields.index(name)] = t.RANGE_UNIFORM, start, start
     return table
 
 

@@ -14,12 +14,14 @@ import pandas as pd
 from fundenv import choices
 from fundenv.batch.gate import read_per_env
 from fundenv.batch.randomize import DRAWN, field_limits, range_table
-from fundenv.config import DIALS, ConfigError, EnvConfig, code, hours
+from fundenv.config import ConfigError, EnvConfig, code, hours
 from fundenv.dynamics import types as t
+from fundenv.dynamics.more_columns import MORE_COLUMNS
 from fundenv.formulas.fees import blended_rate
 from fundenv.market import Market, load_market, select, synthetic_market
 from fundenv.market.files.frames import GENERATED, contract_of
 from fundenv.market.table import funding_levels
+from fundenv.settings.forms import DIALS, KEEPER
 from fundenv.venues import Bracket, Venue, load_venue
 
 _NO_FLOOR = math.inf
@@ -73,7 +75,7 @@ def build_world(market: Market, config: EnvConfig, venue: Venue, autoreset: int)
         [[names.index(contract_of(name)) for name in path] for path in market.symbols],
         dtype=np.int64,
     )
-    grids = [config.carry_grid, config.hedge_grid, config.leverage_grid]
+    grids = [config.carry_grid, config.hedge_grid, config.leverage_grid, config.keeper_grid]
     return t.World(
         bars=market.bars,
         features=market.features,
@@ -125,12 +127,16 @@ def build_params(
         ]
     )
     drawn = [name for name, *_ in config.randomize]
-    if not per_env and not drawn:
+    if not per_env and not drawn and KEEPER not in config.dials:
         return row
     rows = np.repeat(row, n, axis=0)
     for name, values in (per_env or {}).items():
         if name in drawn:
             raise ConfigError(f"{name!r} stands in per_env and in randomize; keep one of them")
+        if KEEPER in config.dials and name in ("keeper_up", "keeper_down"):
+            raise ConfigError(
+                f"{name!r} stands in per_env and dials has 'keeper'; drop one of them"
+            )
         if name not in DRAWN:
             raise ConfigError(f"per_env has no setting {name!r}; it takes {', '.join(DRAWN)}")
         column = read_per_env(name, values, n, *field_limits(name, config))
@@ -145,7 +151,12 @@ def action_width(config: EnvConfig) -> int:
     if config.actions == "target":
         return 4
     gated = config.actions in ("discrete", "indexed")
-    return len(config.dials) + (gated and "carry" not in config.dials)
+    return sum(dial in DIALS for dial in config.dials) + (gated and "carry" not in config.dials)
+
+
+def action_entries(config: EnvConfig, assets: int) -> int:
+    """Entries of a whole action row: those of every asset, then the keeper's where it is free."""
+    return action_width(config) * assets + (KEEPER in config.dials)
 
 
 def grid_sizes(config: EnvConfig, assets: int) -> list[int] | None:
@@ -158,7 +169,7 @@ def grid_sizes(config: EnvConfig, assets: int) -> list[int] | None:
         for dial in ("hedge", "leverage")
         if dial in config.dials
     ]
-    return sizes * assets
+    return sizes * assets + ([len(config.keeper_grid)] if KEEPER in config.dials else [])
 
 
 def bars_of(duration: str, name: str, bar_hours: float) -> int:
@@ -270,7 +281,9 @@ def _codes(market: Market, config: EnvConfig, venue: Venue, autoreset: int) -> t
     codes[t.AUTORESET] = autoreset
     if config.keeper_interval is not None:
         codes[t.KEEPER_BARS] = bars_of(config.keeper_interval, "keeper_interval", market.bar_hours)
-    codes[t.FREE_DIALS] = sum(1 << DIALS.index(dial) for dial in config.dials)
+    codes[t.FREE_DIALS] = sum(1 << (*DIALS, KEEPER).index(dial) for dial in config.dials)
+    codes[t.LISTINGS] = market.has_listings
+    codes[t.OBSERVED] = sum(c.name in config.observe and 1 << k for k, c in enumerate(MORE_COLUMNS))
     codes[t.RANDOM_START] = config.random_start
     if config.episode is not None:
         codes[t.EPISODE_STEPS] = max(
@@ -292,6 +305,7 @@ def _codes(market: Market, config: EnvConfig, venue: Venue, autoreset: int) -> t
     codes[t.ACTION_WIDTH] = action_width(config)
     for dial, grid in ((0, config.carry_grid), (1, config.hedge_grid), (2, config.leverage_grid)):
         codes[t.GRID_CARRY + dial] = len(grid)
+    codes[t.GRID_KEEPER] = len(config.keeper_grid)
     return codes
 
 

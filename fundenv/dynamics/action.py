@@ -2,7 +2,7 @@
 
 import math
 
-from fundenv.compiler.jit import jit
+from fundenv.compiler.jit import jit, jit_rare
 from fundenv.dynamics.types import (
     ACTION_CONTINUOUS,
     ACTION_MODE,
@@ -10,8 +10,15 @@ from fundenv.dynamics.types import (
     ACTION_WIDTH,
     FREE_DIALS,
     GRID_CARRY,
+    GRID_KEEPER,
+    KEEPER_DOWN,
+    KEEPER_UP,
 )
 from fundenv.dynamics.vector_math import exp_of
+
+# the keeper's dial spans these factors of the target, on a log scale
+KEEPER_LEAST, KEEPER_MOST = 1.05, 5.0
+_KEEPER_SPAN = math.log(KEEPER_MOST / KEEPER_LEAST)
 
 
 @jit
@@ -75,3 +82,20 @@ def decode(world, p, actions, i, a):
     if free & 4:
         leverage = dial_value(world, 2, actions[i, at], p.max_leverage)
     return hold, carry, hedge, leverage
+
+
+@jit_rare
+def set_keeper(world, store, actions, i):
+    """Let the last entry of action row i set the keeper of environment i, from this step on.
+
+    `keeper_up` is that entry (target actions, 1 .. 100), a value of its grid, or 1.05 .. 5 on a log
+    scale; `keeper_down` is 1 / keeper_up^2, as the two defaults are.
+    """
+    mode, x = world.codes[ACTION_MODE], float(actions[i, actions.shape[1] - 1])
+    if mode == ACTION_TARGET:
+        up = min(max(x, 1.0), 100.0)
+    elif mode == ACTION_CONTINUOUS:
+        up = KEEPER_LEAST * exp_of(0.5 * (1.0 + min(max(x, -1.0), 1.0)) * _KEEPER_SPAN)
+    else:
+        up = world.grids[3, min(max(int(x), 0), world.codes[GRID_KEEPER] - 1)]
+    store.params[i, KEEPER_UP], store.params[i, KEEPER_DOWN] = up, 1.0 / (up * up)

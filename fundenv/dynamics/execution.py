@@ -50,6 +50,7 @@ from fundenv.market.layout import (
     SPOT_DAY_VOLUME,
     SPOT_OPEN,
     SPOT_VOLUME,
+    UNLISTED,
 )
 
 _ROUNDING = 1.0 + 1e-12
@@ -159,8 +160,9 @@ def limit_orders(world, store, p, i, row, book):
         if spot == 0.0 and perp == 0.0:
             continue
         if bars[row, a, HALTED] > 0.0:
-            legs[i, a, WANT_SPOT], legs[i, a, WANT_PERP] = 0.0, 0.0
-            legs[i, a, REASON] = REASON_HALTED
+            if bars[row, a, HALTED] != UNLISTED:  # what is delisted is closed, whatever was traded
+                legs[i, a, WANT_SPOT], legs[i, a, WANT_PERP] = 0.0, 0.0
+                legs[i, a, REASON] = REASON_HALTED
             continue
         mark, size = bars[row - 1, a, MARK_CLOSE], legs[i, a, PERP]
         limit = largest_value(

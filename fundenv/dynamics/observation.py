@@ -4,32 +4,30 @@ scales.
 
 from __future__ import annotations
 
-from collections import namedtuple
-from typing import Any, NamedTuple
-
 from fundenv.compiler.jit import jit
-from fundenv.dynamics.access import params_of, rules_of
+from fundenv.dynamics.access import params_of
+from fundenv.dynamics.balance import margin_balance
 from fundenv.dynamics.borrowing import locked_cash
+from fundenv.dynamics.columns import Column, by_name, clip, put, put_scaled
 from fundenv.dynamics.funds import capital_parts, gross_of
 from fundenv.dynamics.holdings import coins_of
-from fundenv.dynamics.legs import base_of, profit_of, quote_of, value_of
-from fundenv.dynamics.margin import required_maintenance
+from fundenv.dynamics.legs import base_of, quote_of
+from fundenv.dynamics.more_columns import observe_more
 from fundenv.dynamics.reward import LOG_FLOOR
 from fundenv.dynamics.types import (
     ACCRUED,
     BOOK,
     CASH,
-    ENTRY,
     EQUITY,
     EQUITY_PEAK,
     FUNDING_FEATURE,
     IDLE_BARS,
     INVERSE,
     LIQUIDATED,
-    MARGIN,
     MARGIN_ISOLATED,
     MARGIN_MODE,
     MARGIN_PORTFOLIO,
+    OBSERVED,
     PENDING,
     PERP,
     ROW,
@@ -38,11 +36,7 @@ from fundenv.dynamics.types import (
     TARGET_HEDGE,
     TARGET_LEVERAGE,
 )
-from fundenv.formulas.collateral import LIQUIDATION_RATIO, spot_collateral
-from fundenv.market import Feature
 from fundenv.market.layout import MARK_CLOSE, SIGMA_DAY, SPOT_CLOSE
-
-Column = Feature  # one observation: clip(raw value / scale, low, high), market or account alike
 
 # Place, scale and limits of an observation stand here alone: `observe` reads them by its name.
 LEG_COLUMNS = (
@@ -126,98 +120,11 @@ ACCOUNT_COLUMNS = (
 )
 
 
-class Seen(NamedTuple):
-    """What `observe` knows of a column."""
-
-    at: int  # place among those of the leg or of the account
-    per: float  # 1 / scale
-    low: float
-    high: float
-
-
-def _by_name(name: str, columns: tuple[Column, ...]) -> Any:
-    """The columns as a constant of the compiled code: `LEG.leverage.per`."""
-    seen = {
-        c.name: Seen(at, 1.0 / c.scale, float(c.low), float(c.high)) for at, c in enumerate(columns)
-    }
-    return namedtuple(name, seen)(**seen)
-
-
-LEG, ACCOUNT = _by_name("LegSeen", LEG_COLUMNS), _by_name("AccountSeen", ACCOUNT_COLUMNS)
+LEG, ACCOUNT = by_name("LegSeen", LEG_COLUMNS), by_name("AccountSeen", ACCOUNT_COLUMNS)
 N_LEG_COLUMNS = len(LEG_COLUMNS)
 N_ACCOUNT_COLUMNS = len(ACCOUNT_COLUMNS)
 _PER_YEAR = 1e-4 * 3.0 * 365.0  # bp per 8 h to a fraction per year
 _DAYS = 365.0
-
-
-@jit
-def _clip(value, low, high):
-    return min(max(value, low), high)
-
-
-@jit
-def _put_scaled(obs, i, at, column, value):
-    """Write a value that is in the scale of its column already."""
-    obs[i, at + column.at] = _clip(value, column.low, column.high)
-
-
-@jit
-def _put(obs, i, at, column, value):
-    """Write a value in the unit of its column; `at`: place of the first column of the leg or of the
-    account.
-    """
-    obs[i, at + column.at] = _clip(column.per * value, column.low, column.high)
-
-
-@jit
-def coin_balance(world, store, i, first, last, row):
-    """`margin_balance` of inverse contracts, whose wallets hold coin."""
-    legs = store.legs
-    portfolio = world.codes[MARGIN_MODE] == MARGIN_PORTFOLIO
-    balance, needed, value = store.account[i, CASH] if portfolio else 0.0, 0.0, 0.0
-    for a in range(first, last):
-        mark, size, spot = (
-            world.bars[row, a, MARK_CLOSE],
-            legs[i, a, PERP],
-            world.bars[row, a, SPOT_CLOSE],
-        )
-        symbol = world.symbols[store.episode[i, BOOK], a]
-        coins = coins_of(store, i, a, mark)
-        balance += (
-            spot_collateral(coins, spot, rules_of(world.rules, symbol).haircut)
-            if portfolio
-            else (coins - legs[i, a, SPOT]) * spot
-        )
-        needed += required_maintenance(world, symbol, size, legs[i, a, ENTRY], mark) * spot
-        value += value_of(world.contract, size, mark) * spot
-    return balance, needed * (LIQUIDATION_RATIO if portfolio else 1.0), value
-
-
-@jit
-def margin_balance(world, store, i, first, last, row):
-    """(margin balance, maintenance, notional) [quote] of the legs first..last-1 at the close of bar
-    `row`; the wallet is that of leg `first`.
-
-    Portfolio mode: adjusted equity, and 1.05 x maintenance. Inverse: valued at the spot close.
-    """
-    if world.contract == INVERSE:
-        return coin_balance(world, store, i, first, last, row)
-    legs = store.legs
-    book = store.episode[i, BOOK]
-    balance, needed, value = legs[i, first, MARGIN], 0.0, 0.0
-    for a in range(first, last):
-        mark, size = world.bars[row, a, MARK_CLOSE], legs[i, a, PERP]
-        balance += profit_of(world.contract, size, legs[i, a, ENTRY], mark)
-        held = value_of(world.contract, size, mark)
-        needed += required_maintenance(world, world.symbols[book, a], size, legs[i, a, ENTRY], mark)
-        value += held
-    if world.codes[MARGIN_MODE] == MARGIN_PORTFOLIO:
-        balance += store.account[i, CASH]
-        for a in range(first, last):
-            haircut = rules_of(world.rules, world.symbols[book, a]).haircut
-            balance += spot_collateral(legs[i, a, SPOT], world.bars[row, a, SPOT_CLOSE], haircut)
-        needed *= LIQUIDATION_RATIO
-    return balance, needed, value
 
 
 @jit
@@ -229,7 +136,7 @@ def _shift_level(world, p, obs, i, at):
     for f in range(levels.shape[0]):
         if levels[f, 0] > 0.0:
             moved = p.funding_scale * obs[i, at + f] + p.funding_shift * levels[f, 1]
-            obs[i, at + f] = _clip(moved, levels[f, 2], levels[f, 3])
+            obs[i, at + f] = clip(moved, levels[f, 2], levels[f, 3])
 
 
 @jit
@@ -275,25 +182,27 @@ def observe(world, store, obs, i):
         target = legs[i, a, TARGET_LEVERAGE]
         weight = quote_of(world.contract, size, mark) * per_equity
         gross = gross_of(world, world.symbols[store.episode[i, BOOK], a], target)
-        _put(obs, i, at, LEG.perp_weight, weight)
-        _put(obs, i, at, LEG.spot_weight, spot * bars[row, a, SPOT_CLOSE] * per_equity)
-        _put(obs, i, at, LEG.hedge_ratio, hedge)
-        _put(obs, i, at, LEG.leverage, leverage)
-        _put(obs, i, at, LEG.target_leverage, target)
-        _put(obs, i, at, LEG.margin_distance, distance)
+        put(obs, i, at, LEG.perp_weight, weight)
+        put(obs, i, at, LEG.spot_weight, spot * bars[row, a, SPOT_CLOSE] * per_equity)
+        put(obs, i, at, LEG.hedge_ratio, hedge)
+        put(obs, i, at, LEG.leverage, leverage)
+        put(obs, i, at, LEG.target_leverage, target)
+        put(obs, i, at, LEG.margin_distance, distance)
         accrued = LEG.accrued_funding.per * legs[i, a, ACCRUED] * per_equity
-        _put_scaled(obs, i, at, LEG.accrued_funding, accrued)
+        put_scaled(obs, i, at, LEG.accrued_funding, accrued)
         idle = LEG.idle_time.per * _DAYS * p.bar_years * legs[i, a, IDLE_BARS]
-        _put_scaled(obs, i, at, LEG.idle_time, idle)
-        _put(obs, i, at, LEG.carry, -weight * gross * capital_parts(world, assets))
-        _put(obs, i, at, LEG.net_carry, funding - p.cash_rate * gross)
+        put_scaled(obs, i, at, LEG.idle_time, idle)
+        put(obs, i, at, LEG.carry, -weight * gross * capital_parts(world, assets))
+        put(obs, i, at, LEG.net_carry, funding - p.cash_rate * gross)
         obs[i, at + LEG.liquidated.at] = 1.0 if legs[i, a, LIQUIDATED] > 0.0 else 0.0
         obs[i, at + LEG.pending.at] = 1.0 if legs[i, a, PENDING] != 0.0 else 0.0
         obs[i, at + LEG.target_carry.at] = legs[i, a, TARGET_CARRY]
         obs[i, at + LEG.target_hedge.at] = legs[i, a, TARGET_HEDGE]
         at += N_LEG_COLUMNS
     free = account[i, CASH] - locked_cash(world, store, i, row, SPOT_CLOSE)
-    _put(obs, i, at, ACCOUNT.free_cash, free * per_equity)
-    _put(obs, i, at, ACCOUNT.drawdown, 1.0 - account[i, EQUITY] / account[i, EQUITY_PEAK])
-    _put(obs, i, at, ACCOUNT.cash_rate, p.cash_rate)
-    _put(obs, i, at, ACCOUNT.wallet_share, wallets * per_equity)
+    put(obs, i, at, ACCOUNT.free_cash, free * per_equity)
+    put(obs, i, at, ACCOUNT.drawdown, 1.0 - account[i, EQUITY] / account[i, EQUITY_PEAK])
+    put(obs, i, at, ACCOUNT.cash_rate, p.cash_rate)
+    put(obs, i, at, ACCOUNT.wallet_share, wallets * per_equity)
+    if world.codes[OBSERVED] != 0:
+        observe_more(world, store, obs, i, row, at + N_ACCOUNT_COLUMNS)

@@ -47,7 +47,16 @@ from fundenv.dynamics.types import (
     WANT_SPOT,
 )
 from fundenv.formulas.contract import notional, unrealised
-from fundenv.market.layout import HALTED, MARK_CLOSE, MARK_HIGH, MARK_LOW, SIGMA_DAY, SPOT_CLOSE
+from fundenv.market.layout import (
+    HALTED,
+    MARK_CLOSE,
+    MARK_HIGH,
+    MARK_LOW,
+    NO_PRICE,
+    SIGMA_DAY,
+    SPOT_CLOSE,
+    UNLISTED,
+)
 
 _EVEN = 1e-9  # relative difference below which a wallet counts as holding its required margin
 
@@ -141,14 +150,15 @@ def _decide_leg(world, store, out, p, i, a, row, equity, hold, carry, hedge, lev
 @jit_rare
 def _decide_shared(world, store, out, p, actions, i, row, equity):
     """The decision over a shared capital: legs that hold keep what they use; the carries asked of
-    the others may use the rest, and shrink in proportion where they ask for more.
+    the others may use the rest, and shrink in proportion where they ask for more. What is asked of
+    a coin that is not listed takes no part.
     """
     asked, kept = 0.0, 0.0
     for a in range(store.legs.shape[1]):
         hold, carry, _, _ = decode(world, p, actions, i, a)
         if hold:
             kept += used_share(world, store, i, a, row, equity)
-        else:
+        elif world.bars[row - 1, a, HALTED] != UNLISTED:
             asked += abs(carry)
     room = max(1.0 - kept, 0.0)
     share = 1.0 if asked <= room else room / asked
@@ -268,9 +278,12 @@ def _keep_exposure(world, store, p, i, row, equity):
     legs = store.legs
     used, asked = 0.0, 0.0
     for a in range(legs.shape[1]):
-        if legs[i, a, TOUCH] != TOUCH_NONE or world.bars[row, a, HALTED] != 0.0:
+        held = legs[i, a, PERP] != 0.0
+        halted = world.bars[row, a, HALTED]
+        # a coin that is not listed bars the way only in the bar in which it is closed
+        if legs[i, a, TOUCH] != TOUCH_NONE or halted == NO_PRICE or (held and halted == UNLISTED):
             return
-        if legs[i, a, PERP] != 0.0:
+        if held:
             used += used_share(world, store, i, a, row, equity)
             asked += abs(legs[i, a, TARGET_CARRY]) / capital_parts(world, legs.shape[1])
     if used > 0.0 and (used > p.keeper_up * asked or used < p.keeper_down * asked):

@@ -4,6 +4,7 @@ when.
 
 from fundenv.compiler.jit import jit, jit_order, jit_outer
 from fundenv.dynamics.access import params_of, rules_of
+from fundenv.dynamics.action import set_keeper
 from fundenv.dynamics.borrowing import accrue, locked_cash
 from fundenv.dynamics.deleveraging import deleverage
 from fundenv.dynamics.execution import fill_perp, fill_spot, limit_orders
@@ -13,6 +14,7 @@ from fundenv.dynamics.holdings import coins_of
 from fundenv.dynamics.inverse import sell_within_coins
 from fundenv.dynamics.legs import profit_of, quote_of
 from fundenv.dynamics.liquidate import liquidate
+from fundenv.dynamics.listing import close_unlisted
 from fundenv.dynamics.orders import (
     after_liquidation,
     call_loans,
@@ -34,10 +36,13 @@ from fundenv.dynamics.types import (
     EQUITY,
     EQUITY_PEAK,
     EXPECTED_PNL,
+    FREE_DIALS,
     IDLE_BARS,
     INVERSE,
+    KEEPER_DIAL,
     LAST_ROW,
     LIQUIDATED,
+    LISTINGS,
     MARGIN,
     N_LEDGER,
     N_TRADE,
@@ -235,6 +240,8 @@ def step_bar(world, store, out, p, actions, i, row, path, book, first):
     after_liquidation(world, store, p, i, row, equity)
     keep_margin(world, store, p, i, row, path, equity)
     call_loans(world, store, p, i, row)  # the lender's orders replace those of the agent
+    if world.codes[LISTINGS] != 0:
+        close_unlisted(world, store, out, p, i, row, first)
     stress_crashes(world, store, p, i, row)
     if world.codes[REWARD] == REWARD_EXPECTED:
         _expect_to_open(world, store, out, i, row)
@@ -276,6 +283,8 @@ def step_one(world, store, out, actions, i):
     """Step environment i by one decision: writes ledger, trades, reward, terminated and truncated;
     moves its row to the last bar stepped.
     """
+    if world.codes[FREE_DIALS] & KEEPER_DIAL:
+        set_keeper(world, store, actions, i)
     p = params_of(store.params, i)
     episode = store.episode
     path, book, row = episode[i, PATH], episode[i, BOOK], episode[i, ROW]

@@ -67,6 +67,7 @@ PENDING_NONE, PENDING_FLATTEN, PENDING_REHEDGE = 0, 1, 2
     REASON_HALTED,
 ) = range(7)
 REASON_BORROW, REASON_BRACKET, REASON_CALLED = 7, 8, 9
+REASON_UNLISTED, REASON_DELISTED = 10, 11
 REASONS = (
     "none",
     "hold",
@@ -78,6 +79,8 @@ REASONS = (
     "no borrow",
     "leverage limit of the bracket",
     "loan called",
+    "not listed",
+    "delisted",
 )
 
 # --- episode: one row per environment -------------------------------------------------------------
@@ -139,7 +142,7 @@ AFTER_LIQUIDATION = 3
 REWARD = 4
 AUTORESET = 5
 KEEPER_BARS = 6  # 0 = no keeper
-FREE_DIALS = 7  # bit 0 carry, bit 1 hedge, bit 2 leverage
+FREE_DIALS = 7  # bit 0 carry, bit 1 hedge, bit 2 leverage, bit 3 keeper
 RANDOM_START = 8
 EPISODE_STEPS = 9  # 0 = to the end of the data
 BASIS_FEATURE = 10  # column of basis_deviation among the market features
@@ -156,7 +159,11 @@ SETTLE_ON_SPOT = (
 )
 CAPITAL = 20  # whether each asset has an equal part of the capital, or all share the whole
 KEEPER_WATCHES = 21  # what the margin keeper compares with the target: a KEEPER_* code
-N_CODES = 22
+LISTINGS = 22  # 1 = some coin of the market is not listed in some bar
+OBSERVED = 23  # columns of `observe`: bit k is column k of `fundenv.dynamics.margin_columns`
+GRID_KEEPER = 24  # length of the discrete grid of the keeper
+N_CODES = 25
+KEEPER_DIAL = 8  # bit of FREE_DIALS
 
 ACTION_CONTINUOUS, ACTION_DISCRETE, ACTION_TARGET, ACTION_INDEXED = codes(choices.Actions)
 MARGIN_ISOLATED, MARGIN_CROSS, MARGIN_PORTFOLIO = codes(choices.MarginMode)
@@ -233,6 +240,7 @@ class AssetRules(NamedTuple):
 
 
 N_PARAMS, N_RULES = len(Params._fields), len(AssetRules._fields)
+KEEPER_DOWN, KEEPER_UP = (Params._fields.index(name) for name in ("keeper_down", "keeper_up"))
 
 
 class World(NamedTuple):
@@ -255,7 +263,7 @@ class World(NamedTuple):
     # (inverse: coins); unused rows have an infinite floor
     tiers: Annotated[Float64, ("symbols", "brackets", 4)]
     codes: Annotated[Int64, (N_CODES,)]
-    grids: Annotated[Float64, (3, "grid")]  # discrete carry, hedge ratio, leverage
+    grids: Annotated[Float64, (4, "grid")]  # discrete carry, hedge ratio, leverage, keeper_up
     scales: Annotated[Float64, ("features",)]  # raw value of a market feature = scale * feature
     # 1 where a feature is linear in the level of funding, what an annual shift of 1 adds to it,
     # its low and high

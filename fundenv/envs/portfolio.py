@@ -8,16 +8,23 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
+import numpy as np
 from numpy.typing import NDArray
 
+from fundenv.dynamics.more_columns import MORE_ACCOUNT_COLUMNS, MORE_LEG_COLUMNS
 from fundenv.dynamics.observation import ACCOUNT_COLUMNS
 from fundenv.envs.single import FundingHedgeEnv
 from fundenv.envs.vector import FundingHedgeVectorEnv
 from fundenv.market import Market, joint, load_market, narrowed, synthetic_market
 
 # what the id sets where the user does not
-PORTFOLIO = MappingProxyType(
-    {"capital": "shared", "margin_mode": "portfolio", "keeper_watches": "equity"}
+PORTFOLIO: MappingProxyType[str, Any] = MappingProxyType(
+    {
+        "capital": "shared",
+        "margin_mode": "portfolio",
+        "keeper_watches": "equity",
+        "observe": ("available",),
+    }
 )
 
 
@@ -32,11 +39,12 @@ def portfolio_market(
     symbols: Sequence[str] | None = None,
     venue: str = "binance",
 ) -> Market:
-    """Coins side by side on their common bars, one path of A = len(symbols) assets.
+    """Coins side by side, one path of A = len(symbols) assets: every bar that any of them has
+    (`fundenv.market.joint`).
 
     market: a joint market (returned as it is where no `symbols` are given), one of single symbols,
     a folder of tidy files, or None for the embedded one. Raises `DataError` or `SplitError` for an
-    unknown symbol and where the coins have no bar in common.
+    unknown symbol.
     """
     if market is None:
         market = embedded_portfolio()
@@ -48,19 +56,32 @@ def portfolio_market(
     return joint(market, list(names))
 
 
-def by_asset(obs: NDArray[Any], assets: int) -> tuple[NDArray[Any], NDArray[Any]]:
-    """Views of observations (n, D) or (D,): (n, A, F) of the assets and (n, S) of the account.
+def by_asset(
+    obs: NDArray[Any], assets: int, observe: Sequence[str] = PORTFOLIO["observe"]
+) -> tuple[NDArray[Any], NDArray[Any]]:
+    """Observations (n, D) or (D,) as (n, A, F) of the assets and (n, S) of the account.
 
     Every asset has the same F columns in the same order, so that a policy can share its weights
-    over the assets. Raises `ValueError` where D does not fit.
+    over the assets; those of the setting `observe` stand last, as they do in the S of the account.
+    With the default of this env the last of the F is `available`, the mask of coins that are
+    halted, not listed yet or delisted. Raises `ValueError` where D does not fit.
     """
-    own = obs.shape[-1] - len(ACCOUNT_COLUMNS)
+    more = sum(column.name in observe for column in MORE_LEG_COLUMNS)
+    once = sum(column.name in observe for column in MORE_ACCOUNT_COLUMNS)
+    end = obs.shape[-1] - once  # of the assets' own columns of `observe`
+    own = end - more * assets - len(ACCOUNT_COLUMNS)
     if own <= 0 or own % assets:
         raise ValueError(
-            f"observations of {obs.shape[-1]} columns do not fit {assets} assets and"
-            f" {len(ACCOUNT_COLUMNS)} columns of the account; give the env's number of assets"
+            f"observations of {obs.shape[-1]} columns do not fit {assets} assets,"
+            f" {len(ACCOUNT_COLUMNS)} columns of the account and observe = {tuple(observe)!r};"
+            " give the env's number of assets and its `observe`"
         )
-    return obs[..., :own].reshape(*obs.shape[:-1], assets, own // assets), obs[..., own:]
+    shape = (*obs.shape[:-1], assets, -1)
+    coins, account = obs[..., :own].reshape(shape), obs[..., own : own + len(ACCOUNT_COLUMNS)]
+    if more:
+        asked = obs[..., own + len(ACCOUNT_COLUMNS) : end].reshape(shape)
+        coins = np.concatenate([coins, asked], axis=-1)
+    return coins, np.concatenate([account, obs[..., end:]], axis=-1) if once else account
 
 
 class FundingPortfolioEnv(FundingHedgeEnv):

@@ -40,8 +40,12 @@ class OneBatchVecEnv(VecEnv):
     def env_method(
         self, method_name: str, *args: Any, indices: Any = None, **kwargs: Any
     ) -> list[Any]:
-        """Call a method of the batch once and return its result for every environment asked for."""
+        """Call a method of the batch once and return its result for every environment asked for;
+        of `action_masks` each its own row.
+        """
         result = getattr(self.batch, method_name)(*args, **kwargs)
+        if method_name == "action_masks":
+            return [result[i] for i in self._get_indices(indices)]
         return [result for _ in self._get_indices(indices)]
 
     def env_is_wrapped(self, wrapper_class: Any, indices: Any = None) -> list[bool]:

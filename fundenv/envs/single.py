@@ -36,7 +36,9 @@ class FundingHedgeEnv(gym.Env[Any, Any]):
 
     Info, with the same keys after `reset` and every `step`: `equity` [quote], `unix_time` (end of
     the step, seconds since 1970 UTC) and `liquidated` (how often the venue closed a leg, or a part
-    of one, during the step), all plain numbers. `audit()` tells the rest.
+    of one, during the step), all plain numbers; where coins of the market come and go also
+    `delisted`, how many coins were closed because the venue has them no more. `audit()` tells the
+    rest.
 
     Args:
         market: a `fundenv.market.Market`, a folder of tidy files, or None for the embedded
@@ -120,6 +122,13 @@ class FundingHedgeEnv(gym.Env[Any, Any]):
         """
         return of_one(self.batch.audit())
 
+    def action_masks(self) -> t.Bool:
+        """(K,) bool: the choices of a `discrete` or `indexed` action that are open now: a coin that
+        is halted, not listed yet or delisted may only hold. Raises `ConfigError` for other actions.
+        """
+        masks: t.Bool = self.batch.action_masks()[0]
+        return masks
+
     def explain(self, reasons: Sequence[str]) -> None:
         """Say why the agent decides as it does in the step to come, a text per asset; the picture
         shows the latest. Nothing without a render mode.
@@ -149,14 +158,19 @@ class FundingHedgeEnv(gym.Env[Any, Any]):
         views: tuple[Any, ...] = tuple(memoryview(array) for array in read)
         self._reward, self._terminated, self._truncated, self._episode = views[:4]
         self._account, self._liquidated = views[4:]
+        self._lists = self.batch.market.has_listings
 
     def _brief(self) -> dict[str, Any]:
         closes = self.batch.market.close_ns
-        return {
+        info = {
             "equity": self._account[t.EQUITY],
             "unix_time": closes.item(self._episode[t.ROW]) // 1_000_000_000,
             "liquidated": int(sum(self._liquidated)),
         }
+        if self._lists:
+            reasons = self.batch.store.legs[0, :, t.REASON]
+            info["delisted"] = int((reasons == t.REASON_DELISTED).sum())
+        return info
 
 
 def _recorder(batch: Batch) -> Any:

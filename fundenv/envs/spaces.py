@@ -8,7 +8,8 @@ import gymnasium as gym
 import numpy as np
 
 from fundenv.batch.cpu import Batch
-from fundenv.batch.world import grid_sizes
+from fundenv.batch.world import action_entries, grid_sizes
+from fundenv.settings.forms import KEEPER
 
 
 def observation_space(batch: Batch) -> gym.spaces.Box:
@@ -22,10 +23,11 @@ def action_space(
     batch: Batch,
 ) -> gym.spaces.Box | gym.spaces.MultiDiscrete | gym.spaces.Discrete[Any]:
     """`continuous`: Box [-1, 1]; `discrete`: MultiDiscrete of gate and grids; `target`: Box of
-    physical limits: all repeat per asset. `indexed`: Discrete, one number for the decision on all
+    physical limits: all repeat per asset, and a free keeper has one entry behind them. `indexed`: Discrete, one number for the decision on all
     assets (`Batch.decisions`).
     """
     config, assets = batch.config, batch.n_assets
+    keeper = KEEPER in config.dials
     if batch.decisions is not None:
         return gym.spaces.Discrete(len(batch.decisions))
     sizes = grid_sizes(config, assets)
@@ -34,5 +36,7 @@ def action_space(
     if config.actions == "target":
         low = np.tile(np.array([0.0, -1.0, 0.0, 1.0], dtype=np.float32), assets)
         high = np.tile(np.array([1.0, 1.0, 1.5, config.max_leverage], dtype=np.float32), assets)
+        if keeper:
+            low, high = np.append(low, np.float32(1.0)), np.append(high, np.float32(100.0))
         return gym.spaces.Box(low, high, dtype=np.float32)
-    return gym.spaces.Box(-1.0, 1.0, (assets * len(config.dials),), dtype=np.float32)
+    return gym.spaces.Box(-1.0, 1.0, (action_entries(config, assets),), dtype=np.float32)

@@ -151,6 +151,12 @@ class FundingHedgeVectorEnv(VectorEnv[Any, Any, Any]):
         obs = batch.obs.copy() if self._copy else batch.obs
         return obs, reward, terminated, truncated, info
 
+    def action_masks(self) -> t.Bool:
+        """(num_envs, K) bool: the choices of counted actions that are open now; see
+        `FundingHedgeEnv.action_masks`.
+        """
+        return self.batch.action_masks()
+
     def render(self) -> None:
         """None: a vector environment draws nothing."""
 

@@ -7,12 +7,12 @@ from fundenv.market.files.frames import SymbolFrames, write_frames
 from fundenv.market.files.load import load_market, read_frames
 from fundenv.market.files.read import read_table
 from fundenv.market.files.schema import DataError, check_table
+from fundenv.market.join import joint
 from fundenv.market.market import Feature, Market
 from fundenv.market.own_feature import add_feature
 from fundenv.market.split import (
     SplitError,
     between,
-    joint,
     narrowed,
     path_range,
     select,

@@ -24,6 +24,10 @@ SPOT_DAY_VOLUME = 12  # traded during the 24 h before this bar opens, base units
 PERP_DAY_VOLUME = 13
 SIGMA_DAY = 14  # daily volatility of spot log returns known when this bar opens
 # 1 where a leg has no genuine price in this bar: nothing fills, the last genuine price is carried
-# for valuation
+# for valuation. UNLISTED where a joint market has no such coin (yet, or any more): what is held of
+# it is closed at the last price, which is carried
 HALTED = 15
 N_COLUMNS = 16
+
+# values of HALTED, as the numbers of a bar are: places of columns are whole numbers
+TRADED, NO_PRICE, UNLISTED = 0.0, 1.0, 2.0

@@ -11,7 +11,15 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from fundenv.market.layout import HALTED, N_COLUMNS, PERP_DAY_VOLUME, SETTLE_PRICE, SPOT_DAY_VOLUME
+from fundenv.market.layout import (
+    HALTED,
+    N_COLUMNS,
+    NO_PRICE,
+    PERP_DAY_VOLUME,
+    SETTLE_PRICE,
+    SPOT_DAY_VOLUME,
+    UNLISTED,
+)
 
 
 class Feature(NamedTuple):
@@ -107,6 +115,11 @@ class Market:
             ((self.bars[..., SPOT_DAY_VOLUME] > 0) & (self.bars[..., PERP_DAY_VOLUME] > 0)).any()
         )
 
+    @cached_property
+    def has_listings(self) -> bool:
+        """Whether some asset is not listed in some bar."""
+        return bool((self.bars[..., HALTED] == UNLISTED).any())
+
     def with_notes(self, *notes: str) -> Market:
         """The same market with more notes."""
         return replace(self, notes=self.notes + notes)
@@ -126,11 +139,13 @@ class Market:
             first, last = self.paths[path]
             bars, times = self.bars[first:last], self.times(path)
             settled = int((bars[:, :, SETTLE_PRICE] > 0).sum())
-            halted = int((bars[:, :, HALTED] > 0).sum())
+            halted = int((bars[:, :, HALTED] == NO_PRICE).sum())
+            absent = int((bars[:, :, HALTED] == UNLISTED).sum())
+            unlisted = f", {absent} bars of coins not listed" if absent else ""
             span = f"{times[0]:%Y-%m-%d %H:%M} .. {times[-1]:%Y-%m-%d %H:%M} UTC"
             lines.append(
                 f"  {'+'.join(names)}: {span}, {last - first} bars, {settled} settlements, {halted}"
-                " halted bars"
+                f" halted bars{unlisted}"
             )
         lines += [f"  accepted: {caution}" for caution in self.cautions]
         return "\n".join(lines + [f"  note: {note}" for note in self.notes])

@@ -18,7 +18,11 @@ from fundenv.market.market import Feature, Market
 COLUMNS = tuple(
     name.lower()
     for name, place in sorted(
-        ((n, p) for n, p in vars(layout).items() if n.isupper() and n != "N_COLUMNS"),
+        (
+            (n, p)
+            for n, p in vars(layout).items()
+            if n.isupper() and n != "N_COLUMNS" and isinstance(p, int)
+        ),
         key=lambda item: item[1],
     )
 )

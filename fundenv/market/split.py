@@ -1,4 +1,6 @@
-"""Parts of a market: by time, by symbol, several symbols on one clock, several markets in one."""
+"""Parts of a market: by time, by symbol; several markets in one. Several symbols on one clock:
+`fundenv.market.join`.
+"""
 
 from __future__ import annotations
 
@@ -41,7 +43,7 @@ def between(
         else:
             dropped.append("+".join(market.symbols[path]))
     if not spans:
-        raise SplitError(f"no bar closes in [{start}, {end}); {_extent(market)}")
+        raise SplitError(f"no bar closes in [{start}, {end}); {extent(market)}")
     notes = (f"no bars in [{start}, {end}): {', '.join(dropped)} dropped",) if dropped else ()
     return _cut(market, spans, notes)
 
@@ -100,45 +102,12 @@ def select(market: Market, symbols: Sequence[str]) -> Market:
     `SplitError` for one that has none.
     """
     within = [path for path, names in enumerate(market.symbols) if set(names) <= set(symbols)]
-    _check_known(market, symbols, {name for path in within for name in market.symbols[path]})
+    check_known(market, symbols, {name for path in within for name in market.symbols[path]})
     order = sorted(within, key=lambda path: list(symbols).index(market.symbols[path][0]))
     return _cut(
         market,
         [(path, int(market.paths[path][0]), int(market.paths[path][1])) for path in order],
         (),
-    )
-
-
-def joint(market: Market, symbols: Sequence[str]) -> Market:
-    """`symbols` side by side on their common closes: one path of A = len(symbols) assets, more
-    where the common clock has holes.
-
-    `market` must have one asset per path. Raises `SplitError` for an unknown symbol or spans
-    without a common bar.
-    """
-    if market.n_assets != 1:
-        raise SplitError(
-            f"paths have {market.n_assets} assets already; join the market of single symbols"
-        )
-    _check_once(symbols)
-    _check_known(market, symbols, {names[0] for names in market.symbols})
-    rows = {symbol: _rows(market, symbol) for symbol in symbols}
-    common = rows[symbols[0]].index
-    for symbol in symbols[1:]:
-        common = common.intersection(rows[symbol].index)
-    if len(common) < 2:
-        raise SplitError(f"{', '.join(symbols)} have no span in common; {_extent(market)}")
-    close_ns = np.asarray(common, dtype=np.int64)
-    index = np.column_stack([rows[symbol].reindex(common) for symbol in symbols])
-    cuts = np.flatnonzero(np.diff(close_ns) > round(market.bar_hours * 3.6e12)) + 1
-    edges = np.r_[0, cuts, len(close_ns)]
-    return replace(
-        market,
-        bars=market.bars[index, 0],
-        features=market.features[index, 0],
-        paths=np.column_stack([edges[:-1], edges[1:]]).astype(np.int64),
-        close_ns=close_ns,
-        symbols=(tuple(symbols),) * (len(edges) - 1),
     )
 
 
@@ -149,8 +118,8 @@ def narrowed(market: Market, symbols: Sequence[str]) -> Market:
     names = market.symbols[0]
     if len(set(market.symbols)) > 1:
         raise SplitError("the paths hold different assets; give a market that holds the same ones")
-    _check_once(symbols)
-    _check_known(market, symbols, set(names))
+    check_once(symbols)
+    check_known(market, symbols, set(names))
     columns = [names.index(symbol) for symbol in symbols]
     return replace(
         market,
@@ -201,30 +170,20 @@ def path_range(market: Market, first: int, last: int) -> Market:
     )
 
 
-def _check_once(symbols: Sequence[str]) -> None:
+def check_once(symbols: Sequence[str]) -> None:
+    """Raise `SplitError` where no symbol is given, or one twice."""
     if len(symbols) < 1 or len(set(symbols)) < len(symbols):
         raise SplitError(
             f"symbols {list(symbols)}: expected at least one and each once; drop the duplicates"
         )
 
 
-def _check_known(market: Market, symbols: Sequence[str], known: set[str]) -> None:
+def check_known(market: Market, symbols: Sequence[str], known: set[str]) -> None:
+    """Raise `SplitError` for the first of `symbols` that is not `known`."""
     for symbol in symbols:
         if symbol not in known:
             have = ", ".join("+".join(names) for names in dict.fromkeys(market.symbols))
             raise SplitError(f"symbol {symbol!r} is not in the market; it has {have}")
-
-
-def _rows(market: Market, symbol: str) -> pd.Series:
-    """Row numbers of one symbol, indexed by close_ns."""
-    numbers = np.concatenate(
-        [
-            np.arange(*market.paths[path])
-            for path, names in enumerate(market.symbols)
-            if names == (symbol,)
-        ]
-    )
-    return pd.Series(numbers, market.close_ns[numbers])
 
 
 def _cut(market: Market, spans: Sequence[tuple[int, int, int]], notes: tuple[str, ...]) -> Market:
@@ -242,7 +201,8 @@ def _cut(market: Market, spans: Sequence[tuple[int, int, int]], notes: tuple[str
     )
 
 
-def _extent(market: Market) -> str:
+def extent(market: Market) -> str:
+    """What the market holds, for an error message."""
     spans = (
         f"{'+'.join(names)} {market.times(p)[0]:%Y-%m-%d %H:%M} .."
         f" {market.times(p)[-1]:%Y-%m-%d %H:%M}"

@@ -14,7 +14,11 @@ from fundenv.settings.base import Form, SettingsError, said
 
 DIALS = ("carry", "hedge", "leverage")
 REWARDS = choices.names(choices.Reward)
-_IN_ORDER = [subset for n in (1, 2, 3) for subset in itertools.combinations(DIALS, n)]
+KEEPER = "keeper"  # a dial of the whole account, beside those of every asset
+_FREE = (*DIALS, KEEPER)
+_IN_ORDER = [subset for n in (1, 2, 3, 4) for subset in itertools.combinations(_FREE, n)]
+# columns of fundenv.dynamics.more_columns, which this file cannot import: it would load the kernel
+MORE = ("available", "liquidation_distance", "unused_collateral", "borrow_cost", "keeper_up")
 
 
 class ConfigError(SettingsError):
@@ -48,7 +52,14 @@ def _check_day(text: Any, name: str) -> None:
 def _check_dials(dials: Any, name: str) -> None:
     if dials not in _IN_ORDER:
         raise ConfigError(
-            f"{name} = {said(dials)}: expected at least one of {', '.join(DIALS)}, in this order"
+            f"{name} = {said(dials)}: expected at least one of {', '.join(_FREE)}, in this order"
+        )
+
+
+def _check_observe(columns: Any, name: str) -> None:
+    if not isinstance(columns, tuple) or tuple(c for c in MORE if c in columns) != columns:
+        raise ConfigError(
+            f"{name} = {said(columns)}: expected some of {', '.join(MORE)}, in this order"
         )
 
 
@@ -65,6 +76,7 @@ Duration = Form("duration", hours)
 Reward = Form("reward", _check_reward)
 Day = Form("day", _check_day)
 Dials = Form("dials", _check_dials)
+Observe = Form("columns", _check_observe)
 Draws = Form("ranges", lambda value, name: ranges_of(value))
 
 

@@ -74,8 +74,12 @@ def test_observations_part_into_those_of_the_coins_and_of_the_account() -> None:
     table = env.unwrapped.observation_table  # type: ignore[attr-defined]
     names = [column.name for column in table]
     assert coins.shape[:2] == (2, 3)
-    assert names[coins.shape[2]] == f"1:{names[0].removeprefix('0:')}"
-    assert np.array_equal(account, obs[:, 3 * coins.shape[2] :])
+    own = coins.shape[2] - 1
+    assert names[own] == f"1:{names[0].removeprefix('0:')}"
+    assert names[-3:] == ["0:available", "1:available", "2:available"]
+    assert np.array_equal(coins[:, 1, :own], obs[:, own : 2 * own])
+    assert (coins[:, :, own] == 1.0).all()
+    assert np.array_equal(account, obs[:, 3 * own : 3 * own + 4])
     assert by_asset(obs[0], 3)[0].shape == coins.shape[1:]
     with pytest.raises(ValueError, match="do not fit 11 assets"):
         by_asset(obs, 11)

@@ -15,6 +15,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import settings as hypothesis_settings
+from hypothesis import strategies as st
 
 from fundenv.batch.cpu import Batch
 from fundenv.dynamics import types as t
@@ -77,6 +78,23 @@ def test_kernel_and_reference_agree_on_wild_markets():
     ):
         assert seen[reason] > 10, (reason, seen)
     assert seen["leverage limit of the bracket"] > 10
+
+
+def test_kernel_and_reference_agree_where_coins_are_listed_and_delisted():
+    seen: Counter[str] = Counter()
+
+    @hypothesis_settings(max_examples=50, **EVERYTHING)
+    @given(SEEDS, st.sampled_from([("PLAIN", "PLAIN2"), ("COSTLY", "FINE")]), inverse_settings())
+    def check(seed, symbols, chosen):
+        market = wild_market(seed, symbols, 4, listings=True)
+        env, rng = make_env(market, **chosen), np.random.default_rng(seed)
+        for path in range(4):
+            begin = int(rng.integers(0, 20))
+            walk(env, market, chosen, path, begin, rng, 40, seen, account=InverseAccount)
+
+    check()
+    assert seen["delisted"] > 20, seen
+    assert seen["not listed"] > 50, seen
 
 
 def test_parts_add_up_to_the_change_of_equity_and_equity_to_the_coins():

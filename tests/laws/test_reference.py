@@ -140,6 +140,22 @@ def test_kernel_and_reference_agree_where_the_purse_is_empty():
     assert seen["steps"] > 2_000
 
 
+def test_kernel_and_reference_agree_where_coins_are_listed_and_delisted():
+    seen: Counter[str] = Counter()
+
+    @hypothesis_settings(max_examples=EXAMPLES // 2, **EVERYTHING)
+    @given(SEEDS, SEVERAL, settings())
+    def check(seed, symbols, chosen):
+        market = wild_market(seed, symbols, PATHS, listings=True)
+        env, rng = make_env(market, **chosen), np.random.default_rng(seed)
+        for path in range(PATHS):
+            walk(env, market, chosen, path, int(rng.integers(0, 20)), rng, 40, seen)
+
+    check()
+    assert seen["delisted"] > 50, seen
+    assert seen["not listed"] > 200, seen
+
+
 REAL: dict[str, Any] = {
     "venue": "binance",
     "initial_equity": 100_000.0,

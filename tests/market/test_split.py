@@ -92,7 +92,7 @@ def test_select_takes_symbols_in_the_order_asked(market):
 
 
 def test_joint_puts_symbols_side_by_side_on_common_closes(market):
-    both = joint(market, [C, A])
+    both = joint(market, [C, A], common=True)
     assert both.n_assets == 2
     assert both.symbols == ((C, A),)
     assert both.paths.tolist() == [[0, len(both.bars)]]
@@ -119,7 +119,7 @@ def test_joint_refuses_what_cannot_be_joined(market):
         ]
     )
     with pytest.raises(SplitError, match="no span in common"):
-        joint(apart, [A, B])
+        joint(apart, [A, B], common=True)
 
 
 def test_a_hole_in_funding_cuts_the_path_and_the_joint_clock():
@@ -133,7 +133,7 @@ def test_a_hole_in_funding_cuts_the_path_and_the_joint_clock():
     # the last bar before a settlement is missed
     assert first[-1] == pd.Timestamp("2024-01-01", tz="UTC") + pd.Timedelta(hours=130 * 8)
     assert second[0] == pd.Timestamp("2024-01-01", tz="UTC") + pd.Timedelta(hours=136 * 8 + 1)
-    both = joint(market, ["HOLED", "WHOLE"])
+    both = joint(market, ["HOLED", "WHOLE"], common=True)
     assert both.n_paths == 2
     assert np.diff(both.paths).ravel().tolist() == [len(first), len(second)]
     assert (np.diff(both.close_ns[slice(*both.paths[0])]) == pd.Timedelta("1h").value).all()

@@ -29,6 +29,7 @@ PARTS = (
     "liquidation_loss",
 )
 Target = tuple[float, float, float]  # carry, hedge, leverage
+GONE = 2.0  # `halted` of a coin that is not listed, spec 3.3
 
 
 class Bar(NamedTuple):
@@ -247,6 +248,7 @@ class ReferenceAccount:
                 for leg, t in zip(self.legs, targets, strict=True)
             ]
         moved |= self._call_loans()  # spec 6.13
+        moved |= self._close_unlisted(first)  # spec 6.17, 6.18
         self._stress_crashes()  # spec 6.14
         self._limit(moved)  # spec 7.1 to 7.11
         self._book_price_profit(
@@ -352,7 +354,11 @@ class ReferenceAccount:
         if self.config.capital != "shared":
             return 1.0
         kept = sum(self._used(a, equity) for a, t in enumerate(targets) if t is None)
-        asked = sum(abs(t[0]) for t in targets if t is not None)
+        asked = sum(
+            abs(t[0])
+            for t, last in zip(targets, self.last, strict=True)
+            if t is not None and last.halted != GONE
+        )
         room = max(1.0 - kept, 0.0)
         return 1.0 if asked <= room else room / asked
 
@@ -373,7 +379,8 @@ class ReferenceAccount:
     def _keep_exposure(self, busy: set[int], equity: float) -> set[int]:
         """The margin keeper that watches the equity, spec 6.16."""
         held = [a for a, leg in enumerate(self.legs) if leg.perp]
-        if busy or any(bar.halted for bar in self.now) or not held:
+        waits = any(bar.halted == 1 for bar in self.now)
+        if busy or waits or any(self.now[a].halted for a in held) or not held:
             return set()
         used = sum(self._used(a, equity) for a in held)
         asked = sum(abs(self.legs[a].carry) for a in held) / self._parts_of_capital()
@@ -451,6 +458,27 @@ class ReferenceAccount:
             self.reasons[a] = "loan called"
         return called
 
+    def _close_unlisted(self, first: bool) -> set[int]:
+        """Spec 6.17 and 6.18: what is held of a coin that is gone is closed, and one that had no
+        price at the last close takes no order.
+        """
+        closed: set[int] = set()
+        for a, (leg, last, now) in enumerate(zip(self.legs, self.last, self.now, strict=True)):
+            if GONE not in (last.halted, now.halted):
+                continue
+            held = self._hedge_held(a)
+            leg.order_spot, leg.order_perp, leg.pending = -held, -leg.perp, ""
+            if held or leg.perp:
+                leg.stress = self.config.stress_multiplier
+                self.reasons[a] = "delisted"
+                closed.add(a)
+            elif first and leg.carry:
+                self.reasons[a] = "not listed"
+            leg.carry = 0.0
+            if last.halted == GONE:
+                self.requested[a] = (0.0, 0.0)
+        return closed
+
     def _stress_crashes(self) -> None:
         """Spec 6.14: orders behind a bar in which mark ranged far are stressed."""
         for leg, last in zip(self.legs, self.last, strict=True):
@@ -497,7 +525,8 @@ class ReferenceAccount:
         """
         for a, (leg, bar) in enumerate(zip(self.legs, self.now, strict=True)):
             if bar.halted:
-                self._cut(a, 0.0, 0.0, "halted")
+                if bar.halted != GONE:
+                    self._cut(a, 0.0, 0.0, "halted")
                 continue
             _, base = self._sizes(a)
             after = leg.perp + leg.order_perp

@@ -17,8 +17,9 @@ from fundenv.market.build import assemble
 from fundenv.market.files.align import Aligned, lay
 from fundenv.market.files.frames import GENERATED, HOUR_NS, SymbolFrames, to_ns
 from fundenv.market.files.settlements import Settlements
+from fundenv.market.join import joint
 from fundenv.market.market import Market
-from fundenv.market.split import between, joint, stack
+from fundenv.market.split import between, stack
 from fundenv.market.synthetic import coins as p
 from fundenv.market.synthetic.generator import SETTLE_HOURS, YEAR_HOURS, Histories, simulate
 from fundenv.venues import load_venue

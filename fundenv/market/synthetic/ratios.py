@@ -21,8 +21,9 @@ from fundenv.market.build import assemble
 from fundenv.market.files.align import Aligned, lay
 from fundenv.market.files.frames import HOUR_NS
 from fundenv.market.files.settlements import LONGEST_NS, Settlements
+from fundenv.market.join import joint
 from fundenv.market.market import Market
-from fundenv.market.split import SplitError, joint
+from fundenv.market.split import SplitError
 from fundenv.market.table import NAMES
 from fundenv.venues import Venue, load_venue
 
@@ -104,7 +105,7 @@ def roll(
         for asset, name in enumerate(symbols)
     ]
     market = assemble(coins, rules, {})
-    return joint(market, symbols) if len(symbols) > 1 else market
+    return joint(market, symbols, common=True) if len(symbols) > 1 else market
 
 
 def _closed(bars: Array, bar_hours: float) -> Array:

@@ -1,0 +1,71 @@
+"""What stands behind the perpetuals: margin balance and maintenance at the close of a bar."""
+
+from fundenv.compiler.jit import jit
+from fundenv.dynamics.access import rules_of
+from fundenv.dynamics.holdings import coins_of
+from fundenv.dynamics.legs import profit_of, value_of
+from fundenv.dynamics.margin import required_maintenance
+from fundenv.dynamics.types import (
+    BOOK,
+    CASH,
+    ENTRY,
+    INVERSE,
+    MARGIN,
+    MARGIN_MODE,
+    MARGIN_PORTFOLIO,
+    PERP,
+    SPOT,
+)
+from fundenv.formulas.collateral import LIQUIDATION_RATIO, spot_collateral
+from fundenv.market.layout import MARK_CLOSE, SPOT_CLOSE
+
+
+@jit
+def coin_balance(world, store, i, first, last, row):
+    """`margin_balance` of inverse contracts, whose wallets hold coin."""
+    legs = store.legs
+    portfolio = world.codes[MARGIN_MODE] == MARGIN_PORTFOLIO
+    balance, needed, value = store.account[i, CASH] if portfolio else 0.0, 0.0, 0.0
+    for a in range(first, last):
+        mark, size, spot = (
+            world.bars[row, a, MARK_CLOSE],
+            legs[i, a, PERP],
+            world.bars[row, a, SPOT_CLOSE],
+        )
+        symbol = world.symbols[store.episode[i, BOOK], a]
+        coins = coins_of(store, i, a, mark)
+        balance += (
+            spot_collateral(coins, spot, rules_of(world.rules, symbol).haircut)
+            if portfolio
+            else (coins - legs[i, a, SPOT]) * spot
+        )
+        needed += required_maintenance(world, symbol, size, legs[i, a, ENTRY], mark) * spot
+        value += value_of(world.contract, size, mark) * spot
+    return balance, needed * (LIQUIDATION_RATIO if portfolio else 1.0), value
+
+
+@jit
+def margin_balance(world, store, i, first, last, row):
+    """(margin balance, maintenance, notional) [quote] of the legs first..last-1 at the close of bar
+    `row`; the wallet is that of leg `first`.
+
+    Portfolio mode: adjusted equity, and 1.05 x maintenance. Inverse: valued at the spot close.
+    """
+    if world.contract == INVERSE:
+        return coin_balance(world, store, i, first, last, row)
+    legs = store.legs
+    book = store.episode[i, BOOK]
+    balance, needed, value = legs[i, first, MARGIN], 0.0, 0.0
+    for a in range(first, last):
+        mark, size = world.bars[row, a, MARK_CLOSE], legs[i, a, PERP]
+        balance += profit_of(world.contract, size, legs[i, a, ENTRY], mark)
+        held = value_of(world.contract, size, mark)
+        needed += required_maintenance(world, world.symbols[book, a], size, legs[i, a, ENTRY], mark)
+        value += held
+    if world.codes[MARGIN_MODE] == MARGIN_PORTFOLIO:
+        balance += store.account[i, CASH]
+        for a in range(first, last):
+            haircut = rules_of(world.rules, world.symbols[book, a]).haircut
+            balance += spot_collateral(legs[i, a, SPOT], world.bars[row, a, SPOT_CLOSE], haircut)
+        needed *= LIQUIDATION_RATIO
+    return balance, needed, value
