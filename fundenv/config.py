@@ -16,7 +16,7 @@ from fundenv.choices import (
     MarginMode,
 )
 from fundenv.settings import Range, Settings, nearest
-from fundenv.settings.base import fields_of
+from fundenv.settings.base import fields_of, said
 from fundenv.settings.forms import (
     DIALS,
     KEEPER,
@@ -216,6 +216,22 @@ class EnvConfig(Settings):
         return super().to_dict() | {
             "randomize": {name: list(drawn) for name, *drawn in self.randomize}
         }
+
+    @classmethod
+    def resolve(cls, config: Any, settings: dict[str, Any]) -> EnvConfig:
+        """The whole `config` where one is given, else one of the `settings`; `ConfigError` for both
+        and for what is no `EnvConfig`.
+        """
+        if config is None:
+            return cls.from_dict(settings)
+        if not isinstance(config, cls):
+            remedy = "**settings, or EnvConfig.from_dict(..)"
+            raise ConfigError(f"config = {said(config)[:60]} is no EnvConfig; give {remedy}")
+        if settings:
+            raise ConfigError(
+                f"both config and {', '.join(settings)} are given; put them into the config"
+            )
+        return config
 
     @classmethod
     def from_dict(cls, values: dict[str, Any]) -> EnvConfig:

@@ -107,11 +107,7 @@ class Batch:
             raise ConfigError(
                 f"autoreset = {autoreset!r} is not one of {', '.join(AUTORESET_MODES)}"
             )
-        if config is not None and settings:
-            raise ConfigError(
-                f"both config and {', '.join(settings)} are given; put them into the config"
-            )
-        self.config = config if config is not None else EnvConfig.from_dict(settings)
+        self.config = EnvConfig.resolve(config, settings)
         self.own_reward = own_reward(self.config.reward)
         self.num_envs = num_envs
         self.market = resolve_market(market, symbols, self.config.venue)

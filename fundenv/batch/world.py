@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 
 from fundenv import choices
-from fundenv.batch.gate import read_per_env
+from fundenv.batch.gate import read_per_env, shown
 from fundenv.batch.randomize import DRAWN, field_limits, range_table
 from fundenv.config import ConfigError, EnvConfig, code, hours
 from fundenv.dynamics import types as t
@@ -20,7 +20,9 @@ from fundenv.dynamics.more_columns import MORE_COLUMNS
 from fundenv.formulas.fees import blended_rate
 from fundenv.market import Market, load_market, select, synthetic_market
 from fundenv.market.files.frames import GENERATED, contract_of
+from fundenv.market.files.schema import symbol_names
 from fundenv.market.table import funding_levels
+from fundenv.settings import nearest
 from fundenv.settings.forms import DIALS, KEEPER
 from fundenv.venues import Bracket, Venue, load_venue
 
@@ -40,7 +42,7 @@ def resolve_market(
         return load_market(market, symbols, venue=venue)
     if symbols is None:
         return market
-    return select(market, list(symbols))
+    return select(market, symbol_names(symbols))
 
 
 @cache
@@ -127,10 +129,15 @@ def build_params(
         ]
     )
     drawn = [name for name, *_ in config.randomize]
+    if not isinstance(per_env, Mapping | None):
+        raise ConfigError(
+            f"per_env = {shown(per_env)}: expected a table such as {{'fee_scale': [..]}} with one"
+            " value per environment"
+        )
     if not per_env and not drawn and KEEPER not in config.dials:
         return row
     rows = np.repeat(row, n, axis=0)
-    for name, values in (per_env or {}).items():
+    for name, values in per_env.items() if per_env else ():
         if name in drawn:
             raise ConfigError(f"{name!r} stands in per_env and in randomize; keep one of them")
         if KEEPER in config.dials and name in ("keeper_up", "keeper_down"):
@@ -138,7 +145,7 @@ def build_params(
                 f"{name!r} stands in per_env and dials has 'keeper'; drop one of them"
             )
         if name not in DRAWN:
-            raise ConfigError(f"per_env has no setting {name!r}; it takes {', '.join(DRAWN)}")
+            raise ConfigError(f"per_env has no setting {name!r}; {nearest(str(name), DRAWN)}")
         column = read_per_env(name, values, n, *field_limits(name, config))
         rows[:, t.Params._fields.index(name)] = column
     return rows

@@ -16,6 +16,7 @@ from fundenv.dynamics.observation import ACCOUNT_COLUMNS
 from fundenv.envs.single import FundingHedgeEnv
 from fundenv.envs.vector import FundingHedgeVectorEnv
 from fundenv.market import Market, joint, load_market, narrowed, synthetic_market
+from fundenv.market.files.schema import symbol_names
 
 # what the id sets where the user does not
 PORTFOLIO: MappingProxyType[str, Any] = MappingProxyType(
@@ -50,10 +51,11 @@ def portfolio_market(
         market = embedded_portfolio()
     if not isinstance(market, Market):
         market = load_market(market, symbols, venue=venue)
+    names = None if symbols is None else symbol_names(symbols)
     if market.n_assets > 1:
-        return market if symbols is None else narrowed(market, symbols)
-    names = symbols or list(dict.fromkeys(name for path in market.symbols for name in path))
-    return joint(market, list(names))
+        return market if names is None else narrowed(market, names)
+    every = dict.fromkeys(name for path in market.symbols for name in path)
+    return joint(market, names or list(every))
 
 
 def by_asset(

@@ -69,7 +69,7 @@ class FundingHedgeVectorEnv(VectorEnv[Any, Any, Any]):
             if isinstance(autoreset_mode, AutoresetMode)
             else autoreset_mode
         )
-        if mode not in _MODES:
+        if not isinstance(mode, str) or mode not in _MODES:
             raise ConfigError(
                 f"autoreset_mode = {autoreset_mode!r} is not one of {', '.join(_MODES)}"
             )
@@ -229,12 +229,9 @@ def _limited(settings: dict[str, Any], steps: int | None) -> dict[str, Any]:
         raise ConfigError(
             f"max_episode_steps = {steps!r} is not a whole number of at least 1; None sets no limit"
         )
-    given = settings.get("config")
     per_env = {key: settings[key] for key in ("per_env",) if key in settings}
     own = {key: settings[key] for key in settings if key not in ("config", "per_env")}
-    if given is not None and own:
-        return settings  # the batch refuses both
-    config = EnvConfig.from_dict(own) if given is None else given
+    config = EnvConfig.resolve(settings.get("config"), own)
     limit = int(steps) * hours(config.decision_interval, "decision_interval")
     if config.episode is None or hours(config.episode, "episode") > limit:
         config = replace(config, episode=f"{limit:.9g}h")

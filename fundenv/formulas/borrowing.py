@@ -76,7 +76,7 @@ def margin_level(owned: Amount, owed: Amount) -> Values:
     """Margin level of a borrowed position: value of all assets / (value of the debt + interest
     owed); infinite without debt. All in one unit.
     """
-    return np.where(owed == 0.0, np.inf, owned / owed)
+    return np.where((owed == 0.0) & ~np.isnan(owned), np.inf, owned / owed)
 
 
 @checked

@@ -90,7 +90,8 @@ def binance_adl_rank(
     unrealised) and 0 where that sum is not positive.
     """
     balance = wallet + unrealised
-    return profit_share * np.where(balance <= 0.0, 0.0, maintenance / balance)
+    none = (balance <= 0.0) & ~np.isnan(maintenance)
+    return profit_share * np.where(none, 0.0, maintenance / balance)
 
 
 @checked

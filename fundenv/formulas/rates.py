@@ -66,7 +66,7 @@ def binance_rate(
     force since 2025-09-18 08:01 UTC; how 4 h symbols were scaled before is not published. `scaled`
     is of no consequence at 8 h. Source: Binance FAQ 360033525031, announcement of 2025-09-16.
     """
-    factor = np.where(scaled, hours / 8.0, 1.0)
+    factor = np.where(scaled | np.isnan(hours), hours / 8.0, 1.0)
     return limited(clamped_rate(premium, interest, clamp) * factor, cap, floor)
 
 
@@ -167,9 +167,8 @@ def bitmex_rate(
     """
     rate = limited(clamped_rate(premium, interest, clamp), cap)
     if previous_rate is None:
-        return rate
-    previous = previous_rate
-    return np.clip(rate, previous - change_cap, previous + change_cap)
+        return np.where(np.isnan(change_cap), np.nan, rate)
+    return np.clip(rate, previous_rate - change_cap, previous_rate + change_cap)
 
 
 @checked

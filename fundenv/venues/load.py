@@ -140,11 +140,6 @@ class Venue:
             if table is start or first < table["valid_from"] <= last
         ]
 
-    def unsourced_within(self, symbol: str, first: dt.date, last: dt.date) -> tuple[str, ...]:
-        """`unsourced` of any day between two days."""
-        days = [first, *(day for day in self.changes(symbol) if first < day <= last)]
-        return tuple(sorted({key for day in days for key in self.unsourced(symbol, day)}))
-
     def changes(self, symbol: str) -> list[dt.date]:
         """The dates, ascending, from which a number of `symbol` differs from the one before; the
         first dates of all tables are not among them.

@@ -219,14 +219,33 @@ def test_a_missing_number_gives_a_missing_number_or_is_refused(name):
     for argument, kind in kinds(function).items():
         if type(kind) is not Limits or kind.series or argument in UNREAD.get(name, ()):
             continue
-        base = _example(name)
-        try:
-            result = function(**base | {argument: math.nan})
-        except ValueError as error:
-            one_line(error, name)
-            continue
-        parts = result if isinstance(result, tuple) else (result,)
-        assert any(np.all(np.isnan(part)) for part in parts), argument
+        for base in _variants(name, argument):
+            try:
+                function(**base)
+            except ValueError:  # such values do not go together
+                continue
+            try:
+                result = function(**base | {argument: math.nan})
+            except ValueError as error:
+                one_line(error, name)
+                continue
+            parts = result if isinstance(result, tuple) else (result,)
+            assert any(np.all(np.isnan(part)) for part in parts), (argument, base)
+
+
+def _variants(name, argument):
+    """The example, with what may be left out left out, flags turned off, and zeros."""
+    base, found = _example(name), kinds(FUNCTIONS[name])
+    parameters = inspect.signature(FUNCTIONS[name]).parameters
+    spare = {n: None for n, p in parameters.items() if p.default is None and n != argument}
+    flags = {n: False for n, kind in found.items() if isinstance(kind, Flag)}
+    zeros = {
+        n: 0.0
+        for n, kind in found.items()
+        if type(kind) is Limits and not kind.series and n not in spare and kind.above is None
+    }
+    zeros.pop(argument, None)
+    return [base | extra for extra in ({}, spare, flags, spare | flags, zeros)]
 
 
 # what does not enter at these arguments: another rule's number

@@ -8,6 +8,7 @@ closes), in the funding file (known just after the settlement), or in any other 
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -17,8 +18,9 @@ from fundenv.market.build import build_market
 from fundenv.market.files.frames import SymbolFrames, bar_length_ns, step_ns
 from fundenv.market.files.names import PATTERN, REQUIRED, File, by_kind, passed_over, scan
 from fundenv.market.files.read import read_noted
-from fundenv.market.files.schema import DataError, Kind
+from fundenv.market.files.schema import DataError, Kind, symbol_names
 from fundenv.market.market import Market
+from fundenv.settings.base import said
 from fundenv.venues import Venue, load_venue
 
 
@@ -54,6 +56,10 @@ def load_market(
     Raises `DataError` for a missing folder, an unknown symbol (the message lists those available)
     and for data that do not hold up.
     """
+    if not isinstance(folder, str | os.PathLike):
+        raise DataError(
+            f"market = {said(folder)[:60]} is neither a Market nor the path of a folder of data files"
+        )
     rules = venue if isinstance(venue, Venue) else load_venue(venue)
     files = scan(Path(folder))
     available = sorted(
@@ -71,7 +77,7 @@ def load_market(
         )
     notes: list[str] = []
     if symbols is not None:
-        symbols = [symbols] if isinstance(symbols, str) else [str(symbol) for symbol in symbols]
+        symbols = symbol_names(symbols)
     else:
         symbols, bar = _short_enough(files, rules.prefix, available, bar, notes)
     for symbol in symbols:

@@ -15,12 +15,14 @@ in CSV an ISO date (UTC unless it carries an offset) or milliseconds since 1970.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Literal
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, Literal
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
+
+from fundenv.settings.base import said
 
 Kind = Literal["funding", "perp", "spot", "mark", "extra"]
 PRICES = ("open", "high", "low", "close")
@@ -31,6 +33,15 @@ _OHLC_TOLERANCE = 1e-9  # relative; mark prices carry rounding in their last dig
 
 class DataError(ValueError):
     """Data that cannot be used; one line with file, column, row, value, limit and remedy."""
+
+
+def symbol_names(symbols: Any) -> list[str]:
+    """`symbols` as a list: one name, or several. Raises `DataError` for anything else."""
+    if isinstance(symbols, str):
+        return [symbols]
+    if not isinstance(symbols, Iterable) or isinstance(symbols, bytes | Mapping):
+        raise DataError(f"symbols = {said(symbols)[:60]}: expected names such as ['BTCUSDT']")
+    return [str(symbol) for symbol in symbols]
 
 
 def check_table(frame: pd.DataFrame, kind: Kind, name: str) -> pd.DataFrame:
