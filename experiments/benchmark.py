@@ -34,7 +34,14 @@ from experiments.benchmarking.jobs import (
     trained_for,
     trains,
 )
-from experiments.benchmarking.training import Progress, cost_of, done_steps, prepared
+from experiments.benchmarking.training import (
+    Progress,
+    check_training,
+    cost_of,
+    done_steps,
+    prepared,
+    say_trained_otherwise,
+)
 from experiments.benchmarking.trials import counted, others
 from experiments.calibration import parameter_file as calibrated
 from experiments.core.cli import Stopped, run
@@ -52,6 +59,7 @@ from experiments.core.run_folder import (
     write_json,
 )
 from experiments.report import conclude
+from experiments.rollout.make import say_overruled
 
 FIXED = (*MARKET_FIXED, "cash_rates", "preset", "steps", "folds", "params", "calibrated")
 
@@ -130,11 +138,20 @@ def main(args: Args) -> None:
             " --folds 0"
         )
     markets |= fold_markets(markets["train"], preset.folds)
+    learned_on = [market for name, market in markets.items() if name.endswith("train")]
+    learners = [
+        prepared(name, each.params) for name, few in preset.candidates.items() for each in few
+    ]
+    for agent in learners:
+        check_training(agent, settings, *learned_on)
     out = open_run(args.out, "benchmark", _plain(args), FIXED, resume=args.resume)
     _same_markets(out, markets)
     for name, market in markets.items():
         print(f"{name:<18}{shown(market)}")
     print(f"out   {out}   (tensorboard --logdir {out / 'tensorboard'})", flush=True)
+    for agent in {agent.name: agent for agent in learners}.values():
+        say_trained_otherwise(agent, settings)
+    say_overruled(settings, [agents.make(name, **params.get(name, {})) for name in args.agents])
     shocks = stress.scenarios_or_note(markets["test"], settings)
     context = JobContext(
         markets=markets, settings=settings, cash_rates=args.cash_rates, out=out, stress=shocks
@@ -233,17 +250,16 @@ def _training(candidate: Candidate, number: int, fold: int, seed: int) -> Job:
 def _run(jobs: list[Job], context: JobContext, workers: int) -> None:
     """The jobs that are not done yet, with one bar."""
     waiting = [job for job in jobs if not context.done(job)]
-    progress = Progress(
-        sum(
-            cost_of(
-                agents.make(job.agent, **job.params),
-                job.steps,
-                done_steps(context.out / "agents" / job.key),
-            )
-            for job in waiting
-            if job.steps
+    learned = sum(
+        cost_of(
+            agents.make(job.agent, **job.params),
+            job.steps,
+            done_steps(context.out / "agents" / job.key),
         )
+        for job in waiting
+        if job.steps
     )
+    progress = Progress(learned + sum(map(context.judging_cost, waiting)))
     try:
         rules = [job for job in waiting if not job.steps]
         run_jobs(rules, do, context, progress, 1)  # seconds each: not worth a process

@@ -40,6 +40,7 @@ from experiments.calibration.selection import Calibration, conclude
 from experiments.core.cli import Stopped, deferred, run
 from experiments.core.market_args import MARKET_FIXED, MarketArgs, pairs, shown
 from experiments.core.run_folder import RunError, open_run, provenance, read_json, write_json
+from experiments.rollout.make import say_overruled
 from experiments.rollout.sweep import Sweep, sweep
 
 FIXED = (*MARKET_FIXED, "rules", "space", "params", "trials", "drawdown", "seed")
@@ -104,6 +105,7 @@ def main(args: Args) -> None:
     for name, market in markets.items():
         print(f"{name:<6}{shown(market)}")
     print(f"out   {out}", flush=True)
+    say_overruled(settings, [agents.make(rule) for rule in args.rules])
     tables: dict[str, dict[str, Any]] = {}
     notes: dict[str, list[str]] = {}
     for rule in args.rules:

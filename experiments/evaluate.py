@@ -43,7 +43,7 @@ from experiments.core.run_folder import (
     write_json,
 )
 from experiments.report import conclude
-from experiments.rollout.make import roll_out
+from experiments.rollout.make import roll_out, say_overruled
 from fundenv.config import EnvConfig
 from fundenv.market import Market
 
@@ -80,6 +80,7 @@ def main(args: Args) -> None:
     for agent in chosen:
         _note_differences(agent, settings)
     market = args.markets("test" if args.split == "test" else None)[args.split]
+    say_overruled(settings, chosen)
     print(f"{args.split:<6}{shown(market)}", flush=True)
     for name in args.agents:
         _note_seen(name, market)

@@ -11,6 +11,7 @@
 
 from __future__ import annotations
 
+import difflib
 from dataclasses import dataclass
 from typing import Annotated
 
@@ -25,7 +26,9 @@ from experiments.core.run_folder import RunError
 from fundenv import venues
 from fundenv.config import EnvConfig
 from fundenv.settings import Row, describe
-from fundenv.venues.describe import rows
+from fundenv.venues.describe import bracket_lines, rows
+
+TOPICS = ("env", "agents", "venues", "venue binance")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -48,9 +51,16 @@ def main(args: Args) -> None:
             for name in venues.venue_names():
                 print(name)
         case ["venue", name]:
-            show(rows(venues.load_venue(name)), f"Rules of {name} now in force")
-            print(f"Sources and earlier values: {venues.__path__[0]}/README.md and {name}.toml")
+            venue = venues.load_venue(name)
+            show(rows(venue), f"Rules of {name} now in force", value="value")
+            for line in bracket_lines(venue):
+                print(line)
+            print(f"Sources and earlier values: {venue.path}")
         case [name]:
+            near = difflib.get_close_matches(name, (*TOPICS, *venues.venue_names()), n=1)
+            if near and not difflib.get_close_matches(name, agents.names(), n=1):
+                topic = near[0] if near[0] in TOPICS else f"venue {near[0]}"
+                raise RunError(f"info {name}: no topic and no agent; did you mean `info {topic}`?")
             kind = agents.agent_class(name)
             print(_first(kind.__doc__))
             show(describe(kind.parameters), f"Parameters of {name}: --params NAME=VALUE")
@@ -61,13 +71,13 @@ def main(args: Args) -> None:
             )
 
 
-def show(settings: list[Row], title: str) -> None:
+def show(settings: list[Row], title: str, value: str = "default") -> None:
     """A table of settings."""
     if not settings:
         print("it has no settings")
         return
     table = Table(title=title, box=box.SIMPLE_HEAD, title_justify="left", show_edge=False)
-    for column in ("name", "default", "range", "unit", "meaning"):
+    for column in ("name", value, "range", "unit", "meaning"):
         table.add_column(column, no_wrap=column == "name", overflow="fold")
     for each in settings:
         table.add_row(each.name, each.default, each.range or each.type, each.unit, each.text)

@@ -19,11 +19,15 @@ import pandas as pd
 
 import agents
 from agents import AgentError, Learner
-from experiments.benchmarking.training import prepared
+from experiments.benchmarking.training import (
+    check_training,
+    prepared,
+    say_trained_otherwise,
+)
 from experiments.core.cli import run
 from experiments.core.market_args import EMBARGO, MARKET_FIXED, MarketArgs, pairs, shown
 from experiments.core.run_folder import RunError, open_run, provenance, write_json
-from experiments.rollout.make import roll_out
+from experiments.rollout.make import roll_out, say_overruled
 from fundenv.command import called
 from fundenv.market import split
 
@@ -72,6 +76,7 @@ def main(args: Args) -> None:
         )
     settings, markets = args.settings(), args.markets()
     parts = divide(markets["train"])
+    check_training(agent, settings, parts["learn"])
     out = open_run(
         args.out,
         "population",
@@ -80,6 +85,8 @@ def main(args: Args) -> None:
         resume=args.resume,
     )
     write_json(out / "provenance.json", provenance(markets | parts))
+    say_trained_otherwise(agent, settings)
+    say_overruled(settings, [agent])
     print(
         f"learns on {shown(parts['learn'])}\njudged on {shown(parts['judge'])}\nout       {out}",
         flush=True,

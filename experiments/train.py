@@ -17,11 +17,12 @@ import agents
 from agents import Learner
 from experiments.benchmarking.training import (
     Progress,
+    check_training,
     cost_of,
     done_steps,
     learners,
-    overruled,
     prepared,
+    say_trained_otherwise,
     train,
 )
 from experiments.benchmarking.trials import Training
@@ -74,6 +75,8 @@ def main(args: Args) -> None:
     installed(args.log_to)
     agent = prepared(args.agent, params)
     settings, markets = args.settings(), args.markets()
+    if isinstance(agent, Learner):
+        check_training(agent, settings, markets["train"])
     out = open_run(
         args.out,
         "train",
@@ -90,7 +93,7 @@ def main(args: Args) -> None:
         flush=True,
     )
     if isinstance(agent, Learner):
-        print("".join(f"{line}\n" for line in overruled(agent, settings)), end="", flush=True)
+        say_trained_otherwise(agent, settings)
     progress = Progress(cost_of(agent, args.steps, done_steps(out)))
     try:
         events = out / "tensorboard" / "learning"

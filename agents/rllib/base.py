@@ -220,6 +220,11 @@ class RLlibAgent(Learner):
         torch, _ = libraries()
         from ray.rllib.core.rl_module.rl_module import RLModuleSpec
 
+        from agents.sb3.archive import check_stored
+
+        for name in (MODEL, STATE):
+            check_stored(folder / name)
+
         kind, (observations, actions, model), weights = torch.load(
             folder / MODEL, weights_only=False
         )

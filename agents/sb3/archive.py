@@ -2,7 +2,8 @@
 
 SB3's archives and torch's files hold pickles, and a pickle can call any function. Here a pickle may
 name only the classes and functions that a learner of this project needs; anything else is refused
-in one line. Imported only when SB3 is needed.
+in one line. So is an archive whose members are packed: SB3 and torch store them as they are, and a
+packed one may grow to any size. Imported only when SB3 or torch is needed.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ import zipfile
 from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
-from typing import Any
+from typing import IO, Any
 
 import torch
 
@@ -107,10 +108,36 @@ def trusting(agent: Any) -> type[Unpickler]:
     return type("Unpickler", (Unpickler,), {"own": None if root == "agents" else root})
 
 
+def check_stored(path: Path) -> None:
+    """Raise `AgentError` where the archive, or one inside it, would grow when it is unpacked; a
+    file that is no archive passes.
+    """
+    if zipfile.is_zipfile(path):
+        with path.open("rb") as file:
+            _check_members(path, file, path.stat().st_size)
+
+
+def _check_members(path: Path, file: IO[bytes], size: int) -> None:
+    with zipfile.ZipFile(file) as archive:
+        members = archive.infolist()
+        total = sum(max(member.file_size, member.compress_size) for member in members)
+        packed = [m.filename for m in members if m.compress_type != zipfile.ZIP_STORED]
+        if packed or total > size:
+            raise AgentError(
+                f"{path}: {packed[0] if packed else 'its members'} would grow from {size:,} to"
+                f" {total:,} bytes; a saved agent is stored as it is: take it from its source again"
+            )
+        for member in members:
+            with archive.open(member) as inner:
+                if zipfile.is_zipfile(inner):
+                    _check_members(path, inner, member.file_size)
+
+
 def read_model(path: Path, algorithm: Any, reader: type[Unpickler]) -> Any:
     """SB3's model from its archive, on the CPU."""
 
     def read() -> Any:
+        check_stored(path)
         with zipfile.ZipFile(path) as archive:
             entries = json.loads(archive.read("data"))
         objects = {
@@ -136,10 +163,12 @@ def read_pickle(path: Path, reader: type[Unpickler]) -> Any:
 def read_torch(path: Path, reader: type[Unpickler]) -> Any:
     """What `torch.save` wrote, arrays and numbers of Python included."""
     module: Any = SimpleNamespace(Unpickler=reader, load=pickle.load, __name__=__name__)
-    return _one_line(
-        path,
-        lambda: torch.load(path, map_location="cpu", weights_only=False, pickle_module=module),
-    )
+
+    def read() -> Any:
+        check_stored(path)
+        return torch.load(path, map_location="cpu", weights_only=False, pickle_module=module)
+
+    return _one_line(path, read)
 
 
 def _one_line(path: Path, read: Callable[[], Any]) -> Any:
@@ -147,13 +176,16 @@ def _one_line(path: Path, read: Callable[[], Any]) -> Any:
     try:
         return read()
     except AgentError as error:
-        raise AgentError(f"{path}: {error}") from None
+        text = str(error)
+        raise AgentError(text if text.startswith(str(path)) else f"{path}: {text}") from None
     except (
         AttributeError,
         EOFError,
         ImportError,
         IndexError,
         KeyError,
+        MemoryError,
+        NotImplementedError,
         OSError,
         RuntimeError,
         TypeError,

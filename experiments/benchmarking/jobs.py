@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
 import agents
@@ -25,10 +26,12 @@ from experiments.core.pool import Reporter
 from experiments.core.run_folder import RunError, read_json, write_frame, write_json
 from experiments.rollout.make import roll_out
 from experiments.rollout.rollout import Rollout
+from fundenv.config import EnvConfig, hours
 
 Terms = tuple[float, float]  # cash rate, factor on costs
 COSTS = (1.0, 2.0)  # factors on fees, half-spread and impact
 PARTS, DAILY = "parts", "daily"  # folders in a run folder
+WALK_COST = 2.5  # a decision of a rollout takes as long as so many steps of PPO's training
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -86,6 +89,24 @@ class JobContext:
         }
         return roll_out(agent, self.markets[market], self.settings | at, seed)
 
+    def walk_cost(self, market: Any) -> float:
+        """What a rollout on `market` counts on the bar: its paths are walked side by side."""
+        step = hours(EnvConfig.from_dict(self.settings).decision_interval, "decision_interval")
+        return WALK_COST * float(np.diff(market.paths).max()) * market.bar_hours / step
+
+    def judging_cost(self, job: Job) -> float:
+        """What all rollouts of a job count."""
+        walked = [self.markets[self.spans(job)[1]]] * len(self.terms(job))
+        if job.fold == FINAL:
+            walked += [self.markets["train"], *([self.stress.market] if self.stress else [])]
+        return sum(map(self.walk_cost, walked))
+
+    def terms(self, job: Job) -> list[Terms]:
+        """Every cash rate and cost that the job is judged at, and those of the run: each once."""
+        costs = COSTS if job.fold == FINAL else COSTS[:1]
+        wanted = [(rate, cost) for rate in self.cash_rates for cost in costs]
+        return wanted if job.fold != FINAL or self.base in wanted else [*wanted, self.base]
+
     def done(self, job: Job) -> bool:
         """Whether its results are there; those of an ensemble with as many members."""
         if not (self.out / PARTS / f"{job.key}.json").exists():
@@ -139,9 +160,15 @@ def do(job: Job, context: JobContext, reporter: Reporter) -> None:
         agent = agents.make(job.agent, **job.params)
     reporter.at(f"{job.key}, evaluation")
     rows: list[Row] = []
-    made = _rollouts(agent, job, context, judged)
+
+    def walk(market: str, terms: Terms | None = None) -> list[Rollout]:
+        made = context.rollouts(agent, market, job.seed, terms)
+        reporter.add(context.walk_cost(context.markets[market]))
+        return made
+
+    made = {terms: walk(judged, terms) for terms in context.terms(job)}
     if job.fold == FINAL:
-        base = {"train": context.rollouts(agent, "train", job.seed), "test": made[context.base]}
+        base = {"train": walk("train"), "test": made[context.base]}
         for split, rollouts in base.items():
             rows += keep(
                 rollouts,
@@ -159,25 +186,13 @@ def do(job: Job, context: JobContext, reporter: Reporter) -> None:
         frame = run_scenarios(agent, context.stress, context.settings).assign(
             agent=job.agent, seed=job.seed
         )
+        reporter.add(context.walk_cost(context.stress.market))
         write_frame(context.out / STRESS / f"{job.key}.parquet", frame)
     write_frame(context.out / DAILY / f"{job.key}.parquet", daily)
     params = agent.params.to_dict()
     write_json(
         context.out / PARTS / f"{job.key}.json", {"rows": rows, "tidy": tidy, "params": params}
     )
-
-
-def _rollouts(
-    agent: Agent, job: Job, context: JobContext, market: str
-) -> dict[Terms, list[Rollout]]:
-    """Rollouts on the market that judges the job: at every cash rate and cost, and under the
-    settings of the run, each set of terms once.
-    """
-    costs = COSTS if job.fold == FINAL else COSTS[:1]
-    wanted = [(rate, cost) for rate in context.cash_rates for cost in costs]
-    if job.fold == FINAL and context.base not in wanted:
-        wanted.append(context.base)
-    return {terms: context.rollouts(agent, market, job.seed, terms) for terms in wanted}
 
 
 def _judged(

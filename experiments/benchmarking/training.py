@@ -16,8 +16,10 @@ from experiments.core.cli import Interrupt, Stopped, deferred
 from experiments.core.external_log import Log, Service, external_log
 from experiments.core.pool import Reporter
 from experiments.core.run_folder import RunError, commit, read_json
+from experiments.rollout.make import overruled
 from experiments.tensorboard.cards import action_names
 from experiments.tensorboard.writer import NET_GROWTH, POINTS, TRAINING, Tracker, TrainingWindow
+from fundenv.batch.cpu import Batch
 from fundenv.config import hours
 
 SAVE_SECONDS = 60.0  # between checkpoints
@@ -202,17 +204,22 @@ def prepared(name: str, params: dict[str, Any]) -> Agent:
     return agent
 
 
-def overruled(agent: Learner, settings: dict[str, Any]) -> list[str]:
-    """A line for each of the `settings` of the env that the training of `agent` sets itself, to
-    another value.
+def check_training(agent: Learner, settings: dict[str, Any], *markets: Any) -> None:
+    """Raise what the training of `agent` on `markets` would raise when its envs are made: its own
+    reward that is not found, settings that do not fit the data, and the like.
+    """
+    own = settings | agent.training_settings() | agent.env_settings()
+    for market in markets:
+        Batch(1, market=market, **own)
+
+
+def say_trained_otherwise(agent: Learner, settings: dict[str, Any]) -> None:
+    """Print which of the `settings` of the env the training of `agent` sets itself, to another
+    value.
     """
     own = agent.training_settings() | agent.env_settings()
-    return [
-        f"note  --env.{name} {value}: ignored, for {agent.name} trains with {name} = {own[name]};"
-        " set it by the agent's parameters"
-        for name, value in settings.items()
-        if name in own and own[name] != value
-    ]
+    for line in overruled(settings, own, f"{agent.name} trains with"):
+        print(f"{line}; set it by the agent's parameters", flush=True)
 
 
 def learners() -> list[str]:

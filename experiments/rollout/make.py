@@ -4,6 +4,7 @@ last, all paths side by side.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
@@ -18,6 +19,28 @@ from experiments.rollout.trades import SCALED, TradeLog, with_results
 from fundenv.batch.cpu import Batch
 from fundenv.config import hours
 from fundenv.dynamics import types as t
+
+# what a rollout sets itself, whatever the settings of the run are
+JUDGED = {"episode": None, "random_start": False, "start_invested": 0.0, "reward": "log_growth"}
+
+
+def overruled(settings: dict[str, Any], own: dict[str, Any], told: str) -> list[str]:
+    """A line for each of the `settings` of the env that `own` sets to another value; `told` says
+    who does so, before "NAME = VALUE".
+    """
+    return [
+        f"note  --env.{name} {value}: ignored, for {told} {name} = {own[name]}"
+        for name, value in settings.items()
+        if name in own and own[name] != value
+    ]
+
+
+def say_overruled(settings: dict[str, Any], agents: Iterable[Agent]) -> None:
+    """Print what of the `settings` changes nothing where `agents` are judged."""
+    lines = overruled(settings, JUDGED, "a rollout walks each path once, with")
+    for agent in agents:
+        lines += overruled(settings, agent.env_settings(), f"agent {agent.name} acts with")
+    print("".join(f"{line}\n" for line in dict.fromkeys(lines)), end="", flush=True)
 
 
 def roll_out(agent: Agent, market: Any, settings: dict[str, Any], seed: int = 0) -> list[Rollout]:
@@ -63,8 +86,7 @@ def _head(agent: Agent, seed: int, symbol: str, batch: Batch) -> dict[str, Any]:
 
 def _bound(agent: Agent, market: Any, settings: dict[str, Any]) -> Batch:
     """A batch with an environment for each path, which the agent is bound to."""
-    fixed = {"episode": None, "random_start": False, "start_invested": 0.0, "reward": "log_growth"}
-    batch = Batch(market.n_paths, market=market, **settings | agent.env_settings() | fixed)
+    batch = Batch(market.n_paths, market=market, **settings | agent.env_settings() | JUDGED)
     agent.bind(batch)
     agent.reset()
     return batch

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 import agents
 from experiments.core.run_folder import RunError, label
+from experiments.rollout.make import JUDGED
 from fundenv import metrics
 from fundenv.batch.cpu import Batch
 from fundenv.config import hours
@@ -58,8 +59,7 @@ def sweep(
         )
     count, paths = len(next(iter(values.values()))), market.n_paths
     agent.vary({name: np.tile(array, paths) for name, array in values.items()})
-    whole = {"episode": None, "random_start": False, "start_invested": 0.0, "reward": "log_growth"}
-    batch = Batch(count * paths, market=market, **settings | agent.env_settings() | whole)
+    batch = Batch(count * paths, market=market, **settings | agent.env_settings() | JUDGED)
     agent.bind(batch)
     agent.reset()
     batch.reset(0, paths=np.repeat(np.arange(paths), count))

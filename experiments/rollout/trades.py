@@ -64,8 +64,9 @@ class TradeLog:
     Columns: `time` end of the step; `asset`; `reason`, the word of `_reason`; `rule`, what a rule
     says for itself; `shortfall`, why an order was not filled whole; positions before and after and
     fills [base units]; average fill prices [quote], nan without a fill; `traded`, the notional
-    [quote, both legs]; `fee` [quote, paid], nan where several assets traded in the step, whose
-    fees the account books in one sum; `result`, see `with_results`; `leverage`, the target;
+    [quote, both legs]; `fee` [quote, paid], nan where several inverse contracts traded in the step,
+    whose fees in coin the account books in one sum; `result`, see `with_results`; `leverage`, the
+    target;
     `equity` after the step [quote]; and the observations of `SEEN` at the decision, in the units
     of the observation table.
     """
@@ -86,9 +87,9 @@ class TradeLog:
         """
         legs, trades = batch.store.legs, batch.trades
         moved = (trades[:, :, t.TURNOVER] > 0) | (legs[:, :, t.LIQUIDATED] > 0)
-        alone = moved.sum(axis=1) == 1
+        fees = _fees(batch, moved)
         for i, a in np.argwhere(moved & np.asarray(active)[:, None]).tolist():
-            fee = -float(batch.ledger[i, t.FEES]) if alone[i] else np.nan
+            fee = float(fees[i, a])
             self._rows[i].append({"step": step, "fee": fee} | self._row(batch, i, a))
 
     def frame(self, env: int) -> pd.DataFrame:
@@ -126,11 +127,36 @@ class TradeLog:
         return values | {name: float(seen[i, a]) for name, seen in self._seen.items()}
 
 
+def _fees(batch: Batch, moved: Any) -> Any:
+    """Fees (n, A) [quote, paid] of the step that the batch has just made, by asset; `moved` (n, A)
+    where an asset traded.
+
+    What an account with one such asset has booked; with several, the rates of the episode times
+    what each leg traded.
+    """
+    booked = np.where(moved, -batch.ledger[:, t.FEES, None], 0.0)
+    several = moved.sum(axis=1) > 1
+    if not several.any():
+        return booked
+    if batch.world.contract == t.INVERSE:
+        return np.where(several[:, None] & moved, np.nan, booked)
+    rules = batch.world.rules[batch.world.symbols[batch.store.episode[:, t.BOOK]]]
+    rates = {
+        name: rules[:, :, t.AssetRules._fields.index(name)] for name in ("fee_spot", "fee_perp")
+    }
+    scale = batch.store.params[:, t.Params._fields.index("fee_scale"), None]
+    paid = scale * (
+        rates["fee_spot"] * batch.trades[:, :, t.SPOT_VALUE]
+        + rates["fee_perp"] * batch.trades[:, :, t.PERP_VALUE]
+    )
+    return np.where(several[:, None], paid, booked)
+
+
 def with_results(book: pd.DataFrame, parts: Any, assets: int) -> pd.DataFrame:
     """The trades of one account with `result` instead of `step`: where a trade leaves the account
     flat, what the position brought since the account was flat before, in quote: all parts (T, 9) of
     those steps but the interest on cash. nan for other trades, and for accounts of several assets,
-    whose parts are booked in one sum.
+    whose funding and profits are booked in one sum.
     """
     result = np.full(len(book), np.nan)
     if assets == 1 and len(book):

@@ -33,10 +33,29 @@ def page() -> str:
 
 
 def rows(venue: Venue, symbol: str | None = None) -> list[Row]:
-    """The rules of a venue as settings, the value now in force (for `symbol`, or for symbols
-    without an entry) in place of a default.
+    """The rules of a venue as settings, the value now in force in place of a default: for `symbol`,
+    or for symbols without an entry, and then a row for each symbol that has one.
     """
-    return [row._replace(default=_now(venue, row.name, symbol)) for row in describe(VenueRules)]
+    found = []
+    for row in describe(VenueRules):
+        found.append(row._replace(default=_now(venue, row.name, symbol)))
+        section, _, key = row.name.partition(".")
+        if symbol is None and (section, key) in PER_SYMBOL:
+            found += [
+                row._replace(name=f"{row.name} {own}", default=_now(venue, row.name, own))
+                for own in node(venue.document, (section, key))
+                if own != "default"
+            ]
+    return found
+
+
+def bracket_lines(venue: Venue) -> list[str]:
+    """The maintenance brackets now in force, a line for each symbol that has a table."""
+    lines = ["Brackets now in force, floor: highest leverage, maintenance rate"]
+    for symbol, tables in venue.document["tiers"].items():
+        flag = "" if tables[-1].get("sourced", True) else "   (not sourced)"
+        lines.append(f"  {symbol:<12}{_listed(tables[-1])}{flag}")
+    return lines
 
 
 def _now(venue: Venue, name: str, symbol: str | None) -> str:
@@ -44,6 +63,12 @@ def _now(venue: Venue, name: str, symbol: str | None) -> str:
     if (section, key) in CHOICES:
         return venue.choice(section, key)
     return f"{venue.value(section, key, symbol):g}"
+
+
+def _listed(table: dict[str, Any]) -> str:
+    return "; ".join(
+        f"{floor:,.0f}: {leverage:g}x {rate:.4g}" for floor, leverage, rate in table["brackets"]
+    )
 
 
 def _section(venue: Venue) -> str:
@@ -55,13 +80,8 @@ def _section(venue: Venue) -> str:
             lines += _rows(f"{dotted(key)} {symbol}", leaves)
     for symbol, tables in venue.document["tiers"].items():
         for table in tables:
-            brackets = "; ".join(
-                f"{floor:,.0f}: {leverage:g}x {rate:.4g}"
-                for floor, leverage, rate in table["brackets"]
-            )
-            lines.append(
-                _row(f"tiers {symbol} (floor: leverage, maintenance rate)", table, brackets, "")
-            )
+            name = f"tiers {symbol} (floor: leverage, maintenance rate)"
+            lines.append(_row(name, table, _listed(table), ""))
     return f"\n## {venue.title} (`{venue.name}`, {venue.contract})\n\n" + "\n".join(lines) + "\n"
 
 

@@ -270,3 +270,52 @@ def test_a_name_that_a_module_of_ours_has_only_imported_is_refused() -> None:
     for name in (b"agents.registry\nPath", b"agents.registry\nload", b"agents.checkpoint\nshutil"):
         with pytest.raises(AgentError, match="which a saved learner does not need"):
             archive.Unpickler(BytesIO(b"c" + name + b"\n.")).load()
+
+
+def packed(path: Path, inside: str = "") -> None:
+    """Write the archive anew with a member of zeros that takes a thousandth of its size; `inside`
+    names the member that is an archive itself and gets it.
+    """
+    with zipfile.ZipFile(path) as before:
+        parts = {each: before.read(each) for each in before.namelist()}
+    if inside:
+        part = path.with_name("part")
+        part.write_bytes(parts[inside])
+        packed(part)
+        parts[inside] = part.read_bytes()
+        part.unlink()
+    with zipfile.ZipFile(path, "w") as after:
+        for each, value in parts.items():
+            after.writestr(each, value)
+        if not inside:
+            after.writestr("zeros", bytes(30_000_000), zipfile.ZIP_DEFLATED)
+
+
+@pytest.mark.parametrize(
+    ("name", "inside"), [("model.zip", ""), ("model.zip", "policy.pth"), ("snapshot.pt", "")]
+)
+def test_an_archive_that_would_grow_is_refused_before_it_is_read(
+    name: str, inside: str, old: Path
+) -> None:
+    agents.load(old / "sac_under_way").save(old / "new")
+    folder = old / "new"
+    packed(folder / name, inside)
+    forged(folder, name)
+    said = refused(folder)
+    assert f"{name}: zeros would grow from" in said
+    assert said.count(name) == 1
+
+
+def test_members_that_lie_over_one_another_are_refused(old: Path) -> None:
+    folder = saved(old)
+    path = folder / "model.zip"
+    with zipfile.ZipFile(path, "a") as archive_open:
+        largest = max(archive_open.infolist(), key=lambda member: member.file_size)
+        for k in range(3):  # entries of the directory that point to the same bytes
+            again = zipfile.ZipInfo(f"again{k}")
+            for field in ("file_size", "compress_size", "CRC", "header_offset"):
+                setattr(again, field, getattr(largest, field))
+            archive_open.filelist.append(again)
+        archive_open._didModify = True  # type: ignore[attr-defined]
+    forged(folder, "model.zip")
+    assert "model.zip: its members would grow from" in refused(folder)

@@ -40,7 +40,8 @@ CLIENTS: dict[str, Client] = {
     "gymnasium-newest": Client(("gymnasium", "orjson"), "gymnasium", "test_gymnasium.py"),
     "infos": Client(("orjson", "ormsgpack", "dm-tree", "h5py"), "dm-tree", "test_infos.py"),
     "sb3": Client(("stable-baselines3",), "stable-baselines3", "test_sb3.py", "not zoo"),
-    "rl-zoo3": Client(("rl_zoo3",), "rl_zoo3", "test_sb3.py", "zoo"),
+    # `enjoy` imports requests, which nothing it asks for brings any more
+    "rl-zoo3": Client(("rl_zoo3", "optuna", "requests"), "rl_zoo3", "test_sb3.py", "zoo"),
     "single-file": Client(("torch",), "torch", "test_loops.py"),
     "torchrl": Client(("torchrl",), "torchrl", "test_torchrl.py"),
     "tianshou": Client(("tianshou<1",), "tianshou", "test_tianshou.py"),

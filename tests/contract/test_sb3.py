@@ -63,29 +63,44 @@ def test_dqn_learns_and_keeps_the_value_of_a_truncated_end() -> None:
     assert envs.action_space.contains(action[0])
 
 
-@pytest.mark.slow
-def test_rl_zoo_trains_and_enjoys(tmp_path: Path) -> None:
+def zoo(tmp_path: Path, job: str, *words: str) -> None:
+    """Run a script of rl-zoo3 on short episodes; it fails where the script does."""
     try:
         import rl_zoo3  # noqa: F401
     except ImportError as error:
         pytest.skip(f"no rl_zoo3 ({error}): pip install rl_zoo3")
     name = MODULE_ID.split(":")[1]
-    settings = tmp_path / "ppo.yml"
-    settings.write_text(
-        f"{name}:\n  n_timesteps: 64\n  policy: MlpPolicy\n  n_steps: 32\n  batch_size: 32\n"
-        "  n_epochs: 1\n"
-    )
     common = ["--algo", "ppo", "--env", name, "--gym-packages", "fundenv", "-f", str(tmp_path)]
-    for job in (
-        ["rl_zoo3.train", "-n", "64", "--conf-file", str(settings), "--eval-freq", "-1"],
-        ["rl_zoo3.enjoy", "-n", "12", "--no-render", "--load-last-checkpoint"],
-    ):
-        extra = [] if job[0].endswith("train") else ["--exp-id", "1"]
-        job = [each for each in job if each != "--load-last-checkpoint"]
-        done = subprocess.run(
-            [sys.executable, "-m", *job, *common, *extra],
-            capture_output=True,
-            text=True,
-            check=False,
+    if job == "train":
+        settings = tmp_path / "ppo.yml"
+        settings.write_text(
+            f"{name}:\n  n_timesteps: 64\n  policy: MlpPolicy\n  n_steps: 32\n  batch_size: 32\n"
+            "  n_epochs: 1\n"
         )
-        assert done.returncode == 0, done.stderr[-2000:]
+        common += ["--conf-file", str(settings), "-n", "64", "--env-kwargs", "episode:'2D'"]
+    done = subprocess.run(
+        [sys.executable, "-m", f"rl_zoo3.{job}", *common, *words],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, (done.stdout + done.stderr)[-3000:]
+
+
+@pytest.mark.slow
+def test_rl_zoo_trains_and_enjoys(tmp_path: Path) -> None:
+    zoo(tmp_path, "train", "--eval-freq", "32", "--eval-episodes", "2")
+    run = next(path for path in (tmp_path / "ppo").rglob("evaluations.npz")).parent
+    with np.load(run / "evaluations.npz") as found:
+        assert (found["ep_lengths"] == LENGTH).all()  # rewards of whole episodes, at each look
+        assert np.isfinite(found["results"]).all()
+    zoo(tmp_path, "enjoy", "-n", "12", "--no-render", "--exp-id", "1")
+
+
+@pytest.mark.slow
+def test_rl_zoo_optimises(tmp_path: Path) -> None:
+    search = ("--optimize", "--n-trials", "2", "--n-jobs", "1", "--sampler", "random")
+    zoo(tmp_path, "train", *search, "--pruner", "none", "--n-evaluations", "1")
+    reports = [path.read_text() for path in (tmp_path / "ppo").rglob("report_*.csv")]
+    assert len(reports) == 1
+    assert reports[0].count("COMPLETE") == 2

@@ -16,7 +16,7 @@ import pytest
 
 import agents
 from agents import Learner
-from experiments import benchmark, evaluate, report, train
+from experiments import benchmark, calibrate, evaluate, info, report, train
 from experiments.benchmarking import training
 from experiments.benchmarking.training import cost_of
 from experiments.benchmarking.trials import Training
@@ -273,6 +273,92 @@ def test_settings_that_a_training_sets_itself_are_not_dropped_without_a_word(
     assert len(notes) == 1
     assert "--env.episode 60D: ignored, for " in notes[0]
     assert "trains with episode = 90D" in notes[0]
+
+
+def test_settings_that_change_nothing_where_agents_are_judged_get_a_note(
+    tmp_path: Path, capsys: Capture
+) -> None:
+    flags = ("--env.episode", "60D", "--env.reward", "expected", "--env.actions", "discrete")
+    said = "note  --env.episode 60D: ignored, for a rollout walks each path once, with episode = N"
+    agent = ("--agents", "flat")
+    quick = ("--seeds", "1", "--folds", "0", "--cash-rates", "0.02", "--preset", "quick")
+    for module, words in (
+        (evaluate, (*agent, *TEST)),
+        (benchmark, (*agent, *quick, "--out", str(tmp_path / "b"), *SPANS)),
+        (calibrate, ("--rules", "carry", "--trials", "1", "--out", str(tmp_path / "c"), *SPANS)),
+    ):
+        capsys.readouterr()
+        called(module, *words, *flags)
+        notes = [line for line in capsys.readouterr().out.splitlines() if line.startswith("note")]
+        assert len(notes) == 3, (module, notes)
+        assert notes[0].startswith(said)
+        assert "reward = log_growth" in notes[1]
+        assert "acts with actions = target" in notes[2]
+    assert called(evaluate, *agent, *TEST, "--env.fee-scale", "2") == 0
+    assert "note" not in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("param", "said"),
+    [
+        ("reward=nowhere.at_all:reward", "reward = 'nowhere.at_all:reward': no module 'nowhere'"),
+        ("reward=json:nothing", "reward = 'json:nothing': module json has no 'nothing'"),
+    ],
+)
+@pytest.mark.parametrize("module", [train, benchmark])
+def test_what_a_training_cannot_use_is_found_before_anything_is_written(
+    module: Any, param: str, said: str, tmp_path: Path, capsys: Capture
+) -> None:
+    out = tmp_path / "runs" / "one"
+    words = ("--steps", "1", "--out", str(out), *SPANS)
+    if module is train:
+        words = (*words, "--params", param)
+    else:
+        words = (*words, "--agents", "ppo", "--params", f"ppo.{param}")
+    assert said in refused(capsys, module, *words)
+    assert not (tmp_path / "runs").exists()
+
+
+def test_info_prints_the_values_of_an_own_venue(tmp_path: Path, capsys: Capture) -> None:
+    path = tmp_path / "my.toml"
+    path.write_text(
+        """
+        extends = "binance"
+        name = "binance"
+        title = "Mine"
+        [fees]
+        perp_taker = {value = 0.00123, source = "mine", date = "2026-01"}
+        [execution.lot_perp]
+        MYUSDT = {value = 0.00125, source = "mine", date = "2026-01"}
+        [[tiers.MYUSDT]]
+        valid_from = 2019-01-01
+        source = "mine"
+        brackets = [[0, 50, 0.0123], [50e3, 20, 0.025]]
+        """
+    )
+    assert called(info, "venue", str(path)) == 0
+    lines = [" ".join(line.split()) for line in capsys.readouterr().out.splitlines()]
+    for wanted in (
+        "fees.perp_taker 0.00123",
+        "execution.lot_perp MYUSDT 0.00125",
+        "MYUSDT 0: 50x 0.0123; 50,000: 20x 0.025",
+        f"Sources and earlier values: {path}",
+    ):
+        assert any(line.startswith(wanted) for line in lines), wanted
+
+
+@pytest.mark.parametrize(
+    ("topic", "said"),
+    [
+        ("venu", "did you mean `info venues`?"),
+        ("enb", "did you mean `info env`?"),
+        ("okx", "did you mean `info venue okx`?"),
+        ("ppoo", "did you mean ppo?"),
+        ("nothing_like_it", "unknown agent"),
+    ],
+)
+def test_info_names_the_nearest_topic(topic: str, said: str, capsys: Capture) -> None:
+    assert said in refused(capsys, info, topic)
 
 
 def test_require_room_makes_the_folder(tmp_path: Path) -> None:

@@ -117,18 +117,25 @@ def test_a_job_makes_no_rollout_twice(
     context = JobContext(
         markets={"train": other, "test": market}, settings=SETTINGS, cash_rates=rates, out=tmp_path
     )
-    do(Job(agent="carry"), context, Silent())
+    reporter = Counts()
+    do(Job(agent="carry"), context, reporter)
+    assert len(reporter.costs) == 5
+    assert sum(reporter.costs) == pytest.approx(context.judging_cost(Job(agent="carry")))
     wanted = {(market.hash, rate, cost, cost) for rate in rates for cost in (1.0, 2.0)}
     assert len(seen) == len(set(seen)) == 5
     assert set(seen) == wanted | {(other.hash, 0.03, 1.0, 1.0)}
 
 
-class Silent:
-    """A reporter that says nothing."""
+class Counts:
+    """A reporter that keeps what it is told."""
+
+    def __init__(self) -> None:
+        self.costs: list[float] = []
 
     def at(self, title: str) -> None: ...
 
-    def add(self, cost: float, note: str | None = None) -> None: ...
+    def add(self, cost: float, note: str | None = None) -> None:
+        self.costs.append(cost)
 
 
 def test_daily_returns_compound_to_the_growth_of_equity(

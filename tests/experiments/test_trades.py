@@ -13,7 +13,7 @@ from experiments.rollout.make import roll_out
 from experiments.rollout.rollout import Rollout
 from experiments.rollout.trades import COLUMNS, with_results
 from fundenv.dynamics.types import PARTS
-from fundenv.market import Market, stack, synthetic_market
+from fundenv.market import Market, joint, stack, synthetic_market
 
 SETTINGS = {"venue": "binance", "cash_rate": 0.045}
 
@@ -120,3 +120,27 @@ def test_one_round_trip_by_hand() -> None:
     assert np.isnan(found[0])
     assert found[1] == pytest.approx(2 * 5.0 - 2 * 2.0)
     assert with_results(book, parts, assets=2)["result"].isna().all()
+
+
+def test_fees_of_several_assets_of_one_account_are_told_apart() -> None:
+    """Where both trade in one step, each row has the fees of its own legs, and together they are
+    what the account booked.
+    """
+    coins = synthetic_market(("btc", "eth"), years=0.3, paths=1, seed=6)
+    market = coins if coins.n_assets > 1 else joint(coins, [names[0] for names in coins.symbols])
+    settings = SETTINGS | {"perp_fee": 0.0007, "spot_fee": 0.0013, "fee_scale": 2.0}
+    for name in ("random", "carry"):
+        item = roll_out(agents.make(name), market, settings)[0]
+        book = item.trades
+        assert book["fee"].notna().all()
+        booked = pd.Series(-item.parts[:, PARTS.index("fees")], pd.to_datetime(item.time, utc=True))
+        told = book.groupby("time")["fee"].sum()
+        np.testing.assert_allclose(told, booked[told.index], rtol=1e-9, atol=1e-12)
+        assert (book.groupby("time").size() == 2).any()
+        perp = (book["filled_perp"] * book["perp_price"]).abs().fillna(0.0)
+        spot = (book["filled_spot"] * book["spot_price"]).abs().fillna(0.0)
+        once = perp + spot >= book["traded"] * (1 - 1e-9)  # no leg was filled both ways
+        np.testing.assert_allclose(
+            book["fee"][once], (2 * (0.0007 * perp + 0.0013 * spot))[once], rtol=1e-9
+        )
+        assert book["result"].isna().all()

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import re
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
 
 from fundenv.market import DataError, build_market, load_market, read_frames, select, write_frames
-from fundenv.market.plausibility import CHECKS, KINDS, Finding, findings, judge
+from fundenv.market.plausibility import KINDS, Finding, findings, judge
 from fundenv.venues import load_venue
 from tests.market.coins import HOUR, PRICES, coin, later, scaled, walk
 from tests.market.tables import real_data, synthetic
@@ -372,23 +373,70 @@ def test_windows_of_real_crashes_pass_as_a_live_feed_would_see_them(start):
         assert found(replace(whole, **window)) == {}
 
 
-def test_every_check_has_been_seen_to_find_something():
-    """Each function of CHECKS stands behind at least one test above; this holds the list to it."""
-    assert len(CHECKS) == 11
-    assert set(KINDS) == {
-        "factor",
-        "lag",
-        "bar_length",
-        "other_coin",
-        "spike",
-        "impossible_price",
-        "settlement_hours",
-        "rate_scale",
-        "rate_sign",
-        "funding_lag",
-        "rates_repeated",
-        "settlement_price",
+def test_every_kind_is_explained_in_the_page_on_data():
+    page = (Path(__file__).parents[2] / "data" / "README.md").read_text(encoding="utf-8")
+    told = re.findall(r"^\| `(\w+)` \|[^|]+\|[^|]+\|$", page, re.MULTILINE)
+    assert told == list(KINDS)
+
+
+@pytest.mark.parametrize("hours", [1, -1, 8])
+def test_bars_at_other_hours_than_the_prices_of_the_settlements_are_found(hours):
+    """All bars of a coin moved together: nothing but the prices of the settlements can show it."""
+    whole = coin()
+    marks = whole.mark.set_index("time")["open"]
+    priced = whole.funding.assign(
+        mark_price=marks.reindex(whole.funding["time"]).to_numpy() * 1.0001
+    )
+    assert found(replace(whole, funding=priced)) == {}
+    moved = {name: later(getattr(whole, name), hours) for name in ("perp", "spot", "mark")}
+    wrong = found(replace(whole, funding=priced, **moved))["lag"]
+    assert f"the bars come {abs(hours)} h {'late' if hours > 0 else 'early'}" in wrong.value
+    perp = {name: moved[name] for name in ("perp", "spot")}
+    assert "lag" in found(replace(whole, funding=priced, mark=None, **perp))
+
+
+@pytest.mark.parametrize(
+    ("table", "factor", "noted"),
+    [
+        ("perp", 1.0, False),
+        ("perp", 30_000.0, True),  # quote in one file
+        ("spot", 30_000.0, True),
+        ("perp", 0.001, True),  # contracts of 1000 coins
+        ("perp", 10.0, False),
+    ],
+)
+def test_a_volume_in_another_unit_than_coins_is_noted(table, factor, noted):
+    whole = coin()
+    changed = getattr(whole, table)
+    changed = changed.assign(volume=changed["volume"] * factor)
+    kinds = {f.kind: f for f in findings(replace(whole, **{table: changed}), BINANCE)}
+    assert ("volume_unit" in kinds) == noted
+    if noted:
+        assert not kinds["volume_unit"].refused
+        assert "of the spot" in kinds["volume_unit"].value
+
+
+def test_volumes_of_both_files_in_quote_are_noted_where_a_coin_costs_much():
+    whole = coin()
+    price = float(whole.perp["close"].median())
+    dear = {
+        name: scaled(table, 50_000 / price).assign(volume=1e3 * 50_000)
+        for name in ("perp", "spot")
+        if (table := getattr(whole, name)) is not None
     }
+    kinds = findings(replace(whole, mark=None, **dear), BINANCE)
+    assert [f.kind for f in kinds] == ["volume_unit"] * 2
+    coins = {name: table.assign(volume=1e3) for name, table in dear.items()}
+    assert findings(replace(whole, mark=None, **coins), BINANCE) == ()
+
+
+@pytest.mark.parametrize("symbol", ["BTCUSDT", "DOTUSDT"])
+def test_real_rates_times_three_are_found(symbol):
+    whole = read_frames(real_data(), symbol)
+    tripled = whole.funding.assign(rate=3 * whole.funding["rate"])
+    wrong = found(replace(whole, funding=tripled))["rate_scale"]
+    assert "times what the basis implies" in wrong.value
+    assert wrong.limit == "at most 2 times"
 
 
 def test_judge_parts_notes_cautions_and_refusals():
@@ -414,3 +462,4 @@ def test_real_history_passes_with_and_without_its_mark_prices(symbol):
     frames = read_frames(real_data(), symbol)
     assert found(frames) == {}
     assert found(replace(frames, mark=None)) == {}
+    assert {f.kind for f in findings(frames, BINANCE)} <= {"spike"}

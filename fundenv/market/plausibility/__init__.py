@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from fundenv.market.files.align import Aligned, align, native_bar_ns
 from fundenv.market.files.frames import GENERATED, SymbolFrames
-from fundenv.market.plausibility import bars, funding, prices, schedule
+from fundenv.market.plausibility import bars, funding, prices, schedule, volumes
 from fundenv.market.plausibility.finding import KINDS, Finding, check_accept, judge
 from fundenv.market.plausibility.subject import Subject
 from fundenv.venues import Venue
@@ -32,6 +32,8 @@ CHECKS = (
     funding.rates,
     funding.lag,
     funding.prices,
+    schedule.lag,
+    volumes.volumes,
 )
 _NEEDS_PRICES = (funding.rates, funding.lag)  # say nothing where the prices do not fit together
 _NEEDS_VENUE = (schedule.hours, funding.lag)  # a generator settles at hours of its own

@@ -23,6 +23,7 @@ KINDS: dict[str, str] = {
     "rate_sign": "rates run against the basis: the sign is turned",
     "funding_lag": "rates fit the basis of other hours",
     "rates_repeated": "one rate stands in several rows, and would be paid each time",
+    "volume_unit": "volumes in quote or in contracts, not in coins",
     "settlement_price": "the mark price of a settlement is in another unit",
 }
 

@@ -64,10 +64,12 @@ def rates(subject: Subject) -> Iterator[Finding]:
             return
 
 
-def _windows(pairs: _Pairs, least: int) -> list[NDArray[np.int64]]:
-    """Rows of each span of RATE_DAYS with at least so many settlements, and of the whole file."""
+def _windows(pairs: _Pairs, least: int, days: int = limits.RATE_DAYS) -> list[NDArray[np.int64]]:
+    """Rows of each span of so many days with at least so many settlements, and of the whole
+    file.
+    """
     rows = np.arange(len(pairs.ns))
-    window = (pairs.ns - pairs.ns[0]) // (limits.RATE_DAYS * _DAY_NS)
+    window = (pairs.ns - pairs.ns[0]) // (days * _DAY_NS)
     spans = np.split(rows, np.flatnonzero(np.diff(window)) + 1)
     return [span for span in (*spans, rows) if len(span) >= least]
 
@@ -93,9 +95,13 @@ def _outliers(subject: Subject, pairs: _Pairs) -> Iterator[Finding]:
 
 def _scale(subject: Subject, pairs: _Pairs) -> Iterator[Finding]:
     whole = _ratio(pairs, slice(None))
-    for rows in _windows(pairs, limits.RATE_LEAST):
+    month = _windows(pairs, limits.RATE_LEAST)
+    year = _windows(pairs, limits.RATE_LONG_LEAST, limits.RATE_LONG_DAYS)
+    asked = [(rows, limits.RATE_RATIO_REFUSED, -1.0) for rows in month]
+    asked += [(rows, limits.RATE_LONG_RATIO, limits.RATE_LONG_FIT) for rows in year]
+    for rows, limit, fit in asked:
         ratio = _ratio(pairs, rows)
-        if ratio > limits.RATE_RATIO_REFUSED:
+        if ratio > limit and (fit < 0 or _fit(pairs.paid[rows], pairs.implied[rows]) >= fit):
             middle = float(np.median(np.abs(pairs.paid[rows])))
             implied = float(np.median(np.abs(pairs.implied[rows])))
             unit = next(
@@ -109,7 +115,7 @@ def _scale(subject: Subject, pairs: _Pairs) -> Iterator[Finding]:
                 at(pairs.ns[rows[0]]),
                 f"the median rate is {middle:.3g} bp per 8 h, {ratio:.3g} times what the basis"
                 f" implies{seems}",
-                f"at most {limits.RATE_RATIO_REFUSED:g} times",
+                f"at most {limit:g} times",
                 f"write rates as fractions of one settlement: {unit[2] if unit else 'scale them'}",
                 refused=True,
             )

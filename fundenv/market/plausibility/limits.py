@@ -59,6 +59,13 @@ RATE_ONE_RATIO = 20.0
 RATE_ONE_FLOOR_BP = 3.0  # per 8 h
 RATE_ONE_FEW = 3  # settlements from which it stops the market
 
+# The same for half a year, where it is narrower: a wrong factor of 3. Seen .00 to 1.07. The rates
+# must go with the basis (RATE_LONG_FIT), so that the factor is all that is wrong.
+RATE_LONG_DAYS = 180
+RATE_LONG_LEAST = 300  # settlements
+RATE_LONG_RATIO = 2.0
+RATE_LONG_FIT = 0.5
+
 # rate_sign: correlation of the settled rates with those that the basis implies, the whole file and
 # windows of RATE_DAYS. Seen .63 and more in a file; in a window .01 and more on bars of 1 h, but
 # -.49 where one bar of 8 h is all that a settlement has: windows need several bars.
@@ -84,3 +91,17 @@ REPEATED_LEAST = 10
 # bars on both sides of it.
 SETTLE_PRICE_NOTED = 0.02
 SETTLE_PRICE_REFUSED = 0.10
+
+# lag, of settlements: median log distance of the mark prices published with them from the open of
+# the bar so many hours off. No history at hand has these prices; within an hour a coin moves by
+# some .003, and the price of the same instant lies within .0005.
+SETTLE_LAG_LEAST = 60  # settlements with a price
+SETTLE_LAG_OFF = 0.001  # where they stand
+SETTLE_LAG_SHARE = 0.25  # of that at another hour
+
+# volume_unit: perpetual over spot volume, medians of VOLUME_DAYS. Seen .35 to 11.8. And what is
+# traded a day in quote: seen 2e10; a volume in quote, times the price, is far above it where a coin
+# costs much.
+VOLUME_DAYS = 30
+VOLUME_RATIO = (0.02, 200.0)
+VOLUME_WORTH = 1e12

@@ -80,3 +80,36 @@ def repeated(subject: Subject) -> Iterator[Finding]:
                 refused=True,
             )
             return
+
+
+def lag(subject: Subject) -> Iterator[Finding]:
+    """Hours by which the bars stand off the prices published with the settlements."""
+    settled, opens = subject.bars.settlements, subject.bars.open_ns
+    leg = "mark" if subject.has_mark else "perp"
+    start, rows = subject.log(leg, "open"), np.searchsorted(opens, settled.ns)
+    most = max(1, int(limits.LAG_HOURS // subject.step_hours))
+    use = np.isfinite(settled.price) & (settled.price > 0)
+    use &= (rows >= most) & (rows + most < len(opens))
+    if use.sum() < limits.SETTLE_LAG_LEAST:
+        return
+    price, rows = np.log(settled.price[use]), rows[use]
+    off = {
+        shift: float(np.nanmedian(np.abs(price - start[rows + shift])))
+        for shift in range(-most, most + 1)
+        if np.isfinite(start[rows + shift]).any()
+    }
+    best, here = min(off, key=lambda shift: off[shift]), off.get(0, 0.0)
+    if here > limits.SETTLE_LAG_OFF and off[best] < limits.SETTLE_LAG_SHARE * here:
+        hours_off = abs(best) * subject.step_hours
+        late = "late" if best > 0 else "early"
+        yield Finding(
+            "lag",
+            subject.symbol,
+            f"{subject.name(leg)} and {subject.name('funding', 'mark_price')}",
+            at(settled.ns[use][0]),
+            f"the bars come {hours_off:g} h {late}: the prices of the settlements lie"
+            f" {1e4 * off[best]:.2g} bp off them there, {1e4 * here:.2g} bp at their own instant",
+            "the nearest prices at the same instant",
+            "write the time of every bar as its open, in UTC, and those of the settlements too",
+            refused=True,
+        )
