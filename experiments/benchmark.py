@@ -19,6 +19,7 @@ from typing import Any
 import pandas as pd
 
 import agents
+from agents import Learner
 from experiments.analysis.compare import FINAL, choose, compare
 from experiments.analysis.comparison import cash_words
 from experiments.analysis.pictures import picture
@@ -139,9 +140,8 @@ def main(args: Args) -> None:
         )
     markets |= fold_markets(markets["train"], preset.folds)
     learned_on = [market for name, market in markets.items() if name.endswith("train")]
-    learners = [
-        prepared(name, each.params) for name, few in preset.candidates.items() for each in few
-    ]
+    made = [prepared(name, each.params) for name, few in preset.candidates.items() for each in few]
+    learners = [agent for agent in made if isinstance(agent, Learner)]
     for agent in learners:
         check_training(agent, settings, *learned_on)
     out = open_run(args.out, "benchmark", _plain(args), FIXED, resume=args.resume)

@@ -92,7 +92,7 @@ class JobContext:
     def walk_cost(self, market: Any) -> float:
         """What a rollout on `market` counts on the bar: its paths are walked side by side."""
         step = hours(EnvConfig.from_dict(self.settings).decision_interval, "decision_interval")
-        return WALK_COST * float(np.diff(market.paths).max()) * market.bar_hours / step
+        return WALK_COST * float(np.diff(market.paths).max() * market.bar_hours / step)
 
     def judging_cost(self, job: Job) -> float:
         """What all rollouts of a job count."""
