@@ -7,7 +7,7 @@ from fundenv.market.files.frames import SymbolFrames, write_frames
 from fundenv.market.files.load import load_market, read_frames
 from fundenv.market.files.read import read_table
 from fundenv.market.files.schema import DataError, check_table
-from fundenv.market.join import joint
+from fundenv.market.join import joint, listed
 from fundenv.market.market import Feature, Market
 from fundenv.market.own_feature import add_feature
 from fundenv.market.split import (
@@ -21,6 +21,7 @@ from fundenv.market.split import (
 )
 from fundenv.market.synthetic.bootstrap import bootstrap_market
 from fundenv.market.synthetic.build import synthetic_frames, synthetic_market
+from fundenv.market.synthetic.portfolio import synthetic_portfolio
 from fundenv.market.synthetic.splice import splice
 from fundenv.market.table import FEATURES, feature_table
 
@@ -38,6 +39,7 @@ __all__ = [
     "check_table",
     "feature_table",
     "joint",
+    "listed",
     "load_market",
     "narrowed",
     "path_range",
@@ -49,5 +51,6 @@ __all__ = [
     "stack",
     "synthetic_frames",
     "synthetic_market",
+    "synthetic_portfolio",
     "write_frames",
 ]

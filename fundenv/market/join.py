@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from fundenv.market import layout as c
 from fundenv.market.files.frames import HOUR_NS
 from fundenv.market.market import Market
-from fundenv.market.split import SplitError, check_known, check_once, extent
+from fundenv.market.split import SplitError, between, check_known, check_once, extent, stack
 
 HALT_HOURS = 24  # a coin without bars for longer counts as delisted, until it has bars again
 _SPOT, _PERP = (c.SPOT_OPEN, c.SPOT_CLOSE), (c.PERP_OPEN, c.PERP_CLOSE)
@@ -63,6 +63,45 @@ def joint(market: Market, symbols: Sequence[str], *, common: bool = False) -> Ma
         close_ns=close_ns,
         symbols=(tuple(symbols),) * (len(edges) - 1),
         notes=market.notes + tuple(notes),
+    )
+
+
+def listed(market: Market, spans: Mapping[str, tuple[pd.Timestamp, pd.Timestamp]]) -> Market:
+    """A joint market in which coins have bars within their span alone: those that close in [start,
+    end), symbol -> (start, end); coins that are not named have all. What `joint` makes of it.
+
+    Raises `SplitError` where the market has one asset, or a coin no bar in its span.
+    """
+    if market.n_assets < 2:
+        raise SplitError("listed() takes the market of several assets that joint() makes")
+    made = []
+    for path, names in enumerate(market.symbols):
+        first, last = market.paths[path]
+        own = [
+            between(_single(market, int(first), int(last), a, name), *spans.get(name, (None, None)))
+            for a, name in enumerate(names)
+        ]
+        made.append(joint(stack(own), names))
+    return stack(made)
+
+
+def singles(market: Market) -> list[Market]:
+    """The assets of the first path of a joint market, each a market of its own; bars in which a
+    coin is not listed stay in it.
+    """
+    first, last = (int(edge) for edge in market.paths[0])
+    return [_single(market, first, last, a, name) for a, name in enumerate(market.symbols[0])]
+
+
+def _single(market: Market, first: int, last: int, asset: int, name: str) -> Market:
+    """The rows first .. last - 1 of one asset."""
+    return replace(
+        market,
+        bars=np.ascontiguousarray(market.bars[first:last, [asset]]),
+        features=np.ascontiguousarray(market.features[first:last, [asset]]),
+        paths=np.array([[0, last - first]], dtype=np.int64),
+        close_ns=market.close_ns[first:last].copy(),
+        symbols=((name,),),
     )
 
 

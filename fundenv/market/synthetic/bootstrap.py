@@ -21,8 +21,10 @@ from numpy.random import PCG64, Generator
 from numpy.typing import NDArray
 
 from fundenv.market.files.frames import GENERATED, HOUR_NS, to_ns
+from fundenv.market.layout import HALTED, SPOT_CLOSE, UNLISTED
 from fundenv.market.market import Market
 from fundenv.market.split import between, stack
+from fundenv.market.synthetic.portfolio import come_and_go
 from fundenv.market.synthetic.ratios import Tape, TapeError, roll, unroll
 from fundenv.market.table import NAMES
 from fundenv.venues import Venue
@@ -42,6 +44,8 @@ def bootstrap_market(
     start: str = "2020-01-01",
     first_path: int = 0,
     venue: str | Path | Venue | None = None,
+    late: float = 0.0,
+    gone: float = 0.0,
 ) -> Market:
     """`paths` resampled histories of `years` from `start` (a midnight UTC), named SYNTH-BTCUSDT-0,
     ..; their contracts keep the venue's rules.
@@ -50,7 +54,8 @@ def bootstrap_market(
     span out of it first. block: mean length of a block in settlements of 8 h; 21 to 63 are a week
     to three. Path k depends on the market, (seed, k) and `block` alone. Prices begin where the
     market's first path does. venue: whose funding constants the features use, by default the
-    market's own. Raises `TapeError` where the market has several symbols side by side, extra
+    market's own. Of several symbols only hours in which all are listed are drawn; `late` and `gone`
+    let coins come and go as in `synthetic_portfolio`. Raises `TapeError` where the market has several symbols side by side, extra
     features, bars that do not divide 8 h or no two days in a row.
     """
     names = set(market.symbols)
@@ -95,7 +100,7 @@ def bootstrap_market(
         pd.Timestamp(int(ns)).date() for ns in (market.close_ns.min(), market.close_ns.max())
     )
     return replace(
-        stack(made),
+        come_and_go(stack(made), late=late, gone=gone, seed=seed, first_path=first_path),
         cautions=market.cautions,
         notes=(
             (
@@ -115,14 +120,15 @@ class _Source:
         for path, (first, last) in enumerate(market.paths):
             tape, start = unroll(market, path)
             if path == 0:
-                self.start = start
+                self.start = _first_closes(market, start)
             hours = (market.close_ns[first : last - 1] // HOUR_NS) % 24  # when each bar opens
             at = np.flatnonzero(hours % CELL_HOURS == 0)
             at = at[at + self.size <= last - first - 1]
+            at, next_one = _whole(market.bars[first:last], at, self.size)
             tapes.append(tape)
             cells.append(rows + at)
             phases.append(hours[at] // CELL_HOURS)
-            follows.append(np.arange(len(at)) < len(at) - 1)
+            follows.append(next_one)
             rows += last - first - 1
         self.market_mean = np.concatenate(
             [market.features[first + 1 : last, :, _MEAN] for first, last in market.paths]
@@ -156,3 +162,26 @@ class _Source:
                 cell += 1
             chosen.append(cell)
         return (self.cells[chosen][:, None] + np.arange(self.size)).ravel()
+
+
+def _first_closes(market: Market, start: NDArray[np.float64]) -> NDArray[np.float64]:
+    """`start` (A,), the spot closes of the first row, where a coin is listed there; else the first
+    close that it has.
+    """
+    there = market.bars[:, :, HALTED] != UNLISTED
+    first = there.argmax(axis=0)
+    own = market.bars[first, np.arange(len(start)), SPOT_CLOSE]
+    closes: NDArray[np.float64] = np.where(there[market.paths[0, 0]], start, own)
+    return closes
+
+
+def _whole(
+    bars: NDArray[np.float64], at: NDArray[np.int64], size: int
+) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
+    """Of the cells that begin `at` rows of a tape, those in which every coin is listed, and whether
+    the cell behind each follows it. bars (n, A, 16): those of the tape and the one before it.
+    """
+    absent = np.r_[0, np.cumsum((bars[:, :, HALTED] == UNLISTED).any(axis=1))]
+    listed = absent[at + size + 1] == absent[at]  # from the close before the cell on
+    kept = at[listed]
+    return kept, np.r_[np.diff(kept) == size, False][: len(kept)]

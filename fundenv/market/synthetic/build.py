@@ -53,10 +53,34 @@ def synthetic_market(
     Raises `ValueError` as `synthetic_frames` does, and for paths < 1 or first_path < 0.
     """
     presets = (preset,) if isinstance(preset, str) else tuple(preset)
-    if paths < 1 or first_path < 0:
-        raise ValueError(f"paths = {paths}, first_path = {first_path}; expected at least 1 and 0")
     if not presets:
         raise ValueError(f"preset is empty; expected at least one of {', '.join(p.PRESETS)}")
+    return made_market(
+        _coins(presets),
+        years=years,
+        paths=paths,
+        seed=seed,
+        venue=venue,
+        start=start,
+        bar_hours=bar_hours,
+        first_path=first_path,
+    )
+
+
+def made_market(
+    presets: Sequence[p.Preset],
+    *,
+    years: float,
+    paths: int,
+    seed: int,
+    venue: str,
+    start: str,
+    bar_hours: int,
+    first_path: int,
+) -> Market:
+    """`synthetic_market` of coins that are described by presets."""
+    if paths < 1 or first_path < 0:
+        raise ValueError(f"paths = {paths}, first_path = {first_path}; expected at least 1 and 0")
     settlements = _settlements(years + _LEAD_DAYS / 365.0, years)
     lead, rules = (
         pd.Timestamp(to_ns(start), tz="UTC") - pd.Timedelta(days=_LEAD_DAYS),
@@ -66,11 +90,10 @@ def synthetic_market(
     markets = []
     for at in range(0, paths, step):
         chunk = numbers[at : at + step]
-        histories = simulate(
-            _coins(presets), settlements, [(seed, number) for number in chunk], lead.hour
-        )
+        histories = simulate(presets, settlements, [(seed, number) for number in chunk], lead.hour)
         for k, number in enumerate(chunk):
-            names = [f"{GENERATED}{name}-{number}" for name in _names(presets)]
+            kinds = [coin.name for coin in presets]
+            names = [f"{GENERATED}{name}-{number}" for name in _names(kinds)]
             columns = range(k * len(presets), (k + 1) * len(presets))
             coins = [
                 _aligned(histories, column, to_ns(lead), bar_hours, name)

@@ -53,6 +53,11 @@ def splice(
             f"bars of {market.bar_hours:g} h; shocks are hourly: load or generate the market with"
             " bars of 1 h"
         )
+    if market.has_listings:
+        raise TapeError(
+            "coins of the market are not listed in some bars, which a shock would carry on; lay it"
+            " over the market first and use fundenv.market.listed behind it"
+        )
     if not 0.0 < scale <= 2.0:
         raise TapeError(f"scale = {scale:g} is outside 0 .. 2; set it within")
     rows = [_row(market, path, given, at, seed) for path in range(market.n_paths)]
