@@ -66,9 +66,11 @@ def portfolio_coins(coins: int, seed: int) -> list[p.Preset]:
     """BTC, ETH and others whose volatility, rates, half-lives and size are drawn, coin c from (seed,
     c) alone.
     """
-    common = {"slow_market": _SLOW, "fast_market": _FAST}
-    made = [p.PRESETS[name]._replace(**common) for name in ("btc", "eth")]
-    eth, alt = p.PRESETS["eth"], p.PRESETS["alt"]
+    btc, eth, alt = (
+        p.PRESETS[name]._replace(slow_market=_SLOW, fast_market=_FAST)
+        for name in ("btc", "eth", "alt")
+    )
+    made = [btc, eth]
     for coin in range(2, coins):
         rng = Generator(PCG64([seed, coin, 7]))
         wild, size = rng.uniform(0.0, _WILDEST), np.exp(rng.normal(0.0, 1.0))
@@ -85,7 +87,6 @@ def portfolio_coins(coins: int, seed: int) -> list[p.Preset]:
                 price=float(np.exp(rng.uniform(-2.0, 5.0))),
                 perp_volume=float(alt.perp_volume * size),
                 spot_volume=float(alt.spot_volume * size),
-                **common,
             )
         )
     return made
