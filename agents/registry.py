@@ -20,15 +20,20 @@ from agents.params import AgentError, nearest
 
 GROUP = "fundenv.agents"  # entry points of users' packages
 AGENTS = {
+    "allocation": "agents.rules.allocation:Allocation",
+    "best_coin": "agents.rules.best_coin:BestCoin",
     "buy_and_hold": "agents.rules.buy_and_hold:BuyAndHold",
     "carry": "agents.rules.carry:Carry",
     "clairvoyant": "agents.rules.clairvoyant:Clairvoyant",
     "device_ppo": "agents.sb3.device.ppo:DevicePPO",
     "device_sac": "agents.sb3.device.sac:DeviceSAC",
     "dynamic_leverage": "agents.rules.dynamic_leverage:DynamicLeverage",
+    "equal_weight": "agents.rules.equal_weight:EqualWeight",
     "ewma": "agents.rules.ewma:Ewma",
     "flat": "agents.rules.flat:Flat",
     "har": "agents.rules.har:Har",
+    "margin_carry": "agents.rules.margin_carry:MarginCarry",
+    "portfolio_clairvoyant": "agents.rules.portfolio_clairvoyant:PortfolioClairvoyant",
     "ppo": "agents.sb3.ppo:PPO",
     "ppo_ensemble": "agents.sb3.ensemble:PPOEnsemble",
     "random": "agents.rules.random:Random",
@@ -39,7 +44,9 @@ AGENTS = {
     "sac": "agents.sb3.sac:SAC",
     "sac_ensemble": "agents.sb3.ensemble:SACEnsemble",
     "threshold": "agents.rules.threshold:Threshold",
+    "volatility_bands": "agents.rules.volatility_bands:VolatilityBands",
     "zscore": "agents.rules.zscore:ZScore",
+    "zscore_basket": "agents.rules.zscore_basket:ZScoreBasket",
 }
 
 

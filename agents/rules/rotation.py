@@ -13,8 +13,8 @@ from agents.params import Params, Range
 from agents.reasons import Reason
 from agents.rules.actions import HELD, targets
 from agents.rules.base import BP_PER_YEAR, Rule
+from agents.rules.capital import Capital
 from agents.rules.memory import Mean, Settled
-from fundenv.market.files.frames import contract_of
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -33,6 +33,10 @@ class RotationParams(Params):
     """Change to the best coin where its signal exceeds that of the coin held by it."""
     leverage: Annotated[float, Range(1, 125, "times")] = 3.0
     """Perpetual notional over perpetual wallet; portfolio margin: see the hurdle."""
+    band: Annotated[float, Range(0, 10, "of equity")] = 0.0
+    """The rule restores the notional of the coin held where it is off by more; 0: only the env's
+    keeper acts.
+    """
     below: ClassVar = (("exit", "enter"),)
 
 
@@ -54,41 +58,27 @@ class Rotation(Rule):
 
     def look_up(self, batch: Any) -> None:
         """Find the columns, and what portfolio margin asks of each coin."""
-        table, config = batch.observation_table, batch.config
+        table = batch.observation_table
         self.carry, self.pending, self.cash_rate = (
             observed(table, name) for name in ("carry", "pending", "cash_rate")
         )
         self.settled, self.mean = Settled(table), Mean(table)
         self.memories = [self.settled, self.mean]
-        self.haircut: NDArray[np.float64] | None = None
-        if config.margin_mode == "portfolio":
-            self.haircut = np.array(
-                [
-                    batch.venue.value("collateral", "", contract_of(name))
-                    for name in batch.market.symbols[0]
-                ]
-            )
-            given = config.quote_borrow_rate
-            self.borrow_rate = float(
-                given if given is not None else batch.venue.value("borrow", "quote_annual")
-            )
-
-    def hurdle(self, cash_rate: NDArray[np.float32]) -> NDArray[np.float64]:
-        """Cost of one quote of notional (n, A) at the cash rate (n, 1), both per year."""
-        leverage = np.asarray(self.p.leverage, float)
-        if self.haircut is None:
-            return np.asarray(cash_rate * (1.0 + leverage) / leverage)
-        gross = (1.0 + leverage * (1.0 - self.haircut)) / leverage
-        borrowed = np.maximum(1.0 - gross, 0.0)
-        return np.asarray(cash_rate * (1.0 - borrowed) + self.borrow_rate * borrowed)
+        self.weight = observed(table, "perp_weight")
+        self.capital = Capital(batch)
 
     def signal(self, obs: NDArray[np.float32]) -> NDArray[np.float64]:
         """Mean funding minus the hurdle (n, A), bp per 8 h."""
         mean = self.mean.see(obs, *self.settled.see(obs), self.p.span)
         return np.asarray(mean - self.hurdle(self.cash_rate.of(obs)) * BP_PER_YEAR)
 
+    def hurdle(self, cash_rate: NDArray[np.float32]) -> NDArray[np.float64]:
+        """Cost of one quote of notional (n, A) at the cash rate (n, 1), both per year."""
+        return self.capital.hurdle(self.p.leverage, cash_rate)
+
     def act(self, obs: NDArray[np.float32], *, deterministic: bool = True) -> NDArray[Any]:
         """Stay, swap, enter or leave; orders pending after a liquidation are waited for."""
+        self.capital.look(len(obs))
         signal, carry, pending = self.signal(obs), self.carry.of(obs), self.pending.of(obs) != 0
         inside = carry > HELD
         coins = np.arange(signal.shape[1])
@@ -99,10 +89,12 @@ class Rotation(Rule):
         stays = invested & (own >= self.p.exit) & (top - own <= self.p.swap)
         enters = ~stays & (top > self.p.enter)
         wanted = (stays & (coins == kept)) | (enters & (coins == best))
-        hold = (wanted == inside) | pending
+        off = np.abs(-self.weight.of(obs) - self.capital.notional(self.p.leverage)) > self.p.band
+        off &= wanted & inside & np.greater(self.p.band, 0.0)
+        hold = ((wanted == inside) & ~off) | pending
         self.reasons = np.select(
-            [pending, wanted & ~inside, inside & ~wanted, inside],
-            [Reason.PENDING, Reason.ENTER, Reason.EXIT, Reason.HOLD],
+            [pending, wanted & ~inside, inside & ~wanted, off, inside],
+            [Reason.PENDING, Reason.ENTER, Reason.EXIT, Reason.LEVER, Reason.HOLD],
             Reason.NEUTRAL,
         ).astype(np.int8)
         return targets(hold, wanted, leverage=self.p.leverage)

@@ -121,8 +121,8 @@ class ZScore(Rule):
     """
 
     name = "zscore"
-    parameters = ZScoreParams
-    params: ZScoreParams
+    parameters: ClassVar[type[ZScoreParams]] = ZScoreParams
+    params: Any
     _settlements = 0  # of the longest path of the market that the rule is bound to
 
     def look_up(self, batch: Any) -> None:

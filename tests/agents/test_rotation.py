@@ -79,6 +79,6 @@ def test_portfolio_margin_pays_interest_only_on_what_it_borrows() -> None:
     for leverage, borrowed in ((1.0, 0.0), (3.0, 1.0 - 2.2 / 3.0)):
         agent: Any = agents.make("rotation", leverage=leverage)
         agent.bind(Batch(1, market=market, margin_mode="portfolio", **agent.env_settings()))
-        assert agent.haircut == pytest.approx(0.6)
-        wanted = 0.04 * (1 - borrowed) + agent.borrow_rate * borrowed
+        assert agent.capital.collateral == pytest.approx(0.6)
+        wanted = 0.04 * (1 - borrowed) + agent.capital.borrow_rate * borrowed
         assert agent.hurdle(np.array([[0.04]], np.float32)) == pytest.approx(wanted)

@@ -1,0 +1,137 @@
+"""What a carry costs and how large it may be in each margin mode: the arithmetic that the rules of
+one capital share.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from agents.params import AgentError
+from agents.rules.base import BP_PER_YEAR
+from fundenv.dynamics.types import PATH
+from fundenv.market.files.frames import contract_of
+
+Array = NDArray[np.float64]
+_CALL = 1.05  # portfolio margin: liquidation at 1.05 x maintenance (specification 10.3)
+_DAYS = 365.0
+
+
+class Capital:
+    """Collateral, maintenance and interest of the coins of an env, each (A,), or (n, A) where its
+    paths have different coins.
+
+    `use` of a coin is what one quote of hedged notional takes of the equity that guards against
+    liquidation. Portfolio margin: (1 - collateral rate) + 1.05 x maintenance; the account is
+    liquidated where the notionals times their `use` reach the equity. Isolated and cross margin
+    have a wallet: see `notional_at`.
+    """
+
+    def __init__(self, batch: Any) -> None:
+        config, venue = batch.config, batch.venue
+        paths = tuple(batch.market.symbols)
+        self.portfolio = config.margin_mode == "portfolio"
+        self.highest = float(config.max_leverage)
+        self._batch = batch if len(set(paths)) > 1 else None
+
+        def each(value: Callable[[str], float]) -> Array:
+            return np.array([[value(name) for name in names] for names in paths])
+
+        self._maintenance = each(
+            lambda name: max(
+                b.rate for b in venue.brackets(name) if b.floor <= config.initial_equity
+            )
+        )
+        self._collateral, self.borrow_rate = np.zeros(self._maintenance.shape), 0.0
+        if self.portfolio:
+            self._collateral = each(
+                lambda name: float(venue.value("collateral", "", contract_of(name)))
+            )
+            given = config.quote_borrow_rate
+            self.borrow_rate = float(
+                given if given is not None else venue.value("borrow", "quote_annual")
+            )
+        self._take(self._maintenance[0], self._collateral[0])
+
+    def look(self, count: int) -> None:
+        """Get ready for `count` observations: the coins that each environment trades now."""
+        if self._batch is None:
+            return
+        if count != self._batch.num_envs:
+            raise AgentError(
+                f"the rule is bound to {self._batch.num_envs} environments of different coins and"
+                f" got {count} observations; bind it to the env that it acts in"
+            )
+        path = self._batch.store.episode[:, PATH]
+        self._take(self._maintenance[path], self._collateral[path])
+
+    def _take(self, maintenance: Array, collateral: Array) -> None:
+        self.maintenance, self.collateral = maintenance, collateral
+        self.use = 1.0 - collateral + _CALL * maintenance
+
+    def gross(self, leverage: Any) -> Array:
+        """Equity that one quote of notional at this target leverage ties up, (n, A)."""
+        leverage = np.asarray(leverage, float)
+        if self.portfolio:
+            return np.asarray((1.0 + leverage * (1.0 - self.collateral)) / leverage)
+        return np.asarray((1.0 + leverage) / leverage)
+
+    def notional(self, leverage: Any) -> Array:
+        """Notional over equity of full carry at a target leverage."""
+        return np.asarray(1.0 / self.gross(leverage))
+
+    def leverage(self, notional: Any) -> Array:
+        """The target leverage, 1 .. `max_leverage`, whose full carry has this notional."""
+        left = 1.0 - np.asarray(notional) * (1.0 - self.collateral if self.portfolio else 1.0)
+        wanted = notional / np.maximum(left, 1e-9)
+        return np.asarray(np.clip(wanted, 1.0, self.highest))
+
+    def asked(self, notional: Any, share: Any = 1.0) -> tuple[Array, Array]:
+        """(carry, target leverage) that give a coin with `share` of the equity this notional over
+        its share; below the notional of leverage 1 the carry is smaller than the share.
+        """
+        leverage = self.leverage(notional)
+        return np.asarray(share * np.minimum(notional * self.gross(leverage), 1.0)), leverage
+
+    def hurdle(self, leverage: Any, cash_rate: Any) -> Array:
+        """Cost of one quote of notional a year: cash pays up to the equity, borrowed quote the
+        rest; isolated and cross: the cash rate on spot and margin.
+        """
+        gross = self.gross(leverage)
+        if not self.portfolio:
+            return np.asarray(cash_rate * gross)
+        borrowed = np.maximum(1.0 - gross, 0.0)
+        return np.asarray(cash_rate * (1.0 - borrowed) + self.borrow_rate * borrowed)
+
+    def interest(self) -> float:
+        """Interest on borrowed quote, bp per 8 h."""
+        return self.borrow_rate * BP_PER_YEAR
+
+    def distance(self, notional: Array, volatility: Any) -> Array:
+        """Daily volatilities (n, 1) by which all coins have to rise together until an account in
+        portfolio margin with these notionals over equity (n, A) is liquidated; infinite without a
+        position. volatility: per square-root year (n, A).
+        """
+        used = notional * self.use
+        moved = (used * volatility).sum(axis=1, keepdims=True) / np.sqrt(_DAYS)
+        left = np.maximum(1.0 - used.sum(axis=1, keepdims=True), 0.0)
+        return np.asarray(
+            np.divide(left, moved, out=np.full(moved.shape, np.inf), where=moved > 0.0)
+        )
+
+    def notional_at(self, distance: Any, volatility: Any) -> Array:
+        """Largest notional over equity that stands `distance` daily volatilities from liquidation.
+
+        A rise by x multiplies the notional with 1 + x and leaves the equity of a hedged account as
+        it is, so portfolio margin allows 1 / (use (1 + x)). Isolated and cross: the rise of (1 / L
+        - m) / (1 + m) that liquidates a short at leverage L, and L / (1 + L).
+        """
+        rise = distance * volatility / np.sqrt(_DAYS)
+        if self.portfolio:
+            return np.asarray(1.0 / (self.use * (1.0 + rise)))
+        leverage = 1.0 / (self.maintenance + (1.0 + self.maintenance) * rise)
+        leverage = np.clip(leverage, 1.0, self.highest)
+        return np.asarray(leverage / (1.0 + leverage))

@@ -1,0 +1,68 @@
+"""Equal weight: the same share of one capital in every coin, for ever, and rebalanced in a band."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Annotated, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from agents.base import observed
+from agents.params import Params, Range
+from agents.reasons import Reason
+from agents.rules.actions import HELD, targets
+from agents.rules.base import Rule
+from agents.rules.capital import Capital
+
+
+@dataclass(frozen=True, kw_only=True)
+class EqualWeightParams(Params):
+    """Parameters of equal weight."""
+
+    leverage: Annotated[float, Range(1, 125, "times")] = 1.0
+    """Perpetual notional over perpetual wallet; portfolio margin: notional over equity is L / (1 +
+    (1 - collateral rate) L).
+    """
+    band: Annotated[float, Range(0, 10, "of a coin's share")] = 0.5
+    """A coin goes back to its notional where that is off by more than this part of the coin's share
+    of the equity; 0: only the env's keeper acts.
+    """
+
+
+class EqualWeight(Rule):
+    """Holds carry 1/A in each of A coins of one capital, and brings a coin back to its target where
+    its notional has left the band. With one coin: always-on carry with a rebalancing band.
+
+    A notional changes with the price of its coin, while the equity of a hedged account does not.
+    """
+
+    name = "equal_weight"
+    parameters = EqualWeightParams
+    params: EqualWeightParams
+
+    def env_settings(self) -> dict[str, Any]:
+        """Target actions on one capital."""
+        return {"actions": "target", "capital": "shared"}
+
+    def look_up(self, batch: Any) -> None:
+        """Find the columns, and what the margin mode asks of each coin."""
+        self.carry, self.pending, self.weight = (
+            observed(batch.observation_table, name) for name in ("carry", "pending", "perp_weight")
+        )
+        self.capital = Capital(batch)
+
+    def act(self, obs: NDArray[np.float32], *, deterministic: bool = True) -> NDArray[Any]:
+        """Enter what is flat, restore what is off, else hold."""
+        self.capital.look(len(obs))
+        p, carry, pending = self.p, self.carry.of(obs), self.pending.of(obs) != 0
+        share = 1.0 / carry.shape[1]
+        inside = carry > HELD * share
+        wanted = share * self.capital.notional(p.leverage)
+        off = np.abs(-self.weight.of(obs) - wanted) > np.asarray(p.band) * share
+        off &= inside & np.greater(p.band, 0.0)
+        hold = (inside & ~off) | pending
+        self.reasons = np.select(
+            [pending, off, inside], [Reason.PENDING, Reason.LEVER, Reason.HOLD], Reason.ENTER
+        ).astype(np.int8)
+        return targets(hold, np.full_like(carry, share), leverage=p.leverage)

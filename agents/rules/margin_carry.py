@@ -1,0 +1,157 @@
+"""Margin carry: how much of one capital works, and how much is borrowed, decided by what the carry
+pays and by the distance to liquidation.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Annotated, Any, ClassVar, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from agents.base import observed
+from agents.params import Params, Range
+from agents.reasons import Reason
+from agents.rules.actions import HELD, targets
+from agents.rules.base import BP_PER_YEAR, Rule
+from agents.rules.capital import Array, Capital
+from agents.rules.memory import Mean, Settled
+
+_LEVERED = 1.02  # times `own`: a larger target notional is one that borrows
+
+
+@dataclass(frozen=True, kw_only=True)
+class MarginCarryParams(Params):
+    """Parameters of margin carry. The forecast of funding is the exponential mean of settled rates;
+    thresholds are in bp per 8 h.
+    """
+
+    span: Annotated[float, Range(1, 2000, "settlements")] = 90.0
+    """Span of the mean."""
+    enter: Annotated[float, Range(-100, 100, "bp per 8 h")] = 0.2
+    """Enter the best coin where its mean less the cash rate is above it."""
+    exit: Annotated[float, Range(-100, 100, "bp per 8 h")] = -0.2
+    """Leave a coin where its mean less the cash rate is below it."""
+    swap: Annotated[float, Range(0, 100, "bp per 8 h")] = 0.8
+    """Change to a coin whose mean is better by more."""
+    borrow: Annotated[float, Range(-100, 100, "bp per 8 h")] = 0.2
+    """Borrow where the mean less the interest on borrowed quote is above it."""
+    repay: Annotated[float, Range(-100, 100, "bp per 8 h")] = -0.2
+    """Go back to the own capital where the mean less the interest is below it."""
+    own: Annotated[float, Range(0.01, 1, "of equity")] = 0.95
+    """Notional over equity without borrowing."""
+    highest: Annotated[float, Range(0.01, 20, "of equity")] = 2.0
+    """Highest notional over equity with borrowing."""
+    distance: Annotated[float, Range(0.1, 1000, "daily volatilities")] = 20.0
+    """Distance to liquidation that an order leaves at least; it limits both notionals."""
+    near: Annotated[float, Range(0, 1000, "daily volatilities")] = 8.0
+    """A position that has come nearer to liquidation goes back to its notional."""
+    low: Annotated[float, Range(0, 1, "of the notional")] = 0.5
+    """So does one whose notional has fallen below this part of what is wanted."""
+    coins: Annotated[int, Range(1, 32, "coins")] = 1
+    """The best so many coins get an equal share of the capital each."""
+    below: ClassVar = (("exit", "enter"), ("repay", "borrow"), ("near", "distance"))
+
+
+class _Seen(NamedTuple):
+    """What one decision looks at, each (n, A)."""
+
+    mean: Array  # forecast, bp per 8 h
+    cash: Array  # cash rate, bp per 8 h
+    notional: Array  # held, over equity
+    volatility: Array
+    inside: NDArray[np.bool_]
+    levered: NDArray[np.bool_]  # whether the last target borrows
+
+
+class MarginCarry(Rule):
+    """Dynamic leverage for portfolio margin: carry in the best coins of one capital, with the own
+    capital while funding pays more than cash, with borrowed quote while it pays more than the
+    interest.
+
+    Enter, leave and change coins as in rotation. The notional is `own`, or `highest` where the
+    forecast pays the interest, but no larger than what stands `distance` daily volatilities (the
+    higher of 7 and 30 days) from liquidation. A position is left alone until the account is nearer
+    than `near`, or a fall of the price has left less than `low` of the notional wanted: every order
+    costs both legs, and a hedged notional drifts with the price alone. Isolated and cross margin
+    lend nothing: there, `highest` is the notional of a higher target leverage.
+    """
+
+    name = "margin_carry"
+    parameters = MarginCarryParams
+    params: MarginCarryParams
+
+    def env_settings(self) -> dict[str, Any]:
+        """Target actions on one capital."""
+        return {"actions": "target", "capital": "shared"}
+
+    def look_up(self, batch: Any) -> None:
+        """Find the columns, and what the margin mode asks of each coin."""
+        table = batch.observation_table
+        names = (
+            "carry pending cash_rate perp_weight target_carry target_leverage volatility_7d"
+            " volatility_30d"
+        )
+        self.column = {name: observed(table, name) for name in names.split()}
+        self.settled, self.mean = Settled(table), Mean(table)
+        self.memories = [self.settled, self.mean]
+        self.capital = Capital(batch)
+
+    def act(self, obs: NDArray[np.float32], *, deterministic: bool = True) -> NDArray[Any]:
+        """Which coins, how much of each, and whether that is worth an order."""
+        self.capital.look(len(obs))
+        see = self._see(obs)
+        wanted = self.coins_wanted(see)
+        share = 1.0 / np.minimum(self.p.coins, see.mean.shape[1])
+        levered, size = self.sizes(see)
+        asked, leverage = self.capital.asked(size, share)
+        kept = wanted & see.inside
+        turned = kept & (levered != see.levered)
+        near = self.capital.distance(see.notional, see.volatility) < self.p.near
+        off = kept & (near | (see.notional < self.p.low * share * size))
+        pending = self.column["pending"].of(obs) != 0
+        hold = ((wanted == see.inside) & ~turned & ~off) | pending
+        self.reasons = np.select(
+            [pending, wanted & ~see.inside, see.inside & ~wanted, turned | off, see.inside],
+            [Reason.PENDING, Reason.ENTER, Reason.EXIT, Reason.LEVER, Reason.HOLD],
+            Reason.NEUTRAL,
+        ).astype(np.int8)
+        return targets(hold, np.where(wanted, asked, 0.0), leverage=leverage)
+
+    def _see(self, obs: NDArray[np.float32]) -> _Seen:
+        see = {name: column.of(obs).astype(np.float64) for name, column in self.column.items()}
+        mean = self.mean.see(obs, *self.settled.see(obs), self.p.span)
+        inside = see["carry"] > HELD
+        target = see["target_carry"] * self.capital.notional(
+            np.maximum(see["target_leverage"], 1.0)
+        )
+        together = np.where(inside, target, 0.0).sum(axis=1, keepdims=True)
+        return _Seen(
+            mean=mean,
+            cash=np.broadcast_to(see["cash_rate"] * BP_PER_YEAR, mean.shape),
+            notional=np.maximum(-see["perp_weight"], 0.0),
+            volatility=np.maximum(see["volatility_7d"], see["volatility_30d"]),
+            inside=inside,
+            levered=inside & (together > _LEVERED * self.p.own),
+        )
+
+    def coins_wanted(self, see: _Seen) -> NDArray[np.bool_]:
+        """The coins to hold (n, A): held ones above `exit` first, as if their mean were `swap`
+        better, then the best of those above `enter`.
+        """
+        net = see.mean - see.cash
+        stays = see.inside & (net >= self.p.exit)
+        worth = np.where(stays, see.mean + self.p.swap, see.mean)
+        worth = np.where(stays | (net > self.p.enter), worth, -np.inf)
+        rank = (-worth).argsort(axis=1, kind="stable").argsort(axis=1, kind="stable")
+        return np.asarray(np.isfinite(worth) & (rank < self.p.coins))
+
+    def sizes(self, see: _Seen) -> tuple[NDArray[np.bool_], Array]:
+        """(whether to borrow, notional over the coin's share of the equity), (n, A)."""
+        p = self.p
+        pays = see.mean - self.capital.interest()
+        levered = np.where(see.levered, pays >= p.repay, pays > p.borrow)
+        safe = self.capital.notional_at(p.distance, see.volatility)
+        size = np.where(levered, np.maximum(p.highest, p.own), p.own)
+        return levered & (safe > _LEVERED * np.asarray(p.own)), np.minimum(size, safe)

@@ -1,0 +1,69 @@
+"""The clairvoyant of the portfolio: plays the linear programme over the future that it knows. No
+opponent, a yardstick.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Annotated, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from agents.base import Agent, observed
+from agents.params import AgentError, Params, Range
+from agents.rules.actions import targets
+from agents.rules.capital import Capital
+from fundenv.optima.portfolio import PortfolioForesight
+
+
+@dataclass(frozen=True, kw_only=True)
+class PortfolioClairvoyantParams(Params):
+    """What the clairvoyant of the portfolio may hold."""
+
+    leverage: Annotated[float, Range(1, 125, "times")] = 3.0
+    """Target leverage; all coins together hold at most its notional, L / (1 + (1 - collateral rate)
+    L) of the equity.
+    """
+
+
+class PortfolioClairvoyant(Agent):
+    """Trades one capital over several coins in portfolio margin, borrowing included, as the linear
+    programme of `fundenv.optima.portfolio` plans it over the rest of each episode.
+
+    It reads the future from the batch that it is bound to, so it can act in that batch alone. The
+    plan has no impact and no liquidation, so what is earned differs a little from its value.
+    """
+
+    name = "portfolio_clairvoyant"
+    parameters = PortfolioClairvoyantParams
+    params: PortfolioClairvoyantParams
+
+    def env_settings(self) -> dict[str, Any]:
+        """Target actions on one capital in portfolio margin."""
+        return {"actions": "target", "capital": "shared", "margin_mode": "portfolio"}
+
+    def look_up(self, batch: Any) -> None:
+        """Find the columns; plans are made at the first `act` of each episode."""
+        self.pending = observed(batch.observation_table, "pending")
+        self.weight = observed(batch.observation_table, "perp_weight")
+        self.capital = Capital(batch)
+        try:
+            self.foresight = PortfolioForesight(batch, self.params.leverage)
+        except ValueError as error:
+            raise AgentError(f"agent {self.name}: {error}") from None
+
+    def act(self, obs: NDArray[np.float32], *, deterministic: bool = True) -> NDArray[Any]:
+        """The planned trades."""
+        if len(obs) != self.foresight.batch.num_envs:
+            raise AgentError(
+                f"agent {self.name} knows the future of {self.foresight.batch.num_envs}"
+                f" environments and got {len(obs)} observations"
+            )
+        self.capital.look(len(obs))
+        self.foresight.update()
+        wanted, trades = self.foresight.choice()
+        leverage = self.params.leverage
+        carry = np.clip(wanted * self.capital.gross(leverage), 0.0, 1.0)
+        hold = ~trades | (self.pending.of(obs) != 0)
+        return targets(hold, np.where(carry < 1e-4, 0.0, carry), leverage=leverage)

@@ -1,0 +1,99 @@
+"""The studies of portfolio margin on generated coins."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import tyro
+
+from experiments.core.run_folder import RunError
+from experiments.rollout.sweep import Sweep
+from experiments.studies import margin, margin_selection
+from experiments.studies.margin_markets import yearly
+from fundenv.market import synthetic_frames, write_frames
+
+SYMBOLS = ("AAAUSDT", "BBBUSDT")
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("data")
+    for seed, symbol in enumerate(SYMBOLS):
+        frames = synthetic_frames(years=1.0, seed=seed, symbol=symbol, start="2021-01-01")
+        write_frames(frames, folder, venue="binance")
+    return folder
+
+
+def test_the_table_has_both_capitals_and_a_range_of_starts(
+    data: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(margin, "ROWS", (margin.ROWS[1], margin.ROWS[6], margin.ROWS[16]))
+    words = ("--data", str(data), "--symbols", *SYMBOLS, "--spans", "2021-03:2021-06")
+    margin.main(tyro.cli(margin.Args, args=(*words, "--starts", "2")))
+    lines = capsys.readouterr().out.splitlines()
+    row = next(line for line in lines if line.startswith("portfolio, L 1, band 50 %"))
+    here, low, _, high, liquidated, together, closed = row.split("%")[1].split()
+    assert float(low) <= float(here) <= float(high)
+    assert (liquidated, closed) == ("0", "0")
+    assert -20 < float(together) < 40
+
+
+def test_published_figures_stand_beside_ours() -> None:
+    row = margin.ROWS[0]
+    found = margin.Figures(
+        single=2.5, low=2.0, high=3.0, liquidated=1, together=2.25, together_liquidated=0
+    )
+    assert margin._line(row, margin.RICH, found).split()[4:] == [
+        "2.36",
+        "2.50",
+        "+0.14",
+        *"2.00 .. 3.00 1 2.25 0".split(),
+    ]
+
+
+def test_pieces_are_half_years_of_every_account() -> None:
+    growth = np.zeros((2, 3, 366), np.float32)
+    growth[0, 1, :183] = 0.001
+    growth[1, 2, 183:] = 0.002
+    found = Sweep(
+        symbols=("A", "B", "C"),
+        days=np.arange(366).astype("datetime64[D]"),
+        growth=growth,
+        turnover=np.zeros((2, 3)),
+        liquidations=np.zeros((2, 3)),
+    )
+    expected = np.zeros((2, 6))
+    expected[0, 1], expected[1, 5] = 36.5, 73.0
+    assert margin_selection.pieces(found) == pytest.approx(expected, rel=1e-5)
+    assert yearly(found)[0] == pytest.approx([0.0, 36.5 / 2, 0.0], rel=1e-5)
+
+
+def test_every_piece_has_one_vote() -> None:
+    """The first setting wins one piece by far, the second two by little."""
+    growth = np.array([[100.0, 1.0, 1.0], [0.0, 2.0, 2.0], [-1.0, 0.0, 2.0]])
+    assert margin_selection.ranks(growth) == pytest.approx([1.5 / 3, 2.25 / 3, 0.75 / 3])
+
+
+def test_the_selection_never_sees_the_judged_span(
+    data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = ["--data", str(data), "--symbols", *SYMBOLS, "--rule", "equal_weight", "--subsets", "1"]
+    words += ["--spans", "2021-03:2021-07", "--scales", "1", "--cash-rates", "0.02"]
+    said = []
+    for judged in ("2021-09:2021-10", "2021-10:2021-11"):
+        margin_selection.main(
+            tyro.cli(
+                margin_selection.Args, args=[*words, "--judged", judged, "--out", str(tmp_path)]
+            )
+        )
+        said.append([x for x in capsys.readouterr().out.splitlines() if x.startswith("chosen")])
+    assert said[0] == said[1]
+    assert "[equal_weight]" in (tmp_path / "both.toml").read_text()
+    with pytest.raises(RunError, match="--rule dynamic_leverage: its space has ranges"):
+        margin_selection.main(
+            tyro.cli(
+                margin_selection.Args, args=["--data", str(data), "--rule", "dynamic_leverage"]
+            )
+        )
