@@ -12,7 +12,6 @@ from numpy.typing import NDArray
 
 from agents.params import AgentError
 from agents.rules.base import BP_PER_YEAR
-from fundenv.dynamics.types import PATH
 from fundenv.market.files.frames import contract_of
 
 Array = NDArray[np.float64]
@@ -65,7 +64,7 @@ class Capital:
                 f"the rule is bound to {self._batch.num_envs} environments of different coins and"
                 f" got {count} observations; bind it to the env that it acts in"
             )
-        path = self._batch.store.episode[:, PATH]
+        path = self._batch.where[0]
         self._take(self._maintenance[path], self._collateral[path])
 
     def _take(self, maintenance: Array, collateral: Array) -> None:
