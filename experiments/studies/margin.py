@@ -147,10 +147,11 @@ def main(args: Args) -> None:
                 f"{'one capital':>13}{'liquidated':>11}"
             )
             for row in ROWS:
-                print(_line(row, span, figures(row, coins, span, args, str(venue))), flush=True)
+                print(line(row, span, figures(row, coins, span, args, str(venue))), flush=True)
 
 
-def _line(row: Row, span: str, found: Figures) -> str:
+def line(row: Row, span: str, found: Figures) -> str:
+    """One line of the table."""
     published = row.published.get(span)
     known = "" if published is None else f"{published:.2f}"
     gap = "" if published is None else f"{found.single - published:+.2f}"

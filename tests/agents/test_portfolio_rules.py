@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -16,7 +17,13 @@ from agents.rules.capital import Capital
 from agents.rules.zscore_basket import Together
 from fundenv.batch.cpu import Batch
 from fundenv.dynamics import types as t
-from fundenv.market import Market, stack, synthetic_market
+from fundenv.market import (
+    Market,
+    load_market,
+    synthetic_frames,
+    synthetic_market,
+    write_frames,
+)
 from fundenv.market.layout import SIGMA_DAY
 
 RULES = (
@@ -121,12 +128,14 @@ def test_the_equity_that_guards_is_that_of_the_account(market: Market) -> None:
     assert (above >= guards).all()
 
 
-def test_paths_of_different_coins_have_their_own_collateral() -> None:
-    both = stack([synthetic_market(coin, years=0.1, seed=1) for coin in ("btc", "eth")])
-    agent, batch = bound("equal_weight", both, count=2)
-    agent.capital._collateral = np.array([[0.95], [0.6]])
+def test_paths_of_different_coins_have_their_own_collateral(tmp_path: Path) -> None:
+    for seed, symbol in enumerate(("BTCUSDT", "XRPUSDT")):
+        frames = synthetic_frames(years=0.2, seed=seed, symbol=symbol, start="2021-01-01")
+        write_frames(frames, tmp_path, venue="binance")
+    agent, batch = bound("equal_weight", load_market(tmp_path), count=2)
     agent.capital.look(2)
-    path = batch.store.episode[:, t.PATH]
+    path = batch.where[0]
+    assert sorted(path.tolist()) == [0, 1]
     assert agent.capital.collateral[:, 0].tolist() == [[0.95, 0.6][p] for p in path]
     with pytest.raises(AgentError, match="bound to 2 environments of different coins and got 1"):
         agent.act(batch.obs[:1])

@@ -45,7 +45,7 @@ def test_published_figures_stand_beside_ours() -> None:
     found = margin.Figures(
         single=2.5, low=2.0, high=3.0, liquidated=1, together=2.25, together_liquidated=0
     )
-    assert margin._line(row, margin.RICH, found).split()[4:] == [
+    assert margin.line(row, margin.RICH, found).split()[4:] == [
         "2.36",
         "2.50",
         "+0.14",
