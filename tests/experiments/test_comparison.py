@@ -74,6 +74,54 @@ def test_growth_is_the_mean_over_seeds_symbols_and_cash_rates() -> None:
     assert found.cash() == "the mean of the cash rates 0 % and 2 %"
 
 
+def test_every_figure_of_a_standing_by_hand() -> None:
+    """Two seeds, two symbols, two cash rates, two costs, a fold: each figure from its own rows."""
+    tidy, daily = made({"carry": [0.02], "clairvoyant": [0.12], "ppo": [0.04, 0.08]}, wild=0.0)
+    ours = tidy["agent"] == "ppo"
+    tidy.loc[ours, "max_drawdown"] = np.linspace(0.01, 0.08, 8)
+    tidy.loc[ours, "liquidations_per_year"] = np.arange(8.0)
+    tidy.loc[ours, "nearest_margin"] = 10.0 - np.arange(8.0)
+    paid = {"fees": -0.01, "spread": -0.02, "impact": -0.03, "borrow_interest": -0.04}
+    parts = paid | {"liquidation_loss": -0.05, "spot_pnl": 0.1, "perp_pnl": -0.3, "funding": 0.7}
+    for name, value in (parts | {"cash_interest": 0.015}).items():
+        tidy.loc[ours, name] = value
+    doubled = tidy.assign(cost=2.0, net_log_growth=tidy["net_log_growth"] - 0.03)
+    doubled = doubled.assign(max_drawdown=1.0, funding=9.0, nearest_margin=0.0)
+    fold = tidy.assign(fold=1, net_log_growth=tidy["net_log_growth"] / 2)
+    whole = pd.concat([tidy, doubled, fold], ignore_index=True)
+    daily = pd.concat([daily, daily.assign(fold=1)], ignore_index=True)
+    found = compare(whole, daily, [0.0, 0.02], span="test").standing("ppo")
+    expected = {
+        "growth": 0.06,
+        "iqm": 0.06,
+        "worst_seed": 0.04,
+        "double_costs": 0.03,
+        "of_bound": (0.06 - 0.02) / (0.12 - 0.02),
+        "sharpe": 1.0,
+        "max_drawdown": 0.045,
+        "deepest_fall": 0.08,
+        "liquidations_per_year": 3.5,
+        "turnover_per_year": 2.0,
+        "nearest_margin": 3.0,
+        "funding": 0.7,
+        "price": -0.2,
+        "costs": -0.15,
+        "cash": 0.015,
+        "low": None,  # without any noise nothing can be said about other days
+        "kind": "learner",
+        "seeds": 2,
+    }
+    told = {name: getattr(found, name) for name in expected}
+    assert told == {
+        name: pytest.approx(value, abs=1e-12) if isinstance(value, float) else value
+        for name, value in expected.items()
+    }
+    assert found.by_seed == {"0": pytest.approx(0.04), "1": pytest.approx(0.08)}
+    assert found.by_fold == {"1": pytest.approx(0.03)}
+    assert found.by_cash_rate == {"0": pytest.approx(0.06), "0.02": pytest.approx(0.06)}
+    assert compare(whole, daily, [0.0, 0.02], span="test").standing("clairvoyant").kind == "bound"
+
+
 def test_few_seeds_have_no_probability_and_no_p_value() -> None:
     for seeds, said in ((1, "1 seed: no statement"), (4, "4 seeds: no statement")):
         (duel,) = of({"carry": [0.01], "ppo": [0.05] * seeds}).duels
