@@ -79,7 +79,7 @@ def zoo(tmp_path: Path, job: str, *words: str) -> None:
         )
         common += ["--conf-file", str(settings), "-n", "64", "--env-kwargs", "episode:'2D'"]
     done = subprocess.run(
-        [sys.executable, "-m", f"rl_zoo3.{job}", *common, *words],
+        [sys.executable, "-m", f"rl_zoo3.{job}", *common, *words, "--num-threads", "1"],
         capture_output=True,
         text=True,
         check=False,
@@ -100,7 +100,8 @@ def test_rl_zoo_trains_and_enjoys(tmp_path: Path) -> None:
 @pytest.mark.slow
 def test_rl_zoo_optimises(tmp_path: Path) -> None:
     search = ("--optimize", "--n-trials", "2", "--n-jobs", "1", "--sampler", "random")
-    zoo(tmp_path, "train", *search, "--pruner", "none", "--n-evaluations", "1")
+    quick = ("--seed", "2")  # whose two trials are short: up to 20 epochs of 4,096 steps are drawn
+    zoo(tmp_path, "train", *search, *quick, "--pruner", "none", "--n-evaluations", "1")
     reports = [path.read_text() for path in (tmp_path / "ppo").rglob("report_*.csv")]
     assert len(reports) == 1
     assert reports[0].count("COMPLETE") == 2

@@ -65,7 +65,7 @@ def freqtrade(table: pd.DataFrame) -> str:
     return rows.to_csv(index=False)
 
 
-def okx(table: pd.DataFrame, kind: str = "perp") -> str:
+def okx(table: pd.DataFrame, kind: str = "perp", *, short: bool = True) -> str:
     """`vol` counts contracts of a swap; the last candle is not confirmed. Newest first."""
     coins, other = ("volCcy", "vol") if kind == "perp" else ("vol", "volCcy")
     last = table.iloc[[-1]].assign(time=table["time"].iloc[-1] + pd.Timedelta("1h"))
@@ -73,7 +73,7 @@ def okx(table: pd.DataFrame, kind: str = "perp") -> str:
     rows = pd.DataFrame(
         {
             "ts": ms(table),
-            **{name[0]: table[name] for name in PRICES},
+            **{name[0] if short else name: table[name] for name in PRICES},
             coins: table["volume"],
             other: table["volume"] * 100.0,
             "volCcyQuote": 1.0,
@@ -110,10 +110,15 @@ def test_bars_of_others_are_read_as_what_they_are(tmp_path, name):
         assert np.allclose(read[column], bars[column], rtol=1e-12)
 
 
-def test_the_volume_of_an_okx_spot_pair_is_the_other_column(tmp_path):
+@pytest.mark.parametrize("short", [True, False])
+@pytest.mark.parametrize("kind", ["perp", "spot"])
+def test_the_volume_of_an_okx_spot_pair_is_the_other_column(tmp_path, kind, short):
     bars = coin().spot.iloc[:50]
-    (tmp_path / "x.csv").write_text(okx(bars, "spot"))
-    assert np.allclose(read_table(tmp_path / "x.csv", "spot")["volume"], bars["volume"])
+    (tmp_path / "x.csv").write_text(okx(bars, kind, short=short))
+    read = read_table(tmp_path / "x.csv", kind)
+    assert len(read) == 50  # without the candle that is not confirmed
+    for column in (*PRICES, "volume"):
+        assert np.allclose(read[column], bars[column])
 
 
 @pytest.mark.parametrize("ticks", [1, 1000], ids=["ms", "us"])

@@ -248,6 +248,16 @@ def test_a_redenomination_without_a_gap_is_found():
     assert "other_coin" in found(coin(**tables))
 
 
+@pytest.mark.parametrize("gap", [0, 6])
+def test_one_odd_price_is_no_other_coin(gap):
+    """The bars after it stand where those before it stood: a spike, with and without a gap."""
+    perp = coin().perp
+    perp.loc[1000, PRICES] *= 4.0
+    if gap:
+        perp = perp.drop(index=range(1000 - gap, 1000)).reset_index(drop=True)
+    assert "other_coin" not in found(coin(perp=perp))
+
+
 @pytest.mark.parametrize("column", ["high", "low"])
 def test_a_spike_of_the_mark_price_is_found(column):
     mark = coin().mark.copy()
