@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Annotated, Any, ClassVar
 
 from fundenv.choices import (
@@ -48,8 +50,23 @@ class EnvConfig(Settings):
     """
 
     error: ClassVar[type[ValueError]] = ConfigError
-    # settings that came later: at their default they are no part of the hash, so older ones hold
-    added: ClassVar[tuple[str, ...]] = ("capital", "keeper_watches", "keeper_grid", "observe")
+    # settings that came later, and the value at which the env does what it did before them: at that
+    # value they are no part of the hash, so older ones hold
+    added: ClassVar[Mapping[str, Any]] = MappingProxyType(
+        {
+            "capital": "parts",
+            "keeper_watches": "wallet",
+            "keeper_grid": (1.1, 1.6, 2.5),
+            "observe": (),
+            "base_supply": 0.0,
+            "quote_supply": 0.0,
+            "borrow_used": 0.6,
+            "borrow_norm": 0.05,
+            "borrow_steep": 1.0,
+            "liquidation_gap": 0.0,
+            "deficit_share": 0.0,
+        }
+    )
 
     # account
     venue: str = "binance"
@@ -70,6 +87,20 @@ class EnvConfig(Settings):
     """Interest on borrowed coins; none: the venue's."""
     allow_short_spot: bool = True
     """Coins may be borrowed and sold; if not, a reverse carry becomes flat."""
+    base_supply: Annotated[float, Range(0, 1e15, "quote")] = 5_000_000.0
+    """Pool out of which an asset's coins are lent, to the account and others; 0: endless at a flat
+    rate.
+    """
+    quote_supply: Annotated[float, Range(0, 1e15, "quote")] = 0.0
+    """Pool out of which quote is lent to an account in portfolio margin; 0: endless at a flat
+    rate.
+    """
+    borrow_used: Annotated[float, Range(0, 1, "of the pool")] = 0.6
+    """What others have borrowed in calm."""
+    borrow_norm: Annotated[float, Range(1e-4, 10, "daily volatility")] = 0.05
+    """Above it others borrow more, in proportion."""
+    borrow_steep: Annotated[float, Range(0, 100, "per year")] = 1.0
+    """Added to the borrow rate where a pool is lent out whole; nothing up to 80 % of it."""
     ruin_fraction: Annotated[float, Range(0, 0.99, "of the initial equity")] = 0.1
     """The episode is terminated at or below this equity."""
 
@@ -140,6 +171,10 @@ class EnvConfig(Settings):
     """What the venue then closes."""
     margin_level: Annotated[float, Range(0, 10, "assets over debt")] = 0.0
     """Level of the spot account at which borrowed coins are bought back (Binance 1.1); 0: never."""
+    liquidation_gap: Annotated[float, Range(0, 1, "of the bar's further range")] = 0.0
+    """A liquidation fills so far beyond its price: 0 at it, 1 at the adverse extreme of mark."""
+    deficit_share: Annotated[float, Range(0, 1, "of the loss beyond a wallet")] = 0.0
+    """What the account bears of it; the venue bears the rest, as an insurance without a premium."""
     rebalance_band: Annotated[float, Range(0, 1, "of equity")] = 0.02
     """Smaller orders are not sent."""
     max_participation: Annotated[float, Range(0, 1, "of a bar's volume")] = 0.1
@@ -243,11 +278,10 @@ class EnvConfig(Settings):
     @property
     def hash(self) -> str:
         """Twelve hex digits over all settings."""
-        known = fields_of(type(self))
         values = {
             name: value
             for name, value in self.to_dict().items()
-            if name not in self.added or getattr(self, name) != known[name].default
+            if name not in self.added or getattr(self, name) != self.added[name]
         }
         return hashlib.sha256(json.dumps(values, sort_keys=True).encode()).hexdigest()[:12]
 

@@ -85,11 +85,14 @@ def test_what_has_the_wrong_kind_is_refused_in_one_line(values):
 
 def test_the_hash_of_settings_is_that_of_earlier_versions():
     """Computed before the settings got their base. A setting that is new goes into
-    `EnvConfig.added`.
+    `EnvConfig.added`, with the value at which the env does what it did before.
     """
-    assert EnvConfig().hash == "30f9489383d8"
+    before = {"base_supply": EnvConfig.added["base_supply"]}
+    assert EnvConfig(**before).hash == "30f9489383d8"
     assert (
-        EnvConfig(leverage=4, carry_grid=[0, 1], randomize={"cash_rate": (0, 0.1)}).hash
+        EnvConfig(leverage=4, carry_grid=[0, 1], randomize={"cash_rate": (0, 0.1)}, **before).hash
         == "0536687e34de"
     )
+    for name in ("base_supply", "liquidation_gap", "deficit_share"):
+        assert EnvConfig(**(before | {name: 1.0})).hash != EnvConfig(**before).hash
     assert EnvConfig(capital="shared").hash != EnvConfig().hash

@@ -15,7 +15,11 @@ from fundenv.settings.forms import KEEPER
 _KINDS = {"uniform": t.RANGE_UNIFORM, "log": t.RANGE_LOG}
 # fields of Params with another name in the config
 _SETTINGS = {"frozen_carry": "carry", "frozen_hedge": "hedge", "frozen_leverage": "leverage"}
-_OWN_LIMITS = {"basis_reversion": (0.0, 1.0), "allow_short_spot": (0.0, 1.0)}
+_OWN_LIMITS = {
+    "basis_reversion": (0.0, 1.0),
+    "allow_short_spot": (0.0, 1.0),
+    "borrow_slope": (0.0, 1e4),  # borrow_used over borrow_norm
+}
 # the length of a bar is a fact of the market
 DRAWN = tuple(name for name in t.Params._fields if name != "bar_years")
 

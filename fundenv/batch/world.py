@@ -115,6 +115,7 @@ def build_params(
             1.0 - 0.5 ** (market.bar_hours / hours(config.basis_half_life, "basis_half_life"))
         ),
         "allow_short_spot": float(config.allow_short_spot),
+        "borrow_slope": config.borrow_used / config.borrow_norm,
         "frozen_carry": config.carry,
         "frozen_hedge": config.hedge,
         "frozen_leverage": config.leverage,

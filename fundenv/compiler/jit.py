@@ -283,6 +283,20 @@ def jit_order(function: Callable[..., Any]) -> Any:
     return _rule(function, _OrderRule, forceinline=True)
 
 
+def jit_order_but_for(common: Any) -> Callable[[Callable[..., Any]], Any]:
+    """As `jit_order` where a rule with the same arguments, `common`, says what a bar between two
+    decisions needs of it.
+    """
+
+    def decorated(function: Callable[..., Any]) -> Any:
+        rule = _rule(function, _OrderRule, forceinline=True)
+        if not numba_config.DISABLE_JIT:
+            rule.instead = common
+        return rule
+
+    return decorated
+
+
 class _LanesRuleCode(_PastedCode):
     """Code with a loop over lanes, which is to step `AT_ONCE` vectors in turns.
 

@@ -4,12 +4,18 @@ formulas for users: `fundenv.formulas.borrowing`.
 
 import math
 
-from fundenv.compiler.jit import jit
+from fundenv.compiler.jit import jit, jit_rare
 from fundenv.dynamics.access import rules_of
-from fundenv.dynamics.types import BORROW_INTEREST, CASH, CASH_INTEREST, SPOT
-from fundenv.market.layout import SPOT_CLOSE
-
-_DUST = 1e-9  # of the initial equity
+from fundenv.dynamics.lending import is_dust, is_scarce, mean_sigma, scarcity_rate
+from fundenv.dynamics.types import (
+    BORROW_INTEREST,
+    CASH,
+    CASH_INTEREST,
+    MARGIN_MODE,
+    MARGIN_PORTFOLIO,
+    SPOT,
+)
+from fundenv.market.layout import SIGMA_DAY, SPOT_CLOSE
 
 
 @jit
@@ -37,10 +43,22 @@ def level_of(world, store, p, i, row):
     return math.inf if is_dust(p, owed) else owned / owed
 
 
-@jit
-def is_dust(p, owed):
-    """Whether a debt [quote] is what rounding leaves behind, and no loan."""
-    return owed <= _DUST * p.initial_equity
+@jit_rare
+def _accrue_scarcity(world, store, out, p, i, row):
+    """Book what the loans of bar `row` cost beyond the flat rates where their pools are scarce."""
+    legs, bars = store.legs, world.bars
+    extra = 0.0
+    if world.codes[MARGIN_MODE] == MARGIN_PORTFOLIO:
+        debt = max(-store.account[i, CASH], 0.0)
+        sigma = mean_sigma(world, row, legs.shape[1])
+        extra += debt * scarcity_rate(p, sigma, p.quote_supply, debt)
+    for a in range(legs.shape[1]):
+        owed = max(-legs[i, a, SPOT], 0.0)
+        size = owed * bars[row - 1, a, SPOT_CLOSE]
+        rate = scarcity_rate(p, bars[row, a, SIGMA_DAY], p.base_supply, size)
+        extra += owed * bars[row, a, SPOT_CLOSE] * rate
+    out.ledger[i, BORROW_INTEREST] -= extra * p.bar_years
+    store.account[i, CASH] -= extra * p.bar_years
 
 
 @jit
@@ -50,15 +68,22 @@ def accrue(world, store, out, p, i, row, book):
     """
     account, legs = store.account, store.legs
     cash = account[i, CASH]
-    locked = 0.0
+    locked, scarce = 0.0, False
     borrow = min(cash, 0.0) * p.quote_borrow_rate
     for a in range(legs.shape[1]):
         if legs[i, a, SPOT] < 0.0:
             value = -legs[i, a, SPOT] * world.bars[row, a, SPOT_CLOSE]
             locked += value
             borrow -= value * rules_of(world.rules, world.symbols[book, a]).base_borrow_rate
+            size = -legs[i, a, SPOT] * world.bars[row - 1, a, SPOT_CLOSE]
+            if is_scarce(p, world.bars[row, a, SIGMA_DAY], p.base_supply, size):
+                scarce = True
+    if world.codes[MARGIN_MODE] == MARGIN_PORTFOLIO and p.quote_supply > 0.0 and cash < 0.0:
+        scarce = True
+    if scarce:
+        _accrue_scarcity(world, store, out, p, i, row)
     earned = max(cash - locked, 0.0) * p.cash_rate * p.bar_years
     borrow *= p.bar_years
     out.ledger[i, CASH_INTEREST] += earned
     out.ledger[i, BORROW_INTEREST] += borrow
-    account[i, CASH] = cash + earned + borrow
+    account[i, CASH] = account[i, CASH] + earned + borrow

@@ -77,12 +77,12 @@ def share_to_close(world, symbol, value, balance, first):
 
 
 @jit_rare
-def close_leg(world, store, out, p, i, a, wallet, row, book, price, at_open, share):
-    """Take over a share of the perpetual leg at mark `price`: slippage and fee on what is closed,
-    booked through the wallet of index `wallet`.
+def close_leg(world, store, out, p, i, a, wallet, row, book, price, filled, at_open, share):
+    """Take over a share of the perpetual leg whose test fails at mark `price` where mark stands at
+    `filled`: slippage and fee on what is closed, booked through the wallet of index `wallet`.
 
-    The caller caps the loss at the wallet. Perp P&L is booked from the price up to which it was
-    booked before to `price`.
+    Perp P&L is booked from the price up to which it was booked before to `price`; what lies beyond
+    is liquidation loss. What becomes of a loss beyond the wallet says `release_wallet`.
     """
     legs, contract = store.legs, world.contract
     worth, valued = worth_of(world, row, a, at_open), valued_at(world, row, a, at_open)
@@ -90,7 +90,7 @@ def close_leg(world, store, out, p, i, a, wallet, row, book, price, at_open, sha
     size = legs[i, a, PERP] * share
     spread, impact = perp_slippage(world, row, a, rule, size, p.cost_scale * p.stress_multiplier)
     slip = spread + impact
-    fill = price * (1.0 - slip) if size > 0.0 else price * (1.0 + slip)
+    fill = filled * (1.0 - slip) if size > 0.0 else filled * (1.0 + slip)
     fee = rule.liquidation_fee * p.fee_scale * value_of(contract, size, fill)
     legs[i, wallet, MARGIN] += profit_of(contract, size, legs[i, a, ENTRY], fill) - fee
     out.ledger[i, PERP_PNL] += profit_of(contract, size, valued, price) * worth
@@ -119,14 +119,16 @@ def take_off(world, store, i, a, closed, share):
 
 
 @jit
-def release_wallet(world, store, out, i, wallet, worth):
-    """After a liquidation: the venue bears what the wallet cannot, the rest returns to cash
-    (inverse: to the free coins). worth: quote per unit of it.
+def release_wallet(world, store, out, p, i, wallet, worth):
+    """After a liquidation: the rest of the wallet returns to cash (inverse: to the free coins). Of
+    a loss beyond the wallet the account owes `deficit_share`, the venue bears the rest. worth:
+    quote per unit of it.
     """
     rest = store.legs[i, wallet, MARGIN]
     if rest < 0.0:
-        out.ledger[i, LIQUIDATION_LOSS] -= rest * worth
-        rest = 0.0
+        borne = rest * (1.0 - p.deficit_share)
+        out.ledger[i, LIQUIDATION_LOSS] -= borne * worth
+        rest -= borne
     if world.contract == INVERSE:
         store.legs[i, wallet, SPOT] += rest
     else:
@@ -145,6 +147,14 @@ def empty_wallets(world, store, i):
     for a in range(store.legs.shape[1]):
         store.legs[i, a, SPOT] += store.legs[i, a, MARGIN]
         store.legs[i, a, MARGIN] = 0.0
+
+
+@jit
+def gap_price(p, price, worst):
+    """Mark at which a liquidation fills whose test fails at mark `price`: `liquidation_gap` of the
+    way on to the adverse extreme `worst`.
+    """
+    return price + p.liquidation_gap * (worst - price)
 
 
 @jit

@@ -6,7 +6,13 @@ from fundenv.compiler.jit import jit, jit_rare
 from fundenv.dynamics.access import rules_of
 from fundenv.dynamics.borrowing import locked_cash
 from fundenv.dynamics.execution import order_cost, perp_slippage, spot_slippage, stress_of
-from fundenv.dynamics.inverse import free_cash_after_coins, free_collateral_of_coins, transfer_coins
+from fundenv.dynamics.inverse import (
+    free_cash_after_coins,
+    free_collateral_of_coins,
+    spent_on_coins,
+    transfer_coins,
+)
+from fundenv.dynamics.lending import quote_left
 from fundenv.dynamics.margin import maintenance, wallet_floor
 from fundenv.dynamics.shares import orders_at
 from fundenv.dynamics.types import (
@@ -122,27 +128,34 @@ def gross_of(world, symbol, leverage):
 @jit_rare
 def free_collateral_after(world, store, p, i, row, book, k):
     """Adjusted equity less initial margin [quote] at open prices when all orders are filled at the
-    share k: f(k) in portfolio mode.
+    share k, but no more than the quote that is there or can be borrowed: f(k) in portfolio mode.
     """
     legs = store.legs
-    free = store.account[i, CASH]
+    free, spent = store.account[i, CASH], 0.0
     for a in range(legs.shape[1]):
         rule = rules_of(world.rules, world.symbols[book, a])
         if world.contract == INVERSE:
             free += free_collateral_of_coins(world, store, p, i, a, row, rule, k)
+            spent += spent_on_coins(world, store, p, i, a, row, rule, k)
             continue
         stress = stress_of(p, legs[i, a, TOUCH])
         spot_open, perp_open = world.bars[row, a, SPOT_OPEN], world.bars[row, a, PERP_OPEN]
         spot_order, perp_order = orders_at(world, store, p, i, a, row, k)
         spread, impact = spot_slippage(world.bars, row, a, rule, spot_order, stress)
-        free -= spot_order * spot_open + order_cost(
+        paid = spot_order * spot_open + order_cost(
             spot_order, spot_open, spread, impact, rule.fee_spot * p.fee_scale
         )
+        free -= paid
+        spent += paid
         free += spot_collateral(legs[i, a, SPOT] + spot_order, spot_open, rule.haircut)
         spread, impact = perp_slippage(world, row, a, rule, perp_order, stress)
-        free -= order_cost(perp_order, perp_open, spread, impact, rule.fee_perp * p.fee_scale)
+        paid = order_cost(perp_order, perp_open, spread, impact, rule.fee_perp * p.fee_scale)
+        free -= paid
+        spent += paid
         free += unrealised(legs[i, a, PERP], legs[i, a, ENTRY], perp_open)
         free -= notional(legs[i, a, PERP] + perp_order, perp_open) / legs[i, a, TARGET_LEVERAGE]
+    if p.quote_supply > 0.0:
+        free = min(free, quote_left(world, store, p, i, row, spent))
     return free
 
 

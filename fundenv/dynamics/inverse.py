@@ -185,6 +185,16 @@ def free_collateral_of_coins(world, store, p, i, a, row, rule, k):
 
 
 @jit
+def spent_on_coins(world, store, p, i, a, row, rule, k):
+    """Quote that the spot order of asset a costs at the share k."""
+    spot_order, _ = orders_at(world, store, p, i, a, row, k)
+    stress = stress_of(p, store.legs[i, a, TOUCH])
+    return spot_order * world.bars[row, a, SPOT_OPEN] + _spot_cost(
+        world, p, a, row, rule, spot_order, stress
+    )
+
+
+@jit
 def lendable(world, store, p, i, a, row, column):
     """Coins that may move into a wallet: the free ones, and those that free cash can borrow where
     base may be borrowed.

@@ -6,6 +6,7 @@ from fundenv.compiler.jit import jit, jit_rare
 from fundenv.dynamics.close_position import (
     adverse_extreme,
     close_leg,
+    gap_price,
     leg_excess,
     release_wallet,
     share_to_close,
@@ -66,14 +67,15 @@ def _liquidate_leg(world, store, out, p, i, a, row, book, worst, at_open):
         size = legs[i, a, PERP]
         balance = legs[i, a, MARGIN] + profit_of(world.contract, size, legs[i, a, ENTRY], price)
         share = share_to_close(world, symbol, value_of(world.contract, size, price), balance, first)
-        close_leg(world, store, out, p, i, a, a, row, book, price, at_open, share)
+        filled = gap_price(p, price, worst)
+        close_leg(world, store, out, p, i, a, a, row, book, price, filled, at_open, share)
         first = False
         failing = (
             share < 1.0
             and legs[i, a, MARGIN] + leg_excess(world, store, i, a, symbol, worst) <= 0.0
         )
     if legs[i, a, PERP] == 0.0:
-        release_wallet(world, store, out, i, a, worth_of(world, row, a, at_open))
+        release_wallet(world, store, out, p, i, a, worth_of(world, row, a, at_open))
 
 
 @jit

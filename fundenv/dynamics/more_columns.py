@@ -8,6 +8,7 @@ from fundenv.dynamics.balance import margin_balance
 from fundenv.dynamics.borrowing import locked_cash
 from fundenv.dynamics.columns import Column, by_name, clip
 from fundenv.dynamics.legs import quote_of, value_of
+from fundenv.dynamics.lending import quote_rate
 from fundenv.dynamics.margin import bracket_of
 from fundenv.dynamics.types import (
     BOOK,
@@ -168,7 +169,9 @@ def observe_more(world, store, obs, i, row, at):
         _write(obs, i, at, MORE.unused_collateral, left)
         at += 1
     if _asked(world, MORE.borrow_cost):
-        _write(obs, i, at, MORE.borrow_cost, p.quote_borrow_rate * _OF_8_HOURS)
+        debt = max(-store.account[i, CASH], 0.0)
+        rate = quote_rate(world, p, row, store.legs.shape[1], debt)
+        _write(obs, i, at, MORE.borrow_cost, rate * _OF_8_HOURS)
         at += 1
     if _asked(world, MORE.keeper_up):
         _write(obs, i, at, MORE.keeper_up, p.keeper_up)

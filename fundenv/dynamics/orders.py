@@ -4,11 +4,12 @@ keeper.
 
 from fundenv.compiler.jit import jit, jit_order, jit_rare
 from fundenv.dynamics.action import decode
-from fundenv.dynamics.borrowing import is_dust, level_of, locked_cash
+from fundenv.dynamics.borrowing import level_of, locked_cash
 from fundenv.dynamics.funds import capital_parts, gross_of
 from fundenv.dynamics.holdings import coins_of
 from fundenv.dynamics.inverse import keep_coins
 from fundenv.dynamics.legs import base_of, quote_of
+from fundenv.dynamics.lending import is_dust
 from fundenv.dynamics.types import (
     BOOK,
     CAPITAL,

@@ -8,6 +8,7 @@ from fundenv.dynamics.close_position import (
     adverse_extreme,
     close_leg,
     empty_wallets,
+    gap_price,
     leg_excess,
     release_wallet,
     share_to_close,
@@ -131,7 +132,20 @@ def _wallet(world, a):
 
 
 @jit_rare
-def _reduce_cross(world, store, out, p, i, row, book, way, first, at_open):
+def _close_at(world, store, out, p, i, a, row, book, way, at_open, end, share):
+    """Close a share of leg a, whose account fails its test at the share `way` of the path, beyond
+    that on the path to the share `end`.
+    """
+    size = store.legs[i, a, PERP]
+    price = _price_at(world.bars, row, a, size, way)
+    filled = gap_price(p, price, _price_at(world.bars, row, a, size, end))
+    close_leg(
+        world, store, out, p, i, a, _wallet(world, a), row, book, price, filled, at_open, share
+    )
+
+
+@jit_rare
+def _reduce_cross(world, store, out, p, i, row, book, way, first, at_open, end):
     """Close a share of every leg whose procedure allows a partial liquidation; returns how many
     there were.
     """
@@ -148,9 +162,7 @@ def _reduce_cross(world, store, out, p, i, row, book, way, first, at_open):
                 world, symbol, value_of(world.contract, size, price), balance, first
             )
             if share < 1.0:
-                close_leg(
-                    world, store, out, p, i, a, _wallet(world, a), row, book, price, at_open, share
-                )
+                _close_at(world, store, out, p, i, a, row, book, way, at_open, end, share)
                 count += 1
     return count
 
@@ -164,27 +176,12 @@ def _liquidate_shared(world, store, out, p, i, row, book, at_open, end):
     way, first, failing = 0.0, True, True
     while failing:
         way = _cross_trigger(world, store, i, row, book, way)
-        if _reduce_cross(world, store, out, p, i, row, book, way, first, at_open) == 0:
+        if _reduce_cross(world, store, out, p, i, row, book, way, first, at_open, end) == 0:
             for a in range(legs.shape[1]):
-                size = legs[i, a, PERP]
-                if size != 0.0:
-                    price = _price_at(world.bars, row, a, size, way)
-                    close_leg(
-                        world,
-                        store,
-                        out,
-                        p,
-                        i,
-                        a,
-                        _wallet(world, a),
-                        row,
-                        book,
-                        price,
-                        at_open,
-                        1.0,
-                    )
+                if legs[i, a, PERP] != 0.0:
+                    _close_at(world, store, out, p, i, a, row, book, way, at_open, end, 1.0)
             if world.codes[MARGIN_MODE] == MARGIN_CROSS:
-                release_wallet(world, store, out, i, 0, 1.0)
+                release_wallet(world, store, out, p, i, 0, 1.0)
             failing = False
         first = False
         failing = failing and _cross_excess(world, store, i, row, book, end) <= 0.0

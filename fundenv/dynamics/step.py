@@ -13,6 +13,7 @@ from fundenv.dynamics.funds import transfer
 from fundenv.dynamics.holdings import coins_of
 from fundenv.dynamics.inverse import sell_within_coins
 from fundenv.dynamics.legs import profit_of, quote_of
+from fundenv.dynamics.lending import limit_loans
 from fundenv.dynamics.liquidate import liquidate
 from fundenv.dynamics.listing import close_unlisted
 from fundenv.dynamics.orders import (
@@ -240,6 +241,7 @@ def step_bar(world, store, out, p, actions, i, row, path, book, first):
     after_liquidation(world, store, p, i, row, equity)
     keep_margin(world, store, p, i, row, path, equity)
     call_loans(world, store, p, i, row)  # the lender's orders replace those of the agent
+    limit_loans(world, store, p, i, row)
     if world.codes[LISTINGS] != 0:
         close_unlisted(world, store, out, p, i, row, first)
     stress_crashes(world, store, p, i, row)

@@ -68,6 +68,7 @@ PENDING_NONE, PENDING_FLATTEN, PENDING_REHEDGE = 0, 1, 2
 ) = range(7)
 REASON_BORROW, REASON_BRACKET, REASON_CALLED = 7, 8, 9
 REASON_UNLISTED, REASON_DELISTED = 10, 11
+REASON_SUPPLY, REASON_RECALLED = 12, 13
 REASONS = (
     "none",
     "hold",
@@ -81,6 +82,8 @@ REASONS = (
     "loan called",
     "not listed",
     "delisted",
+    "no more coins to borrow",
+    "loan recalled",
 )
 
 # --- episode: one row per environment -------------------------------------------------------------
@@ -218,6 +221,15 @@ class Params(NamedTuple):
     # assets over debt of the spot account at or below which borrowed coins are bought back; 0 =
     # never
     margin_level: float
+    # pools out of which an asset's coins, and quote, are lent [quote]; 0 = endless at a flat rate
+    base_supply: float
+    quote_supply: float
+    borrow_used: float  # share of a pool that others have borrowed in calm
+    borrow_slope: float  # and that they ask for, per unit of daily volatility, where that is more
+    borrow_steep: float  # annual, added to the rate where a pool is lent out whole
+    # a liquidation fills at this share of the way from its price to the bar's adverse extreme
+    liquidation_gap: float
+    deficit_share: float  # of a loss beyond a wallet; the account bears it, the venue the rest
 
 
 class AssetRules(NamedTuple):

@@ -56,6 +56,7 @@ _FREE: dict[str, Any] = {
     "cash_rate": 0.0,
     "quote_borrow_rate": 0.0,
     "base_borrow_rate": 0.0,
+    "base_supply": 0.0,
     "spot_fee": 0.0,
     "perp_fee": 0.0,
     "keeper_interval": None,

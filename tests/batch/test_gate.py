@@ -332,7 +332,7 @@ def test_a_damaged_state_is_refused(what: str) -> None:
     [
         ({"block": np.zeros(3)}, r"block = an array of shape \(3,\) .*, this batch float64"),
         ({"obs": None}, "obs = None, this batch float32"),
-        ({"params": np.full((1, 26), np.nan)}, "params that are not finite"),
+        ({"params": np.full((1, t.N_PARAMS), np.nan)}, "params that are not finite"),
         ({"seeded": 1}, "seeded = 1; expected a bool"),
         ({"of": None}, "the state has no 'of'"),
     ],

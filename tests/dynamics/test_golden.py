@@ -29,6 +29,7 @@ def trajectories():
             decision_interval="4h",
             episode="3D",
             autoreset="same_step",
+            base_supply=0.0,
         )
         batch.reset(9)
         rng, equity, ledger, liquidated = np.random.default_rng(1), [], np.zeros(9), 0

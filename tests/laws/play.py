@@ -37,6 +37,7 @@ FRICTIONLESS: dict[str, Any] = {
     "keeper_interval": None,
     "rebalance_band": 0.0,
     "max_participation": 0.0,
+    "base_supply": 0.0,
 }
 
 

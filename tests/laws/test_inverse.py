@@ -75,6 +75,8 @@ def test_kernel_and_reference_agree_on_wild_markets():
         "not enough funds",
         "halted",
         "no borrow",
+        "no more coins to borrow",
+        "loan recalled",
     ):
         assert seen[reason] > 10, (reason, seen)
     assert seen["leverage limit of the bracket"] > 10

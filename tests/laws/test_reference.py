@@ -119,6 +119,8 @@ def test_kernel_and_reference_agree_on_wild_markets():
         "no borrow",
         "leverage limit of the bracket",
         "loan called",
+        "no more coins to borrow",
+        "loan recalled",
         "none",
     ):
         assert seen[reason] > 20, (reason, seen)

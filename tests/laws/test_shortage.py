@@ -237,10 +237,9 @@ def test_a_shortage_never_spoils_a_hedge_and_never_gives_up_a_reduction():
     @given(SEEDS, poor_settings())
     def check(seed, chosen):
         symbols = ("PLAIN", "PLAIN2")  # without lots and minimum notional
-        rng, env = (
-            np.random.default_rng(seed),
-            make_env(wild_market(seed, symbols, 2), **(chosen | {"margin_level": 0.0})),
-        )
+        # an empty pool of quote: what pays back coins needs quote, and is all that is left (7.10)
+        chosen |= {"margin_level": 0.0, "quote_supply": 0.0}
+        rng, env = np.random.default_rng(seed), make_env(wild_market(seed, symbols, 2), **chosen)
         for path in range(2):
             env.reset(options={"path": path, "start": 0})
             before = {"spot": np.zeros(2), "perp": np.zeros(2)}
@@ -424,6 +423,7 @@ def test_nothing_is_opened_on_borrowed_quote():
         free = {
             "quote_borrow_rate": 0.0,
             "base_borrow_rate": 0.0,
+            "borrow_steep": 0.0,
             "margin_level": 0.0,
             "initial_equity": equity,
         }

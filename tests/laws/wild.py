@@ -80,6 +80,13 @@ def settings(draw: st.DrawFn) -> dict[str, Any]:
         "adl_sigma": draw(st.sampled_from([0.0, 0.0, 0.3])),
         "adl_share": draw(st.sampled_from([0.2, 0.9])),
         "margin_level": draw(st.sampled_from([0.0, 1.1, 1.5])),
+        "base_supply": draw(st.sampled_from([0.0, 2_000.0, 500_000.0])),
+        "quote_supply": draw(st.sampled_from([0.0, 2_000.0, 500_000.0])),
+        "borrow_used": draw(st.sampled_from([0.0, 0.6, 1.0])),
+        "borrow_norm": draw(st.sampled_from([0.02, 0.05])),
+        "borrow_steep": draw(st.sampled_from([0.0, 1.0, 50.0])),
+        "liquidation_gap": draw(st.sampled_from([0.0, 0.3, 1.0])),
+        "deficit_share": draw(st.sampled_from([0.0, 0.5, 1.0])),
         "venue": draw(VENUES),
     }
 

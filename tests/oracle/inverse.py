@@ -198,10 +198,11 @@ class InverseAccount(ReferenceAccount):
         return (spread + impact + fee) / self.now[a].spot_open
 
     def _free_collateral_after(self, orders: list[tuple[float, float]]) -> float:
-        free = self.cash
+        free, paid = self.cash, 0.0
         for a, (leg, bar, rules) in enumerate(zip(self.legs, self.now, self.rules, strict=True)):
             spot, perp = orders[a]
             _, *costs = self._spot_fill(a, spot)
+            paid += spot * bar.spot_open + sum(costs)
             coins = self._coins(a, bar.perp_open) + spot - self._coin_cost(a, perp)
             value = coins * bar.spot_open
             required = self._required(leg.perp + perp, bar.perp_open, leg.leverage)
@@ -211,7 +212,7 @@ class InverseAccount(ReferenceAccount):
                 - spot * bar.spot_open
                 - sum(costs)
             )
-        return free
+        return self._within_loan(free, paid)
 
     def _perp_fill(self, a: int, order: float) -> tuple[float, float, float, float]:
         """Fill price; spread, impact and fee in quote: coin at the spot open. Half-spread and
@@ -340,9 +341,10 @@ class InverseAccount(ReferenceAccount):
             if not reduced:
                 for a, price in prices.items():
                     self._close_coins(a, price, 1.0, at_open)
-                    if not self.portfolio and self.margin[a] < 0:  # borne by the venue
-                        self.parts["liquidation_loss"] -= self.margin[a] * self._worth(a, at_open)
-                        self.margin[a] = 0.0
+                    if not self.portfolio and self.margin[a] < 0:
+                        forgiven = self._forgiven(self.margin[a])
+                        self.parts["liquidation_loss"] += forgiven * self._worth(a, at_open)
+                        self.margin[a] += forgiven
                     self.legs[a].spot, self.margin[a] = self.legs[a].spot + self.margin[a], 0.0
         if self.portfolio:
             for a in assets:
@@ -382,14 +384,16 @@ class InverseAccount(ReferenceAccount):
     def _close_coins(self, a: int, p: float, share: float, at_open: bool) -> None:
         leg, worth = self.legs[a], self._worth(a, at_open)
         closed = leg.perp * share
+        there = self._gap_price(p, self._worst(a, at_open))
         fill, spread, impact, _ = self._coin_price(
-            a, -closed, p, worth, self.config.stress_multiplier, 0.0
+            a, -closed, there, worth, self.config.stress_multiplier, 0.0
         )
         fee = self.rules[a].liquidation_fee * abs(closed) / fill
         self.margin[a] += inverse_profit(closed, leg.entry, fill) - fee
         booked = self.last[a].mark_close if at_open else self.now[a].perp_open
         self.parts["perp_pnl"] += inverse_profit(closed, booked, p) * worth
-        self.parts["liquidation_loss"] -= spread + impact + fee * worth
+        gap = abs(inverse_profit(closed, p, there))
+        self.parts["liquidation_loss"] -= spread + impact + (fee + gap) * worth
         self._after_closing(a, closed, share)
 
     # --- 6 interest and the rest ------------------------------------------------------------------

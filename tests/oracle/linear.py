@@ -248,6 +248,7 @@ class ReferenceAccount:
                 for leg, t in zip(self.legs, targets, strict=True)
             ]
         moved |= self._call_loans()  # spec 6.13
+        moved |= self._limit_loans()  # spec 6.19
         moved |= self._close_unlisted(first)  # spec 6.17, 6.18
         self._stress_crashes()  # spec 6.14
         self._limit(moved)  # spec 7.1 to 7.11
@@ -478,6 +479,41 @@ class ReferenceAccount:
             if last.halted == GONE:
                 self.requested[a] = (0.0, 0.0)
         return closed
+
+    def _lent(self, sigma: float) -> float:
+        """Spec 11.2: share of a pool that others ask for."""
+        return self.config.borrow_used * max(sigma / self.config.borrow_norm, 1.0)
+
+    def _left(self, sigma: float, supply: float) -> float:
+        """What they leave of it."""
+        return max(supply - supply * self._lent(sigma), 0.0)
+
+    def _calm(self) -> float:
+        """Daily volatility by which the pool of quote goes."""
+        listed = [bar.sigma_day for bar in self.now if bar.halted != GONE]
+        return sum(listed) / max(len(listed), 1)
+
+    def _limit_loans(self) -> set[int]:
+        """Spec 6.19: an asset owes no more coins than the pool has; what it owes beyond that the
+        lender takes back.
+        """
+        supply, recalled = self.config.base_supply, set()
+        for a, (leg, last, bar) in enumerate(zip(self.legs, self.last, self.now, strict=True)):
+            left = self._left(bar.sigma_day, supply) / last.spot_close
+            least = left * (1 + 1e-9) + 1e-9 * self.config.initial_equity / last.spot_close
+            held = self._hedge_held(a)
+            target = (held + leg.order_spot, leg.perp + leg.order_perp)
+            if supply <= 0 or -target[0] <= least:
+                continue
+            m = left / -target[0]
+            leg.order_spot, leg.order_perp = m * target[0] - held, m * target[1] - leg.perp
+            self.reasons[a] = "no more coins to borrow"
+            if -held > least:
+                self.reasons[a] = "loan recalled"
+                leg.stress = self.config.stress_multiplier
+                leg.carry *= m
+                recalled.add(a)
+        return recalled
 
     def _stress_crashes(self) -> None:
         """Spec 6.14: orders behind a bar in which mark ranged far are stressed."""
@@ -728,11 +764,12 @@ class ReferenceAccount:
         """f in portfolio mode: adjusted equity less the initial margin of all legs, at open
         prices.
         """
-        free = self.cash
+        free, paid = self.cash, 0.0
         for a, (leg, bar, rules) in enumerate(zip(self.legs, self.now, self.rules, strict=True)):
             spot, perp = orders[a]
             _, *spot_costs = self._spot_fill(a, spot)
             _, *perp_costs = self._perp_fill(a, perp)
+            paid += spot * bar.spot_open + sum(spot_costs) + sum(perp_costs)
             spot_value = (leg.spot + spot) * bar.spot_open
             free += (
                 min(spot_value, spot_value * rules.haircut)
@@ -743,7 +780,14 @@ class ReferenceAccount:
             free += (
                 leg.unrealised(bar.perp_open) - abs(leg.perp + perp) * bar.perp_open / leg.leverage
             )
-        return free
+        return self._within_loan(free, paid)
+
+    def _within_loan(self, free: float, paid: float) -> float:
+        """Spec 8.6: the lower of f and the quote that is there or can be borrowed."""
+        supply = self.config.quote_supply
+        if supply <= 0:
+            return free
+        return min(free, self.cash - paid + self._left(self._calm(), supply))
 
     def _spot_fill(self, a: int, order: float) -> tuple[float, float, float, float]:
         bar, rules = self.now[a], self.rules[a]
@@ -894,6 +938,7 @@ class ReferenceAccount:
             if self._excess(w, worst) > 0:
                 break
             start, prices = self._trigger(w, {a: opens[a] for a in held}, worst, start)
+            self.worst = worst
             reduced = self._reduce(w, prices, first, booked_at)
             first = False
             if not reduced:
@@ -973,10 +1018,10 @@ class ReferenceAccount:
 
     def _close(self, w: int, a: int, p: float, share: float, booked_at: float) -> None:
         leg, bar, rules = self.legs[a], self.now[a], self.rules[a]
-        closed = leg.perp * share
+        closed, there = leg.perp * share, self._gap_price(p, self.worst[a])
         fill, spread, impact, _ = self._price(
             -closed,
-            p,
+            there,
             rules.half_spread_perp,
             bar.perp_day_volume,
             0.0,
@@ -986,8 +1031,13 @@ class ReferenceAccount:
         fee = rules.liquidation_fee * abs(closed) * fill
         self.margin[w] += closed * (fill - leg.entry) - fee
         self.parts["perp_pnl"] += closed * (p - booked_at)
-        self.parts["liquidation_loss"] -= spread + impact + fee
+        self.parts["liquidation_loss"] -= spread + impact + fee + abs(closed * (there - p))
         self._after_closing(a, closed, share)
+
+    def _gap_price(self, p: float, worst: float) -> float:
+        """Spec 10.9: where mark stands when the venue fills."""
+        gap = self.config.liquidation_gap
+        return (1 - gap) * p + gap * worst
 
     def _after_closing(self, a: int, closed: float, share: float) -> None:
         leg = self.legs[a]
@@ -1015,23 +1065,40 @@ class ReferenceAccount:
             self._close(w, a, p, 1.0, booked_at[a])
         if self.portfolio:
             return
-        if self.margin[w] < 0:  # borne by the venue
-            self.parts["liquidation_loss"] -= self.margin[w]
-            self.margin[w] = 0.0
+        if self.margin[w] < 0:  # of which the venue bears a part
+            self.parts["liquidation_loss"] += self._forgiven(self.margin[w])
+            self.margin[w] += self._forgiven(self.margin[w])
         self.cash += self.margin[w]
         self.margin[w] = 0.0
+
+    def _forgiven(self, wallet: float) -> float:
+        """Spec 10.11: what the venue bears of a negative wallet."""
+        return -wallet * (1 - self.config.deficit_share)
 
     # --- spec 11: interest, and the rest ----------------------------------------------------------
 
     def _accrue(self) -> None:
         free = self._free([b.spot_close for b in self.now])
         earned = max(free, 0.0) * self.config.cash_rate * self.years
-        paid = max(-self.cash, 0.0) * self.rules[0].quote_borrow_rate * self.years
-        for leg, bar, rules in zip(self.legs, self.now, self.rules, strict=True):
-            paid += max(-leg.spot, 0.0) * bar.spot_close * rules.base_borrow_rate * self.years
+        debt, rate = max(-self.cash, 0.0), self.rules[0].quote_borrow_rate
+        if self.portfolio:
+            rate += self._scarcity(self.config.quote_supply, self._calm(), debt)
+        paid = debt * rate * self.years
+        for a, (leg, bar, rules) in enumerate(zip(self.legs, self.now, self.rules, strict=True)):
+            debt = max(-leg.spot, 0.0) * self.last[a].spot_close
+            rate = self._scarcity(self.config.base_supply, bar.sigma_day, debt)
+            owed = max(-leg.spot, 0.0) * bar.spot_close
+            paid += owed * (rules.base_borrow_rate + rate) * self.years
         self.parts["cash_interest"] += earned
         self.parts["borrow_interest"] -= paid
         self.cash += earned - paid
+
+    def _scarcity(self, supply: float, sigma: float, debt: float) -> float:
+        """Spec 11.2: annual rate beyond the flat one."""
+        if supply <= 0:
+            return 0.0
+        used = self._lent(sigma) + debt / supply
+        return self.config.borrow_steep * max(used - 0.8, 0.0) / 0.2
 
     def _book_price_profit(
         self,
