@@ -164,6 +164,16 @@ def test_best_coin_never_leaves_the_market(market: Market) -> None:
     assert answer(agent, swapped) == [0.0, full]
 
 
+def test_rotation_restores_the_coin_held_where_it_is_off(market: Market) -> None:
+    agent, batch = bound("rotation", market, leverage=1, band=0.2)
+    full = 1 / 1.4
+    for notional, expected in ((full + 0.21, full), (full + 0.19, "hold"), (full - 0.21, full)):
+        state = held(notional, target=full) | {"mean": 1.0}
+        assert answer(agent, look(batch, state, {})) == [expected, "hold"]
+    agent, batch = bound("rotation", market, leverage=1)  # no band: the keeper's business
+    assert answer(agent, look(batch, held(3 * full, target=full) | {"mean": 1.0}, {}))[0] == "hold"
+
+
 # --- margin carry ---------------------------------------------------------------------------------
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import product
 from pathlib import Path
 
 import numpy as np
@@ -10,7 +11,7 @@ import tyro
 
 from experiments.core.run_folder import RunError
 from experiments.rollout.sweep import Sweep
-from experiments.studies import margin, margin_selection
+from experiments.studies import margin, margin_selection, one_capital
 from experiments.studies.margin_markets import yearly
 from fundenv.market import synthetic_frames, write_frames
 
@@ -97,3 +98,35 @@ def test_the_selection_never_sees_the_judged_span(
                 margin_selection.Args, args=["--data", str(data), "--rule", "dynamic_leverage"]
             )
         )
+
+
+def test_the_schedule_is_the_best_of_all() -> None:
+    """Against every path of two coins over five decisions."""
+    rng = np.random.default_rng(0)
+    for _ in range(20):
+        numbers = rng.normal(0, 0.01, (2, 5, 2))
+        account = one_capital.Paper(*numbers, *np.abs(rng.normal(0, 0.004, (2, 5, 2))))
+        paths = [np.array(path) for path in product((-1, 0, 1), repeat=5)]
+        best = max(one_capital.earned(account, path, 0.001) for path in paths)
+        found = one_capital.earned(account, one_capital.schedule(account, 0.001), 0.001)
+        assert found == pytest.approx(best, abs=1e-12)
+
+
+def test_paper_by_hand() -> None:
+    """Enters coin 0, changes to coin 1 and leaves: 0.75 of the equity each time."""
+    ones = np.ones((3, 2))
+    account = one_capital.Paper(0.01 * ones, 0.1 * ones, 0.002 * ones, 0.003 * ones)
+    found = one_capital.earned(account, np.array([0, 1, -1]), 0.05)
+    assert found == pytest.approx(0.75 * (0.2 + 0.02 - 2 * 0.002 - 2 * 0.003) - 2 * 0.05)
+
+
+def test_the_lines_of_one_capital(data: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    words = ("--data", str(data), "--symbols", *SYMBOLS, "--span", "2021-03:2021-05")
+    rest = ("--cash-rates", "0", "--no-portfolio")
+    one_capital.main(tyro.cli(one_capital.Args, args=(*words, *rest)))
+    lines = capsys.readouterr().out.splitlines()
+    means = {x.split("  ")[0]: float(x[62:70]) for x in lines[2:] if not x.startswith("  ")}
+    for line in ("paper", "and the basis"):
+        assert means[f"clairvoyant, {line}"] >= means[f"rotation, {line}"]
+    played = means["rotation, in the environment, isolated, L 3"]
+    assert played == pytest.approx(means["rotation, and the venue's fees and spreads"], abs=5.0)
