@@ -152,6 +152,7 @@ class InverseAccount(ReferenceAccount):
         return abs(perp) / self.last[a].mark_close
 
     def _hedge_held(self, a: int) -> float:
+        """All coins, which loans are limited by too, spec 15.17."""
         return self._coins(a, self.last[a].mark_close)
 
     def _free_after(self, orders: list[tuple[float, float]], moved: set[int]) -> float:

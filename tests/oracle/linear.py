@@ -275,7 +275,7 @@ class ReferenceAccount:
             [b.perp_open for b in self.now],
             [b.mark_close for b in self.now],
         )
-        self._accrue()  # spec 11.1
+        self._accrue()  # spec 11.1, 11.2
 
     # --- spec 4: settlement -----------------------------------------------------------------------
 
