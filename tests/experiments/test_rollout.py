@@ -16,9 +16,8 @@ from experiments.benchmarking import jobs
 from experiments.benchmarking.jobs import Job, JobContext, do
 from experiments.rollout.export import daily_returns, write_returns, write_trades
 from experiments.rollout.make import roll_out
-from experiments.rollout.rollout import Rollout, read_rollouts, write_rollouts
+from experiments.rollout.rollout import STATES, Rollout, read_rollouts, write_rollouts
 from experiments.tensorboard.pictures import worst_window
-from fundenv import metrics
 from fundenv.batch.cpu import Batch
 from fundenv.market import Market, stack, synthetic_market
 
@@ -166,10 +165,29 @@ def test_trades_are_kept_as_csv(made: list[Rollout], tmp_path: Path) -> None:
     assert pd.read_csv(tmp_path / "trades.csv").empty
 
 
+def test_a_state_is_found_by_its_name(made: list[Rollout], market: Market) -> None:
+    states = np.tile(np.arange(float(len(STATES))), (len(made[0].time), 1))
+    numbered = replace(made[0], states=states)
+    for k, name in enumerate(STATES):
+        assert (numbered.state(name) == k).all()
+    held = roll_out(agents.make("carry", leverage=3.0), market, SETTINGS)[0]
+    assert held.invested.all()
+    assert not roll_out(agents.make("flat"), market, SETTINGS)[0].invested.any()
+
+
 def test_the_nearest_margin_is_that_of_an_invested_account(made: list[Rollout]) -> None:
-    for item in made:
-        held = np.abs(item.state("carry")) > metrics.IN_MARKET
-        assert item.nearest_margin == item.state("margin_distance")[held].min()
+    states = np.zeros_like(made[0].states)
+    states[:, STATES.index("carry")] = np.arange(len(states)) % 2  # invested in every other step
+    states[:, STATES.index("margin_distance")] = np.arange(len(states))
+    assert replace(made[0], states=states).nearest_margin == 1.0
+    assert np.isnan(replace(made[0], states=np.zeros_like(states)).nearest_margin)
+
+
+def test_a_rollout_ends_with_the_ruin_of_its_account(market: Market) -> None:
+    settings = SETTINGS | {"ruin_fraction": 0.95, "fee_scale": 60.0}
+    for item in roll_out(agents.make("carry"), market, settings):
+        assert len(item.time) < 10
+        assert item.equity[-1] <= 0.95 * item.equity[0] < item.equity[-2]
 
 
 @pytest.mark.parametrize("place", [3, 200, 290])
