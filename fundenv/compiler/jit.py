@@ -7,6 +7,7 @@ start).
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from collections.abc import Callable
 from typing import Any, TypeVar
 
@@ -94,10 +95,11 @@ class _LanesCode(_EntryCode):
         super()._optimize_final_module()
 
 
-class EntryCompiler(Compiler):  # type: ignore[misc]
-    """numba's pipeline for an entry point."""
+class _Pipeline(Compiler):  # type: ignore[misc]
+    """numba's pipeline, writing into a code library of our own."""
 
-    code = _EntryCode
+    code: type[JITCodeLibrary]
+    name: str
 
     def __init__(
         self,
@@ -109,9 +111,23 @@ class EntryCompiler(Compiler):  # type: ignore[misc]
         flags: Any,
         locals: Any,
     ) -> None:
-        library = self.code(targetctx.codegen(), "entry")
-        library.enable_object_caching()
+        library = self.code(targetctx.codegen(), self.name)
+        self.prepare(library, flags)
         super().__init__(typingctx, targetctx, library, args, return_type, flags, locals)
+
+    @abstractmethod
+    def prepare(self, library: Any, flags: Any) -> None:
+        """Change the library and the flags before anything is compiled."""
+
+
+class EntryCompiler(_Pipeline):
+    """numba's pipeline for an entry point."""
+
+    code, name = _EntryCode, "entry"
+
+    def prepare(self, library: Any, flags: Any) -> None:
+        """The object code goes into the cache."""
+        library.enable_object_caching()
 
 
 class LanesCompiler(EntryCompiler):
@@ -120,24 +136,14 @@ class LanesCompiler(EntryCompiler):
     code = _LanesCode
 
 
-class _RuleCompiler(Compiler):  # type: ignore[misc]
+class _RuleCompiler(_Pipeline):
     """numba's pipeline up to LLVM's intermediate code, without entry points for Python or C."""
 
-    code = _PastedCode
+    code, name = _PastedCode, "rule"
 
-    def __init__(
-        self,
-        typingctx: Any,
-        targetctx: Any,
-        library: Any,
-        args: Any,
-        return_type: Any,
-        flags: Any,
-        locals: Any,
-    ) -> None:
+    def prepare(self, library: Any, flags: Any) -> None:
+        """No object code, no entry points."""
         flags.no_compile = flags.no_cpython_wrapper = flags.no_cfunc_wrapper = True
-        library = self.code(targetctx.codegen(), "rule")
-        super().__init__(typingctx, targetctx, library, args, return_type, flags, locals)
 
     def compile_extra(self, func: Callable[..., Any]) -> Any:
         # numba finds the code of a callee by its entry point; any object of its own will do

@@ -2,12 +2,13 @@
 are stored.
 
 Storage is one row per environment in plain arrays, so that a backend chooses the memory order and
-the rules never notice. The order of the fields of `Leg` is the order of its columns. Signs: + long,
-- short; money from the agent's side, + received.
+the rules never notice. Columns are numbered in the order in which they stand here. Signs: + long, -
+short; money from the agent's side, + received.
 """
 
 from __future__ import annotations
 
+from itertools import count
 from typing import Annotated, NamedTuple
 
 import numpy as np
@@ -23,32 +24,34 @@ Int64 = NDArray[np.int64]
 Bool = NDArray[np.bool_]
 
 # --- account: one row per environment -------------------------------------------------------------
-CASH = 0  # quote on the spot wallet; negative = borrowed quote
-EQUITY = 1  # quote, at the last close
-EQUITY_PEAK = 2  # highest equity at a decision since the start of the episode
-EPISODE_REWARD = 3
-N_ACCOUNT = 4
+_column = count()
+CASH = next(_column)  # quote on the spot wallet; negative = borrowed quote
+EQUITY = next(_column)  # quote, at the last close
+EQUITY_PEAK = next(_column)  # highest equity at a decision since the start of the episode
+EPISODE_REWARD = next(_column)
+N_ACCOUNT = next(_column)
 
 # --- leg: one row per environment and asset -------------------------------------------------------
-SPOT = 0  # base units; negative = borrowed base
-PERP = 1  # signed size: base units; inverse contracts: quote units (contracts x face)
-ENTRY = 2  # average entry price of the perpetual; 0 when flat
+_column = count()
+SPOT = next(_column)  # base units; negative = borrowed base
+PERP = next(_column)  # signed size: base units; inverse contracts: quote units (contracts x face)
+ENTRY = next(_column)  # average entry price of the perpetual; 0 when flat
 # perp wallet, quote (inverse: coins), without unrealised profit; in cross mode of linear contracts
 # the shared wallet stands at asset 0
-MARGIN = 3
-TARGET_CARRY = 4  # carry of the last decision that was not `hold`
-TARGET_HEDGE = 5
-TARGET_LEVERAGE = 6
-PENDING = 7  # what the next open owes after a liquidation: a PENDING_* code
-IDLE_BARS = 8  # bars since the last fill
-ACCRUED = 9  # funding received since the perpetual position was opened, quote
-WANT_SPOT = 10  # order of the current bar, base units (scratch of a step)
-WANT_PERP = 11
-REASON = 12  # why the last order was not filled whole: a REASON_* code
-LIQUIDATED = 13  # liquidations of this leg during the step
-TOUCH = 14  # who orders in the current bar: a TOUCH_* code (scratch)
-SHRINK = 15  # whether the order of the current bar uses free cash (scratch)
-N_LEG = 16
+MARGIN = next(_column)
+TARGET_CARRY = next(_column)  # carry of the last decision that was not `hold`
+TARGET_HEDGE = next(_column)
+TARGET_LEVERAGE = next(_column)
+PENDING = next(_column)  # what the next open owes after a liquidation: a PENDING_* code
+IDLE_BARS = next(_column)  # bars since the last fill
+ACCRUED = next(_column)  # funding received since the perpetual position was opened, quote
+WANT_SPOT = next(_column)  # order of the current bar, base units (scratch of a step)
+WANT_PERP = next(_column)
+REASON = next(_column)  # why the last order was not filled whole: a REASON_* code
+LIQUIDATED = next(_column)  # liquidations of this leg during the step
+TOUCH = next(_column)  # which rule placed the order of this bar: a TOUCH_* code (scratch)
+SHRINK = next(_column)  # whether the order of the current bar uses free cash (scratch)
+N_LEG = next(_column)
 # of no meaning between steps: the plain loop and the vector form leave other values there
 SCRATCH = (WANT_SPOT, WANT_PERP, TOUCH, SHRINK)
 
@@ -87,30 +90,31 @@ REASONS = (
 )
 
 # --- episode: one row per environment -------------------------------------------------------------
-SEED = 0
-EPISODE = 1  # how many episodes this environment has begun, from 0
-PATH = 2
-ROW = 3  # row of the bar that closed last
-LAST_ROW = 4  # last row of the path
-DECISION = 5  # decisions taken in this episode
-MUST_RESET = 6  # NEXT_STEP face: the step to come only resets
-BOOK = 7  # row of `World.symbols`: the rules in force when the episode began
-N_EPISODE = 8
+_column = count()
+SEED = next(_column)
+EPISODE = next(_column)  # how many episodes this environment has begun, from 0
+PATH = next(_column)
+ROW = next(_column)  # row of the bar that closed last
+LAST_ROW = next(_column)  # last row of the path
+DECISION = next(_column)  # decisions taken in this episode
+MUST_RESET = next(_column)  # NEXT_STEP face: the step to come only resets
+BOOK = next(_column)  # row of `World.symbols`: the rules in force when the episode began
+N_EPISODE = next(_column)
 
 # --- parts of one step: money, + = received -------------------------------------------------------
-SPOT_PNL = 0
-PERP_PNL = 1
-FUNDING = 2
-FEES = 3
-SPREAD = 4
-IMPACT = 5
-BORROW_INTEREST = 6
-CASH_INTEREST = 7
-LIQUIDATION_LOSS = 8
-N_PARTS = 9
+_column = count()
+SPOT_PNL = next(_column)
+PERP_PNL = next(_column)
+FUNDING = next(_column)
+FEES = next(_column)
+SPREAD = next(_column)
+IMPACT = next(_column)
+BORROW_INTEREST = next(_column)
+CASH_INTEREST = next(_column)
+LIQUIDATION_LOSS = next(_column)
 # not a part: conditional mean of the price profit, which the `expected` reward uses in its place
-EXPECTED_PNL = 9
-N_LEDGER = 10
+N_PARTS = EXPECTED_PNL = next(_column)
+N_LEDGER = next(_column)
 PARTS = (
     "spot_pnl",
     "perp_pnl",
@@ -124,48 +128,51 @@ PARTS = (
 )
 
 # --- trade of one step: one row per environment and asset -----------------------------------------
-REQUESTED_SPOT = 0  # base units asked for at the first open of the step
-REQUESTED_PERP = 1
-FILLED_SPOT = (
-    2  # base units filled during the step, the keeper's and the after-liquidation orders included
-)
-FILLED_PERP = 3
-SPOT_VALUE = 4  # sum of |fill| x price and of |fill|: their ratio is the average fill price
-SPOT_QUANTITY = 5
-PERP_VALUE = 6
-PERP_QUANTITY = 7
-TURNOVER = 8  # quote traded on both legs during the step
-N_TRADE = 9
+_column = count()
+REQUESTED_SPOT = next(_column)  # base units asked for at the first open of the step
+REQUESTED_PERP = next(_column)
+# base units filled during the step, the keeper's and the after-liquidation orders included
+FILLED_SPOT = next(_column)
+FILLED_PERP = next(_column)
+# sum of |fill| x price, then of |fill|: their ratio is the average fill price
+SPOT_VALUE = next(_column)
+SPOT_QUANTITY = next(_column)
+PERP_VALUE = next(_column)
+PERP_QUANTITY = next(_column)
+TURNOVER = next(_column)  # quote traded on both legs during the step
+N_TRADE = next(_column)
 
 # --- codes of a batch: one int64 row --------------------------------------------------------------
-DECISION_BARS = 0
-ACTION_MODE = 1
-MARGIN_MODE = 2
-AFTER_LIQUIDATION = 3
-REWARD = 4
-AUTORESET = 5
-KEEPER_BARS = 6  # 0 = no keeper
-FREE_DIALS = 7  # bit 0 carry, bit 1 hedge, bit 2 leverage, bit 3 keeper
-RANDOM_START = 8
-EPISODE_STEPS = 9  # 0 = to the end of the data
-BASIS_FEATURE = 10  # column of basis_deviation among the market features
-FUNDING_FEATURE = 11  # column of funding_ewma_9
-GRID_CARRY = 12  # lengths of the discrete grids
-GRID_HEDGE = 13
-GRID_LEVERAGE = 14
-ACTION_WIDTH = 15  # entries of an action row per asset
-ENTRY_MARGIN = 16  # 1 = the venue takes the maintenance margin of the value at ENTRY, not at mark
-FIRST_PATH = 17  # episodes begin on the paths FIRST_PATH .. FIRST_PATH + OPEN_PATHS - 1
-OPEN_PATHS = 18
-SETTLE_ON_SPOT = (
-    19  # 1 = funding is paid on the oracle or index price, for which the last spot close stands
-)
-CAPITAL = 20  # whether each asset has an equal part of the capital, or all share the whole
-KEEPER_WATCHES = 21  # what the margin keeper compares with the target: a KEEPER_* code
-LISTINGS = 22  # 1 = some coin of the market is not listed in some bar
-OBSERVED = 23  # columns of `observe`: bit k is column k of `fundenv.dynamics.margin_columns`
-GRID_KEEPER = 24  # length of the discrete grid of the keeper
-N_CODES = 25
+_column = count()
+DECISION_BARS = next(_column)
+ACTION_MODE = next(_column)
+MARGIN_MODE = next(_column)
+AFTER_LIQUIDATION = next(_column)
+REWARD = next(_column)
+AUTORESET = next(_column)
+KEEPER_BARS = next(_column)  # 0 = no keeper
+FREE_DIALS = next(_column)  # bit 0 carry, bit 1 hedge, bit 2 leverage, bit 3 keeper
+RANDOM_START = next(_column)
+EPISODE_STEPS = next(_column)  # 0 = to the end of the data
+BASIS_FEATURE = next(_column)  # column of basis_deviation among the market features
+FUNDING_FEATURE = next(_column)  # column of funding_ewma_9
+GRID_CARRY = next(_column)  # lengths of the discrete grids
+GRID_HEDGE = next(_column)
+GRID_LEVERAGE = next(_column)
+ACTION_WIDTH = next(_column)  # entries of an action row per asset
+# 1 = the venue takes the maintenance margin of the value at ENTRY, not at mark
+ENTRY_MARGIN = next(_column)
+FIRST_PATH = next(_column)  # episodes begin on the paths FIRST_PATH .. FIRST_PATH + OPEN_PATHS - 1
+OPEN_PATHS = next(_column)
+# 1 = funding is paid on the oracle or index price, for which the last spot close stands
+SETTLE_ON_SPOT = next(_column)
+# whether each asset has an equal part of the capital, or all share the whole
+CAPITAL = next(_column)
+KEEPER_WATCHES = next(_column)  # what the margin keeper compares with the target: a KEEPER_* code
+LISTINGS = next(_column)  # 1 = some coin of the market is not listed in some bar
+OBSERVED = next(_column)  # columns of `observe`: bit k is column k of `margin_columns`
+GRID_KEEPER = next(_column)  # length of the discrete grid of the keeper
+N_CODES = next(_column)
 KEEPER_DIAL = 8  # bit of FREE_DIALS
 
 ACTION_CONTINUOUS, ACTION_DISCRETE, ACTION_TARGET, ACTION_INDEXED = codes(choices.Actions)

@@ -158,7 +158,8 @@ def bitmex_rate(
     change_cap: Cap = np.inf,
     clamp: Cap = CLAMP,
 ) -> Numbers:
-    """BitMEX: premium + clamp(interest - premium), |rate| <= cap, |rate - previous_rate| <= change_cap.
+    """BitMEX: premium + clamp(interest - premium), with |rate| <= cap and |rate - previous_rate| <=
+    change_cap.
 
     premium: 8 h mean of the one-minute premia; interest: `bitmex_interest`; cap: `bitmex_cap`;
     change_cap: `bitmex_change_cap`, applied where previous_rate (the rate of the interval before)

@@ -262,6 +262,22 @@ def _store_end(draft, out, after, seen, given_up, lane):
     after[AT_GIVEN_UP, lane] = 1.0 if given_up else 0.0
 
 
+@jit_outer
+def _market(bars, features, facts):
+    """The rows of the market and the rules of the symbols, with their shapes as constants."""
+    return (
+        fixed(bars, (N_COLUMNS, LANES)),
+        fixed(features, (1, N_BARS, LANES)),
+        fixed(facts, (N_FACTS, LANES)),
+    )
+
+
+@jit_outer
+def _counts(decided, left, seen):
+    """Decisions, rows left and observations of the lanes, with their shapes as constants."""
+    return fixed(decided, (LANES,)), fixed(left, (LANES,)), fixed(seen, (N_SEEN, LANES))
+
+
 @jit_lanes
 def step_lanes(
     world, params, scale, bars, features, facts, actions, before, decided, left, after, seen
@@ -273,21 +289,13 @@ def step_lanes(
     decisions taken before; left (LANES,): rows from the one that closed last to the last one of the
     path.
     """
-    bars, features, facts = (
-        fixed(bars, (N_COLUMNS, LANES)),
-        fixed(features, (1, N_BARS, LANES)),
-        fixed(facts, (N_FACTS, LANES)),
-    )
+    bars, features, facts = _market(bars, features, facts)
     actions, before, after = (
         fixed(actions, (N_ACTIONS, LANES)),
         fixed(before, (N_BEFORE, LANES)),
         fixed(after, (N_AFTER, LANES)),
     )
-    decided, left, seen = (
-        fixed(decided, (LANES,)),
-        fixed(left, (LANES,)),
-        fixed(seen, (N_SEEN, LANES)),
-    )
+    decided, left, seen = _counts(decided, left, seen)
     params = fixed(params, (1, N_PARAMS))
     for lane in range(LANES):
         own, draft, out = (
@@ -337,11 +345,7 @@ def bar_lanes(world, params, scale, bars, features, facts, held, moved):
 
     A lane that is ruined is a fallback in the bar after it: the plain loop ends its step there.
     """
-    bars, features, facts = (
-        fixed(bars, (N_COLUMNS, LANES)),
-        fixed(features, (1, N_BARS, LANES)),
-        fixed(facts, (N_FACTS, LANES)),
-    )
+    bars, features, facts = _market(bars, features, facts)
     held, moved, params = (
         fixed(held, (N_AFTER, LANES)),
         fixed(moved, (N_AFTER, LANES)),
@@ -372,21 +376,13 @@ def end_lanes(
 
     left: as for `step_lanes`. Writes `after`, but for its trades, and `seen`.
     """
-    bars, features, facts = (
-        fixed(bars, (N_COLUMNS, LANES)),
-        fixed(features, (1, N_BARS, LANES)),
-        fixed(facts, (N_FACTS, LANES)),
-    )
+    bars, features, facts = _market(bars, features, facts)
     before, held, after = (
         fixed(before, (N_BEFORE, LANES)),
         fixed(held, (N_AFTER, LANES)),
         fixed(after, (N_AFTER, LANES)),
     )
-    decided, left, seen = (
-        fixed(decided, (LANES,)),
-        fixed(left, (LANES,)),
-        fixed(seen, (N_SEEN, LANES)),
-    )
+    decided, left, seen = _counts(decided, left, seen)
     params = fixed(params, (1, N_PARAMS))
     for lane in range(LANES):
         own, draft, out = (
