@@ -32,9 +32,9 @@ from experiments.benchmarking.jobs import (
     do,
     learns,
     rows_of,
-    trained_for,
     trains,
 )
+from experiments.benchmarking.plan import candidates_of, ensembles, params_of, training
 from experiments.benchmarking.training import (
     Progress,
     check_training,
@@ -44,21 +44,12 @@ from experiments.benchmarking.training import (
     say_trained_otherwise,
 )
 from experiments.benchmarking.trials import counted, others
-from experiments.calibration import parameter_file as calibrated
 from experiments.core.cli import Stopped, run
-from experiments.core.market_args import MARKET_FIXED, MarketArgs, fold_markets, pairs, shown
+from experiments.core.market_args import MARKET_FIXED, MarketArgs, fold_markets, shown
 from experiments.core.pool import run_jobs
-from experiments.core.preset import Candidate, Preset, read_preset
-from experiments.core.run_folder import (
-    RunError,
-    forget_agents,
-    open_run,
-    provenance,
-    read_json,
-    record_agents,
-    write_frame,
-    write_json,
-)
+from experiments.core.preset import Preset, read_preset
+from experiments.core.provenance import begin_provenance, forget_agents, record_agents
+from experiments.core.run_folder import RunError, open_run, read_json, write_frame
 from experiments.report import conclude
 from experiments.rollout.make import say_overruled
 
@@ -121,13 +112,13 @@ def main(args: Args) -> None:
     if not args.cash_rates:
         raise RunError("--cash-rates is empty; give at least one yearly rate, such as 0.02")
     preset = read_preset(args.preset)
-    params = _params(args, preset)
+    params = params_of(args.agents, preset, args.params, args.calibrated)
     preset = dataclasses.replace(
         preset,
         seeds=args.seeds or preset.seeds,
         folds=preset.folds if args.folds is None else args.folds,
         candidates={
-            name: _candidates(name, preset, params.get(name, {}), args.steps)
+            name: candidates_of(name, preset, params.get(name, {}), args.steps)
             for name in args.agents
             if trains(name)
         },
@@ -145,7 +136,7 @@ def main(args: Args) -> None:
     for agent in learners:
         check_training(agent, settings, *learned_on)
     out = open_run(args.out, "benchmark", _plain(args), FIXED, resume=args.resume)
-    _same_markets(out, markets)
+    begin_provenance(out, markets)
     for name, market in markets.items():
         print(f"{name:<18}{shown(market)}")
     print(f"out   {out}   (tensorboard --logdir {out / 'tensorboard'})", flush=True)
@@ -167,26 +158,9 @@ def _jobs(
 ) -> list[Job]:
     """Do all jobs, the ensembles of what was trained last. Returns every job."""
     done = _singles(args, preset, params, context)
-    joined = _ensembles(args.agents, done)
+    joined = ensembles(args.agents, done)
     _run(joined, context, 1)
     return [*done, *joined]
-
-
-def _ensembles(names: tuple[str, ...], done: list[Job]) -> list[Job]:
-    """For every ensemble among `names` a job that joins all seeds of its learner, in the final and
-    in each fold.
-    """
-    groups: dict[tuple[str, int, int], list[str]] = {}
-    for job in done:
-        if job.steps:
-            groups.setdefault((job.agent, job.fold, job.candidate), []).append(job.key)
-    wanted = {name: trained_for(name, names) for name in names if learns(name) and not trains(name)}
-    return [
-        Job(agent=name, fold=fold, candidate=candidate, members=tuple(keys))
-        for name, learner in wanted.items()
-        for (agent, fold, candidate), keys in groups.items()
-        if agent == learner
-    ]
 
 
 def _singles(
@@ -200,7 +174,7 @@ def _singles(
         if not learns(name)
     ]
     tried = [
-        _training(candidate, number, fold, seed)
+        training(candidate, number, fold, seed)
         for fold in range(preset.folds)
         for candidates in preset.candidates.values()
         for number, candidate in enumerate(candidates)
@@ -208,7 +182,7 @@ def _singles(
     ]
     single = all(len(candidates) == 1 for candidates in preset.candidates.values())
     final = [
-        _training(candidates[0], 0, FINAL, seed)
+        training(candidates[0], 0, FINAL, seed)
         for seed in range(preset.seeds)
         for candidates in preset.candidates.values()
     ]
@@ -226,25 +200,12 @@ def _singles(
         for name, candidates in preset.candidates.items()
     }
     final = [
-        _training(preset.candidates[name][number], number, FINAL, seed)
+        training(preset.candidates[name][number], number, FINAL, seed)
         for seed in range(preset.seeds)
         for name, number in chosen.items()
     ]
     _run(final, context, args.workers)
     return [*rules, *final, *tried]
-
-
-def _training(candidate: Candidate, number: int, fold: int, seed: int) -> Job:
-    cost = agents.agent_class(candidate.agent).step_cost  # type: ignore[attr-defined]
-    return Job(
-        agent=candidate.agent,
-        seed=seed,
-        fold=fold,
-        candidate=number,
-        params=candidate.params,
-        steps=candidate.steps,
-        cost=cost,
-    )
 
 
 def _run(jobs: list[Job], context: JobContext, workers: int) -> None:
@@ -323,63 +284,6 @@ def _facts(args: Args, preset: Preset, jobs: list[Job], context: JobContext) -> 
     if any(job.steps for job in jobs):
         facts.append(counted(context.out, recorded=args.data is not None))
     return facts
-
-
-def _candidates(
-    name: str, preset: Preset, given: dict[str, Any], steps: int | None
-) -> list[Candidate]:
-    """The candidates of a learner, with what the command line says put before the preset."""
-    listed = preset.candidates.get(name, [])
-    kind: Any = agents.agent_class(name)
-    if not listed and steps is None and kind.counts_steps:
-        raise RunError(f"the preset has no table [{name}]; add one with its steps, or give --steps")
-    base = listed or [Candidate(agent=name, steps=steps or 1, params={})]
-    candidates = [
-        Candidate(agent=name, steps=steps or each.steps, params=each.params | given)
-        for each in base
-    ]
-    for each in candidates:
-        prepared(name, each.params)
-    return candidates
-
-
-def _params(args: Args, preset: Preset) -> dict[str, dict[str, Any]]:
-    """Parameters by agent; every agent is made once, so that a wrong one is reported before
-    anything runs.
-    """
-    by_agent = {name: dict(values) for name, values in preset.rules.items() if name in args.agents}
-    for name, values in (calibrated.read(args.calibrated) if args.calibrated else {}).items():
-        by_agent[name] = by_agent.get(name, {}) | values
-    for name, value in pairs(args.params, "--params").items():
-        agent, dot, field = name.partition(".")
-        if not dot or agent not in args.agents:
-            raise RunError(
-                f"--params {name}: expected AGENT.NAME=VALUE with an agent of this run"
-                f" ({', '.join(args.agents)})"
-            )
-        by_agent.setdefault(agent, {})[field] = value
-    for name, values in by_agent.items():
-        by_agent[name] = agents.agent_class(name).parameters.renamed(values)
-    for name in args.agents:
-        prepared(name, by_agent.get(name, {}))
-        if learns(name) and not trains(name):
-            trained_for(name, args.agents)
-    return by_agent
-
-
-def _same_markets(out: Path, markets: dict[str, Any]) -> None:
-    """Write the provenance of a new run; refuse to continue one on other data."""
-    path = out / "provenance.json"
-    if path.exists():
-        before = read_json(path)["markets"]
-        for name, market in markets.items():
-            if before[name]["hash"] != market.hash:
-                raise RunError(
-                    f"the {name} market has changed since {out} was begun ({before[name]['hash']}"
-                    f" -> {market.hash}); choose another --out"
-                )
-    else:
-        write_json(path, provenance(markets))
 
 
 def _plain(args: Args) -> dict[str, Any]:

@@ -13,39 +13,26 @@ from __future__ import annotations
 
 import dataclasses
 import json
-import sys
-import time
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
-from tqdm import tqdm
-
 import agents
-from experiments.analysis.walk_forward import folds, scores
+from experiments.analysis.walk_forward import folds
 from experiments.calibration import parameter_file as calibrated
+from experiments.calibration.chunks import Limits, Search
 from experiments.calibration.report import write_report
 from experiments.calibration.search import (
-    Proposals,
-    Values,
-    check_order,
     dimensions,
-    grid,
-    in_order,
-    is_grid,
 )
 from experiments.calibration.selection import Calibration, conclude
-from experiments.core.cli import Stopped, deferred, run
+from experiments.core.cli import run
 from experiments.core.market_args import MARKET_FIXED, MarketArgs, pairs, shown
-from experiments.core.run_folder import RunError, open_run, provenance, read_json, write_json
+from experiments.core.provenance import begin_provenance
+from experiments.core.run_folder import RunError, open_run
 from experiments.rollout.make import say_overruled
-from experiments.rollout.sweep import Sweep, sweep
 
 FIXED = (*MARKET_FIXED, "rules", "space", "params", "trials", "drawdown", "seed")
-SUMS = ("growth", "turnover", "liquidations")  # fields of a sweep with one row per setting
-CHUNK = 500  # settings in one batch
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -101,11 +88,12 @@ def main(args: Args) -> None:
         FIXED,
         resume=args.resume,
     )
-    _same_markets(out, markets)
+    begin_provenance(out, markets)
     for name, market in markets.items():
         print(f"{name:<6}{shown(market)}")
     print(f"out   {out}", flush=True)
     say_overruled(settings, [agents.make(rule) for rule in args.rules])
+    limits = Limits(args.trials, args.seed, args.cash_rate, args.drawdown)
     tables: dict[str, dict[str, Any]] = {}
     notes: dict[str, list[str]] = {}
     for rule in args.rules:
@@ -115,7 +103,7 @@ def main(args: Args) -> None:
             spaces[rule],
             markets["train"],
             settings,
-            args,
+            limits,
             out / rule,
         )
         values, found = search.run()
@@ -139,164 +127,6 @@ def main(args: Args) -> None:
         calibrated.write(out / "calibrated.toml", tables, notes)
         print(result.line(), flush=True)
     print(f"parameters: {out / 'calibrated.toml'}")
-
-
-class Search:
-    """The settings of one rule, evaluated in chunks; each chunk is a file, so that an interrupted
-    search continues after the last one.
-    """
-
-    def __init__(
-        self,
-        rule: str,
-        fixed: dict[str, Any],
-        space: Any,
-        market: Any,
-        settings: dict[str, Any],
-        args: Args,
-        folder: Path,
-    ) -> None:
-        self.rule, self.fixed, self.space, self.market, self.settings, self.args = (
-            rule,
-            fixed,
-            space,
-            market,
-            settings,
-            args,
-        )
-        self.folder = folder / "chunks"
-        twice = [d.name for d in space if d.name in fixed]
-        if twice:
-            raise RunError(f"--params {rule}.{twice[0]} is searched too; fix it or search it")
-        check_order(rule, fixed, space)
-
-    def run(self) -> tuple[Values, Sweep]:
-        """All settings and what they earned."""
-        jobs = self._grid() if is_grid(self.space) else None
-        count = sum(len(next(iter(job.values()))) for job in jobs) if jobs else self.args.trials
-        form = (
-            "{desc} {percentage:3.0f}% |{bar:30}| {n:.0f}/{total:.0f} settings, {elapsed} <"
-            " {remaining}"
-        )
-        begun = time.thread_time()
-        rare = 0.2 if sys.stderr.isatty() else 20.0  # a log file needs no more
-        with tqdm(total=float(count), desc=self.rule, bar_format=form, mininterval=rare) as bar:
-            try:
-                done = (
-                    [self._walk(i, job, bar) for i, job in enumerate(jobs)]
-                    if jobs
-                    else self._propose(bar)
-                )
-            except KeyboardInterrupt:
-                out = self.folder.parent.parent
-                raise Stopped(
-                    f"interrupted; settings evaluated so far are kept in {out}, go on with --resume"
-                    f" --out {out}"
-                ) from None
-        values = {name: np.concatenate([job[name] for job, _ in done]) for name in done[0][0]}
-        symbols, days = len(done[0][1].symbols), len(done[0][1].days)
-        print(
-            f"{self.rule}: {count} settings x {symbols} symbols x {days} days in"
-            f" {time.thread_time() - begun:.1f} CPU s",
-            flush=True,
-        )
-        whole: dict[str, Any] = {
-            name: np.concatenate([getattr(part, name) for _, part in done]) for name in SUMS
-        }
-        return values, dataclasses.replace(done[0][1], **whole)
-
-    def _grid(self) -> list[Values]:
-        values = grid(self.space)
-        good = in_order(self.rule, self.fixed, values)
-        count = int(good.sum())
-        if not count or count > self.args.trials:
-            raise RunError(
-                f"the grid of {self.rule} has {count} settings, --trials allows 1 .."
-                f" {self.args.trials}; list other values or raise --trials"
-            )
-        return [
-            {name: array[good][i : i + CHUNK] for name, array in values.items()}
-            for i in range(0, count, CHUNK)
-        ]
-
-    def _propose(self, bar: Any) -> list[tuple[Values, Sweep]]:
-        proposals, done = Proposals(self.space, self.args.seed), []
-        per_round = max(8, min(CHUNK, self.args.trials // 20))
-        left, number = self.args.trials, 0
-        while left > 0:
-            path = self.folder / f"{number:04d}.npz"
-            if path.is_file():
-                done.append(self._walk(number, _load(path)[0], bar))
-                proposals.recall(done[-1][0], self._scores(done[-1][1]))
-            else:
-                trials, values, good = self._ask(proposals, min(per_round, left))
-                done.append(
-                    self._walk(number, {name: array[good] for name, array in values.items()}, bar)
-                )
-                found = iter(self._scores(done[-1][1]))
-                proposals.tell(trials, [next(found) if fine else None for fine in good])
-            left -= len(done[-1][1].growth)
-            number += 1
-        return done
-
-    def _ask(self, proposals: Proposals, count: int) -> tuple[list[Any], Values, NDArray[np.bool_]]:
-        """Proposals of Optuna; at least one keeps the order of the parameters."""
-        while True:
-            trials, values = proposals.ask(count)
-            good = in_order(self.rule, self.fixed, values)
-            if good.any():
-                return trials, values, good
-            proposals.tell(trials, [None] * count)
-
-    def _scores(self, found: Sweep) -> list[float]:
-        """The objective, with a finite penalty beyond the limit, from which Optuna can learn."""
-        score = scores(found.growth, self.args.cash_rate, self.args.drawdown)
-        return [float(value) if np.isfinite(value) else -1.0 for value in score]
-
-    def _walk(self, number: int, job: Values, bar: Any) -> tuple[Values, Sweep]:
-        """Evaluate one chunk, or read its file."""
-        path, count = self.folder / f"{number:04d}.npz", len(next(iter(job.values())))
-        begun = bar.n
-        if not path.is_file():
-            with deferred() as interrupt:
-
-                def step(share: float) -> bool:
-                    bar.update(begun + share * count - bar.n)
-                    return not interrupt.requested
-
-                found = sweep(self.rule, self.fixed, job, self.market, self.settings, step)
-                if found is not None:
-                    _save(path, job, found)
-            if interrupt.requested:
-                raise KeyboardInterrupt
-        bar.update(begun + count - bar.n)
-        return _load(path)
-
-
-def _save(path: Path, job: Values, found: Sweep) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(f".{path.stem}.partial.npz")
-    arrays: dict[str, Any] = {name: getattr(found, name) for name in ("days", *SUMS)} | {
-        "symbols": np.array(found.symbols)
-    }
-    np.savez(partial, **arrays | {f"param_{name}": array for name, array in job.items()})
-    partial.replace(path)
-
-
-def _load(path: Path) -> tuple[Values, Sweep]:
-    try:
-        with np.load(path) as file:
-            job = {
-                name.removeprefix("param_"): file[name]
-                for name in file.files
-                if name.startswith("param_")
-            }
-            arrays = {name: file[name] for name in ("days", *SUMS)}
-            return job, Sweep(symbols=tuple(file["symbols"].tolist()), **arrays)
-    except (ValueError, KeyError, OSError) as error:
-        raise RunError(
-            f"{path} is damaged ({error}); delete it to have its settings evaluated again"
-        ) from None
 
 
 def _by_rule(
@@ -335,21 +165,6 @@ def _fitted(rule: str, market: Any) -> dict[str, Any]:
     """
     kind: Any = agents.agent_class(rule)
     return dict(kind.fit(market)) if hasattr(kind, "fit") else {}
-
-
-def _same_markets(out: Path, markets: dict[str, Any]) -> None:
-    """Write the provenance of a new run; refuse to continue one on other data."""
-    path = out / "provenance.json"
-    if not path.exists():
-        write_json(path, provenance(markets))
-        return
-    before = read_json(path)["markets"]
-    for name, market in markets.items():
-        if before[name]["hash"] != market.hash:
-            raise RunError(
-                f"the {name} market has changed since {out} was begun ({before[name]['hash']} ->"
-                f" {market.hash}); choose another --out"
-            )
 
 
 def _notes(result: Calibration, markets: dict[str, Any], args: Args) -> list[str]:

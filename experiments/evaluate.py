@@ -32,16 +32,8 @@ from experiments.benchmarking.evaluation import daily_returns, keep, tidy_rows
 from experiments.calibration import parameter_file as calibrated
 from experiments.core.cli import run
 from experiments.core.market_args import MarketArgs, shown
-from experiments.core.run_folder import (
-    RunError,
-    check_recorded,
-    label,
-    provenance,
-    provenance_of,
-    read_json,
-    require_room,
-    write_json,
-)
+from experiments.core.provenance import check_recorded, label, provenance, provenance_of
+from experiments.core.run_folder import RunError, read_json, require_room, write_json
 from experiments.report import conclude
 from experiments.rollout.make import roll_out, say_overruled
 from fundenv.config import EnvConfig

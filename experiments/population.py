@@ -26,7 +26,8 @@ from experiments.benchmarking.training import (
 )
 from experiments.core.cli import run
 from experiments.core.market_args import EMBARGO, MARKET_FIXED, MarketArgs, pairs, shown
-from experiments.core.run_folder import RunError, open_run, provenance, write_json
+from experiments.core.provenance import provenance
+from experiments.core.run_folder import RunError, open_run, write_json
 from experiments.rollout.make import roll_out, say_overruled
 from fundenv.command import called
 from fundenv.market import split

@@ -29,14 +29,8 @@ from experiments.benchmarking.trials import Training
 from experiments.core.cli import run
 from experiments.core.external_log import Service, installed
 from experiments.core.market_args import MARKET_FIXED, MarketArgs, pairs, shown
-from experiments.core.run_folder import (
-    RunError,
-    forget_agents,
-    open_run,
-    provenance,
-    record_agents,
-    write_json,
-)
+from experiments.core.provenance import forget_agents, provenance, record_agents
+from experiments.core.run_folder import RunError, open_run, write_json
 from fundenv.command import called
 
 FIXED = (*MARKET_FIXED, "agent", "params", "seed")

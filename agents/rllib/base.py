@@ -12,8 +12,9 @@ from typing import Annotated, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from agents.base import Learner, TrainingCallback, goes_on
+from agents.base import TrainingCallback, goes_on
 from agents.params import AgentError, Params, Range
+from agents.training.learner import NetworkLearner
 from agents.training.params import TrainingParams
 from fundenv.config import EnvConfig
 
@@ -68,10 +69,11 @@ class RLlibParams(TrainingParams):
     """
 
 
-class RLlibAgent(Learner):
+class RLlibAgent(NetworkLearner):
     """An RLlib algorithm as an agent; acting takes its `RLModule` alone and no running Ray."""
 
     params: RLlibParams
+    model_file = MODEL
     step_cost = 6.0
 
     def __init__(self, params: Params | None = None) -> None:
@@ -81,12 +83,8 @@ class RLlibAgent(Learner):
         self._algorithm: Any = None
 
     def require(self) -> None:
-        """RLlib."""
+        """The libraries."""
         libraries()
-
-    def training_settings(self) -> dict[str, Any]:
-        """Random episodes with the training reward."""
-        return self.params.env_fields()
 
     def learn(
         self,
@@ -97,11 +95,8 @@ class RLlibAgent(Learner):
         seed: int,
         callback: TrainingCallback | None = None,
     ) -> None:
-        """Learn on `market` under `settings` (further `EnvConfig` fields) until `steps` environment
-        steps are done in all.
-
-        The callback is called once for each iteration. Runners that die with their node are started
-        again where there is room; the training goes on with those that live.
+        """See `Learner.learn`. The callback is called once for each iteration. Runners that die
+        with their node are started again where there is room; the others train on.
         """
         _, ray = libraries()
         from agents.rllib import runner as bridge
@@ -188,9 +183,7 @@ class RLlibAgent(Learner):
     def act(self, obs: NDArray[np.float32], *, deterministic: bool = True) -> NDArray[Any]:
         """The module's actions, greedy or drawn."""
         if self.module is None:
-            raise AgentError(
-                f"agent {self.name} has not learned yet; train it or load a checkpoint"
-            )
+            raise self.untrained()
         torch, _ = libraries()
         with torch.no_grad():
             seen = {"obs": torch.as_tensor(np.asarray(obs, np.float32))}
@@ -213,10 +206,7 @@ class RLlibAgent(Learner):
 
     def read(self, folder: Path, record: dict[str, Any]) -> None:
         """The module, on the CPU, and the state of the algorithm."""
-        if not (folder / MODEL).is_file():
-            raise AgentError(
-                f"{folder} holds no {MODEL}; the training stopped before its first checkpoint"
-            )
+        self.check_model(folder)
         torch, _ = libraries()
         from ray.rllib.core.rl_module.rl_module import RLModuleSpec
 

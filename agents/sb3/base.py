@@ -6,16 +6,17 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Any
 
 from numpy.typing import NDArray
 
-from agents.base import Learner, TrainingCallback
-from agents.params import AgentError, Params, Range
+from agents.base import TrainingCallback
+from agents.params import AgentError, Params
+from agents.sb3.params import LearningParams, carry_columns
 from agents.training.augmentation import with_crashes, with_smooth_basis
-from agents.training.params import TrainingParams
+from agents.training.learner import NetworkLearner
 from agents.training.randomisation import draw_terms, hindsight
 from fundenv.config import EnvConfig
 
@@ -35,102 +36,26 @@ def libraries() -> tuple[Any, Any]:
     return torch, stable_baselines3
 
 
-@dataclass(frozen=True, kw_only=True)
-class LearningParams(TrainingParams):
-    """What PPO and SAC share; the learning rate falls linearly to 0 over the training."""
-
-    spans = (*TrainingParams.spans, ("fee_low", "fee_high"), ("funding_low", "funding_high"))
-
-    shaping: bool = True
-    """The hindsight potential is added to the training reward
-    (agents/training/hindsight_potential.py).
-    """
-    fee_low: Annotated[float, Range(0.01, 100, "of the venue's fees")] = 0.5
-    """Lowest fees of the training; those of the environments lie evenly, on a log scale, between it
-    and `fee_high`.
-    """
-    fee_high: Annotated[float, Range(0.01, 100, "of the venue's fees")] = 2.0
-    """Highest fees of the training."""
-    funding_low: Annotated[float, Range(0.01, 10, "of the recorded funding")] = 0.25
-    """Lowest factor on funding; those of the environments lie evenly, on a log scale, between it
-    and `funding_high`.
-    """
-    funding_high: Annotated[float, Range(0.01, 10, "of the recorded funding")] = 1.25
-    """Highest factor on funding."""
-    funding_shift: Annotated[float, Range(0, 10, "bp per 8 h")] = 0.3
-    """Largest shift of funding, up or down."""
-    funding_share: Annotated[float, Range(0, 1, "of the environments")] = 0.7
-    """Share that trains under such factors and shifts; the others see the recorded funding."""
-    crash_share: Annotated[float, Range(0, 0.9, "of training episodes")] = 0.0
-    """Share that begins 1 to 10 days before one of the 16 most volatile days; 0: all starts are
-    random.
-    """
-    basis_span: Annotated[float, Range(0, 10_000, "bars")] = 0.0
-    """Bars over which the basis of the training prices is averaged; 0: it stays as recorded."""
-    observations: Literal["all", "carry"] = "carry"
-    """What the policy sees: all observations, or those on which the value of a carry depends."""
-    reward_scale: Annotated[float, Range(1e-6, 1e6, "times")] = 0.5
-    """Multiplies the env's reward (1000 x net log growth) in training."""
-    reward_clip: Annotated[float, Range(0, 1e6, "scaled reward")] = 10.0
-    """Largest training reward of one step, either way; 0: no limit."""
-    liquidation_charge: Annotated[float, Range(0, 1, "of equity")] = 0.0
-    """Charged for every liquidation beyond `reward_clip`, as a price of risk; 0: none."""
-    threads: Annotated[int, Range(1, 256, "threads")] = 1
-    """Threads of the env's batch and of torch."""
-
-
-NOT_FOR_CARRY = {
-    "rsi",
-    "volatility_1d",
-    "volatility_30d",
-    "return_1d",
-    "return_3d",
-    "return_7d",
-    "return_14d",
-    "volume_ratio",
-    "spread_proxy",
-    "spot_weight",
-    "hedge_ratio",
-    "accrued_funding",
-    "idle_time",
-    "liquidated",
-    "target_hedge",
-    "drawdown",
-    "wallet_share",
-}
-
-
-def carry_columns(names: list[str]) -> list[int]:
-    """Column numbers of the observations on which the value of a carry may depend: all but
-    `NOT_FOR_CARRY`, so the policy sees a feature that the user's market adds.
-    """
-    return [i for i, name in enumerate(names) if name.split(":")[-1] not in NOT_FOR_CARRY]
-
-
-class SB3Agent(Learner):
+class SB3Agent(NetworkLearner):
     """A stable-baselines3 model as an agent; the model's zip lies in the agent's folder."""
 
     params: LearningParams
+    model_file = MODEL
 
     def __init__(self, params: Params | None = None) -> None:
         super().__init__(params)
         self.model: Any = None
-        self.snapshot: Any = (
-            None  # of the collecting side, while a training is under way: agents/sb3/snapshot.py
-        )
-        # market, settings and terms of the training envs, for a warm start and for who knows the
-        # future
+        # of the envs and random numbers of an unfinished training: agents/sb3/snapshot.py
+        self.snapshot: Any = None
+        # market, settings and terms of the training envs, for the warm start and for a critic that
+        # sees the future
         self.training_inputs: Any = None
-        # path of that market that each path of the training envs is a part of; None: itself
+        # path of that market of which each path of the training envs is a part; None: itself
         self.source_paths: Any = None
 
     def require(self) -> None:
         """The libraries."""
         libraries()
-
-    def training_settings(self) -> dict[str, Any]:
-        """Random episodes with the training reward."""
-        return self.params.env_fields()
 
     def learn(
         self,
@@ -141,9 +66,7 @@ class SB3Agent(Learner):
         seed: int,
         callback: TrainingCallback | None = None,
     ) -> None:
-        """Learn on `market` under `settings` (further `EnvConfig` fields) until `steps` environment
-        steps are done in all.
-        """
+        """See `Learner.learn`."""
         torch, _ = libraries()
         from stable_baselines3.common.logger import Logger
 
@@ -154,7 +77,7 @@ class SB3Agent(Learner):
         self.steps_wanted = steps
         env = self.training_env(market, settings, seed)
         try:
-            if self.steps_done == 0:  # nor does one that was stopped in its first rollout go on
+            if self.steps_done == 0:  # also after a stop in the first rollout
                 self.snapshot = None
                 self.model = self.build(env, seed)
             else:
@@ -231,9 +154,7 @@ class SB3Agent(Learner):
     def act(self, obs: NDArray[Any], *, deterministic: bool = True) -> NDArray[Any]:
         """The model's actions, greedy or drawn."""
         if self.model is None:
-            raise AgentError(
-                f"agent {self.name} has not learned yet; train it or load a checkpoint"
-            )
+            raise self.untrained()
         actions: NDArray[Any] = self.model.predict(obs, deterministic=deterministic)[0]
         return actions
 
@@ -249,10 +170,7 @@ class SB3Agent(Learner):
 
     def read(self, folder: Path, record: dict[str, Any]) -> None:
         """The model, on the CPU."""
-        if not (folder / MODEL).is_file():
-            raise AgentError(
-                f"{folder} holds no {MODEL}; the training stopped before its first checkpoint"
-            )
+        self.check_model(folder)
         torch, _ = libraries()
         torch.set_num_threads(self.params.threads)
         from agents.sb3 import archive

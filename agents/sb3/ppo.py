@@ -11,10 +11,11 @@ from numpy.typing import NDArray
 
 from agents.base import TrainingCallback
 from agents.params import AgentError, Range
-from agents.sb3.base import LearningParams, libraries
+from agents.sb3.base import libraries
 from agents.sb3.continuous import ContinuousParams, dial_settings
 from agents.sb3.extra_columns import WithColumns
 from agents.sb3.gates import gate_settings, hold_logits
+from agents.sb3.params import LearningParams
 from agents.training.privileged_critic import PrivilegedParams
 from agents.training.residual import ResidualParams
 

@@ -10,7 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from agents.params import AgentError, Range
-from agents.sb3.base import LearningParams, SB3Agent, libraries
+from agents.sb3.base import SB3Agent, libraries
+from agents.sb3.params import LearningParams
 from agents.sb3.zones import best_zones, zone_targets
 
 REPLAY = "replay.pkl"

@@ -18,7 +18,7 @@ def with_words(
     """The comparison with its sentences and cautions.
 
     Args:
-        markets: name -> `experiments.core.run_folder.describe`, as provenance.json has them. venue:
+        markets: name -> `experiments.core.provenance.describe`, as provenance.json has them. venue:
         name or path of the rules in force; venue_date: their one date, None for the span's.
     """
     return replace(

@@ -16,7 +16,8 @@ from numpy.typing import NDArray
 from agents.base import Agent
 from experiments.analysis.pictures import palette
 from experiments.analysis.tables import Cells, number, signed
-from experiments.core.run_folder import label, write_frame
+from experiments.core.provenance import label
+from experiments.core.run_folder import write_frame
 from experiments.rollout.make import roll_out_paths
 from fundenv import metrics
 from fundenv.config import EnvConfig, hours

@@ -15,7 +15,8 @@ from experiments.benchmarking.trials import Training
 from experiments.core.cli import Interrupt, Stopped, deferred
 from experiments.core.external_log import Log, Service, external_log
 from experiments.core.pool import Reporter
-from experiments.core.run_folder import RunError, commit, read_json
+from experiments.core.provenance import commit
+from experiments.core.run_folder import RunError, read_json
 from experiments.rollout.make import overruled
 from experiments.tensorboard.cards import action_names
 from experiments.tensorboard.writer import NET_GROWTH, POINTS, TRAINING, Tracker, TrainingWindow

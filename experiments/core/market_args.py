@@ -14,7 +14,8 @@ import pandas as pd
 from agents.params import AgentError, read_pairs
 from experiments.core.groups import ELSEWHERE
 from experiments.core.made_markets import TrainOn, stressed, training_market
-from experiments.core.run_folder import RunError, label
+from experiments.core.provenance import label
+from experiments.core.run_folder import RunError
 from fundenv.batch.cpu import Batch
 from fundenv.config import EnvConfig
 from fundenv.market import Market, joint, load_market, split, synthetic_market

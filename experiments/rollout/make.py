@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from agents.base import Agent, observed
 from agents.params import AgentError
-from experiments.core.run_folder import label
+from experiments.core.provenance import label
 from experiments.rollout.rollout import STATES, Rollout
 from experiments.rollout.trades import SCALED, TradeLog, with_results
 from fundenv.batch.cpu import Batch

@@ -10,7 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 import agents
-from experiments.core.run_folder import RunError, label
+from experiments.core.provenance import label
+from experiments.core.run_folder import RunError
 from experiments.rollout.make import JUDGED
 from fundenv import metrics
 from fundenv.batch.cpu import Batch

@@ -21,7 +21,8 @@ from experiments.benchmarking import training
 from experiments.benchmarking.training import cost_of
 from experiments.benchmarking.trials import Training
 from experiments.core import cli
-from experiments.core.run_folder import commit, provenance_of, require_room
+from experiments.core.provenance import commit, provenance_of
+from experiments.core.run_folder import require_room
 from fundenv.market import synthetic_market
 
 TEST = ("--test", "2022-01:2022-03")

@@ -8,7 +8,8 @@ import pytest
 
 from experiments import data
 from experiments.core.market_args import MarketArgs, column_pairs
-from experiments.core.run_folder import RunError, describe
+from experiments.core.provenance import describe
+from experiments.core.run_folder import RunError
 from fundenv.market import DataError, write_frames
 from fundenv.market.download import Series, Store
 from fundenv.market.plausibility import KINDS
