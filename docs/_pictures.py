@@ -282,9 +282,32 @@ def rewards(c: Theme) -> Iterator[Figure]:
         yield figure
 
 
+def portfolio(c: Theme) -> Iterator[Figure]:
+    cases = ((1.0, 0.0, 0.0), (0.5, 0.3, 0.2), (1.0, 1.0, 1.0))
+    with sheet(c, 3.6, nrows=2, sharex=True) as (figure, axes):
+        for ax, capital in zip(axes, ("parts", "shared"), strict=True):
+            for row, carries in enumerate(cases):
+                scale = 1 / 3 if capital == "parts" else 1 / max(1.0, sum(carries))
+                left = 0.0
+                for carry, colour in zip(carries, (c.blue, c.green, c.gold), strict=True):
+                    ax.barh(row, 100 * carry * scale, left=left, height=0.6, color=colour)
+                    left += 100 * carry * scale
+                ax.barh(row, 100 - left, left=left, height=0.6, color=c.fill, edgecolor=c.soft)
+            ax.set_title(f'capital = "{capital}"', fontsize=10.5, loc="left")
+            ax.set_yticks(range(3), [", ".join(f"{carry:g}" for carry in each) for each in cases])
+            ax.invert_yaxis()
+            ax.set_xlim(0, 100)
+        axes[1].set_xlabel("equity in use, % (a colour for each coin)")
+        figure.supylabel("carries asked for", fontsize=10.5)
+        yield figure
+
+
 PICTURES: dict[str, Callable[[Theme], Iterator[Figure]]] = {
     draw.__name__: draw
-    for draw in (account, bar, funding, carry, margin, keeper, dials, hedge, costs, rewards)
+    for draw in (
+        *(account, bar, funding, carry, margin, keeper),
+        *(dials, hedge, costs, rewards, portfolio),
+    )
 }
 
 
