@@ -60,7 +60,7 @@ MORE_ACCOUNT_COLUMNS = (
     ),
     Column(
         "borrow_cost",
-        "interest of 8 h on the next quote borrowed",
+        "interest of 8 h that the next quote borrowed adds",
         "bp per 8 h",
         0,
         10,
@@ -71,6 +71,7 @@ MORE_ACCOUNT_COLUMNS = (
 MORE = by_name("MoreSeen", (*MORE_LEG_COLUMNS, *MORE_ACCOUNT_COLUMNS))
 # bit k of the code OBSERVED asks for column k of these
 MORE_COLUMNS = (*MORE_LEG_COLUMNS, *MORE_ACCOUNT_COLUMNS)
+_NEXT = 1e-6  # of the initial equity: the next quote borrowed
 _OF_8_HOURS = 1e4 * 8.0 / 8760.0  # an annual rate in bp per 8 h
 
 
@@ -140,6 +141,16 @@ def _unused(world, store, i, row):
 
 
 @jit
+def _next_rate(world, store, p, i, row):
+    """Annual rate on the next quote borrowed: that of the pool, and what the whole debt then costs
+    more where the rate rises with it.
+    """
+    assets, debt = store.legs.shape[1], max(-store.account[i, CASH], 0.0)
+    rate, more = quote_rate(world, p, row, assets, debt), _NEXT * p.initial_equity
+    return rate + debt * (quote_rate(world, p, row, assets, debt + more) - rate) / more
+
+
+@jit
 def _asked(world, column):
     return (world.codes[OBSERVED] >> column.at) & 1
 
@@ -169,8 +180,7 @@ def observe_more(world, store, obs, i, row, at):
         _write(obs, i, at, MORE.unused_collateral, left)
         at += 1
     if _asked(world, MORE.borrow_cost):
-        debt = max(-store.account[i, CASH], 0.0)
-        rate = quote_rate(world, p, row, store.legs.shape[1], debt)
+        rate = _next_rate(world, store, p, i, row)
         _write(obs, i, at, MORE.borrow_cost, rate * _OF_8_HOURS)
         at += 1
     if _asked(world, MORE.keeper_up):

@@ -166,6 +166,17 @@ def test_margin_columns_by_hand_in_portfolio_margin() -> None:
     assert now["liquidation_distance"] == pytest.approx(left / (lost * SIGMA), rel=1e-6)
 
 
+def test_the_cost_of_borrowing_is_what_the_next_quote_adds() -> None:
+    """Debt 170,000 of a pool of 200,000: .05 above the kink of .8, so 5 x .05 x .1 more; the next
+    quote also makes the whole debt dearer, by 170,000 x 5 x .1 / 200,000.
+    """
+    pool = {"quote_supply": 200_000.0, "borrow_steep": 0.1, "borrow_used": 0.0}
+    settings = {"margin_mode": "portfolio", "quote_borrow_rate": 0.0876} | ALL | pool
+    env = make_env(tape(*[bar(100.0)] * 3), **settings)
+    cost = seen(env, play(env, [(1.0, 1.0, 10.0)])[-1]["obs"])["borrow_cost"]
+    assert cost == pytest.approx((0.0876 + 0.025 + 0.425) * 8 / 8760 * 1e4, rel=1e-3)
+
+
 @pytest.mark.parametrize("mode", ["isolated", "cross"])
 def test_unused_collateral_by_hand_with_wallets(mode) -> None:
     """Carry .5 at leverage 3: spot 11,250, wallet 3,750, cash 15,000 and nothing in the wallet that
