@@ -48,8 +48,9 @@ def test_binance_divides_the_whole_rate_by_the_interval_okx_and_bybit_only_the_i
 
 
 def test_okx_until_2025_has_no_interest_and_no_dead_zone():
-    assert funding.okx_rate_until_2025([0.0001, 0.01, -0.01], cap=0.00375) == pytest.approx(
-        [0.0001, 0.00375, -0.00375]
+    premia = [0.0, 0.0003, 0.01, -0.01]
+    assert funding.okx_rate_until_2025(premia, cap=0.00375) == pytest.approx(
+        [0.0, 0.0003, 0.00375, -0.00375]
     )
 
 
@@ -60,6 +61,9 @@ def test_bitmex_limits_the_level_then_the_change():
     assert funding.bitmex_rate(
         0.02, cap=cap, previous_rate=-0.002, change_cap=change
     ) == pytest.approx(0.00175, abs=1e-15)
+    assert funding.bitmex_rate(
+        -0.02, cap=cap, previous_rate=0.002, change_cap=change
+    ) == pytest.approx(-0.00175, abs=1e-15)
 
 
 def test_dydx_rate_is_hourly_and_capped_at_an_eighth():
