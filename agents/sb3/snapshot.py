@@ -34,6 +34,16 @@ def _noise(model: Any) -> Any:
     return getattr(model, "actor", model.policy).action_dist
 
 
+def _with_new_params(state: dict[str, Any], batch: Any) -> dict[str, Any]:
+    """The state of a batch. A state that was saved before `Params` got its last fields takes their
+    values from `batch`, whose settings are those of the training.
+    """
+    old, own = state["params"], batch.store.params
+    if "of" in state or old.shape[1] >= own.shape[1]:
+        return state
+    return state | {"params": np.concatenate([old, own[:, old.shape[1] :]], axis=1)}
+
+
 class Snapshot:
     """The state of the collecting side at the start of a rollout."""
 
@@ -80,7 +90,7 @@ class Snapshot:
         env = model.get_env()
         for name, value in deepcopy(self.state["model"]).items():
             setattr(model, name, value)
-        env.batch.restore(self.state["batch"])
+        env.batch.restore(_with_new_params(self.state["batch"], env.batch))
         env.restore(self.state["potential"])
         for name, value in self.state.get("noise", {}).items():
             setattr(_noise(model), name, value.clone())
