@@ -13,6 +13,8 @@ from fundenv.batch.audit import audit
 from fundenv.config import EnvConfig
 from fundenv.dynamics.more_columns import MORE_COLUMNS
 from fundenv.dynamics.observation import ACCOUNT_COLUMNS, LEG_COLUMNS
+from fundenv.forecast import GROUPS, forecaster_class
+from fundenv.forecast.registry import FORECASTERS
 from fundenv.formulas import index as formulas
 from fundenv.market import FEATURES
 from fundenv.settings import Settings, describe
@@ -110,6 +112,29 @@ def agents() -> str:
     return table(("agent", "what it does"), rows)
 
 
+def forecasters() -> str:
+    """Every forecaster: name, the first sentence of its class, and the inputs it reads."""
+    rows = []
+    for name in FORECASTERS:
+        kind = forecaster_class(name)
+        text = " ".join((inspect.getdoc(kind) or "").split()).split(". ")[0].rstrip(".") + "."
+        rows.append((f"`{name}`", text, "all groups" if kind.groups else "rates"))
+    return table(("forecaster", "what it does", "reads"), rows)
+
+
+def forecaster_settings() -> str:
+    """The parameters of every forecaster that has some."""
+    kinds = {name: forecaster_class(name).parameters for name in FORECASTERS}
+    return "\n\n".join(
+        f"## `{name}`\n\n{settings(kind)}" for name, kind in kinds.items() if describe(kind)
+    )
+
+
+def forecast_inputs() -> str:
+    """The groups of inputs."""
+    return table(("group", "what it holds"), ((f"`{n}`", text) for n, text in GROUPS.items()))
+
+
 def info() -> str:
     """The keys of `info`."""
     return textwrap.dedent(inspect.getdoc(audit) or "")
@@ -126,5 +151,8 @@ FRAGMENTS = {
     "venue_rules": venue_rules,
     "formulas": formula_index,
     "agents": agents,
+    "forecasters": forecasters,
+    "forecaster_settings": forecaster_settings,
+    "forecast_inputs": forecast_inputs,
     "info": info,
 }

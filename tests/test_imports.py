@@ -38,6 +38,7 @@ ALLOWED: dict[str, set[str]] = {
     "batch": LEAVES | {"market", "formulas", "compiler", "dynamics"},
     "optima": LEAVES | KERNEL | {"market", "formulas"},  # exact optima
     "envs": LEAVES | KERNEL | {"fundenv", "market", "formulas", "metrics", "optima"},
+    "forecast": LEAVES | {"market", "formulas"},  # what funding will be
     "checks": LEAVES | KERNEL | {"fundenv", "market", "formulas", "metrics", "envs"},
 }
 ALLOWED["agents"] = set(ALLOWED) - KERNEL  # an agent knows observations and actions, not the kernel
@@ -52,6 +53,7 @@ ADAPTERS = {
     "fundenv.envs.torch",
     "fundenv.envs.rllib",
     "fundenv.batch.cuda",
+    *(f"fundenv.forecast.networks.{name}" for name in "base nlinear lstm tcn transformer".split()),
 }
 
 
@@ -173,12 +175,16 @@ def test_fundenv_needs_only_its_core_dependencies_when_imported() -> None:
             "import fundenv",
             (
                 "numba pandas pyarrow matplotlib torch stable_baselines3 tensorboard scipy ray"
-                " agents experiments"
+                " statsmodels arch lightgbm fundenv.forecast agents experiments"
             ),
         ),
         (
             "import fundenv.envs.single, fundenv.envs.vector",
             "matplotlib torch stable_baselines3 tensorboard ray agents experiments",
+        ),
+        (
+            "import fundenv.forecast",
+            "numba scipy torch statsmodels arch lightgbm scoringrules agents experiments",
         ),
         ("import agents", "matplotlib torch stable_baselines3 tensorboard ray experiments"),
     ],

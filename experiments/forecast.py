@@ -1,0 +1,198 @@
+"""Compares forecasters of funding: walk-forward, refits on a schedule, skill over no change and
+over clipped HAR with a test, and how well the widths are calibrated.
+
+Every forecaster is fitted on what was settled before a fold, asked at each settlement in it, and
+judged on the mean rate of the next 1, 3, 9, 21 and 63 settlements. An interrupted comparison goes
+on with --resume.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import pandas as pd
+from tqdm import tqdm
+
+from experiments.core.cli import Stopped, deferred, run
+from experiments.core.market_args import column_pairs, shown, span_edges
+from experiments.core.run_folder import RunError, open_run, provenance, write_json, write_text
+from experiments.forecasting import page, printing, table, walk_forward
+from experiments.forecasting.walk_forward import Job
+from fundenv.forecast import Panel, make, names, panel_of, read_extra
+from fundenv.market import Market, load_market, synthetic_market
+
+FIXED = (
+    "data", "symbols", "venue", "forecasters", "test", "fit_from", "refit_months", "window",
+    "rolling_months", "inputs", "extra", "delay_hours",
+)  # fmt: skip
+
+
+@dataclass(frozen=True, kw_only=True)
+class Args:
+    """Command line of the comparison."""
+
+    data: Path | None = None
+    """Folder of Parquet or CSV files; without it the embedded synthetic market."""
+    symbols: tuple[str, ...] = ()
+    """Symbols as in the file names; none: all that the folder has for the venue."""
+    venue: str = "binance"
+    """Exchange whose rules hold: a name of the package, or the path of a TOML."""
+    accept: tuple[str, ...] = ()
+    """Findings of the plausibility pass to let through, KIND or KIND:SYMBOL."""
+    columns: tuple[str, ...] = ()
+    """Columns of files that follow no known format, OURS=THEIRS or KIND.OURS=THEIRS."""
+    forecasters: tuple[str, ...] = ()
+    """Forecasters to compare: names, or package.module:Class for your own; none: all of the
+    package. clipped_har and no_change always take part.
+    """
+    test: str | None = None
+    """Span to judge on, START:END, UTC, both included, days, months or years; default: the last
+    third of the data.
+    """
+    fit_from: str | None = None
+    """First day, month or year that forecasters learn from; default: all there is."""
+    refit_months: int = 6
+    """Months between two fits."""
+    window: Literal["expanding", "rolling"] = "expanding"
+    """What a fit sees: everything since the start, or the last --rolling-months."""
+    rolling_months: int = 24
+    """Months that a rolling window has."""
+    inputs: tuple[str, ...] = ()
+    """Groups of inputs of the forecasters that read some: funding premium basis volatility returns
+    volume open_interest others user; none: those that each reads by default and that have data.
+    """
+    extra: Path | None = None
+    """File with columns of your own (time, optionally symbol, numbers): the inputs `user`."""
+    delay_hours: float = 0.0
+    """Hours after a settlement at which a forecast is made; later ones see more of the premium
+    that makes the pending rate.
+    """
+    seeds: int = 1
+    """Seeds of the forecasters that draw random numbers."""
+    out: Path | None = None
+    """Folder of the run; default: runs/forecast-<time>."""
+    resume: bool = False
+    """Continue the run in --out (default: the newest)."""
+
+
+def main(args: Args) -> None:
+    """Fit, forecast, compare, print."""
+    check(args)
+    market = load(args)
+    extra = read_extra(args.extra) if args.extra else None
+    panel = panel_of(market, delay_hours=args.delay_hours, extra=extra)
+    start, end = span(args, market)
+    end = min(end, pd.Timestamp(max(int(each.ns[-1]) for each in panel) + 1, tz="UTC"))
+    pieces = walk_forward.folds(start, end, args.refit_months)
+    walk_forward.check_folds(panel, pieces)
+    jobs = jobs_of(args, pieces)
+    for name in dict.fromkeys(job.name for job in jobs):  # a wrong one is reported before any work
+        walk_forward.made(Job(name, 0, 0, None, start, end), args.inputs).choose(panel)
+    out = open_run(
+        args.out,
+        "forecast",
+        json.loads(json.dumps(dataclasses.asdict(args), default=str)),
+        FIXED,
+        resume=args.resume,
+    )
+    write_json(out / "provenance.json", provenance({"all": market}))
+    print(
+        f"market    {shown(market)}\ntest      {start:%Y-%m-%d} .. {end:%Y-%m-%d}\nout       {out}"
+    )
+    walk(jobs, panel, args, out)
+    finish(args, jobs, panel, start, out)
+
+
+def check(args: Args) -> None:
+    """Refuse numbers that make no schedule."""
+    for flag, value in (
+        ("--refit-months", args.refit_months),
+        ("--rolling-months", args.rolling_months),
+        ("--seeds", args.seeds),
+    ):
+        if value < 1:
+            raise RunError(f"{flag} {value}: give at least 1")
+    if args.data is None and args.symbols:
+        raise RunError(f"--symbols {' '.join(args.symbols)} needs --data")
+
+
+def load(args: Args) -> Market:
+    """The market of the command line."""
+    if args.data is None:
+        return synthetic_market(("btc", "eth", "alt"), years=3, seed=0, venue=args.venue)
+    return load_market(
+        args.data,
+        list(args.symbols) or None,
+        venue=args.venue,
+        columns=column_pairs(args.columns),
+        accept=args.accept,
+    )
+
+
+def span(args: Args, market: Market) -> tuple[pd.Timestamp, pd.Timestamp]:
+    """The test span."""
+    if args.test:
+        return span_edges(args.test, "--test")
+    first, last = (
+        pd.Timestamp(int(edge), tz="UTC") for edge in (market.close_ns.min(), market.close_ns.max())
+    )
+    return (first + (last - first) * 2 / 3).floor("D"), last.floor("D") + pd.Timedelta(days=1)
+
+
+def jobs_of(args: Args, pieces: list[tuple[pd.Timestamp, pd.Timestamp]]) -> list[Job]:
+    """Every forecaster on every fold; further seeds for those that draw random numbers."""
+    wanted = dict.fromkeys([*table.BASES, *(args.forecasters or names())])
+    since = (
+        span_edges(f"{args.fit_from}:{args.fit_from}", "--fit-from")[0] if args.fit_from else None
+    )
+    found = []
+    for name in wanted:
+        draws = make(name, inputs=args.inputs or None).draws
+        for seed in range(args.seeds if draws else 1):
+            for fold, (start, end) in enumerate(pieces):
+                first = since
+                if args.window == "rolling":
+                    rolling = start - pd.DateOffset(months=args.rolling_months)
+                    first = rolling if since is None else max(since, rolling)
+                found.append(Job(name, seed, fold, first, start, end))
+    return found
+
+
+def walk(jobs: list[Job], panel: Panel, args: Args, out: Path) -> None:
+    """Run what is not done yet; Ctrl-C stops after the job under way."""
+    folder = out / "forecasts"
+    left = list(walk_forward.unfinished(jobs, folder))
+    with deferred() as interrupt, tqdm(total=len(jobs), initial=len(jobs) - len(left)) as bar:
+        for job in left:
+            bar.set_description(f"{job.name} fold {job.fold}")
+            walk_forward.run_job(job, panel, walk_forward.made(job, args.inputs), folder)
+            bar.update()
+            if interrupt.requested:
+                raise Stopped(
+                    f"stopped; what was finished is kept: go on with --resume --out {out}"
+                )
+
+
+def finish(args: Args, jobs: list[Job], panel: Panel, start: pd.Timestamp, out: Path) -> None:
+    """Compute the figures once; write and print them."""
+    forecasts, records = walk_forward.read_all(out / "forecasts", jobs)
+    result: dict[str, Any] = {
+        "test": [str(start), str(jobs[-1].end)],
+        "rows": table.figures(forecasts, table.usual_errors(panel, start)),
+        "coverage_by_fold": table.coverage_by_fold(forecasts),
+        "seconds": printing.seconds(records),
+    }
+    write_json(out / "results.json", result)
+    text = printing.markdown(result)
+    write_text(out / "results.md", text)
+    write_text(out / "report.html", page.page(result, forecasts, text, out))
+    print(text)
+    print(f"report    {out / 'report.html'}")
+
+
+if __name__ == "__main__":
+    run(Args, main, __doc__)

@@ -1,0 +1,161 @@
+"""The figures of a comparison as tables: Markdown, and cells for the page."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+import pandas as pd
+
+from experiments.forecasting.table import ALL
+from fundenv.forecast import HORIZONS
+
+HIGH_P = 0.10
+
+
+class Section(NamedTuple):
+    """A heading, a table (header first) and what its columns mean."""
+
+    heading: str
+    cells: list[list[str]]
+    legend: str
+
+
+def seconds(records: pd.DataFrame) -> list[dict[str, Any]]:
+    """Seconds of a fit and milliseconds of one forecast, means over folds and seeds."""
+    grouped = records.groupby("name", sort=False)
+    table = grouped[["fit_seconds", "fit_cpu_seconds", "one_forecast_ms"]].mean()
+    return [
+        {"forecaster": str(name)} | {str(key): round(float(value), 3) for key, value in row.items()}
+        for name, row in table.iterrows()
+    ]
+
+
+def sections(result: dict[str, Any]) -> list[Section]:
+    """Every table of a comparison."""
+    rows = result["rows"]
+    coins = list(dict.fromkeys(row["coin"] for row in rows))
+    first = ALL if ALL in coins else coins[0]
+    found = [
+        Section(
+            f"Skill over clipped HAR, {first}, %",
+            _by_horizon(rows, first, _skill),
+            "1 - RMSE / RMSE of clipped HAR for the mean rate of the next h settlements; behind it"
+            " the two-sided p-value of the Diebold-Mariano test (HAC, Harvey correction). * : in"
+            f" the model confidence set at {100 * (1 - HIGH_P):g} %, not to be told from the best.",
+        )
+    ]
+    for heading, key, digits, legend in (
+        ("Skill over no change, RMSE, %", "skill_no_change", 1, ""),
+        (
+            "CRPS, bp",
+            "crps",
+            3,
+            "Twice the mean pinball loss of the quantiles 5 .. 95 %; low is good.",
+        ),
+        ("Coverage of the 90 % interval, %", "coverage", 1, ""),
+        ("MASE", "mase", 3, "Mean absolute error over that of no change before the test."),
+        ("Sign right, %", "sign", 1, "Targets of exactly 0 do not count."),
+        ("Direction right, %", "direction", 1, "Up or down from the last settled rate."),
+        ("RMSE, bp", "rmse", 3, ""),
+    ):
+        made = _by_horizon(rows, first, lambda row, k=key, d=digits: _number(row.get(k), d))
+        found.append(Section(f"{heading}, {first}", made, legend))
+    for coin in coins:
+        if coin != first:
+            found.append(
+                Section(f"Skill over clipped HAR, {coin}, %", _by_horizon(rows, coin, _skill), "")
+            )
+    found.append(_seeds(rows, first))
+    found.append(_folds(result["coverage_by_fold"]))
+    cost = [["forecaster", "fit, s", "fit, CPU s", "new settlement, CPU ms a coin"]] + [
+        [
+            each["forecaster"],
+            _number(each["fit_seconds"], 2),
+            _number(each["fit_cpu_seconds"], 2),
+            _number(each["one_forecast_ms"], 1),
+        ]
+        for each in result["seconds"]
+    ]
+    found.append(
+        Section(
+            "Cost of a fold",
+            cost,
+            "A fit of all coins together; a forecast with the width brought up to date since the fit.",
+        )
+    )
+    return [section for section in found if len(section.cells) > 1]
+
+
+def markdown(result: dict[str, Any]) -> str:
+    """The whole comparison as Markdown."""
+    start, end = (text[:10] for text in result["test"])
+    parts = [f"# Forecasts of funding, {start} .. {end} (excluded)"]
+    for section in sections(result):
+        header, *lines = section.cells
+        body = [f"| {' | '.join(line)} |" for line in (header, ["---"] * len(header), *lines)]
+        parts.append(f"## {section.heading}")
+        parts.append("\n".join(body))
+        if section.legend:
+            parts.append(section.legend)
+    return "\n\n".join(parts) + "\n"
+
+
+def _by_horizon(rows: Sequence[dict[str, Any]], coin: str, cell: Any) -> list[list[str]]:
+    known = {(row["forecaster"], row["horizon"]): row for row in rows if row["coin"] == coin}
+    names = list(dict.fromkeys(name for name, _ in known))
+    head = ["forecaster", *(f"h = {h}" for h in HORIZONS)]
+    return [head] + [
+        [name, *(cell(known[name, h]) if (name, h) in known else "" for h in HORIZONS)]
+        for name in names
+    ]
+
+
+def _skill(row: dict[str, Any]) -> str:
+    if row.get("skill_clipped_har") is None:
+        return ""
+    star = "*" if (row.get("mcs_p") or 0.0) >= HIGH_P else ""
+    skill = f"{row['skill_clipped_har']:+.1f}{star}"
+    return skill if row["forecaster"] == "clipped_har" else f"{skill} ({row['dm_p']:.3f})"
+
+
+def _number(value: float | None, digits: int) -> str:
+    return "" if value is None or not math.isfinite(value) else f"{value:.{digits}f}"
+
+
+def _seeds(rows: Sequence[dict[str, Any]], coin: str) -> Section:
+    """Lowest and highest skill of the seeds, where there are several."""
+    own = [row for row in rows if row["coin"] == coin and len(row.get("skill_seeds", [])) > 1]
+    cells = _by_horizon(
+        own, coin, lambda row: f"{min(row['skill_seeds']):+.1f} .. {max(row['skill_seeds']):+.1f}"
+    )
+    return Section(f"Skill over clipped HAR of single seeds, {coin}, %", cells, "")
+
+
+def _folds(rows: Sequence[dict[str, Any]]) -> Section:
+    """Range of the coverage over coins and folds."""
+    known: dict[tuple[str, int], list[float]] = {}
+    for row in rows:
+        if row["n"] >= 100:
+            known.setdefault((row["forecaster"], row["horizon"]), []).append(row["coverage"])
+    names = list(dict.fromkeys(name for name, _ in known))
+    head = ["forecaster", *(f"h = {h}" for h in HORIZONS)]
+    cells = [head] + [
+        [
+            name,
+            *(
+                f"{min(known[name, h]):.0f} .. {max(known[name, h]):.0f}"
+                if (name, h) in known
+                else ""
+                for h in HORIZONS
+            ),
+        ]
+        for name in names
+    ]
+    return Section(
+        "Coverage of the 90 % interval by coin and fold, %",
+        cells,
+        "Lowest and highest over coins and folds of at least 100 settled forecasts. Targets over 21"
+        " and 63 settlements overlap: a half-year holds 26 and 9 independent ones.",
+    )

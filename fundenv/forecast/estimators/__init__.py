@@ -1,0 +1,1 @@
+"""Forecasters without networks, one file each."""

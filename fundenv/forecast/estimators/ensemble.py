@@ -1,0 +1,73 @@
+"""The mean of several forecasters."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fundenv.forecast.base import Forecaster, ForecasterSettings
+from fundenv.forecast.errors import ForecastError
+from fundenv.forecast.history import Array, Panel
+
+
+@dataclass(frozen=True, kw_only=True)
+class EnsembleSettings(ForecasterSettings):
+    """Parameters of the ensemble."""
+
+    members: tuple[str, ...] = ("clipped_har", "ridge", "boosting")
+    """Forecasters whose mean it is: names, or package.module:Class."""
+
+
+class Ensemble(Forecaster):
+    """The plain mean of the forecasts of its members."""
+
+    name: ClassVar[str] = "ensemble"
+    parameters: ClassVar[type[ForecasterSettings]] = EnsembleSettings
+    refits: ClassVar[bool] = True
+    draws: ClassVar[bool] = True
+
+    def choose(self, panel: Panel) -> tuple[str, ...]:
+        """Members choose their own groups; those asked for are passed on."""
+        return self.asked if self.asked is not None else ()
+
+    def _make(self) -> list[Forecaster]:
+        from fundenv.forecast.registry import make
+
+        if not self.params.members or "ensemble" in self.params.members:
+            raise ForecastError(
+                f"forecaster ensemble: members {self.params.members}; give at least one, and not"
+                " ensemble"
+            )
+        return [make(n, inputs=self.asked, seed=self.seed) for n in self.params.members]
+
+    def learn(self, panel: Panel) -> None:
+        """Fit the members."""
+        self.members = self._make()
+        for member in self.members:
+            member.inputs = member.choose(panel)
+            member.learn(panel)
+
+    def means(self, panel: Panel) -> list[Array]:
+        """Forecasts (K, H)."""
+        each = [member.means(panel) for member in self.members]
+        return [np.mean([m[i] for m in each], axis=0) for i in range(len(panel))]
+
+    def state(self) -> dict[str, NDArray[Any]]:
+        """Every member's state behind its number, and the groups that it reads."""
+        found: dict[str, NDArray[Any]] = {}
+        for i, member in enumerate(self.members):
+            found |= {f"member{i}/{name}": value for name, value in member.state().items()}
+            found[f"member{i}/inputs"] = np.array(",".join(member.inputs))
+        return found
+
+    def restore(self, state: dict[str, NDArray[Any]]) -> None:
+        """Take them back."""
+        self.members = self._make()
+        for i, member in enumerate(self.members):
+            start = f"member{i}/"
+            own = {n.removeprefix(start): v for n, v in state.items() if n.startswith(start)}
+            member.inputs = tuple(filter(None, str(own.pop("inputs")).split(",")))
+            member.restore(own)

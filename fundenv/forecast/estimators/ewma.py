@@ -1,0 +1,93 @@
+"""Exponential means of settled rates; and the same with Gaussian quantiles, as a yardstick for the
+width.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Annotated, Any, ClassVar
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from fundenv.forecast.base import HORIZONS, Forecaster, ForecasterSettings
+from fundenv.forecast.history import Array, History, Panel
+from fundenv.forecast.width import LEVELS, Width
+from fundenv.settings import Range
+
+SPANS = (3, 5, 13, 21, 45, 90)
+
+
+@dataclass(frozen=True, kw_only=True)
+class EwmaSettings(ForecasterSettings):
+    """Parameters of the exponential mean."""
+
+    span: Annotated[float | None, Range(1, 2000, "settlements")] = None
+    """Span of the mean; none: for each horizon the best of 3, 5, 13, 21, 45 and 90 on the fitted
+    span.
+    """
+
+
+class Ewma(Forecaster):
+    """The exponential mean of settled rates, its span fitted for each horizon."""
+
+    name: ClassVar[str] = "ewma"
+    parameters: ClassVar[type[ForecasterSettings]] = EwmaSettings
+
+    def learn(self, panel: Panel) -> None:
+        """Choose the span of each horizon by its squared error over all coins."""
+        if self.params.span is not None:
+            self.spans = np.full(len(HORIZONS), float(self.params.span))
+            return
+        loss = np.zeros((len(SPANS), len(HORIZONS)))
+        for history in panel:
+            target = history.targets()
+            for i, span in enumerate(SPANS):
+                loss[i] += np.nansum((ewma(history.rate, span)[:, None] - target) ** 2, axis=0)
+        self.spans = np.array(SPANS, dtype=np.float64)[loss.argmin(axis=0)]
+
+    def means(self, panel: Panel) -> list[Array]:
+        """The mean of each horizon's span (K, H)."""
+        return [
+            np.column_stack([ewma(history.rate, span) for span in self.spans]) for history in panel
+        ]
+
+    def state(self) -> dict[str, NDArray[Any]]:
+        """The spans."""
+        return {"spans": self.spans}
+
+    def restore(self, state: dict[str, NDArray[Any]]) -> None:
+        """Take them back."""
+        self.spans = state["spans"]
+
+
+def ewma(rate: Array, span: float) -> Array:
+    """Exponential mean (K,) of a rate, at k from rates up to k."""
+    return np.asarray(pd.Series(rate).ewm(span=span, adjust=True).mean(), dtype=np.float64)
+
+
+class _Gaussian(Width):
+    """Normal quantiles with the exponential root mean square of the errors settled so far."""
+
+    def quantiles(self, history: History, mean: Array, since: int) -> Array:
+        """(K, H, 5) quantiles."""
+        from scipy.stats import norm
+
+        error = history.targets() - mean
+        out = np.empty((len(history), len(HORIZONS), len(LEVELS)))
+        for j, h in enumerate(HORIZONS):
+            squared = pd.Series(error[:, j] ** 2).ewm(span=45, adjust=True).mean().shift(h)
+            size = np.sqrt(squared.bfill().to_numpy())
+            out[:, j] = mean[:, j, None] + size[:, None] * norm.ppf(LEVELS)
+        return out
+
+
+class GaussianEwma(Ewma):
+    """The exponential mean with normal quantiles, their size an exponential mean of its errors."""
+
+    name: ClassVar[str] = "gaussian_ewma"
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.width = _Gaussian()

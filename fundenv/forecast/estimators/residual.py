@@ -1,0 +1,41 @@
+"""Boosting on what clipped HAR leaves over: HAR carries the level, trees the rest."""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar
+
+from numpy.typing import NDArray
+
+from fundenv.forecast.estimators.boosting import Boosting
+from fundenv.forecast.estimators.har import ClippedHar
+from fundenv.forecast.history import Array, Panel
+from fundenv.forecast.inputs import scale_of
+
+
+class ResidualHar(Boosting):
+    """Clipped HAR plus gradient boosting of its scaled errors on all groups of inputs."""
+
+    name: ClassVar[str] = "residual_har"
+
+    def learn_base(self, panel: Panel) -> None:
+        """Fit clipped HAR."""
+        self.har = ClippedHar()
+        self.har.learn(panel)
+
+    def base(self, panel: Panel) -> list[Array]:
+        """Its forecasts in units of the scale."""
+        found = []
+        for history, mean in zip(panel, self.har.means(panel), strict=True):
+            slow, size = scale_of(history.rate)
+            found.append((mean - slow[:, None]) / size[:, None])
+        return found
+
+    def state(self) -> dict[str, NDArray[Any]]:
+        """Trees and weights."""
+        return super().state() | self.har.state()
+
+    def restore(self, state: dict[str, NDArray[Any]]) -> None:
+        """Take them back."""
+        super().restore(state)
+        self.har = ClippedHar()
+        self.har.restore(state)

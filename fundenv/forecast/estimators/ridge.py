@@ -1,0 +1,137 @@
+"""Ridge regression on all inputs, pooled over coins, of targets in units of the funding's scale."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Annotated, Any, ClassVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fundenv.forecast.base import HORIZONS, Forecaster, ForecasterSettings
+from fundenv.forecast.history import Array, Panel
+from fundenv.forecast.inputs import matrices, scale_of
+from fundenv.settings import Range
+
+TARGET_LIMIT = 3.0  # scaled targets are clipped to +- this, so that one month does not decide
+ALL = (
+    "funding", "premium", "basis", "volatility", "returns", "volume", "open_interest", "others",
+    "user",
+)  # fmt: skip
+USED = tuple(group for group in ALL if group != "open_interest")  # it did not help in screening
+
+
+def scaled_targets(panel: Panel) -> list[Array]:
+    """(K, H) of every history: (target - slow mean) / scale, clipped."""
+    out = []
+    for history in panel:
+        mean, size = scale_of(history.rate)
+        scaled = (history.targets() - mean[:, None]) / size[:, None]
+        out.append(np.clip(scaled, -TARGET_LIMIT, TARGET_LIMIT))
+    return out
+
+
+def unscaled(panel: Panel, scaled: list[Array]) -> list[Array]:
+    """Back to bp per 8 h."""
+    out = []
+    for history, each in zip(panel, scaled, strict=True):
+        mean, size = scale_of(history.rate)
+        out.append(mean[:, None] + size[:, None] * each)
+    return out
+
+
+class ScaledForecaster(Forecaster):
+    """Base of forecasters that learn scaled targets from the input matrix, pooled over coins."""
+
+    groups: ClassVar[tuple[str, ...]] = USED
+
+    def base(self, panel: Panel) -> list[Array] | None:
+        """(K, H) scaled forecasts that the learned part is added to, or none."""
+        return None
+
+    def learn_base(self, panel: Panel) -> None:
+        """Fit what `base` gives."""
+
+    def learn(self, panel: Panel) -> None:
+        """Fit every horizon to the rows in which its target is known."""
+        self.learn_base(panel)
+        self.names, x = matrices(panel, self.inputs)
+        y = scaled_targets(panel)
+        start = self.base(panel)
+        if start is not None:
+            y = [each - first for each, first in zip(y, start, strict=True)]
+        inputs, targets = np.concatenate(x), np.concatenate(y)
+        for j in range(len(HORIZONS)):
+            known = np.isfinite(targets[:, j])
+            self.fit_horizon(j, inputs[known], targets[known, j])
+
+    def fit_horizon(self, j: int, x: Array, y: Array) -> None:
+        """Fit horizon j to inputs (n, F) and scaled targets (n,)."""
+        raise NotImplementedError
+
+    def ask_horizon(self, j: int, x: Array) -> Array:
+        """Scaled forecasts (n,) of horizon j."""
+        raise NotImplementedError
+
+    def means(self, panel: Panel) -> list[Array]:
+        """Forecasts (K, H)."""
+        start = self.base(panel)
+        scaled = []
+        for i, x in enumerate(matrices(panel, self.inputs)[1]):
+            ahead = np.column_stack([self.ask_horizon(j, x) for j in range(len(HORIZONS))])
+            scaled.append(ahead if start is None else ahead + start[i])
+        return unscaled(panel, scaled)
+
+
+@dataclass(frozen=True, kw_only=True)
+class RidgeSettings(ForecasterSettings):
+    """Parameters of the ridge regression."""
+
+    penalty: Annotated[float, Range(0, 1e6)] = 300.0
+    """Penalty on squared weights of standardised inputs, in settlements' worth of evidence."""
+
+
+class Ridge(ScaledForecaster):
+    """Ridge regression of scaled targets on all groups of inputs, pooled over coins."""
+
+    name: ClassVar[str] = "ridge"
+    parameters: ClassVar[type[ForecasterSettings]] = RidgeSettings
+
+    def learn(self, panel: Panel) -> None:
+        """Fit every horizon."""
+        self.weights: Array = np.zeros((len(HORIZONS), 0))
+        super().learn(panel)
+
+    def fit_horizon(self, j: int, x: Array, y: Array) -> None:
+        """Weights in units of the inputs."""
+        centre, size = x.mean(axis=0), x.std(axis=0)
+        size = np.where(size > 1e-12, size, np.inf)  # an input that stands still gets no weight
+        z = (x - centre) / size
+        gram = z.T @ z + self.params.penalty * np.eye(z.shape[1])
+        weights = np.linalg.solve(gram, z.T @ (y - y.mean())) / size
+        if not self.weights.size:
+            self.weights = np.zeros((len(HORIZONS), 1 + x.shape[1]))
+        self.weights[j] = np.r_[y.mean() - centre @ weights, weights]
+
+    def ask_horizon(self, j: int, x: Array) -> Array:
+        """Scaled forecasts (n,)."""
+        return np.asarray(self.weights[j, 0] + x @ self.weights[j, 1:])
+
+    def contributions(self, panel: Panel) -> tuple[tuple[str, ...], list[Array]]:
+        """What every input adds to every forecast, exactly: names and, for each history, (K, H, F)
+        bp per 8 h; with the constant and the slow mean they sum to the forecast.
+        """
+        names, x = matrices(panel, self.inputs)
+        found = []
+        for history, each in zip(panel, x, strict=True):
+            size = scale_of(history.rate).size
+            found.append(size[:, None, None] * each[:, None, :] * self.weights[None, :, 1:])
+        return names, found
+
+    def state(self) -> dict[str, NDArray[Any]]:
+        """The weights."""
+        return {"ridge": self.weights}
+
+    def restore(self, state: dict[str, NDArray[Any]]) -> None:
+        """Take them back."""
+        self.weights = state["ridge"]

@@ -1,0 +1,1 @@
+"""Forecasters that are networks, in torch, one file each."""

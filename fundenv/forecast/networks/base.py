@@ -1,0 +1,241 @@
+"""What the networks share: windows of scaled rates, pooled over coins, early stopping on a later
+piece of the training span, several seeds whose mean is the forecast.
+"""
+
+from __future__ import annotations
+
+import copy
+from abc import abstractmethod
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Annotated, Any, ClassVar
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import nn
+
+from fundenv.forecast.base import HORIZONS, Forecaster, ForecasterSettings
+from fundenv.forecast.errors import ForecastError
+from fundenv.forecast.estimators.ridge import USED, scaled_targets, unscaled
+from fundenv.forecast.history import Array, Panel
+from fundenv.forecast.inputs import matrices, scale_of
+from fundenv.settings import Range
+
+Floats = NDArray[np.float32]
+WINDOW = 63  # settlements of a window, three weeks
+_LIMIT = 8.0  # scaled rates are clipped to +- this
+_SHARE = 0.15  # of the span, its last part, that stops the training
+
+
+@dataclass(frozen=True, kw_only=True)
+class NetworkSettings(ForecasterSettings):
+    """Parameters of a network and of its training."""
+
+    units: Annotated[int, Range(1, 1024)] = 32
+    """Width of the hidden layers."""
+    members: Annotated[int, Range(1, 50)] = 1
+    """Networks from different seeds whose mean is the forecast."""
+    epochs: Annotated[int, Range(1, 1000)] = 10
+    """Passes over the training span at most."""
+    patience: Annotated[int, Range(1, 1000)] = 3
+    """Passes without a better validation error after which the training stops."""
+    learning_rate: Annotated[float, Range(1e-6, 1)] = 2e-3
+    """Step of AdamW."""
+    decay: Annotated[float, Range(0, 10)] = 0.01
+    """Weight decay of AdamW."""
+    batch: Annotated[int, Range(1, 100_000)] = 512
+    """Windows of a step."""
+    device: str = "cpu"
+    """Where torch computes: cpu, cuda or cuda:1."""
+
+
+class Network(Forecaster):
+    """Base of the networks.
+
+    A network reads a window of the coin's own rates, less the slow mean at the origin and divided
+    by the scale there, and the inputs of the other groups; it answers scaled forecasts (n, H).
+    """
+
+    parameters: ClassVar[type[ForecasterSettings]] = NetworkSettings
+    groups: ClassVar[tuple[str, ...]] = USED
+    draws: ClassVar[bool] = True
+
+    @abstractmethod
+    def build(self, inputs: int) -> nn.Module:
+        """A network from (n, WINDOW) and (n, inputs) to (n, H)."""
+
+    def learn(self, panel: Panel) -> None:
+        """Train every member until the validation piece gets no better."""
+        windows, x, y, late = self._data(panel)
+        self.centre, self.size = x.mean(axis=0), np.maximum(x.std(axis=0), 1e-6)
+        self.members = []
+        with _quiet(self.seed):
+            for member in range(self.params.members):
+                torch.manual_seed(self.seed * 1000 + member)
+                net = self.build(x.shape[1]).to(self._device())
+                self._train(net, (windows, self._standard(x), y), late)
+                self.members.append(net.eval())
+
+    def _data(self, panel: Panel) -> tuple[Any, Array, Array, NDArray[np.bool_]]:
+        """Windows, inputs and targets of all coins; which rows stop the training. Rows between the
+        two pieces whose targets reach into the later one are left out.
+        """
+        last = max(int(history.ns[-1]) for history in panel)
+        first = min(int(history.ns[0]) for history in panel)
+        border = last - int(_SHARE * (last - first))
+        parts: list[Any] = []
+        for history, window, x, y in zip(
+            panel,
+            self._windows(panel),
+            matrices(panel, self.inputs)[1],
+            scaled_targets(panel),
+            strict=True,
+        ):
+            reach = np.searchsorted(history.ns, border) - max(HORIZONS)
+            row = np.arange(len(history))
+            late = history.ns >= border
+            kept = ((row < reach) | late) & (row >= WINDOW) & np.isfinite(y[:, 0])
+            parts.append((window[kept], x[kept], y[kept], late[kept]))
+        windows, x, y, late = (np.concatenate(column) for column in zip(*parts, strict=True))
+        if late.sum() < 100 or (~late).sum() < 300:
+            raise ForecastError(
+                f"forecaster {self.name}: {int((~late).sum())} windows to learn on and"
+                f" {int(late.sum())} to stop at; at least 300 and 100; give a longer span"
+            )
+        return windows, x, y, late
+
+    def _windows(self, panel: Panel) -> list[Floats]:
+        found = []
+        for history in panel:
+            mean, size = scale_of(history.rate)
+            padded = np.r_[np.full(WINDOW - 1, history.rate[0]), history.rate]
+            window = np.lib.stride_tricks.sliding_window_view(padded, WINDOW)
+            scaled = (window - mean[:, None]) / size[:, None]
+            found.append(np.clip(scaled, -_LIMIT, _LIMIT).astype(np.float32))
+        return found
+
+    def _standard(self, x: Array) -> Floats:
+        scaled: Floats = np.clip((x - self.centre) / self.size, -_LIMIT, _LIMIT).astype(np.float32)
+        return scaled
+
+    def _device(self) -> torch.device:
+        try:
+            return torch.zeros(1, device=self.params.device).device
+        except (RuntimeError, AssertionError) as error:
+            raise ForecastError(
+                f"forecaster {self.name}: device {self.params.device!r} does not work"
+                f" ({str(error).splitlines()[0]}); give cpu"
+            ) from None
+
+    def _train(self, net: nn.Module, data: tuple[Any, Any, Array], late: NDArray[np.bool_]) -> None:
+        p, device = self.params, self._device()
+        known = torch.as_tensor(np.isfinite(data[2]), device=device)
+        tensors = [torch.as_tensor(np.nan_to_num(a), dtype=torch.float32) for a in data]
+        window, x, y = (tensor.to(device) for tensor in tensors)
+        learn = torch.as_tensor(np.flatnonzero(~late), device=device)
+        judge = torch.as_tensor(np.flatnonzero(late), device=device)
+        optimiser = torch.optim.AdamW(net.parameters(), lr=p.learning_rate, weight_decay=p.decay)
+        best, left, kept = np.inf, p.patience, copy.deepcopy(net.state_dict())
+        for _ in range(p.epochs):
+            net.train()
+            for rows in learn[torch.randperm(len(learn), device=device)].split(p.batch):  # type: ignore[no-untyped-call]
+                optimiser.zero_grad()
+                _loss(net(window[rows], x[rows]), y[rows], known[rows]).backward()  # type: ignore[no-untyped-call]
+                nn.utils.clip_grad_norm_(net.parameters(), 1.0)
+                optimiser.step()
+            net.eval()
+            with torch.no_grad():
+                ahead = torch.cat([net(window[rows], x[rows]) for rows in judge.split(4096)])  # type: ignore[no-untyped-call]
+                error = float(_loss(ahead, y[judge], known[judge]))
+            if error < best:
+                best, left, kept = error, p.patience, copy.deepcopy(net.state_dict())
+            else:
+                left -= 1
+                if left == 0:
+                    break
+        net.load_state_dict(kept)
+
+    def means(self, panel: Panel) -> list[Array]:
+        """Forecasts (K, H), the mean over the members."""
+        scaled = []
+        device = self._device()
+        with torch.no_grad():
+            for window, x in zip(
+                self._windows(panel), matrices(panel, self.inputs)[1], strict=True
+            ):
+                a = torch.as_tensor(window, device=device)
+                b = torch.as_tensor(self._standard(x), device=device)
+                each = [
+                    torch.cat([net(a[i : i + 4096], b[i : i + 4096]) for i in _steps(len(a))])
+                    for net in self.members
+                ]
+                scaled.append(torch.stack(each).mean(dim=0).cpu().numpy().astype(np.float64))
+        return unscaled(panel, scaled)
+
+    def state(self) -> dict[str, NDArray[Any]]:
+        """The weights of every member, and what standardises the inputs."""
+        found = {"centre": self.centre, "size": self.size}
+        for i, net in enumerate(self.members):
+            for name, value in net.state_dict().items():
+                found[f"net{i}/{name}"] = value.cpu().numpy()
+        return found
+
+    def restore(self, state: dict[str, NDArray[Any]]) -> None:
+        """Take them back."""
+        self.centre, self.size = state["centre"], state["size"]
+        self.members = []
+        for i in range(self.params.members):
+            start = f"net{i}/"
+            weights = {
+                name.removeprefix(start): torch.as_tensor(value)
+                for name, value in state.items()
+                if name.startswith(start)
+            }
+            net = self.build(len(self.centre)).to(self._device())
+            net.load_state_dict(weights)
+            self.members.append(net.eval())
+
+
+def _steps(n: int) -> range:
+    return range(0, n, 4096)
+
+
+def _loss(ahead: torch.Tensor, y: torch.Tensor, known: torch.Tensor) -> torch.Tensor:
+    """Mean squared error where the target is known."""
+    return torch.where(known, (ahead - y) ** 2, 0.0).sum() / known.sum().clamp(min=1)
+
+
+@contextmanager
+def _quiet(seed: int) -> Iterator[None]:
+    """Draws of the training come from the forecaster's seed; those of the user go on as before.
+
+    One thread: networks of this size gain nothing from more, and lose much on a busy machine.
+    """
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(seed)
+            yield
+    finally:
+        torch.set_num_threads(threads)
+
+
+class Head(nn.Module):
+    """From what a network makes of the window, and the inputs, to the forecasts of all horizons."""
+
+    def __init__(self, features: int, inputs: int, units: int) -> None:
+        super().__init__()
+        self.direct = nn.Linear(inputs, len(HORIZONS))
+        last = nn.Linear(units, len(HORIZONS))
+        nn.init.zeros_(last.weight)
+        nn.init.zeros_(last.bias)
+        self.mixed = nn.Sequential(nn.Linear(features + inputs, units), nn.GELU(), last)
+
+    def forward(self, features: torch.Tensor, inputs: torch.Tensor) -> torch.Tensor:
+        """(n, H) from (n, features) and (n, inputs)."""
+        mixed: torch.Tensor = self.mixed(torch.cat([features, inputs], dim=1))
+        direct: torch.Tensor = self.direct(inputs)
+        return direct + mixed

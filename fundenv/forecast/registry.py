@@ -1,0 +1,117 @@
+"""Which class stands behind the name of a forecaster: import strings, so that listing the names
+loads no library. Your own goes by `package.module:Class`.
+"""
+
+from __future__ import annotations
+
+import importlib
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from fundenv.forecast.base import Forecaster
+from fundenv.forecast.errors import ForecastError
+from fundenv.forecast.saved import read
+from fundenv.settings import nearest
+
+_OWN = "fundenv.forecast.estimators"
+_NETS = "fundenv.forecast.networks"
+FORECASTERS = {
+    "no_change": f"{_OWN}.no_change:NoChange",
+    "ewma": f"{_OWN}.ewma:Ewma",
+    "gaussian_ewma": f"{_OWN}.ewma:GaussianEwma",
+    "ar": f"{_OWN}.ar:Ar",
+    "arima": f"{_OWN}.arima:Arima",
+    "garch": f"{_OWN}.garch:Garch",
+    "har": f"{_OWN}.har:Har",
+    "clipped_har": f"{_OWN}.har:ClippedHar",
+    "ridge": f"{_OWN}.ridge:Ridge",
+    "boosting": f"{_OWN}.boosting:Boosting",
+    "residual_har": f"{_OWN}.residual:ResidualHar",
+    "nlinear": f"{_NETS}.nlinear:NLinear",
+    "lstm": f"{_NETS}.lstm:Lstm",
+    "tcn": f"{_NETS}.tcn:Tcn",
+    "transformer": f"{_NETS}.transformer:PatchTransformer",
+    "ensemble": f"{_OWN}.ensemble:Ensemble",
+}
+NEEDS = {  # top-level module -> the extra that has it
+    "statsmodels": "forecast", "arch": "forecast", "scipy": "forecast",
+    "lightgbm": "forecast", "scoringrules": "forecast", "torch": "forecast",
+}  # fmt: skip
+
+
+def names() -> list[str]:
+    """Names of all forecasters."""
+    return list(FORECASTERS)
+
+
+def forecaster_class(name: str) -> type[Forecaster]:
+    """The class of a forecaster: by its name, or `package.module:Class` for one of your own.
+
+    Raises `ForecastError` for an unknown name, a module that is missing or a class that is none.
+    """
+    place = FORECASTERS.get(name, name if ":" in name else None)
+    if place is None:
+        raise ForecastError(
+            f"unknown forecaster {name!r}; {nearest(name, names())}; your own: package.module:Class"
+        )
+    module, _, attribute = place.partition(":")
+    try:
+        found = getattr(importlib.import_module(module), attribute)
+    except ModuleNotFoundError as error:
+        top = (error.name or "").split(".")[0]
+        if top in NEEDS:
+            raise ForecastError(missing(name, top)) from None
+        if error.name is None or not (module + ".").startswith(error.name + "."):
+            raise
+        raise ForecastError(
+            f"forecaster {place}: no module {error.name!r}; install it, or run where Python finds"
+            " it"
+        ) from None
+    except AttributeError:
+        raise ForecastError(f"forecaster {place}: module {module} has no {attribute!r}") from None
+    if not (isinstance(found, type) and issubclass(found, Forecaster)):
+        raise ForecastError(
+            f"forecaster {place} is no subclass of fundenv.forecast.Forecaster; derive it from that"
+        )
+    if "name" not in vars(found):
+        found.name = name
+    return found
+
+
+def missing(name: str, library: str) -> str:
+    """The sentence for a library that is not installed."""
+    return (
+        f"forecaster {name} needs {library}; install it with: pip install"
+        f" 'fundenv[{NEEDS.get(library, 'forecast')}]'"
+    )
+
+
+def make(
+    name: str, *, inputs: Sequence[str] | None = None, seed: int = 0, **params: Any
+) -> Forecaster:
+    """A new forecaster: `make("ewma", span=9)`, `make("ridge", inputs=["funding", "basis"])`."""
+    kind = forecaster_class(name)
+    known = kind.parameters
+    return kind(known(**params), inputs=inputs, seed=seed)
+
+
+def load(folder: str | os.PathLike[str]) -> Forecaster:
+    """The forecaster that `save` wrote. Raises `ForecastError` where a file is missing, damaged or
+    not the one that was saved. The class that the record names runs: load what you trust.
+    """
+    record, state = read(Path(folder))
+    name = record["forecaster"]
+    params = {k: tuple(v) if isinstance(v, list) else v for k, v in record["params"].items()}
+    made = make(
+        name if name in FORECASTERS else record["class"],
+        inputs=record["inputs"] or None,
+        seed=record["seed"],
+        **params,
+    )
+    made.inputs = tuple(record["inputs"])
+    made.data_hash, made.fitted_until = record["data"], record["fitted_until"]
+    made.width.restore(state)
+    made.restore(state)
+    return made

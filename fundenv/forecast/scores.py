@@ -1,0 +1,147 @@
+"""How good forecasts are: errors, skill, calibration, and whether a difference is more than luck.
+
+All functions take arrays of the same n origins. Rates are bp per 8 h.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from fundenv.forecast.errors import ForecastError
+from fundenv.forecast.history import Array
+from fundenv.forecast.width import LEVELS
+
+
+class DieboldMariano(NamedTuple):
+    """A test of equal accuracy: below 0 the first forecast is better."""
+
+    statistic: float
+    p_value: float  # two-sided
+
+
+def rmse(target: Array, mean: Array) -> float:
+    """Root mean squared error."""
+    return float(np.sqrt(np.mean((mean - target) ** 2)))
+
+
+def mae(target: Array, mean: Array) -> float:
+    """Mean absolute error."""
+    return float(np.mean(np.abs(mean - target)))
+
+
+def skill(error: float, base: float) -> float:
+    """1 - error / base, %: how much smaller an error is than that of another forecast. NaN where
+    the other makes none.
+    """
+    return 100.0 * (1.0 - error / base) if base > 0 else float("nan")
+
+
+def mase(target: Array, mean: Array, usual: float) -> float:
+    """Mean absolute error over `usual`, that of no change on the training span (Hyndman and
+    Koehler, 2006); below 1 it is better.
+    """
+    return mae(target, mean) / usual if usual > 0 else float("nan")
+
+
+def sign_accuracy(target: Array, mean: Array) -> float:
+    """Share of forecasts whose sign is that of the target, %; targets of exactly 0 do not count."""
+    known = target != 0
+    if not known.any():
+        return float("nan")
+    return 100.0 * float(np.mean(np.sign(mean[known]) == np.sign(target[known])))
+
+
+def direction_accuracy(target: Array, mean: Array, last: Array) -> float:
+    """Share of forecasts on the side of the last rate where the target came to lie, %; targets
+    equal to the last rate do not count.
+    """
+    known = target != last
+    if not known.any():
+        return float("nan")
+    same = np.sign(mean[known] - last[known]) == np.sign(target[known] - last[known])
+    return 100.0 * float(np.mean(same))
+
+
+def pinball(target: Array, quantiles: Array) -> float:
+    """Mean pinball loss over the levels of `LEVELS`; quantiles (n, 5)."""
+    error = target[:, None] - quantiles
+    levels = np.array(LEVELS)
+    return float(np.mean(np.maximum(levels * error, (levels - 1.0) * error)))
+
+
+def crps(target: Array, quantiles: Array) -> float:
+    """Continuous ranked probability score from the quantiles (n, 5), by scoringrules: twice the
+    mean pinball loss of the five levels.
+    """
+    from scoringrules import crps_quantile
+
+    values = crps_quantile(target, quantiles, np.array(LEVELS), backend="numpy")
+    return float(np.mean(values))
+
+
+def coverage(target: Array, quantiles: Array) -> float:
+    """Share of targets within the outer quantiles, %: 90 where they are calibrated."""
+    return 100.0 * float(np.mean((target >= quantiles[:, 0]) & (target <= quantiles[:, -1])))
+
+
+def below(target: Array, quantiles: Array) -> Array:
+    """(5,) share of targets at or below each quantile: `LEVELS` where they are calibrated. Half of
+    the ties count, for many rates are exactly the venue's interest rate.
+    """
+    under = (target[:, None] < quantiles).mean(axis=0)
+    ties = (target[:, None] == quantiles).mean(axis=0)
+    return np.asarray(under + 0.5 * ties, dtype=np.float64)
+
+
+def diebold_mariano(target: Array, first: Array, second: Array, horizon: int) -> DieboldMariano:
+    """Whether two forecasts have the same squared error (Diebold and Mariano, 1995), by
+    statsmodels: HAC variance with max(horizon - 1, n^(1/3)) lags, since overlapping targets
+    correlate, and the correction of Harvey, Leybourne and Newbold (1997).
+    """
+    from statsmodels.tsa.stattools import diebold_mariano_test
+
+    if len(target) <= horizon + 1:
+        raise ForecastError(
+            f"{len(target)} forecasts over {horizon} settlements are too few for a test; give a"
+            " longer span"
+        )
+    if np.array_equal(first, second):
+        return DieboldMariano(0.0, 1.0)
+    found = diebold_mariano_test(target, first, second, harvey_adj=True, horizon=horizon)
+    return DieboldMariano(float(found.statistic), float(found.pvalue))
+
+
+def confidence_set(
+    losses: pd.DataFrame, horizon: int, *, size: float = 0.10, draws: int = 300, seed: int = 0
+) -> dict[str, float]:
+    """p-value of every forecaster in the model confidence set (Hansen, Lunde and Nason, 2011), by
+    arch: those at or above `size` cannot be told from the best.
+
+    losses: (n, M) squared errors, a column for each forecaster; blocks of the bootstrap are as long
+    as the targets overlap.
+    """
+    from arch.bootstrap import MCS
+
+    if losses.shape[1] < 2:
+        return {str(name): 1.0 for name in losses.columns}
+    distinct = losses.T.drop_duplicates().T  # equal columns have no variance between them
+    if distinct.shape[1] < 2:
+        return {str(name): 1.0 for name in losses.columns}
+    block = max(horizon, round(len(losses) ** (1 / 3)))
+    found = MCS(distinct, size=size, reps=draws, block_size=block, method="max", seed=seed)
+    found.compute()
+    p_values = found.pvalues["Pvalue"].to_dict()
+    known: dict[str, float] = {}
+    for name in losses.columns:
+        same = next(c for c in distinct.columns if losses[c].equals(losses[name]))
+        known[str(name)] = float(p_values[same])
+    return known
+
+
+def known_rows(target: Array) -> NDArray[np.bool_]:
+    """Origins whose target has settled."""
+    return np.asarray(np.isfinite(target))
