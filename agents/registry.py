@@ -31,6 +31,7 @@ AGENTS = {
     "equal_weight": "agents.rules.equal_weight:EqualWeight",
     "ewma": "agents.rules.ewma:Ewma",
     "flat": "agents.rules.flat:Flat",
+    "forecast": "agents.rules.forecast:Forecast",
     "har": "agents.rules.har:Har",
     "margin_carry": "agents.rules.margin_carry:MarginCarry",
     "portfolio_clairvoyant": "agents.rules.portfolio_clairvoyant:PortfolioClairvoyant",

@@ -19,7 +19,8 @@ from tqdm import tqdm
 
 from experiments.core.cli import Stopped, deferred, run
 from experiments.core.market_args import column_pairs, shown, span_edges
-from experiments.core.run_folder import RunError, open_run, provenance, write_json, write_text
+from experiments.core.provenance import provenance
+from experiments.core.run_folder import RunError, open_run, write_json, write_text
 from experiments.forecasting import page, printing, table, walk_forward
 from experiments.forecasting.walk_forward import Job
 from fundenv.forecast import Panel, make, names, panel_of, read_extra
@@ -71,6 +72,10 @@ class Args:
     """Hours after a settlement at which a forecast is made; later ones see more of the premium
     that makes the pending rate.
     """
+    worth: bool = False
+    """Also run the rule `forecast` on every forecaster over the test, and on perfect forecasts."""
+    cash_rate: float = 0.045
+    """Yearly rate of idle cash, the hurdle of --worth."""
     seeds: int = 1
     """Seeds of the forecasters that draw random numbers."""
     out: Path | None = None
@@ -104,7 +109,7 @@ def main(args: Args) -> None:
         f"market    {shown(market)}\ntest      {start:%Y-%m-%d} .. {end:%Y-%m-%d}\nout       {out}"
     )
     walk(jobs, panel, args, out)
-    finish(args, jobs, panel, start, out)
+    finish(args, jobs, panel, market, out)
 
 
 def check(args: Args) -> None:
@@ -177,15 +182,21 @@ def walk(jobs: list[Job], panel: Panel, args: Args, out: Path) -> None:
                 )
 
 
-def finish(args: Args, jobs: list[Job], panel: Panel, start: pd.Timestamp, out: Path) -> None:
+def finish(args: Args, jobs: list[Job], panel: Panel, market: Market, out: Path) -> None:
     """Compute the figures once; write and print them."""
     forecasts, records = walk_forward.read_all(out / "forecasts", jobs)
+    start, end = jobs[0].start, jobs[-1].end
     result: dict[str, Any] = {
-        "test": [str(start), str(jobs[-1].end)],
+        "test": [str(start), str(end)],
         "rows": table.figures(forecasts, table.usual_errors(panel, start)),
         "coverage_by_fold": table.coverage_by_fold(forecasts),
         "seconds": printing.seconds(records),
     }
+    if args.worth:
+        from experiments.forecasting.worth import worth  # compiles the kernel
+
+        result["worth"] = worth(market, forecasts, start, end, args.cash_rate)
+        result["cash_rate"] = args.cash_rate
     write_json(out / "results.json", result)
     text = printing.markdown(result)
     write_text(out / "results.md", text)

@@ -67,6 +67,8 @@ def sections(result: dict[str, Any]) -> list[Section]:
             found.append(
                 Section(f"Skill over clipped HAR, {coin}, %", _by_horizon(rows, coin, _skill), "")
             )
+    if "worth" in result:
+        found.append(_worth(result["worth"], result["cash_rate"]))
     found.append(_seeds(rows, first))
     found.append(_folds(result["coverage_by_fold"]))
     cost = [["forecaster", "fit, s", "fit, CPU s", "new settlement, CPU ms a coin"]] + [
@@ -131,6 +133,24 @@ def _seeds(rows: Sequence[dict[str, Any]], coin: str) -> Section:
         own, coin, lambda row: f"{min(row['skill_seeds']):+.1f} .. {max(row['skill_seeds']):+.1f}"
     )
     return Section(f"Skill over clipped HAR of single seeds, {coin}, %", cells, "")
+
+
+def _worth(rows: Sequence[dict[str, Any]], cash: float) -> Section:
+    """Mean growth over the coins, by the horizon of the forecast that the rule reads."""
+    table = pd.DataFrame(rows)
+    means = table.groupby(["forecaster", "horizon"], sort=False)["growth"].mean()
+    losses = table.groupby("forecaster", sort=False)["liquidations"].sum()
+    horizons = list(dict.fromkeys(table["horizon"]))
+    cells = [["forecaster", *(f"h = {h}" for h in horizons), "liquidations"]] + [
+        [name, *(f"{means[name, h]:+.2f}" for h in horizons), str(losses[name])]
+        for name in dict.fromkeys(table["forecaster"])
+    ]
+    return Section(
+        f"Growth of the rule `forecast` above a cash rate of {100 * cash:g} %, % a year",
+        cells,
+        "The rule at its defaults on each forecaster, mean over coins; h: the horizon that it"
+        " reads. perfect: the future itself, which nobody has.",
+    )
 
 
 def _folds(rows: Sequence[dict[str, Any]]) -> Section:

@@ -161,7 +161,7 @@ class Network(Forecaster):
         """Forecasts (K, H), the mean over the members."""
         scaled = []
         device = self._device()
-        with torch.no_grad():
+        with _quiet(self.seed), torch.no_grad():
             for window, x in zip(
                 self._windows(panel), matrices(panel, self.inputs)[1], strict=True
             ):

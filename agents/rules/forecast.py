@@ -1,0 +1,87 @@
+"""Carry by forecast: enters where the forecast funding of the expected holding time pays for the
+trade, leaves where it costs more than to come back.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Annotated, Any, ClassVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from agents.base import observed
+from agents.params import AgentError, Params, Range
+from agents.reasons import Reason
+from agents.rules.actions import HELD, targets
+from agents.rules.base import BP_PER_YEAR, Rule
+
+
+@dataclass(frozen=True, kw_only=True)
+class ForecastParams(Params):
+    """Parameters of the forecast rule; its signal is forecast funding less the hurdle, in bp per
+    8 h.
+    """
+
+    horizon: Annotated[int, Range(1, 63, "settlements")] = 63
+    """Horizon of the forecast that it reads, the column forecast_<horizon>: about the holding time,
+    for shorter ones make it trade more than they earn.
+    """
+    hold: Annotated[float, Range(1, 2000, "settlements")] = 90.0
+    """Expected holding time, over which the costs of a round trip must be earned."""
+    cost: Annotated[float | None, Range(0, 1000, "bp of notional")] = None
+    """Cost of a round trip of both legs; none: four taker fees of the env."""
+    leverage: Annotated[float, Range(1, 125, "times")] = 3.0
+    """Perpetual notional over perpetual wallet."""
+
+
+class Forecast(Rule):
+    """Full carry by forecast funding, net of the cash rate and of costs over the holding time.
+
+    It enters where the forecast exceeds the hurdle r (1 + L) / L by cost / hold, leaves where it
+    falls short of it by as much, and stays as it is in between. The market needs the columns that
+    `fundenv.forecast.columns.with_forecasts` adds.
+    """
+
+    name = "forecast"
+    parameters: ClassVar[type[Params]] = ForecastParams
+    params: Any
+
+    def look_up(self, batch: Any) -> None:
+        """Find the columns, and what a round trip costs."""
+        table = batch.observation_table
+        column = f"forecast_{self.params.horizon}"
+        if not any(each.name.split(":")[-1] == column for each in table):
+            raise AgentError(
+                f"agent forecast: the market has no column {column}; add it with"
+                " fundenv.forecast.columns.with_forecasts, or choose another horizon"
+            )
+        self.ahead, self.carry, self.pending, self.cash_rate = (
+            observed(table, name) for name in (column, "carry", "pending", "cash_rate")
+        )
+        config, venue = batch.config, batch.venue
+        self.round_trip = 2e4 * sum(
+            given if given is not None else venue.value("fees", name)
+            for given, name in ((config.perp_fee, "perp_taker"), (config.spot_fee, "spot_taker"))
+        )
+
+    def signal(self, obs: NDArray[np.float32]) -> NDArray[np.float64]:
+        """Forecast funding minus the hurdle (n, A), bp per 8 h."""
+        leverage = self.p.leverage
+        hurdle = self.cash_rate.of(obs) * BP_PER_YEAR * (1.0 + leverage) / leverage
+        return np.asarray(self.ahead.of(obs) - hurdle, dtype=np.float64)
+
+    def act(self, obs: NDArray[np.float32], *, deterministic: bool = True) -> NDArray[Any]:
+        """The rule, for each asset on its own."""
+        cost = self.round_trip if self.params.cost is None else self.p.cost
+        needed = cost / self.p.hold
+        signal, carry = self.signal(obs), self.carry.of(obs)
+        inside, pending = carry > HELD, self.pending.of(obs) != 0
+        target = np.where(inside, signal >= -needed, signal > needed)
+        hold = (target == inside) | pending
+        self.reasons = np.select(
+            [pending, target & ~inside, inside & ~target, inside],
+            [Reason.PENDING, Reason.ENTER, Reason.EXIT, Reason.HOLD],
+            Reason.NEUTRAL,
+        ).astype(np.int8)
+        return targets(hold, target, leverage=self.p.leverage)
