@@ -34,7 +34,11 @@ def _random_actions(batch: Batch, rng: np.random.Generator) -> Any:
 def _limits(batch: Batch) -> tuple[list[float], list[float]]:
     config, assets = batch.config, batch.n_assets
     if config.actions == "target":
-        return [0.0, -1.0, 0.0, 1.0] * assets, [1.0, 1.0, 1.5, config.max_leverage] * assets
+        keeper = batch.actions.shape[1] - 4 * assets  # one entry where it is free, else none
+        return (
+            [0.0, -1.0, 0.0, 1.0] * assets + [1.0] * keeper,
+            [1.0, 1.0, 1.5, config.max_leverage] * assets + [100.0] * keeper,
+        )
     return [-1.0] * batch.actions.shape[1], [1.0] * batch.actions.shape[1]
 
 

@@ -10,6 +10,7 @@ import pytest
 
 import fundenv  # noqa: F401
 from fundenv.batch.cpu import Batch
+from fundenv.checks import check_accounting
 from fundenv.config import ConfigError, EnvConfig
 from fundenv.dynamics.more_columns import MORE_COLUMNS
 from fundenv.envs.portfolio import PORTFOLIO, by_asset
@@ -76,6 +77,14 @@ def test_the_entry_of_the_keeper_in_every_form(settings, entry, expected) -> Non
     assert seen(env.unwrapped, obs)["keeper_up"] == pytest.approx(expected, rel=1e-6)
     obs, _ = env.reset()
     assert seen(env.unwrapped, obs)["keeper_up"] == pytest.approx(1.6)  # the setting
+
+
+@pytest.mark.parametrize("actions", ["continuous", "discrete", "target"])
+def test_the_parts_add_up_where_the_keeper_is_decided_and_coins_come_and_go(actions) -> None:
+    market = wild_market(4, ("PLAIN", "FINE", "COSTLY"), paths=4, length=200, listings=True)
+    settings = {**PORTFOLIO, "actions": actions, "dials": FREE, "decision_interval": "1h"}
+    settings |= {"venue": make_env(market).batch.config.venue, "max_participation": 0.0}
+    check_accounting(market=market, num_envs=16, steps=200, **settings)
 
 
 def test_the_keeper_alone_may_be_the_decision() -> None:
