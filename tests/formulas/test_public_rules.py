@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from fundenv.formulas import borrowing, contract, funding, liquidation, margin
+from fundenv.formulas.collateral import spot_collateral
 
 prices = st.floats(0.01, 1e5)
 sides = st.sampled_from([1, -1])
@@ -204,6 +205,7 @@ def test_portfolio_equity_cuts_assets_but_not_debts():
         [3.0, -1000.0, 2.0], [20_000.0, 1.0, 1500.0], [0.95, 1.0, 0.9]
     ) == pytest.approx(57_000 - 1000 + 2700)
     assert margin.adjusted_equity([-1.0], [100.0], [0.9]) == -100.0
+    assert spot_collateral([2.0, -2.0], 100.0, 0.95) == pytest.approx([190.0, -200.0])
     assert [margin.portfolio_status(x) for x in (2.0, 1.5, 1.2, 1.05, 1.0)] == [
         "normal",
         "warning",
