@@ -234,7 +234,7 @@ def test_a_seed_that_is_none_is_refused_and_changes_nothing(seed: Any) -> None:
         ({"paths": [0, 1]}, r"path = \[0, 1\]: expected a whole number, or 4"),
         ({"paths": np.nan}, "path = nan"),
         ({"starts": 1.5}, "start = 1.5"),
-        ({"paths": np.uint64(2**63)}, r"path = 9223372036854775808: .*below 2\*\*63"),
+        ({"paths": np.uint64(2**63)}, r"path = .*, below 2\*\*63"),
         ({"starts": 2**63 - 1}, "start 9223372036854775807 of path 0 is outside"),
         ({"starts": np.array([[1], [2], [3], [4]])}, "start = an array of shape"),
     ],
