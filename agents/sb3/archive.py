@@ -2,8 +2,8 @@
 
 SB3's archives and torch's files hold pickles, and a pickle can call any function. Here a pickle may
 name only the classes and functions that a learner of this project needs; anything else is refused
-in one line. So is an archive whose members are packed: SB3 and torch store them as they are, and a
-packed one may grow to any size. Imported only when SB3 or torch is needed.
+in one line. So is an archive that would grow when it is unpacked: SB3 and torch store members as
+they are. Imported only when SB3 or torch is needed.
 """
 
 from __future__ import annotations
