@@ -12,7 +12,7 @@ import plotly.graph_objects as go
 from plotly.offline import get_plotlyjs
 
 from experiments.core.run_folder import read_json
-from experiments.forecasting.printing import sections
+from experiments.forecasting.printing import p_text, sections
 from experiments.forecasting.table import ALL
 from experiments.html_report.draw import as_data, dress
 from experiments.html_report.html import cells, chart, note, table, text
@@ -97,7 +97,7 @@ def verdict(rows: list[dict[str, Any]], coin: str) -> str:
         elif "skill_clipped_har" in best:
             said.append(
                 f"h = {horizon}: {best['forecaster']} is best, {best['skill_clipped_har']:+.1f} %"
-                f" over clipped HAR, p = {best['dm_p']:.3f}."
+                f" over clipped HAR, p {p_text(best['dm_p'])}."
             )
     return " ".join(said) + " The best of many is flattered: p-values are of single comparisons."
 

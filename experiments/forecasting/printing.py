@@ -119,7 +119,12 @@ def _skill(row: dict[str, Any]) -> str:
         return ""
     star = "*" if (row.get("mcs_p") or 0.0) >= HIGH_P else ""
     skill = f"{row['skill_clipped_har']:+.1f}{star}"
-    return skill if row["forecaster"] == "clipped_har" else f"{skill} ({row['dm_p']:.3f})"
+    return skill if row["forecaster"] == "clipped_har" else f"{skill} ({p_text(row['dm_p'])})"
+
+
+def p_text(value: float) -> str:
+    """A p-value as tables show it."""
+    return "<0.001" if value < 0.001 else f"{value:.3f}"
 
 
 def _number(value: float | None, digits: int) -> str:

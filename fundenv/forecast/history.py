@@ -75,8 +75,10 @@ class History:
         return out
 
     def until(self, ns: int) -> History:
-        """What was known at the instant `ns`: settlements and bars up to it."""
-        k, t = (int(np.searchsorted(a, ns, side="right")) for a in (self.ns, self.close_ns))
+        """What was known at the instant `ns`: bars up to it, and settlements whose origin is not
+        later, for no forecast is made before its origin.
+        """
+        k, t = (int(np.searchsorted(a, ns, side="right")) for a in (self.origins, self.close_ns))
         return self.cut(0, k, 0, t)
 
     def cut(self, k0: int, k1: int, t0: int, t1: int) -> History:

@@ -293,6 +293,13 @@ def test_a_market_becomes_a_panel() -> None:
     assert (only.close_ns[only.rows[1:]] == only.ns[1:]).all()
     late = panel_of(market, delay_hours=4).histories[0]
     assert (late.close_ns[late.rows[1:-1]] == late.ns[1:-1] + 4 * HOUR).all()
+    # a delayed forecast exists from its origin on: cut before it, the settlement is not there yet
+    cut = late.until(int(late.ns[50]) + 2 * HOUR)
+    assert cut.ns[-1] == late.ns[49]
+    assert cut.close_ns[-1] == late.ns[50] + 2 * HOUR
+    np.testing.assert_array_equal(
+        cut.at_origins(cut.columns["basis"]), late.at_origins(late.columns["basis"])[:50]
+    )
     assert "premium_estimate" in matrices(panel, ("funding", "premium"))[0]
     with pytest.raises(ForecastError, match=r"delay of 8 h: .* settles every 8 h; give 0 or more"):
         panel_of(market, delay_hours=8)
