@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import re
 import textwrap
 from collections.abc import Iterable, Sequence
 from pathlib import Path
@@ -95,8 +96,13 @@ def venue_rules() -> str:
 
 
 def formula_index() -> str:
-    """The public formulas, module by module."""
-    return "\n## ".join(["", *formulas.page().split("\n## ")[1:]])
+    """The public formulas, module by module, with a column for the arguments so that they wrap."""
+    page = "\n## ".join(["", *formulas.page().split("\n## ")[1:]])
+    page = page.replace(
+        "| function | what it gives |\n|---|---|",
+        "| function | arguments | what it gives |\n|---|---|---|",
+    )
+    return re.sub(r"^\| `(\w+)\((.*?)\)` \|", r"| `\1` | \2 |", page, flags=re.MULTILINE)
 
 
 def agents() -> str:

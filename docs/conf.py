@@ -57,6 +57,7 @@ sphinx_gallery_conf = {
     "show_signature": False,
     "show_memory": False,
     "min_reported_time": 3600,
+    "write_computation_times": False,
     "remove_config_comments": True,
     "abort_on_example_error": True,
     "plot_gallery": "True",

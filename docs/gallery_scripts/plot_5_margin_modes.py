@@ -40,4 +40,4 @@ for mode in ("isolated", "cross", "portfolio"):
 
 ax.set_xlabel("days")
 ax.set_ylabel("equity, thousands")
-ax.legend()
+ax.legend(loc="lower right")
