@@ -184,7 +184,7 @@ def real() -> Market:
 @pytest.mark.parametrize("decision", ["1h", "8h"])
 @pytest.mark.parametrize("assets", [1, 2])
 def test_kernel_and_reference_agree_on_real_markets(real, assets, decision, margin_mode):
-    market = real if assets == 1 else joint(real, ["BTCUSDT", "ETHUSDT"])
+    market = real if assets == 1 else joint(real, ["BTCUSDT", "ETHUSDT"], common=True)
     chosen = REAL | {"margin_mode": margin_mode, "decision_interval": decision}
     env, rng, seen = make_env(market, **chosen), np.random.default_rng(1), Counter[str]()
     for _ in range(30):
