@@ -20,6 +20,11 @@ SETTINGS: dict[str, Any] = {
     "keeper_interval": "2h",
     "max_participation": 0.1,
     "decision_interval": "3h",
+    "base_supply": 20_000.0,
+    "quote_supply": 20_000.0,
+    "borrow_steep": 5.0,
+    "liquidation_gap": 0.5,
+    "deficit_share": 0.5,
 }
 
 

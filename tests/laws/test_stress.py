@@ -131,6 +131,10 @@ def test_every_linear_venue_of_the_package_keeps_its_books(name, margin_mode):
         "crash_sigma": 0.5,
         "adl_sigma": 0.5,
         "margin_level": 1.1,
+        "base_supply": 20_000.0,
+        "quote_supply": 20_000.0,
+        "liquidation_gap": 0.5,
+        "deficit_share": 0.5,
     }
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", UnsourcedValue)
