@@ -27,6 +27,18 @@ _MODEL = (
     "_last_original_obs",
 )
 _NOISE = ("exploration_mat", "exploration_matrices")
+# fields of Params that came after the first snapshots, which had 26 of them, in their order: values
+# at which the env does what it did before them
+_FIRST = 26
+_LATER = (
+    0.0,  # base_supply
+    0.0,  # quote_supply
+    0.6,  # borrow_used
+    12.0,  # borrow_slope
+    1.0,  # borrow_steep
+    0.0,  # liquidation_gap
+    0.0,  # deficit_share
+)
 
 
 def _noise(model: Any) -> Any:
@@ -35,13 +47,17 @@ def _noise(model: Any) -> Any:
 
 
 def _with_new_params(state: dict[str, Any], batch: Any) -> dict[str, Any]:
-    """The state of a batch. A state that was saved before `Params` got its last fields takes their
-    values from `batch`, whose settings are those of the training.
+    """The state of a batch. A state that was saved before `Params` got its last fields takes those
+    of `_LATER`, so that the training goes on in the env in which it began, and others from `batch`,
+    whose settings are those of the training.
     """
     old, own = state["params"], batch.store.params
     if "of" in state or old.shape[1] >= own.shape[1]:
         return state
-    return state | {"params": np.concatenate([old, own[:, old.shape[1] :]], axis=1)}
+    params = own.copy()
+    params[:, _FIRST : _FIRST + len(_LATER)] = _LATER
+    params[:, : old.shape[1]] = old
+    return state | {"params": params}
 
 
 class Snapshot:

@@ -24,6 +24,7 @@ from agents.checkpoint import CHECKPOINT, fingerprint
 from agents.params import FORMER
 from agents.sb3 import archive
 from fundenv.batch.cpu import Batch
+from fundenv.dynamics.types import Params
 from fundenv.market import Market, synthetic_market
 
 # Three small agents, saved by the tree before its modules moved (commit 493a3f6), each with its
@@ -66,11 +67,17 @@ def test_an_agent_saved_before_the_modules_moved_acts_as_it_did(
     np.testing.assert_allclose(values_of(agent, obs), expected["values"], atol=2e-5)
 
 
-def test_a_training_begun_before_the_modules_moved_goes_on(old: Path, market: Market) -> None:
+def test_a_training_begun_before_the_modules_moved_goes_on(
+    old: Path, market: Market, monkeypatch: pytest.MonkeyPatch
+) -> None:
     agent = agents.load(old / "sac_under_way")
     assert isinstance(agent, Learner)
     assert agent.steps_done == 92
+    given, restore = [], Batch.restore
+    monkeypatch.setattr(Batch, "restore", lambda b, state: given.append(state) or restore(b, state))
     agent.learn(market, {"cash_rate": 0.02}, steps=200, seed=0)
+    # in the env in which it began, which lent coins without limit
+    assert (given[0]["params"][:, Params._fields.index("base_supply")] == 0.0).all()
     agent.save(old / "sac_under_way")
     left = {path.name for path in (old / "sac_under_way").iterdir()}
     assert left == {CHECKPOINT, "model.zip", "expected.json"}  # no stale snapshot, no stale replay
