@@ -251,6 +251,11 @@ def test_clock_hours(start, end, hours):
     )
 
 
+def test_kraken_charges_the_opening_and_every_started_four_hours():
+    charged = borrowing.kraken_interest(1000.0, 0.0002, [0.0, 0.5, 4.0, 4.5])
+    assert charged == pytest.approx([0.2, 0.4, 0.4, 0.6])
+
+
 def test_margin_level():
     assert borrowing.margin_level(300.0, 200.0) == 1.5
     assert borrowing.margin_level(300.0, 0.0) == np.inf
