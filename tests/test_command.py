@@ -63,6 +63,7 @@ def test_a_name_that_is_no_command_is_answered_in_one_line(name: str) -> None:
     assert done.stderr.count("\n") == 1
 
 
+@pytest.mark.slow
 def test_a_command_is_called_by_the_name_it_was_started_with(tmp_path: Path) -> None:
     assert "usage: fundenv report" in python("-m", "fundenv", "report", "--help").stdout
     shown = python("-m", "experiments.report", "--help").stdout
