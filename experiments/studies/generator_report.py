@@ -165,7 +165,9 @@ def _pairs(args: Args, recorded: dict[str, Market]) -> list[dict[str, object]]:
 
 def _joint(recorded: dict[str, Market], first: str, second: str) -> Market:
     try:
-        return _longest(joint(stack([recorded[first], recorded[second]]), [first, second]))
+        return _longest(
+            joint(stack([recorded[first], recorded[second]]), [first, second], common=True)
+        )
     except SplitError as error:
         raise RunError(f"{first} and {second}: {error}") from None
 
