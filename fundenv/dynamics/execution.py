@@ -4,7 +4,7 @@ import math
 
 from fundenv.compiler.jit import jit
 from fundenv.dynamics.access import rules_of
-from fundenv.dynamics.holdings import hedge_held
+from fundenv.dynamics.holdings import hedge_held, spot_target
 from fundenv.dynamics.legs import base_of, fill_of, quote_of, value_of
 from fundenv.dynamics.margin import largest_value
 from fundenv.dynamics.types import (
@@ -27,6 +27,7 @@ from fundenv.dynamics.types import (
     REASON_BRACKET,
     REASON_HALTED,
     REASON_PARTICIPATION,
+    REASON_RECALLED,
     REASON_SIZE,
     SPOT,
     SPOT_QUANTITY,
@@ -150,6 +151,29 @@ def size_order(world, store, i, a, row, book):
 
 
 @jit
+def _without_perp(world, store, p, i, a, row, book, spot, perp):
+    """The spot order `spot` of leg a, or what of it the perpetual that is held needs as its hedge
+    where the order `perp` is too small to be made: whole, it would leave a leg naked. What the
+    lender takes back stays as it is.
+    """
+    legs = store.legs
+    rule = rules_of(world.rules, world.symbols[book, a])
+    size, price = (
+        legs[i, a, PERP],
+        quote_of(world.contract, 1.0, world.bars[row - 1, a, MARK_CLOSE]),
+    )
+    made = drop_if_small(cut_to_lot(perp, size, rule.lot_perp), size, price, rule.min_notional_perp)
+    if perp == 0.0 or made != 0.0 or legs[i, a, REASON] == REASON_RECALLED:
+        return spot
+    backed = p.allow_short_spot <= 0.5
+    held = legs[i, a, SPOT]
+    order = spot_target(world, store, i, a, row, size, backed) - held
+    if abs(order + held) <= SAME * abs(held):
+        order = -held
+    return min(max(order, min(spot, 0.0)), max(spot, 0.0))
+
+
+@jit
 def limit_orders(world, store, p, i, row, book):
     """Apply halt, the bracket's leverage, participation, lot and minimum notional, in this order,
     to the wanted orders of every leg.
@@ -187,6 +211,7 @@ def limit_orders(world, store, p, i, row, book):
         if factor < 1.0:
             spot, perp = spot * factor, perp * factor
             legs[i, a, REASON] = REASON_PARTICIPATION
+        spot = _without_perp(world, store, p, i, a, row, book, spot, perp)
         legs[i, a, WANT_SPOT], legs[i, a, WANT_PERP] = spot, perp
         size_order(world, store, i, a, row, book)
 

@@ -6,9 +6,9 @@ from fundenv.compiler.jit import jit, jit_order, jit_rare
 from fundenv.dynamics.action import decode
 from fundenv.dynamics.borrowing import level_of, locked_cash
 from fundenv.dynamics.funds import capital_parts, gross_of
-from fundenv.dynamics.holdings import coins_of
+from fundenv.dynamics.holdings import spot_target
 from fundenv.dynamics.inverse import keep_coins
-from fundenv.dynamics.legs import base_of, quote_of
+from fundenv.dynamics.legs import quote_of
 from fundenv.dynamics.lending import is_dust
 from fundenv.dynamics.types import (
     BOOK,
@@ -60,25 +60,6 @@ from fundenv.market.layout import (
 )
 
 _EVEN = 1e-9  # relative difference below which a wallet counts as holding its required margin
-
-
-@jit
-def spot_target(world, store, i, a, row, perp, backed):
-    """Spot position [base] that hedges a perpetual of size `perp` with the remembered ratio, at
-    last prices.
-
-    Inverse: what the free coins must be so that ALL coins of the asset, wallet and unrealised
-    profit included, are the hedge; `backed`: at least the required margin.
-    """
-    legs = store.legs
-    mark = world.bars[row - 1, a, MARK_CLOSE]
-    base = base_of(world.contract, perp, mark)
-    target = -legs[i, a, TARGET_HEDGE] * base
-    if world.contract == INVERSE:
-        if backed:
-            target = max(target, abs(base) / legs[i, a, TARGET_LEVERAGE])
-        target -= coins_of(store, i, a, mark) - legs[i, a, SPOT]
-    return target
 
 
 @jit

@@ -183,7 +183,7 @@ Positive: TypeAlias = Annotated[Any, Limits("a number above 0", above=0.0)]
 Leverage: TypeAlias = Annotated[Any, Limits("a leverage above 0", above=0.0)]
 Share: TypeAlias = Annotated[Any, Limits(f"{_FRACTION} from 0 to 1", low=0.0, high=1.0)]
 FeeRate: TypeAlias = Annotated[
-    Any, Limits(f"{_FRACTION} from -1 to 1, negative for a rebate", low=-1.0, high=1.0)
+    Any, Limits(f"{_FRACTION} above -1, up to 1, negative for a rebate", above=-1.0, high=1.0)
 ]
 Growth: TypeAlias = Annotated[Any, Limits(f"{_FRACTION} of at least -1", low=-1.0)]
 Cap: TypeAlias = Annotated[Any, Limits("a fraction of at least 0, or inf", low=0.0, infinite=True)]

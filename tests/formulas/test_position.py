@@ -63,6 +63,12 @@ def test_target_and_break_even_prices_do_what_they_say(side, leverage):
     )
 
 
+def test_a_rebate_of_the_whole_value_is_no_fee_rate():
+    # the break-even price of a short would be 0 / 0
+    with pytest.raises(ValueError, match="above -1, up to 1"):
+        position.inverse_breakeven_price(-1, 100.0, -1.0, 1.0)
+
+
 def test_costs_of_orders():
     # 1 BTC at 10,000, 10x: 1,000 + 6 to open + 5.4 to close at the bankruptcy price 9,000
     assert position.bybit_order_cost(1, 1.0, 10_000, 10, 0.0006) == pytest.approx(1_011.4)

@@ -115,18 +115,18 @@ def test_orders_are_cut_to_lots_towards_zero():
 
 def test_an_order_below_the_minimum_notional_is_dropped():
     # COSTLY: 1,000 quote for the perpetual, 500 for spot. Carry 0.03125 x 30,000 x 2 / 3 = 625:
-    # only spot trades
+    # the spot alone would be naked (spec 7.12)
     info = play(make_env(flat_tape(symbol="COSTLY"), cost_scale=0.0), [(0.03125, 1.0, 2.0)])[0]
     assert info["trade"]["filled_perp"][0] == 0.0
-    assert info["trade"]["filled_spot"][0] == 6.25
+    assert info["trade"]["filled_spot"][0] == 0.0
     assert info["trade"]["reason"][0] == "below lot or minimum notional"
 
 
 def test_closing_a_leg_exactly_ignores_lot_and_minimum():
-    # 6.25 units of spot (625 quote) at 100 are worth 375 at 60, below the minimum of 500, and are
-    # sold all the same
+    # 12.5 units of the perpetual, half hedged: 6.25 units of spot at 100 are worth 375 at 60, below
+    # the minimum of 500, and are sold all the same
     market = tape(bar(100), bar(100, 60), bar(60), bar(60), symbols=("COSTLY",))
-    info = play(make_env(market, cost_scale=0.0), [(0.03125, 1.0, 2.0), FLAT])[1]
+    info = play(make_env(market, cost_scale=0.0), [(0.0625, 0.5, 2.0), FLAT])[1]
     assert info["trade"]["filled_spot"][0] == -6.25
     assert info["account"]["spot"][0] == 0.0
 

@@ -125,3 +125,17 @@ def test_the_keeper_cannot_help_against_a_gap(margin_mode):
             "liquidated"
         ]
     ) == [1]
+
+
+def test_a_small_position_keeps_its_hedge():
+    # spec 7.12; FINE: orders of the perp below 100 quote are dropped, those of the spot below 5.
+    # 2.5 units each. At 65 the wallet has 212.5 against 81.25 / 0.39: f = 375 / 243.75 asks for
+    # 87.5 quote of both
+    fall = [bar(100), bar(100), bar(100, 65), *[bar(65)] * 4]
+    env = make_env(tape(*fall, symbols=("FINE",)), keeper_interval="1h")
+    infos = play(env, [(0.01251, 1.0, 2.0)] + [HOLD] * 5)
+    opened, last = infos[0]["account"], infos[-1]["account"]
+    assert opened["perp"][0] == pytest.approx(-2.502, abs=0.002)
+    assert opened["spot"][0] == pytest.approx(2.502, abs=0.002)
+    assert last["perp"][0] == opened["perp"][0]
+    assert last["spot"][0] == opened["spot"][0]

@@ -105,6 +105,17 @@ class InverseAccount(ReferenceAccount):
                 self.reasons[a] = "inside the band"
             leg.order_perp = leg.order_spot = 0.0
 
+    def _hedge_order(self, a: int) -> float:
+        leg, mark = self.legs[a], self.last[a].mark_close
+        wanted = leg.order_spot
+        self._order_coins(
+            a,
+            leg.perp,
+            0.0 if self.config.allow_short_spot else self._required(leg.perp, mark, leg.leverage),
+        )
+        needed, leg.order_spot = leg.order_spot, wanted
+        return needed
+
     def _lendable(self, a: int, prices: list[float]) -> float:
         """Free coins, and those that free cash can borrow."""
         free = max(self._free(prices), 0.0) / prices[a] if self.config.allow_short_spot else 0.0

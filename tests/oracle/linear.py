@@ -587,6 +587,7 @@ class ReferenceAccount:
                         factor = min(factor, self.config.max_participation * volume / abs(order))
                 if factor < 1:
                     self._cut(a, leg.order_spot * factor, leg.order_perp * factor, "participation")
+            self._keep_hedged(a)
             if self._round(a):
                 self.reasons[a] = "below lot or minimum notional"
         self._afford(moved)
@@ -705,6 +706,24 @@ class ReferenceAccount:
             )
 
         return {a for a in range(self.n) if free({a}) < free(set())}
+
+    def _keep_hedged(self, a: int) -> None:
+        """Spec 7.12: where lots leave no order of the perp, spot is ordered for the perp held."""
+        leg = self.legs[a]
+        perp = _whole_lots(leg.order_perp, self.rules[a].lot_perp, leg.perp)
+        small = abs(perp) * self._sizes(a)[0] < self.rules[a].min_notional_perp
+        left_out = perp == 0 or (small and perp != -leg.perp)
+        if leg.order_perp and left_out and self.reasons[a] != "loan recalled":
+            needed, wanted = self._hedge_order(a), leg.order_spot
+            if abs(needed + leg.spot) <= 1e-9 * abs(leg.spot):
+                needed = -leg.spot
+            leg.order_spot = (
+                min(max(needed, 0.0), wanted) if wanted > 0 else max(min(needed, 0.0), wanted)
+            )
+
+    def _hedge_order(self, a: int) -> float:
+        """Spot order after which the perp that is held is hedged."""
+        return -self.legs[a].hedge * self.legs[a].perp - self.legs[a].spot
 
     def _round(self, a: int) -> bool:
         """Lots (spec 7.4) and minimum notional (spec 7.5); says whether a leg is dropped."""
