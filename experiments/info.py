@@ -58,7 +58,8 @@ def main(args: Args) -> None:
             print(f"Sources and earlier values: {venue.path}")
         case [name]:
             near = difflib.get_close_matches(name, (*TOPICS, *venues.venue_names()), n=1)
-            if near and not difflib.get_close_matches(name, agents.names(), n=1):
+            own = ":" in name  # package.module:Class
+            if near and not own and not difflib.get_close_matches(name, agents.names(), n=1):
                 topic = near[0] if near[0] in TOPICS else f"venue {near[0]}"
                 raise RunError(f"info {name}: no topic and no agent; did you mean `info {topic}`?")
             kind = agents.agent_class(name)

@@ -362,6 +362,12 @@ def test_info_names_the_nearest_topic(topic: str, said: str, capsys: Capture) ->
     assert said in refused(capsys, info, topic)
 
 
+def test_info_takes_an_agent_of_your_own_by_its_path(capsys: Capture) -> None:
+    # the name looks like the topic "agents"
+    assert called(info, "agents.rules.flat:Flat") == 0
+    assert "Holds nothing" in capsys.readouterr().out
+
+
 def test_require_room_makes_the_folder(tmp_path: Path) -> None:
     require_room(tmp_path / "a" / "b")
     assert (tmp_path / "a" / "b").is_dir()
