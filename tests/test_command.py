@@ -114,3 +114,11 @@ def test_the_doctor_finds_a_cache_that_takes_no_files(
     lines = {line.topic: line for line in doctor.checks(None, tmp_path)}
     assert lines["cache"].status == "FAULT"
     assert "NUMBA_CACHE_DIR" in lines["cache"].text
+
+
+def test_a_command_without_its_dot_says_how_it_is_named() -> None:
+    ran = subprocess.run(
+        [sys.executable, "-m", "experiments", "info", "env"], capture_output=True, text=True
+    )
+    assert ran.returncode == 1
+    assert ran.stderr == "error: a command is named behind a dot: python -m experiments.info\n"

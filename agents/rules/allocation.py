@@ -15,7 +15,7 @@ from agents.params import Params, Range
 from agents.reasons import Reason
 from agents.rules.actions import HELD, targets
 from agents.rules.base import BP_PER_YEAR, Rule
-from agents.rules.capital import Array, Capital
+from agents.rules.capital import Array, Capital, OneCapital
 from agents.rules.memory import Mean, Settled
 
 BLOCKS = (1, 2, 4, 8, 16, 32)  # settlements over which the shares of the plan stay as they are
@@ -37,7 +37,7 @@ class AllocationParams(Params):
     """Perpetual notional over perpetual wallet; portfolio margin: as for rotation."""
 
 
-class Allocation(Rule):
+class Allocation(OneCapital, Rule):
     """Solves a linear programme at every decision and trades to the first shares of its plan.
 
     Forecast h settlements ahead: long mean + (mean - long mean) x persistence^h, less the hurdle of
@@ -52,10 +52,6 @@ class Allocation(Rule):
     name = "allocation"
     parameters = AllocationParams
     params: AllocationParams
-
-    def env_settings(self) -> dict[str, Any]:
-        """Target actions on one capital."""
-        return {"actions": "target", "capital": "shared"}
 
     def look_up(self, batch: Any) -> None:
         """Find the columns, and what the margin mode asks of each coin."""

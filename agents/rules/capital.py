@@ -19,6 +19,14 @@ _CALL = 1.05  # portfolio margin: liquidation at 1.05 x maintenance (specificati
 _DAYS = 365.0
 
 
+class OneCapital:
+    """Mixin of agents whose carries are shares of one capital."""
+
+    def env_settings(self) -> dict[str, Any]:
+        """Target actions on one capital."""
+        return {"actions": "target", "capital": "shared"}
+
+
 class Capital:
     """Collateral, maintenance and interest of the coins of an env, each (A,), or (n, A) where its
     paths have different coins.

@@ -13,7 +13,7 @@ from agents.params import Params, Range
 from agents.reasons import Reason
 from agents.rules.actions import HELD, targets
 from agents.rules.base import Rule
-from agents.rules.capital import Capital
+from agents.rules.capital import Capital, OneCapital
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -30,7 +30,7 @@ class EqualWeightParams(Params):
     """
 
 
-class EqualWeight(Rule):
+class EqualWeight(OneCapital, Rule):
     """Holds carry 1/A in each of A coins of one capital, and brings a coin back to its target where
     its notional has left the band. With one coin: always-on carry with a rebalancing band.
 
@@ -40,10 +40,6 @@ class EqualWeight(Rule):
     name = "equal_weight"
     parameters = EqualWeightParams
     params: EqualWeightParams
-
-    def env_settings(self) -> dict[str, Any]:
-        """Target actions on one capital."""
-        return {"actions": "target", "capital": "shared"}
 
     def look_up(self, batch: Any) -> None:
         """Find the columns, and what the margin mode asks of each coin."""

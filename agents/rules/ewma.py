@@ -12,9 +12,8 @@ from numpy.typing import NDArray
 
 from agents.base import observed
 from agents.params import Params, Range
-from agents.reasons import Reason
-from agents.rules.actions import HELD, targets
-from agents.rules.base import BP_PER_YEAR, Rule
+from agents.rules.base import BP_PER_YEAR
+from agents.rules.hysteresis import Hysteresis
 from agents.rules.memory import Mean, Settled
 
 
@@ -35,7 +34,7 @@ class EwmaParams(Params):
     below: ClassVar = (("exit", "enter"),)
 
 
-class Ewma(Rule):
+class Ewma(Hysteresis):
     """Full carry when mean funding exceeds the hurdle by `enter`, flat when by less than `exit`, in
     between as it is.
 
@@ -63,15 +62,6 @@ class Ewma(Rule):
         mean = self.mean.see(obs, *self.settled.see(obs), self.p.span)
         return np.asarray(mean - hurdle)
 
-    def act(self, obs: NDArray[np.float32], *, deterministic: bool = True) -> NDArray[Any]:
-        """The rule, for each asset on its own."""
-        signal, carry = self.signal(obs), self.carry.of(obs)
-        inside, pending = carry > HELD, self.pending.of(obs) != 0
-        target = np.where(inside, signal >= self.p.exit, signal > self.p.enter)
-        hold = (target == inside) | pending
-        self.reasons = np.select(
-            [pending, target & ~inside, inside & ~target, inside],
-            [Reason.PENDING, Reason.ENTER, Reason.EXIT, Reason.HOLD],
-            Reason.NEUTRAL,
-        ).astype(np.int8)
-        return targets(hold, target, leverage=self.p.leverage)
+    def thresholds(self) -> tuple[Any, Any]:
+        """bp per 8 h."""
+        return self.p.enter, self.p.exit

@@ -12,9 +12,8 @@ from numpy.typing import NDArray
 
 from agents.base import observed
 from agents.params import AgentError, Params, Range
-from agents.reasons import Reason
-from agents.rules.actions import HELD, targets
-from agents.rules.base import BP_PER_YEAR, Rule
+from agents.rules.base import BP_PER_YEAR
+from agents.rules.hysteresis import Hysteresis
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -35,7 +34,7 @@ class ForecastParams(Params):
     """Perpetual notional over perpetual wallet."""
 
 
-class Forecast(Rule):
+class Forecast(Hysteresis):
     """Full carry by forecast funding, net of the cash rate and of costs over the holding time.
 
     It enters where the forecast exceeds the hurdle r (1 + L) / L by cost / hold, leaves where it
@@ -71,17 +70,8 @@ class Forecast(Rule):
         hurdle = self.cash_rate.of(obs) * BP_PER_YEAR * (1.0 + leverage) / leverage
         return np.asarray(self.ahead.of(obs) - hurdle, dtype=np.float64)
 
-    def act(self, obs: NDArray[np.float32], *, deterministic: bool = True) -> NDArray[Any]:
-        """The rule, for each asset on its own."""
+    def thresholds(self) -> tuple[Any, Any]:
+        """bp per 8 h."""
         cost = self.round_trip if self.params.cost is None else self.p.cost
         needed = cost / self.p.hold
-        signal, carry = self.signal(obs), self.carry.of(obs)
-        inside, pending = carry > HELD, self.pending.of(obs) != 0
-        target = np.where(inside, signal >= -needed, signal > needed)
-        hold = (target == inside) | pending
-        self.reasons = np.select(
-            [pending, target & ~inside, inside & ~target, inside],
-            [Reason.PENDING, Reason.ENTER, Reason.EXIT, Reason.HOLD],
-            Reason.NEUTRAL,
-        ).astype(np.int8)
-        return targets(hold, target, leverage=self.p.leverage)
+        return needed, -needed

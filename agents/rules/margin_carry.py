@@ -15,7 +15,7 @@ from agents.params import Params, Range
 from agents.reasons import Reason
 from agents.rules.actions import HELD, targets
 from agents.rules.base import BP_PER_YEAR, Rule
-from agents.rules.capital import Array, Capital
+from agents.rules.capital import Array, Capital, OneCapital
 from agents.rules.memory import Mean, Settled
 
 _LEVERED = 1.02  # times `own`: a larger target notional is one that borrows
@@ -65,7 +65,7 @@ class _Seen(NamedTuple):
     levered: NDArray[np.bool_]  # whether the last target borrows
 
 
-class MarginCarry(Rule):
+class MarginCarry(OneCapital, Rule):
     """Dynamic leverage for portfolio margin: carry in the best coins of one capital, with the own
     capital while funding pays more than cash, with borrowed quote while it pays more than the
     interest.
@@ -81,10 +81,6 @@ class MarginCarry(Rule):
     name = "margin_carry"
     parameters = MarginCarryParams
     params: MarginCarryParams
-
-    def env_settings(self) -> dict[str, Any]:
-        """Target actions on one capital."""
-        return {"actions": "target", "capital": "shared"}
 
     def look_up(self, batch: Any) -> None:
         """Find the columns, and what the margin mode asks of each coin."""

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from agents.base import Agent, observed
 from agents.params import AgentError, Params, Range
 from agents.rules.actions import targets
-from agents.rules.capital import Capital
+from agents.rules.capital import Capital, OneCapital
 from fundenv.optima.portfolio import PortfolioForesight
 
 
@@ -27,7 +27,7 @@ class PortfolioClairvoyantParams(Params):
     """
 
 
-class PortfolioClairvoyant(Agent):
+class PortfolioClairvoyant(OneCapital, Agent):
     """Trades one capital over several coins in portfolio margin, borrowing included, as the linear
     programme of `fundenv.optima.portfolio` plans it over the rest of each episode.
 
@@ -41,7 +41,7 @@ class PortfolioClairvoyant(Agent):
 
     def env_settings(self) -> dict[str, Any]:
         """Target actions on one capital in portfolio margin."""
-        return {"actions": "target", "capital": "shared", "margin_mode": "portfolio"}
+        return super().env_settings() | {"margin_mode": "portfolio"}
 
     def look_up(self, batch: Any) -> None:
         """Find the columns; plans are made at the first `act` of each episode."""

@@ -13,7 +13,7 @@ from agents.params import Params, Range
 from agents.reasons import Reason
 from agents.rules.actions import HELD, targets
 from agents.rules.base import BP_PER_YEAR, Rule
-from agents.rules.capital import Capital
+from agents.rules.capital import Capital, OneCapital
 from agents.rules.memory import Mean, Settled
 
 
@@ -40,7 +40,7 @@ class RotationParams(Params):
     below: ClassVar = (("exit", "enter"),)
 
 
-class Rotation(Rule):
+class Rotation(OneCapital, Rule):
     """Holds full carry in at most one coin of a shared capital.
 
     The hurdle is what one quote of notional costs a year. Isolated and cross margin: the cash rate
@@ -51,10 +51,6 @@ class Rotation(Rule):
     name = "rotation"
     parameters: ClassVar[type[Params]] = RotationParams
     params: Any
-
-    def env_settings(self) -> dict[str, Any]:
-        """Target actions on one capital."""
-        return {"actions": "target", "capital": "shared"}
 
     def look_up(self, batch: Any) -> None:
         """Find the columns, and what portfolio margin asks of each coin."""

@@ -15,7 +15,7 @@ from agents.params import Params, Range
 from agents.reasons import Reason
 from agents.rules.actions import HELD, targets
 from agents.rules.base import Rule
-from agents.rules.capital import Capital
+from agents.rules.capital import Capital, OneCapital
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -35,7 +35,7 @@ class VolatilityBandsParams(Params):
     below: ClassVar = (("near", "distance"), ("distance", "far"))
 
 
-class VolatilityBands(Rule):
+class VolatilityBands(OneCapital, Rule):
     """Holds every coin with an equal share of one capital, at the notional that stands `distance`
     daily volatilities from liquidation, at most `highest`; trades when the distance is outside
     `near` .. `far`.
@@ -49,10 +49,6 @@ class VolatilityBands(Rule):
     name = "volatility_bands"
     parameters = VolatilityBandsParams
     params: VolatilityBandsParams
-
-    def env_settings(self) -> dict[str, Any]:
-        """Target actions on one capital."""
-        return {"actions": "target", "capital": "shared"}
 
     def look_up(self, batch: Any) -> None:
         """Find the columns, and what the margin mode asks of each coin."""

@@ -15,6 +15,7 @@ from agents.params import Range
 from agents.reasons import Reason
 from agents.rules.actions import HELD, targets
 from agents.rules.base import Memory
+from agents.rules.capital import OneCapital
 from agents.rules.memory import Array, Settled
 from agents.rules.zscore import ZScore, ZScoreParams
 
@@ -33,7 +34,7 @@ class ZScoreBasketParams(ZScoreParams):
     """
 
 
-class ZScoreBasket(ZScore):
+class ZScoreBasket(OneCapital, ZScore):
     """The z-score rule on one capital: each coin that signals gets at most `most` of it, and none
     that moves with a coin already held.
 
@@ -46,10 +47,6 @@ class ZScoreBasket(ZScore):
     name = "zscore_basket"
     parameters: ClassVar[type[ZScoreParams]] = ZScoreBasketParams
     params: Any
-
-    def env_settings(self) -> dict[str, Any]:
-        """Target actions on one capital."""
-        return {"actions": "target", "capital": "shared"}
 
     def look_up(self, batch: Any) -> None:
         """Find the columns."""

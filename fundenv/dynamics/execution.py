@@ -126,6 +126,18 @@ def bracket_share(order, position, limit):
 
 
 @jit
+def sized_perp(world, store, i, a, row, rule, order):
+    """The order of the perpetual of leg a in whole lots, 0 below the minimum notional at the last
+    mark.
+    """
+    size = store.legs[i, a, PERP]
+    price = quote_of(world.contract, 1.0, world.bars[row - 1, a, MARK_CLOSE])
+    return drop_if_small(
+        cut_to_lot(order, size, rule.lot_perp), size, price, rule.min_notional_perp
+    )
+
+
+@jit
 def size_order(world, store, i, a, row, book):
     """Cut the wanted orders of leg a to lots and drop what is below the minimum notional at the
     last prices.
@@ -133,15 +145,9 @@ def size_order(world, store, i, a, row, book):
     legs, bars = store.legs, world.bars
     rule = rules_of(world.rules, world.symbols[book, a])
     spot = cut_to_lot(legs[i, a, WANT_SPOT], legs[i, a, SPOT], rule.lot_spot)
-    perp = cut_to_lot(legs[i, a, WANT_PERP], legs[i, a, PERP], rule.lot_perp)
+    perp = sized_perp(world, store, i, a, row, rule, legs[i, a, WANT_PERP])
     spot = drop_if_small(
         spot, legs[i, a, SPOT], bars[row - 1, a, SPOT_CLOSE], rule.min_notional_spot
-    )
-    perp = drop_if_small(
-        perp,
-        legs[i, a, PERP],
-        quote_of(world.contract, 1.0, bars[row - 1, a, MARK_CLOSE]),
-        rule.min_notional_perp,
     )
     if (spot == 0.0 and legs[i, a, WANT_SPOT] != 0.0) or (
         perp == 0.0 and legs[i, a, WANT_PERP] != 0.0
@@ -158,16 +164,12 @@ def _without_perp(world, store, p, i, a, row, book, spot, perp):
     """
     legs = store.legs
     rule = rules_of(world.rules, world.symbols[book, a])
-    size, price = (
-        legs[i, a, PERP],
-        quote_of(world.contract, 1.0, world.bars[row - 1, a, MARK_CLOSE]),
-    )
-    made = drop_if_small(cut_to_lot(perp, size, rule.lot_perp), size, price, rule.min_notional_perp)
+    made = sized_perp(world, store, i, a, row, rule, perp)
     if perp == 0.0 or made != 0.0 or legs[i, a, REASON] == REASON_RECALLED:
         return spot
     backed = p.allow_short_spot <= 0.5
     held = legs[i, a, SPOT]
-    order = spot_target(world, store, i, a, row, size, backed) - held
+    order = spot_target(world, store, i, a, row, legs[i, a, PERP], backed) - held
     if abs(order + held) <= SAME * abs(held):
         order = -held
     return min(max(order, min(spot, 0.0)), max(spot, 0.0))

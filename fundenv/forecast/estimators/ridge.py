@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from dataclasses import dataclass
 from typing import Annotated, Any, ClassVar
 
@@ -65,13 +66,13 @@ class ScaledForecaster(Forecaster):
             known = np.isfinite(targets[:, j])
             self.fit_horizon(j, inputs[known], targets[known, j])
 
+    @abstractmethod
     def fit_horizon(self, j: int, x: Array, y: Array) -> None:
         """Fit horizon j to inputs (n, F) and scaled targets (n,)."""
-        raise NotImplementedError
 
+    @abstractmethod
     def ask_horizon(self, j: int, x: Array) -> Array:
         """Scaled forecasts (n,) of horizon j."""
-        raise NotImplementedError
 
     def means(self, panel: Panel) -> list[Array]:
         """Forecasts (K, H)."""
