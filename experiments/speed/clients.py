@@ -17,7 +17,7 @@ from typing import Any, NamedTuple
 import gymnasium
 
 from experiments.core.cli import run
-from experiments.speed.stepping import ID
+from experiments.speed.stepping import ID, step_as_long_runs_do
 
 PENDULUM = "Pendulum-v1"
 
@@ -144,8 +144,7 @@ def _check(count: int, closing: ExitStack) -> Iterator[Case]:
     env: Any = gymnasium.make_vec(ID, num_envs=count)
     closing.callback(env.close)
     env.reset(seed=0)
-    if env.unwrapped.batch.calls.fits_vectors:
-        env.unwrapped.batch.calls.use_vectors()  # as in a run that lasts
+    step_as_long_runs_do(env.unwrapped.batch)
     whole = f"vector of {count:,}"
     yield Case(whole, _stepping(env, env.action_space))
     actions, take = env.action_space.sample(), env.unwrapped.batch.gate.take

@@ -44,6 +44,7 @@ def vector(count: int, settings: dict[str, Any], threads: int, device: str) -> S
     """`gymnasium.make_vec`."""
     env: Any = gymnasium.make_vec(ID, num_envs=count, threads=threads, **settings)
     env.reset(seed=0)
+    step_as_long_runs_do(env.batch)
     return Stepper(
         bursts(env.step, _actions(count, env.single_action_space), count),
         env.single_observation_space.shape[0],
@@ -58,6 +59,7 @@ def sb3(count: int, settings: dict[str, Any], threads: int, device: str) -> Step
     env = FundingHedgeVecEnv(count, threads=threads, **settings)
     env.seed(0)
     env.reset()
+    step_as_long_runs_do(env.batch)
     return Stepper(
         bursts(env.step, _actions(count, env.action_space), count),
         (env.observation_space.shape or (0,))[0],
@@ -73,6 +75,8 @@ def torch(count: int, settings: dict[str, Any], threads: int, device: str) -> St
 
     env = FundingHedgeTorchEnv(count, device=device, threads=threads, **settings)
     env.reset(seed=0)
+    if env.device.type == "cpu":
+        step_as_long_runs_do(env.batch)
     actions = th.rand((BURST, count, *(env.action_space.shape or ())), device=device) * 2 - 1
 
     def burst() -> None:
@@ -120,6 +124,14 @@ MODES: dict[str, Callable[[int, dict[str, Any], int, str], Stepper]] = {
     "torch": torch,
     "ppo": ppo,
 }
+
+
+def step_as_long_runs_do(batch: Batch) -> None:
+    """Use the vector form of a step at once, where the batch fits it: a batch compiles it after a
+    million steps, which a busy machine does not reach while it is timed.
+    """
+    if batch.fits_vectors:
+        batch.use_vectors()
 
 
 def walk(env: Any, actions: Any) -> Callable[[], int]:
