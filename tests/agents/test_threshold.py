@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 
 import agents
-from agents.rules.threshold import Fit, Threshold, thresholds
+from agents.rules.threshold import Threshold
+from agents.rules.threshold_fit import Fit, thresholds
 from fundenv.envs.vector import FundingHedgeVectorEnv
 from fundenv.market import synthetic_market
 from tests.optima.test_foresight import played

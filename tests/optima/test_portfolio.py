@@ -13,7 +13,8 @@ import agents
 from fundenv.batch.cpu import Batch
 from fundenv.dynamics import types as t
 from fundenv.market import Market, synthetic_market
-from fundenv.optima.portfolio import Inputs, inputs, portfolio_bound, solve
+from fundenv.optima.portfolio import inputs, portfolio_bound
+from fundenv.optima.portfolio_programme import Inputs, solve
 
 SETTINGS: dict[str, Any] = {
     "margin_mode": "portfolio",
