@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
-import json
-from importlib import resources
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 import plotly.graph_objects as go
-from plotly.offline import get_plotlyjs
 
 from experiments.core.run_folder import read_json
 from experiments.forecasting.printing import p_text, sections
 from experiments.forecasting.table import ALL
-from experiments.html_report.draw import as_data, dress
+from experiments.html_report.draw import dress
 from experiments.html_report.html import cells, chart, note, table, text
+from experiments.html_report.sections import origin, sectioned
 from fundenv.forecast import HORIZONS, LEVELS
 
 _COLOURS = (
@@ -53,29 +51,9 @@ def page(result: dict[str, Any], forecasts: pd.DataFrame, markdown: str, out: Pa
             f"{best} for the mean of the next 9 settlements, first coin, last {_DRAWN_DAYS} days:"
             " mean, 90 % interval, and what came.")),
         ("Tables", "".join(tables[1:])),
-        ("Data", table(["what", "value"], _origin(record), kind="words")),
+        ("Data", table(["what", "value"], origin(record), kind="words")),
     ]  # fmt: skip
-    body = "".join(
-        f'<section id="s{i}"><h2>{name}</h2>{content}</section>'
-        for i, (name, content) in enumerate(parts)
-    )
-    nav = "".join(f'<a href="#s{i}">{name}</a>' for i, (name, _) in enumerate(parts))
-    data = {name: as_data(figure) for name, figure in figures.items()}
-    return _TEMPLATE.format(
-        title=f"fundenv forecasts: {start} .. {end}",
-        style=_style(),
-        nav=nav,
-        body=body,
-        plotly=get_plotlyjs(),
-        data=json.dumps(data, allow_nan=False).replace("<", "\\u003c"),
-    )
-
-
-def _style() -> str:
-    """The look of the report of a run."""
-    whole = resources.files("experiments.html_report").joinpath("page.html")
-    source = whole.read_text(encoding="utf-8")
-    return source.split("<style>")[1].split("</style>")[0]
+    return sectioned(f"fundenv forecasts: {start} .. {end}", parts, figures)
 
 
 def _best(rows: list[dict[str, Any]], coin: str) -> str:
@@ -179,56 +157,3 @@ def fan(forecasts: pd.DataFrame, name: str) -> go.Figure:
         x=own["time"], y=known, mode="lines", name="what came", line={"color": "#D55E00"}
     )
     return dress(figure, f"{coin}, bp per 8 h", 380)
-
-
-def _origin(record: dict[str, Any]) -> list[list[str]]:
-    lines = [
-        ["command", f"<code>{text(record['command'])}</code>"],
-        ["started", text(record["started"])],
-    ]
-    for market in record["markets"].values():
-        lines.append(
-            ["market", f"hash <code>{text(market['hash'])}</code>, {text(market['venue'])}"]
-        )
-        lines += [[text(s), f"{text(a)} .. {text(b)} UTC"] for s, a, b in market["paths"]]
-        lines += [["accepted", text(each)] for each in market["cautions"]]
-    return lines
-
-
-_TEMPLATE = """<!DOCTYPE html>
-<html lang="en">
-<head>
-<meta charset="utf-8">
-<meta name="viewport" content="width=device-width, initial-scale=1">
-<title>{title}</title>
-<style>{style}</style>
-</head>
-<body>
-<nav aria-label="sections"><div>{nav}</div></nav>
-<main>
-<h1>{title}</h1>
-{body}
-</main>
-<script>{plotly}</script>
-<script type="application/json" id="data">{data}</script>
-<script>
-"use strict";
-const figures = JSON.parse(document.getElementById("data").textContent);
-const own = name => getComputedStyle(document.documentElement).getPropertyValue(name).trim();
-function draw() {{
-  const narrow = window.innerWidth < 600;
-  for (const [name, figure] of Object.entries(figures)) {{
-    const layout = structuredClone(figure.layout);
-    layout.font.color = own("--ink");
-    for (const axis of ["xaxis", "yaxis"]) layout[axis].gridcolor = own("--grid");
-    layout.hoverlabel = {{bgcolor: own("--back"), font: {{color: own("--ink")}}}};
-    if (narrow) {{ layout.margin.l = 44; layout.font.size = 11; }}
-    Plotly.react(name, structuredClone(figure.data), layout, {{responsive: true, displaylogo: false, displayModeBar: false}});
-  }}
-}}
-window.matchMedia("(prefers-color-scheme: dark)").addEventListener("change", draw);
-draw();
-</script>
-</body>
-</html>
-"""
