@@ -19,7 +19,7 @@ OWN = {
     "doctor": "Checks this installation: versions, compiler cache, GPU, data folder, browser, disk."
 }
 ORDER = (  # of the list: as a newcomer meets them
-    "doctor info download data train evaluate benchmark report forecast calibrate population solvable"
+    "doctor info download data train evaluate benchmark report forecast study calibrate population solvable"
     " surface"
 ).split()
 _INTERRUPTED = 130
