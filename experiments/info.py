@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import difflib
 from dataclasses import dataclass
+from importlib.resources import files
 from typing import Annotated
 
 import tyro
@@ -50,18 +51,26 @@ def main(args: Args) -> None:
         case ["venues"]:
             for name in venues.venue_names():
                 print(name)
+        case ["venue"]:
+            known = ", ".join(venues.venue_names())
+            raise RunError(f"info venue: name one of {known}, or the path of your own TOML")
         case ["venue", name]:
             venue = venues.load_venue(name)
             show(rows(venue), f"Rules of {name} now in force", value="value")
             for line in bracket_lines(venue):
                 print(line)
-            print(f"Sources and earlier values: {venue.path}")
+            shipped = files("fundenv.venues").joinpath(venue.path)
+            print(f"Sources and earlier values: {shipped if shipped.is_file() else venue.path}")
         case [name]:
             near = difflib.get_close_matches(name, (*TOPICS, *venues.venue_names()), n=1)
             own = ":" in name  # package.module:Class
-            if near and not own and not difflib.get_close_matches(name, agents.names(), n=1):
-                topic = near[0] if near[0] in TOPICS else f"venue {near[0]}"
-                raise RunError(f"info {name}: no topic and no agent; did you mean `info {topic}`?")
+            like = difflib.get_close_matches(name, agents.names(), n=1)
+            if not own and not like:
+                topics = [t if t in TOPICS else f"venue {t}" for t in near] or list(TOPICS)
+                raise RunError(
+                    f"info {name}: no topic and no agent; did you mean"
+                    f" {' or '.join(f'`info {topic}`' for topic in topics)}?"
+                )
             kind = agents.agent_class(name)
             print(_first(kind.__doc__))
             show(describe(kind.parameters), f"Parameters of {name}: --params NAME=VALUE")

@@ -37,8 +37,18 @@ from fundenv.settings.forms import (
 __all__ = ["DIALS", "ConfigError", "EnvConfig", "UnknownSetting", "code", "hours", "limits"]
 
 
+# what an env takes beside its settings
+ARGUMENTS = ("market", "symbols", "config", "render_mode", "info")
+
+
 class UnknownSetting(ConfigError, TypeError):
     """A keyword that no setting has: a `TypeError` too, as of any call with a wrong keyword."""
+
+    def __init__(self, text: str) -> None:
+        """Keep the first sentence: `gymnasium.make` raises a `TypeError` again with its own words
+        and all keywords behind it.
+        """
+        super().__init__(text.partition(" was raised from the environment creator")[0])
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -241,8 +251,9 @@ class EnvConfig(Settings):
     @classmethod
     def unknown(cls, name: str) -> ValueError:
         """The error for a keyword that is no setting, in the words of Python's own too."""
+        known = (*fields_of(cls), *(each for each in ARGUMENTS if each != name))
         return UnknownSetting(
-            f"unknown setting {name!r}; {nearest(name, fields_of(cls))}"
+            f"unknown setting {name!r}; {nearest(name, known)}"
             f" (got an unexpected keyword argument {name!r})"
         )
 

@@ -95,6 +95,20 @@ def test_info_refuses_what_it_does_not_know() -> None:
 
     with pytest.raises(info.RunError, match="info a b c: expected env, an agent"):
         info.main(info.Args(topic=("a", "b", "c")))
+    with pytest.raises(info.RunError, match=r"info venue: name one of binance, .*your own TOML"):
+        info.main(info.Args(topic=("venue",)))
+    with pytest.raises(info.RunError, match="did you mean `info env` or `info agents`"):
+        info.main(info.Args(topic=("bogus",)))
+    with pytest.raises(info.RunError, match="did you mean `info venue bybit`"):
+        info.main(info.Args(topic=("bybt",)))
+
+
+def test_info_names_the_file_of_a_venue(capsys: pytest.CaptureFixture[str]) -> None:
+    from experiments import info
+
+    info.main(info.Args(topic=("venue", "binance")))
+    last = capsys.readouterr().out.splitlines()[-1]
+    assert Path(last.removeprefix("Sources and earlier values: ")).is_file()
 
 
 def test_the_doctor_finds_faults(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

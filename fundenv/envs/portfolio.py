@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from fundenv.config import ConfigError, EnvConfig
 from fundenv.dynamics.more_columns import MORE_ACCOUNT_COLUMNS, MORE_LEG_COLUMNS
 from fundenv.dynamics.observation import ACCOUNT_COLUMNS
 from fundenv.envs.single import FundingHedgeEnv
@@ -58,6 +59,27 @@ def portfolio_market(
     return joint(market, names or list(every))
 
 
+def _portfolio(settings: dict[str, Any]) -> dict[str, Any]:
+    """The settings with those of `PORTFOLIO` that the user leaves open; a whole `config` stays as
+    it is. Raises `ConfigError` for a config that has no shared capital.
+    """
+    config = settings.get("config")
+    if config is None:
+        return PORTFOLIO | settings
+    if isinstance(config, EnvConfig) and config.capital != PORTFOLIO["capital"]:
+        raise ConfigError(
+            f"config: capital = {config.capital!r}, and this env has one capital; give"
+            " EnvConfig(**fundenv.envs.portfolio.PORTFOLIO, ..), or settings in place of a config"
+        )
+    return settings
+
+
+def _venue(settings: dict[str, Any]) -> str:
+    config = settings.get("config")
+    venue = config.venue if isinstance(config, EnvConfig) else settings.get("venue", "binance")
+    return str(venue)
+
+
 def by_asset(
     obs: NDArray[Any], assets: int, observe: Sequence[str] = PORTFOLIO["observe"]
 ) -> tuple[NDArray[Any], NDArray[Any]]:
@@ -96,7 +118,8 @@ class FundingPortfolioEnv(FundingHedgeEnv):
         market: as `portfolio_market` takes it.
         symbols: the coins.
         render_mode: "rgb_array" draws the episode.
-        settings: fields of `fundenv.config.EnvConfig`.
+        settings: fields of `fundenv.config.EnvConfig`; or `config`, a whole one with shared
+            capital, in which this env changes nothing.
     """
 
     def __init__(
@@ -108,9 +131,8 @@ class FundingPortfolioEnv(FundingHedgeEnv):
         **settings: Any,
     ) -> None:
         """See the class docstring."""
-        coins = portfolio_market(market, symbols, settings.get("venue", "binance"))
-        chosen: dict[str, Any] = PORTFOLIO | settings
-        super().__init__(market=coins, render_mode=render_mode, **chosen)
+        coins = portfolio_market(market, symbols, _venue(settings))
+        super().__init__(market=coins, render_mode=render_mode, **_portfolio(settings))
 
 
 class FundingPortfolioVectorEnv(FundingHedgeVectorEnv):
@@ -127,6 +149,5 @@ class FundingPortfolioVectorEnv(FundingHedgeVectorEnv):
         **settings: Any,
     ) -> None:
         """See the class docstring."""
-        coins = portfolio_market(market, symbols, settings.get("venue", "binance"))
-        chosen: dict[str, Any] = PORTFOLIO | settings
-        super().__init__(num_envs, market=coins, **chosen)
+        coins = portfolio_market(market, symbols, _venue(settings))
+        super().__init__(num_envs, market=coins, **_portfolio(settings))

@@ -83,7 +83,7 @@ class FundingHedgeVectorEnv(VectorEnv[Any, Any, Any]):
                 f"info = {info!r} is not one of False, True; a vector environment has no brief info"
             )
         # The kernel resets an ended environment at once in SAME_STEP; to tell of its last step,
-        # this face resets it itself.
+        # this env resets it itself.
         self._resets = info and mode == "same_step"
         self._refuses = mode == "disabled"
         self.batch = Batch(

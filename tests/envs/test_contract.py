@@ -365,6 +365,12 @@ def test_an_unknown_keyword_is_a_type_error_in_pythons_words(make):
     with pytest.raises(TypeError, match="unexpected keyword argument 'frameskip'") as caught:
         make(ID, frameskip=4)
     assert isinstance(caught.value, ConfigError)
+    assert str(caught.value).endswith("unexpected keyword argument 'frameskip')")  # no more
+
+
+def test_a_misspelt_argument_beside_the_settings_is_named_too():
+    with pytest.raises(ConfigError, match="did you mean symbols"):
+        gym.make(ID, symbol="BTCUSDT")
 
 
 def test_indexed_actions_choose_rows_of_discrete_ones():

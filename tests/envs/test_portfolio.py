@@ -9,7 +9,14 @@ from gymnasium.utils.env_checker import check_env
 
 import fundenv  # noqa: F401
 from fundenv.checks import check_accounting
-from fundenv.envs.portfolio import PORTFOLIO, by_asset, portfolio_market
+from fundenv.config import ConfigError, EnvConfig
+from fundenv.envs.portfolio import (
+    PORTFOLIO,
+    FundingPortfolioEnv,
+    FundingPortfolioVectorEnv,
+    by_asset,
+    portfolio_market,
+)
 from fundenv.market import SplitError, stack, synthetic_market
 
 ID = "fundenv/FundingPortfolio-v0"
@@ -40,6 +47,16 @@ def test_a_setting_of_the_user_wins() -> None:
     env = gymnasium.make(ID, margin_mode="isolated", capital="parts")
     config = env.unwrapped.batch.config  # type: ignore[attr-defined]
     assert (config.margin_mode, config.capital) == ("isolated", "parts")
+
+
+@pytest.mark.parametrize("make", [FundingPortfolioEnv, FundingPortfolioVectorEnv])
+def test_a_whole_config_needs_shared_capital_and_is_taken_as_it_is(make) -> None:
+    with pytest.raises(ConfigError, match=r"capital = 'parts'.*EnvConfig\(\*\*fundenv"):
+        make(config=EnvConfig(leverage=2.0))
+    whole = EnvConfig(**PORTFOLIO | {"leverage": 2.0, "keeper_watches": "wallet"})
+    assert make(config=whole).unwrapped.batch.config == whole
+    with pytest.raises(ConfigError, match="both config and leverage are given"):
+        make(config=whole, leverage=3.0)
 
 
 def test_the_parts_of_random_steps_add_up() -> None:
