@@ -41,6 +41,14 @@ def test_the_code_of_a_page_runs(page: Path, tmp_path: Path) -> None:
     assert done.returncode == 0, f"{done.stdout[-500:]}\n{done.stderr[-2000:]}"
 
 
+@pytest.mark.parametrize("page", [ROOT / "README.md", *WITH_CODE], ids=lambda page: page.stem)
+def test_code_that_imports_the_agents_finds_those_of_a_wheel_too(page: Path) -> None:
+    code = "\n".join(BLOCK.findall(page.read_text(encoding="utf-8")))
+    code = re.sub(r"'''.*?'''", "", code, flags=re.DOTALL)  # files that a block writes
+    if imports := re.search(r"^(?:from|import) (?:agents|experiments)\b", code, re.MULTILINE):
+        assert "fundenv.add_bundled_to_path()" in code[: imports.start()]
+
+
 @pytest.mark.parametrize("page", PAGES, ids=name)
 def test_the_links_of_a_page_lead_somewhere(page: Path) -> None:
     text = page.read_text(encoding="utf-8")

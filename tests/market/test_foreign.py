@@ -235,13 +235,12 @@ def test_a_folder_of_exports_loads_and_says_how_it_was_read(tmp_path):
     assert np.allclose(market.bars[..., :4], build_market([whole]).bars[..., :4])
 
 
-def test_semicolons_and_seconds_say_what_they_are(tmp_path):
+def test_semicolons_say_what_they_are_and_seconds_are_told_by_their_size(tmp_path):
     bars = coin().perp.iloc[:50]
     bars.to_csv(tmp_path / "x.csv", index=False, sep=";")
     with pytest.raises(DataError, match="stand between semicolons"):
         read_table(tmp_path / "x.csv", "perp")
     bars.assign(time=ms(bars) // 1000).to_csv(tmp_path / "y.csv", index=False)
-    with pytest.raises(DataError, match="epochs are milliseconds"):
-        read_table(tmp_path / "y.csv", "perp")
-    read = read_table(tmp_path / "y.csv", "perp", columns={"time": "time"})
-    assert read["time"].tolist() == bars["time"].tolist()
+    for columns in ({}, {"time": "time"}):
+        read = read_table(tmp_path / "y.csv", "perp", columns=columns)
+        assert read["time"].tolist() == bars["time"].tolist()

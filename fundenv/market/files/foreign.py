@@ -199,7 +199,7 @@ def _taken(frame: pd.DataFrame, theirs: Mapping[str, str], name: str) -> pd.Data
         column, factor = _source(text, frame)
         used.add(column)
         if ours == "time":
-            made[ours] = _times(frame[column], name, factor)
+            made[ours] = epochs(frame[column], name, factor)
         else:
             values = _percent(frame[column])
             made[ours] = (
@@ -219,7 +219,7 @@ def _percent(column: pd.Series) -> pd.Series:
     return pd.to_numeric(texts.str.rstrip("%"), errors="coerce") / 100.0
 
 
-def _times(column: pd.Series, name: str, factor: float) -> pd.Series:
+def epochs(column: pd.Series, name: str, factor: float = 1.0) -> pd.Series:
     """Epochs, each told by its size, as UTC datetimes; anything else as it is."""
     if not pd.api.types.is_numeric_dtype(column):
         return column

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from fundenv.market.files.foreign import HEADERLESS, adopt
+from fundenv.market.files.foreign import HEADERLESS, adopt, epochs
 from fundenv.market.files.schema import DataError, Kind, check_table
 
 _NUMBER = re.compile(r"-?\d+(\.\d*)?([eE][-+]?\d+)?")
@@ -132,15 +132,14 @@ def _csv_times(column: pd.Series, name: str) -> pd.Series:
     if isinstance(column.dtype, pd.DatetimeTZDtype):
         return column
     if pd.api.types.is_numeric_dtype(column):
-        times = pd.to_datetime(column, unit="ms", utc=True, errors="coerce")
-    else:
-        times = pd.to_datetime(column, utc=True, errors="coerce", format="ISO8601")
+        return epochs(column, name)
+    times = pd.to_datetime(column, utc=True, errors="coerce", format="ISO8601")
     bad = times.isna().to_numpy()
     if bad.any():
         row = int(_worst(column, bad))
         raise DataError(
             f"{name}: column time, row {row}: {column.iloc[row]!r}; expected an ISO date or"
-            " milliseconds since 1970; correct the row"
+            " an epoch since 1970; correct the row"
         )
     return times
 

@@ -10,7 +10,7 @@ A table has a column `time` and, by kind:
     extra        any number columns; `time` is the instant from which the row is known
 
 Further number columns are kept, columns of text left out. `time` is UTC: timezone-aware in Parquet;
-in CSV an ISO date (UTC unless it carries an offset) or milliseconds since 1970.
+in CSV an ISO date (UTC unless it carries an offset) or an epoch since 1970 in s, ms, us or ns.
 """
 
 from __future__ import annotations
@@ -112,7 +112,7 @@ def _checked_times(column: pd.Series, name: str) -> pd.Series:
         row = int(outside.argmax())
         raise DataError(
             f"{name}: column time, row {row}: {column.iloc[row]}; expected {_OLDEST.year} .."
-            f" {_NEWEST.year}; epochs are milliseconds"
+            f" {_NEWEST.year}; correct the row"
         )
     column = column.dt.as_unit("ns")
     backwards = np.diff(column.astype("int64").to_numpy()) <= 0
