@@ -98,12 +98,12 @@ class Agent(ABC):
         """
         batch = batch_of(env)
         names = tuple(column.name for column in batch.observation_table)
-        if self.learns and self.provenance.observations not in ((), names):
-            odd = sorted(set(names) ^ set(self.provenance.observations))[:6] or ["their order"]
-            known = len(self.provenance.observations)
+        learned, seen = (self.told_apart(each) for each in (self.provenance.observations, names))
+        if self.learns and learned not in ((), seen):
+            odd = sorted(set(seen) ^ set(learned))[:6] or ["their order"]
             raise AgentError(
-                f"agent {self.name} knows {known} observations, this env has {len(names)}; they"
-                f" differ in {', '.join(odd)}"
+                f"agent {self.name} knows {len(learned)} observations, this env has {len(seen)};"
+                f" they differ in {', '.join(odd)}"
             )
         for key, wanted in self.env_settings().items():
             given = getattr(batch.config, key)
@@ -115,6 +115,12 @@ class Agent(ABC):
         if not (self.learns and self.provenance.market):
             self.provenance = Provenance(batch.config.to_dict(), batch.market.hash, names)
         self.look_up(batch)
+
+    def told_apart(self, names: tuple[str, ...]) -> tuple[str, ...]:
+        """Of the names of an env's observations those that must be the same wherever a learner
+        acts: all.
+        """
+        return names
 
     def look_up(self, batch: Any) -> None:  # noqa: B027
         """Find in the batch what `act` needs."""

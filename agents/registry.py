@@ -35,6 +35,8 @@ AGENTS = {
     "har": "agents.rules.har:Har",
     "margin_carry": "agents.rules.margin_carry:MarginCarry",
     "portfolio_clairvoyant": "agents.rules.portfolio_clairvoyant:PortfolioClairvoyant",
+    "portfolio_ppo": "agents.sb3.portfolio.ppo:PortfolioPPO",
+    "portfolio_sac": "agents.sb3.portfolio.sac:PortfolioSAC",
     "ppo": "agents.sb3.ppo:PPO",
     "ppo_ensemble": "agents.sb3.ensemble:PPOEnsemble",
     "random": "agents.rules.random:Random",

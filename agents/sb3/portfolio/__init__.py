@@ -1,0 +1,1 @@
+"""PPO and SAC for one capital over any number of coins."""
