@@ -1,5 +1,5 @@
-"""Memory of settled funding rates, built from nothing but the observations: which are new, their
-mean, their score.
+"""Memories of rules, built from nothing but the observations: settled funding rates (which are new,
+their mean, their score), and what positions have lost.
 """
 
 from __future__ import annotations
@@ -157,3 +157,32 @@ class Window(Memory):
             used * self._squares - self._sum.astype(np.float64) ** 2, 0.0
         ) / np.maximum(used * (used - 1.0), 1.0)
         return self._sum / used * self.GRAIN, np.sqrt(variance) * self.GRAIN, self._count.copy()
+
+
+class Trades(Memory):
+    """What each position has lost since it was entered, and which assets cool down after a stop."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._start, self._cooling = np.zeros((0, 0)), np.zeros((0, 0), dtype=bool)
+
+    def see(self, kept: Any, position: Array, notional: Any, stop: Any) -> NDArray[np.bool_]:
+        """Whether the loss of a position has reached the stop, (n, A).
+
+        kept: equity over its highest so far, (n, 1); notional: of all legs over equity, (n, 1).
+        """
+        if self.arrive(len(position)):
+            self._start, self._cooling = (
+                np.zeros(position.shape),
+                np.zeros(position.shape, dtype=bool),
+            )
+        self._start = np.where((position == 0) | self.fresh[:, None], kept, self._start)
+        self._cooling &= ~self.fresh[:, None]
+        self.settle_in()
+        lost = 1.0 - kept / np.maximum(self._start, 1e-9)
+        return np.asarray((np.asarray(stop) > 0) & (position != 0) & (lost >= stop * notional))
+
+    def cool(self, stopped: NDArray[np.bool_], neutral: NDArray[np.bool_]) -> NDArray[np.bool_]:
+        """Assets that wait after a stop; it ends once the signal has been neutral."""
+        self._cooling = stopped | (self._cooling & ~neutral)
+        return self._cooling

@@ -27,7 +27,8 @@ from agents.rules.threshold_fit import (
 from fundenv.config import hours
 from fundenv.envs.vector import FundingHedgeVectorEnv
 from fundenv.market.layout import MARK_CLOSE
-from fundenv.optima.foresight import carry_gains, settlements
+from fundenv.optima.carry_gains import carry_gains
+from fundenv.optima.env_terms import settlements
 
 SIGNALS = (
     "funding_last",

@@ -6,7 +6,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from enum import IntEnum
 from typing import Annotated, Any, ClassVar
 
 import numpy as np
@@ -14,33 +13,14 @@ from numpy.typing import NDArray
 
 from agents.base import observed
 from agents.params import AgentError, Params, Range
-from agents.reasons import Reason
 from agents.rules.actions import HELD, targets
-from agents.rules.base import BP_PER_YEAR, Memory, Rule, base_borrow_rate
-from agents.rules.memory import Array, Settled, Window
+from agents.rules.base import BP_PER_YEAR, Rule, base_borrow_rate
+from agents.rules.memory import Array, Settled, Trades, Window
+from agents.rules.zscore_reasons import Checks, Flags, State, reasons, zones
 from fundenv.market.layout import SETTLE_PRICE
 
 OBSERVED = 90  # settlements of the observation `funding_z`
 LEAST = 2 * HELD  # share of full carry below which a position is not worth an order
-Flags = NDArray[np.bool_]
-
-
-class Zone(IntEnum):
-    """Where |z| stands."""
-
-    EXIT = 0  # below `exit`
-    NEUTRAL = 1  # below `monitor`
-    MONITOR = 2  # below `entry`
-    ENTRY = 3
-
-
-class State(IntEnum):
-    """What the rule is doing with an asset; COOLING follows a stop and ends in the neutral zone."""
-
-    REVERSE = -1
-    FLAT = 0
-    CARRY = 1
-    COOLING = 2
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -188,19 +168,23 @@ class ZScore(Rule):
         barred = cooling | against | unconfirmed | unpaid | (size < LEAST)
         target = np.where(keep, position, np.where(barred, 0.0, side))
         hold = (target == position) | pending
-        self._explain(
-            z,
-            position,
-            pending,
-            keep,
-            target,
-            stopped,
-            flipped,
-            cooling,
-            against,
-            unconfirmed,
-            unpaid,
-            crowded,
+        self.zones = zones(z, p)
+        self.reasons = reasons(
+            Checks(
+                z,
+                position,
+                target,
+                pending,
+                keep,
+                stopped,
+                flipped,
+                cooling,
+                against,
+                unconfirmed,
+                unpaid,
+                crowded,
+            ),
+            p,
         )
         self.states = np.where(cooling & (target == 0), State.COOLING, target).astype(np.int8)
         return targets(hold, target * size, hedge=p.hedge, leverage=p.leverage)
@@ -281,94 +265,3 @@ class ZScore(Rule):
             np.equal(p.stop, 0), 1.0, p.risk / np.maximum(np.asarray(p.stop) * full, 1e-9)
         )
         return np.asarray(np.minimum(size, budget))
-
-    def _explain(
-        self,
-        z: Array,
-        position: Array,
-        pending: Flags,
-        keep: Flags,
-        target: Array,
-        stopped: Flags,
-        flipped: Flags,
-        cooling: Flags,
-        against: Flags,
-        unconfirmed: Flags,
-        unpaid: Flags,
-        crowded: Flags,
-    ) -> None:
-        """Write zones and reasons of the decision."""
-        p = self.p
-        self.zones = np.select(
-            [
-                np.abs(z) >= p.entry,
-                np.abs(z) >= np.minimum(p.monitor, p.entry),
-                np.abs(z) >= p.exit,
-            ],
-            [Zone.ENTRY, Zone.MONITOR, Zone.NEUTRAL],
-            Zone.EXIT,
-        ).astype(np.int8)
-        inside, enters = position != 0, (target != 0) & (target != position)
-        signalled = (z >= p.entry) | ((z <= -np.asarray(p.entry)) & p.two_sided)
-        self.reasons = np.select(
-            [
-                pending,
-                keep,
-                enters & crowded,
-                enters,
-                inside & stopped,
-                inside & flipped,
-                inside,
-                ~signalled & (self.zones >= Zone.MONITOR),
-                ~signalled,
-                cooling,
-                against,
-                unconfirmed,
-                unpaid,
-            ],
-            [
-                Reason.PENDING,
-                Reason.HOLD,
-                Reason.ENTER_CUT,
-                Reason.ENTER,
-                Reason.STOP,
-                Reason.FLIP,
-                Reason.EXIT,
-                Reason.MONITOR,
-                Reason.NEUTRAL,
-                Reason.COOL,
-                Reason.AGAINST,
-                Reason.UNCONFIRMED,
-                Reason.COSTS,
-            ],
-            Reason.SMALL,
-        ).astype(np.int8)
-
-
-class Trades(Memory):
-    """What each position has lost since it was entered, and which assets cool down after a stop."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self._start, self._cooling = np.zeros((0, 0)), np.zeros((0, 0), dtype=bool)
-
-    def see(self, kept: Any, position: Array, notional: Any, stop: Any) -> Flags:
-        """Whether the loss of a position has reached the stop, (n, A).
-
-        kept: equity over its highest so far, (n, 1); notional: of all legs over equity, (n, 1).
-        """
-        if self.arrive(len(position)):
-            self._start, self._cooling = (
-                np.zeros(position.shape),
-                np.zeros(position.shape, dtype=bool),
-            )
-        self._start = np.where((position == 0) | self.fresh[:, None], kept, self._start)
-        self._cooling &= ~self.fresh[:, None]
-        self.settle_in()
-        lost = 1.0 - kept / np.maximum(self._start, 1e-9)
-        return np.asarray((np.asarray(stop) > 0) & (position != 0) & (lost >= stop * notional))
-
-    def cool(self, stopped: Flags, neutral: Flags) -> Flags:
-        """Assets that wait after a stop; it ends once the signal has been neutral."""
-        self._cooling = stopped | (self._cooling & ~neutral)
-        return self._cooling

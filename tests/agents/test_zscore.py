@@ -13,7 +13,7 @@ import pytest
 import agents
 from agents import AgentError, Reason
 from agents.rules.memory import Window
-from agents.rules.zscore import State, Zone
+from agents.rules.zscore_reasons import State, Zone
 from fundenv.batch.cpu import Batch
 from fundenv.market import synthetic_market
 from fundenv.market.layout import SETTLE_PRICE, SETTLE_RATE
