@@ -76,55 +76,78 @@ def main(args: Args) -> None:
     print(f"{args.split:<6}{shown(market)}", flush=True)
     for name in args.agents:
         _note_seen(name, market)
-    rows: list[Row] = []
-    tidy: list[dict[str, Any]] = []
-    daily: list[pd.DataFrame] = []
-    params: dict[str, Any] = {}
-    failure: OSError | None = None
     with tempfile.TemporaryDirectory() as scratch:
-        out = args.out or Path(scratch)
+        evaluation = _Evaluation(args, market, settings, Path(scratch))
+        for agent, seed in _numbered(chosen):
+            evaluation.add(agent, seed)
+        evaluation.conclude()
+    if evaluation.failure is not None:
+        raise RunError(
+            f"--out {args.out}: {evaluation.failure.strerror or evaluation.failure}; the tables"
+            " above are not kept: make room, or choose another folder, and evaluate again"
+        )
+
+
+class _Evaluation:
+    """Rollouts of the agents on one market, and what is written of them into --out; where its disk
+    is full, into `scratch`, so that the table can be printed.
+    """
+
+    def __init__(self, args: Args, market: Market, settings: dict[str, Any], scratch: Path) -> None:
+        self.args, self.market, self.settings, self.scratch = args, market, settings, scratch
+        self.failure: OSError | None = None
+        self._out = args.out or scratch
+        self._rows: list[Row] = []
+        self._tidy: list[dict[str, Any]] = []
+        self._daily: list[pd.DataFrame] = []
+        self._params: dict[str, Any] = {}
         if args.out:
             _clear(args.out)
-        _begin(out, args, market)
-        for agent, seed in _numbered(chosen):
-            rollouts = roll_out(agent, market, settings, seed)
-            where = rollouts, agent, market, settings
-            try:
-                kept = args.out is not None and failure is None
-                rows += keep(*where, split=args.split, out=out, events=kept)
-            except OSError as error:  # a full disk: go on, so that the table can be printed
-                failure, out = error, Path(scratch)
-                _begin(out, args, market)
-                rows += keep(*where, split=args.split, out=out, events=False)
-            head = {"agent": agent.name, "candidate": 0, "fold": FINAL}
-            head |= {"span": args.split, "seed": seed}
-            tidy += tidy_rows(rollouts, head)
-            daily.append(daily_returns(rollouts, head))
-            params[agent.name] = agent.params.to_dict()
+        _begin(self._out, args, market)
+
+    @property
+    def kept(self) -> bool:
+        """Whether all is written into --out so far."""
+        return self.args.out is not None and self.failure is None
+
+    def add(self, agent: Agent, seed: int) -> None:
+        """Roll the agent out and keep its rows."""
+        split = self.args.split
+        rollouts = roll_out(agent, self.market, self.settings, seed)
+        where = rollouts, agent, self.market, self.settings
+        try:
+            self._rows += keep(*where, split=split, out=self._out, events=self.kept)
+        except OSError as error:
+            self.failure, self._out = error, self.scratch
+            _begin(self._out, self.args, self.market)
+            self._rows += keep(*where, split=split, out=self._out, events=False)
+        head = {"agent": agent.name, "candidate": 0, "fold": FINAL, "span": split, "seed": seed}
+        self._tidy += tidy_rows(rollouts, head)
+        self._daily.append(daily_returns(rollouts, head))
+        self._params[agent.name] = agent.params.to_dict()
+
+    def conclude(self) -> None:
+        """Compare, print, write."""
+        args = self.args
         found = compare(
-            pd.DataFrame(tidy),
-            pd.concat(daily, ignore_index=True),
+            pd.DataFrame(self._tidy),
+            pd.concat(self._daily, ignore_index=True),
             [args.cash_rate],
             span=args.split,
         )
         facts = [
-            f"{args.split}: {shown(market)} (market {market.hash})",
+            f"{args.split}: {shown(self.market)} (market {self.market.hash})",
             f"venue {args.venue}; growth is net of {cash_words([args.cash_rate])}",
             f"agents: {', '.join(args.agents)}",
         ]
         conclude(
-            out,
+            self._out,
             found,
-            rows,
+            self._rows,
             title="Evaluation",
             facts=facts,
-            params=params,
-            kept=args.out is not None and failure is None,
-        )
-    if failure is not None:
-        raise RunError(
-            f"--out {args.out}: {failure.strerror or failure}; the tables above are not kept: make"
-            " room, or choose another folder, and evaluate again"
+            params=self._params,
+            kept=self.kept,
         )
 
 

@@ -124,7 +124,6 @@ def search(
     try:
         import ray
         from ray import tune
-        from ray.tune.schedulers import PopulationBasedTraining
     except ImportError as error:
         raise AgentError(
             f"the script population needs Ray's Tune ({error}); install it with: pip install"
@@ -133,6 +132,7 @@ def search(
     from agents.rllib.runner import start
     from fundenv.envs.rllib import share
 
+    varied = _varied(args.agent, params)
     begun = start(args.address, args.population - 1, 400_000_000)
     try:
         fixed = {
@@ -142,53 +142,55 @@ def search(
             "steps": args.steps,
             "rounds": args.rounds,
         }
+        shared = {name: share(part) for name, part in parts.items()}
         trainable = tune.with_resources(
-            tune.with_parameters(
-                member, shared={name: share(part) for name, part in parts.items()}, fixed=fixed
-            ),
-            {"cpu": 1},
+            tune.with_parameters(member, shared=shared, fixed=fixed), {"cpu": 1}
         )
-        known = {
-            field.name for field in dataclasses.fields(agents.agent_class(args.agent).parameters)
-        }
-        space = {
-            name: tune.loguniform(*ends)
-            for name, ends in VARIED.items()
-            if name in known and name not in params
-        }
-        if not space:
-            raise RunError(
-                f"--params fixes all that is varied ({', '.join(VARIED)}); leave one free"
-            )
-        scheduler = PopulationBasedTraining(
-            time_attr="training_iteration",
-            metric=SCORE,
-            mode="max",
-            perturbation_interval=1,
-            hyperparam_mutations=space,
-            quantile_fraction=0.25,
-            custom_explore_fn=within,
-        )
-        storage = out / "tune"
-        if args.resume and tune.Tuner.can_restore(str(storage)):
-            tuner = tune.Tuner.restore(
-                str(storage), trainable, resume_unfinished=True, restart_errored=True
-            )
-        else:
-            tuner = tune.Tuner(
-                trainable,
-                param_space=space,
-                tune_config=tune.TuneConfig(scheduler=scheduler, num_samples=args.population),
-                run_config=tune.RunConfig(
-                    name="tune",
-                    storage_path=str(out),
-                    failure_config=tune.FailureConfig(max_failures=3),
-                ),
-            )
-        return tuner.fit()
+        return _tuner(args, trainable, varied, out).fit()
     finally:
         if begun:
             ray.shutdown()
+
+
+def _varied(agent: str, params: dict[str, Any]) -> dict[str, tuple[float, float]]:
+    """The parameters of the agent that the search changes, and their ends."""
+    known = {field.name for field in dataclasses.fields(agents.agent_class(agent).parameters)}
+    free = {name: ends for name, ends in VARIED.items() if name in known and name not in params}
+    if not free:
+        raise RunError(f"--params fixes all that is varied ({', '.join(VARIED)}); leave one free")
+    return free
+
+
+def _tuner(args: Args, trainable: Any, varied: dict[str, tuple[float, float]], out: Path) -> Any:
+    """A new search, or that in `out` where it goes on."""
+    from ray import tune
+    from ray.tune.schedulers import PopulationBasedTraining
+
+    storage = out / "tune"
+    if args.resume and tune.Tuner.can_restore(str(storage)):
+        return tune.Tuner.restore(
+            str(storage), trainable, resume_unfinished=True, restart_errored=True
+        )
+    space = {name: tune.loguniform(*ends) for name, ends in varied.items()}
+    scheduler = PopulationBasedTraining(
+        time_attr="training_iteration",
+        metric=SCORE,
+        mode="max",
+        perturbation_interval=1,
+        hyperparam_mutations=space,
+        quantile_fraction=0.25,
+        custom_explore_fn=within,
+    )
+    return tune.Tuner(
+        trainable,
+        param_space=space,
+        tune_config=tune.TuneConfig(scheduler=scheduler, num_samples=args.population),
+        run_config=tune.RunConfig(
+            name="tune",
+            storage_path=str(out),
+            failure_config=tune.FailureConfig(max_failures=3),
+        ),
+    )
 
 
 def within(config: dict[str, Any]) -> dict[str, Any]:

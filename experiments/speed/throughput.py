@@ -9,12 +9,7 @@ from __future__ import annotations
 
 import os
 import platform
-import statistics
-import subprocess
 import sys
-import tempfile
-import time
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -25,14 +20,14 @@ from rich.table import Table
 from experiments.core.cli import run
 from experiments.core.run_folder import RunError, write_json
 from experiments.speed import instructions, peers, scaling
+from experiments.speed.startup import startup_table
 from experiments.speed.stepping import MODES
+from experiments.speed.steps_per_second import Timing, mode_row, peer_row, speeds
 from experiments.speed.verification import device_error, reference_error
 from fundenv.batch.cpu import Batch
 from fundenv.checks import check_accounting, check_parity
-from fundenv.config import hours
 from fundenv.market import Market, load_market, synthetic_market
 
-MIN_SECONDS = 0.5  # of one repetition
 ON_CPU, ON_GPU = (
     (("single", "vector", "sb3", "torch"), (1024, 4096)),
     (("torch",), (4096, 65_536, 1_048_576)),
@@ -91,48 +86,24 @@ def main(args: Args) -> None:
     )
     console = Console(width=None if sys.stdout.isatty() else 160)
     _check(market, args, console)
+    timing = Timing(args.device, args.threads, args.clock, args.repeats)
     rows = [
-        _measure(mode, count, interval, market, args, console)
+        _said(mode_row(mode, count, interval, market, timing), console)
         for interval in args.intervals
         for mode in modes
         for count in {"single": (1,), "ppo": batches[:1]}.get(mode, batches)
     ]
     if args.peers:
-        rows += [_peer(peer, args, console) for peer in peers.installed(batches)]
+        rows += [_said(peer_row(peer, timing), console) for peer in peers.installed(batches)]
     console.print(_table(rows, args))
     if args.threads > 1 and args.device == "cpu":
-        settings = {"market": market, "decision_interval": args.intervals[0]}
-        loads = [
-            *scaling.loads(),
-            *(
-                scaling.stepping_load(mode, n, settings)
-                for mode in modes
-                if mode not in ("single", "ppo")
-                for n in batches
-            ),
-        ]
-        gains = [
-            scaling.gain(
-                load,
-                args.threads,
-                args.repeats,
-                lambda run: _speeds(run, 1, args.clock, grow=True)[0],
-            )
-            for load in loads
-        ]
+        gains = _thread_gains(modes, batches, market, args.intervals[0], timing)
         console.print(scaling.table(gains))
         rows += gains
     if args.instructions:
-        for interval in args.intervals:
-            counted = instructions.per_step(
-                Batch(64, market=market, decision_interval=interval, autoreset="same_step")
-            )
-            console.print(
-                f"instructions: {counted:,.0f} a step of one environment, decisions every"
-                f" {interval}, code for this processor"
-            )
+        _say_instructions(market, args.intervals, console)
     if args.startup:
-        console.print(_startup())
+        console.print(startup_table())
     if args.json:
         write_json(args.json, rows)
 
@@ -170,88 +141,50 @@ def _check(market: Market, args: Args, console: Console) -> None:
         )
 
 
-def _measure(
-    mode: str, count: int, interval: str, market: Market, args: Args, console: Console
-) -> dict[str, Any]:
-    """One row: median, lowest and highest steps per second over the repetitions."""
-    stepper = MODES[mode](
-        count, {"market": market, "decision_interval": interval}, args.threads, args.device
-    )
-    speeds = _speeds(
-        stepper.run, 1 if mode == "ppo" else args.repeats, args.clock, grow=mode != "ppo"
-    )
-    bars = round(hours(interval, "--intervals") / market.bar_hours)
-    row = _row(mode, count, speeds) | {
-        "device": args.device,
-        "threads": args.threads,
-        "decision_bars": bars,
-        "obs_size": stepper.obs_size,
-        "bars_per_s": statistics.median(speeds) * bars,
-        "bytes_per_env": stepper.bytes_per_env,
-        "bytes_per_step": stepper.bytes_per_step,
-    }
-    if args.device != "cpu" and stepper.bytes_per_step:
-        row["bandwidth_share"] = (
-            row["steps_per_s"] * stepper.bytes_per_step / _bandwidth(args.device)
+def _said(row: dict[str, Any], console: Console) -> dict[str, Any]:
+    """The row, after it was shown in a line."""
+    speed = f"{row['steps_per_s']:>13,.0f} steps/s"
+    if "compared_with" in row:
+        console.print(f"{row['mode']:<20} {row['batch']:>6,} envs: {speed}")
+    else:
+        console.print(
+            f"{row['mode']:<7} {row['batch']:>9,} envs, {row['decision_bars']} bar(s) per decision:"
+            f" {speed}"
         )
-    console.print(
-        f"{mode:<7} {count:>9,} envs, {bars} bar(s) per decision: {row['steps_per_s']:>13,.0f}"
-        " steps/s"
-    )
     return row
 
 
-def _peer(peer: peers.Peer, args: Args, console: Console) -> dict[str, Any]:
-    speeds = _speeds(peer.run, args.repeats, args.clock, grow=True)
-    row = _row(peer.name, peer.batch, speeds) | {
-        "device": "cpu",
-        "threads": 1,
-        "decision_bars": 1,
-        "obs_size": peer.obs_size,
-    }
-    console.print(f"{peer.name:<20} {peer.batch:>6,} envs: {row['steps_per_s']:>13,.0f} steps/s")
-    return row | {"bars_per_s": row["steps_per_s"], "compared_with": peer.mode}
+def _thread_gains(
+    modes: tuple[str, ...],
+    batches: tuple[int, ...],
+    market: Market,
+    interval: str,
+    timing: Timing,
+) -> list[dict[str, Any]]:
+    """How many times faster the threads are than one: plain loops, then each mode and batch."""
+    settings = {"market": market, "decision_interval": interval}
+    loads = scaling.loads() + [
+        scaling.stepping_load(mode, count, settings)
+        for mode in modes
+        if mode not in ("single", "ppo")
+        for count in batches
+    ]
+    once = timing._replace(repeats=1)
+    return [
+        scaling.gain(load, timing.threads, timing.repeats, lambda run: speeds(run, once)[0])
+        for load in loads
+    ]
 
 
-def _row(mode: str, count: int, speeds: list[float]) -> dict[str, Any]:
-    return {
-        "mode": mode,
-        "batch": count,
-        "steps_per_s": statistics.median(speeds),
-        "lowest": min(speeds),
-        "highest": max(speeds),
-    }
-
-
-def _speeds(steps: Callable[[], int], repeats: int, clock: str, grow: bool) -> list[float]:
-    now = time.perf_counter if clock == "wall" else time.thread_time
-
-    def timed() -> tuple[int, float]:
-        begun = now()
-        done = sum(steps() for _ in range(amount))
-        return done, now() - begun
-
-    steps()
-    amount = 1
-    while grow and timed()[1] < MIN_SECONDS:
-        amount *= 2
-    return [done / seconds for done, seconds in (timed() for _ in range(repeats))]
-
-
-def _bandwidth(device: str) -> float:
-    """Bytes per second that a plain copy of 1 GiB reads and writes on the device."""
-    import torch
-
-    source = torch.zeros(1 << 28, device=device)
-    target = torch.empty_like(source)
-    seconds = []
-    for _ in range(10):
-        torch.cuda.synchronize(device)
-        begun = time.perf_counter()
-        target.copy_(source)
-        torch.cuda.synchronize(device)
-        seconds.append(time.perf_counter() - begun)
-    return 2 * source.nbytes / min(seconds)
+def _say_instructions(market: Market, intervals: tuple[str, ...], console: Console) -> None:
+    for interval in intervals:
+        counted = instructions.per_step(
+            Batch(64, market=market, decision_interval=interval, autoreset="same_step")
+        )
+        console.print(
+            f"instructions: {counted:,.0f} a step of one environment, decisions every {interval},"
+            " code for this processor"
+        )
 
 
 def _table(rows: list[dict[str, Any]], args: Args) -> Table:
@@ -300,32 +233,6 @@ def _table(rows: list[dict[str, Any]], args: Args) -> Table:
             *sizes,
             last,
         )
-    return table
-
-
-_FIRST_STEP = """
-import time; t = time.perf_counter(); import gymnasium
-a = time.perf_counter(); import fundenv
-b = time.perf_counter(); env = gymnasium.make("fundenv/FundingHedge-v0"); env.reset(seed=0)
-env.step(env.action_space.sample())
-print(a - t, b - a, time.perf_counter() - b)
-"""
-
-
-def _startup() -> Table:
-    """Seconds of import and first step in a fresh process, compiled anew and from the disk."""
-    table = Table("start-up", "import gymnasium", "import fundenv", "make, reset, first step")
-    with tempfile.TemporaryDirectory() as folder:
-        for name in ("compiling", "compiled before", "compiled before"):
-            environment = os.environ | {"NUMBA_CACHE_DIR": folder}
-            done = subprocess.run(
-                [sys.executable, "-c", _FIRST_STEP],
-                env=environment,
-                capture_output=True,
-                text=True,
-                check=True,
-            )
-            table.add_row(name, *(f"{float(seconds):.2f} s" for seconds in done.stdout.split()))
     return table
 
 
