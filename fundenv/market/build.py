@@ -11,7 +11,8 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from fundenv.market.features import Raw, extra_features, raw_features
-from fundenv.market.files.align import Aligned, align, native_bar_ns
+from fundenv.market.files.align import align, native_bar_ns
+from fundenv.market.files.bar_matrix import Aligned
 from fundenv.market.files.frames import HOUR_NS, SymbolFrames, bar_length_ns, floats, step_name
 from fundenv.market.files.schema import DataError
 from fundenv.market.market import Feature, Market

@@ -14,7 +14,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from fundenv.market import layout
-from fundenv.market.files.align import DAY_NS, Aligned
+from fundenv.market.files.bar_matrix import DAY_NS, Aligned
 from fundenv.market.files.frames import HOUR_NS, contract_of, floats, times_ns
 from fundenv.market.files.settlements import Settlements
 from fundenv.venues import Venue

@@ -10,7 +10,8 @@ closed bars of a live feed through it. The thresholds stand in
 
 from __future__ import annotations
 
-from fundenv.market.files.align import Aligned, align, native_bar_ns
+from fundenv.market.files.align import align, native_bar_ns
+from fundenv.market.files.bar_matrix import Aligned
 from fundenv.market.files.frames import GENERATED, SymbolFrames
 from fundenv.market.plausibility import bars, funding, prices, schedule, volumes
 from fundenv.market.plausibility.finding import KINDS, Finding, check_accept, judge

@@ -7,7 +7,7 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
-from fundenv.market.files.align import Aligned
+from fundenv.market.files.bar_matrix import Aligned
 from fundenv.market.files.frames import HOUR_NS, SymbolFrames, floats
 from fundenv.venues import Venue
 

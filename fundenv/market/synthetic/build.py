@@ -14,7 +14,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from fundenv.market.build import assemble
-from fundenv.market.files.align import Aligned, lay
+from fundenv.market.files.bar_matrix import Aligned, lay
 from fundenv.market.files.frames import GENERATED, HOUR_NS, SymbolFrames, to_ns
 from fundenv.market.files.settlements import Settlements
 from fundenv.market.join import joint

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from fundenv.market import layout as c
 from fundenv.market.build import assemble
-from fundenv.market.files.align import Aligned, lay
+from fundenv.market.files.bar_matrix import Aligned, lay
 from fundenv.market.files.frames import HOUR_NS
 from fundenv.market.files.settlements import LONGEST_NS, Settlements
 from fundenv.market.join import joint
