@@ -14,8 +14,8 @@ from experiments.html_report.figures import median_seed
 from experiments.rollout.rollout import Rollout
 from fundenv import metrics
 from fundenv.dynamics import types as t
+from fundenv.envs.panels import GROUPS
 from fundenv.envs.plot import BLUE, GREEN, GREY, INK, PURPLE, VERMILION
-from fundenv.envs.render import GROUPS
 
 POINTS = 1000  # at most, per line
 

@@ -13,7 +13,7 @@ from experiments.html_report.account_charts import details
 from experiments.html_report.figures import months, worst
 from experiments.html_report.html import chart, choose, table, text
 from experiments.rollout.rollout import Rollout
-from fundenv.envs.render import GROUPS
+from fundenv.envs.panels import GROUPS
 
 MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
 TRADE_COLUMNS = {

@@ -26,7 +26,7 @@ from experiments.rollout.make import roll_out
 from experiments.studies.margin_markets import COINS, load
 from fundenv.batch.cpu import Batch
 from fundenv.market import Market
-from fundenv.optima.foresight import settlements
+from fundenv.optima.env_terms import settlements
 from fundenv.optima.portfolio import inputs
 
 Array = NDArray[np.float64]

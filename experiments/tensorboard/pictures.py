@@ -14,8 +14,8 @@ from experiments.rollout.rollout import Rollout
 from fundenv import metrics
 from fundenv.batch.cpu import Batch
 from fundenv.dynamics import types as t
+from fundenv.envs.panels import GROUPS
 from fundenv.envs.plot import BLUE, GREEN, GREY, INK, PURPLE, VERMILION
-from fundenv.envs.render import GROUPS
 
 Picture = NDArray[np.uint8]
 RATES = np.linspace(-3.0, 6.0, 37)  # bp per 8 h

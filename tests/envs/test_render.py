@@ -17,7 +17,8 @@ from fundenv.dynamics import types as t
 
 pytest.importorskip("matplotlib")
 
-from fundenv.envs.render import PER_ASSET, EpisodePicture
+from fundenv.envs.panels import PER_ASSET
+from fundenv.envs.render import EpisodePicture
 
 SYMBOLS = ("BTCUSDT", "ETHUSDT", "ADAUSDT")
 
