@@ -231,17 +231,13 @@ class EnvConfig(Settings):
     def __post_init__(self) -> None:
         object.__setattr__(self, "randomize", ranges_of(self.randomize))
         super().__post_init__()
-        if not 1 <= self.leverage <= self.max_leverage:
-            raise ConfigError(
-                f"leverage = {self.leverage!r} is outside 1 .. max_leverage = {self.max_leverage};"
-                " lower it or raise max_leverage"
-            )
-        if max(self.leverage_grid) > self.max_leverage:
-            raise ConfigError(
-                f"leverage_grid = {self.leverage_grid!r} is outside 1 .. max_leverage ="
-                f" {self.max_leverage}; lower it or raise max_leverage"
-            )
-
+        highest = {"leverage": self.leverage, "leverage_grid": max(self.leverage_grid)}
+        for name, value in highest.items():
+            if value > self.max_leverage:
+                raise ConfigError(
+                    f"{name} = {getattr(self, name)!r} is outside 1 .. max_leverage ="
+                    f" {self.max_leverage}; lower it or raise max_leverage"
+                )
         clash = {name for name, *_ in self.randomize} & {"keeper_up", "keeper_down"}
         if KEEPER in self.dials and clash:
             raise ConfigError(

@@ -28,7 +28,8 @@ from numpy.typing import NDArray
 from fundenv.batch.cpu import Batch
 from fundenv.dynamics import types as t
 from fundenv.market import layout
-from fundenv.optima.foresight import compiled, maintenance_share, settlements, trade_costs
+from fundenv.optima.env_terms import maintenance_share, param, settlements, trade_costs
+from fundenv.optima.foresight import compiled
 
 Array = NDArray[np.float64]
 _CELLS = (
@@ -78,9 +79,9 @@ def carry_bound(
             "after_liquidation = 'naked' leaves legs open, which no bound covers; use 'flatten' or"
             " 'rehedge'"
         )
-    if _param(batch, "adl_sigma") > 0.0:
+    if param(batch, "adl_sigma") > 0.0:
         raise ValueError(
-            f"adl_sigma = {_param(batch, 'adl_sigma'):g}: auto-deleveraging leaves spot open, which"
+            f"adl_sigma = {param(batch, 'adl_sigma'):g}: auto-deleveraging leaves spot open, which"
             " no bound covers; set it to 0"
         )
     first, end = (int(row) for row in batch.world.paths[path])
@@ -91,10 +92,10 @@ def carry_bound(
         raise ValueError(
             f"start = {start}: path {path} has {end - first} bars; leave at least one behind it"
         )
-    reverse = reverse and bool(_param(batch, "allow_short_spot") > 0.5)
-    rate = _param(batch, "cash_rate")
+    reverse = reverse and bool(param(batch, "allow_short_spot") > 0.5)
+    rate = param(batch, "cash_rate")
     # where cash costs interest, none is held
-    grant = max(-rate, 0.0) * (len(rows) - 1) * _param(batch, "bar_years")
+    grant = max(-rate, 0.0) * (len(rows) - 1) * param(batch, "bar_years")
     return np.array(
         [
             _best(_programme(batch, rows, a, leverage), reverse) + grant
@@ -103,16 +104,12 @@ def carry_bound(
     )
 
 
-def _param(batch: Batch, name: str) -> float:
-    return float(batch.store.params[0, t.Params._fields.index(name)])
-
-
 def _tolerated(batch: Batch, leverage: float) -> float:
     """Leverage up to which the keeper lets a position drift."""
     shared = batch.n_assets > 1 and batch.world.codes[t.MARGIN_MODE] == t.MARGIN_CROSS
     if batch.world.codes[t.KEEPER_BARS] != 1 or shared:
         return math.inf
-    return leverage * _param(batch, "keeper_up")
+    return leverage * param(batch, "keeper_up")
 
 
 def _programme(batch: Batch, rows: Any, a: int, leverage: float) -> _Programme:
@@ -125,11 +122,11 @@ def _programme(batch: Batch, rows: Any, a: int, leverage: float) -> _Programme:
         bar[:, layout.PERP_OPEN],
     )
     recorded, yearly = (flow[rows[1:], a] for flow in settlements(batch))
-    due = _param(batch, "funding_scale") * recorded + _param(batch, "funding_shift") * yearly
+    due = param(batch, "funding_scale") * recorded + param(batch, "funding_shift") * yearly
     gap = spot_open - spot - (perp_open - mark) + due
     move = bar[:, layout.SPOT_CLOSE] - spot_open - (bar[:, layout.MARK_CLOSE] - perp_open)
     most, env = _tolerated(batch, leverage), np.zeros(1, dtype=np.int64)
-    share = float(maintenance_share(batch, env, _param(batch, "initial_equity"))[0, a, 0])
+    share = float(maintenance_share(batch, env, param(batch, "initial_equity"))[0, a, 0])
     # no short perpetual is closed below this,
     top = mark * (1.0 + max((1.0 / most - share) / (1.0 + share), 0.0))
     bottom = mark * (1.0 - max((1.0 / most - share) / (1.0 - share), 0.0))  # no long one above this
@@ -143,7 +140,7 @@ def _programme(batch: Batch, rows: Any, a: int, leverage: float) -> _Programme:
         np.where(gap_top, np.maximum(perp_open - top, 0.0), 0.0),
         np.where(gap_bottom, np.maximum(bottom - perp_open, 0.0), 0.0),
     ]
-    years, rate = _param(batch, "bar_years"), max(_param(batch, "cash_rate"), 0.0)
+    years, rate = param(batch, "bar_years"), max(param(batch, "cash_rate"), 0.0)
     borrow = float(
         batch.world.rules[
             batch.world.symbols[batch.store.episode[0, t.BOOK], a],

@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from fundenv.batch.cpu import Batch
 from fundenv.dynamics import types as t
 from fundenv.market import layout
-from fundenv.optima.foresight import settlements, trade_costs
+from fundenv.optima.env_terms import param, settlements, trade_costs
 from fundenv.optima.portfolio_programme import BUCKETS, Array, Inputs, solve
 
 _STILL = 1e-6  # of equity: what the solver leaves of a position that stays as it is
@@ -37,7 +37,7 @@ def inputs(batch: Batch, path: int, first: int, steps: int, stride: int, env: in
     then, opened, close = bars[at], bars[at + 1], bars[at + stride]
     recorded, annual = (np.cumsum(flow, axis=0) for flow in settlements(batch))
     single, single_annual = settlements(batch)
-    scale, shift = _param(batch, env, "funding_scale"), _param(batch, env, "funding_shift")
+    scale, shift = param(batch, "funding_scale", env), param(batch, "funding_shift", env)
 
     def settled(begin: int, end: int) -> Array:
         flows = (paid[at + end] - paid[at + begin] for paid in (recorded, annual))
@@ -48,7 +48,7 @@ def inputs(batch: Batch, path: int, first: int, steps: int, stride: int, env: in
         (np.maximum(each[at + k], 0.0) for k in range(2, stride + 1)), np.zeros(then.shape[:2])
     )
     up, down = trade_costs(batch, envs, opened.swapaxes(0, 1)[None], 0.0)
-    years, rate = _param(batch, env, "bar_years"), _param(batch, env, "cash_rate")
+    years, rate = param(batch, "bar_years", env), param(batch, "cash_rate", env)
     symbols = batch.world.symbols[batch.store.episode[env, t.BOOK]]
     rules, tiers = batch.world.rules[symbols], batch.world.tiers[symbols]
     spot_open, perp_open = opened[..., layout.SPOT_OPEN], opened[..., layout.PERP_OPEN]
@@ -78,11 +78,6 @@ def quote_rate(batch: Batch) -> float:
     """Annual rate that borrowed quote costs in the env of `batch`."""
     given = batch.config.quote_borrow_rate
     return float(given if given is not None else batch.venue.value("borrow", "quote_annual"))
-
-
-def _param(batch: Batch, env: int, name: str) -> float:
-    rows = batch.store.params
-    return float(rows[env if len(rows) > 1 else 0, t.Params._fields.index(name)])
 
 
 def require(batch: Batch) -> None:
@@ -141,8 +136,8 @@ def portfolio_bound(
         if highest > 0.999 * before:
             break
         plan = solve(data, limit=highest / (gross * lowest), buckets=buckets)
-    years = count * stride * _param(batch, 0, "bar_years")
-    return plan.growth - _param(batch, 0, "cash_rate") * years
+    years = count * stride * param(batch, "bar_years")
+    return plan.growth - param(batch, "cash_rate") * years
 
 
 class PortfolioForesight:

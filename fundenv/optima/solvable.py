@@ -30,16 +30,21 @@ from types import MappingProxyType
 from typing import Any
 
 import numpy as np
-import pandas as pd
-from numpy.typing import NDArray
 
 from fundenv.config import ConfigError
-from fundenv.market import Feature, Market, layout
+from fundenv.market import Market
 from fundenv.optima import leverage as c
 from fundenv.optima import linear as a
 from fundenv.optima import quadratic as b
-
-Array = NDArray[np.float64]
+from fundenv.optima.solvable_market import (
+    Array,
+    move_perpetual,
+    move_together,
+    settle,
+    signal_market,
+    stationary_signal,
+    still_bars,
+)
 
 VENUE = str(Path(__file__).with_name("solvable.toml"))
 UNIT = 1e-6  # of the notional: growth that one unit of the problem's reward stands for
@@ -146,19 +151,6 @@ def problem_numbers(name: str) -> tuple[str, ...]:
     return ("paths", "decisions", "seed", "noise", *(f.name for f in fields(_MAKERS[name][0])))
 
 
-def _signal(
-    generator: np.random.Generator, paths: int, decisions: int, phi: float, mean: float, sd: float
-) -> Array:
-    """Stationary AR(1) paths (P, T)."""
-    shocks = generator.standard_normal((paths, decisions))
-    shocks[:, 1:] *= np.sqrt(1.0 - phi**2)
-    x = np.empty_like(shocks)
-    x[:, 0] = shocks[:, 0]
-    for k in range(1, decisions):
-        x[:, k] = phi * x[:, k - 1] + shocks[:, k]
-    return mean + sd * x
-
-
 def _linear(
     problem: a.LinearProblem,
     paths: int,
@@ -166,12 +158,12 @@ def _linear(
     generator: np.random.Generator,
     noise: float,
 ) -> Solvable:
-    x = _signal(generator, paths, decisions, problem.phi, problem.mean, problem.sd)
+    x = stationary_signal(generator, paths, decisions, problem.phi, problem.mean, problem.sd)
     cap = max(abs(problem.low), abs(problem.high))
     moves = noise / cap * UNIT * generator.standard_normal(x.shape)
-    bars = _still(paths, decisions, 2)
-    _perp_moves(bars, np.zeros_like(x), moves)
-    _settle(bars[:, 2::2], UNIT * x)
+    bars = still_bars(paths, decisions, 2)
+    move_perpetual(bars, np.zeros_like(x), moves)
+    settle(bars[:, 2::2], UNIT * x)
     settings = _FREE | {
         "decision_interval": "2h",
         "dials": ("carry",),
@@ -179,7 +171,7 @@ def _linear(
         "perp_fee": problem.cost * UNIT,
         "carry_grid": tuple(sorted({problem.low / cap, 0.0, problem.high / cap})),
     }
-    market = _market(bars, x, 2, "LINEAR", problem.sd)
+    market = signal_market(bars, x, 2, "LINEAR", problem.sd)
     unit = 1000.0 * _WEIGHT * UNIT / cap
     return Solvable(
         name="linear",
@@ -195,15 +187,15 @@ def _linear(
 def _quadratic(
     problem: b.QuadraticProblem, paths: int, decisions: int, generator: np.random.Generator
 ) -> Solvable:
-    f = _signal(generator, paths, decisions, 1.0 - problem.decay, 0.0, problem.sd)
+    f = stationary_signal(generator, paths, decisions, 1.0 - problem.decay, 0.0, problem.sd)
     cap = problem.cap
     per_square = UNIT * cap**2 / (_AVERSION * _WEIGHT)  # gamma/2 (w/cap move)^2 = w UNIT/2 K
     delta = np.full(f.shape, np.sqrt(per_square * problem.cost))
     sigma = np.sqrt(per_square * problem.aversion) * generator.choice([-1.0, 1.0], f.shape)
-    bars = _still(paths, decisions, 2)
-    _perp_moves(bars, delta, sigma)
-    _settle(bars[:, 1::2], delta)
-    _settle(bars[:, 2::2], UNIT * cap * f - delta + sigma)
+    bars = still_bars(paths, decisions, 2)
+    move_perpetual(bars, delta, sigma)
+    settle(bars[:, 1::2], delta)
+    settle(bars[:, 2::2], UNIT * cap * f - delta + sigma)
     settings = _FREE | {
         "decision_interval": "2h",
         "dials": ("carry",),
@@ -212,7 +204,7 @@ def _quadratic(
         "risk_aversion": _AVERSION,
         "carry_grid": tuple(np.linspace(-1.0, 1.0, 21).tolist()),
     }
-    market = _market(bars, f, 2, "QUADRATIC", problem.sd)
+    market = signal_market(bars, f, 2, "QUADRATIC", problem.sd)
     value = b.average_reward(problem, *b.optimum(problem))
     return Solvable(
         name="quadratic",
@@ -245,14 +237,14 @@ def _leverage(
         generator.random((paths, decisions))[..., None] < np.array(problem.shares)[::-1]
     ).sum(axis=-1)
     stride = len(rungs) + 2
-    bars = _still(paths, decisions, stride)
+    bars = still_bars(paths, decisions, stride)
     levels = np.r_[1.0, 1.0 + rungs]
     for k in range(len(rungs)):
         bar = bars[:, 1 + k :: stride]
         opened, closed = levels[np.minimum(climbed, k)], levels[np.minimum(climbed, k + 1)]
-        _prices(bar, opened, closed)
-    _prices(bars[:, 1 + len(rungs) :: stride], levels[climbed], np.ones(climbed.shape))
-    _settle(bars[:, stride::stride], np.full(climbed.shape, problem.funding))
+        move_together(bar, opened, closed)
+    move_together(bars[:, 1 + len(rungs) :: stride], levels[climbed], np.ones(climbed.shape))
+    settle(bars[:, stride::stride], np.full(climbed.shape, problem.funding))
     settings = _FREE | {
         "decision_interval": f"{stride}h",
         "dials": ("leverage",),
@@ -263,7 +255,7 @@ def _leverage(
         "stress_multiplier": _STRESS,
         "cost_scale": problem.loss / (1e-4 * _LOSS_BP * _STRESS),
     }
-    market = _market(bars, np.zeros(climbed.shape), stride, "LEVERAGE", 1.0)
+    market = signal_market(bars, np.zeros(climbed.shape), stride, "LEVERAGE", 1.0)
     value = float(c.solve(problem)[1].max()) * 1000.0
     return Solvable(
         name="leverage",
@@ -273,81 +265,6 @@ def _leverage(
         unit=1.0,
         cap=1.0,
         optimum=value,
-    )
-
-
-def _still(paths: int, decisions: int, stride: int) -> Array:
-    """Bars (P, 1 + T stride, 16) in which nothing happens: all prices 1."""
-    bars = np.zeros((paths, 1 + decisions * stride, layout.N_COLUMNS))
-    bars[..., : layout.MARK_CLOSE + 1] = 1.0
-    bars[..., layout.SIGMA_DAY] = 0.01
-    return bars
-
-
-def _prices(bar: Array, opened: Array, closed: Array) -> None:
-    """Spot, perpetual and mark move together from open to close."""
-    bar[..., [layout.SPOT_OPEN, layout.PERP_OPEN, layout.MARK_OPEN]] = opened[..., None]
-    bar[..., [layout.SPOT_CLOSE, layout.PERP_CLOSE, layout.MARK_CLOSE]] = closed[..., None]
-    bar[..., layout.MARK_HIGH], bar[..., layout.MARK_LOW] = (
-        np.maximum(opened, closed),
-        np.minimum(opened, closed),
-    )
-
-
-def _perp_moves(bars: Array, gap: Array, move: Array) -> None:
-    """Perpetual and mark: `gap` up before the open of each first bar and back by its close, `move`
-    within the second; fractions (P, T).
-    """
-    level = np.cumprod(1.0 + move, axis=1)
-    before = np.concatenate([np.ones((len(level), 1)), level[:, :-1]], axis=1)
-    for bar, opened, closed in (
-        (bars[:, 1::2], before * (1.0 + gap), before),
-        (bars[:, 2::2], before, level),
-    ):
-        bar[..., [layout.PERP_OPEN, layout.MARK_OPEN]] = opened[..., None]
-        bar[..., [layout.PERP_CLOSE, layout.MARK_CLOSE]] = closed[..., None]
-        bar[..., layout.MARK_HIGH], bar[..., layout.MARK_LOW] = (
-            np.maximum(opened, closed),
-            np.minimum(opened, closed),
-        )
-
-
-def _settle(bar: Array, rate: Array) -> None:
-    bar[..., layout.SETTLE_RATE], bar[..., layout.SETTLE_PRICE] = rate, bar[..., layout.MARK_OPEN]
-
-
-def _market(bars: Array, signal: Array, stride: int, symbol: str, sd: float) -> Market:
-    paths, rows = bars.shape[:2]
-    table = (
-        Feature(
-            "signal",
-            "what the next decision earns per unit of position",
-            "units of the problem",
-            -10.0,
-            10.0,
-            sd,
-        ),
-        Feature("basis_deviation", "0: the expected move of the basis", "bp", -10.0, 10.0, 5.0),
-        Feature("funding_ewma_9", "0: not used", "bp per 8 h", -10.0, 10.0, 3.0),
-    )
-    features = np.zeros((paths, rows, 1, len(table)), np.float32)
-    # row k x stride is the close at which decision k is taken
-    seen = np.repeat(signal, stride, axis=1)
-    features[:, :-1, 0, 0] = np.clip(seen / sd, -10.0, 10.0)
-    features[:, -1, 0, 0] = features[:, -2, 0, 0]
-    first = np.arange(paths, dtype=np.int64) * rows
-    hour = 3_600_000_000_000
-    # on the grid of decisions
-    begin = pd.Timestamp("2024-01-01").value // (hour * stride) * hour * stride
-    return Market(
-        bars=bars.reshape(paths * rows, 1, layout.N_COLUMNS),
-        features=features.reshape(paths * rows, 1, len(table)),
-        paths=np.stack([first, first + rows], axis=1),
-        close_ns=np.tile(begin + hour * np.arange(rows, dtype=np.int64), paths),
-        symbols=((symbol,),) * paths,
-        bar_hours=1.0,
-        table=table,
-        venue="solvable",
     )
 
 

@@ -115,15 +115,19 @@ def _read_texts(cls: Any) -> dict[str, str]:
     for owner in reversed(cls.__mro__):
         if "__dataclass_fields__" not in vars(owner):
             continue
-        try:
-            source = inspect.getsource(owner)
-        except (OSError, TypeError):  # made without a file, as in a notebook or by `exec`
-            continue
-        node = ast.parse(textwrap.dedent(source)).body[0]
-        lines = node.body if isinstance(node, ast.ClassDef) else []
+        tree = ast.parse(textwrap.dedent(_source(owner)))
+        lines = tree.body[0].body if tree.body and isinstance(tree.body[0], ast.ClassDef) else []
         for line, under in zip(lines, lines[1:], strict=False):
             if isinstance(line, ast.AnnAssign) and isinstance(line.target, ast.Name):
                 match under:
                     case ast.Expr(value=ast.Constant(value=str(text))):
                         found[line.target.id] = " ".join(text.split())
     return found
+
+
+def _source(owner: type[Any]) -> str:
+    """Its lines; none where it was made without a file, as in a notebook or by `exec`."""
+    try:
+        return inspect.getsource(owner)
+    except (OSError, TypeError):
+        return ""
