@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from experiments.core.run_folder import RunError
-from experiments.speed import throughput, verification
+from experiments.speed import steps_per_second, throughput, verification
 from fundenv.market import synthetic_market
 from tests.oracle import linear as reference_account
 
@@ -16,7 +16,7 @@ from tests.oracle import linear as reference_account
 def test_a_run_leaves_rows_that_others_can_read(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr(throughput, "MIN_SECONDS", 0.0)
+    monkeypatch.setattr(steps_per_second, "MIN_SECONDS", 0.0)
     file = tmp_path / "rows.json"
     throughput.main(
         throughput.Args(
@@ -56,7 +56,7 @@ def test_a_run_leaves_rows_that_others_can_read(
 def test_two_threads_are_set_against_what_they_bring_to_other_loops(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr(throughput, "MIN_SECONDS", 0.0)
+    monkeypatch.setattr(steps_per_second, "MIN_SECONDS", 0.0)
     file = tmp_path / "rows.json"
     throughput.main(
         throughput.Args(
