@@ -15,7 +15,7 @@ from fundenv import command, doctor
 
 ROOT = Path(__file__).resolve().parents[1]
 COMMANDS = (
-    "download data train evaluate benchmark calibrate population solvable surface report info"
+    "download data train evaluate benchmark calibrate population solvable surface report info study federated"
     " doctor"
 ).split()
 
