@@ -5,13 +5,17 @@ from __future__ import annotations
 import contextlib
 import inspect
 import re
+from importlib import import_module
 from typing import Any
 
+FIELD = re.compile(r"Alias for field number \d+")
 BLOCKS = ("Args:", "Attributes:", "Returns:", "Raises:")
 
 
 def to_rst(app: Any, what: str, name: str, obj: Any, options: Any, lines: list[str]) -> None:
     """Rewrite `lines` in place: code in literals, parameters as a list, everything else escaped."""
+    if FIELD.fullmatch("\n".join(lines).strip()):
+        lines[:] = [_comment(name)]
     lines[:] = converted("\n".join(lines), _names(obj)).split("\n")
 
 
@@ -41,6 +45,14 @@ def inline(text: str) -> str:
         else:
             marked += re.sub(r"([\\*|_`])", r"\\\1", part)
     return marked
+
+
+def _comment(name: str) -> str:
+    """The comment behind a field of a NamedTuple, which Python gives no docstring of its own."""
+    module, owner, field = name.rsplit(".", 2)
+    source = inspect.getsource(getattr(import_module(module), owner))
+    found = re.search(rf"^    {field}: .*?  # (.*)$", source, re.MULTILINE)
+    return found[1][:1].upper() + found[1][1:] if found else ""
 
 
 def _block(rows: list[str], names: tuple[str, ...]) -> list[str]:

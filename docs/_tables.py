@@ -89,8 +89,9 @@ def venues() -> str:
 
 
 def venue_rules() -> str:
-    """Every number of every venue with its source and date."""
-    body = venue_tables.page().split("\n## ")[1:]
+    """Every number of every venue with its source and date; dates do not break."""
+    page = re.sub(r"(\d{4})-(\d\d)-(\d\d)(?= \|)", "\\1\u2011\\2\u2011\\3", venue_tables.page())
+    body = page.split("\n## ")[1:]
     sections = zip(venue_names(), body, strict=True)
     return "\n".join(f"(venue-{name.replace('_', '-')})=\n\n## {text}" for name, text in sections)
 

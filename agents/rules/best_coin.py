@@ -29,8 +29,9 @@ class BestCoinParams(Params):
 
 
 class BestCoin(Rotation):
-    """Always-on carry in the coin whose mean funding less its hurdle is highest, changed as by
-    rotation: what rotation is without leaving the market.
+    """Holds full carry, always, in the coin whose mean funding less its hurdle is highest.
+
+    It changes coins as `rotation` does, but never leaves the market.
     """
 
     name = "best_coin"

@@ -44,8 +44,8 @@ class DynamicLeverageParams(Params):
 
 
 class DynamicLeverage(Rule):
-    """Leverage = gain x forecast mean / forecast risk of funding, at most what keeps the
-    probability of liquidation below `liquidation`.
+    """Holds full carry at the leverage `gain` x forecast mean / forecast risk of funding, at most
+    what keeps the probability of liquidation below `liquidation`.
 
     A short perpetual at leverage L with maintenance rate m is liquidated by a rise of (1 / L - m) /
     (1 + m). The largest rise within T days exceeds x with about twice the probability of the last

@@ -35,8 +35,8 @@ class EwmaParams(Params):
 
 
 class Ewma(Hysteresis):
-    """Full carry when mean funding exceeds the hurdle by `enter`, flat when by less than `exit`, in
-    between as it is.
+    """Enters full carry where mean funding exceeds the hurdle by `enter`, and leaves it where the
+    excess is below `exit`.
 
     Full carry at leverage L earns funding on L / (1 + L) of equity and forgoes the cash rate r on
     all of it: it pays where funding exceeds the hurdle r (1 + L) / L. Margin is the keeper's

@@ -49,8 +49,8 @@ class HarParams(Params):
 
 
 class Har(Ewma):
-    """Full carry when forecast funding exceeds the hurdle by `enter`, flat when by less than
-    `exit`, in between as it is.
+    """Enters full carry where forecast funding exceeds the hurdle by `enter`, and leaves it where
+    the excess is below `exit`.
 
     The forecast is a heterogeneous autoregression (Corsi, J. Financial Econometrics 7(2), 2009) of
     settled rates.

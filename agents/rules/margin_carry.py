@@ -66,9 +66,8 @@ class _Seen(NamedTuple):
 
 
 class MarginCarry(OneCapital, Rule):
-    """Dynamic leverage for portfolio margin: carry in the best coins of one capital, with the own
-    capital while funding pays more than cash, with borrowed quote while it pays more than the
-    interest.
+    """Holds carry in the best coins of one capital in portfolio margin: with its own capital while
+    funding pays more than cash, with borrowed quote while it pays more than the interest.
 
     Enter, leave and change coins as in rotation. The notional is `own`, or `highest` where the
     forecast pays the interest, but no larger than what stands `distance` daily volatilities (the

@@ -26,7 +26,7 @@ class RandomParams(Params):
 
 
 class Random(Agent):
-    """Draws from the env's action space whatever it sees."""
+    """Draws every action at random from the env's action space."""
 
     name = "random"
     parameters = RandomParams

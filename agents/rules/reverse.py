@@ -26,9 +26,12 @@ class ReverseParams(EwmaParams):
 
 
 class Reverse(Rule):
-    """The mirror image of the EWMA rule. Proceeds of the borrowed coins are locked and earn
-    nothing, so a notional N forgoes the cash rate on its margin N / L alone and pays the borrow
-    rate on N: the hurdle is r / L + borrow rate, the venue's or the config's.
+    """Enters reverse carry where minus mean funding exceeds the hurdle by `enter`, and leaves it
+    where the excess is below `exit`.
+
+    Proceeds of the borrowed coins are locked and earn nothing, so a notional N forgoes the cash
+    rate on its margin N / L alone and pays the borrow rate on N: the hurdle is r / L + borrow rate,
+    the venue's or the config's.
     """
 
     name = "reverse"

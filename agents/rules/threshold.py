@@ -51,8 +51,8 @@ class ThresholdParams(Params):
 
 
 class Threshold(Learner):
-    """Forecasts funding by a regression on its averages (a heterogeneous autoregression), takes the
-    forecast for an AR(1), and plays the optimum.
+    """Forecasts funding by a regression on its averages, takes the forecast for an AR(1), and
+    trades at the thresholds that are optimal for it.
 
     Each unit of carry is bought where its marginal value (fixed point of `fundenv.optima.linear`)
     exceeds the cost of entering and sold where it falls below minus the cost of leaving; the hurdle

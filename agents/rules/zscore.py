@@ -86,12 +86,13 @@ class ZScoreParams(Params):
 
 
 class ZScore(Rule):
-    """z = (last settled rate - mean) / sample deviation of the last N settled rates.
+    """Enters carry where the last settled rate is high for its last N settlements, by its z-score.
 
-    Flat, it enters carry at z >= entry where funding is positive (two-sided: the mirror image too),
-    if RSI confirms and expected funding pays the costs. In a position it leaves at z < exit, when
-    funding turns, or at the stop; after a stop it waits until |z| < monitor. The size is fixed at
-    entry.
+    z = (last settled rate - mean) / sample deviation of the last N settled rates. Flat, it enters
+    carry at z >= entry where funding is positive (two-sided: reverse carry at z <= -entry where it
+    is negative), if RSI confirms and expected funding pays the costs. In a position it leaves at z
+    < exit, when funding turns, or at the stop; after a stop it waits until |z| < monitor. The size
+    is fixed at entry.
 
     Rates are counted as they are observed, one per decision at most; until N have been seen
     `funding_z` (N = 90) stands in, and for N = 90 it always does. The loss that the stop looks at

@@ -35,8 +35,8 @@ class ZScoreBasketParams(ZScoreParams):
 
 
 class ZScoreBasket(OneCapital, ZScore):
-    """The z-score rule on one capital: each coin that signals gets at most `most` of it, and none
-    that moves with a coin already held.
+    """Enters the coins that the z-score rule enters, each with at most `most` of one capital, but
+    none whose funding moves with that of a coin held.
 
     Source: the published z-score strategy, which checks correlations before it adds a coin, cuts
     sizes where funding is high everywhere (`crowd`) and spreads the capital. Correlations are

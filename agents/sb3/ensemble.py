@@ -122,8 +122,8 @@ class Ensemble(Agent):
 
 
 class PPOEnsemble(Ensemble):
-    """Policies of PPO: the argmax of the mean log-probability, for every gate and every leverage;
-    continuous: the mean of the Gaussians' means.
+    """Trained PPO seeds as one agent: each gate and leverage is the one with the highest mean
+    log-probability, a continuous dial the mean of the seeds.
     """
 
     name = "ppo_ensemble"
@@ -149,8 +149,8 @@ class PPOEnsemble(Ensemble):
 
 
 class SACEnsemble(Ensemble):
-    """SAC: greedy on the mean of the critics; zones whose actor chooses: the mean of the actors'
-    means.
+    """Trained SAC seeds as one agent: the action with the highest mean value of all critics; of
+    actors that choose a zone, the mean of their means.
     """
 
     name = "sac_ensemble"

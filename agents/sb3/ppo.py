@@ -78,8 +78,8 @@ class PPOParams(ContinuousParams, ResidualParams, PrivilegedParams, LearningPara
 
 
 class PPO(WithColumns):
-    """PPO with one head for {hold, each carry} and one for the leverage; continuous: a Gaussian on
-    the env's own dials.
+    """PPO of stable-baselines3: one head chooses to hold or one of the carries, another one the
+    leverage; with `kind=continuous` a Gaussian on the env's own dials.
 
     A greedy action is the argmax of each head. Without shaping, a policy may learn to enter with
     probability 0.2 at every decision; its argmax then holds for ever. `hold_back` subtracts the

@@ -69,7 +69,7 @@ class SACParams(LearningParams):
 
 
 class SAC(SB3Agent):
-    """SAC on {hold, off, on} x leverage.
+    """SAC of stable-baselines3: chooses to hold, to be out or to be in, and a leverage.
 
     discrete: the critic rates every action, the policy is the softmax of the critic, and a greedy
     action is the critic's best. zones: SB3's SAC on a Box that is divided into zones; a greedy

@@ -40,4 +40,5 @@ for mode in ("isolated", "cross", "portfolio"):
 
 ax.set_xlabel("days")
 ax.set_ylabel("equity, thousands")
+ax.set_ylim(bottom=93)
 ax.legend(loc="lower right")

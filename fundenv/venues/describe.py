@@ -23,7 +23,7 @@ brackets and lots of an inverse contract are in coins and in quote.
 
 Inside Deribit's dead band the rate is zero; where a formula clamps (interest - premium), a small
 premium gives the interest instead, mostly 0.01 % per 8 h. What articles on funding often get wrong
-stands in the main README.
+stands in docs/articles.md.
 """
 
 
@@ -78,10 +78,12 @@ def _section(venue: Venue) -> str:
     for key in PER_SYMBOL:
         for symbol, leaves in node(venue.document, key).items():
             lines += _rows(f"{dotted(key)} {symbol}", leaves)
+    lines += ["", "| brackets | from | floor: leverage, maintenance rate | source |"]
+    lines.append("|---|---|---|---|")
     for symbol, tables in venue.document["tiers"].items():
         for table in tables:
-            name = f"tiers {symbol} (floor: leverage, maintenance rate)"
-            lines.append(_row(name, table, _listed(table), ""))
+            cells = (symbol, table.get("valid_from", ""), _listed(table), _source(table))
+            lines.append(f"| {' | '.join(map(str, cells))} |")
     return f"\n## {venue.title} (`{venue.name}`, {venue.contract})\n\n" + "\n".join(lines) + "\n"
 
 
@@ -99,8 +101,11 @@ def _rows(name: str, leaves: Any) -> list[str]:
 
 
 def _row(name: str, leaf: dict[str, Any], value: str, date: str) -> str:
-    source = leaf["source"] if leaf.get("sourced", True) else f"not sourced: {leaf['source']}"
-    return f"| {name} | {leaf.get('valid_from', '')} | {value} | {source} | {date} |"
+    return f"| {name} | {leaf.get('valid_from', '')} | {value} | {_source(leaf)} | {date} |"
+
+
+def _source(leaf: dict[str, Any]) -> str:
+    return str(leaf["source"] if leaf.get("sourced", True) else f"not sourced: {leaf['source']}")
 
 
 if __name__ == "__main__":
