@@ -6,7 +6,8 @@ from __future__ import annotations
 
 import os
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar, NamedTuple, Self
@@ -100,6 +101,13 @@ class Forecaster(ABC):
         is too short.
         """
         panel = cut(panel_of(market), span)
+        with one_thread():
+            self._fit(panel)
+        self.data_hash = panel.hash
+        self.fitted_until = max(int(history.ns[-1]) for history in panel)
+        return self
+
+    def _fit(self, panel: Panel) -> None:
         self.inputs = self.choose(panel)
         if self.refits:
             ends = [int(history.ns[int(0.8 * len(history))]) for history in panel]
@@ -110,9 +118,6 @@ class Forecaster(ABC):
         self.learn(panel)
         if not self.width.known:
             self.width.fit(panel, self.means(panel))
-        self.data_hash = panel.hash
-        self.fitted_until = max(int(history.ns[-1]) for history in panel)
-        return self
 
     def choose(self, panel: Panel) -> tuple[str, ...]:
         """The groups of inputs to use: those asked for, or the default ones that have data."""
@@ -138,8 +143,10 @@ class Forecaster(ABC):
                 f"forecaster {self.name}: fewer than {LEAST} settlements up to the end of the span;"
                 " give a longer history"
             )
+        with one_thread():
+            means = self.means(panel)
         found = []
-        for history, mean in zip(panel, self.means(panel), strict=True):
+        for history, mean in zip(panel, means, strict=True):
             quantiles = self.width.quantiles(history, mean, self.fitted_until)
             rows = history.ns >= start
             target = history.targets()
@@ -153,6 +160,17 @@ class Forecaster(ABC):
     def save(self, folder: str | os.PathLike[str]) -> None:
         """Write the forecaster with the hash of the data it was fitted on; read by `load`."""
         write(self, Path(folder))
+
+
+@contextmanager
+def one_thread() -> Iterator[None]:
+    """Linear algebra on one thread: on matrices of this size more of them wait for each other, ten
+    times longer than the work takes where other programs run too.
+    """
+    from threadpoolctl import threadpool_limits
+
+    with threadpool_limits(limits=1, user_api="blas"):
+        yield
 
 
 def edge(instant: Any) -> int:

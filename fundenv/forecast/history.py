@@ -10,6 +10,7 @@ import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -17,6 +18,7 @@ from numpy.typing import NDArray
 
 from fundenv.forecast.errors import ForecastError
 from fundenv.forecast.extra import as_of
+from fundenv.forecast.scale import Scale, scale_of
 from fundenv.market import Market, layout
 
 Array = NDArray[np.float64]
@@ -56,6 +58,11 @@ class History:
     def rows(self) -> NDArray[np.int64]:
         """(K,) the last bar that has closed at each origin, -1 where there is none."""
         return np.searchsorted(self.close_ns, self.origins, side="right") - 1
+
+    @cached_property
+    def scale(self) -> Scale:
+        """Slow mean and size of the changes of the rate, each (K,)."""
+        return scale_of(self.rate)
 
     def at_origins(self, values: Array) -> Array:
         """A column of the bars (T,) as it stood at each origin (K,), NaN before the first bar."""
@@ -128,6 +135,11 @@ class Panel:
             t = int(np.searchsorted(each.close_ns, each.ns[k] - _INTERVAL_NS))
             cut.append(each.cut(k, len(each), t, len(each.close_ns)))
         return Panel(tuple(cut))
+
+    @cached_property
+    def made(self) -> dict[Any, Any]:
+        """What was computed of this panel and is asked for again: inputs by their groups."""
+        return {}
 
     @cached_property
     def hash(self) -> str:

@@ -38,6 +38,7 @@ FORECASTERS = {
 NEEDS = {  # top-level module -> the extra that has it
     "statsmodels": "forecast", "arch": "forecast", "scipy": "forecast",
     "lightgbm": "forecast", "scoringrules": "forecast", "torch": "forecast",
+    "threadpoolctl": "forecast",
 }  # fmt: skip
 
 

@@ -1,5 +1,6 @@
-"""How sure a forecast is: quantiles of its own past errors, scaled by how much funding moves now,
-and corrected by how often the rate fell outside before.
+"""How sure a forecast is: quantiles of its own past errors, scaled by how much funding moves now
+and by how far the same forecaster was off lately, over the same horizon; then corrected by how
+often the rate fell outside before.
 
 The correction is the quantile tracker of Angelopoulos, Candes and Tibshirani, "Conformal PID
 control for time series prediction" (NeurIPS 2023): after each settled target the quantile moves up
@@ -20,9 +21,13 @@ from fundenv.forecast.errors import ForecastError
 from fundenv.forecast.history import HORIZONS, Array, History, Panel
 
 LEVELS = (0.05, 0.25, 0.5, 0.75, 0.95)
-STEP = 0.10  # of the tracker, in scaled errors
-_SPANS = (3, 15, 90)  # of the exponential means of absolute changes
+OUTER, INNER = 0.20, 0.10  # steps of the tracker, in scaled errors
+_MOVES = (3, 15, 90)  # spans of the exponential means of absolute changes
+_ERRORS = (15, 45, 135)  # spans of the exponential means of settled absolute errors
+_HALF_LIFE = 1095.0  # in 8 h, a year: how fast old errors lose weight in the fit
+_KEPT = 400  # settlements of errors that a fit hands on
 _LEAST_SCALE = 0.02  # bp
+_EIGHT_HOURS_NS = 8 * 3_600_000_000_000
 
 
 def drivers(rate: Array) -> Array:
@@ -32,16 +37,27 @@ def drivers(rate: Array) -> Array:
     series = pd.Series(rate)
     moves = series.diff().abs().fillna(0.0)
     slow = series.ewm(span=45, adjust=True).mean()
-    columns = [moves.ewm(span=span, adjust=True).mean() for span in _SPANS]
+    columns = [moves.ewm(span=span, adjust=True).mean() for span in _MOVES]
     return np.column_stack([*columns, (series - slow).abs(), np.ones(len(rate))])
+
+
+def settled(error: Array, horizon: int) -> Array:
+    """(K, 3) exponential means of the absolute errors (K,) of one horizon whose targets were
+    settled at each row: that of row k - horizon is the newest. NaN before the first.
+    """
+    known = pd.Series(np.abs(error)).shift(horizon)
+    means = [known.ewm(span=span, adjust=True, ignore_na=True).mean() for span in _ERRORS]
+    return np.column_stack(means)
 
 
 class Width:
     """Quantiles of the errors of one forecaster."""
 
     def __init__(self) -> None:
-        self.weights: Array = np.zeros((0, 0))  # (H, 5) of the drivers
+        self.weights: Array = np.zeros((0, 0))  # (H, 8) of the drivers and of the settled errors
         self.start: Array = np.zeros((0, 0))  # (H, 5) quantiles of scaled errors at the fit
+        self.usual: Array = np.zeros(0)  # (H,) mean absolute error, where none has settled yet
+        self.errors: dict[str, tuple[NDArray[np.int64], Array]] = {}  # symbol -> ns, (n, H)
 
     @property
     def known(self) -> bool:
@@ -49,65 +65,116 @@ class Width:
         return self.weights.size > 0
 
     def fit(self, panel: Panel, means: Sequence[Array], since: int = 0) -> None:
-        """Learn from the errors of `means` (K, H) at origins whose targets settled in the panel."""
-        from scipy.optimize import nnls
-
-        errors, x = [], []
+        """Learn from the errors of `means` (K, H) at origins from `since` on whose targets settled
+        in the panel. Errors a year old count half, for the shape of the errors changes.
+        """
+        found = []
         for history, mean in zip(panel, means, strict=True):
-            rows = history.ns >= since
-            errors.append((history.targets() - mean)[rows])
-            x.append(drivers(history.rate)[rows])
-        error, driver = np.concatenate(errors), np.concatenate(x)
-        weights = np.zeros((len(HORIZONS), driver.shape[1]))
-        start = np.zeros((len(HORIZONS), len(LEVELS)))
-        for j, h in enumerate(HORIZONS):
-            known = np.isfinite(error[:, j])
-            if known.sum() < 50:
-                raise ForecastError(
-                    f"{int(known.sum())} settled forecasts over {h} settlements in the span; the"
-                    " quantiles need at least 50; give a longer one"
-                )
-            size = np.abs(error[known, j])
-            # relative errors: a wild month does not decide alone
-            relative = 1.0 / np.maximum(driver[known, 1] + size.mean(), _LEAST_SCALE)
-            weights[j] = nnls(driver[known] * relative[:, None], size * relative)[0]
-            start[j] = np.quantile(error[known, j] / self._scale(driver[known], weights[j]), LEVELS)
-        self.weights, self.start = weights, start
-
-    @staticmethod
-    def _scale(driver: Array, weights: Array) -> Array:
-        return np.maximum(driver @ weights, _LEAST_SCALE)
+            error = history.targets() - mean
+            later = history.ns >= since
+            self.errors[history.symbol] = history.ns[later][-_KEPT:], error[later][-_KEPT:]
+            error[~later] = np.nan
+            found.append(error)
+        end = max(int(history.ns[-1]) for history in panel)
+        age = np.concatenate([(end - history.ns) / _EIGHT_HOURS_NS for history in panel])
+        moves = np.concatenate([drivers(history.rate) for history in panel])
+        rows = []
+        for j, horizon in enumerate(HORIZONS):
+            own = np.concatenate([settled(error[:, j], horizon) for error in found])
+            error = np.concatenate([each[:, j] for each in found])
+            rows.append(_fit_horizon(horizon, error, np.column_stack([moves, own]), age))
+        self.weights, self.start, self.usual = (np.array(each) for each in zip(*rows, strict=True))
 
     def quantiles(self, history: History, mean: Array, since: int) -> Array:
         """(K, H, 5) quantiles at every origin; errors of origins after `since` move them."""
-        driver = drivers(history.rate)
-        scale = np.maximum(driver @ self.weights.T, _LEAST_SCALE)  # (K, H)
-        scaled = (history.targets() - mean) / scale
         first = int(np.searchsorted(history.ns, since, side="right"))
-        settled = np.full(scaled.shape, np.nan)  # at k the error whose target settled at k
+        error = self._errors(history, mean, first)
+        moves = drivers(history.rate)
+        scale = np.empty(error.shape)
+        moved = np.full(error.shape, np.nan)  # at k the scaled error whose target settled at k
         for j, h in enumerate(HORIZONS):
-            settled[first + h :, j] = scaled[first : max(first, len(scaled) - h), j]
-        tracked = _tracked(settled, self.start)
+            own = settled(error[:, j], h)
+            driver = np.column_stack([moves, np.where(np.isnan(own), self.usual[j], own)])
+            scale[:, j] = _scale(driver, self.weights[j])
+            last = max(first, len(error) - h)
+            moved[first + h :, j] = error[first:last, j] / scale[first:last, j]
+        tracked = _tracked(moved, self.start)
         return np.sort(mean[:, :, None] + scale[:, :, None] * tracked, axis=2)
+
+    def _errors(self, history: History, mean: Array, first: int) -> Array:
+        """(K, H) errors; before row `first` those that the fit measured, for a forecaster is
+        flattered by its errors at settlements that it learned from. A target that had not settled
+        then was not learned from: its error is taken as it is.
+        """
+        error = history.targets() - mean
+        if history.symbol in self.errors:
+            ns, known = self.errors[history.symbol]
+            row = np.minimum(np.searchsorted(ns, history.ns[:first]), len(ns) - 1)
+            same = (ns[row] == history.ns[:first])[:, None]
+            measured = np.where(np.isnan(known[row]), error[:first], known[row])
+            error[:first] = np.where(same, measured, np.nan)
+        return error
 
     def state(self) -> dict[str, NDArray[Any]]:
         """As arrays."""
-        return {"width_weights": self.weights, "width_start": self.start}
+        found = {"weights": self.weights, "start": self.start, "usual": self.usual}
+        for symbol, (ns, error) in self.errors.items():
+            found |= {f"ns:{symbol}": ns, f"error:{symbol}": error}
+        return {f"width_{name}": value for name, value in found.items()}
 
     def restore(self, state: dict[str, NDArray[Any]]) -> None:
         """Take back what `state` returned."""
-        self.weights, self.start = state["width_weights"], state["width_start"]
+        self.weights, self.start, self.usual = (
+            state[f"width_{name}"] for name in ("weights", "start", "usual")
+        )
+        symbols = [name[9:] for name in state if name.startswith("width_ns:")]
+        self.errors = {s: (state[f"width_ns:{s}"], state[f"width_error:{s}"]) for s in symbols}
 
 
-def _tracked(settled: Array, start: Array) -> Array:
+def _scale(driver: Array, weights: Array) -> Array:
+    return np.maximum(driver @ weights, _LEAST_SCALE)
+
+
+def _fit_horizon(
+    horizon: int, error: Array, driver: Array, age: Array
+) -> tuple[Array, Array, float]:
+    """Weights of the drivers, quantiles of the scaled errors, mean absolute error."""
+    from scipy.optimize import nnls
+
+    known = np.isfinite(error) & np.isfinite(driver).all(axis=1)
+    if known.sum() < 50:
+        raise ForecastError(
+            f"{int(known.sum())} settled forecasts over {horizon} settlements in the span; the"
+            " quantiles need at least 50; give a longer one"
+        )
+    error, driver, recent = error[known], driver[known], 0.5 ** (age[known] / _HALF_LIFE)
+    size = np.abs(error)
+    usual = float(np.average(size, weights=recent))
+    # relative errors: a wild month does not decide alone
+    relative = np.sqrt(recent) / np.maximum(driver[:, 1] + usual, _LEAST_SCALE)
+    weights = nnls(driver * relative[:, None], size * relative)[0]
+    scaled = error / _scale(driver, weights)
+    order = np.argsort(scaled)
+    share = np.cumsum(recent[order])
+    return weights, np.interp(LEVELS, share / share[-1], scaled[order]), usual
+
+
+def _tracked(moved: Array, start: Array) -> Array:
     """(K, H, 5) quantiles of scaled errors, moved by those settled at k (K, H); NaN moves none."""
-    # targets that overlap repeat each other, so that longer horizons move in smaller steps
-    step = np.where(np.isnan(settled), 0.0, STEP / np.sqrt(np.array(HORIZONS, dtype=np.float64)))
-    levels, now = np.array(LEVELS), start.copy()
-    out = np.empty((len(settled), *start.shape))
-    error = np.nan_to_num(settled)[:, :, None]
-    move = step[:, :, None]
-    for k in range(len(settled)):
-        now = now + move[k] * (levels - (error[k] <= now))
+    # targets that overlap repeat each other, so that longer horizons move in smaller steps. The
+    # outer levels, which the coverage is made of, move faster: a median that follows each run of
+    # errors with a delay of h settlements would be worse than one that stands still
+    h = np.array(HORIZONS, dtype=np.float64)
+    outer, inner = OUTER / np.sqrt(h), INNER / h
+    steps = np.column_stack([outer, inner, inner, inner, outer])
+    up, now = steps * np.array(LEVELS), start.copy()
+    out = np.empty((len(moved), *start.shape))
+    live = np.isfinite(moved)
+    first = int(live.any(axis=1).argmax()) if live.any() else len(moved)
+    out[:first] = start
+    error = np.where(live, moved, np.inf)[:, :, None]  # above every quantile
+    still = np.where(live[:, :, None], up, 0.0)
+    for k in range(first, len(moved)):
+        now = now + still[k] - steps * (error[k] <= now)
         out[k] = now
     return np.sort(out, axis=2)

@@ -26,7 +26,8 @@ from fundenv.forecast import (
 )
 from fundenv.forecast.estimators.ar import iterated
 from fundenv.forecast.estimators.garch import lag_weights
-from fundenv.forecast.inputs import matrices, trailing_means
+from fundenv.forecast.inputs import matrices
+from fundenv.forecast.scale import trailing_means
 from fundenv.market import synthetic_market
 
 HOUR = 3_600_000_000_000
@@ -260,12 +261,10 @@ def test_ridge_uses_a_column_that_knows(panel: Panel) -> None:
 
 
 def test_contributions_sum_to_the_forecast(panel: Panel, fitted: dict[str, Forecaster]) -> None:
-    from fundenv.forecast.inputs import scale_of
-
     ridge: Any = fitted["ridge"]
     names_, found = ridge.contributions(panel)
     assert len(names_) == found[0].shape[2]
-    scale = scale_of(panel.histories[0].rate)
+    scale = panel.histories[0].scale
     total = scale.mean[:, None] + scale.size[:, None] * ridge.weights[:, 0] + found[0].sum(axis=2)
     np.testing.assert_allclose(total, ridge.means(panel)[0], rtol=1e-9)
 

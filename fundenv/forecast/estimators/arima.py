@@ -59,7 +59,7 @@ class Arima(Forecaster):
         return [self._ahead(h.rate, self.fitted.get(h.symbol, self.fitted[""])) for h in panel]
 
     def _ahead(self, rate: Array, params: Array) -> Array:
-        filtered = self._model(rate).filter(params).filter_results
+        filtered = self._model(rate).filter(params, return_ssm=True)  # states alone, no statistics
         states = filtered.predicted_state[:, 1:]  # (m, K): of the next settlement, at each origin
         design = filtered.design[:, :, -1]
         transition, intercept = filtered.transition[:, :, -1], filtered.obs_intercept[0, -1]

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from fundenv.forecast.base import Forecaster
 from fundenv.forecast.history import Array, History, Panel
-from fundenv.forecast.inputs import trailing_means
+from fundenv.forecast.scale import trailing_means
 
 WINDOWS = (1, 3, 21, 90)
 LOW, HIGH = -5.0, 6.0  # bp per 8 h; from the screening of Binance BTC and ETH

@@ -9,7 +9,6 @@ from numpy.typing import NDArray
 from fundenv.forecast.estimators.boosting import Boosting
 from fundenv.forecast.estimators.har import ClippedHar
 from fundenv.forecast.history import Array, Panel
-from fundenv.forecast.inputs import scale_of
 
 
 class ResidualHar(Boosting):
@@ -26,7 +25,7 @@ class ResidualHar(Boosting):
         """Its forecasts in units of the scale."""
         found = []
         for history, mean in zip(panel, self.har.means(panel), strict=True):
-            slow, size = scale_of(history.rate)
+            slow, size = history.scale
             found.append((mean - slow[:, None]) / size[:, None])
         return found
 

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from fundenv.forecast.base import HORIZONS, Forecaster, ForecasterSettings
 from fundenv.forecast.history import Array, Panel
-from fundenv.forecast.inputs import matrices, scale_of
+from fundenv.forecast.inputs import matrices
 from fundenv.settings import Range
 
 TARGET_LIMIT = 3.0  # scaled targets are clipped to +- this, so that one month does not decide
@@ -26,7 +26,7 @@ def scaled_targets(panel: Panel) -> list[Array]:
     """(K, H) of every history: (target - slow mean) / scale, clipped."""
     out = []
     for history in panel:
-        mean, size = scale_of(history.rate)
+        mean, size = history.scale
         scaled = (history.targets() - mean[:, None]) / size[:, None]
         out.append(np.clip(scaled, -TARGET_LIMIT, TARGET_LIMIT))
     return out
@@ -36,7 +36,7 @@ def unscaled(panel: Panel, scaled: list[Array]) -> list[Array]:
     """Back to bp per 8 h."""
     out = []
     for history, each in zip(panel, scaled, strict=True):
-        mean, size = scale_of(history.rate)
+        mean, size = history.scale
         out.append(mean[:, None] + size[:, None] * each)
     return out
 
@@ -125,7 +125,7 @@ class Ridge(ScaledForecaster):
         names, x = matrices(panel, self.inputs)
         found = []
         for history, each in zip(panel, x, strict=True):
-            size = scale_of(history.rate).size
+            size = history.scale.size
             found.append(size[:, None, None] * each[:, None, :] * self.weights[None, :, 1:])
         return names, found
 

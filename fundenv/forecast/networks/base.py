@@ -20,7 +20,7 @@ from fundenv.forecast.base import HORIZONS, Forecaster, ForecasterSettings
 from fundenv.forecast.errors import ForecastError
 from fundenv.forecast.estimators.ridge import USED, scaled_targets, unscaled
 from fundenv.forecast.history import Array, Panel
-from fundenv.forecast.inputs import matrices, scale_of
+from fundenv.forecast.inputs import matrices
 from fundenv.settings import Range
 
 Floats = NDArray[np.float32]
@@ -109,7 +109,7 @@ class Network(Forecaster):
     def _windows(self, panel: Panel) -> list[Floats]:
         found = []
         for history in panel:
-            mean, size = scale_of(history.rate)
+            mean, size = history.scale
             padded = np.r_[np.full(WINDOW - 1, history.rate[0]), history.rate]
             window = np.lib.stride_tricks.sliding_window_view(padded, WINDOW)
             scaled = (window - mean[:, None]) / size[:, None]

@@ -11,24 +11,28 @@ from torch.nn import functional
 from fundenv.forecast.networks.base import Head, Network
 
 _KERNEL = 3
-_DILATIONS = (1, 2, 4, 8, 16)  # together they see 63 settlements
+_LAYERS = 5  # dilated by 1, 2, 4, 8, 16: together they see 63 settlements
 
 
 class _Net(nn.Module):
+    """Only the newest output is asked for, and it depends on every second position of the layer
+    below: convolutions with a stride of 2 give the same number as dilated ones, at a sixth of the
+    cost (63, 31, 15, 7, 3, 1 positions instead of 63 each).
+    """
+
     def __init__(self, inputs: int, units: int) -> None:
         super().__init__()
-        sizes = [1, *[units] * len(_DILATIONS)]
+        sizes = [1, *[units] * _LAYERS]
         self.layers = nn.ModuleList(
-            nn.Conv1d(sizes[i], sizes[i + 1], _KERNEL, dilation=dilation)
-            for i, dilation in enumerate(_DILATIONS)
+            nn.Conv1d(sizes[i], sizes[i + 1], _KERNEL, stride=2) for i in range(_LAYERS)
         )
         self.head = Head(units, inputs, units)
 
     def forward(self, window: torch.Tensor, inputs: torch.Tensor) -> torch.Tensor:
         x = window[:, None, :]
-        for layer, dilation in zip(self.layers, _DILATIONS, strict=True):
-            before = x
-            x = functional.gelu(layer(functional.pad(x, ((_KERNEL - 1) * dilation, 0))))
+        for layer in self.layers:
+            before = x[:, :, _KERNEL - 1 :: 2]
+            x = functional.gelu(layer(x))
             x = x + before if before.shape[1] == x.shape[1] else x
         out: torch.Tensor = self.head(x[:, :, -1], inputs)
         return out
