@@ -117,7 +117,11 @@ class Width:
 
     def state(self) -> dict[str, NDArray[Any]]:
         """As arrays."""
-        found = {"weights": self.weights, "start": self.start, "usual": self.usual}
+        found: dict[str, NDArray[Any]] = {
+            "weights": self.weights,
+            "start": self.start,
+            "usual": self.usual,
+        }
         for symbol, (ns, error) in self.errors.items():
             found |= {f"ns:{symbol}": ns, f"error:{symbol}": error}
         return {f"width_{name}": value for name, value in found.items()}
