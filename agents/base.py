@@ -107,7 +107,8 @@ class Agent(ABC):
             )
         for key, wanted in self.env_settings().items():
             given = getattr(batch.config, key)
-            if given != (tuple(wanted) if isinstance(wanted, list) else wanted):
+            fits = given == (tuple(wanted) if isinstance(wanted, list) else wanted)
+            if not fits and not (key == "observe" and set(wanted) <= set(given)):
                 raise AgentError(
                     f"agent {self.name} needs an env with {key} = {wanted!r}, this one has"
                     f" {given!r}; pass agent.env_settings() to it"

@@ -24,6 +24,7 @@ class Reason(IntEnum):
     SMALL = 13, "stays flat, the size allowed is not worth an order"
     COOL = 14, "stays flat after a stop until the signal has been neutral"
     CLOSE = 15, "closes what it found"
+    CLOSED = 16, "the coin does not trade now"
 
     text: str
 

@@ -186,7 +186,7 @@ class EnvConfig(Settings):
     deficit_share: Annotated[float, Range(0, 1, "of the loss beyond a wallet")] = 0.0
     """What the account bears of it; the venue bears the rest, as an insurance without a premium."""
     rebalance_band: Annotated[float, Range(0, 1, "of equity")] = 0.02
-    """Smaller orders are not sent."""
+    """Smaller orders are not sent. With several assets: of an asset's share of the equity."""
     max_participation: Annotated[float, Range(0, 1, "of a bar's volume")] = 0.1
     """Most that an order may take; 0: no limit."""
 

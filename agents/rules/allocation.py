@@ -18,6 +18,7 @@ from agents.rules.base import BP_PER_YEAR, Rule
 from agents.rules.capital import Array, Capital, OneCapital
 from agents.rules.memory import Mean, Settled
 
+_NOTHING = -1e4  # bp: worth less than any cost
 BLOCKS = (1, 2, 4, 8, 16, 32)  # settlements over which the shares of the plan stay as they are
 
 
@@ -65,7 +66,7 @@ class Allocation(OneCapital, Rule):
 
     def act(self, obs: NDArray[np.float32], *, deterministic: bool = True) -> NDArray[Any]:
         """The first shares of the plan where they differ from those held."""
-        self.capital.look(len(obs))
+        self.capital.see(obs)
         p = self.p
         rate, new = self.settled.see(obs)
         short = self.short.see(obs, rate, new, p.span)
@@ -74,15 +75,19 @@ class Allocation(OneCapital, Rule):
         held = np.clip(self.carry.of(obs).astype(np.float64), 0.0, 1.0)
         held = held / np.maximum(held.sum(axis=1, keepdims=True), 1.0)
         cost = np.broadcast_to(np.asarray(p.cost, float), held.shape)
-        wanted = plan(path(short, long, p.persistence, hurdle), held, cost)
+        trades = self.capital.available
+        value = np.where(trades[..., None], path(short, long, p.persistence, hurdle), _NOTHING)
+        kept = np.where(trades, 0.0, held)  # a coin held is kept while it is halted
+        room = 1.0 - kept.sum(axis=1)
+        wanted = plan(value, np.where(trades, held, 0.0), cost, room) + kept
         pending = self.pending.of(obs) != 0
         inside = held > HELD
         wanted = np.where(wanted > HELD, wanted, 0.0)
         dust = (wanted == 0.0) & (held > 0.0)  # closed, however small
-        hold = ((np.abs(wanted - held) <= HELD) & ~dust) | pending
+        hold = ((np.abs(wanted - held) <= HELD) & ~dust) | pending | ~trades
         self.reasons = np.select(
-            [pending, hold & inside, hold, wanted > held],
-            [Reason.PENDING, Reason.HOLD, Reason.NEUTRAL, Reason.ENTER],
+            [pending, ~trades, hold & inside, hold, wanted > held],
+            [Reason.PENDING, Reason.CLOSED, Reason.HOLD, Reason.NEUTRAL, Reason.ENTER],
             Reason.EXIT,
         ).astype(np.int8)
         return targets(hold, wanted, leverage=p.leverage)
@@ -102,11 +107,11 @@ def path(short: Array, long: Array, persistence: Any, hurdle: Array) -> Array:
     )
 
 
-def plan(value: Array, held: Array, cost: Array) -> Array:
+def plan(value: Array, held: Array, cost: Array, room: Array | None = None) -> Array:
     """The shares (n, A) of the first block that maximise the value of all blocks less costs.
 
     value: (n, A, B) of a share of 1. held, cost: (n, A) the shares now, and the cost of buying or
-    selling a share of 1. Raises `RuntimeError` where HiGHS finds no optimum.
+    selling a share of 1. room: (n,) what the shares may sum to, 1 where it is not given. Raises `RuntimeError` where HiGHS finds no optimum.
     """
     from scipy.optimize import linprog
     from scipy.sparse import diags_array, eye_array, hstack, kron
@@ -127,7 +132,7 @@ def plan(value: Array, held: Array, cost: Array) -> Array:
     found = linprog(
         gain,
         A_ub=hstack([whole, nothing], format="csr"),
-        b_ub=np.ones(n * blocks),
+        b_ub=np.repeat(np.ones(n) if room is None else room, blocks),
         A_eq=balance,
         b_eq=begins.ravel(),
         method="highs",

@@ -92,9 +92,3 @@ class Memory:
     def settle_in(self) -> None:
         """The first observation of every episode has been taken in."""
         self.fresh = np.zeros(len(self.fresh), dtype=bool)
-
-
-def base_borrow_rate(batch: Any) -> float:
-    """Annual rate that borrowed coins cost in the env of `batch`."""
-    given = batch.config.base_borrow_rate
-    return float(given if given is not None else batch.venue.value("borrow", "base_annual"))

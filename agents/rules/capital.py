@@ -10,8 +10,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from agents.base import observed
 from agents.params import AgentError
-from agents.rules.base import BP_PER_YEAR
+from agents.rules.base import BP_PER_YEAR, Memory
+from agents.rules.loans import Loans
 from fundenv.market.files.frames import contract_of
 
 Array = NDArray[np.float64]
@@ -20,11 +22,34 @@ _DAYS = 365.0
 
 
 class OneCapital:
-    """Mixin of agents whose carries are shares of one capital."""
+    """Mixin of agents whose carries are shares of one capital. They see which coins trade, and ask
+    nothing of those that do not: of a halted coin they keep what they hold, and its capital with
+    it, and what is not listed counts as if it were not there.
+    """
 
     def env_settings(self) -> dict[str, Any]:
-        """Target actions on one capital."""
-        return {"actions": "target", "capital": "shared"}
+        """Target actions on one capital, and the mask of the coins."""
+        return {"actions": "target", "capital": "shared", "observe": ("available",)}
+
+
+class Shares(Memory):
+    """Equal shares of one capital for the coins that trade or are held."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._count = np.zeros((0, 1))
+
+    def see(self, counts: NDArray[np.bool_]) -> tuple[Array, NDArray[np.bool_]]:
+        """(share of each of the coins that count (n, 1), whether their number has changed since the
+        last look (n, 1)); counts: (n, A).
+        """
+        count = np.maximum(counts.sum(axis=1, keepdims=True), 1).astype(np.float64)
+        if self.arrive(len(counts)):
+            self._count = count
+        changed = (count != self._count) & ~self.fresh[:, None]
+        self._count = count
+        self.settle_in()
+        return 1.0 / count, changed
 
 
 class Capital:
@@ -41,6 +66,8 @@ class Capital:
         config, venue = batch.config, batch.venue
         paths = tuple(batch.market.symbols)
         self.portfolio = config.margin_mode == "portfolio"
+        self.loans = Loans(batch)
+        self._available = observed(batch.observation_table, "available")
         self.highest = float(config.max_leverage)
         self._batch = batch if len(set(paths)) > 1 else None
 
@@ -52,19 +79,23 @@ class Capital:
                 b.rate for b in venue.brackets(name) if b.floor <= config.initial_equity
             )
         )
-        self._collateral, self.borrow_rate = np.zeros(self._maintenance.shape), 0.0
+        self._collateral = np.zeros(self._maintenance.shape)
         if self.portfolio:
             self._collateral = each(
                 lambda name: float(venue.value("collateral", "", contract_of(name)))
             )
-            given = config.quote_borrow_rate
-            self.borrow_rate = float(
-                given if given is not None else venue.value("borrow", "quote_annual")
-            )
         self._take(self._maintenance[0], self._collateral[0])
 
+    def see(self, obs: NDArray[np.float32]) -> None:
+        """Get ready for observations (n, D): the coins that each environment has, which of them
+        trade (`available`, (n, A)), and what loans cost.
+        """
+        self.look(len(obs))
+        self.available = self._available.of(obs) > 0.5
+        self.loans.look(obs, self.available)
+
     def look(self, count: int) -> None:
-        """Get ready for `count` observations: the coins that each environment trades now."""
+        """Get ready for `count` observations: the coins that each environment has."""
         if self._batch is None:
             return
         if count != self._batch.num_envs:
@@ -111,11 +142,16 @@ class Capital:
         if not self.portfolio:
             return np.asarray(cash_rate * gross)
         borrowed = np.maximum(1.0 - gross, 0.0)
-        return np.asarray(cash_rate * (1.0 - borrowed) + self.borrow_rate * borrowed)
+        rate = self.loans.quote(borrowed / gross)
+        return np.asarray(cash_rate * (1.0 - borrowed) + rate * borrowed)
 
-    def interest(self) -> float:
-        """Interest on borrowed quote, bp per 8 h."""
-        return self.borrow_rate * BP_PER_YEAR
+    def interest(self, notional: Any) -> Any:
+        """Interest on the quote that this notional over equity borrows, bp per 8 h; isolated and
+        cross margin lend none.
+        """
+        if not self.portfolio:
+            return 0.0
+        return self.loans.quote(np.maximum(np.asarray(notional) - 1.0, 0.0)) * BP_PER_YEAR
 
     def distance(self, notional: Array, volatility: Any) -> Array:
         """Daily volatilities (n, 1) by which all coins have to rise together until an account in

@@ -13,7 +13,7 @@ from agents.params import Params, Range
 from agents.reasons import Reason
 from agents.rules.actions import HELD, targets
 from agents.rules.base import Rule
-from agents.rules.capital import Capital, OneCapital
+from agents.rules.capital import Capital, OneCapital, Shares
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -31,8 +31,9 @@ class EqualWeightParams(Params):
 
 
 class EqualWeight(OneCapital, Rule):
-    """Holds carry 1/A in each of A coins of one capital, and brings a coin back to its target where
-    its notional has left the band. With one coin: always-on carry with a rebalancing band.
+    """Holds carry 1/N in each of the N coins of one capital that trade, and brings a coin back to
+    its target where its notional has left the band, or all where N changes: a coin is listed or
+    delisted. With one coin: always-on carry with a rebalancing band.
 
     A notional changes with the price of its coin, while the equity of a hedged account does not.
     """
@@ -46,19 +47,22 @@ class EqualWeight(OneCapital, Rule):
         self.carry, self.pending, self.weight = (
             observed(batch.observation_table, name) for name in ("carry", "pending", "perp_weight")
         )
-        self.capital = Capital(batch)
+        self.capital, self.shares = Capital(batch), Shares()
+        self.memories = [self.shares]
 
     def act(self, obs: NDArray[np.float32], *, deterministic: bool = True) -> NDArray[Any]:
         """Enter what is flat, restore what is off, else hold."""
-        self.capital.look(len(obs))
+        self.capital.see(obs)
         p, carry, pending = self.p, self.carry.of(obs), self.pending.of(obs) != 0
-        share = 1.0 / carry.shape[1]
-        inside = carry > HELD * share
+        trades, inside = self.capital.available, carry > HELD / carry.shape[1]
+        share, changed = self.shares.see(trades | inside)
         wanted = share * self.capital.notional(p.leverage)
         off = np.abs(-self.weight.of(obs) - wanted) > np.asarray(p.band) * share
-        off &= inside & np.greater(p.band, 0.0)
-        hold = (inside & ~off) | pending
+        off = inside & ((off & np.greater(p.band, 0.0)) | changed)
+        hold = (inside & ~off) | pending | ~trades
         self.reasons = np.select(
-            [pending, off, inside], [Reason.PENDING, Reason.LEVER, Reason.HOLD], Reason.ENTER
+            [pending, ~trades, off, inside],
+            [Reason.PENDING, Reason.CLOSED, Reason.LEVER, Reason.HOLD],
+            Reason.ENTER,
         ).astype(np.int8)
-        return targets(hold, np.full_like(carry, share), leverage=p.leverage)
+        return targets(hold, np.broadcast_to(share, carry.shape), leverage=p.leverage)

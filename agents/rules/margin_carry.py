@@ -18,6 +18,7 @@ from agents.rules.base import BP_PER_YEAR, Rule
 from agents.rules.capital import Array, Capital, OneCapital
 from agents.rules.memory import Mean, Settled
 
+_KEPT = 1e9  # bp: above any mean
 _LEVERED = 1.02  # times `own`: a larger target notional is one that borrows
 
 
@@ -50,7 +51,9 @@ class MarginCarryParams(Params):
     low: Annotated[float, Range(0, 1, "of the notional")] = 0.5
     """So does one whose notional has fallen below this part of what is wanted."""
     coins: Annotated[int, Range(1, 32, "coins")] = 1
-    """The best so many coins get an equal share of the capital each."""
+    """The best so many coins (all that trade, where these are fewer) get an equal share of the
+    capital each.
+    """
     below: ClassVar = (("exit", "enter"), ("repay", "borrow"), ("near", "distance"))
 
 
@@ -63,6 +66,7 @@ class _Seen(NamedTuple):
     volatility: Array
     inside: NDArray[np.bool_]
     levered: NDArray[np.bool_]  # whether the last target borrows
+    trades: NDArray[np.bool_]
 
 
 class MarginCarry(OneCapital, Rule):
@@ -73,7 +77,8 @@ class MarginCarry(OneCapital, Rule):
     forecast pays the interest, but no larger than what stands `distance` daily volatilities (the
     higher of 7 and 30 days) from liquidation. A position is left alone until the account is nearer
     than `near`, or a fall of the price has left less than `low` of the notional wanted: every order
-    costs both legs, and a hedged notional drifts with the price alone. Isolated and cross margin
+    costs both legs, and a hedged notional drifts with the price alone. The interest is that of the
+    whole loan, which rises with it where the pool of quote is limited. Isolated and cross margin
     lend nothing: there, `highest` is the notional of a higher target leverage.
     """
 
@@ -95,10 +100,11 @@ class MarginCarry(OneCapital, Rule):
 
     def act(self, obs: NDArray[np.float32], *, deterministic: bool = True) -> NDArray[Any]:
         """Which coins, how much of each, and whether that is worth an order."""
-        self.capital.look(len(obs))
+        self.capital.see(obs)
         see = self._see(obs)
         wanted = self.coins_wanted(see)
-        share = 1.0 / np.minimum(self.p.coins, see.mean.shape[1])
+        there = np.maximum((see.trades | see.inside).sum(axis=1, keepdims=True), 1)
+        share = 1.0 / np.minimum(self.p.coins, there)
         levered, size = self.sizes(see)
         asked, leverage = self.capital.asked(size, share)
         kept = wanted & see.inside
@@ -106,10 +112,24 @@ class MarginCarry(OneCapital, Rule):
         near = self.capital.distance(see.notional, see.volatility) < self.p.near
         off = kept & (near | (see.notional < self.p.low * share * size))
         pending = self.column["pending"].of(obs) != 0
-        hold = ((wanted == see.inside) & ~turned & ~off) | pending
+        hold = ((wanted == see.inside) & ~turned & ~off) | pending | ~see.trades
         self.reasons = np.select(
-            [pending, wanted & ~see.inside, see.inside & ~wanted, turned | off, see.inside],
-            [Reason.PENDING, Reason.ENTER, Reason.EXIT, Reason.LEVER, Reason.HOLD],
+            [
+                pending,
+                ~see.trades,
+                wanted & ~see.inside,
+                see.inside & ~wanted,
+                turned | off,
+                see.inside,
+            ],
+            [
+                Reason.PENDING,
+                Reason.CLOSED,
+                Reason.ENTER,
+                Reason.EXIT,
+                Reason.LEVER,
+                Reason.HOLD,
+            ],
             Reason.NEUTRAL,
         ).astype(np.int8)
         return targets(hold, np.where(wanted, asked, 0.0), leverage=leverage)
@@ -129,6 +149,7 @@ class MarginCarry(OneCapital, Rule):
             volatility=np.maximum(see["volatility_7d"], see["volatility_30d"]),
             inside=inside,
             levered=inside & (together > _LEVERED * self.p.own),
+            trades=self.capital.available,
         )
 
     def coins_wanted(self, see: _Seen) -> NDArray[np.bool_]:
@@ -139,14 +160,17 @@ class MarginCarry(OneCapital, Rule):
         stays = see.inside & (net >= self.p.exit)
         worth = np.where(stays, see.mean + self.p.swap, see.mean)
         worth = np.where(stays | (net > self.p.enter), worth, -np.inf)
+        # a coin held is kept while it is halted, and its place with it
+        worth = np.where(see.trades, worth, np.where(see.inside, _KEPT, -np.inf))
         rank = (-worth).argsort(axis=1, kind="stable").argsort(axis=1, kind="stable")
         return np.asarray(np.isfinite(worth) & (rank < self.p.coins))
 
     def sizes(self, see: _Seen) -> tuple[NDArray[np.bool_], Array]:
         """(whether to borrow, notional over the coin's share of the equity), (n, A)."""
         p = self.p
-        pays = see.mean - self.capital.interest()
-        levered = np.where(see.levered, pays >= p.repay, pays > p.borrow)
         safe = self.capital.notional_at(p.distance, see.volatility)
-        size = np.where(levered, np.maximum(p.highest, p.own), p.own)
+        most = np.maximum(p.highest, p.own)
+        pays = see.mean - self.capital.interest(np.minimum(most, safe))
+        levered = np.where(see.levered, pays >= p.repay, pays > p.borrow)
+        size = np.where(levered, most, p.own)
         return levered & (safe > _LEVERED * np.asarray(p.own)), np.minimum(size, safe)

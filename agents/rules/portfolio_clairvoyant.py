@@ -60,10 +60,10 @@ class PortfolioClairvoyant(OneCapital, Agent):
                 f"agent {self.name} knows the future of {self.foresight.batch.num_envs}"
                 f" environments and got {len(obs)} observations"
             )
-        self.capital.look(len(obs))
+        self.capital.see(obs)
         self.foresight.update()
         wanted, trades = self.foresight.choice()
         leverage = self.params.leverage
         carry = np.clip(wanted * self.capital.gross(leverage), 0.0, 1.0)
-        hold = ~trades | (self.pending.of(obs) != 0)
+        hold = ~trades | (self.pending.of(obs) != 0) | ~self.capital.available
         return targets(hold, np.where(carry < 1e-4, 0.0, carry), leverage=leverage)

@@ -13,8 +13,9 @@ from numpy.typing import NDArray
 from agents.base import observed
 from agents.reasons import Reason
 from agents.rules.actions import HELD, targets
-from agents.rules.base import BP_PER_YEAR, Rule, base_borrow_rate
+from agents.rules.base import BP_PER_YEAR, Rule
 from agents.rules.ewma import EwmaParams
+from agents.rules.loans import Loans
 from agents.rules.memory import Mean, Settled
 
 
@@ -31,7 +32,7 @@ class Reverse(Rule):
 
     Proceeds of the borrowed coins are locked and earn nothing, so a notional N forgoes the cash
     rate on its margin N / L alone and pays the borrow rate on N: the hurdle is r / L + borrow rate,
-    the venue's or the config's.
+    that of full reverse carry at the volatility of now.
     """
 
     name = "reverse"
@@ -39,19 +40,21 @@ class Reverse(Rule):
     params: ReverseParams
 
     def look_up(self, batch: Any) -> None:
-        """Find the columns and the borrow rate."""
+        """Find the columns, and what loans cost."""
         table = batch.observation_table
         self.carry, self.pending, self.cash_rate = (
             observed(table, name) for name in ("carry", "pending", "cash_rate")
         )
-        self.borrow_rate = base_borrow_rate(batch)
+        self.loans = Loans(batch)
         self.settled, self.mean = Settled(table), Mean(table)
         self.memories = [self.settled, self.mean]
 
     def act(self, obs: NDArray[np.float32], *, deterministic: bool = True) -> NDArray[Any]:
         """The rule, for each asset on its own."""
         p = self.p
-        hurdle = (self.cash_rate.of(obs) / p.leverage + self.borrow_rate) * BP_PER_YEAR
+        self.loans.look(obs)
+        owed = p.leverage / (1.0 + np.asarray(p.leverage)) / self.carry.of(obs).shape[1]
+        hurdle = (self.cash_rate.of(obs) / p.leverage + self.loans.coins(owed)) * BP_PER_YEAR
         signal = -self.mean.see(obs, *self.settled.see(obs), p.span) - hurdle
         inside, pending = self.carry.of(obs) < -HELD, self.pending.of(obs) != 0
         target = np.where(inside, signal >= p.exit, signal > p.enter)

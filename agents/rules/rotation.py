@@ -45,7 +45,8 @@ class Rotation(OneCapital, Rule):
 
     The hurdle is what one quote of notional costs a year. Isolated and cross margin: the cash rate
     on spot and margin, (1 + L) / L. Portfolio margin: notional / equity is L / (1 + (1 - haircut)
-    L); cash pays for the spot up to the equity, borrowed quote for the rest.
+    L); cash pays for the spot up to the equity, borrowed quote for the rest. A coin held is kept
+    while it is halted.
     """
 
     name = "rotation"
@@ -74,23 +75,33 @@ class Rotation(OneCapital, Rule):
 
     def act(self, obs: NDArray[np.float32], *, deterministic: bool = True) -> NDArray[Any]:
         """Stay, swap, enter or leave; orders pending after a liquidation are waited for."""
-        self.capital.look(len(obs))
+        self.capital.see(obs)
         signal, carry, pending = self.signal(obs), self.carry.of(obs), self.pending.of(obs) != 0
-        inside = carry > HELD
+        inside, trades = carry > HELD, self.capital.available
         coins = np.arange(signal.shape[1])
+        signal = np.where(trades, signal, np.where(inside, np.inf, -np.inf))  # no leaving a halt
         best = signal.argmax(axis=1)[:, None]
         kept = np.where(inside, signal, -np.inf).argmax(axis=1)[:, None]
         top, own = (np.take_along_axis(signal, at, axis=1) for at in (best, kept))
         invested = inside.any(axis=1, keepdims=True)
-        stays = invested & (own >= self.p.exit) & (top - own <= self.p.swap)
+        halted = invested & (own == np.inf)
+        better = np.subtract(top, own, out=np.zeros_like(top), where=~halted & np.isfinite(own))
+        stays = invested & (own >= self.p.exit) & (better <= self.p.swap)
         enters = ~stays & (top > self.p.enter)
         wanted = (stays & (coins == kept)) | (enters & (coins == best))
         off = np.abs(-self.weight.of(obs) - self.capital.notional(self.p.leverage)) > self.p.band
         off &= wanted & inside & np.greater(self.p.band, 0.0)
-        hold = ((wanted == inside) & ~off) | pending
+        hold = ((wanted == inside) & ~off) | pending | ~trades
         self.reasons = np.select(
-            [pending, wanted & ~inside, inside & ~wanted, off, inside],
-            [Reason.PENDING, Reason.ENTER, Reason.EXIT, Reason.LEVER, Reason.HOLD],
+            [pending, ~trades, wanted & ~inside, inside & ~wanted, off, inside],
+            [
+                Reason.PENDING,
+                Reason.CLOSED,
+                Reason.ENTER,
+                Reason.EXIT,
+                Reason.LEVER,
+                Reason.HOLD,
+            ],
             Reason.NEUTRAL,
         ).astype(np.int8)
         return targets(hold, wanted, leverage=self.p.leverage)

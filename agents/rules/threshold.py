@@ -14,7 +14,8 @@ from numpy.typing import NDArray
 from agents.base import Learner, TrainingCallback, observed
 from agents.params import AgentError, Params, Range
 from agents.rules.actions import HELD, targets
-from agents.rules.base import BP_PER_YEAR, base_borrow_rate
+from agents.rules.base import BP_PER_YEAR
+from agents.rules.loans import VOLATILITIES, Loans
 from agents.rules.threshold_fit import (
     LAGS,
     Array,
@@ -92,7 +93,7 @@ class Threshold(Learner):
             self._samples(batch, round(interval / market.bar_hours)),
             interval,
             batch.config.cash_rate,
-            base_borrow_rate(batch),
+            Loans(batch).coin_rate,
             self.params.leverage,
             self.params.two_sided,
         )
@@ -114,7 +115,7 @@ class Threshold(Learner):
         self.carry, self.pending, self.cash_rate = (
             observed(table, name) for name in ("carry", "pending", "cash_rate")
         )
-        self.borrow_rate = base_borrow_rate(batch)
+        self.loans = Loans(batch)
         self._rules: dict[float, Array] = {}
         interval = hours(batch.config.decision_interval, "decision_interval")
         if self.fit is not None and self.fit.interval_hours != interval:
@@ -139,7 +140,10 @@ class Threshold(Learner):
         rules = np.stack(
             [self._thresholds(round(float(rate), 6)) for rate in self.cash_rate.of(obs)[:, 0]]
         )[:, None]  # (n, 1, 2, 2)
-        target = next_position(forecast, held, rules)
+        self.loans.look(obs)
+        loan = self._loan(forecast.shape[1])
+        dearer = self.fit.interval_hours / 8760.0 * (self.loans.coins(loan) - self.loans.coin_rate)
+        target = next_position(forecast, held, rules, dearer)
         hold = (target == held) | (self.pending.of(obs) != 0)
         return targets(hold, target, leverage=self.params.leverage)
 
@@ -158,29 +162,38 @@ class Threshold(Learner):
         assert self.fit is not None
         if cash_rate not in self._rules:
             self._rules[cash_rate] = thresholds(
-                self.fit, cash_rate, self.borrow_rate, self.params.leverage, self.params.two_sided
+                self.fit,
+                cash_rate,
+                self.loans.coin_rate,
+                self.params.leverage,
+                self.params.two_sided,
             )
         return self._rules[cash_rate]
+
+    def _loan(self, assets: int) -> float:
+        """Coins owed by full reverse carry, over the equity."""
+        return self.params.leverage / (1.0 + self.params.leverage) / assets
 
     def _samples(self, batch: Any, stride: int) -> Samples:
         """The decisions of all paths, one every `stride` bars."""
         market, names = batch.market, [feature.name for feature in batch.market.table]
-        missing = [name for name in SIGNALS if name not in names]
+        missing = [name for name in (*SIGNALS, *VOLATILITIES) if name not in names]
         if missing:
             raise AgentError(
                 f"agent {self.name} needs the market feature {missing[0]!r}; build the market with"
                 " fundenv.market"
             )
         at = [names.index(name) for name in SIGNALS]
+        wild = {name: names.index(name) for name in VOLATILITIES}
+        loans, loan = Loans(batch), self._loan(market.n_assets)
+        years = stride * market.bar_hours / 8760.0
         scale = np.array([market.table[column].scale for column in at])
         bars = market.bars
         level, shift = batch.config.funding_scale, batch.config.funding_shift
         recorded, yearly = settlements(batch)
         paid = np.cumsum(level * recorded + shift * yearly, axis=0)
-        signals, earned = [], []
-        weight = np.array(
-            [0.0, self.params.leverage / (1.0 + self.params.leverage) / market.n_assets]
-        )
+        signals, earned, dearer = [], [], []
+        weight = np.array([0.0, loan])
         ups, downs = [], []
         for path, (_, last) in enumerate(market.paths):
             rows = np.arange(batch.world.starts[path, 0], last - 1 - stride, stride)
@@ -188,10 +201,19 @@ class Threshold(Learner):
             raw = level * market.features[rows][:, :, at] * scale + shift * BP_PER_YEAR
             signals.append(np.concatenate([np.ones((*raw.shape[:2], 1)), raw], axis=-1))
             earned.append((paid[rows + stride + 1] - paid[rows + 1]) / bars[rows, :, MARK_CLOSE])
+            seen = {
+                name: market.features[rows][..., column].astype(float) * market.table[column].scale
+                for name, column in wild.items()
+            }
+            dearer.append(years * loans.dearer(seen, loan))
             batch.reset(0, paths=path)
             gains = carry_gains(batch, [0], rows[:1], len(rows), weight, (self.params.leverage,))
             ups.append(gains.up.ravel())
             downs.append(gains.down.ravel())
         return Samples(
-            signals, earned, float(np.concatenate(ups).mean()), float(np.concatenate(downs).mean())
+            signals,
+            earned,
+            dearer,
+            float(np.concatenate(ups).mean()),
+            float(np.concatenate(downs).mean()),
         )

@@ -5,7 +5,7 @@ the forecast of funding is taken for an AR(1), and its optimum is that of `funde
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -37,6 +37,8 @@ class Samples(NamedTuple):
 
     signals: list[Array]  # (T, A, 1 + S): 1 and the signals [bp per 8 h]
     earned: list[Array]  # (T, A) funding until the next decision, fraction of the notional
+    # (T, A) what borrowed coins cost beyond the flat rate until then, fraction of the notional
+    dearer: list[Array]
     up: float  # mean cost of raising carry by one unit of notional
     down: float  # mean cost of lowering it
 
@@ -73,9 +75,7 @@ def best_fit(
             down=samples.down,
             interval_hours=interval_hours,
         )
-        earned = _earned(
-            fit, forecasts, samples.earned, cash_rate, borrow_rate, leverage, two_sided
-        )
+        earned = _earned(fit, forecasts, samples, cash_rate, borrow_rate, leverage, two_sided)
         if earned > most:
             best, most = fit, earned
     return best
@@ -83,7 +83,7 @@ def best_fit(
 
 def hurdles(fit: Fit, cash_rate: float, borrow_rate: float, leverage: float) -> tuple[float, float]:
     """Cost of the capital of one unit of notional per decision: of carry r (1 + 1/L), of reverse
-    carry r / L + borrow rate.
+    carry r / L + flat borrow rate.
     """
     years = fit.interval_hours / 8760.0
     return years * cash_rate * (1.0 + 1.0 / leverage), years * (cash_rate / leverage + borrow_rate)
@@ -115,7 +115,7 @@ def thresholds(
 def _earned(
     fit: Fit,
     forecasts: list[Array],
-    paid: list[Array],
+    samples: Samples,
     cash_rate: float,
     borrow_rate: float,
     leverage: float,
@@ -124,21 +124,21 @@ def _earned(
     """What the thresholds would have earned on the paths of the fit, net of hurdle and costs, per
     unit of notional.
 
-    forecasts, paid: (T, A) of each path, fractions of the notional per decision.
+    forecasts: (T, A) of each path, fractions of the notional per decision.
     """
     rules = thresholds(fit, cash_rate, borrow_rate, leverage, two_sided)
     long, short = hurdles(fit, cash_rate, borrow_rate, leverage)
     total = 0.0
-    for forecast, gains in zip(forecasts, paid, strict=True):
+    for forecast, gains, more in zip(forecasts, samples.earned, samples.dearer, strict=True):
         held = np.zeros(forecast.shape[1])
-        for now, gain in zip(forecast, gains, strict=True):
-            target = next_position(now, held, rules[None])
+        for now, gain, dearer in zip(forecast, gains, more, strict=True):
+            target = next_position(now, held, rules[None], dearer)
             change = target - held
             total += float(
                 (
                     target * gain
                     - np.where(target > 0, long, 0.0)
-                    - np.where(target < 0, short, 0.0)
+                    - np.where(target < 0, short + dearer, 0.0)
                 ).sum()
             )
             total -= float(
@@ -148,10 +148,14 @@ def _earned(
     return total
 
 
-def next_position(forecast: Array, held: Array, rules: Array) -> Array:
-    """Next position (-1, 0, 1): the units -1..0 and 0..1 follow their own thresholds."""
+def next_position(forecast: Array, held: Array, rules: Array, dearer: Any = 0.0) -> Array:
+    """Next position (-1, 0, 1): the units -1..0 and 0..1 follow their own thresholds. What coins
+    cost beyond the flat rate (`dearer`, per decision) counts for reverse carry like funding that is
+    so much less negative.
+    """
     carry = (forecast >= rules[..., 0, 0]) | ((held > 0) & (forecast > rules[..., 0, 1]))
-    unborrowed = (forecast >= rules[..., 1, 0]) | ((held >= 0) & (forecast > rules[..., 1, 1]))
+    net = forecast + dearer
+    unborrowed = (net >= rules[..., 1, 0]) | ((held >= 0) & (net > rules[..., 1, 1]))
     return np.where(unborrowed, np.where(carry, 1.0, 0.0), -1.0)
 
 

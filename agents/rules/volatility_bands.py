@@ -15,7 +15,7 @@ from agents.params import Params, Range
 from agents.reasons import Reason
 from agents.rules.actions import HELD, targets
 from agents.rules.base import Rule
-from agents.rules.capital import Capital, OneCapital
+from agents.rules.capital import Capital, OneCapital, Shares
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -36,7 +36,7 @@ class VolatilityBandsParams(Params):
 
 
 class VolatilityBands(OneCapital, Rule):
-    """Holds every coin with an equal share of one capital, at the notional that stands `distance`
+    """Holds every coin that trades with an equal share of one capital, at the notional that stands `distance`
     daily volatilities from liquidation, at most `highest`; trades when the distance is outside
     `near` .. `far`.
 
@@ -54,14 +54,16 @@ class VolatilityBands(OneCapital, Rule):
         """Find the columns, and what the margin mode asks of each coin."""
         names = "carry pending perp_weight margin_distance volatility_7d volatility_30d"
         self.column = {name: observed(batch.observation_table, name) for name in names.split()}
-        self.capital = Capital(batch)
+        self.capital, self.shares = Capital(batch), Shares()
+        self.memories = [self.shares]
 
     def act(self, obs: NDArray[np.float32], *, deterministic: bool = True) -> NDArray[Any]:
         """Enter what is flat, restore all where the distance is off, else hold."""
-        self.capital.look(len(obs))
+        self.capital.see(obs)
         see = {name: column.of(obs).astype(np.float64) for name, column in self.column.items()}
-        share = 1.0 / see["carry"].shape[1]
-        inside, pending = see["carry"] > HELD * share, see["pending"] != 0
+        inside, pending = see["carry"] > HELD / see["carry"].shape[1], see["pending"] != 0
+        trades = self.capital.available
+        share, changed = self.shares.see(trades | inside)
         volatility = np.maximum(see["volatility_7d"], see["volatility_30d"])
         size = np.minimum(self.capital.notional_at(self.p.distance, volatility), self.p.highest)
         asked, leverage = self.capital.asked(size, share)
@@ -73,9 +75,13 @@ class VolatilityBands(OneCapital, Rule):
         # where `highest` limits the notional, the account stands farther away from the start
         capped = size >= np.asarray(self.p.highest)
         small = held < 0.5 * share * size
-        off = inside & ((distance < self.p.near) | ((distance > self.p.far) & (~capped | small)))
-        hold = (inside & ~off) | pending
+        off = inside & (
+            changed | (distance < self.p.near) | ((distance > self.p.far) & (~capped | small))
+        )
+        hold = (inside & ~off) | pending | ~trades
         self.reasons = np.select(
-            [pending, off, inside], [Reason.PENDING, Reason.LEVER, Reason.HOLD], Reason.ENTER
+            [pending, ~trades, off, inside],
+            [Reason.PENDING, Reason.CLOSED, Reason.LEVER, Reason.HOLD],
+            Reason.ENTER,
         ).astype(np.int8)
         return targets(hold, asked, leverage=leverage)

@@ -14,7 +14,8 @@ from numpy.typing import NDArray
 from agents.base import observed
 from agents.params import AgentError, Params, Range
 from agents.rules.actions import HELD, targets
-from agents.rules.base import BP_PER_YEAR, Rule, base_borrow_rate
+from agents.rules.base import BP_PER_YEAR, Rule
+from agents.rules.loans import Loans
 from agents.rules.memory import Array, Settled, Trades, Window
 from agents.rules.zscore_reasons import Checks, Flags, State, reasons, zones
 from fundenv.market.layout import SETTLE_PRICE
@@ -116,7 +117,7 @@ class ZScore(Rule):
         self.column = {
             name: observed(table, name) for name in (*names.split(), "drawdown", "cash_rate")
         }
-        self.borrow_rate = base_borrow_rate(batch)
+        self.loans = Loans(batch)
         self.settled, self.window, self.market_window, self.trades = (
             Settled(table),
             Window(),
@@ -148,6 +149,7 @@ class ZScore(Rule):
         """The rule, for each asset on its own but for the cuts that look at all."""
         p = self.p
         see = {name: column.of(obs) for name, column in self.column.items()}
+        self.loans.look(obs)
         z, mean, share = self.signal(obs, see)
         self.z = z
         rate, pending = see["funding_last"], see["pending"] != 0
@@ -218,8 +220,17 @@ class ZScore(Rule):
                 0.0,
                 1.0,
             )
-            share = np.where(p.correlation, 1.0 / np.sqrt(1.0 + (rate.shape[1] - 1) * common), 1.0)
+            others = self.coins(obs, rate.shape[1]) - 1.0
+            share = np.where(p.correlation, 1.0 / np.sqrt(1.0 + others * common), 1.0)
         return z, np.where(known, mean, see["funding_ewma_90"]), share
+
+    def coins(self, obs: NDArray[np.float32], assets: int) -> Any:
+        """How many assets share the risk: a number, or (n, 1)."""
+        return assets
+
+    def parts(self, assets: int) -> int:
+        """Parts of the capital of which a carry is a share."""
+        return assets
 
     def _confirmed(self, side: Array, see: Mapping[str, NDArray[np.float32]]) -> Flags:
         return np.asarray(
@@ -234,11 +245,12 @@ class ZScore(Rule):
         """
         p = self.p
         leverage = np.asarray(p.leverage)
+        owed = p.hedge * leverage / (1.0 + leverage) / self.parts(side.shape[1])
         hurdle = (
             np.where(
                 side > 0,
                 see["cash_rate"] * (1.0 + leverage) / leverage,
-                see["cash_rate"] / leverage + self.borrow_rate,
+                see["cash_rate"] / leverage + self.loans.coins(owed),
             )
             * BP_PER_YEAR
         )
@@ -261,7 +273,8 @@ class ZScore(Rule):
             * np.where(crowded, p.crowd_size, 1.0)
         )
         leverage = np.asarray(p.leverage)
-        full = leverage / (1.0 + leverage) / size.shape[1]  # notional of full carry over equity
+        # notional of full carry over equity
+        full = leverage / (1.0 + leverage) / self.parts(size.shape[1])
         budget = np.where(
             np.equal(p.stop, 0), 1.0, p.risk / np.maximum(np.asarray(p.stop) * full, 1e-9)
         )

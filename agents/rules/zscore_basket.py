@@ -53,7 +53,9 @@ class ZScoreBasket(OneCapital, ZScore):
         super().look_up(batch)
         self.told, self.together = Settled(batch.observation_table), Together()
         self.memories += [self.told, self.together]
-        self.holds = observed(batch.observation_table, "carry")
+        self.holds, self.available = (
+            observed(batch.observation_table, name) for name in ("carry", "available")
+        )
 
     def act(self, obs: NDArray[np.float32], *, deterministic: bool = True) -> NDArray[Any]:
         """The z-score rule's wish for each coin, within the limits of the basket."""
@@ -61,9 +63,13 @@ class ZScoreBasket(OneCapital, ZScore):
         correlation = self.together.see(*self.told.see(obs), self.p.window)
         hold, carry = wish[..., 0] > 0.5, np.clip(wish[..., 1], -self.p.most, self.p.most)
         inside = np.abs(self.holds.of(obs)) > HELD
+        trades = self.available.of(obs) > 0.5
+        hold |= ~trades
         leaves = ~hold & (carry == 0.0)
         taken = inside & ~leaves
         entering = ~hold & (carry != 0.0)
+        assert self.reasons is not None
+        self.reasons[~trades] = Reason.CLOSED
         order = np.argsort(np.where(entering, -np.abs(self.z), np.inf), axis=1, kind="stable")
         rows = np.arange(len(obs))
         for coin in order.T:  # the strongest signal first
@@ -72,10 +78,17 @@ class ZScoreBasket(OneCapital, ZScore):
             barred = entering[rows, coin] & close.any(axis=1)
             carry[rows[barred], coin[barred]] = 0.0
             taken[rows, coin] |= entering[rows, coin] & ~barred
-            assert self.reasons is not None
             self.reasons[rows[barred], coin[barred]] = Reason.UNCONFIRMED
         barred_now = entering & (carry == 0.0) & ~inside
         return targets(hold | barred_now, carry, hedge=wish[..., 2], leverage=wish[..., 3])
+
+    def coins(self, obs: NDArray[np.float32], assets: int) -> Any:
+        """The coins that trade."""
+        return np.maximum((self.available.of(obs) > 0.5).sum(axis=1, keepdims=True), 1)
+
+    def parts(self, assets: int) -> int:
+        """A carry is a share of the whole capital."""
+        return 1
 
     def _apart(self) -> Any:
         apart = np.asarray(self.p.apart, float)

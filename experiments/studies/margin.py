@@ -23,6 +23,7 @@ from experiments.rollout.sweep import sweep
 from experiments.studies.margin_markets import COINS, PORTFOLIO, RICH, THIN, Coins, load, yearly
 
 _CASH_BP = 0.02 * 1e4 / (3 * 365)  # the published thresholds are of the mean itself
+_HALF_LIFE_90 = 2.0 / (1.0 - 0.5 ** (1.0 / 90.0)) - 1.0  # as a span: 259.7
 # ADA's brackets of the published run: floor, highest leverage, maintenance rate
 _ADA = """
 extends = "binance"
@@ -74,17 +75,20 @@ def _band(leverage: float, band: float, rich: float, thin: float | None = None) 
     )
 
 
-def _mean(leverage: float, enter: float, leave: float, rich: float, thin: float) -> Row:
+def _mean(leverage: float, enter: float, leave: float, span: float, *known: float) -> Row:
+    """Published are the figures of a mean with a half-life of 90 settlements."""
+    word = "EWMA 90" if span == 90.0 else "half-life 90"
     return Row(
-        text=f"portfolio, L {leverage:g}, EWMA 90 in > {enter:g}, out < {leave:g} bp, band 50 %",
+        text=f"portfolio, L {leverage:g}, {word} in > {enter:g}, out < {leave:g} bp, band 50 %",
         agent="rotation",
         params={
+            "span": span,
             "leverage": leverage,
             "band": 0.5,
             "enter": enter - _CASH_BP,
             "exit": leave - _CASH_BP,
         },
-        published={RICH: rich, THIN: thin},
+        published=dict(zip((RICH, THIN), known, strict=True)) if known else {},
     )
 
 
@@ -115,8 +119,10 @@ ROWS = (
     _band(3.0, 0.3, 4.45),
     _band(3.0, 0.8, 5.79),
     _band(5.0, 0.5, -2.14),
-    _mean(1.0, 0.5, 0.0, 4.18, 0.62),
-    _mean(1.5, 0.6, 0.2, 4.94, -0.12),
+    _mean(1.0, 0.5, 0.0, _HALF_LIFE_90, 4.18, 0.62),
+    _mean(1.5, 0.6, 0.2, _HALF_LIFE_90, 4.94, -0.12),
+    _mean(1.0, 0.5, 0.0, 90.0),
+    _mean(1.5, 0.6, 0.2, 90.0),
 )
 
 

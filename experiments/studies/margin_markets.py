@@ -36,9 +36,11 @@ class Coins:
 
 
 def load(data: Path, symbols: Sequence[str], venue: str = "binance") -> Coins:
-    """The coins of a folder."""
+    """The coins of a folder; together on the bars that all of them have, as each alone would be on
+    its own.
+    """
     single = load_market(data, list(symbols), venue=venue)
-    return Coins(single, joint(single, list(symbols)))
+    return Coins(single, joint(single, list(symbols), common=True))
 
 
 def yearly(found: Sweep) -> NDArray[np.float64]:

@@ -28,7 +28,7 @@ from experiments.core.cli import run
 from experiments.core.run_folder import RunError
 from experiments.rollout.sweep import Sweep, sweep
 from experiments.studies.margin_markets import COINS, PORTFOLIO, RICH, THIN, Coins, load, yearly
-from fundenv.market import joint
+from fundenv.market import Market, joint
 
 Array = NDArray[np.float64]
 Values = dict[str, NDArray[Any]]
@@ -72,7 +72,7 @@ def main(args: Args) -> None:
     if not is_grid(space):
         raise RunError(f"--rule {args.rule}: its space has ranges; choose a rule with a grid")
     coins = load(args.data, args.symbols)
-    values = draw(args.rule, grid(space) if _small(space) else None, space, args)
+    values = draw(args.rule, space, args)
     count = len(next(iter(values.values())))
     growth, liquidated, shared = walk(args, coins, values)
     print(
@@ -99,19 +99,36 @@ def _small(space: Any) -> bool:
     return bool(np.prod([float(len(d.values)) for d in space]) <= CHUNK)
 
 
-def draw(rule: str, every: Values | None, space: Any, args: Args) -> Values:
+def draw(rule: str, space: Any, args: Args, fixed: dict[str, Any] | None = None) -> Values:
     """Settings that keep the order of the parameters: the whole grid where it is small, else random
-    ones.
+    ones; `fixed` parameters stand in each.
     """
     rng = np.random.default_rng(args.seed)
     many = 20 * args.draws
-    drawn = every or {
+    small = _small(space)
+    drawn = grid(space) if small else None
+    drawn = drawn or {
         d.name: np.array(d.values)[rng.integers(len(d.values), size=many)] for d in space
     }
+    count = len(next(iter(drawn.values())))
+    drawn |= {name: np.full(count, value) for name, value in (fixed or {}).items()}
     good = np.flatnonzero(in_order(rule, {}, drawn))
-    if not every:
+    if not small:
         good = good[: args.draws]
     return {name: array[good] for name, array in drawn.items()}
+
+
+def subsets(args: Args, within: Coins) -> list[Market]:
+    """One capital over --subsets random subsets of three coins each, and over all coins."""
+    rng = np.random.default_rng(args.seed + 1)
+    size = min(3, len(args.symbols))
+    picked = [
+        sorted(rng.choice(len(args.symbols), size, replace=False)) for _ in range(args.subsets)
+    ]
+    made = [
+        joint(within.single, [args.symbols[i] for i in chosen], common=True) for chosen in picked
+    ]
+    return [*made, within.together]
 
 
 def walk(
@@ -120,31 +137,25 @@ def walk(
     """(growth of every setting in every piece (K, N) [% a year above cash], whether the setting was
     ever liquidated (K,), whether the piece is of one capital over several coins (N,)).
     """
-    rng = np.random.default_rng(args.seed + 1)
-    size = min(3, len(args.symbols))
-    picked = [
-        sorted(rng.choice(len(args.symbols), size, replace=False)) for _ in range(args.subsets)
-    ]
     parts, shared, liquidated = [], [], np.zeros(len(next(iter(values.values()))), bool)
     jobs = []
     for span in args.spans:
         within = coins.within(span)
-        subsets = [joint(within.single, [args.symbols[i] for i in chosen]) for chosen in picked]
         jobs += [
             (market, scale)
             for scale in args.scales
-            for market in (within.single, *subsets, within.together)
+            for market in (within.single, *subsets(args, within))
         ]
     for market, scale in tqdm(jobs, desc="pieces", mininterval=5.0):
         settings = PORTFOLIO | {"cash_rate": args.cash, "funding_scale": scale}
-        for found in _chunks(args.rule, values, market, settings):
+        for found in swept(args.rule, values, market, settings):
             parts.append(pieces(found))
             shared += [market.n_assets > 1] * parts[-1].shape[1]
             liquidated |= found.liquidations.sum(axis=1) > 0
     return np.concatenate(parts, axis=1), liquidated, np.array(shared)
 
 
-def _chunks(rule: str, values: Values, market: Any, settings: dict[str, Any]) -> list[Sweep]:
+def swept(rule: str, values: Values, market: Any, settings: dict[str, Any]) -> list[Sweep]:
     """One sweep over all settings, walked in chunks."""
     count = len(next(iter(values.values())))
     found = [

@@ -2,7 +2,8 @@
 the rotation rule and the clairvoyant that holds one coin at a time.
 
 Growth above cash, % a year. Paper: notional 0.75 of equity in one coin or none, funding alone, 34
-bp a round trip, decisions every 8 h. Each line adds one thing to the line before: the change of the
+bp a round trip, decisions every 8 h, what is held is sold at the end. Each line changes one thing of
+the line before: what is held at the end counts at its price and is not sold; the change of the
 basis, the venue's fees and half-spreads in place of 34 bp, and everything else that the environment
 has (wallets and their keeper at leverage 3, drift of the notional, impact, lots). The clairvoyant
 chooses anew for each line; in the last one its schedule is played. Then portfolio margin: the rule,
@@ -69,7 +70,7 @@ def main(args: Args) -> None:
         last: float | None = None
         for text, earn in LINES:
             last = _print(f"{name}, {text}", [earn(name, market, r) for r in args.cash_rates], last)
-            if text == "paper":
+            if text == LINES[0][0]:
                 print(
                     f"{'  published':<50}{'':>{12 * len(args.cash_rates)}}{PUBLISHED[name]:>8.2f}"
                 )
@@ -115,12 +116,13 @@ def paper(batch: Batch, *, basis: bool, venue: bool) -> Paper:
     return Paper(before / data.last, move / data.last, up, down)
 
 
-def schedule(account: Paper, hold: float) -> NDArray[np.int64]:
+def schedule(account: Paper, hold: float, *, closed: bool = False) -> NDArray[np.int64]:
     """The best coin of each decision (K,), -1 for none, with the future known; hold: cost of being
-    invested for a step.
+    invested for a step; closed: what is held at the end is sold.
     """
     steps, coins = account.move.shape
-    value, choice = np.zeros(coins + 1), np.zeros((steps, coins + 1), dtype=np.int64)
+    value = -NOTIONAL * np.append(account.down[-1], 0.0) * closed
+    choice = np.zeros((steps, coins + 1), dtype=np.int64)
     for k in range(steps - 1, -1, -1):
         after = np.append(NOTIONAL * account.move[k] - hold, 0.0) + value
         enter, leave = np.append(account.up[k], 0.0), np.append(account.down[k], 0.0)
@@ -154,8 +156,10 @@ def rotation(batch: Batch, steps: int, cash_rate: float) -> NDArray[np.int64]:
     return path
 
 
-def earned(account: Paper, path: NDArray[np.int64], hold: float) -> float:
-    """Sum of what a schedule earns above cash, over equity."""
+def earned(account: Paper, path: NDArray[np.int64], hold: float, *, closed: bool = False) -> float:
+    """Sum of what a schedule earns above cash, over equity; closed: what is held at the end is
+    sold.
+    """
     total, held = 0.0, -1
     for k, coin in enumerate(path):
         total += NOTIONAL * account.before[k, held] if held >= 0 else 0.0
@@ -164,10 +168,14 @@ def earned(account: Paper, path: NDArray[np.int64], hold: float) -> float:
             total -= NOTIONAL * account.up[k, coin] if coin >= 0 else 0.0
         total += NOTIONAL * account.move[k, coin] - hold if coin >= 0 else 0.0
         held = int(coin)
+    if closed and held >= 0:
+        total -= NOTIONAL * account.down[-1, held]
     return total
 
 
-def on_paper(basis: bool, venue: bool) -> Callable[[str, Market, float], float]:
+def on_paper(
+    basis: bool, venue: bool, closed: bool = False
+) -> Callable[[str, Market, float], float]:
     """Growth of a line of paper accounting, % a year."""
 
     def earn(name: str, market: Market, cash_rate: float) -> float:
@@ -175,9 +183,11 @@ def on_paper(basis: bool, venue: bool) -> Callable[[str, Market, float], float]:
         account = paper(batch, basis=basis, venue=venue)
         steps, hold = len(account.move), cash_rate * STRIDE_HOURS / 8760
         path = (
-            schedule(account, hold) if name == "clairvoyant" else rotation(batch, steps, cash_rate)
+            schedule(account, hold, closed=closed)
+            if name == "clairvoyant"
+            else rotation(batch, steps, cash_rate)
         )
-        return 100 * earned(account, path, hold) / (steps * STRIDE_HOURS / 8760)
+        return 100 * earned(account, path, hold, closed=closed) / (steps * STRIDE_HOURS / 8760)
 
     return earn
 
@@ -208,7 +218,8 @@ def _portfolio(name: str, market: Market, cash_rate: float, leverage: float) -> 
 
 
 LINES: tuple[tuple[str, Callable[[str, Market, float], float]], ...] = (
-    ("paper", on_paper(basis=False, venue=False)),
+    ("paper", on_paper(basis=False, venue=False, closed=True)),
+    ("and nothing sold at the end", on_paper(basis=False, venue=False)),
     ("and the basis", on_paper(basis=True, venue=False)),
     ("and the venue's fees and spreads", on_paper(basis=True, venue=True)),
     ("in the environment, isolated, L 3", played),

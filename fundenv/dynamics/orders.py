@@ -107,8 +107,10 @@ def used_share(world, store, i, a, row, equity):
 
 
 @jit
-def _decide_leg(world, store, out, p, i, a, row, equity, hold, carry, hedge, leverage):
-    """Targets and orders of leg a from its part of the decision; none where the action holds it."""
+def _decide_leg(world, store, out, p, i, a, row, equity, hold, carry, hedge, leverage, band):
+    """Targets and orders of leg a from its part of the decision; none where the action holds it, or
+    where they are worth at most `band` of the equity.
+    """
     legs = store.legs
     if hold:
         legs[i, a, REASON] = REASON_HOLD
@@ -122,7 +124,7 @@ def _decide_leg(world, store, out, p, i, a, row, equity, hold, carry, hedge, lev
     legs[i, a, TOUCH] = TOUCH_NORMAL if legs[i, a, PENDING] == PENDING_NONE else TOUCH_STRESSED
     if world.bars[row, a, HALTED] == 0.0:
         legs[i, a, PENDING] = PENDING_NONE
-    order_to_target(world, store, p, i, a, row, equity, p.rebalance_band)
+    order_to_target(world, store, p, i, a, row, equity, band)
     out.trades[i, a, REQUESTED_SPOT], out.trades[i, a, REQUESTED_PERP] = (
         legs[i, a, WANT_SPOT],
         legs[i, a, WANT_PERP],
@@ -133,10 +135,11 @@ def _decide_leg(world, store, out, p, i, a, row, equity, hold, carry, hedge, lev
 def _decide_shared(world, store, out, p, actions, i, row, equity):
     """The decision over a shared capital: legs that hold keep what they use; the carries asked of
     the others may use the rest, and shrink in proportion where they ask for more. What is asked of
-    a coin that is not listed takes no part.
+    a coin that is not listed takes no part. Of several legs each has a band in proportion to the
+    share of the capital that it uses or asks for, whichever is larger.
     """
-    asked, kept = 0.0, 0.0
-    for a in range(store.legs.shape[1]):
+    assets, asked, kept = store.legs.shape[1], 0.0, 0.0
+    for a in range(assets):
         hold, carry, _, _ = decode(world, p, actions, i, a)
         if hold:
             kept += used_share(world, store, i, a, row, equity)
@@ -144,9 +147,12 @@ def _decide_shared(world, store, out, p, actions, i, row, equity):
             asked += abs(carry)
     room = max(1.0 - kept, 0.0)
     share = 1.0 if asked <= room else room / asked
-    for a in range(store.legs.shape[1]):
+    for a in range(assets):
         hold, carry, hedge, leverage = decode(world, p, actions, i, a)
-        _decide_leg(world, store, out, p, i, a, row, equity, hold, carry * share, hedge, leverage)
+        carry, band = carry * share, p.rebalance_band
+        if assets > 1:
+            band *= min(max(used_share(world, store, i, a, row, equity), abs(carry)), 1.0)
+        _decide_leg(world, store, out, p, i, a, row, equity, hold, carry, hedge, leverage, band)
 
 
 @jit
@@ -155,9 +161,10 @@ def decide(world, store, out, p, actions, i, row, equity):
     if world.codes[CAPITAL] == CAPITAL_SHARED:
         _decide_shared(world, store, out, p, actions, i, row, equity)
         return
+    band = p.rebalance_band / capital_parts(world, store.legs.shape[1])
     for a in range(store.legs.shape[1]):
         hold, carry, hedge, leverage = decode(world, p, actions, i, a)
-        _decide_leg(world, store, out, p, i, a, row, equity, hold, carry, hedge, leverage)
+        _decide_leg(world, store, out, p, i, a, row, equity, hold, carry, hedge, leverage, band)
 
 
 @jit_order

@@ -78,7 +78,7 @@ def listed(market: Market, spans: Mapping[str, tuple[pd.Timestamp, pd.Timestamp]
     for path, names in enumerate(market.symbols):
         first, last = market.paths[path]
         own = [
-            between(_single(market, int(first), int(last), a, name), *spans.get(name, (None, None)))
+            between(single(market, int(first), int(last), a, name), *spans.get(name, (None, None)))
             for a, name in enumerate(names)
         ]
         made.append(joint(stack(own), names))
@@ -90,10 +90,10 @@ def singles(market: Market) -> list[Market]:
     coin is not listed stay in it.
     """
     first, last = (int(edge) for edge in market.paths[0])
-    return [_single(market, first, last, a, name) for a, name in enumerate(market.symbols[0])]
+    return [single(market, first, last, a, name) for a, name in enumerate(market.symbols[0])]
 
 
-def _single(market: Market, first: int, last: int, asset: int, name: str) -> Market:
+def single(market: Market, first: int, last: int, asset: int, name: str) -> Market:
     """The rows first .. last - 1 of one asset."""
     return replace(
         market,

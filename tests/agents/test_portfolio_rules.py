@@ -58,6 +58,7 @@ def look(batch: Batch, *coins: dict[str, float]) -> NDArray[np.float32]:
         given |= {f"funding_ewma_{span}": mean for span in (3, 9, 21, 90)}
         given |= {"funding_last": mean, "settlement_cos": 1.0}
         given |= {f"volatility_{days}d": DAY * np.sqrt(365) for days in (7, 30)}
+        given.setdefault("available", 1.0)
         values[0, at] = given.get(name, 0.0) / column.scale
     return values
 

@@ -6,32 +6,23 @@ from typing import Any
 
 import numpy as np
 import pytest
-from numpy.typing import NDArray
 
 import agents
 from agents import Reason
 from fundenv.batch.cpu import Batch
 from fundenv.market import synthetic_market
-from tests.agents.test_rules import ACCOUNT_COLUMNS, COLUMNS, bound
-
-CASH = 0.0  # so that the signal is the mean itself
-
-
-def observe(funding: tuple[float, float], carry: tuple[float, float]) -> NDArray[np.float32]:
-    """One observation of two coins: mean funding [bp per 8 h] and carry of each."""
-    values: list[float] = []
-    for mean, held in zip(funding, carry, strict=True):
-        given: dict[str, float] = {"settlement_cos": 1.0, "carry": held}
-        given |= {f"funding_ewma_{span}": mean for span in (3, 9, 21, 90)} | {"funding_last": mean}
-        values += [given.get(c.name, 0.0) / c.scale for c in COLUMNS]
-    values += [CASH / c.scale if c.name == "cash_rate" else 0.0 for c in ACCOUNT_COLUMNS]
-    return np.array([values], np.float32)
+from tests.agents.test_portfolio_rules import look
 
 
 def answer(funding: tuple[float, float], carry: tuple[float, float]) -> list[str]:
-    """Per coin "hold", or the carry asked."""
-    agent = bound(agents.make("rotation"), assets=2)
-    action = agent.act(observe(funding, carry)).reshape(2, 4)
+    """Per coin "hold", or the carry asked; mean funding [bp per 8 h] is the signal itself."""
+    agent: Any = agents.make("rotation")
+    market = synthetic_market(("btc", "eth"), years=0.1, seed=1)
+    batch = Batch(1, market=market, cash_rate=0.0, **agent.env_settings())
+    agent.bind(batch)
+    batch.reset(0)
+    coins = [{"mean": mean, "carry": held} for mean, held in zip(funding, carry, strict=True)]
+    action = agent.act(look(batch, *coins)).reshape(2, 4)
     return ["hold" if flag > 0.5 else f"{wanted:g}" for flag, wanted, *_ in action]
 
 
@@ -80,5 +71,5 @@ def test_portfolio_margin_pays_interest_only_on_what_it_borrows() -> None:
         agent: Any = agents.make("rotation", leverage=leverage)
         agent.bind(Batch(1, market=market, margin_mode="portfolio", **agent.env_settings()))
         assert agent.capital.collateral == pytest.approx(0.6)
-        wanted = 0.04 * (1 - borrowed) + agent.capital.borrow_rate * borrowed
+        wanted = 0.04 * (1 - borrowed) + agent.capital.loans.quote_rate * borrowed
         assert agent.hurdle(np.array([[0.04]], np.float32)) == pytest.approx(wanted)

@@ -224,7 +224,6 @@ def test_every_form_of_action_for_1_to_32_coins(assets) -> None:
     common = {"market": market, "venue": make_env(market).batch.config.venue, "episode": None}
     common |= {"decision_interval": "1h", "leverage": 1.0, "cash_rate": 0.0, "info": True}
     common |= {"perp_fee": 0.0, "spot_fee": 0.0, "max_participation": 0.0, "random_start": False}
-    common |= {"rebalance_band": 0.01}  # a weight below it is never opened
 
     def weights(env, move) -> np.ndarray:
         info = env.step(move)[4]
@@ -239,10 +238,12 @@ def test_every_form_of_action_for_1_to_32_coins(assets) -> None:
     asked = np.minimum(2.0 * asked / asked.sum(), 1.0)
     got = weights(env, asked.astype(np.float32))
     assert got == pytest.approx(asked / max(asked.sum(), 1.0), rel=1e-5)
-    # ... and are asked anew: within the band of 1 % of equity nothing is traded
+    # ... and are asked anew: a notional within 2 % of a coin's share stays, one beyond moves
     moved = got.astype(np.float32).copy()
-    moved[0] -= np.float32(0.005)
+    moved[0] *= np.float32(0.985)
     assert weights(env, moved) == pytest.approx(got, rel=1e-9)
+    moved[0] *= np.float32(0.985)
+    assert weights(env, moved)[0] == pytest.approx(moved[0], rel=1e-5)
     # discrete: stay, out, half, in
     env = gymnasium.make(
         ID, actions="discrete", dials=("carry",), carry_grid=(0.0, 0.5, 1.0), **common

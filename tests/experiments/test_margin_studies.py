@@ -11,7 +11,7 @@ import tyro
 
 from experiments.core.run_folder import RunError
 from experiments.rollout.sweep import Sweep
-from experiments.studies import margin, margin_selection, one_capital
+from experiments.studies import margin, margin_growth, margin_selection, one_capital
 from experiments.studies.margin_markets import yearly
 from fundenv.market import synthetic_frames, write_frames
 
@@ -71,6 +71,34 @@ def test_pieces_are_half_years_of_every_account() -> None:
     assert yearly(found)[0] == pytest.approx([0.0, 36.5 / 2, 0.0], rel=1e-5)
 
 
+def test_the_choice_by_growth_loses_nothing_where_funding_is_thin() -> None:
+    """The best of the rich pieces was liquidated, the next loses in the thin ones."""
+    rich = np.array([[9.0, 9.0], [8.0, 4.0], [5.0, 4.0], [1.0, 1.0]])
+    thin = np.array([[1.0, 1.0], [0.5, -0.6], [0.5, -0.4], [2.0, 2.0]])
+    liquidated = np.array([True, False, False, False])
+    assert margin_growth.choose(rich, thin, liquidated) == 2
+    assert margin_growth.choose(rich, thin - 3.0, liquidated) == 3
+    with pytest.raises(RunError, match="every setting was liquidated"):
+        margin_growth.choose(rich, thin, np.ones(4, bool))
+
+
+def test_the_selection_by_growth_runs_and_does_not_see_the_judged_span(
+    data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = ["--data", str(data), "--symbols", *SYMBOLS, "--rule", "rotation", "--subsets", "1"]
+    words += ["--spans", "2021-03:2021-07", "--rich", "0.5", "--cash-rates", "0.02"]
+    words += ["--draws", "6", "--fixed", "span=21", "--out", str(tmp_path)]
+    said = []
+    for judged in ("2021-09:2021-10", "2021-10:2021-11"):
+        margin_growth.main(tyro.cli(margin_growth.Args, args=[*words, "--judged", judged]))
+        said.append([x for x in capsys.readouterr().out.splitlines() if x.startswith("chosen")])
+    assert said[0] == said[1] != []
+    assert "span 21" in said[0][0]
+    assert "span = 21" in (tmp_path / "growth.toml").read_text()
+    with pytest.raises(RunError, match=r"--rich has 2 factors for 1 --spans"):
+        margin_growth.main(tyro.cli(margin_growth.Args, args=[*words, "--rich", "1", "2"]))
+
+
 def test_every_piece_has_one_vote() -> None:
     """The first setting wins one piece by far, the second two by little."""
     growth = np.array([[100.0, 1.0, 1.0], [0.0, 2.0, 2.0], [-1.0, 0.0, 2.0]])
@@ -110,6 +138,10 @@ def test_the_schedule_is_the_best_of_all() -> None:
         best = max(one_capital.earned(account, path, 0.001) for path in paths)
         found = one_capital.earned(account, one_capital.schedule(account, 0.001), 0.001)
         assert found == pytest.approx(best, abs=1e-12)
+        sold = {"closed": True}
+        best = max(one_capital.earned(account, path, 0.001, **sold) for path in paths)
+        path = one_capital.schedule(account, 0.001, **sold)
+        assert one_capital.earned(account, path, 0.001, **sold) == pytest.approx(best, abs=1e-12)
 
 
 def test_paper_by_hand() -> None:
@@ -118,6 +150,9 @@ def test_paper_by_hand() -> None:
     account = one_capital.Paper(0.01 * ones, 0.1 * ones, 0.002 * ones, 0.003 * ones)
     found = one_capital.earned(account, np.array([0, 1, -1]), 0.05)
     assert found == pytest.approx(0.75 * (0.2 + 0.02 - 2 * 0.002 - 2 * 0.003) - 2 * 0.05)
+    held = one_capital.earned(account, np.array([0, 1, 1]), 0.05)
+    sold = one_capital.earned(account, np.array([0, 1, 1]), 0.05, closed=True)
+    assert held - sold == pytest.approx(0.75 * 0.003)
 
 
 def test_the_lines_of_one_capital(data: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -126,7 +161,7 @@ def test_the_lines_of_one_capital(data: Path, capsys: pytest.CaptureFixture[str]
     one_capital.main(tyro.cli(one_capital.Args, args=(*words, *rest)))
     lines = capsys.readouterr().out.splitlines()
     means = {x.split("  ")[0]: float(x[62:70]) for x in lines[2:] if not x.startswith("  ")}
-    for line in ("paper", "and the basis"):
+    for line in ("paper", "and nothing sold at the end", "and the basis"):
         assert means[f"clairvoyant, {line}"] >= means[f"rotation, {line}"]
     played = means["rotation, in the environment, isolated, L 3"]
     assert played == pytest.approx(means["rotation, and the venue's fees and spreads"], abs=5.0)

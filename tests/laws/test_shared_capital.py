@@ -49,6 +49,50 @@ def test_a_leg_that_holds_keeps_its_use_and_the_other_gets_the_rest():
     assert notionals(infos[-1]) == pytest.approx([0.5625 * EQUITY, 0.1875 * EQUITY])
 
 
+@pytest.mark.parametrize("capital", ["shared", "parts"])
+def test_many_small_weights_open_with_the_default_band(capital):
+    """32 coins of 1/64 of the capital each: 0.78 % of the equity, below the 2 % of one coin."""
+    coins = [bar(100.0)] * 32
+    weight = 1 / 64 if capital == "shared" else 0.5
+    env = make_env(
+        tape(*[coins] * 3, symbols=("PLAIN",) * 32), capital=capital, rebalance_band=0.02
+    )
+    info = play(env, [[(weight, 1.0, 1.0)] * 32])[-1]
+    assert notionals(info) == pytest.approx([EQUITY / 128] * 32)
+
+
+@pytest.mark.parametrize(
+    ("first", "then", "traded"),
+    [
+        (0.04, 0.0443, False),  # up: a tenth of what is asked
+        (0.04, 0.0446, True),
+        (0.04, 0.0361, False),  # down: a tenth of what is held
+        (0.04, 0.0359, True),
+        (0.8, 0.88, False),
+        (0.8, 0.89, True),
+        (0.0, 0.0001, True),  # what is flat opens
+    ],
+)
+def test_the_band_of_a_coin_is_in_proportion_to_its_share(first, then, traded):
+    """Band 0.05, leverage 1: a change of a carry moves half of it in notional."""
+    env = make_env(two(*[bar(100.0)] * 4), capital="shared", rebalance_band=0.05)
+    still = (0.1, 1.0, 1.0)
+    info = play(env, [[(first, 1.0, 1.0), still], [(then, 1.0, 1.0), still]])[-1]
+    expected = then if traded else first
+    assert notionals(info) == pytest.approx([0.5 * expected * EQUITY, 0.05 * EQUITY])
+    assert info["trade"]["reason"] == ("none" if traded else "inside the band", "none")
+
+
+@pytest.mark.parametrize("capital", ["shared", "parts"])
+@pytest.mark.parametrize(("then", "traded"), [(0.535, False), (0.545, True), (0.06, True)])
+def test_one_coin_has_the_band_of_the_whole_equity(capital, then, traded):
+    env = make_env(tape(*[bar(100.0)] * 4), capital=capital, rebalance_band=0.02)
+    info = play(env, [(0.5, 1.0, 1.0), (then, 1.0, 1.0)])[-1]
+    assert notionals(info) == pytest.approx([0.5 * (then if traded else 0.5) * EQUITY])
+    opened = play(env, [(0.03, 1.0, 1.0)])[-1]  # 1.5 % of the equity: not worth an order
+    assert notionals(opened) == [0.0]
+
+
 @settings(max_examples=40, deadline=None)
 @given(
     carries=st.lists(st.floats(-1, 1), min_size=2, max_size=2),

@@ -55,13 +55,13 @@ def test_leverage_alone_moves_money_between_the_wallets():
 
 @pytest.mark.parametrize("swapped", [False, True])
 def test_a_wallet_that_releases_pays_for_one_that_needs(swapped):
-    # both 100 short with wallets of 5,000, no cash; sizes stay (band 3,000). Leverage 2 -> 1 needs
+    # both 100 short with wallets of 5,000, no cash; sizes stay (band 3,000: 0.2 of half the equity). Leverage 2 -> 1 needs
     # 5,000 more, 2 -> 4 releases 2,500
     def order(a, b):
         return [b, a] if swapped else [a, b]
 
     row = [bar(100), bar(100)]
-    env = make_env(tape(row, row, row, row, symbols=("PLAIN", "OTHER")), rebalance_band=0.1)
+    env = make_env(tape(row, row, row, row, symbols=("PLAIN", "OTHER")), rebalance_band=0.2)
     info = play(env, [[FULL, FULL], order((1.0, 1.0, 1.0), (1.0, 1.0, 4.0))])[1]
     assert info["trade"]["reason"] == ("inside the band",) * 2
     assert order(*info["account"]["margin"]) == pytest.approx([7_500, 2_500], rel=1e-12)
@@ -77,7 +77,7 @@ def test_an_overdrawn_wallet_is_emptied_before_another_is_topped_up():
 
     for swapped in (False, True):
         rows = [[bar(100), bar(100)]] * 2 + [order(bar(100), bar(100, perp_open=300.0))] * 2
-        env = make_env(tape(*rows, symbols=("PLAIN", "OTHER")), rebalance_band=0.2)
+        env = make_env(tape(*rows, symbols=("PLAIN", "OTHER")), rebalance_band=0.4)
         info = play(env, [order((1.0, 1.5, 2.0), (1.0, 0.0, 1.0)), order((1.0, 1.5, 1.0), FLAT)])[1]
         assert order(*info["account"]["margin"]) == pytest.approx([5_000, 0], rel=1e-12), swapped
         assert info["account"]["cash"] == pytest.approx(-5_000, rel=1e-12)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
@@ -113,10 +114,66 @@ def test_the_bootstrap_draws_only_hours_in_which_all_coins_are_listed() -> None:
     assert set(np.round(made.bars[:, 2, layout.SETTLE_RATE], 12)) <= rates
 
 
-def test_a_shock_over_coins_that_come_and_go_is_refused() -> None:
-    market = synthetic_portfolio(5, years=0.6, seed=3, late=1.0)
-    with pytest.raises(TapeError, match=r"use fundenv\.market\.listed behind it"):
-        splice(market, "2022-11-09", seed=0)
+def test_a_shock_hits_the_coins_that_are_listed_then() -> None:
+    market = synthetic_portfolio(8, years=0.8, seed=3, late=1.0, gone=0.6)
+    listed = market.bars[:, :, layout.HALTED] != layout.UNLISTED
+    shocked = splice(market, "2022-11-09", seed=0)
+    row = int((shocked.bars != market.bars).any(axis=(1, 2)).argmax()) - 1
+    hit = listed[row]
+    assert 2 <= hit.sum() < 8
+    assert not (listed[row] & ~listed[-1]).all()
+    assert np.array_equal(shocked.bars[: row + 1], market.bars[: row + 1])
+    assert np.array_equal(shocked.features[: row + 1], market.features[: row + 1])
+    assert np.array_equal(shocked.bars[:, ~hit], market.bars[:, ~hit])
+    codes = layout.HALTED
+    assert np.array_equal(shocked.bars[..., codes] == layout.UNLISTED, ~listed)
+    fall = shocked.bars[row + 12, hit, layout.SPOT_CLOSE] / market.bars[row, hit, layout.SPOT_CLOSE]
+    assert fall == pytest.approx(fall[0])
+    assert fall[0] < 0.95
+    # each as it would be alone, and what is left after a delisting is its last price
+    alone = splice(singles(market)[0], "2022-11-09", at=row)
+    assert np.array_equal(shocked.bars[:, 0], alone.bars[:, 0])
+    assert np.array_equal(shocked.features[:, 0], alone.features[:, 0])
+    gone = np.flatnonzero(hit & ~listed[-1])
+    assert len(gone)
+    for coin in gone:
+        end = int(np.flatnonzero(listed[:, coin]).max())
+        prices = shocked.bars[end:, coin, layout.SPOT_CLOSE]
+        assert prices == pytest.approx(prices[0])
+        before = market.bars[end, coin, layout.SPOT_CLOSE]
+        assert prices[0] != pytest.approx(before)
+
+
+def test_a_coin_that_comes_back_after_a_shock_follows_from_its_last_price() -> None:
+    whole = synthetic_portfolio(3, years=0.5, seed=3, late=0.0, gone=0.0)
+    times, name = whole.times(0), whole.symbols[0][2]
+    first, later = (
+        listed(whole, {name: span}) for span in ((None, times[2000]), (times[3000], None))
+    )
+    away = (first.bars[:, 2, layout.HALTED] == layout.UNLISTED) & (
+        later.bars[:, 2, layout.HALTED] == layout.UNLISTED
+    )
+    back = later.bars[:, 2, layout.HALTED] != layout.UNLISTED
+    bars, features = first.bars.copy(), first.features.copy()
+    bars[back, 2], features[back, 2] = later.bars[back, 2], later.features[back, 2]
+    market = replace(first, bars=bars, features=features)
+    shocked = splice(market, "2022-11-09", at=1000)
+    price = layout.SPOT_CLOSE
+    moved = shocked.bars[away, 2, price] / market.bars[away, 2, price]
+    assert moved == pytest.approx(moved[0])
+    assert shocked.bars[back, 2, price] / market.bars[back, 2, price] == pytest.approx(moved[0])
+    worth = layout.PERP_VOLUME
+    assert shocked.bars[back, 2, worth] * moved[0] == pytest.approx(market.bars[back, 2, worth])
+    assert np.array_equal(shocked.features[back, 2], market.features[back, 2])
+
+
+def test_a_shock_just_after_a_listing_is_refused() -> None:
+    market = synthetic_portfolio(5, years=0.8, seed=3, late=1.0, gone=0.0)
+    start = market.bars[:, 2:, layout.HALTED] != layout.UNLISTED
+    rows = start.argmax(axis=0)
+    coin = int(np.argmax(rows > 24 * 40))
+    with pytest.raises(TapeError, match=r"is listed or delisted within 31 days before 2022-11-09"):
+        splice(market, "2022-11-09", at=int(rows[coin]) + 24)
 
 
 def test_an_account_walks_through_listings_to_the_end() -> None:

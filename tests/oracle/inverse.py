@@ -85,7 +85,7 @@ class InverseAccount(ReferenceAccount):
     def _value(self, a: int) -> float:
         return abs(self.legs[a].perp)
 
-    def _order_to_target(self, a: int, equity: float, band: bool) -> None:
+    def _order_to_target(self, a: int, equity: float, band: float) -> None:
         leg, last = self.legs[a], self.last[a]
         perp = -leg.carry * equity / self._gross(a) / self._parts_of_capital()
         if leg.hedge * perp > 0 and not self.config.allow_short_spot:
@@ -100,7 +100,7 @@ class InverseAccount(ReferenceAccount):
             else self._required(perp, last.mark_close, leg.leverage),
         )
         largest = max(abs(leg.order_perp), abs(leg.order_spot) * last.spot_close)
-        if band and leg.carry != 0 and largest <= self.config.rebalance_band * equity:
+        if leg.carry != 0 and largest <= band * equity:
             if leg.order_perp or leg.order_spot:
                 self.reasons[a] = "inside the band"
             leg.order_perp = leg.order_spot = 0.0

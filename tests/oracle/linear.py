@@ -321,17 +321,18 @@ class ReferenceAccount:
             if leg.pending:
                 leg.stress = self.config.stress_multiplier
             if target is not None:
+                used = self._used(a, equity)  # at the leverage until now
                 leg.carry, leg.hedge, leg.leverage = target
                 leg.carry *= granted
                 if not self.now[a].halted:
                     leg.pending = ""
-                self._order_to_target(a, equity, band=True)
+                self._order_to_target(a, equity, self._band(used, abs(leg.carry)))
                 moved.add(a)
             elif leg.pending == "flatten":
                 leg.order_spot = -leg.hedge * leg.perp - leg.spot
                 moved.add(a)
             elif leg.pending == "rehedge":
-                self._order_to_target(a, equity, band=False)
+                self._order_to_target(a, equity, band=0.0)
                 moved.add(a)
         return moved
 
@@ -363,7 +364,17 @@ class ReferenceAccount:
         room = max(1.0 - kept, 0.0)
         return 1.0 if asked <= room else room / asked
 
-    def _order_to_target(self, a: int, equity: float, band: bool) -> None:
+    def _band(self, used: float, asked: float) -> float:
+        """Spec 6.5: the part of the equity up to which nothing is traded."""
+        if self.n == 1:
+            share = 1.0
+        elif self.config.capital == "shared":
+            share = min(max(used, asked), 1.0)
+        else:
+            share = 1 / self.n
+        return share * self.config.rebalance_band
+
+    def _order_to_target(self, a: int, equity: float, band: float) -> None:
         leg, last = self.legs[a], self.last[a]
         perp = -leg.carry * equity / self._gross(a) / self._parts_of_capital() / last.mark_close
         spot = -leg.hedge * perp
@@ -372,7 +383,7 @@ class ReferenceAccount:
             self.reasons[a] = "no borrow"
         leg.order_perp, leg.order_spot = perp - leg.perp, spot - leg.spot
         largest = max(abs(leg.order_perp) * last.mark_close, abs(leg.order_spot) * last.spot_close)
-        if band and leg.carry != 0 and largest <= self.config.rebalance_band * equity:
+        if leg.carry != 0 and largest <= band * equity:
             if leg.order_perp or leg.order_spot:
                 self.reasons[a] = "inside the band"
             leg.order_perp = leg.order_spot = 0.0
@@ -389,7 +400,7 @@ class ReferenceAccount:
         if used <= 0 or low <= used <= high:
             return set()
         for a in held:
-            self._order_to_target(a, max(equity, 0.0), band=False)
+            self._order_to_target(a, max(equity, 0.0), band=0.0)
         return set(held)
 
     def _keep(self, busy: set[int], equity: float) -> set[int]:

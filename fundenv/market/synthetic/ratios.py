@@ -28,7 +28,7 @@ from fundenv.market.table import NAMES
 from fundenv.venues import Venue, load_venue
 
 Array = NDArray[np.float64]
-_PRICES = [
+PRICES = [
     c.SPOT_OPEN,
     c.SPOT_CLOSE,
     c.PERP_OPEN,
@@ -39,8 +39,8 @@ _PRICES = [
     c.MARK_CLOSE,
     c.SETTLE_PRICE,
 ]
-_BAR_PRICES = _PRICES[:-1]
-_VOLUMES = [c.SPOT_VOLUME, c.PERP_VOLUME]
+_BAR_PRICES = PRICES[:-1]
+VOLUMES = [c.SPOT_VOLUME, c.PERP_VOLUME]
 
 
 class TapeError(SplitError):
@@ -63,8 +63,8 @@ def unroll(market: Market, path: int) -> tuple[Tape, Array]:
     first, last = (int(edge) for edge in market.paths[path])
     bars = market.bars[first + 1 : last].copy()
     before = market.bars[first : last - 1, :, c.SPOT_CLOSE]
-    bars[:, :, _PRICES] /= before[:, :, None]
-    bars[:, :, _VOLUMES] *= before[:, :, None]
+    bars[:, :, PRICES] /= before[:, :, None]
+    bars[:, :, VOLUMES] *= before[:, :, None]
     return relaid(bars, market.bar_hours), before[0].copy()
 
 
@@ -123,8 +123,8 @@ def _aligned(
 ) -> Aligned:
     bars, bar_ns = tape.bars[:, asset].copy(), round(bar_hours * HOUR_NS)
     before = start * np.cumprod(np.r_[1.0, bars[:-1, c.SPOT_CLOSE]])
-    bars[:, _PRICES] *= before[:, None]
-    bars[:, _VOLUMES] /= before[:, None]
+    bars[:, PRICES] *= before[:, None]
+    bars[:, VOLUMES] /= before[:, None]
     open_ns = opens + np.arange(len(bars)) * bar_ns
     settlements = _settlements(bars, tape.closed[:, asset], open_ns)
     aligned = lay(

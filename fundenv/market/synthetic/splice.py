@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -14,15 +14,18 @@ from numpy.typing import NDArray
 
 from fundenv.market import layout as c
 from fundenv.market.files.frames import to_ns
+from fundenv.market.join import single
 from fundenv.market.market import Market
 from fundenv.market.split import stack
-from fundenv.market.synthetic.ratios import TapeError, relaid, roll, unroll
+from fundenv.market.synthetic.ratios import PRICES, VOLUMES, TapeError, relaid, roll, unroll
+from fundenv.market.synthetic.shocked import shocked
 from fundenv.market.synthetic.shocks import SHOCKS, Shock
 from fundenv.market.table import NAMES
 from fundenv.venues import Venue
 
 LEAD_HOURS = 31 * 24  # of the path before the shock: the features after it look back so far
-_BP = 1e-4
+Array = NDArray[np.float64]
+_KNOWN = [c.SPOT_DAY_VOLUME, c.PERP_DAY_VOLUME, c.SIGMA_DAY]
 
 
 def splice(
@@ -44,8 +47,10 @@ def splice(
     assets of a path are hit alike. Depth acts as volume, which limits fills. venue: whose funding
     constants the features use, by default the market's own.
 
-    Rows up to the shock keep their numbers, features included. Raises `TapeError` for an unknown
-    shock, a place with less than 31 days before or no hour after it, or bars of another length.
+    Rows up to the shock keep their numbers, features included. A coin that is not listed then is
+    not hit; one that is listed or delisted in the 31 days before the shock or during it bars the
+    place. Raises `TapeError` for an unknown shock, a place that is barred, has less than 31 days
+    before or no hour after it, or bars of another length.
     """
     given = _known(shock)
     if market.bar_hours != 1:
@@ -53,16 +58,12 @@ def splice(
             f"bars of {market.bar_hours:g} h; shocks are hourly: load or generate the market with"
             " bars of 1 h"
         )
-    if market.has_listings:
-        raise TapeError(
-            "coins of the market are not listed in some bars, which a shock would carry on; lay it"
-            " over the market first and use fundenv.market.listed behind it"
-        )
     if not 0.0 < scale <= 2.0:
         raise TapeError(f"scale = {scale:g} is outside 0 .. 2; set it within")
     rows = [_row(market, path, given, at, seed) for path in range(market.n_paths)]
+    strike = _struck_listed if market.has_listings else _struck
     parts = [
-        _struck(market, path, given, row, scale, venue or market.venue)
+        strike(market, path, given, row, scale, venue or market.venue)
         for path, row in enumerate(rows)
     ]
     when = (
@@ -97,6 +98,8 @@ def _row(
     if at is None:
         settled = np.flatnonzero(market.bars[first + 1 : last, 0, c.SETTLE_PRICE] > 0.0)
         fit = settled[(settled >= LEAD_HOURS) & (settled <= latest)]
+        if market.has_listings:
+            fit = fit[[_barred(market, path, shock, int(row)) is None for row in fit]]
         row = int(fit[int(Generator(PCG64([seed, path])).random() * len(fit))]) if len(fit) else -1
     elif isinstance(at, (str, pd.Timestamp)):
         row = int(np.searchsorted(market.close_ns[first:last], to_ns(at)))
@@ -112,7 +115,22 @@ def _row(
             f"{'+'.join(market.symbols[path])}: {shock.name} cannot begin at"
             f" {at if at is not None else 'any row'}; it needs {span}"
         )
+    barred = _barred(market, path, shock, row) if market.has_listings else None
+    if barred is not None:
+        raise TapeError(
+            f"{barred} is listed or delisted within 31 days before {shock.name} at row {row}, or"
+            " during it; choose another place, or leave `at` out"
+        )
     return row
+
+
+def _barred(market: Market, path: int, shock: Shock, row: int) -> str | None:
+    """A coin of the path that is listed in a part only of the rows that a shock at `row` needs."""
+    first = int(market.paths[path, 0])
+    span = slice(first + row - LEAD_HOURS, first + row + shock.hours + 2)
+    listed = market.bars[span, :, c.HALTED] != c.UNLISTED
+    part = np.flatnonzero(listed.any(axis=0) & ~listed.all(axis=0))
+    return market.symbols[path][part[0]] if len(part) else None
 
 
 def _struck(
@@ -123,7 +141,7 @@ def _struck(
     tape, start = unroll(market, path)
     bars = tape.bars.copy()
     span = slice(row, row + shock.hours)
-    bars[span] = _shocked(bars[row - 1 : row + shock.hours], shock, scale)
+    bars[span] = shocked(bars[row - 1 : row + shock.hours], shock, scale)
     new = roll(
         relaid(bars, market.bar_hours),
         start,
@@ -132,17 +150,79 @@ def _struck(
         bar_hours=1.0,
         venue=venue,
     )
-    keep = row + 1  # rows of the path that stay
-    after = last - first - keep
-    later = _completed(new.features[-after:], market.features[last - after : last], shock.hours)
-    features = np.concatenate([market.features[first : first + keep], later])
+    keep = first + row + 1  # rows of the market that stay
+    old = market.bars[keep:last], market.features[keep:last]
+    later, told, known = _laid(new, market.close_ns[keep:last], *old)
+    if not known[: shock.hours].all():
+        raise TapeError(
+            f"{'+'.join(market.symbols[path])}: a halt of a day or more lies in the 31 days before"
+            f" {shock.name} at row {row}; choose another place"
+        )
+    told = _completed(told, old[1], shock.hours)
     return replace(
         new,
-        bars=np.concatenate([market.bars[first : first + keep], new.bars[-after:]]),
+        bars=np.concatenate([market.bars[first:keep], later]),
+        features=np.concatenate([market.features[first:keep], told]),
+        paths=np.array([[0, last - first]]),
+        close_ns=market.close_ns[first:last],
+        symbols=(market.symbols[path],),
+        table=market.table,
+    )
+
+
+def _laid(
+    new: Market, close_ns: NDArray[np.int64], bars: Array, features: NDArray[np.float32]
+) -> tuple[Array, NDArray[np.float32], NDArray[np.bool_]]:
+    """(bars, features, whether they are new) of the instants `close_ns` (n,): those of `new`, and
+    where it has none, for want of prices, the history's, moved to its last price.
+    """
+    at = np.searchsorted(new.close_ns, close_ns)
+    known = np.append(new.close_ns, -1)[at] == close_ns
+    last = np.maximum.accumulate(np.where(known, np.arange(len(known)), 0))
+    laid, told = bars.copy(), features.copy()
+    laid[known], told[known] = new.bars[at[known]], new.features[at[known]]
+    moved = (laid[last, :, c.SPOT_CLOSE] / bars[last, :, c.SPOT_CLOSE])[~known]
+    _move(laid, ~known, moved)
+    for column in _KNOWN:
+        laid[~known, :, column] = laid[last[~known], :, column]
+    return laid, told, known
+
+
+def _move(bars: Array, rows: Any, moved: Any) -> None:
+    """Multiply the prices of some rows of `bars` (.., 16), and keep their volumes in quote."""
+    part = bars[rows]
+    part[..., PRICES] *= np.asarray(moved)[..., None]
+    part[..., [*VOLUMES, *_KNOWN[:2]]] /= np.asarray(moved)[..., None]
+    bars[rows] = part
+
+
+def _struck_listed(
+    market: Market, path: int, shock: Shock, row: int, scale: float, venue: str | Path | Venue
+) -> Market:
+    """As `_struck`, for the coins of the path that are listed then, each over the rows for which it
+    stays listed; what it has after a delisting follows from its last price.
+    """
+    first, last = (int(edge) for edge in market.paths[path])
+    bars, features = market.bars[first:last].copy(), market.features[first:last].copy()
+    listed = bars[:, :, c.HALTED] != c.UNLISTED
+    for a in np.flatnonzero(listed[row]):
+        edges = np.flatnonzero(~listed[:, a])
+        begin = int(edges[edges < row].max(initial=-1)) + 1
+        end = int(edges[edges > row].min(initial=last - first))
+        alone = single(market, first + begin, first + end, int(a), market.symbols[path][a])
+        new = _struck(alone, 0, shock, row - begin, scale, venue)
+        moved = new.bars[-1, 0, c.SPOT_CLOSE] / bars[end - 1, a, c.SPOT_CLOSE]
+        bars[begin:end, a], features[begin:end, a] = new.bars[:, 0], new.features[:, 0]
+        back = int(np.flatnonzero(listed[end:, a]).min(initial=last - first - end)) + end
+        _move(bars[:, a], slice(end, None), moved)
+        bars[end:back, a, _KNOWN] = new.bars[-1, 0, _KNOWN]  # what a delisting is charged by
+    return replace(
+        market,
+        bars=bars,
         features=features,
         paths=np.array([[0, last - first]]),
         close_ns=market.close_ns[first:last],
-        table=market.table,
+        symbols=(market.symbols[path],),
     )
 
 
@@ -159,62 +239,3 @@ def _completed(
     whole[:, :, mean] = np.clip(old[:, :, mean] + new[:, :, own] - old[:, :, own], -10.0, 10.0)
     whole[hours + 24 :, :, spread] = old[hours + 24 :, :, spread]
     return whole
-
-
-def _shocked(bars: NDArray[np.float64], shock: Shock, scale: float) -> NDArray[np.float64]:
-    """The hours of the shock in ratios to the last spot close, (n, A, 16); bars (1 + n, A, 16): the
-    history's, from the hour before it on.
-    """
-    hours = _spread(shock)
-    move, basis = (1.0 + 0.01 * hours.returns) ** scale, 1.0 + scale * _BP * hours.basis
-    mark_basis = 1.0 + scale * _BP * shock.mark_share * hours.basis
-    out = bars[1:].copy()
-    for asset in range(out.shape[1]):
-        at, before = out[:, asset], bars[0, asset]
-        last, mark = (
-            before[column] / before[c.SPOT_CLOSE] for column in (c.PERP_CLOSE, c.MARK_CLOSE)
-        )
-        at[:, c.SPOT_OPEN], at[:, c.SPOT_CLOSE] = 1.0, move
-        at[:, c.PERP_OPEN], at[:, c.PERP_CLOSE] = np.r_[last, basis[:-1]], move * basis
-        at[:, c.MARK_OPEN], at[:, c.MARK_CLOSE] = np.r_[mark, mark_basis[:-1]], move * mark_basis
-        ends = at[:, [c.MARK_OPEN, c.MARK_CLOSE]]
-        at[:, c.MARK_LOW] = np.minimum(ends.min(axis=1), (1.0 + 0.01 * hours.low) ** scale)
-        at[:, c.MARK_HIGH] = np.maximum(ends.max(axis=1), (1.0 + 0.01 * hours.high) ** scale)
-        at[:, [c.SPOT_VOLUME, c.PERP_VOLUME]] *= hours.depth[:, None]
-        settles = at[:, c.SETTLE_PRICE] > 0.0
-        if shock.settle_hours is not None:
-            settles = np.arange(len(at)) % shock.settle_hours == 0
-        at[:, c.SETTLE_RATE] = np.where(settles, scale * _BP * hours.rate, 0.0)
-        at[:, c.SETTLE_PRICE] = np.where(settles, at[:, c.MARK_OPEN], 0.0)
-        at[:, c.HALTED] = 0.0
-    return out
-
-
-class _Hours(NamedTuple):
-    """Columns of a shock, (n,) each, in the units of `Shock`."""
-
-    returns: NDArray[np.float64]
-    low: NDArray[np.float64]
-    high: NDArray[np.float64]
-    basis: NDArray[np.float64]
-    rate: NDArray[np.float64]
-    depth: NDArray[np.float64]
-
-
-def _spread(shock: Shock) -> _Hours:
-    n = shock.hours
-
-    def held(values: tuple[float, ...]) -> NDArray[np.float64]:
-        return np.array([values[min(k, len(values) - 1)] for k in range(n)])
-
-    def named(values: dict[int, float]) -> NDArray[np.float64]:
-        return np.array([values.get(k, 0.0) for k in range(n)])
-
-    return _Hours(
-        held(shock.returns),
-        named(shock.lows),
-        named(shock.highs),
-        held(shock.basis),
-        held(shock.rates),
-        held(shock.depth),
-    )

@@ -1,0 +1,98 @@
+"""What loans cost a rule: the account's own rate, which rises with the loan and with volatility
+where the pools of the env are limited (specification 11.2).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from agents.base import observed
+
+Array = NDArray[np.float64]
+KINK = 0.8  # share of a pool up to which its rate is flat
+_DAYS = 365.0
+# The account's daily volatility is an exponential mean of squared returns with a half-life of three
+# days; in it the last day, the days 2 to 7 and those before weigh .21, .59 and .20. These are the
+# weights of the variances over 1, 7 and 30 days that say the same.
+_RECENT, _WEEK = 1.0 - 0.5 ** (1 / 3), 0.5 ** (1 / 3) - 0.5 ** (7 / 3)
+_WEIGHTS = {
+    "volatility_1d": _RECENT - _WEEK / 6,
+    "volatility_7d": _WEEK * 7 / 6 - 0.5 ** (7 / 3) * 7 / 23,
+    "volatility_30d": 0.5 ** (7 / 3) * 30 / 23,
+}
+VOLATILITIES = tuple(_WEIGHTS)
+
+
+def daily(seen: Mapping[str, Array]) -> Array:
+    """The account's daily volatility from those over `VOLATILITIES`, per square-root year."""
+    variance = sum(weight * seen[name] ** 2 for name, weight in _WEIGHTS.items())
+    return np.asarray(np.sqrt(np.maximum(variance, 0.0) / _DAYS))
+
+
+class Loans:
+    """Rates a year of loans of coins and of quote in the env of a batch, at the volatilities that a
+    rule observes.
+
+    Loans are given over the equity; pools are taken to be as large beside it as they are beside the
+    initial equity, for no observation tells how far the account has come.
+    """
+
+    def __init__(self, batch: Any) -> None:
+        config, venue = batch.config, batch.venue
+
+        def flat(given: float | None, name: str) -> float:
+            return float(given if given is not None else venue.value("borrow", name))
+
+        self.coin_rate = flat(config.base_borrow_rate, "base_annual")
+        self.quote_rate = flat(config.quote_borrow_rate, "quote_annual")
+        self._coins, self._quote = (
+            supply / config.initial_equity for supply in (config.base_supply, config.quote_supply)
+        )
+        self._used, self._norm = config.borrow_used, config.borrow_norm
+        self._steep = config.borrow_steep
+        table = batch.observation_table
+        self._columns = {name: observed(table, name) for name in _WEIGHTS}
+        self._lent: Any = self._used
+
+    def look(self, obs: NDArray[np.float32], listed: Any = True) -> None:
+        """Take in the volatilities of an observation (n, D); listed: (n, A), the coins that count
+        for the pool of quote.
+        """
+        if self._coins == self._quote == 0.0:
+            return
+        seen = {name: column.of(obs).astype(np.float64) for name, column in self._columns.items()}
+        sigma = daily(seen)
+        self._lent = self._share(sigma)
+        count = np.broadcast_to(listed, sigma.shape)
+        mean = np.where(count, sigma, 0.0).sum(axis=1, keepdims=True)
+        self._quote_lent = self._share(mean / np.maximum(count.sum(axis=1, keepdims=True), 1))
+
+    def _share(self, sigma: Array) -> Array:
+        return np.asarray(self._used * np.maximum(sigma / self._norm, 1.0))
+
+    def coins(self, owed: Any) -> Any:
+        """Rate of a loan of coins worth `owed` of the equity, (n, A)."""
+        return self.coin_rate + self._scarce(self._lent, owed, self._coins)
+
+    def dearer(self, seen: Mapping[str, Array], owed: Any) -> Array:
+        """What such a loan costs beyond the flat rate at other volatilities than those of an
+        observation, in their shape.
+        """
+        return np.asarray(self._scarce(self._share(daily(seen)), owed, self._coins))
+
+    def quote(self, owed: Any) -> Any:
+        """Rate of a loan of `owed` of the equity in quote, (n, A) or (n, 1); portfolio margin."""
+        if self._quote == 0.0:
+            return self.quote_rate
+        return self.quote_rate + self._scarce(self._quote_lent, owed, self._quote)
+
+    def _scarce(self, lent: Any, owed: Any, supply: float) -> Any:
+        if supply == 0.0:
+            return 0.0
+        used = lent + np.asarray(owed) / supply
+        extra = self._steep * np.maximum(used - KINK, 0.0) / (1.0 - KINK)
+        return np.where(np.asarray(owed) > 0.0, extra, 0.0)
