@@ -9,8 +9,8 @@ from typing import Any
 
 import numpy as np
 
+from fundenv.batch.action_sizes import grid_sizes
 from fundenv.batch.cpu import Batch
-from fundenv.batch.world import grid_sizes
 from fundenv.dynamics import types as t
 from fundenv.market import Market, layout
 

@@ -53,6 +53,7 @@ ADAPTERS = {
     "fundenv.envs.torch",
     "fundenv.envs.rllib",
     "fundenv.batch.cuda",
+    "fundenv.batch.cuda_kernels",
     *(f"fundenv.forecast.networks.{name}" for name in "base nlinear lstm tcn transformer".split()),
 }
 

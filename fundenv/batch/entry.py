@@ -23,7 +23,7 @@ from numba.core import config as numba_config
 
 from fundenv.batch.loop import reset_range, step_range
 from fundenv.batch.simd.blocks import step_blocks
-from fundenv.batch.simd.lanes import N_FACTS
+from fundenv.batch.simd.draft import N_FACTS
 from fundenv.batch.simd.market_copy import RECORD, facts, fits, tape
 from fundenv.batch.tables import (
     AT_ACTIONS,
@@ -44,8 +44,8 @@ from fundenv.batch.tables import (
     world_of,
 )
 from fundenv.compiler.cache import cache_folder, compile_entry, is_kept
-from fundenv.compiler.jit import EntryCompiler, LanesCompiler
 from fundenv.compiler.memory import f4_at, f8_at
+from fundenv.compiler.pipelines import EntryCompiler, LanesCompiler
 from fundenv.dynamics import types as t
 
 # in each of the two buffers, half a second of the plain loop: a run that lasts is worth a

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from fundenv.batch.world import action_width, grid_sizes
+from fundenv.batch.action_sizes import action_width, grid_sizes
 from fundenv.config import ConfigError, EnvConfig
 from fundenv.dynamics import types as t
 

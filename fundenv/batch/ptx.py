@@ -15,8 +15,8 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, NamedTuple
 
+from fundenv.batch.action_sizes import action_entries
 from fundenv.batch.cpu import Batch
-from fundenv.batch.world import action_entries
 from fundenv.config import ConfigError
 
 
@@ -63,7 +63,7 @@ def compile_kernel(name: str, capability: tuple[int, int], **settings: Any) -> s
     from numba import cuda
     from numba.cuda.typing.typeof import Purpose, typeof
 
-    from fundenv.batch.cuda import KERNELS, arguments, arrays, exact_arithmetic
+    from fundenv.batch.cuda_kernels import KERNELS, arguments, arrays, exact_arithmetic
 
     batch = Batch(2, autoreset="same_step", **settings)
     entries = action_entries(batch.config, batch.n_assets)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from functools import cache
 from pathlib import Path
 
@@ -12,8 +12,8 @@ import numpy as np
 import pandas as pd
 
 from fundenv import choices
-from fundenv.batch.gate import read_per_env, shown
-from fundenv.batch.randomize import DRAWN, field_limits, range_table
+from fundenv.batch.action_sizes import action_width
+from fundenv.batch.randomize import range_table
 from fundenv.config import ConfigError, EnvConfig, code, hours
 from fundenv.dynamics import types as t
 from fundenv.dynamics.more_columns import MORE_COLUMNS
@@ -22,7 +22,6 @@ from fundenv.market import Market, load_market, select, synthetic_market
 from fundenv.market.files.frames import GENERATED, contract_of
 from fundenv.market.files.schema import symbol_names
 from fundenv.market.table import funding_levels
-from fundenv.settings import nearest
 from fundenv.settings.forms import DIALS, KEEPER
 from fundenv.venues import Bracket, Venue, load_venue
 
@@ -97,87 +96,6 @@ def build_world(market: Market, config: EnvConfig, venue: Venue, autoreset: int)
         ranges=range_table(config),
         contract=choices.names(choices.Contract).index(venue.contract),
     )
-
-
-def build_params(
-    config: EnvConfig, venue: Venue, market: Market, n: int, per_env: Mapping[str, object] | None
-) -> t.Float64:
-    """(1, fields of Params), or (n, ...) where `per_env` gives one value per environment for some
-    of them.
-    """
-    given = {
-        "quote_borrow_rate": (
-            config.quote_borrow_rate
-            if config.quote_borrow_rate is not None
-            else venue.value("borrow", "quote_annual")
-        ),
-        "basis_reversion": (
-            1.0 - 0.5 ** (market.bar_hours / hours(config.basis_half_life, "basis_half_life"))
-        ),
-        "allow_short_spot": float(config.allow_short_spot),
-        "borrow_slope": config.borrow_used / config.borrow_norm,
-        "frozen_carry": config.carry,
-        "frozen_hedge": config.hedge,
-        "frozen_leverage": config.leverage,
-        "bar_years": market.bar_hours / 8760.0,
-    }
-    row = np.array(
-        [
-            [
-                float(given[name] if name in given else getattr(config, name))
-                for name in t.Params._fields
-            ]
-        ]
-    )
-    drawn = [name for name, *_ in config.randomize]
-    if not isinstance(per_env, Mapping | None):
-        raise ConfigError(
-            f"per_env = {shown(per_env)}: expected a table such as {{'fee_scale': [..]}} with one"
-            " value per environment"
-        )
-    if not per_env and not drawn and KEEPER not in config.dials:
-        return row
-    rows = np.repeat(row, n, axis=0)
-    for name, values in per_env.items() if per_env else ():
-        if name in drawn:
-            raise ConfigError(f"{name!r} stands in per_env and in randomize; keep one of them")
-        if KEEPER in config.dials and name in ("keeper_up", "keeper_down"):
-            raise ConfigError(
-                f"{name!r} stands in per_env and dials has 'keeper'; drop one of them"
-            )
-        if name not in DRAWN:
-            raise ConfigError(f"per_env has no setting {name!r}; {nearest(str(name), DRAWN)}")
-        column = read_per_env(name, values, n, *field_limits(name, config))
-        rows[:, t.Params._fields.index(name)] = column
-    return rows
-
-
-def action_width(config: EnvConfig) -> int:
-    """Entries of an action row per asset: one per free dial, plus the gate in discrete and indexed
-    mode; four in target mode.
-    """
-    if config.actions == "target":
-        return 4
-    gated = config.actions in ("discrete", "indexed")
-    return sum(dial in DIALS for dial in config.dials) + (gated and "carry" not in config.dials)
-
-
-def action_entries(config: EnvConfig, assets: int) -> int:
-    """Entries of a whole action row: those of every asset, then the keeper's where it is free."""
-    return action_width(config) * assets + (KEEPER in config.dials)
-
-
-def grid_sizes(config: EnvConfig, assets: int) -> list[int] | None:
-    """How many choices each entry of a discrete action row has; None for other actions."""
-    if config.actions != "discrete":
-        return None
-    sizes = [1 + (len(config.carry_grid) if "carry" in config.dials else 1)]
-    sizes += [
-        len(getattr(config, f"{dial}_grid"))
-        for dial in ("hedge", "leverage")
-        if dial in config.dials
-    ]
-    return sizes * assets + ([len(config.keeper_grid)] if KEEPER in config.dials else [])
 
 
 def bars_of(duration: str, name: str, bar_hours: float) -> int:

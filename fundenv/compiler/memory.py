@@ -74,7 +74,7 @@ def _array(
     return array._getvalue()
 
 
-def _literals(shape: Any) -> list[int] | None:
+def literals(shape: Any) -> list[int] | None:
     """The sizes of a shape that is known when the code is compiled; None (numba then tries again
     with literals) where it is not.
     """
@@ -86,7 +86,7 @@ def _literals(shape: Any) -> list[int] | None:
     )
 
 
-def _data(context: Any, builder: Any, signature: Any, args: Any, k: int) -> Any:
+def data_of(context: Any, builder: Any, signature: Any, args: Any, k: int) -> Any:
     """Pointer to the first entry of the array that is argument k."""
     return make_array(signature.args[k])(context, builder, args[k]).data
 
@@ -114,7 +114,7 @@ def _at(scalar: Any) -> Any:
 def _local(scalar: Any) -> Any:
     @intrinsic
     def local(_typing: Any, shape: Any) -> Any:
-        sizes = _literals(shape)
+        sizes = literals(shape)
         if sizes is None:
             return None
         kind = types.Array(scalar, len(sizes), "C")
@@ -142,13 +142,13 @@ local_f8, local_f4, local_i8, local_u1 = map(_local, _KINDS)
 @intrinsic
 def fixed(_typing: Any, array: Any, shape: Any) -> Any:
     """The same memory with a shape of constants, which the compiler folds into the addressing."""
-    sizes = _literals(shape)
+    sizes = literals(shape)
     if sizes is None:
         return None
     kind = types.Array(array.dtype, len(sizes), "C")
 
     def emit(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-        return _array(context, builder, kind, _data(context, builder, signature, args, 0), sizes)
+        return _array(context, builder, kind, data_of(context, builder, signature, args, 0), sizes)
 
     return kind(array, shape), emit
 
@@ -158,14 +158,14 @@ def _lane(shape_of: Any, steps_of: Any) -> Any:
 
     @intrinsic
     def view(_typing: Any, array: Any, first: Any, sizes: Any) -> Any:
-        given = _literals(sizes)
+        given = literals(sizes)
         if given is None:
             return None
         shape, steps = shape_of(*given), steps_of(*given)
         kind = types.Array(array.dtype, len(shape), "A")
 
         def emit(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-            data = builder.gep(_data(context, builder, signature, args, 0), [args[1]])
+            data = builder.gep(data_of(context, builder, signature, args, 0), [args[1]])
             return _array(context, builder, kind, data, shape, steps)
 
         return kind(array, types.int64, sizes), emit
@@ -182,129 +182,6 @@ lane_rows = _lane(
 lane_table = _lane(lambda columns: [1, columns], lambda columns: [LANES, LANES])
 
 
-def _turned(builder: Any, rows: list[Any]) -> list[Any]:
-    """The columns of a square of vectors: neighbours change places, then pairs, then fours and so
-    on.
-    """
-    count, step, index = len(rows), 1, ir.IntType(32)
-    while step < count:
-        for i in (i for i in range(count) if not i & step):
-            first = [m + count - step if m & step else m for m in range(count)]
-            second = [m + count if m & step else m + step for m in range(count)]
-            masks = [
-                ir.Constant(ir.VectorType(index, count), [index(m) for m in mask])
-                for mask in (first, second)
-            ]
-            rows[i], rows[i | step] = [
-                builder.shuffle_vector(rows[i], rows[i | step], mask) for mask in masks
-            ]
-        step *= 2
-    return rows
-
-
-def _transposed(context: Any, builder: Any, item: Any, count: int, read: Any, write: Any) -> None:
-    """Write the columns of a square whose rows are read; read, write: pointer to row or column
-    k.
-    """
-    pointer, width = (
-        ir.VectorType(context.get_data_type(item), count).as_pointer(),
-        item.bitwidth // 8,
-    )
-    loaded = [builder.load(builder.bitcast(read(k), pointer), align=width) for k in range(count)]
-    for k, column in enumerate(_turned(builder, loaded)):
-        builder.store(column, builder.bitcast(write(k), pointer), align=width)
-
-
-def _line(context: Any, builder: Any, data: Any, first: Any, step: Any) -> Any:
-    """The function that points to entry k of those that stand `step` entries apart."""
-    intp = context.get_value_type(types.intp)
-    return lambda k: builder.gep(
-        data, [builder.add(first, builder.mul(step, ir.Constant(intp, k)))]
-    )
-
-
-def _turn(out: bool) -> Any:
-    @intrinsic
-    def turn(
-        _typing: Any,
-        lanes: Any,
-        start: Any,
-        step: Any,
-        rows: Any,
-        first: Any,
-        stride: Any,
-        size: Any,
-    ) -> Any:
-        sizes = _literals(size)
-        if sizes is None:
-            return None
-
-        def emit(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-            scratch, table = (_data(context, builder, signature, args, k) for k in (0, 3))
-            sides = (
-                _line(context, builder, scratch, args[1], args[2]),
-                _line(context, builder, table, args[4], args[5]),
-            )
-            _transposed(context, builder, rows.dtype, sizes[0], *(sides if out else sides[::-1]))
-            return context.get_dummy_value()
-
-        return (
-            types.void(lanes, types.int64, types.int64, rows, types.int64, types.int64, size),
-            emit,
-        )
-
-    return turn
-
-
-# (lanes, start, step, rows, first, stride, n): a square of numbers, n of each of n environments. In
-# `rows` environment k has them from first + k x stride on; in `lanes` the first number of all
-# environments stands from `start` on, the next one `step` further.
-turn_in, turn_out = _turn(False), _turn(True)
-
-
-@intrinsic
-def collect(
-    _typing: Any,
-    lanes: Any,
-    start: Any,
-    step: Any,
-    rows: Any,
-    places: Any,
-    lane: Any,
-    column: Any,
-    size: Any,
-) -> Any:
-    """`turn_in` of environments whose rows stand anywhere: that of environment k has the numbers
-    from places[lane + k] + column on.
-    """
-    sizes = _literals(size)
-    if sizes is None:
-        return None
-
-    def emit(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-        intp = context.get_value_type(types.intp)
-        scratch, table, place = (_data(context, builder, signature, args, k) for k in (0, 3, 4))
-
-        def in_rows(k: int) -> Any:
-            offset = builder.load(builder.gep(place, [builder.add(args[5], ir.Constant(intp, k))]))
-            return builder.gep(table, [builder.add(offset, args[6])])
-
-        _transposed(
-            context,
-            builder,
-            rows.dtype,
-            sizes[0],
-            in_rows,
-            _line(context, builder, scratch, args[1], args[2]),
-        )
-        return context.get_dummy_value()
-
-    return (
-        types.void(lanes, types.int64, types.int64, rows, places, types.int64, types.int64, size),
-        emit,
-    )
-
-
 @intrinsic
 def alone(_typing: Any, array: Any, place: Any) -> Any:
     """array[place] of the entries in memory order, loaded by an instruction of its own: the
@@ -312,7 +189,7 @@ def alone(_typing: Any, array: Any, place: Any) -> Any:
     """
 
     def emit(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-        pointer = builder.gep(_data(context, builder, signature, args, 0), [args[1]])
+        pointer = builder.gep(data_of(context, builder, signature, args, 0), [args[1]])
         return builder.load_atomic(pointer, "unordered", array.dtype.bitwidth // 8)
 
     return array.dtype(array, types.int64), emit
@@ -325,7 +202,9 @@ def put(_typing: Any, array: Any, place: Any, value: Any) -> Any:
     """
 
     def emit(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-        builder.store(args[2], builder.gep(_data(context, builder, signature, args, 0), [args[1]]))
+        builder.store(
+            args[2], builder.gep(data_of(context, builder, signature, args, 0), [args[1]])
+        )
         return context.get_dummy_value()
 
     return types.void(array, types.int64, array.dtype), emit
@@ -336,7 +215,7 @@ def copy_run(_typing: Any, source: Any, start: Any, target: Any, place: Any, siz
     """target[place : place + n] = source[start : start + n] of the entries in memory order, n a
     constant.
     """
-    sizes = _literals(size)
+    sizes = literals(size)
     if sizes is None:
         return None
     count = sizes[0]
@@ -346,7 +225,7 @@ def copy_run(_typing: Any, source: Any, start: Any, target: Any, place: Any, siz
         vector = ir.VectorType(context.get_data_type(source.dtype), count).as_pointer()
         read, write = (
             builder.bitcast(
-                builder.gep(_data(context, builder, signature, args, k), [args[k + 1]]), vector
+                builder.gep(data_of(context, builder, signature, args, k), [args[k + 1]]), vector
             )
             for k in (0, 2)
         )

@@ -2,7 +2,7 @@
 
 from fundenv.compiler.jit import jit, jit_rare
 from fundenv.dynamics.access import rules_of
-from fundenv.dynamics.execution import perp_slippage
+from fundenv.dynamics.costs import perp_slippage
 from fundenv.dynamics.funds import to_cash
 from fundenv.dynamics.legs import profit_of, value_of
 from fundenv.dynamics.margin import bracket_of, required_maintenance

@@ -5,7 +5,7 @@ wallets.
 from fundenv.compiler.jit import jit, jit_rare
 from fundenv.dynamics.access import rules_of
 from fundenv.dynamics.borrowing import locked_cash
-from fundenv.dynamics.execution import order_cost, perp_slippage, spot_slippage, stress_of
+from fundenv.dynamics.costs import order_cost, perp_slippage, spot_slippage, stress_of
 from fundenv.dynamics.inverse import (
     free_cash_after_coins,
     free_collateral_of_coins,

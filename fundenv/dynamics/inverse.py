@@ -10,9 +10,10 @@ face).
 from fundenv.compiler.jit import jit
 from fundenv.dynamics.access import rules_of
 from fundenv.dynamics.borrowing import locked_cash
-from fundenv.dynamics.execution import SAME, order_cost, perp_slippage, spot_slippage, stress_of
+from fundenv.dynamics.costs import order_cost, perp_slippage, spot_slippage, stress_of
 from fundenv.dynamics.holdings import coin_profit, coins_of
 from fundenv.dynamics.margin import maintenance, wallet_floor
+from fundenv.dynamics.order_sizes import SAME
 from fundenv.dynamics.shares import orders_at
 from fundenv.dynamics.types import (
     ACCRUED,

@@ -140,6 +140,19 @@ def _shift_level(world, p, obs, i, at):
 
 
 @jit
+def _observe_account(world, store, p, obs, i, row, at, wallets, per_equity):
+    """The columns of the account, from obs[i, at] on; wallets: balance of all perp wallets [quote],
+    per_equity: 1 / equity.
+    """
+    account = store.account
+    free = account[i, CASH] - locked_cash(world, store, i, row, SPOT_CLOSE)
+    put(obs, i, at, ACCOUNT.free_cash, free * per_equity)
+    put(obs, i, at, ACCOUNT.drawdown, 1.0 - account[i, EQUITY] / account[i, EQUITY_PEAK])
+    put(obs, i, at, ACCOUNT.cash_rate, p.cash_rate)
+    put(obs, i, at, ACCOUNT.wallet_share, wallets * per_equity)
+
+
+@jit
 def observe(world, store, obs, i):
     """Write the observation of environment i, taken at the close of its current bar, into
     obs[i].
@@ -199,10 +212,6 @@ def observe(world, store, obs, i):
         obs[i, at + LEG.target_carry.at] = legs[i, a, TARGET_CARRY]
         obs[i, at + LEG.target_hedge.at] = legs[i, a, TARGET_HEDGE]
         at += N_LEG_COLUMNS
-    free = account[i, CASH] - locked_cash(world, store, i, row, SPOT_CLOSE)
-    put(obs, i, at, ACCOUNT.free_cash, free * per_equity)
-    put(obs, i, at, ACCOUNT.drawdown, 1.0 - account[i, EQUITY] / account[i, EQUITY_PEAK])
-    put(obs, i, at, ACCOUNT.cash_rate, p.cash_rate)
-    put(obs, i, at, ACCOUNT.wallet_share, wallets * per_equity)
+    _observe_account(world, store, p, obs, i, row, at, wallets, per_equity)
     if world.codes[OBSERVED] != 0:
         observe_more(world, store, obs, i, row, at + N_ACCOUNT_COLUMNS)

@@ -1,29 +1,19 @@
-"""Who orders what at the open of a bar: the decision, the after-liquidation order, the margin
-keeper.
+"""Who orders what at the open of a bar: the decision, the after-liquidation order, the lender. The
+margin keeper has a file of its own.
 """
 
 from fundenv.compiler.jit import jit, jit_order, jit_rare
 from fundenv.dynamics.action import decode
-from fundenv.dynamics.borrowing import level_of, locked_cash
+from fundenv.dynamics.borrowing import level_of
 from fundenv.dynamics.funds import capital_parts, gross_of
 from fundenv.dynamics.holdings import spot_target
-from fundenv.dynamics.inverse import keep_coins
 from fundenv.dynamics.legs import quote_of
 from fundenv.dynamics.lending import is_dust
 from fundenv.dynamics.types import (
     BOOK,
     CAPITAL,
     CAPITAL_SHARED,
-    CASH,
-    ENTRY,
     INVERSE,
-    KEEPER_BARS,
-    KEEPER_EQUITY,
-    KEEPER_WATCHES,
-    MARGIN,
-    MARGIN_CROSS,
-    MARGIN_MODE,
-    MARGIN_PORTFOLIO,
     PENDING,
     PENDING_FLATTEN,
     PENDING_NONE,
@@ -47,19 +37,15 @@ from fundenv.dynamics.types import (
     WANT_PERP,
     WANT_SPOT,
 )
-from fundenv.formulas.contract import notional, unrealised
 from fundenv.market.layout import (
     HALTED,
     MARK_CLOSE,
     MARK_HIGH,
     MARK_LOW,
-    NO_PRICE,
     SIGMA_DAY,
     SPOT_CLOSE,
     UNLISTED,
 )
-
-_EVEN = 1e-9  # relative difference below which a wallet counts as holding its required margin
 
 
 @jit
@@ -245,99 +231,3 @@ def clear_flattened(world, store, i):
         )
         if store.legs[i, a, PENDING] == PENDING_FLATTEN and gone:
             store.legs[i, a, PENDING] = PENDING_NONE
-
-
-@jit
-def _rebalance(world, store, p, i, row, equity):
-    """Orders of every leg with a perpetual back to its remembered target; what the venue has
-    closed stays closed until the next decision.
-    """
-    for a in range(store.legs.shape[1]):
-        if store.legs[i, a, PERP] != 0.0:
-            store.legs[i, a, TOUCH] = TOUCH_NORMAL
-            order_to_target(world, store, p, i, a, row, equity, 0.0)
-
-
-@jit_rare
-def _keep_exposure(world, store, p, i, row, equity):
-    """The margin keeper of an account: where the share of the capital that all perpetuals use
-    leaves `keeper_down` .. `keeper_up` times what the targets ask, each of them goes back to its
-    target. It waits while another order is due. Equity in quote, prices of the last close.
-    """
-    legs = store.legs
-    used, asked = 0.0, 0.0
-    for a in range(legs.shape[1]):
-        held = legs[i, a, PERP] != 0.0
-        halted = world.bars[row, a, HALTED]
-        # a coin that is not listed bars the way only in the bar in which it is closed
-        if legs[i, a, TOUCH] != TOUCH_NONE or halted == NO_PRICE or (held and halted == UNLISTED):
-            return
-        if held:
-            used += used_share(world, store, i, a, row, equity)
-            asked += abs(legs[i, a, TARGET_CARRY]) / capital_parts(world, legs.shape[1])
-    if used > 0.0 and (used > p.keeper_up * asked or used < p.keeper_down * asked):
-        _rebalance(world, store, p, i, row, equity)
-
-
-@jit
-def _keep(world, store, p, i, row, first, last, wallet):
-    """Margin keeper over the legs first..last-1 that share the wallet of index `wallet`; prices of
-    the last close.
-    """
-    legs, bars = store.legs, world.bars
-    balance, required, spot_value = legs[i, wallet, MARGIN], 0.0, 0.0
-    for a in range(first, last):
-        size, mark = legs[i, a, PERP], bars[row - 1, a, MARK_CLOSE]
-        balance += unrealised(size, legs[i, a, ENTRY], mark)
-        required += notional(size, mark) / legs[i, a, TARGET_LEVERAGE]
-        spot_value += max(legs[i, a, SPOT], 0.0) * bars[row - 1, a, SPOT_CLOSE]
-    if required == 0.0 or (
-        balance >= required / p.keeper_up and balance * p.keeper_down <= required
-    ):
-        return
-    if balance < required:
-        free = store.account[i, CASH] - locked_cash(world, store, i, row - 1, SPOT_CLOSE)
-        top_up = min(required - balance, max(free, 0.0))
-        store.account[i, CASH] -= top_up
-        legs[i, wallet, MARGIN] += top_up
-        balance += top_up
-    if abs(balance - required) <= _EVEN * required:
-        return
-    factor = (spot_value + max(balance, 0.0)) / (spot_value + required)
-    for a in range(first, last):
-        legs[i, a, WANT_PERP] = (factor - 1.0) * legs[i, a, PERP]
-        legs[i, a, WANT_SPOT] = (factor - 1.0) * legs[i, a, SPOT]
-        legs[i, a, TOUCH] = TOUCH_NORMAL
-
-
-@jit
-def keep_margin(world, store, p, i, row, path, equity):
-    """The margin keeper at the open of bar `row`, for wallets that no other order touches;
-    equity [quote] after the settlement of the bar.
-    """
-    every = world.codes[KEEPER_BARS]
-    watches_equity = world.codes[KEEPER_WATCHES] == KEEPER_EQUITY
-    if (
-        every == 0
-        or (world.codes[MARGIN_MODE] == MARGIN_PORTFOLIO and not watches_equity)
-        or (every > 1 and (world.starts[path, 2] + row - world.paths[path, 0]) % every != 0)
-    ):
-        return
-    legs = store.legs
-    if watches_equity:
-        _keep_exposure(world, store, p, i, row, equity)
-        return
-    if world.contract == INVERSE:
-        for a in range(legs.shape[1]):
-            if legs[i, a, TOUCH] == TOUCH_NONE and legs[i, a, PERP] != 0.0:
-                keep_coins(world, store, p, i, a, row, _EVEN)
-        return
-    if world.codes[MARGIN_MODE] == MARGIN_CROSS:
-        for a in range(legs.shape[1]):
-            if legs[i, a, TOUCH] != TOUCH_NONE:
-                return
-        _keep(world, store, p, i, row, 0, legs.shape[1], 0)
-        return
-    for a in range(legs.shape[1]):
-        if legs[i, a, TOUCH] == TOUCH_NONE and legs[i, a, PERP] != 0.0:
-            _keep(world, store, p, i, row, a, a + 1, a)

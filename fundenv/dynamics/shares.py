@@ -1,9 +1,9 @@
 """What a leg orders when funds are short: the target becomes smaller and keeps its proportions."""
 
 from fundenv.compiler.jit import jit
-from fundenv.dynamics.execution import SAME, order_towards, participation_factor
 from fundenv.dynamics.holdings import hedge_held
 from fundenv.dynamics.legs import base_of
+from fundenv.dynamics.order_sizes import SAME, order_towards, participation_factor
 from fundenv.dynamics.types import PERP, WANT_PERP, WANT_SPOT
 from fundenv.market.layout import PERP_OPEN, PERP_VOLUME, SPOT_VOLUME
 

@@ -3,9 +3,9 @@
 import math
 
 from fundenv.compiler.jit import jit, jit_rare, jit_rare_but_for
-from fundenv.dynamics.execution import size_order
 from fundenv.dynamics.funds import free_cash_after, free_collateral_after
 from fundenv.dynamics.holdings import hedge_held
+from fundenv.dynamics.order_sizes import size_order
 from fundenv.dynamics.shares import orders_at
 from fundenv.dynamics.types import (
     EQUITY,

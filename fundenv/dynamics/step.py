@@ -7,27 +7,28 @@ from fundenv.dynamics.access import params_of, rules_of
 from fundenv.dynamics.action import set_keeper
 from fundenv.dynamics.borrowing import accrue, locked_cash
 from fundenv.dynamics.deleveraging import deleverage
-from fundenv.dynamics.execution import fill_perp, fill_spot, limit_orders
+from fundenv.dynamics.expected import expect_to_close, expect_to_open
+from fundenv.dynamics.fills import fill_perp, fill_spot
 from fundenv.dynamics.funding import settle
 from fundenv.dynamics.funds import transfer
 from fundenv.dynamics.holdings import coins_of
 from fundenv.dynamics.inverse import sell_within_coins
-from fundenv.dynamics.legs import profit_of, quote_of
+from fundenv.dynamics.keeper import keep_margin
+from fundenv.dynamics.legs import profit_of
 from fundenv.dynamics.lending import limit_loans
 from fundenv.dynamics.liquidate import liquidate
 from fundenv.dynamics.listing import close_unlisted
+from fundenv.dynamics.order_sizes import limit_orders
 from fundenv.dynamics.orders import (
     after_liquidation,
     call_loans,
     clear_flattened,
     decide,
-    keep_margin,
     stress_crashes,
 )
 from fundenv.dynamics.reward import write_reward
 from fundenv.dynamics.shrink_orders import shrink_to_funds
 from fundenv.dynamics.types import (
-    BASIS_FEATURE,
     BOOK,
     CASH,
     DECISION,
@@ -36,7 +37,6 @@ from fundenv.dynamics.types import (
     EPISODE_STEPS,
     EQUITY,
     EQUITY_PEAK,
-    EXPECTED_PNL,
     FREE_DIALS,
     IDLE_BARS,
     INVERSE,
@@ -176,43 +176,6 @@ def _fill(world, store, out, p, i, row, book):
 
 
 @jit
-def _delta(world, store, i, a):
-    """Base units of asset a that move with spot while the basis stands still: both legs; all coins
-    and the contracts at entry of an inverse leg.
-    """
-    legs = store.legs
-    if world.contract == INVERSE:
-        sold = legs[i, a, PERP] / legs[i, a, ENTRY] if legs[i, a, PERP] != 0.0 else 0.0
-        return legs[i, a, SPOT] + legs[i, a, MARGIN] + sold
-    return legs[i, a, SPOT] + legs[i, a, PERP]
-
-
-@jit
-def _expect_to_open(world, store, out, i, row):
-    """`expected` reward: what spot does to both legs from the last close to the open, on what is
-    held before the orders.
-    """
-    for a in range(store.legs.shape[1]):
-        out.ledger[i, EXPECTED_PNL] += _delta(world, store, i, a) * (
-            world.bars[row, a, SPOT_OPEN] - world.bars[row - 1, a, SPOT_CLOSE]
-        )
-
-
-@jit
-def _expect_to_close(world, store, out, p, i, row):
-    """`expected` reward: what spot does from the open to the close on what is held now, and the
-    reversion of the last basis deviation.
-    """
-    feature = world.codes[BASIS_FEATURE]
-    for a in range(store.legs.shape[1]):
-        perp = quote_of(world.contract, store.legs[i, a, PERP], world.bars[row - 1, a, SPOT_CLOSE])
-        deviation = world.features[row - 1, a, feature] * world.scales[feature] * 1e-4
-        spot_move = world.bars[row, a, SPOT_CLOSE] - world.bars[row, a, SPOT_OPEN]
-        out.ledger[i, EXPECTED_PNL] += _delta(world, store, i, a) * spot_move
-        out.ledger[i, EXPECTED_PNL] -= perp * p.basis_reversion * deviation
-
-
-@jit
 def _mark(world, store, out, i, row):
     bars = world.bars
     for a in range(store.legs.shape[1]):
@@ -246,10 +209,10 @@ def step_bar(world, store, out, p, actions, i, row, path, book, first):
         close_unlisted(world, store, out, p, i, row, first)
     stress_crashes(world, store, p, i, row)
     if world.codes[REWARD] == REWARD_EXPECTED:
-        _expect_to_open(world, store, out, i, row)
+        expect_to_open(world, store, out, i, row)
     _fill(world, store, out, p, i, row, book)  # at spot and perp open
     if world.codes[REWARD] == REWARD_EXPECTED:
-        _expect_to_close(world, store, out, p, i, row)
+        expect_to_close(world, store, out, p, i, row)
     liquidate(world, store, out, p, i, row, book, False)  # at the adverse extreme of mark
     if p.adl_sigma > 0.0:
         deleverage(world, store, out, p, i, row)  # at the favourable one

@@ -7,8 +7,8 @@ from typing import Any
 import gymnasium as gym
 import numpy as np
 
+from fundenv.batch.action_sizes import action_entries, grid_sizes
 from fundenv.batch.cpu import Batch
-from fundenv.batch.world import action_entries, grid_sizes
 from fundenv.settings.forms import KEEPER
 
 

@@ -7,18 +7,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from fundenv.formulas.arguments import (
-    Amount,
-    Exact,
-    Instant,
-    Number,
-    Positive,
-    Ratio,
-    Values,
-    checked,
-    quotient,
-    refusal,
-)
+from fundenv.formulas.arguments import Values, checked, quotient
+from fundenv.formulas.kinds import Amount, Exact, Instant, Number, Positive, Ratio, refusal
 
 _HOUR = 3_600_000_000_000  # ns
 

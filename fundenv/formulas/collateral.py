@@ -8,7 +8,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from fundenv.formulas.arguments import (
+from fundenv.formulas.arguments import Values, checked, formula, same_length
+from fundenv.formulas.kinds import (
     Amount,
     Number,
     Numbers,
@@ -18,11 +19,7 @@ from fundenv.formulas.arguments import (
     Series,
     Share,
     Shares,
-    Values,
-    checked,
-    formula,
     refusal,
-    same_length,
 )
 
 LIQUIDATION_RATIO = 1.05  # uniMMR below which Binance liquidates a portfolio account

@@ -5,7 +5,8 @@ in contracts of `face` quote units each, money in base (the coin). Sizes are sig
 short. Arguments may be numbers or arrays.
 """
 
-from fundenv.formulas.arguments import (
+from fundenv.formulas.arguments import checked, formula, quotient
+from fundenv.formulas.kinds import (
     Amount,
     FeeRate,
     FlatPrice,
@@ -17,9 +18,6 @@ from fundenv.formulas.arguments import (
     Share,
     Side,
     Size,
-    checked,
-    formula,
-    quotient,
 )
 
 

@@ -4,17 +4,8 @@ rebate.
 
 import numpy as np
 
-from fundenv.formulas.arguments import (
-    Amount,
-    FeeRate,
-    Positive,
-    Price,
-    Quantity,
-    Share,
-    Side,
-    checked,
-    formula,
-)
+from fundenv.formulas.arguments import checked, formula
+from fundenv.formulas.kinds import Amount, FeeRate, Positive, Price, Quantity, Share, Side
 
 
 @formula

@@ -7,7 +7,15 @@ where `mark` is an argument, the price is the MARK price at which margin balance
 margin.
 """
 
-from fundenv.formulas.arguments import (
+from fundenv.formulas.arguments import checked, formula, quotient
+from fundenv.formulas.contract import (
+    bankruptcy_price,
+    inverse_bankruptcy_price,
+    inverse_wallet_bankruptcy_price,
+    tick_rounded,
+    wallet_bankruptcy_price,
+)
+from fundenv.formulas.kinds import (
     Amount,
     FeeRate,
     FlatPrice,
@@ -15,22 +23,18 @@ from fundenv.formulas.arguments import (
     Number,
     OpenQuantity,
     OpenSize,
-    Positive,
     Price,
     Quantity,
     Share,
     Side,
     Size,
-    checked,
-    formula,
-    quotient,
 )
-from fundenv.formulas.contract import (
-    bankruptcy_price,
-    inverse_bankruptcy_price,
-    inverse_wallet_bankruptcy_price,
-    tick_rounded,
-    wallet_bankruptcy_price,
+from fundenv.formulas.liquidation_inverse import (
+    binance_coinm_price,
+    bybit_inverse_cross_price,
+    bybit_inverse_price,
+    inverse_entry_margin_price,
+    okx_inverse_price,
 )
 from fundenv.formulas.procedures import (
     bankruptcy_takeover_loss,
@@ -135,28 +139,6 @@ def binance_hedge_price(
     return quotient(funds - value, needed - size - long_size + short_size)
 
 
-@checked
-def binance_coinm_price(
-    wallet: Number,
-    contracts: OpenSize,
-    entry: Price,
-    rate: Share,
-    amount: Number = 0.0,
-    face: Positive = 100.0,
-    other_maintenance: Amount = 0.0,
-    other_profit: Number = 0.0,
-):
-    """Binance COIN-M, one-way: face (|contracts| x rate + contracts) / (wallet - other_maintenance
-    + other_profit + amount + contracts x face / entry).
-
-    wallet, amount, other_*: base (the coin); contracts: signed; face: 100 USD (BTC) or 10 USD. The
-    place where wallet + profit = |contracts| face / price x rate - amount. Source: Binance FAQ
-    ceccfcfb4e3a45e3b48b0b1bb1a8ae46.
-    """
-    funds = wallet - other_maintenance + other_profit + amount
-    return quotient(face * (abs(contracts) * rate + contracts), funds + contracts * face / entry)
-
-
 @formula
 def bybit_price(
     side: Side,
@@ -176,48 +158,6 @@ def bybit_price(
     """
     value = entry * quantity
     return entry - side * (value / leverage - (value * rate - deduction) + extra_margin) / quantity
-
-
-@checked
-def bybit_inverse_price(
-    side: Side,
-    quantity: OpenQuantity,
-    entry: Price,
-    leverage: Leverage,
-    rate: Share,
-    deduction: Amount = 0.0,
-    extra_margin: Number = 0.0,
-):
-    """Bybit inverse isolated (2024): quantity / (PV + side x (IM - MM + extra_margin)), PV =
-    quantity / entry, IM = PV / leverage, MM = PV rate - deduction.
-
-    quantity: contracts of 1 USD each; deduction, extra_margin: base.
-    """
-    value = quantity / entry
-    return quotient(
-        quantity, value + side * (value / leverage - (value * rate - deduction) + extra_margin)
-    )
-
-
-@checked
-def bybit_inverse_cross_price(
-    wallet: Number,
-    contracts: OpenSize,
-    entry: Price,
-    rate: Share,
-    fee_rate: FeeRate = 0.0,
-    face: Positive = 1.0,
-):
-    """Bybit inverse cross (2020): price at which wallet + profit = maintenance on the ENTRY value +
-    taker fee to close at the bankruptcy price.
-
-    wallet: available balance + margin [base]; contracts: signed; rate: maintenance rate; fee_rate:
-    taker. The page rounds to the tick (`tick_rounded`).
-    """
-    amount = contracts * face
-    bankrupt = quotient(amount + abs(amount) * fee_rate, wallet + amount / entry)
-    needed = abs(amount) / entry * rate + abs(amount) / bankrupt * fee_rate
-    return quotient(amount, wallet + amount / entry - needed)
 
 
 @formula
@@ -273,39 +213,3 @@ def entry_margin_price(wallet: Number, size: OpenSize, entry: Price, rate: Share
     wallet: quote, everything that backs the position (cross: the whole balance).
     """
     return entry - (wallet - abs(size) * entry * rate) / size
-
-
-@checked
-def inverse_entry_margin_price(
-    wallet: Number, contracts: OpenSize, entry: Price, rate: Share, face: Positive = 1.0
-):
-    """Liquidation price of an inverse position whose maintenance is fixed at the ENTRY value
-    (BitMEX XBTUSD, Bybit).
-
-    n / (wallet + n / entry - |n| / entry x rate), n = contracts x face, signed. wallet: base,
-    everything that backs the position (isolated: its margin); rate: maintenance rate, with the
-    taker fee where the venue counts it (BitMEX). Infinite: none.
-    """
-    amount = contracts * face
-    return quotient(amount, wallet + amount / entry - abs(amount) / entry * rate)
-
-
-@checked
-def okx_inverse_price(
-    side: Side,
-    entry: Price,
-    margin: Number,
-    quantity: OpenQuantity,
-    rate: Share,
-    fee_rate: FeeRate,
-    face: Positive = 100.0,
-):
-    """OKX and Gate coin-margined isolated: n (1 + side x (rate + fee_rate)) / (n / entry + side x
-    margin), n = quantity x face.
-
-    quantity: contracts; face: quote per contract (OKX BTC-USD 100, others 10); margin: base; rate:
-    maintenance rate; fee_rate: taker (liquidation) fee. `binance_coinm_price` with the fee in the
-    rate. Infinite or negative: none.
-    """
-    amount = quantity * face
-    return quotient(amount * (1.0 + side * (rate + fee_rate)), amount / entry + side * margin)

@@ -10,7 +10,16 @@ from typing import NamedTuple
 
 import numpy as np
 
-from fundenv.formulas.arguments import (
+from fundenv.formulas.arguments import Values, ascending, checked, formula, same_length
+from fundenv.formulas.collateral import (
+    adjusted_equity,
+    borrow_power,
+    collateral_value,
+    portfolio_status,
+    tiered_collateral_value,
+    uni_mmr,
+)
+from fundenv.formulas.kinds import (
     Amount,
     Floors,
     Leverage,
@@ -21,20 +30,7 @@ from fundenv.formulas.arguments import (
     Share,
     Shares,
     Size,
-    Values,
-    ascending,
-    checked,
-    formula,
     refusal,
-    same_length,
-)
-from fundenv.formulas.collateral import (
-    adjusted_equity,
-    borrow_power,
-    collateral_value,
-    portfolio_status,
-    tiered_collateral_value,
-    uni_mmr,
 )
 
 __all__ = [

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from fundenv.formulas.arguments import (
+from fundenv.formulas.arguments import checked, formula, same_length
+from fundenv.formulas.kinds import (
     Amount,
     ExactSize,
     Exponent,
@@ -20,10 +21,7 @@ from fundenv.formulas.arguments import (
     Row,
     Seconds,
     Size,
-    checked,
-    formula,
     refusal,
-    same_length,
 )
 
 _EIGHT_HOURS = 28_800
@@ -65,7 +63,7 @@ def window_payment(
     """Cash flow [quote] to a linear position of constant size over all settlements that it was open
     for: sum of -size x price x rate.
 
-    size: signed, base units; opened, closed: instants (`fundenv.formulas.arguments.Moment`);
+    size: signed, base units; opened, closed: instants (`fundenv.formulas.kinds.Moment`);
     times, prices, rates: of the settlements (mark price, fraction). Both ends count: a position
     closed at the very instant of a settlement pays, and so does one opened LESS than grace_seconds
     after it (Binance: up to 15 s of deviation; 0 counts only positions opened at or before the

@@ -10,7 +10,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from fundenv.formulas.arguments import (
+from fundenv.formulas.arguments import checked, formula, same_length
+from fundenv.formulas.kinds import (
     Amount,
     FeeRate,
     FlatPrice,
@@ -23,9 +24,6 @@ from fundenv.formulas.arguments import (
     Quantity,
     Side,
     Size,
-    checked,
-    formula,
-    same_length,
 )
 
 

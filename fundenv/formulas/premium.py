@@ -11,7 +11,8 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from fundenv.formulas.arguments import (
+from fundenv.formulas.arguments import checked, same_length
+from fundenv.formulas.kinds import (
     Amount,
     Growth,
     Number,
@@ -23,8 +24,6 @@ from fundenv.formulas.arguments import (
     Quantities,
     Row,
     Series,
-    checked,
-    same_length,
 )
 
 _YEAR_HOURS = 8760.0

@@ -6,7 +6,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from fundenv.formulas.arguments import (
+from fundenv.formulas.arguments import Values, ascending, checked, formula
+from fundenv.formulas.kinds import (
     Amount,
     Exact,
     ExactShare,
@@ -21,10 +22,6 @@ from fundenv.formulas.arguments import (
     Size,
     Threshold,
     Tiers,
-    Values,
-    ascending,
-    checked,
-    formula,
 )
 
 

@@ -11,7 +11,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from fundenv.formulas.arguments import (
+from fundenv.formulas.arguments import checked
+from fundenv.formulas.kinds import (
     Amount,
     Cap,
     Limit,
@@ -21,7 +22,6 @@ from fundenv.formulas.arguments import (
     Price,
     Share,
     Truth,
-    checked,
     refusal,
 )
 

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from fundenv.batch.cpu import Batch
 from fundenv.dynamics import types as t
-from fundenv.dynamics.execution import impact_fraction
+from fundenv.dynamics.costs import impact_fraction
 from fundenv.market import layout
 
 Array = NDArray[np.float64]

@@ -17,6 +17,7 @@ from hypothesis.extra import numpy as hnp
 import fundenv  # noqa: F401  (registers)
 from fundenv.batch import gate
 from fundenv.batch.cpu import Batch
+from fundenv.batch.saved_state import check_episodes
 from fundenv.dynamics import types as t
 from fundenv.envs.single import FundingHedgeEnv
 from tests.markets import PLAIN_VENUE, wild_market
@@ -117,7 +118,7 @@ def _whole() -> None:
         batch.step(np.zeros(batch.actions.shape, np.float32))
         assert np.isfinite(batch.store.account).all()
         assert np.isfinite(batch.obs).all()
-        gate.check_episodes(batch.store.episode, batch.world)
+        check_episodes(batch.store.episode, batch.world)
 
 
 def _one_line(message: str) -> None:

@@ -15,8 +15,8 @@ import pytest
 
 pytest.importorskip("numba_cuda", reason="the extra `cuda` is not installed")
 
+from fundenv.batch.action_sizes import grid_sizes
 from fundenv.batch.cpu import Batch
-from fundenv.batch.world import grid_sizes
 from fundenv.config import ConfigError
 from tests.markets import wild_market
 

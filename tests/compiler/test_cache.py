@@ -23,7 +23,7 @@ CALL = """
 import ctypes, sys
 from numba import types
 from fundenv.compiler import cache
-from fundenv.compiler.jit import EntryCompiler
+from fundenv.compiler.pipelines import EntryCompiler
 from tests.compiler.test_cache import double
 made = cache.compile_entry(
     double, types.void(types.CPointer(types.int64), types.int64, types.int64), EntryCompiler,

@@ -26,8 +26,8 @@ from fundenv.formulas import (
     margin,
     position,
 )
-from fundenv.formulas.arguments import Flag, Limits, Whole
 from fundenv.formulas.index import TOPICS, public_functions
+from fundenv.formulas.kinds import Flag, Limits, Whole
 
 FUNCTIONS = {name: f for module in TOPICS for name, f in public_functions(module).items()}
 ROW = 3  # entries of every row

@@ -12,7 +12,7 @@ import numpy as np
 from numba.core import config as numba_config
 from numpy.typing import NDArray
 
-from fundenv.batch.simd.lanes import (
+from fundenv.batch.simd.draft import (
     AT_LIMIT,
     AT_TIERS,
     CODES,

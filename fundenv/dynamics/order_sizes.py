@@ -1,28 +1,14 @@
-"""What an order costs, how much of it fills, and the booking of a fill."""
+"""How much of an order is made: halts, brackets, participation, lots, smallest orders."""
 
 import math
 
 from fundenv.compiler.jit import jit
 from fundenv.dynamics.access import rules_of
 from fundenv.dynamics.holdings import hedge_held, spot_target
-from fundenv.dynamics.legs import base_of, fill_of, quote_of, value_of
+from fundenv.dynamics.legs import base_of, quote_of, value_of
 from fundenv.dynamics.margin import largest_value
 from fundenv.dynamics.types import (
-    ACCRUED,
-    CASH,
-    ENTRY,
-    FEES,
-    FILLED_PERP,
-    FILLED_SPOT,
-    IDLE_BARS,
-    IMPACT,
-    INVERSE,
-    MARGIN,
-    MARGIN_ISOLATED,
-    MARGIN_MODE,
     PERP,
-    PERP_QUANTITY,
-    PERP_VALUE,
     REASON,
     REASON_BRACKET,
     REASON_HALTED,
@@ -30,45 +16,22 @@ from fundenv.dynamics.types import (
     REASON_RECALLED,
     REASON_SIZE,
     SPOT,
-    SPOT_QUANTITY,
-    SPOT_VALUE,
-    SPREAD,
     TARGET_LEVERAGE,
-    TOUCH,
-    TOUCH_STRESSED,
-    TURNOVER,
     WANT_PERP,
     WANT_SPOT,
 )
 from fundenv.market.layout import (
     HALTED,
     MARK_CLOSE,
-    PERP_DAY_VOLUME,
     PERP_OPEN,
     PERP_VOLUME,
-    SIGMA_DAY,
     SPOT_CLOSE,
-    SPOT_DAY_VOLUME,
-    SPOT_OPEN,
     SPOT_VOLUME,
     UNLISTED,
 )
 
 _ROUNDING = 1.0 + 1e-12
 SAME = 1e-9  # relative; sizes that differ by less are the same
-
-
-@jit
-def impact_fraction(order, day_volume, sigma_day, coefficient):
-    """Square-root impact as a fraction of the price: Y sigma_day sqrt(|order| / day_volume); 0
-    where no volume is known.
-
-    order, day_volume: base units; sigma_day: daily volatility; coefficient: Y (Donier and Bonart
-    2015, arXiv 1412.4503).
-    """
-    if day_volume <= 0.0:
-        return 0.0
-    return coefficient * sigma_day * math.sqrt(abs(order) / day_volume)
 
 
 @jit
@@ -216,101 +179,3 @@ def limit_orders(world, store, p, i, row, book):
         spot = _without_perp(world, store, p, i, a, row, book, spot, perp)
         legs[i, a, WANT_SPOT], legs[i, a, WANT_PERP] = spot, perp
         size_order(world, store, i, a, row, book)
-
-
-@jit
-def stress_of(p, touch):
-    """Multiplier of half-spread and impact: cost_scale, times the stress multiplier for a forced
-    order.
-    """
-    return p.cost_scale * (p.stress_multiplier if touch == TOUCH_STRESSED else 1.0)
-
-
-@jit
-def spot_slippage(bars, row, a, rule, order, stress):
-    """(half-spread, impact) of a spot order in bar `row` of asset a, as fractions of the open;
-    together at most 1: a sale gets no negative price.
-    """
-    spread = min(rule.half_spread_spot * stress, 1.0)
-    impact = (
-        impact_fraction(order, bars[row, a, SPOT_DAY_VOLUME], bars[row, a, SIGMA_DAY], rule.impact)
-        * stress
-    )
-    return spread, min(impact, 1.0 - spread)
-
-
-@jit
-def perp_slippage(world, row, a, rule, order, stress):
-    """(half-spread, impact) of a perpetual order in bar `row` of asset a, as fractions of the open;
-    together at most 1 (inverse: at most 1/2).
-    """
-    bars = world.bars
-    most = 0.5 if world.contract == INVERSE else 1.0
-    spread = min(rule.half_spread_perp * stress, most)
-    traded = base_of(world.contract, order, bars[row, a, PERP_OPEN])
-    impact = (
-        impact_fraction(traded, bars[row, a, PERP_DAY_VOLUME], bars[row, a, SIGMA_DAY], rule.impact)
-        * stress
-    )
-    return spread, min(impact, most - spread)
-
-
-@jit
-def order_cost(order, mid, spread, impact, fee_rate):
-    """Spread, impact and fee [quote] of an order in base units at a mid price."""
-    slip = math.copysign(spread + impact, order)
-    return abs(order) * mid * (spread + impact) + abs(order) * mid * (1.0 + slip) * fee_rate
-
-
-@jit
-def fill_spot(world, store, out, p, rule, i, a, row):
-    """Fill the wanted spot order of leg a at the open of bar `row`, paying from cash."""
-    legs, order = store.legs, store.legs[i, a, WANT_SPOT]
-    spread, impact = spot_slippage(world.bars, row, a, rule, order, stress_of(p, legs[i, a, TOUCH]))
-    size, mid = abs(order), world.bars[row, a, SPOT_OPEN]
-    price = mid * (1.0 + math.copysign(spread + impact, order))
-    fee = rule.fee_spot * p.fee_scale * size * price
-    store.account[i, CASH] -= order * price + fee
-    legs[i, a, SPOT] += order
-    legs[i, a, IDLE_BARS] = 0.0
-    out.ledger[i, FEES] -= fee
-    out.ledger[i, SPREAD] -= size * mid * spread
-    out.ledger[i, IMPACT] -= size * mid * impact
-    out.trades[i, a, FILLED_SPOT] += order
-    out.trades[i, a, SPOT_VALUE] += size * price
-    out.trades[i, a, SPOT_QUANTITY] += size
-    out.trades[i, a, TURNOVER] += size * price
-
-
-@jit
-def fill_perp(world, store, out, p, rule, i, a, row):
-    """Fill the wanted perpetual order of leg a at the open of bar `row`; fee and realised profit go
-    through its wallet.
-
-    An inverse contract costs coin, valued at the spot open: spread and impact of the fraction s are
-    |order| s / fill price.
-    """
-    legs, order = store.legs, store.legs[i, a, WANT_PERP]
-    inverse = world.contract == INVERSE
-    wallet = a if inverse or world.codes[MARGIN_MODE] == MARGIN_ISOLATED else 0
-    spread, impact = perp_slippage(world, row, a, rule, order, stress_of(p, legs[i, a, TOUCH]))
-    size, mid = abs(order), world.bars[row, a, PERP_OPEN]
-    price = mid * (1.0 + math.copysign(spread + impact, order))
-    fee = rule.fee_perp * p.fee_scale * value_of(world.contract, order, price)
-    worth = world.bars[row, a, SPOT_OPEN] if inverse else 1.0
-    before = legs[i, a, PERP]
-    legs[i, a, PERP], legs[i, a, ENTRY], realised = fill_of(
-        world.contract, before, legs[i, a, ENTRY], order, price
-    )
-    if before * legs[i, a, PERP] <= 0.0:
-        legs[i, a, ACCRUED] = 0.0
-    legs[i, wallet, MARGIN] += realised - fee
-    legs[i, a, IDLE_BARS] = 0.0
-    traded = value_of(world.contract, order, price if inverse else mid) * worth
-    out.ledger[i, FEES] -= fee * worth
-    out.ledger[i, SPREAD] -= traded * spread
-    out.ledger[i, IMPACT] -= traded * impact
-    out.trades[i, a, FILLED_PERP] += order
-    out.trades[i, a, PERP_VALUE] += size * price
-    out.trades[i, a, PERP_QUANTITY] += size
-    out.trades[i, a, TURNOVER] += quote_of(world.contract, size, price)

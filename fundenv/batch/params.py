@@ -1,0 +1,69 @@
+"""From a config and its venue to the numbers of each environment."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+
+from fundenv.batch.gate import read_per_env, shown
+from fundenv.batch.randomize import DRAWN, field_limits
+from fundenv.config import ConfigError, EnvConfig, hours
+from fundenv.dynamics import types as t
+from fundenv.market import Market
+from fundenv.settings import nearest
+from fundenv.settings.forms import KEEPER
+from fundenv.venues import Venue
+
+
+def build_params(
+    config: EnvConfig, venue: Venue, market: Market, n: int, per_env: Mapping[str, object] | None
+) -> t.Float64:
+    """(1, fields of Params), or (n, ...) where `per_env` gives one value per environment for some
+    of them.
+    """
+    given = {
+        "quote_borrow_rate": (
+            config.quote_borrow_rate
+            if config.quote_borrow_rate is not None
+            else venue.value("borrow", "quote_annual")
+        ),
+        "basis_reversion": (
+            1.0 - 0.5 ** (market.bar_hours / hours(config.basis_half_life, "basis_half_life"))
+        ),
+        "allow_short_spot": float(config.allow_short_spot),
+        "borrow_slope": config.borrow_used / config.borrow_norm,
+        "frozen_carry": config.carry,
+        "frozen_hedge": config.hedge,
+        "frozen_leverage": config.leverage,
+        "bar_years": market.bar_hours / 8760.0,
+    }
+    row = np.array(
+        [
+            [
+                float(given[name] if name in given else getattr(config, name))
+                for name in t.Params._fields
+            ]
+        ]
+    )
+    drawn = [name for name, *_ in config.randomize]
+    if not isinstance(per_env, Mapping | None):
+        raise ConfigError(
+            f"per_env = {shown(per_env)}: expected a table such as {{'fee_scale': [..]}} with one"
+            " value per environment"
+        )
+    if not per_env and not drawn and KEEPER not in config.dials:
+        return row
+    rows = np.repeat(row, n, axis=0)
+    for name, values in per_env.items() if per_env else ():
+        if name in drawn:
+            raise ConfigError(f"{name!r} stands in per_env and in randomize; keep one of them")
+        if KEEPER in config.dials and name in ("keeper_up", "keeper_down"):
+            raise ConfigError(
+                f"{name!r} stands in per_env and dials has 'keeper'; drop one of them"
+            )
+        if name not in DRAWN:
+            raise ConfigError(f"per_env has no setting {name!r}; {nearest(str(name), DRAWN)}")
+        column = read_per_env(name, values, n, *field_limits(name, config))
+        rows[:, t.Params._fields.index(name)] = column
+    return rows

@@ -1,0 +1,87 @@
+"""The booking of a fill."""
+
+import math
+
+from fundenv.compiler.jit import jit
+from fundenv.dynamics.costs import perp_slippage, spot_slippage, stress_of
+from fundenv.dynamics.legs import fill_of, quote_of, value_of
+from fundenv.dynamics.types import (
+    ACCRUED,
+    CASH,
+    ENTRY,
+    FEES,
+    FILLED_PERP,
+    FILLED_SPOT,
+    IDLE_BARS,
+    IMPACT,
+    INVERSE,
+    MARGIN,
+    MARGIN_ISOLATED,
+    MARGIN_MODE,
+    PERP,
+    PERP_QUANTITY,
+    PERP_VALUE,
+    SPOT,
+    SPOT_QUANTITY,
+    SPOT_VALUE,
+    SPREAD,
+    TOUCH,
+    TURNOVER,
+    WANT_PERP,
+    WANT_SPOT,
+)
+from fundenv.market.layout import PERP_OPEN, SPOT_OPEN
+
+
+@jit
+def fill_spot(world, store, out, p, rule, i, a, row):
+    """Fill the wanted spot order of leg a at the open of bar `row`, paying from cash."""
+    legs, order = store.legs, store.legs[i, a, WANT_SPOT]
+    spread, impact = spot_slippage(world.bars, row, a, rule, order, stress_of(p, legs[i, a, TOUCH]))
+    size, mid = abs(order), world.bars[row, a, SPOT_OPEN]
+    price = mid * (1.0 + math.copysign(spread + impact, order))
+    fee = rule.fee_spot * p.fee_scale * size * price
+    store.account[i, CASH] -= order * price + fee
+    legs[i, a, SPOT] += order
+    legs[i, a, IDLE_BARS] = 0.0
+    out.ledger[i, FEES] -= fee
+    out.ledger[i, SPREAD] -= size * mid * spread
+    out.ledger[i, IMPACT] -= size * mid * impact
+    out.trades[i, a, FILLED_SPOT] += order
+    out.trades[i, a, SPOT_VALUE] += size * price
+    out.trades[i, a, SPOT_QUANTITY] += size
+    out.trades[i, a, TURNOVER] += size * price
+
+
+@jit
+def fill_perp(world, store, out, p, rule, i, a, row):
+    """Fill the wanted perpetual order of leg a at the open of bar `row`; fee and realised profit go
+    through its wallet.
+
+    An inverse contract costs coin, valued at the spot open: spread and impact of the fraction s are
+    |order| s / fill price.
+    """
+    legs, order = store.legs, store.legs[i, a, WANT_PERP]
+    inverse = world.contract == INVERSE
+    wallet = a if inverse or world.codes[MARGIN_MODE] == MARGIN_ISOLATED else 0
+    spread, impact = perp_slippage(world, row, a, rule, order, stress_of(p, legs[i, a, TOUCH]))
+    size, mid = abs(order), world.bars[row, a, PERP_OPEN]
+    price = mid * (1.0 + math.copysign(spread + impact, order))
+    fee = rule.fee_perp * p.fee_scale * value_of(world.contract, order, price)
+    worth = world.bars[row, a, SPOT_OPEN] if inverse else 1.0
+    before = legs[i, a, PERP]
+    legs[i, a, PERP], legs[i, a, ENTRY], realised = fill_of(
+        world.contract, before, legs[i, a, ENTRY], order, price
+    )
+    if before * legs[i, a, PERP] <= 0.0:
+        legs[i, a, ACCRUED] = 0.0
+    legs[i, wallet, MARGIN] += realised - fee
+    legs[i, a, IDLE_BARS] = 0.0
+    traded = value_of(world.contract, order, price if inverse else mid) * worth
+    out.ledger[i, FEES] -= fee * worth
+    out.ledger[i, SPREAD] -= traded * spread
+    out.ledger[i, IMPACT] -= traded * impact
+    out.trades[i, a, FILLED_PERP] += order
+    out.trades[i, a, PERP_VALUE] += size * price
+    out.trades[i, a, PERP_QUANTITY] += size
+    out.trades[i, a, TURNOVER] += quote_of(world.contract, size, price)
