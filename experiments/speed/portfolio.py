@@ -1,4 +1,5 @@
-"""Measures asset-steps per second of one account of many coins against as many accounts of one coin.
+"""Measures asset-steps per second of one account of many coins against as many accounts of one
+coin.
 
 Both have the settings of `fundenv/FundingPortfolio-v0` and the same coins; their repetitions take
 turns, so that a machine that slows down slows both, and a ratio is that of two neighbours. One

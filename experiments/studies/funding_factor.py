@@ -1,5 +1,5 @@
-"""Shows how settled rates, their normal scores and returns of coins correlate, pair by pair: in your
-files and in made-up portfolios.
+"""Shows how settled rates, their normal scores and returns of coins correlate, pair by pair: in
+your files and in made-up portfolios.
 """
 
 from __future__ import annotations

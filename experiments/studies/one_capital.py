@@ -2,8 +2,8 @@
 the rotation rule and the clairvoyant that holds one coin at a time.
 
 Growth above cash, % a year. Paper: notional 0.75 of equity in one coin or none, funding alone, 34
-bp a round trip, decisions every 8 h, what is held is sold at the end. Each line changes one thing of
-the line before: what is held at the end counts at its price and is not sold; the change of the
+bp a round trip, decisions every 8 h, what is held is sold at the end. Each line changes one thing
+of the line before: what is held at the end counts at its price and is not sold; the change of the
 basis, the venue's fees and half-spreads in place of 34 bp, and everything else that the environment
 has (wallets and their keeper at leverage 3, drift of the notional, impact, lots). The clairvoyant
 chooses anew for each line; in the last one its schedule is played. Then portfolio margin: the rule,

@@ -1,5 +1,5 @@
-"""numba's pipeline with code libraries of our own: what is linked into a caller is neither optimised
-nor emitted before the entry point is (measured: half the computing of a cold start).
+"""numba's pipeline with code libraries of our own: what is linked into a caller is neither
+optimised nor emitted before the entry point is (measured: half the computing of a cold start).
 
 The classes that numba keeps for itself are used here and in `jit.py` alone.
 """

@@ -1,5 +1,5 @@
-"""The price profit that the reward `expected` counts: what spot does to both legs, and the reversion
-of the basis.
+"""The price profit that the reward `expected` counts: what spot does to both legs, and the
+reversion of the basis.
 """
 
 from fundenv.compiler.jit import jit

@@ -1,8 +1,8 @@
 """Loans out of a pool that others draw on too: what a loan costs there, how much is left, and what
 the lender takes back.
 
-The pool of a coin has a value [quote]; so has that of the quote. A pool of 0 never ends and its rate
-is flat. What others ask of it rises with the daily volatility; the rate is flat up to the kink of
+The pool of a coin has a value [quote]; so has that of the quote. A pool of 0 never ends and its
+rate is flat. What others ask of it rises with the daily volatility; the rate is flat up to the kink of
 the pool and rises beyond it.
 """
 
@@ -24,8 +24,8 @@ from fundenv.dynamics.types import (
 )
 from fundenv.market.layout import HALTED, SIGMA_DAY, SPOT_CLOSE, UNLISTED
 
-# share of a pool up to which its rate is flat: 80 % at Derive and at Sui's DeepBook, and the optimum
-# of many markets of Aave, whose curve this is
+# share of a pool up to which its rate is flat: 80 % at Derive and at Sui's DeepBook, and the
+# optimum of many markets of Aave, whose curve this is
 KINK = 0.8
 _SLOPE = 1.0 / (1.0 - KINK)
 _EVEN = 1.0 + 1e-9  # a loan that exceeds what is left by less does not exceed it
@@ -93,8 +93,8 @@ def quote_rate(world, p, row, assets, owed):
 
 @jit_rare
 def _shrink_loan(world, store, p, i, a, row):
-    """Where the target of leg a owes more than may be owed at the last close, bring it to that, both
-    legs by one factor. Where the loan held is larger than that already, the lender takes the rest
+    """Where the target of leg a owes more than may be owed at the last close, bring it to that,
+    both legs by one factor. Where the loan held is larger than that already, the lender takes the rest
     back: at stressed cost, and the remembered carry shrinks too.
     """
     legs = store.legs

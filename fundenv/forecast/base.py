@@ -183,7 +183,9 @@ def edge(instant: Any) -> int:
 
 
 def cut(panel: Panel, span: Span) -> Panel:
-    """The settlements of a span, its end excluded. Raises `ForecastError` where too few are left."""
+    """The settlements of a span, its end excluded. Raises `ForecastError` where too few are
+    left.
+    """
     if span is not None:
         start, end = span
         panel = panel if end is None else panel.until(edge(end) - 1)

@@ -1,4 +1,5 @@
-"""The check of a call of a public formula, by the kinds of its arguments, and the form of its result.
+"""The check of a call of a public formula, by the kinds of its arguments, and the form of its
+result.
 
 Every public formula is called through `checked` or `formula`. A number, an array, a list or a
 pandas Series is welcome; scalars give a Python float (or int, bool, str), arrays an array, and

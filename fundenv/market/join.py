@@ -1,4 +1,6 @@
-"""Several symbols on one clock: one path of several assets, with every hour that any of them has."""
+"""Several symbols on one clock: one path of several assets, with every hour that any
+of them has.
+"""
 
 from __future__ import annotations
 

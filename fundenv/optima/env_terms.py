@@ -1,5 +1,5 @@
-"""What the env of a batch pays and charges: its parameters, rules, costs of trading and settlements,
-read for problems that know the future.
+"""What the env of a batch pays and charges: its parameters, rules, costs of trading and
+settlements, read for problems that know the future.
 """
 
 from __future__ import annotations

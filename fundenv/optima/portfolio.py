@@ -1,5 +1,5 @@
-"""What one capital over several coins can earn in portfolio margin with perfect foresight: the linear
-programme of `portfolio_programme` on the environment's own prices, rates and costs.
+"""What one capital over several coins can earn in portfolio margin with perfect foresight: the
+linear programme of `portfolio_programme` on the environment's own prices, rates and costs.
 
 `portfolio_bound` maximises E at the end: no account that keeps to hedge ratio 1 and long carry and
 is never liquidated has more. Relaxed in its favour: no impact, no stress on any order, no limit of

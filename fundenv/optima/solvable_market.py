@@ -1,5 +1,5 @@
-"""Bars that a solvable problem writes by hand, and the market that they make: spot stands at 1 unless
-it is moved.
+"""Bars that a solvable problem writes by hand, and the market that they make: spot stands at 1
+unless it is moved.
 """
 
 from __future__ import annotations

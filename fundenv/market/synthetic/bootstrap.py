@@ -55,8 +55,9 @@ def bootstrap_market(
     to three. Path k depends on the market, (seed, k) and `block` alone. Prices begin where the
     market's first path does. venue: whose funding constants the features use, by default the
     market's own. Of several symbols only hours in which all are listed are drawn; `late` and `gone`
-    let coins come and go as in `synthetic_portfolio`. Raises `TapeError` where the market has several symbols side by side, extra
-    features, bars that do not divide 8 h or no two days in a row.
+    let coins come and go as in `synthetic_portfolio`. Raises `TapeError` where the market has
+    several symbols side by side, extra features, bars that do not divide 8 h or no two days in a
+    row.
     """
     names = set(market.symbols)
     if len(names) > 1:

@@ -63,8 +63,8 @@ def synthetic_portfolio(
 
 
 def portfolio_coins(coins: int, seed: int) -> list[p.Preset]:
-    """BTC, ETH and others whose volatility, rates, half-lives and size are drawn, coin c from (seed,
-    c) alone.
+    """BTC, ETH and others whose volatility, rates, half-lives and size are drawn, coin c from
+    (seed, c) alone.
     """
     btc, eth, alt = (
         p.PRESETS[name]._replace(slow_market=_SLOW, fast_market=_FAST)
