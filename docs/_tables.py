@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import inspect
 import re
-import textwrap
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
@@ -45,7 +44,8 @@ def settings(kind: type[Settings] = EnvConfig) -> str:
     rows = []
     for row in describe(kind):
         limits = f"{row.range} {row.unit}".strip() or row.type
-        rows.append((f"`{row.name}`", f"`{row.default}`", limits, row.text))
+        default = f"`{row.default}`" if row.default else "empty"
+        rows.append((f"`{row.name}`", default, limits, row.text))
     return table(("setting", "default", "allowed", "what it is"), rows)
 
 
@@ -143,8 +143,9 @@ def forecast_inputs() -> str:
 
 
 def info() -> str:
-    """The keys of `info`."""
-    return textwrap.dedent(inspect.getdoc(audit) or "")
+    """The keys of `info`, as a list."""
+    head, keys = (inspect.getdoc(audit) or "").split("\n\n")
+    return head + "\n\n" + re.sub(r"(?:^|(?<=\.) )(?=`\w+`: )", "\n- ", " ".join(keys.split()))
 
 
 FRAGMENTS = {

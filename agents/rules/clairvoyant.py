@@ -1,4 +1,4 @@
-"""The clairvoyant: plays the best schedule of carry for the future that it knows. No opponent, a
+"""The clairvoyant: plays the best schedule of carry for the future that it knows. No baseline, a
 yardstick, and a source of labels.
 """
 

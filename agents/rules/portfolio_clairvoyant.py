@@ -1,5 +1,5 @@
 """The clairvoyant of the portfolio: plays the linear programme over the future that it knows. No
-opponent, a yardstick.
+baseline, a bound.
 """
 
 from __future__ import annotations

@@ -22,7 +22,7 @@ def cautions(
     """One sentence each; arguments as of `experiments.analysis.verdict.with_words`."""
     judged = markets.get(comparison.span, {"paths": []})
     found = [
-        f"{each.agent} knows the future: a bound on what can be earned, and no opponent."
+        f"{each.agent} knows the future: a bound on what can be earned, and no baseline."
         for each in comparison.standings
         if each.kind == "bound"
     ]
