@@ -145,7 +145,9 @@ def forecast_inputs() -> str:
 def info() -> str:
     """The keys of `info`, as a list."""
     head, keys = (inspect.getdoc(audit) or "").split("\n\n")
-    return head + "\n\n" + re.sub(r"(?:^|(?<=\.) )(?=`\w+`: )", "\n- ", " ".join(keys.split()))
+    return (
+        head + "\n\n" + re.sub(r"(?:^|(?<=\.) )(?=`\w+`(?:: | \[))", "\n- ", " ".join(keys.split()))
+    )
 
 
 FRAGMENTS = {

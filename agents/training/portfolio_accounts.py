@@ -137,7 +137,7 @@ class PortfolioAccounts:
         """Observations, gains, liquidations and notionals of all accounts."""
         n, accounts = len(coins), len(own) // len(coins)
         perp, carry = (observed(batch.observation_table, name) for name in ("perp_weight", "carry"))
-        struck = observed(batch.observation_table, "liquidated")
+        liquidated = observed(batch.observation_table, "liquidated")
         show = _Shown(choices, coins, accounts)
         batch.step(choices.targets(batch.obs, own, band))  # the orders fill before the first record
         seen, gains, closed, held = [], [], [], []
@@ -150,7 +150,7 @@ class PortfolioAccounts:
             batch.step(choices.targets(obs, np.where(inside, STAY, own), band))
             reward = np.where(open_, batch.reward, 0.0).reshape(n, accounts)
             gains.append((reward - reward[:, :1]).astype(np.float32))
-            now = (struck.of(batch.obs) > 0).any(axis=1) | batch.terminated
+            now = (liquidated.of(batch.obs) > 0).any(axis=1) | batch.terminated
             closed.append((now & open_).reshape(n, accounts))
             open_ &= ~batch.terminated
         return np.stack(seen), np.stack(gains), np.stack(closed), np.stack(held)

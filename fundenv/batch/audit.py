@@ -21,7 +21,7 @@ def audit(
 ) -> dict[str, Any]:
     """The info of n environments, arrays over the n (and the A assets).
 
-    `time`: end of the step, datetime64[ns] UTC. `row`: its row in `Market.bars`. `equity`: [quote].
+    `time`: end of the step, datetime64[ns] UTC. `row`: its row in `Market.bars`. `equity` [quote].
     `parts`: the nine parts of the change of equity [quote]. `account`: cash [quote] and per asset
     spot [base], perp [base], entry [quote per base], margin [quote] (cross: the shared wallet
     stands at asset 0); inverse contracts: perp in quote (contracts x face), margin in coin, a
