@@ -14,8 +14,6 @@ from agents.registry import agent_class, agent_classes, make
 from agents.rules.capital import OneCapital
 from agents.sb3.portfolio.choices import Choices
 
-_UNSEEN = -10.0  # scaled funding of a coin that does not trade: no rule enters it
-
 
 def read_teacher(text: str) -> Agent:
     """The rule that `teacher` names, with its parameters; `AgentError` for what is no rule of one
@@ -47,28 +45,10 @@ class Teacher:
         self.rule: Any = read_teacher(text)
         self.choices = choices
         self.rule.look_up(batch)
-        names = [column.name for column in batch.observation_table]
-        self.available = choices.column["available"]
-        self.funding = np.array(
-            [
-                [
-                    i
-                    for i, name in enumerate(names)
-                    if name.split(":")[-1].startswith("funding_")
-                    and name.split(":")[:-1] == ([str(coin)] if choices.assets > 1 else [])
-                ]
-                for coin in range(choices.assets)
-            ]
-        )
         self.rule.reset()
 
     def choose(self, obs: NDArray[np.float32]) -> NDArray[np.int64]:
         """Choices (n,) for observations (n, D)."""
-        closed = self.available.of(obs) == 0
-        if closed.any():
-            obs = obs.copy()
-            rows, coins = np.nonzero(closed)
-            obs[rows[:, None], self.funding[coins]] = _UNSEEN
         return self.choices.nearest(self.rule.act(obs))
 
     def state(self) -> list[dict[str, Any]]:
