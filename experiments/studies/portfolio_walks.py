@@ -80,13 +80,13 @@ def walk(agent: Agent, market: Market, cash_rates: Sequence[float]) -> Walk:
     agent.reset()
     batch.reset(0, paths=np.repeat(np.arange(paths), count))
     equity = batch.store.account[:, t.EQUITY]
-    active, struck = np.ones(len(equity), bool), np.zeros(len(equity))
+    active, liquidated = np.ones(len(equity), bool), np.zeros(len(equity))
     held, walked_on = [equity.copy()], []
     while active.any():
         walked_on.append(active.copy())
         batch.step(agent.act(batch.obs))
         held.append(np.where(active, equity, held[-1]))
-        struck += active * batch.store.legs[:, :, t.LIQUIDATED].sum(axis=1)
+        liquidated += active * batch.store.legs[:, :, t.LIQUIDATED].sum(axis=1)
         active &= ~(batch.terminated | batch.truncated)
     line, on = np.log(np.maximum(np.array(held), 1e-9)), np.array(walked_on)
     step = hours(batch.config.decision_interval, "decision_interval")
@@ -99,7 +99,7 @@ def walk(agent: Agent, market: Market, cash_rates: Sequence[float]) -> Walk:
         whole.mean(axis=2).T,
         (net.sum(axis=0) / years).reshape(paths, count),
         fall.reshape(paths, count),
-        struck.reshape(paths, count).sum(axis=1),
+        liquidated.reshape(paths, count).sum(axis=1),
     )
 
 
