@@ -75,6 +75,10 @@ class EnvConfig(Settings):
             "borrow_steep": 1.0,
             "liquidation_gap": 0.0,
             "deficit_share": 0.0,
+            "impact_exponent": 0.5,
+            "impact_lasting": 0.0,
+            "impact_half_life": "8h",
+            "funding_response": 0.0,
         }
     )
 
@@ -185,6 +189,14 @@ class EnvConfig(Settings):
     """A liquidation fills so far beyond its price: 0 at it, 1 at the adverse extreme of mark."""
     deficit_share: Annotated[float, Range(0, 1, "of the loss beyond a wallet")] = 0.0
     """What the account bears of it; the venue bears the rest, as an insurance without a premium."""
+    impact_exponent: Annotated[float, Range(0.2, 1, "of order over day volume")] = 0.5
+    """Impact grows with this power of the order; 1/2: the square root, 1: in proportion."""
+    impact_lasting: Annotated[float, Range(0, 1, "of the impact")] = 0.0
+    """Share that stays behind as a displaced price, which later orders meet; 0: none."""
+    impact_half_life: Annotated[str | None, Duration] = "8h"
+    """In it half of the volume that displaces the price comes back; none: it never does."""
+    funding_response: Annotated[float, Range(0, 10, "times")] = 0.0
+    """Settled rate over the premium that the own orders displace, where that costs the account."""
     rebalance_band: Annotated[float, Range(0, 1, "of equity")] = 0.02
     """Smaller orders are not sent. With several assets: of an asset's share of the equity."""
     max_participation: Annotated[float, Range(0, 1, "of a bar's volume")] = 0.1
@@ -214,8 +226,9 @@ class EnvConfig(Settings):
 
     # observation
     observe: Annotated[tuple[str, ...], Observe] = ()
-    """Observations beyond the usual ones, in this order: `available`, `liquidation_distance` of
-    each asset, `unused_collateral`, `borrow_cost`, `keeper_up` of the account.
+    """Observations beyond the usual ones, in this order: `available`, `liquidation_distance`,
+    `spot_displacement`, `perp_displacement` of each asset, `unused_collateral`, `borrow_cost`,
+    `keeper_up` of the account.
     """
 
     # training and stress
@@ -237,6 +250,13 @@ class EnvConfig(Settings):
                 raise ConfigError(
                     f"{name} = {getattr(self, name)!r} is outside 1 .. max_leverage ="
                     f" {self.max_leverage}; lower it or raise max_leverage"
+                )
+        if self.funding_response > 0 and self.impact_lasting == 0:
+            drawn = {name for name, *_ in self.randomize}
+            if "impact_lasting" not in drawn:
+                raise ConfigError(
+                    f"funding_response = {self.funding_response:g} answers to what impact leaves"
+                    " behind, and impact_lasting is 0; set it above 0"
                 )
         clash = {name for name, *_ in self.randomize} & {"keeper_up", "keeper_down"}
         if KEEPER in self.dials and clash:

@@ -38,6 +38,10 @@ _LATER = (
     1.0,  # borrow_steep
     0.0,  # liquidation_gap
     0.0,  # deficit_share
+    0.5,  # impact_exponent
+    0.0,  # impact_lasting
+    1.0,  # impact_keep
+    0.0,  # funding_response
 )
 
 

@@ -121,6 +121,7 @@ class Batch(Setup):
             "params": self.store.params,
             "block": self.block,
             "episode": self.store.episode,
+            "displaced": self.store.displaced,
             "obs": self.out.obs,
         }
 

@@ -156,6 +156,7 @@ class CudaBatch(Batch):
             "account": store.account,
             "legs": store.legs,
             "episode": store.episode,
+            "displaced": store.displaced,
             "obs": self.obs,
         }
 

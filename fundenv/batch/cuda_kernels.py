@@ -138,6 +138,7 @@ def arrays(
         zeros(n, t.N_ACCOUNT),
         zeros(n, assets, t.N_LEG),
         zeros(n, t.N_EPISODE, dtype=np.int64),
+        zeros(n, assets, t.N_DISPLACED),
     )
     shared = (
         zeros(n, width, dtype=np.float32),

@@ -24,7 +24,8 @@ def host_arrays(n: int, assets: int, width: int, params: t.Float64) -> HostArray
     """Arrays of zeros for n environments with `width` observations. Raises `ConfigError` where the
     memory of the machine is too small.
     """
-    numbers = t.N_ACCOUNT + t.N_EPISODE + t.N_LEDGER + assets * (t.N_LEG + t.N_TRADE)
+    per_asset = t.N_LEG + t.N_TRADE + t.N_DISPLACED
+    numbers = t.N_ACCOUNT + t.N_EPISODE + t.N_LEDGER + assets * per_asset
     refuse_too_large(n, n * (8 * numbers + 3 * 4 * width))
     shapes = ((n, t.N_ACCOUNT), (n, assets, t.N_LEG), (n, t.N_LEDGER), (n, assets, t.N_TRADE))
     sizes = [int(np.prod(shape)) for shape in shapes]
@@ -34,7 +35,11 @@ def host_arrays(n: int, assets: int, width: int, params: t.Float64) -> HostArray
         for piece, shape in zip(np.split(block, np.cumsum(sizes)[:-1]), shapes, strict=True)
     )
     store = t.Store(
-        params, account, legs, aligned(n * t.N_EPISODE, np.int64).reshape(n, t.N_EPISODE)
+        params,
+        account,
+        legs,
+        aligned(n * t.N_EPISODE, np.int64).reshape(n, t.N_EPISODE),
+        np.zeros((n, assets, t.N_DISPLACED)),
     )
     shared = (
         np.zeros((n, width), dtype=np.float32),

@@ -33,6 +33,7 @@ from fundenv.dynamics.types import (
     MARGIN_MODE,
     MARGIN_PORTFOLIO,
     MUST_RESET,
+    N_DISPLACED,
     N_LEDGER,
     N_LEG,
     N_TRADE,
@@ -169,6 +170,8 @@ def begin_episode(world, store, i, path, row):
     for a in range(legs.shape[1]):
         for column in range(N_LEG):
             legs[i, a, column] = 0.0
+        for column in range(N_DISPLACED):
+            store.displaced[i, a, column] = 0.0
         legs[i, a, TARGET_HEDGE], legs[i, a, TARGET_LEVERAGE] = p.frozen_hedge, p.frozen_leverage
     if (
         drawn

@@ -16,6 +16,14 @@ from fundenv.settings.forms import KEEPER
 from fundenv.venues import Venue
 
 
+def remembers(config: EnvConfig) -> bool:
+    """Whether impact leaves a displacement behind, or has another exponent than 1/2; both may be
+    drawn.
+    """
+    drawn = {name for name, *_ in config.randomize} & {"impact_lasting", "impact_exponent"}
+    return config.impact_lasting > 0 or config.impact_exponent != 0.5 or bool(drawn)
+
+
 def build_params(
     config: EnvConfig, venue: Venue, market: Market, n: int, per_env: Mapping[str, object] | None
 ) -> t.Float64:
@@ -33,6 +41,11 @@ def build_params(
         ),
         "allow_short_spot": float(config.allow_short_spot),
         "borrow_slope": config.borrow_used / config.borrow_norm,
+        "impact_keep": (
+            1.0
+            if config.impact_half_life is None
+            else 0.5 ** (market.bar_hours / hours(config.impact_half_life, "impact_half_life"))
+        ),
         "frozen_carry": config.carry,
         "frozen_hedge": config.hedge,
         "frozen_leverage": config.leverage,
@@ -64,6 +77,11 @@ def build_params(
             )
         if name not in DRAWN:
             raise ConfigError(f"per_env has no setting {name!r}; {nearest(str(name), DRAWN)}")
+        if name in ("impact_lasting", "impact_exponent") and not remembers(config):
+            raise ConfigError(
+                f"per_env has {name!r}, which only an impact with a memory reads; set"
+                " impact_lasting above 0 in the config too"
+            )
         column = read_per_env(name, values, n, *field_limits(name, config))
         rows[:, t.Params._fields.index(name)] = column
     return rows

@@ -19,6 +19,7 @@ _OWN_LIMITS = {
     "basis_reversion": (0.0, 1.0),
     "allow_short_spot": (0.0, 1.0),
     "borrow_slope": (0.0, 1e4),  # borrow_used over borrow_norm
+    "impact_keep": (0.0, 1.0),
 }
 # the length of a bar is a fact of the market
 DRAWN = tuple(name for name in t.Params._fields if name != "bar_years")

@@ -20,7 +20,7 @@ from fundenv.market import Market
 
 AUTORESET_MODES = choices.names(choices.Autoreset)
 # settings that stand in `Store.params` under another name or are drawn from there anew
-_IN_PARAMS = ("carry", "hedge", "leverage", "basis_half_life", "randomize")
+_IN_PARAMS = ("carry", "hedge", "leverage", "basis_half_life", "impact_half_life", "randomize")
 
 
 class Setup:

@@ -13,6 +13,7 @@ import pandas as pd
 
 from fundenv import choices
 from fundenv.batch.action_sizes import action_width
+from fundenv.batch.params import remembers
 from fundenv.batch.randomize import range_table
 from fundenv.config import ConfigError, EnvConfig, code, hours
 from fundenv.dynamics import types as t
@@ -209,6 +210,7 @@ def _codes(market: Market, config: EnvConfig, venue: Venue, autoreset: int) -> t
         codes[t.KEEPER_BARS] = bars_of(config.keeper_interval, "keeper_interval", market.bar_hours)
     codes[t.FREE_DIALS] = sum(1 << (*DIALS, KEEPER).index(dial) for dial in config.dials)
     codes[t.LISTINGS] = market.has_listings
+    codes[t.REMEMBERS] = remembers(config)
     codes[t.OBSERVED] = sum(c.name in config.observe and 1 << k for k, c in enumerate(MORE_COLUMNS))
     codes[t.RANDOM_START] = config.random_start
     if config.episode is not None:

@@ -4,7 +4,8 @@ from fundenv.compiler.jit import jit, jit_rare
 from fundenv.dynamics.access import rules_of
 from fundenv.dynamics.costs import perp_slippage
 from fundenv.dynamics.funds import to_cash
-from fundenv.dynamics.legs import profit_of, value_of
+from fundenv.dynamics.impact_memory import PERP_LEG, impact_at_rest, remember_order
+from fundenv.dynamics.legs import base_of, profit_of, value_of
 from fundenv.dynamics.margin import bracket_of, required_maintenance
 from fundenv.dynamics.types import (
     ACCRUED,
@@ -26,6 +27,7 @@ from fundenv.dynamics.types import (
     PROCEDURE_FIFTH,
     PROCEDURE_TWO_TIERS,
     PROCEDURE_WHOLE,
+    REMEMBERS,
     SPOT,
 )
 from fundenv.market.layout import MARK_CLOSE, MARK_HIGH, MARK_LOW, PERP_OPEN, SPOT_CLOSE, SPOT_OPEN
@@ -88,7 +90,14 @@ def close_leg(world, store, out, p, i, a, wallet, row, book, price, filled, at_o
     worth, valued = worth_of(world, row, a, at_open), valued_at(world, row, a, at_open)
     rule = rules_of(world.rules, world.symbols[book, a])
     size = legs[i, a, PERP] * share
-    spread, impact = perp_slippage(world, row, a, rule, size, p.cost_scale * p.stress_multiplier)
+    stress = p.cost_scale * p.stress_multiplier
+    spread, impact = perp_slippage(world, store, p, i, a, row, rule, -size, stress)
+    if world.codes[REMEMBERS] != 0:  # a liquidation gets nothing back
+        traded = base_of(contract, -size, world.bars[row, a, PERP_OPEN])
+        rest = impact_at_rest(world, p, a, row, PERP_LEG, rule.impact, traded, stress)
+        most = (0.5 if contract == INVERSE else 1.0) - spread
+        impact = min(max(impact, rest), most)
+        remember_order(world, store, p, i, a, row, PERP_LEG, rule.impact, traded, impact, filled)
     slip = spread + impact
     fill = filled * (1.0 - slip) if size > 0.0 else filled * (1.0 + slip)
     fee = rule.liquidation_fee * p.fee_scale * value_of(contract, size, fill)

@@ -4,7 +4,8 @@ import math
 
 from fundenv.compiler.jit import jit
 from fundenv.dynamics.costs import perp_slippage, spot_slippage, stress_of
-from fundenv.dynamics.legs import fill_of, quote_of, value_of
+from fundenv.dynamics.impact_memory import PERP_LEG, SPOT_LEG, remember_order
+from fundenv.dynamics.legs import base_of, fill_of, quote_of, value_of
 from fundenv.dynamics.types import (
     ACCRUED,
     CASH,
@@ -21,6 +22,7 @@ from fundenv.dynamics.types import (
     PERP,
     PERP_QUANTITY,
     PERP_VALUE,
+    REMEMBERS,
     SPOT,
     SPOT_QUANTITY,
     SPOT_VALUE,
@@ -37,9 +39,12 @@ from fundenv.market.layout import PERP_OPEN, SPOT_OPEN
 def fill_spot(world, store, out, p, rule, i, a, row):
     """Fill the wanted spot order of leg a at the open of bar `row`, paying from cash."""
     legs, order = store.legs, store.legs[i, a, WANT_SPOT]
-    spread, impact = spot_slippage(world.bars, row, a, rule, order, stress_of(p, legs[i, a, TOUCH]))
     size, mid = abs(order), world.bars[row, a, SPOT_OPEN]
-    price = mid * (1.0 + math.copysign(spread + impact, order))
+    stress = stress_of(p, legs[i, a, TOUCH])
+    spread, impact = spot_slippage(world, store, p, i, a, row, rule, order, stress)
+    if world.codes[REMEMBERS] != 0:
+        remember_order(world, store, p, i, a, row, SPOT_LEG, rule.impact, order, impact, mid)
+    price = mid * (1.0 + math.copysign(1.0, order) * (spread + impact))
     fee = rule.fee_spot * p.fee_scale * size * price
     store.account[i, CASH] -= order * price + fee
     legs[i, a, SPOT] += order
@@ -64,9 +69,13 @@ def fill_perp(world, store, out, p, rule, i, a, row):
     legs, order = store.legs, store.legs[i, a, WANT_PERP]
     inverse = world.contract == INVERSE
     wallet = a if inverse or world.codes[MARGIN_MODE] == MARGIN_ISOLATED else 0
-    spread, impact = perp_slippage(world, row, a, rule, order, stress_of(p, legs[i, a, TOUCH]))
     size, mid = abs(order), world.bars[row, a, PERP_OPEN]
-    price = mid * (1.0 + math.copysign(spread + impact, order))
+    stress = stress_of(p, legs[i, a, TOUCH])
+    spread, impact = perp_slippage(world, store, p, i, a, row, rule, order, stress)
+    if world.codes[REMEMBERS] != 0:
+        traded = base_of(world.contract, order, mid)
+        remember_order(world, store, p, i, a, row, PERP_LEG, rule.impact, traded, impact, mid)
+    price = mid * (1.0 + math.copysign(1.0, order) * (spread + impact))
     fee = rule.fee_perp * p.fee_scale * value_of(world.contract, order, price)
     worth = world.bars[row, a, SPOT_OPEN] if inverse else 1.0
     before = legs[i, a, PERP]
@@ -77,10 +86,10 @@ def fill_perp(world, store, out, p, rule, i, a, row):
         legs[i, a, ACCRUED] = 0.0
     legs[i, wallet, MARGIN] += realised - fee
     legs[i, a, IDLE_BARS] = 0.0
-    traded = value_of(world.contract, order, price if inverse else mid) * worth
+    value = value_of(world.contract, order, price if inverse else mid) * worth
     out.ledger[i, FEES] -= fee * worth
-    out.ledger[i, SPREAD] -= traded * spread
-    out.ledger[i, IMPACT] -= traded * impact
+    out.ledger[i, SPREAD] -= value * spread
+    out.ledger[i, IMPACT] -= value * impact
     out.trades[i, a, FILLED_PERP] += order
     out.trades[i, a, PERP_VALUE] += size * price
     out.trades[i, a, PERP_QUANTITY] += size

@@ -4,6 +4,7 @@ Payments are cash flows to the holder: + received. A positive rate means that lo
 """
 
 from fundenv.compiler.jit import jit
+from fundenv.dynamics.impact_memory import displaced_rate
 from fundenv.dynamics.inverse import settle_coin
 from fundenv.dynamics.types import (
     ACCRUED,
@@ -16,6 +17,7 @@ from fundenv.dynamics.types import (
     MARGIN_MODE,
     PATH,
     PERP,
+    REMEMBERS,
     SETTLE_ON_SPOT,
 )
 from fundenv.formulas.payments import inverse_payment, payment
@@ -63,6 +65,8 @@ def settle(world, store, out, p, i, row, free):
         if world.codes[SETTLE_ON_SPOT] != 0:
             price = world.bars[row - 1, a, SPOT_CLOSE]
         rate = _settled_rate(world, store, p, i, row, a)
+        if world.codes[REMEMBERS] != 0:
+            rate += displaced_rate(world, store, p, i, row, a)
         if world.contract == INVERSE:
             flow, worth = (
                 inverse_payment(legs[i, a, PERP], price, rate),

@@ -72,13 +72,13 @@ def free_cash_after(world, store, p, i, row, book, using, rest):
         stress = stress_of(p, touch)
         k = using if legs[i, a, SHRINK] == SHRINK_USES else rest
         spot_order, perp_order = orders_at(world, store, p, i, a, row, k)
-        spread, impact = spot_slippage(world.bars, row, a, rule, spot_order, stress)
+        spread, impact = spot_slippage(world, store, p, i, a, row, rule, spot_order, stress)
         price_cost = abs(spot_order) * spot_open
         sign = 1.0 if spot_order > 0.0 else -1.0
         free -= spot_order * spot_open + price_cost * (spread + impact)
         free -= price_cost * (1.0 + sign * (spread + impact)) * rule.fee_spot * p.fee_scale
         free += min(legs[i, a, SPOT] + spot_order, 0.0) * spot_open
-        spread, impact = perp_slippage(world, row, a, rule, perp_order, stress)
+        spread, impact = perp_slippage(world, store, p, i, a, row, rule, perp_order, stress)
         price_cost = abs(perp_order) * perp_open
         sign = 1.0 if perp_order > 0.0 else -1.0
         cost = (
@@ -141,14 +141,14 @@ def free_collateral_after(world, store, p, i, row, book, k):
         stress = stress_of(p, legs[i, a, TOUCH])
         spot_open, perp_open = world.bars[row, a, SPOT_OPEN], world.bars[row, a, PERP_OPEN]
         spot_order, perp_order = orders_at(world, store, p, i, a, row, k)
-        spread, impact = spot_slippage(world.bars, row, a, rule, spot_order, stress)
+        spread, impact = spot_slippage(world, store, p, i, a, row, rule, spot_order, stress)
         paid = spot_order * spot_open + order_cost(
             spot_order, spot_open, spread, impact, rule.fee_spot * p.fee_scale
         )
         free -= paid
         spent += paid
         free += spot_collateral(legs[i, a, SPOT] + spot_order, spot_open, rule.haircut)
-        spread, impact = perp_slippage(world, row, a, rule, perp_order, stress)
+        spread, impact = perp_slippage(world, store, p, i, a, row, rule, perp_order, stress)
         paid = order_cost(perp_order, perp_open, spread, impact, rule.fee_perp * p.fee_scale)
         free -= paid
         spent += paid

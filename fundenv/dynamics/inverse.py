@@ -69,18 +69,18 @@ def coin_cost(order, price, slip, fee_rate):
 
 
 @jit
-def _perp_cost(world, p, a, row, rule, order, stress):
+def _perp_cost(world, store, p, i, a, row, rule, order, stress):
     """Slippage and fee [coin] of a perpetual order of asset a at the open."""
-    spread, impact = perp_slippage(world, row, a, rule, order, stress)
+    spread, impact = perp_slippage(world, store, p, i, a, row, rule, order, stress)
     return coin_cost(
         order, world.bars[row, a, PERP_OPEN], spread + impact, rule.fee_perp * p.fee_scale
     )
 
 
 @jit
-def _spot_cost(world, p, a, row, rule, order, stress):
+def _spot_cost(world, store, p, i, a, row, rule, order, stress):
     """Slippage and fee [quote] of a spot order of asset a at the open."""
-    spread, impact = spot_slippage(world.bars, row, a, rule, order, stress)
+    spread, impact = spot_slippage(world, store, p, i, a, row, rule, order, stress)
     return order_cost(
         order, world.bars[row, a, SPOT_OPEN], spread, impact, rule.fee_spot * p.fee_scale
     )
@@ -101,7 +101,7 @@ def _released(world, store, p, i, a, row, book, order):
     balance = (
         store.legs[i, a, MARGIN]
         + profit
-        - _perp_cost(world, p, a, row, rule, order, stress_of(p, store.legs[i, a, TOUCH]))
+        - _perp_cost(world, store, p, i, a, row, rule, order, stress_of(p, store.legs[i, a, TOUCH]))
     )
     floor = wallet_floor(balance - left, maintenance(world.tiers, world.symbols[book, a], after))
     return balance - max(left + floor, after / store.legs[i, a, TARGET_LEVERAGE])
@@ -138,7 +138,9 @@ def free_cash_after_coins(world, store, p, i, row, book, using, rest):
         free += (
             min(legs[i, a, SPOT] + spot_order + released, 0.0) * spot_open - spot_order * spot_open
         )
-        free -= _spot_cost(world, p, a, row, rule, spot_order, stress_of(p, legs[i, a, TOUCH]))
+        free -= _spot_cost(
+            world, store, p, i, a, row, rule, spot_order, stress_of(p, legs[i, a, TOUCH])
+        )
     return free
 
 
@@ -171,12 +173,12 @@ def free_collateral_of_coins(world, store, p, i, a, row, rule, k):
     coins = (
         coins_of(store, i, a, perp_open)
         + spot_order
-        - _perp_cost(world, p, a, row, rule, perp_order, stress)
+        - _perp_cost(world, store, p, i, a, row, rule, perp_order, stress)
     )
     required = (
         inverse_notional(legs[i, a, PERP] + perp_order, perp_open) / legs[i, a, TARGET_LEVERAGE]
     )
-    spot_cost = _spot_cost(world, p, a, row, rule, spot_order, stress)
+    spot_cost = _spot_cost(world, store, p, i, a, row, rule, spot_order, stress)
     return (
         spot_collateral(coins, spot_open, rule.haircut)
         - required * spot_open
@@ -191,7 +193,7 @@ def spent_on_coins(world, store, p, i, a, row, rule, k):
     spot_order, _ = orders_at(world, store, p, i, a, row, k)
     stress = stress_of(p, store.legs[i, a, TOUCH])
     return spot_order * world.bars[row, a, SPOT_OPEN] + _spot_cost(
-        world, p, a, row, rule, spot_order, stress
+        world, store, p, i, a, row, rule, spot_order, stress
     )
 
 

@@ -7,6 +7,7 @@ from fundenv.dynamics.access import params_of, rules_of
 from fundenv.dynamics.balance import margin_balance
 from fundenv.dynamics.borrowing import locked_cash
 from fundenv.dynamics.columns import Column, by_name, clip
+from fundenv.dynamics.impact_memory import PERP_LEG, SPOT_LEG, displacement
 from fundenv.dynamics.legs import quote_of, value_of
 from fundenv.dynamics.lending import quote_rate
 from fundenv.dynamics.margin import bracket_of
@@ -44,6 +45,22 @@ MORE_LEG_COLUMNS = (
         " notional); the maximum where none does",
         "sigma",
         0,
+        10,
+        10,
+    ),
+    Column(
+        "spot_displacement",
+        "how far the own orders still hold the spot price away, + above (`impact_lasting`)",
+        "bp",
+        -10,
+        10,
+        10,
+    ),
+    Column(
+        "perp_displacement",
+        "the same of the perpetual",
+        "bp",
+        -10,
         10,
         10,
     ),
@@ -173,6 +190,16 @@ def observe_more(world, store, obs, i, row, at):
             at += 1
         if _asked(world, MORE.liquidation_distance):
             _write(obs, i, at, MORE.liquidation_distance, _distance(world, store, i, a, row))
+            at += 1
+        if _asked(world, MORE.spot_displacement):
+            price = world.bars[row, a, SPOT_CLOSE]
+            moved = displacement(world, store, p, i, a, row, SPOT_LEG, price)
+            _write(obs, i, at, MORE.spot_displacement, 1e4 * moved)
+            at += 1
+        if _asked(world, MORE.perp_displacement):
+            price = world.bars[row, a, MARK_CLOSE]
+            moved = displacement(world, store, p, i, a, row, PERP_LEG, price)
+            _write(obs, i, at, MORE.perp_displacement, 1e4 * moved)
             at += 1
     if _asked(world, MORE.unused_collateral):
         equity = store.account[i, EQUITY]

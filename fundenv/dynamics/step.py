@@ -12,6 +12,7 @@ from fundenv.dynamics.fills import fill_perp, fill_spot
 from fundenv.dynamics.funding import settle
 from fundenv.dynamics.funds import transfer
 from fundenv.dynamics.holdings import coins_of
+from fundenv.dynamics.impact_memory import fade_impact
 from fundenv.dynamics.inverse import sell_within_coins
 from fundenv.dynamics.keeper import keep_margin
 from fundenv.dynamics.legs import profit_of
@@ -52,6 +53,7 @@ from fundenv.dynamics.types import (
     PERP_PNL,
     REASON,
     REASON_NONE,
+    REMEMBERS,
     REWARD,
     REWARD_EXPECTED,
     ROW,
@@ -195,6 +197,8 @@ def step_bar(world, store, out, p, actions, i, row, path, book, first):
     for a in range(legs.shape[1]):
         legs[i, a, TOUCH], legs[i, a, WANT_SPOT], legs[i, a, WANT_PERP] = TOUCH_NONE, 0.0, 0.0
         legs[i, a, IDLE_BARS] += 1.0
+    if world.codes[REMEMBERS] != 0:
+        fade_impact(world, store, p, i)
     equity = store.account[i, EQUITY]
     # on what was held before any trade, at the mark of the settlement
     equity += _settle(world, store, out, p, i, row)

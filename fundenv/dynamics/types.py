@@ -89,6 +89,14 @@ REASONS = (
     "loan recalled",
 )
 
+# --- displaced prices: one row per environment and asset, of no meaning to drafts -----------------
+# quote (perp of inverse contracts: coin) that orders have paid to displace the price and that
+# later ones get back; + where own purchases hold the price up
+_column = count()
+DISPLACED_SPOT = next(_column)
+DISPLACED_PERP = next(_column)
+N_DISPLACED = next(_column)
+
 # --- episode: one row per environment -------------------------------------------------------------
 _column = count()
 SEED = next(_column)
@@ -172,6 +180,7 @@ KEEPER_WATCHES = next(_column)  # what the margin keeper compares with the targe
 LISTINGS = next(_column)  # 1 = some coin of the market is not listed in some bar
 OBSERVED = next(_column)  # columns of `observe`: bit k is column k of `margin_columns`
 GRID_KEEPER = next(_column)  # length of the discrete grid of the keeper
+REMEMBERS = next(_column)  # 1 = impact has a memory, or another exponent than 1/2
 N_CODES = next(_column)
 KEEPER_DIAL = 8  # bit of FREE_DIALS
 
@@ -237,6 +246,10 @@ class Params(NamedTuple):
     # a liquidation fills at this share of the way from its price to the bar's adverse extreme
     liquidation_gap: float
     deficit_share: float  # of a loss beyond a wallet; the account bears it, the venue the rest
+    impact_exponent: float  # of order over day volume
+    impact_lasting: float  # share of the impact that displaces the price of later orders
+    impact_keep: float  # share of the displaced volume that is still there a bar later
+    funding_response: float  # change of the settled rate over that of the displaced premium
 
 
 class AssetRules(NamedTuple):
@@ -301,6 +314,7 @@ class Store(NamedTuple):
     account: Annotated[Float64, ("envs", N_ACCOUNT)]
     legs: Annotated[Float64, ("envs", "assets", N_LEG)]
     episode: Annotated[Int64, ("envs", N_EPISODE)]
+    displaced: Annotated[Float64, ("envs", "assets", N_DISPLACED)]
 
 
 class Draft(NamedTuple):

@@ -18,7 +18,15 @@ KEEPER = "keeper"  # a dial of the whole account, beside those of every asset
 _FREE = (*DIALS, KEEPER)
 _IN_ORDER = [subset for n in (1, 2, 3, 4) for subset in itertools.combinations(_FREE, n)]
 # columns of fundenv.dynamics.more_columns, which this file cannot import: it would load the kernel
-MORE = ("available", "liquidation_distance", "unused_collateral", "borrow_cost", "keeper_up")
+MORE = (
+    "available",
+    "liquidation_distance",
+    "spot_displacement",
+    "perp_displacement",
+    "unused_collateral",
+    "borrow_cost",
+    "keeper_up",
+)
 
 
 class ConfigError(SettingsError):

@@ -28,7 +28,14 @@ from tests.laws.play import FLAT, HOLD, action, equity_of, make_env, play
 from tests.laws.test_accounting import books_are_wrong
 from tests.laws.test_causality import corrupted, random_moves, same
 from tests.laws.test_reference import EVERYTHING, walk
-from tests.laws.wild import SEEDS, SYMBOLS, inverse_settings, tame_targets, targets
+from tests.laws.wild import (
+    SEEDS,
+    SYMBOLS,
+    inverse_settings,
+    remembering_settings,
+    tame_targets,
+    targets,
+)
 from tests.markets import bar, tape, wild_market
 from tests.oracle.inverse import InverseAccount
 
@@ -80,6 +87,24 @@ def test_kernel_and_reference_agree_on_wild_markets():
     ):
         assert seen[reason] > 10, (reason, seen)
     assert seen["leverage limit of the bracket"] > 10
+
+
+def test_kernel_and_reference_agree_where_impact_stays_behind():
+    seen: Counter[str] = Counter()
+
+    @hypothesis_settings(max_examples=60, **EVERYTHING)
+    @given(SEEDS, SYMBOLS, remembering_settings(inverse_settings))
+    def check(seed, symbols, chosen):
+        market = wild_market(seed, symbols, 4)
+        env, rng = make_env(market, **chosen), np.random.default_rng(seed)
+        for path in range(4):
+            start = int(rng.integers(0, 20))
+            walk(env, market, chosen, path, start, rng, 40, seen, account=InverseAccount)
+
+    check()
+    assert seen["steps"] > 1_000, seen
+    assert seen["liquidations"] > 20, seen
+    assert seen["impact got back"] > 100, seen
 
 
 def test_kernel_and_reference_agree_where_coins_are_listed_and_delisted():

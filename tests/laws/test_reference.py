@@ -23,6 +23,7 @@ from tests.laws.wild import (
     SYMBOLS,
     full_targets,
     poor_settings,
+    remembering_settings,
     settings,
     targets,
 )
@@ -87,6 +88,7 @@ def walk(
             ((expected["liquidated"] > 0) & (expected["account"]["perp"] != 0)).any()
         )
         seen["ruin"] += terminated
+        seen["impact got back"] += expected["parts"]["impact"] > 0.0
         seen.update(expected["trade"]["reason"])
         if terminated or truncated:
             break
@@ -140,6 +142,24 @@ def test_kernel_and_reference_agree_where_the_purse_is_empty():
     check()
     assert seen["not enough funds"] > 500, seen
     assert seen["steps"] > 2_000
+
+
+def test_kernel_and_reference_agree_where_impact_stays_behind():
+    seen: Counter[str] = Counter()
+
+    @hypothesis_settings(max_examples=EXAMPLES // 2, **EVERYTHING)
+    @given(SEEDS, SYMBOLS, remembering_settings())
+    def check(seed, symbols, chosen):
+        market = wild_market(seed, symbols, PATHS)
+        env, rng = make_env(market, **chosen), np.random.default_rng(seed)
+        for path in range(PATHS):
+            walk(env, market, chosen, path, int(rng.integers(0, 20)), rng, 40, seen)
+
+    check()
+    assert seen["steps"] > 2_500, seen
+    assert min(seen[f"liquidated {mode}"] for mode in ("isolated", "cross", "portfolio")) > 20, seen
+    for what in ("impact got back", "not enough funds", "participation"):
+        assert seen[what] > 100, (what, seen)
 
 
 def test_kernel_and_reference_agree_where_coins_are_listed_and_delisted():

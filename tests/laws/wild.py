@@ -92,6 +92,25 @@ def settings(draw: st.DrawFn) -> dict[str, Any]:
 
 
 @st.composite
+def remembering_settings(draw: st.DrawFn, base: Any = settings) -> dict[str, Any]:
+    """`base` with an impact that stays behind and fades."""
+    return (
+        draw(base())
+        | {"cost_scale": draw(st.sampled_from([0.0, 1.0, 4.0, 100.0]))}
+        | draw(
+            st.fixed_dictionaries(
+                {
+                    "impact_lasting": st.sampled_from([0.5, 1.0]),
+                    "impact_exponent": st.sampled_from([0.3, 0.5, 0.5, 1.0]),
+                    "impact_half_life": st.sampled_from([None, "2h", "3D"]),
+                    "funding_response": st.sampled_from([0.0, 1.0, 10.0]),
+                }
+            )
+        )
+    )
+
+
+@st.composite
 def poor_settings(draw: st.DrawFn) -> dict[str, Any]:
     """Accounts whose purse is empty most of the time: dear trades, full carry, and no ruin before
     the last penny.

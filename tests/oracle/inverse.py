@@ -48,7 +48,8 @@ class InverseAccount(ReferenceAccount):
         for a, (leg, bar, last) in enumerate(zip(self.legs, self.now, self.last, strict=True)):
             if bar.settle_price <= 0:
                 continue
-            coin = -leg.perp / self._settle_price(a) * bar.settle_rate
+            rate = bar.settle_rate + self._displaced_rate(a)
+            coin = -leg.perp / self._settle_price(a) * rate
             self.parts["funding"] += coin * last.spot_close
             if self.config.margin_mode == "cross":
                 self.margin[a] += coin
@@ -236,23 +237,49 @@ class InverseAccount(ReferenceAccount):
         )
 
     def _coin_price(
-        self, a: int, order: float, start: float, worth: float, stress: float, fee_rate: float
+        self,
+        a: int,
+        order: float,
+        start: float,
+        worth: float,
+        stress: float,
+        fee_rate: float,
+        forced: bool = False,
     ) -> tuple[float, ...]:
         bar, rules = self.now[a], self.rules[a]
         half_spread = min(rules.half_spread_perp * self.config.cost_scale * stress, 0.5)
-        traded, impact = abs(order) / bar.perp_open, 0.0
-        if bar.perp_day_volume > 0:
-            impact = rules.impact * bar.sigma_day * math.sqrt(traded / bar.perp_day_volume)
-        impact = min(impact * self.config.cost_scale * stress, 0.5 - half_spread)
-        price = start * (1 + math.copysign(half_spread + impact, order))
+        impact = self._impact(a, "perp", order / bar.perp_open, stress, forced)
+        impact = min(impact, 0.5 - half_spread)
+        price = start * (1 + math.copysign(1.0, order) * (half_spread + impact))
         coin = abs(order) / price * worth
         return price, coin * half_spread, coin * impact, coin * fee_rate
+
+    def _pays_in(self, a: int, which: str) -> float:
+        return 1.0 if which == "perp" else super()._pays_in(a, which)
+
+    def _as_slip(self, which: str, order: float, share: float) -> float:
+        """Spec 15.18: the part s of the fill price that costs the coins c of every coin traded."""
+        if which == "spot":
+            return share
+        coins = max(min(share, 1 / 3), -1 / 3)
+        return coins / (1 - coins) if order > 0 else coins / (1 + coins)
+
+    def _remember_contracts(self, a: int, order: float, start: float, price: float) -> None:
+        """The deposit after an order whose price without half-spread is `price`."""
+        paid = order / start - order / price
+        self._remember(a, "perp", order / self.now[a].perp_open, paid)
+
+    def _impact_alone(self, a: int, order: float, start: float, impact: float) -> None:
+        share = impact if order > 0 else -impact
+        self._remember_contracts(a, order, start, start * (1 + share))
 
     def _fill(self) -> None:
         for a, leg in enumerate(self.legs):
             if leg.order_perp:
                 before = leg.perp
                 price, spread, impact, fee = self._perp_fill(a, leg.order_perp)
+                coin = abs(leg.order_perp) / price * self.now[a].spot_open
+                self._impact_alone(a, leg.order_perp, self.now[a].perp_open, impact / coin)
                 self._book_cost(a, 1, leg.order_perp, price, spread, impact, fee)
                 self.margin[a] += self._trade_perp(leg, price) - fee / self.now[a].spot_open
                 if before and not leg.perp and leg.order_spot:
@@ -260,6 +287,7 @@ class InverseAccount(ReferenceAccount):
                     leg.order_spot = -leg.spot
             if leg.order_spot:
                 price, spread, impact, fee = self._spot_fill(a, leg.order_spot)
+                self._remember(a, "spot", leg.order_spot, impact)
                 self._book_cost(a, 0, leg.order_spot, price, spread, impact, fee)
                 self.cash -= leg.order_spot * price + fee
                 leg.spot += leg.order_spot
@@ -398,8 +426,9 @@ class InverseAccount(ReferenceAccount):
         closed = leg.perp * share
         there = self._gap_price(p, self._worst(a, at_open))
         fill, spread, impact, _ = self._coin_price(
-            a, -closed, there, worth, self.config.stress_multiplier, 0.0
+            a, -closed, there, worth, self.config.stress_multiplier, 0.0, forced=True
         )
+        self._impact_alone(a, -closed, there, impact / (abs(closed) / fill * worth))
         fee = self.rules[a].liquidation_fee * abs(closed) / fill
         self.margin[a] += inverse_profit(closed, leg.entry, fill) - fee
         booked = self.last[a].mark_close if at_open else self.now[a].perp_open

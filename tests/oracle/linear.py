@@ -69,6 +69,9 @@ class Leg:
     order_spot: float = 0.0
     order_perp: float = 0.0
     stress: float = 1.0
+    # spec 8.7: what is paid for the displaced price of spot and perp, + where it is held up
+    deposit_spot: float = 0.0
+    deposit_perp: float = 0.0
     attempt: bool = (
         False  # a flatten order that only restores the hedge of what a partial liquidation left
     )
@@ -235,7 +238,8 @@ class ReferenceAccount:
         for leg in self.legs:
             leg.order_spot = leg.order_perp = 0.0
             leg.stress = 1.0
-        self._settle()  # spec 4.1 to 4.5
+        self._fade()  # spec 8.8
+        self._settle()  # spec 4.1 to 4.6
         equity = self.equity_at(
             [b.spot_close for b in self.last], [b.mark_close for b in self.last]
         )
@@ -285,7 +289,8 @@ class ReferenceAccount:
         for a, (leg, bar) in enumerate(zip(self.legs, self.now, strict=True)):
             if bar.settle_price <= 0:
                 continue
-            received = -leg.perp * self._settle_price(a) * bar.settle_rate
+            rate = bar.settle_rate + self._displaced_rate(a)
+            received = -leg.perp * self._settle_price(a) * rate
             self.parts["funding"] += received
             if self.portfolio:
                 self.cash += received
@@ -825,7 +830,7 @@ class ReferenceAccount:
             order,
             bar.spot_open,
             rules.half_spread_spot,
-            bar.spot_day_volume,
+            "spot",
             rules.spot_fee,
             a,
             self.legs[a].stress,
@@ -837,7 +842,7 @@ class ReferenceAccount:
             order,
             bar.perp_open,
             rules.half_spread_perp,
-            bar.perp_day_volume,
+            "perp",
             rules.perp_fee,
             a,
             self.legs[a].stress,
@@ -848,20 +853,18 @@ class ReferenceAccount:
         order: float,
         start: float,
         half_spread: float,
-        day_volume: float,
+        which: str,
         fee_rate: float,
         a: int,
         stress: float,
+        forced: bool = False,
     ) -> tuple[float, ...]:
-        """Fill price, then spread, impact and fee in quote (all costs >= 0 but a maker's fee)."""
+        """Fill price, then spread, impact and fee in quote; only impact that goes back on earlier
+        orders, and a maker's fee, may be below 0.
+        """
         half_spread = min(half_spread * self.config.cost_scale * stress, 1.0)
-        impact = (
-            self.rules[a].impact * self.now[a].sigma_day * math.sqrt(abs(order) / day_volume)
-            if day_volume > 0
-            else 0.0
-        )
-        impact = min(impact * self.config.cost_scale * stress, 1.0 - half_spread)
-        price = start * (1 + math.copysign(half_spread + impact, order))
+        impact = min(self._impact(a, which, order, stress, forced), 1.0 - half_spread)
+        price = start * (1 + math.copysign(1.0, order) * (half_spread + impact))
         return (
             price,
             abs(order) * start * half_spread,
@@ -869,15 +872,102 @@ class ReferenceAccount:
             fee_rate * abs(order) * price,
         )
 
+    # --- spec 8.2, 8.7 to 8.9: impact -------------------------------------------------------------
+
+    def _thin(self, a: int, which: str) -> float:
+        """k: impact of one base unit from rest, as a fraction of the price."""
+        bar = self.now[a]
+        volume = bar.spot_day_volume if which == "spot" else bar.perp_day_volume
+        if volume <= 0:
+            return 0.0
+        return self.rules[a].impact * bar.sigma_day / volume**self.config.impact_exponent
+
+    def _pays_in(self, a: int, which: str) -> float:
+        """What one base unit is worth in the money in which the leg pays."""
+        return self.now[a].spot_open if which == "spot" else self.now[a].perp_open
+
+    def _depth(self, a: int, which: str) -> float:
+        c = self.config
+        return c.impact_lasting * self._thin(a, which) * c.cost_scale * self._pays_in(a, which)
+
+    def _deposit(self, a: int, which: str) -> float:
+        return self.legs[a].deposit_spot if which == "spot" else self.legs[a].deposit_perp
+
+    def _volume(self, a: int, which: str) -> float:
+        """Displaced volume; call it with a depth alone."""
+        deposit, power = self._deposit(a, which), 1 / (1 + self.config.impact_exponent)
+        size = (abs(deposit) / self._depth(a, which)) ** power
+        return size if deposit > 0 else -size
+
+    def _moved_deposit(self, a: int, which: str, order: float) -> float:
+        volume = self._volume(a, which) + order
+        size = self._depth(a, which) * abs(volume) ** (1 + self.config.impact_exponent)
+        return size if volume > 0 else -size
+
+    def _impact(self, a: int, which: str, order: float, stress: float, forced: bool) -> float:
+        """Impact of an order in base as a fraction of the price, spec 8.2 and 8.7; forced: that of
+        a liquidation, spec 8.9.
+        """
+        c, size = self.config, abs(order)
+        rest = self._thin(a, which) * size**c.impact_exponent * c.cost_scale * stress
+        if not size or not self._depth(a, which):
+            return rest * (1 - c.impact_lasting) if not forced else rest
+        change = abs(self._moved_deposit(a, which, order)) - abs(self._deposit(a, which))
+        change *= stress if change > 0 else 1.0
+        share = self._as_slip(
+            which, order, (1 - c.impact_lasting) * rest + change / size / self._pays_in(a, which)
+        )
+        return max(share, rest) if forced else max(share, -0.5)
+
+    def _as_slip(self, which: str, order: float, share: float) -> float:
+        """A cost over the value of an order as a part of the fill price."""
+        return share
+
+    def _remember(self, a: int, which: str, order: float, paid: float) -> None:
+        """The deposit after an order that paid so much for its impact."""
+        if not self._depth(a, which):
+            return
+        after = self._moved_deposit(a, which, order)
+        size = min(abs(after), max(abs(self._deposit(a, which)) + paid, 0.0))
+        size = size if after > 0 else -size
+        if which == "spot":
+            self.legs[a].deposit_spot = size
+        else:
+            self.legs[a].deposit_perp = size
+
+    def _fade(self) -> None:
+        c = self.config
+        if c.impact_half_life is not None:
+            kept = 0.5 ** (self.years * 8760 / hours(c.impact_half_life, ""))
+            for leg in self.legs:
+                leg.deposit_spot *= kept ** (1 + c.impact_exponent)
+                leg.deposit_perp *= kept ** (1 + c.impact_exponent)
+
+    def _displaced(self, a: int, which: str) -> float:
+        """Displacement of the price as a fraction of it."""
+        c = self.config
+        if not self._depth(a, which):
+            return 0.0
+        volume, n = self._volume(a, which), c.impact_exponent
+        moved = c.impact_lasting * c.cost_scale * self._thin(a, which) * (1 + n) * abs(volume) ** n
+        return min(moved, 1.0) if volume > 0 else -min(moved, 1.0)
+
+    def _displaced_rate(self, a: int) -> float:
+        """What own orders take off the settled rate, spec 4.6."""
+        premium = self._displaced(a, "perp") - self._displaced(a, "spot")
+        return self.config.funding_response * premium if premium * self.legs[a].perp > 0 else 0.0
+
     def _fill(self) -> None:
         for a, leg in enumerate(self.legs):
             if leg.order_spot:
                 price, spread, impact, fee = self._spot_fill(a, leg.order_spot)
+                self._remember(a, "spot", leg.order_spot, impact)
                 self._book_cost(a, 0, leg.order_spot, price, spread, impact, fee)
                 self.cash -= leg.order_spot * price + fee
                 leg.spot += leg.order_spot
             if leg.order_perp:
                 price, spread, impact, fee = self._perp_fill(a, leg.order_perp)
+                self._remember(a, "perp", leg.order_perp, impact)
                 self._book_cost(a, 1, leg.order_perp, price, spread, impact, fee)
                 self.margin[self._wallet(a)] += self._trade_perp(leg, price) - fee
 
@@ -1047,17 +1137,19 @@ class ReferenceAccount:
         return self.cash + balance - 1.05 * needed
 
     def _close(self, w: int, a: int, p: float, share: float, booked_at: float) -> None:
-        leg, bar, rules = self.legs[a], self.now[a], self.rules[a]
+        leg, rules = self.legs[a], self.rules[a]
         closed, there = leg.perp * share, self._gap_price(p, self.worst[a])
         fill, spread, impact, _ = self._price(
             -closed,
             there,
             rules.half_spread_perp,
-            bar.perp_day_volume,
+            "perp",
             0.0,
             a,
             self.config.stress_multiplier,
+            forced=True,
         )
+        self._remember(a, "perp", -closed, impact)
         fee = rules.liquidation_fee * abs(closed) * fill
         self.margin[w] += closed * (fill - leg.entry) - fee
         self.parts["perp_pnl"] += closed * (p - booked_at)

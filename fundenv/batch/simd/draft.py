@@ -76,6 +76,7 @@ CODES = {
     t.KEEPER_WATCHES: t.KEEPER_WALLET,
     t.LISTINGS: 0,
     t.OBSERVED: 0,
+    t.REMEMBERS: 0,
 }
 # what `_params` takes for granted
 PARAMS = {
@@ -98,7 +99,7 @@ def _codes(codes, decision_bars):
     own[t.MARGIN_MODE], own[t.REWARD] = t.MARGIN_ISOLATED, t.REWARD_LOG_GROWTH
     own[t.ENTRY_MARGIN], own[t.SETTLE_ON_SPOT] = 0, 0
     own[t.CAPITAL], own[t.KEEPER_WATCHES] = t.CAPITAL_PARTS, t.KEEPER_WALLET
-    own[t.LISTINGS], own[t.OBSERVED] = 0, 0
+    own[t.LISTINGS], own[t.OBSERVED], own[t.REMEMBERS] = 0, 0, 0
     own[t.FUNDING_FEATURE] = 0
     return own
 
