@@ -55,6 +55,8 @@ def _with_new_params(state: dict[str, Any], batch: Any) -> dict[str, Any]:
     of `_LATER`, so that the training goes on in the env in which it began, and others from `batch`,
     whose settings are those of the training.
     """
+    if "displaced" not in state:  # impact had no memory yet
+        state = state | {"displaced": np.zeros_like(batch.store.displaced)}
     old, own = state["params"], batch.store.params
     if "of" in state or old.shape[1] >= own.shape[1]:
         return state
