@@ -15,7 +15,7 @@ install := $(python) -m pip install --quiet --disable-pip-version-check -c const
 LONG := $(addprefix tests/market/test_,synthetic.py synthetic_portfolio.py resampled.py real_data.py)
 # Tests of numbers by hand, files, settings and imports; the rest needs trainings or long rollouts.
 FAST := $(wildcard tests/test_*.py) tests/formulas tests/golden tests/venues tests/dynamics \
-  $(filter-out $(LONG),$(wildcard tests/market/test_*.py)) $(addprefix tests/agents/test_,registry.py rules.py zscore.py) \
+  $(filter-out $(LONG),$(wildcard tests/market/test_*.py)) $(addprefix tests/agents/test_,registry.py rules.py zscore.py zscore_size.py) \
   $(addprefix tests/laws/test_,by_hand.py funding.py execution.py keeper.py shared_capital.py)
 
 .DEFAULT_GOAL := help

@@ -12,7 +12,7 @@ from agents.rules.threshold import Threshold
 from agents.rules.threshold_fit import Fit, thresholds
 from fundenv.envs.vector import FundingHedgeVectorEnv
 from fundenv.market import synthetic_market
-from tests.optima.test_foresight import played
+from tests.optima.plans import played
 
 FLAT = {"weights": (0.0,) * 7, "lag": 1, "interval_hours": 8.0}
 

@@ -1,5 +1,5 @@
-"""A small finished run, made once: three rules and two seeds of a hardly trained PPO on a synthetic
-market of two symbols.
+"""Made once: a small finished run (three rules and two seeds of a hardly trained PPO on a synthetic
+market of two symbols), and files of two symbols.
 """
 
 from __future__ import annotations
@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from experiments import benchmark
+from fundenv.market import synthetic_frames, write_frames
 
 SMALL = (
     "ppo.n_envs=16",
@@ -42,3 +43,16 @@ def small_run(tmp_path_factory: pytest.TempPathFactory) -> Path:
         )
     )
     return out
+
+
+@pytest.fixture(scope="session")
+def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder of files of two symbols, 150 days each."""
+    folder = tmp_path_factory.mktemp("data")
+    for seed, symbol in enumerate(("AAAUSDT", "BBBUSDT")):
+        write_frames(
+            synthetic_frames(years=150 / 365, seed=seed, symbol=symbol, start="2021-01-01"),
+            folder,
+            venue="binance",
+        )
+    return folder

@@ -1,25 +1,16 @@
-"""The benchmark from its command line: results, resume, Ctrl-C and one-line errors."""
+"""The benchmark from its command line: what a finished run holds."""
 
 from __future__ import annotations
 
 import json
-import os
-import signal
-import subprocess
-import sys
-import time
 from pathlib import Path
-from typing import Any
 
-import numpy as np
 import pandas as pd
 import pytest
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 import agents
 from experiments.analysis.tables import KEYS
-from experiments.benchmarking import trials
-from experiments.core.market_args import span_edges
 from experiments.tensorboard.writer import (
     LIQUIDATIONS,
     NET_GROWTH,
@@ -30,59 +21,13 @@ from experiments.tensorboard.writer import (
     TURNOVER,
 )
 from fundenv.dynamics.types import PARTS
-from fundenv.market import synthetic_frames, write_frames
 from fundenv.market.synthetic.shocks import SHOCKS
+from tests.experiments.small_benchmark import TINY, rows_of, run
 
-ROOT = Path(__file__).parents[2]
 RULES = ("flat", "carry", "zscore")
-TINY = (
-    "--params",
-    "ppo.n_envs=16",
-    "ppo.n_steps=16",
-    "ppo.batch_size=128",
-    "ppo.hidden=8",
-    "ppo.funding_share=0",
-    "ppo.imitate=64",
-    "ppo.counterfactual_rounds=1",
-    "sac.n_envs=8",
-    "sac.batch_size=32",
-    "sac.hidden=8",
-    "sac.funding_share=0",
-)
 
 
 SIZE = ("--seeds", 2, "--folds", 1, "--agents", *RULES, "ppo", "sac", "ppo_ensemble")
-
-
-def rows_of(out: Path) -> list[dict[str, Any]]:
-    rows: list[dict[str, Any]] = json.loads((out / "results.json").read_text())["rows"]
-    return rows
-
-
-def command(script: str, *words: object) -> list[str]:
-    return [sys.executable, "-m", f"experiments.{script}", *map(str, words)]
-
-
-def run(script: str, *words: object, status: int = 0) -> subprocess.CompletedProcess[str]:
-    """Run a script to its end; fails with its output where the exit status is another."""
-    done = subprocess.run(
-        command(script, *words), cwd=ROOT, capture_output=True, text=True, timeout=900, check=False
-    )
-    assert done.returncode == status, done.stdout + done.stderr
-    return done
-
-
-@pytest.fixture(scope="module")
-def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder of files of two symbols, 150 days each."""
-    folder = tmp_path_factory.mktemp("data")
-    for seed, symbol in enumerate(("AAAUSDT", "BBBUSDT")):
-        write_frames(
-            synthetic_frames(years=150 / 365, seed=seed, symbol=symbol, start="2021-01-01"),
-            folder,
-            venue="binance",
-        )
-    return folder
 
 
 @pytest.fixture(scope="module")
@@ -297,136 +242,3 @@ def test_trained_agents_are_evaluated_from_their_folder(benchmark: Path, data: P
     for r in first:
         if (r["agent"], r["seed"]) in (("ppo", 1), ("carry", 0), ("ppo_ensemble", 0)):
             assert again[r["agent"], r["symbol"]] == pytest.approx(r["net_log_growth"], abs=1e-12)
-
-
-def interrupt_when(started: Path, process: subprocess.Popen[str]) -> str:
-    """Press Ctrl-C once `started` exists and the training has had a moment; returns what the
-    process said.
-    """
-    deadline = time.monotonic() + 600
-    while not list(started.glob("*tfevents*")):
-        assert process.poll() is None, process.communicate()
-        assert time.monotonic() < deadline
-        time.sleep(0.05)
-    time.sleep(6.0)
-    process.send_signal(signal.SIGINT)
-    _, said = process.communicate(timeout=600)
-    return said
-
-
-@pytest.mark.parametrize("seeds", [1, 2])  # in this process, and in two workers
-def test_ctrl_c_leaves_a_checkpoint_from_which_the_run_goes_on(
-    data: Path, tmp_path: Path, seeds: int
-) -> None:
-    out = tmp_path / "run"
-    size = ("--seeds", seeds, "--folds", 0, "--workers", 2, "--steps", 40_000)
-    words = (
-        "--data",
-        data,
-        "--symbols",
-        "AAAUSDT",
-        "--agents",
-        "carry",
-        "ppo",
-        "--out",
-        out,
-        *size,
-        *TINY[:7],
-    )
-    environment = os.environ | {"PYTHONUNBUFFERED": "1"}
-    process = subprocess.Popen(
-        command("benchmark", *words),
-        cwd=ROOT,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-        env=environment,
-    )
-    said = interrupt_when(out / "tensorboard" / "learning" / "ppo-0", process)
-    assert process.returncode == 130, said
-    assert "Traceback" not in said
-    last = said.strip().splitlines()[-1]
-    assert last.startswith("interrupted")
-    assert "--resume" in last
-    done = agents.load(out / "agents" / "ppo-0").steps_done  # type: ignore[attr-defined]
-    assert done < 40_000
-    begun = trials.read(tmp_path / "trials.csv").set_index("training")["daily_sharpe"]
-    assert np.isnan(begun["run/ppo-0"])  # what was begun counts, whatever becomes of it
-    run("benchmark", *words, "--resume")
-    assert agents.load(out / "agents" / "ppo-0").steps_done >= 40_000  # type: ignore[attr-defined]
-    rows = rows_of(out)
-    assert {r["agent"] for r in rows} == {"carry", "ppo"}
-    ended = trials.read(tmp_path / "trials.csv").set_index("training")["daily_sharpe"]
-    assert sorted(ended.index) == [f"run/ppo-{seed}" for seed in range(seeds)]
-    assert np.isfinite(ended).all()
-
-
-def test_training_alone_goes_on_to_more_steps(tmp_path: Path, data: Path) -> None:
-    out = tmp_path / "ppo"
-    words = (
-        "--data",
-        data,
-        "--symbols",
-        "AAAUSDT",
-        "--out",
-        out,
-        "--params",
-        *(word.removeprefix("ppo.") for word in TINY[1:7]),
-    )
-    run("train", *words, "--steps", 256)
-    run("train", *words, "--steps", 512, "--resume")
-    assert agents.load(out).steps_done == 512  # type: ignore[attr-defined]
-
-
-@pytest.mark.parametrize(
-    ("words", "said"),
-    [
-        (("--agents", "ppo", "zscroe"), "unknown agent 'zscroe'; did you mean zscore?"),
-        (
-            ("--symbols", "AAAUSDT", "XYZ"),
-            "symbol 'XYZ' has no complete set of files; available: AAAUSDT, BBBUSDT",
-        ),
-        # the span of the data
-        (("--train", "2030-01-01:2030-02-01"), "AAAUSDT 2021-01-31 01:00 .. 2021-05-31 00:00"),
-        (("--train", "2021-02-01:2021-05-01", "--test", "2021-04-15:2021-05-20"), "overlap"),
-        (("--train", "2021-02-01"), "--train 2021-02-01: expected START:END"),
-        (("--train", "2021-03-01:2021-02-01"), "the start lies after the end"),
-        (("--params", "zscore.entry=30"), "agent zscore: entry = 30 is outside 0 .. 20"),
-        (("--params", "entry=3"), "expected AGENT.NAME=VALUE"),
-        (("--env", "episod=30D"), "unknown setting 'episod'; did you mean episode?"),
-        (("--env", "decision_interval=90min"), "decision_interval = '90min' is not a multiple"),
-        (("--cash-rate", "5"), "cash_rate = 5.0 is outside"),
-        (("--venue", "binanse"), "unknown venue 'binanse'"),
-        (("--seeds", "0"), "--seeds 0: give at least 1"),
-        (
-            ("--agents", "carry", "sac_ensemble"),
-            "agent sac_ensemble joins the seeds of one learner such as sac, and 0 of --agents fit",
-        ),
-        (("--preset", "fast"), "no preset fast; choose one of long, quick, standard"),
-    ],
-)
-def test_bad_input_is_one_line(
-    data: Path, tmp_path: Path, words: tuple[str, ...], said: str
-) -> None:
-    done = run(
-        "benchmark", "--data", data, "--steps", 16, "--out", tmp_path / "run", *words, status=2
-    )
-    assert said in done.stderr
-    assert len(done.stderr.strip().splitlines()) == 1
-    assert done.stderr.startswith("error: ")
-
-
-def test_the_folder_lists_its_scripts() -> None:
-    done = subprocess.run(
-        [sys.executable, "-m", "experiments"], cwd=ROOT, capture_output=True, text=True, check=True
-    )
-    assert all(name in done.stdout for name in ("benchmark", "evaluate", "train"))
-
-
-def test_a_span_is_days_months_or_years_and_counts_whole() -> None:
-    first, end = span_edges("2020-02:2024-06", "--train")
-    assert (str(first), str(end)) == ("2020-02-01 00:00:00+00:00", "2024-07-01 00:00:00+00:00")
-    assert span_edges("2024-06-30:2024-06-30", "--test")[1] - span_edges(
-        "2024-06-30:2024-06-30", "--test"
-    )[0] == pd.Timedelta(days=1)
-    assert str(span_edges("2020:2021", "--train")[1]) == "2022-01-01 00:00:00+00:00"

@@ -1,14 +1,9 @@
-"""What users type by mistake is one line and exit status 2; a folder that takes no files is found
-before the work, and a full disk loses no table and no checkpoint.
-"""
+"""What users type by mistake is one line and exit status 2."""
 
 from __future__ import annotations
 
 import json
-import os
 import subprocess
-import sys
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -16,40 +11,16 @@ import pytest
 
 import agents
 from agents import Learner
-from experiments import benchmark, calibrate, evaluate, info, report, train
+from experiments import benchmark, calibrate, evaluate, report, train
 from experiments.benchmarking import training
 from experiments.benchmarking.training import cost_of
 from experiments.benchmarking.trials import Training
 from experiments.core import cli
 from experiments.core.provenance import commit, provenance_of
-from experiments.core.run_folder import require_room
 from fundenv.market import synthetic_market
+from tests.experiments.called import TEST, Capture, called, refused
 
-TEST = ("--test", "2022-01:2022-03")
 SPANS = ("--train", "2020-01:2020-12", *TEST)
-Capture = pytest.CaptureFixture[str]
-
-
-def called(module: Any, *words: str) -> int:
-    """Exit status of a command in this process."""
-    before, sys.argv = sys.argv, [module.__name__, *words]
-    try:
-        cli.run(module.Args, module.main, module.__doc__)
-    except SystemExit as stop:
-        return int(stop.code or 0)
-    finally:
-        sys.argv = before
-    return 0
-
-
-def refused(capsys: Capture, module: Any, *words: str) -> str:
-    """The one line with which a command refuses."""
-    capsys.readouterr()
-    assert called(module, *words) == 2
-    error = capsys.readouterr().err
-    assert error.startswith("error: ")
-    assert error.count("\n") == 1
-    return error
 
 
 @pytest.mark.parametrize(
@@ -166,63 +137,6 @@ def test_results_name_no_absolute_path(tmp_path: Path) -> None:
     assert provenance_of(out / "agents" / "threshold-0")["agents"].keys() == {"agents/threshold-0"}
 
 
-@pytest.fixture
-def small_disk(tmp_path: Path) -> Iterator[Path]:
-    """A disk of 64 MB."""
-    if os.geteuid() != 0:
-        pytest.skip("only root mounts a tmpfs")
-    disk = tmp_path / "disk"
-    disk.mkdir()
-    done = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=64m", "tmpfs", disk], check=False)
-    if done.returncode:
-        pytest.skip("no tmpfs can be mounted here")
-    yield disk
-    subprocess.run(["umount", disk], check=True)
-
-
-def fill(disk: Path, left: int, name: str = "filler") -> None:
-    """Leave so many bytes."""
-    stats = os.statvfs(disk)
-    (disk / name).write_bytes(b"0" * (stats.f_bavail * stats.f_frsize - left))
-
-
-def test_a_disk_without_room_is_found_before_the_work(small_disk: Path, capsys: Capture) -> None:
-    fill(small_disk, 1_000_000)
-    said = refused(capsys, evaluate, "--out", str(small_disk / "one"), *TEST)
-    assert "MB free, a run needs at least 20 MB" in said
-    fill(small_disk, 0, "more")
-    assert "No space left" in refused(capsys, evaluate, "--out", str(small_disk / "two"), *TEST)
-
-
-def test_a_disk_that_fills_up_loses_no_table(
-    small_disk: Path, capsys: Capture, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    roll_out = evaluate.roll_out
-
-    def and_fill(*args: Any) -> Any:
-        found = roll_out(*args)
-        if not (small_disk / "filler").exists():
-            fill(small_disk, 20_000)
-        return found
-
-    monkeypatch.setattr(evaluate, "roll_out", and_fill)
-    words = ("--agents", "flat", "carry", "--out", str(small_disk / "one"), *TEST)
-    assert called(evaluate, *words) == 2
-    found = capsys.readouterr()
-    assert "carry" in found.out
-    assert "the tables above are not kept" in found.err
-
-
-def test_a_full_disk_keeps_the_last_good_checkpoint(small_disk: Path) -> None:
-    agents.make("carry").save(small_disk / "one")
-    before = (small_disk / "one" / "checkpoint.json").read_bytes()
-    fill(small_disk, 0)
-    with pytest.raises(agents.AgentError, match=r"could not be saved.*No space left.*is kept"):
-        agents.make("zscore").save(small_disk / "one")
-    assert (small_disk / "one" / "checkpoint.json").read_bytes() == before
-    assert agents.load(small_disk / "one").name == "carry"
-
-
 def test_the_bar_counts_the_warm_start() -> None:
     ppo = agents.make("ppo", n_envs=256, counterfactual_rounds=16)
     rounds, each = ppo.warm_start()  # type: ignore[attr-defined]
@@ -318,56 +232,3 @@ def test_what_a_training_cannot_use_is_found_before_anything_is_written(
         words = (*words, "--agents", "ppo", "--params", f"ppo.{param}")
     assert said in refused(capsys, module, *words)
     assert not (tmp_path / "runs").exists()
-
-
-def test_info_prints_the_values_of_an_own_venue(tmp_path: Path, capsys: Capture) -> None:
-    path = tmp_path / "my.toml"
-    path.write_text(
-        """
-        extends = "binance"
-        name = "binance"
-        title = "Mine"
-        [fees]
-        perp_taker = {value = 0.00123, source = "mine", date = "2026-01"}
-        [execution.lot_perp]
-        MYUSDT = {value = 0.00125, source = "mine", date = "2026-01"}
-        [[tiers.MYUSDT]]
-        valid_from = 2019-01-01
-        source = "mine"
-        brackets = [[0, 50, 0.0123], [50e3, 20, 0.025]]
-        """
-    )
-    assert called(info, "venue", str(path)) == 0
-    lines = [" ".join(line.split()) for line in capsys.readouterr().out.splitlines()]
-    for wanted in (
-        "fees.perp_taker 0.00123",
-        "execution.lot_perp MYUSDT 0.00125",
-        "MYUSDT 0: 50x 0.0123; 50,000: 20x 0.025",
-        f"Sources and earlier values: {path}",
-    ):
-        assert any(line.startswith(wanted) for line in lines), wanted
-
-
-@pytest.mark.parametrize(
-    ("topic", "said"),
-    [
-        ("venu", "did you mean `info venues`?"),
-        ("enb", "did you mean `info env`?"),
-        ("okx", "did you mean `info venue okx`?"),
-        ("ppoo", "did you mean ppo?"),
-        ("nothing_like_it", "unknown agent"),
-    ],
-)
-def test_info_names_the_nearest_topic(topic: str, said: str, capsys: Capture) -> None:
-    assert said in refused(capsys, info, topic)
-
-
-def test_info_takes_an_agent_of_your_own_by_its_path(capsys: Capture) -> None:
-    # the name looks like the topic "agents"
-    assert called(info, "agents.rules.flat:Flat") == 0
-    assert "Holds nothing" in capsys.readouterr().out
-
-
-def test_require_room_makes_the_folder(tmp_path: Path) -> None:
-    require_room(tmp_path / "a" / "b")
-    assert (tmp_path / "a" / "b").is_dir()

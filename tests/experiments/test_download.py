@@ -19,9 +19,10 @@ import fundenv  # noqa: F401 - registers the environment
 from experiments import download
 from fundenv.market import load_market
 from fundenv.market.download import DownloadError, Mirrors
-from tests.market.download import formats, interfaces
+from tests.market.download.answers.binance import Binance
+from tests.market.download.answers.binance_archives import BinanceArchives
 from tests.market.download.server import Server
-from tests.market.download.test_binance import NOON
+from tests.market.download.tables import NOON
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -29,8 +30,8 @@ ROOT = Path(__file__).resolve().parents[2]
 @pytest.fixture
 def server() -> Iterator[Server]:
     server = Server()
-    formats.binance_archives(server)
-    interfaces.binance(server)
+    BinanceArchives(server)
+    Binance(server)
     yield server
     server.close()
 

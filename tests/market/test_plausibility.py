@@ -13,15 +13,9 @@ import pytest
 from fundenv.market import DataError, build_market, load_market, read_frames, select, write_frames
 from fundenv.market.plausibility import KINDS, Finding, findings, judge
 from fundenv.venues import load_venue
-from tests.market.coins import HOUR, PRICES, coin, later, scaled, walk
+from tests.market.coins import HOUR, PRICES, coin, later, scaled
+from tests.market.judged import BINANCE, collapse, found
 from tests.market.tables import real_data, synthetic
-
-BINANCE = load_venue("binance")
-
-
-def found(frames, venue=BINANCE) -> dict[str, Finding]:
-    """Kind -> the first finding of it that stops a market."""
-    return {f.kind: f for f in reversed(findings(frames, venue)) if f.refused}
 
 
 def test_a_coin_whose_tables_fit_together_is_left_in_peace():
@@ -67,122 +61,8 @@ def test_a_lag_inside_merged_bars_is_found_as_well():
         build_market([coin(spot=later(coin().spot, 2))], bar="8h")
 
 
-@pytest.mark.parametrize("hours", [3, -5])
-def test_settlements_at_local_time_are_found(hours):
-    finding = found(coin(funding=later(coin().funding, hours)))
-    assert "100% of the settlements fall on hours that binance does not have" in (
-        finding["settlement_hours"].value
-    )
-
-
-def test_settlements_off_by_half_an_hour_are_refused_in_one_line():
-    with pytest.raises(DataError, match=r"falls inside a bar of 1h"):
-        findings(coin(funding=later(coin().funding, 5.5)), BINANCE)
-
-
-def test_the_schedule_is_that_of_the_venue():
-    """BitMEX settles at 04, 12 and 20 UTC, Binance does not."""
-    shifted = coin(funding=later(coin().funding, 4))
-    assert "settlement_hours" in found(shifted)
-    assert "settlement_hours" not in found(shifted, load_venue("bitmex"))
-
-
 def test_a_generated_symbol_may_settle_at_hours_of_its_own():
     assert findings(synthetic(), load_venue("bitmex")) == ()
-
-
-def test_shorter_intervals_of_the_schedule_are_right_and_a_change_of_interval_is_too():
-    paid = coin().funding
-    half = paid.assign(rate=paid["rate"] / 2)
-    other = later(half.assign(rate=half["rate"] + 1e-6), 4)
-    both = pd.concat([half, other]).sort_values("time", ignore_index=True)
-    mixed = pd.concat([paid[paid.index < 100], both[both["time"] > paid["time"].iloc[99]]])
-    for table in (both, mixed):
-        assert found(coin(funding=table.reset_index(drop=True))) == {}
-
-
-@pytest.mark.parametrize(("factor", "unit"), [(100.0, "percent"), (1095.0, "a rate per year")])
-def test_rates_in_another_unit_are_found_though_each_is_small(factor, unit):
-    paid = coin().funding
-    quiet = paid.assign(rate=(paid["rate"] * factor).clip(-0.049, 0.049) / max(1, factor / 300))
-    finding = found(coin(funding=quiet))["rate_scale"]
-    assert "times what the basis implies" in finding.value
-    if factor == 100.0:
-        assert f"as if in {unit}" in finding.value
-
-
-def test_rates_that_turn_to_percent_midway_are_found_from_there():
-    paid = coin().funding.copy()
-    paid.loc[200:, "rate"] = (paid.loc[200:, "rate"] * 100.0).clip(-0.049, 0.049)
-    finding = found(coin(funding=paid))["rate_scale"]
-    assert abs(finding.first - paid["time"].iloc[200]) <= pd.Timedelta(days=31)
-
-
-def test_rates_of_the_wrong_sign_are_found():
-    paid = coin().funding
-    moving = paid.assign(rate=-(paid["rate"] - paid["rate"].median()) * 3)
-    assert "rate_sign" in found(coin(funding=moving))
-
-
-def test_a_month_of_the_wrong_sign_is_found_from_there():
-    paid = coin().funding.copy()
-    rows = paid.index[100:300]
-    paid["rate"] = 3 * (paid["rate"] - paid["rate"].median())  # clear of the dead band
-    assert "rate_sign" not in found(coin(funding=paid))
-    paid.loc[rows, "rate"] *= -1
-    begun = found(coin(funding=paid))["rate_sign"].first
-    assert abs(begun - paid["time"].iloc[100]) <= pd.Timedelta(days=31)
-
-
-def test_a_few_rates_in_percent_among_fractions_are_found():
-    """A week in percent moves no median of a month, and one row is noted."""
-    paid = coin().funding.copy()
-    paid.loc[paid.index[200:221], "rate"] = 0.01
-    line = found(coin(funding=paid))["rate_scale"]
-    assert line.first == paid["time"].iloc[200]
-    assert "(21 such row(s))" in line.value
-    paid = coin().funding.copy()
-    paid.loc[200, "rate"] = 0.01
-    (note,) = findings(coin(funding=paid), BINANCE)
-    assert (note.kind, note.refused) == ("rate_scale", False)
-    assert "100 bp per 8 h" in note.value
-
-
-def test_a_rate_repeated_in_every_hour_is_found():
-    paid = coin().funding
-    hourly = pd.DataFrame({"time": coin().spot["time"]}).merge(paid, on="time", how="left")
-    hourly = hourly.ffill().dropna().reset_index(drop=True)
-    finding = found(coin(funding=hourly))["rates_repeated"]
-    assert "rows every 1 h, but the rate changes only every 8 h" in finding.value
-    assert "would be paid 8 times" in finding.value
-
-
-def test_hourly_rates_that_change_by_the_hour_are_not_taken_for_repeated_ones():
-    times = coin().spot["time"]
-    rate = np.random.default_rng(0).normal(1e-5, 5e-6, len(times))
-    hourly = pd.DataFrame({"time": times, "rate": rate})
-    assert "rates_repeated" not in found(coin(funding=hourly))
-
-
-def test_rates_that_fit_the_basis_of_other_hours_are_found_though_the_hours_exist():
-    """Shanghai is UTC+8: a file in its time still settles at 00, 08 and 16."""
-    from fundenv.market import synthetic_frames
-
-    year = replace(synthetic_frames("eth", years=1, seed=1), symbol="AAAUSDT")
-    assert "funding_lag" not in found(year)
-    moved = replace(year, funding=later(year.funding, 8))
-    assert "8 h earlier better" in found(moved)["funding_lag"].value
-
-
-def test_a_settlement_price_in_another_unit_is_found_and_one_within_the_bars_is_not():
-    paid = coin().funding
-    opens = coin().mark.set_index("time")["open"].reindex(paid["time"]).to_numpy()
-    assert found(coin(funding=paid.assign(mark_price=opens))) == {}
-    thousandth = paid.assign(mark_price=opens / 1000.0)
-    assert "settlement_price" in found(coin(funding=thousandth))
-    once = paid.assign(mark_price=np.where(paid.index == 77, opens * 10.0, opens))
-    finding = found(coin(funding=once))["settlement_price"]
-    assert finding.first == paid["time"].iloc[77]
 
 
 @pytest.mark.parametrize("price", [0.0, -1.0, np.inf])
@@ -285,42 +165,9 @@ def test_closes_that_are_wrong_for_some_hours_are_found(rows):
     assert {"spike"} <= set(found(coin(perp=perp)))
 
 
-def collapse(days: int = 45, *, gap: bool = False):
-    """A coin that loses 97 % in three days: the perpetual stands 10 to 25 % below spot, rates sit
-    at -2 % every 2 h for a day, and spot is halted for 10 hours.
-    """
-    n = days * 24
-    spot = walk(n, seed=3)
-    perp, fall = spot.copy(), np.zeros(n)
-    start = n - 10 * 24
-    fall[start : start + 72] = np.log(0.03) / 72
-    level = np.exp(np.cumsum(fall))
-    rng = np.random.default_rng(4)
-    basis = np.full(n, 3e-4) + rng.normal(0.0, 2e-4, n)
-    basis[start : start + 72] = -0.10 - 0.15 * rng.random(72)
-    basis[start + 72 :] = -0.03
-    for table, factor in ((spot, level), (perp, level * (1.0 + basis))):
-        for column in PRICES:
-            table[column] *= factor
-        table["open"] = np.r_[table["open"].iloc[0], table["close"].to_numpy()[:-1]]
-        table["high"] = table[["open", "high", "close"]].max(axis=1)
-        table["low"] = table[["open", "low", "close"]].min(axis=1)
-    times = list(spot["time"].iloc[:start:8]) + list(spot["time"].iloc[start::2])
-    rate = np.r_[np.full(len(range(0, start, 8)), 1e-4), np.full(len(range(start, n, 2)), -0.02)]
-    rate[-60:] = -0.005
-    paid = pd.DataFrame({"time": times, "rate": rate})
-    spot = spot.drop(index=range(start + 20, start + 30)).reset_index(drop=True) if gap else spot
-    return coin(perp=perp, spot=spot, mark=None, funding=paid)
-
-
 @pytest.mark.parametrize("gap", [False, True])
 def test_a_coin_that_collapses_with_its_exchange_passes(gap):
     assert found(collapse(gap=gap)) == {}
-
-
-def test_such_a_coin_loads_at_8_hours_with_its_settlements_of_2_hours():
-    market = build_market([collapse()], bar="8h")
-    assert any("summed into the one at the bar's end" in note for note in market.notes)
 
 
 def test_accepting_a_kind_lets_it_through_and_names_it():
@@ -389,22 +236,6 @@ def test_every_kind_is_explained_in_the_page_on_data():
     assert told == list(KINDS)
 
 
-@pytest.mark.parametrize("hours", [1, -1, 8])
-def test_bars_at_other_hours_than_the_prices_of_the_settlements_are_found(hours):
-    """All bars of a coin moved together: nothing but the prices of the settlements can show it."""
-    whole = coin()
-    marks = whole.mark.set_index("time")["open"]
-    priced = whole.funding.assign(
-        mark_price=marks.reindex(whole.funding["time"]).to_numpy() * 1.0001
-    )
-    assert found(replace(whole, funding=priced)) == {}
-    moved = {name: later(getattr(whole, name), hours) for name in ("perp", "spot", "mark")}
-    wrong = found(replace(whole, funding=priced, **moved))["lag"]
-    assert f"the bars come {abs(hours)} h {'late' if hours > 0 else 'early'}" in wrong.value
-    perp = {name: moved[name] for name in ("perp", "spot")}
-    assert "lag" in found(replace(whole, funding=priced, mark=None, **perp))
-
-
 @pytest.mark.parametrize(
     ("table", "factor", "noted"),
     [
@@ -438,15 +269,6 @@ def test_volumes_of_both_files_in_quote_are_noted_where_a_coin_costs_much():
     assert [f.kind for f in kinds] == ["volume_unit"] * 2
     coins = {name: table.assign(volume=1e3) for name, table in dear.items()}
     assert findings(replace(whole, mark=None, **coins), BINANCE) == ()
-
-
-@pytest.mark.parametrize("symbol", ["BTCUSDT", "DOTUSDT"])
-def test_real_rates_times_three_are_found(symbol):
-    whole = read_frames(real_data(), symbol)
-    tripled = whole.funding.assign(rate=3 * whole.funding["rate"])
-    wrong = found(replace(whole, funding=tripled))["rate_scale"]
-    assert "times what the basis implies" in wrong.value
-    assert wrong.limit == "at most 2 times"
 
 
 def test_judge_parts_notes_cautions_and_refusals():

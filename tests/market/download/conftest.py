@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 
 from fundenv.market.download import Mirrors, Policy, Series, Sources, Store, Updater
-from tests.market.download import formats, interfaces
+from tests.market.download.answers.binance import Binance
+from tests.market.download.answers.binance_archives import BinanceArchives
 from tests.market.download.server import Server
 
 QUICK = Policy(
@@ -26,8 +27,8 @@ QUICK = Policy(
 @pytest.fixture
 def server() -> Iterator[Server]:
     server = Server()
-    formats.binance_archives(server)
-    interfaces.binance(server)
+    BinanceArchives(server)
+    Binance(server)
     yield server
     server.close()
 

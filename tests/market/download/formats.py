@@ -4,10 +4,8 @@ which adds its routes to a server.
 
 from __future__ import annotations
 
-import hashlib
 import io
 import json
-import re
 import zipfile
 from typing import Any
 
@@ -20,7 +18,7 @@ from tests.market.download.world import HOUR
 MINUTE = 60_000
 STEPS = {"1m": MINUTE, "5m": 5 * MINUTE, "1h": HOUR, "4h": 4 * HOUR}
 SYMBOLS = ("BTCUSDT", "ETHUSDT", "OLDUSDT", "NEWUSDT")
-_FOLDERS = {
+FOLDERS = {
     "klines": "perp",
     "markPriceKlines": "mark",
     "indexPriceKlines": "index",
@@ -85,72 +83,3 @@ def published(server: Server, period: str, label: str) -> bool:
     """Days come out the day after, months some days after their end."""
     days = 1 if period == "daily" else 3
     return span(label)[1] + (days - 1) * 24 * HOUR <= server.now_ms
-
-
-def binance_archives(server: Server) -> None:
-    pattern = r"/data/(?:futures/um|(?P<spot>spot))/(?P<period>monthly|daily)/(?P<folder>\w+)/(?P<symbol>\w+)/(?:(?P<step>\w+)/)?"
-    file = r"(?P=symbol)-\w+-(?P<label>\d{4}-\d\d(?:-\d\d)?)\.zip"
-    cache: dict[str, bytes] = {}
-
-    def archive(match: re.Match[str]) -> bytes | None:
-        place, label = match.group(0).removesuffix(".CHECKSUM"), match["label"]
-        if match["symbol"] not in SYMBOLS or not published(server, match["period"], label):
-            return None
-        if (match["period"], match["folder"]) in (("daily", "fundingRate"), ("monthly", "metrics")):
-            return None
-        if place not in cache:
-            kind = (
-                "spot"
-                if match["spot"]
-                else {"fundingRate": "funding", "metrics": "metrics"}.get(match["folder"])
-                or _FOLDERS[match["folder"]]
-            )
-            text = binance_csv(kind, match["symbol"], match["step"], label)
-            name = place.rsplit("/", 1)[1].replace(".zip", ".csv")
-            cache[place] = zipped(name, text) if text is not None else b""
-        return cache[place] or None
-
-    @server.route(pattern + file)
-    def files(match: re.Match[str], query: dict[str, str]) -> bytes | None:
-        return archive(match)
-
-    @server.route(pattern + file + r"\.CHECKSUM")
-    def checksums(match: re.Match[str], query: dict[str, str]) -> bytes | None:
-        body = archive(match)
-        name = match.group(0).rsplit("/", 1)[1].removesuffix(".CHECKSUM")
-        return f"{hashlib.sha256(body).hexdigest()}  {name}\n".encode() if body else None
-
-    @server.route("/listing")
-    def listing(match: re.Match[str], query: dict[str, str]) -> bytes:
-        prefix, marker = query["prefix"], query.get("marker", "")
-        found = re.match(pattern, "/" + prefix)
-        keys: list[str] = []
-        if found:
-            freq = "D" if found["period"] == "daily" else "M"
-            word = {"fundingRate": "fundingRate", "metrics": "metrics"}.get(
-                found["folder"], found["step"]
-            )
-            for period in pd.period_range(
-                "2023-01", pd.Timestamp(server.now_ms, unit="ms").to_period(freq), freq=freq
-            ):
-                key = f"{found.group(0)[1:]}{found['symbol']}-{word}-{period}.zip"
-                match = re.fullmatch(pattern + file, "/" + key)
-                first, last = span(str(period))
-                traded = last > max(
-                    world.LISTED, world.BEGUN.get(found["symbol"], 0)
-                ) and first < world.ENDED.get(found["symbol"], last)
-                there = (
-                    traded
-                    and published(server, found["period"], str(period))
-                    and found["symbol"] in SYMBOLS
-                )
-                if key.startswith(prefix) and match and there:
-                    keys += [key, key + ".CHECKSUM"]
-        keys = [key for key in sorted(keys) if key > marker]
-        page, rest = keys[:40], keys[40:]
-        items = "".join(f"<Contents><Key>{key}</Key><Size>1</Size></Contents>" for key in page)
-        text = (
-            "<?xml"
-            f' version="1.0"?><ListBucketResult><IsTruncated>{str(bool(rest)).lower()}</IsTruncated>{items}</ListBucketResult>'
-        )
-        return text.encode()

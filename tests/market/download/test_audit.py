@@ -16,8 +16,8 @@ from fundenv.market import DataError
 from fundenv.market.download import DownloadError, Mirrors, Series, Store, findings, status
 from tests.market.download.conftest import Desk
 from tests.market.download.formats import ms
-from tests.market.download.test_binance import NOON, expected, same, stored
-from tests.market.download.test_binance import series as series_of
+from tests.market.download.tables import NOON, expected, same, stored
+from tests.market.download.tables import series as series_of
 from tests.market.download.world import HOUR
 
 START, DAYS = ms("2024-01-01"), 30

@@ -19,7 +19,7 @@ from fundenv.market.download.store import MANIFEST
 from fundenv.venues import VenueError, load_venue
 from tests.market.download.conftest import QUICK, Desk
 from tests.market.download.server import Server
-from tests.market.download.test_binance import series as series_of
+from tests.market.download.tables import series as series_of
 
 DEEP = "a = " + "[" * 100_000 + "]" * 100_000
 

@@ -11,7 +11,7 @@ import pytest
 
 from tests.market.download.conftest import Desk
 from tests.market.download.formats import dumps, zipped
-from tests.market.download.test_binance import NOON, expected, same, series, stored
+from tests.market.download.tables import NOON, expected, same, series, stored
 from tests.market.download.test_false_archives import CSV, NAME, republished
 from tests.market.download.test_faults import INTERFACE, PERP, february
 

@@ -12,7 +12,7 @@ from fundenv.market.download import DownloadError, Http, Missing
 from tests.market.download.conftest import QUICK, Desk
 from tests.market.download.formats import ms
 from tests.market.download.server import Server
-from tests.market.download.test_binance import NOON, expected, same, series, stored
+from tests.market.download.tables import NOON, expected, same, series, stored
 from tests.market.download.world import HOUR
 
 PERP = series("perp")

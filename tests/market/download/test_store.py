@@ -17,7 +17,7 @@ from fundenv.market import DataError, load_market
 from fundenv.market.download import DownloadError, Mirrors, Sources, Store, Updater
 from fundenv.market.download.store import MANIFEST, write_whole
 from tests.market.download.conftest import QUICK, Desk
-from tests.market.download.test_binance import NOON, expected, same, series, stored
+from tests.market.download.tables import NOON, expected, same, series, stored
 
 PERP = series("perp")
 

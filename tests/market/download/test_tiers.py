@@ -12,7 +12,8 @@ import pytest
 
 from fundenv.market.download import DownloadError, Policy, Rest, write_tiers
 from fundenv.venues import VenueError, load_venue
-from tests.market.download import interfaces, others
+from tests.market.download.answers.binance import Binance
+from tests.market.download.answers.by_name import OTHERS
 from tests.market.download.conftest import QUICK
 from tests.market.download.server import Server
 
@@ -22,8 +23,8 @@ TODAY = dt.date(2026, 11, 22)
 @pytest.fixture
 def rest(server: Server) -> Rest:
     server.routes.clear()
-    interfaces.binance(server)
-    for add in others.ALL.values():
+    Binance(server)
+    for add in OTHERS.values():
         add(server)
     return Rest(QUICK, server.url)
 

@@ -14,11 +14,14 @@ import pytest
 
 from fundenv.market import load_market
 from fundenv.market.download import DownloadError, Series
-from tests.market.download import others, world
+from tests.market.download import world
+from tests.market.download.answers.by_name import OTHERS
+from tests.market.download.answers.bybit import Bybit
+from tests.market.download.answers.okx import Okx
 from tests.market.download.conftest import Desk
 from tests.market.download.formats import ms
 from tests.market.download.server import Server
-from tests.market.download.test_binance import NOON, expected, same, stored
+from tests.market.download.tables import NOON, expected, same, stored
 from tests.market.download.world import HOUR
 
 SYMBOLS = {
@@ -59,9 +62,9 @@ def series(venue: str, kind: str, **more: object) -> Series:
     )
 
 
-@pytest.fixture(params=others.ALL)
+@pytest.fixture(params=OTHERS)
 def venue(request: pytest.FixtureRequest, server: Server) -> str:
-    others.ALL[request.param](server)
+    OTHERS[request.param](server)
     return str(request.param)
 
 
@@ -98,7 +101,7 @@ def test_a_venue_loads_by_its_own_rules(venue: str, desk: Desk) -> None:
             else ()
         )
         if asked:
-            others.okx(desk.server)
+            Okx(desk.server)
         assert desk.update(series(venue, kind, asked=asked), "2024-01").failures == []
     market = load_market(desk.store.root, [SYMBOLS[venue]], venue=venue)
     assert market.symbols == ((SYMBOLS[venue],),)
@@ -110,7 +113,7 @@ def test_the_clock_of_each_venue_is_known(venue: str, desk: Desk) -> None:
 
 
 def test_the_bybit_archive_is_put_back_by_three_hours(server: Server, desk: Desk) -> None:
-    others.bybit(server)
+    Bybit(server)
     wanted = series("bybit", "perp")
     desk.update(wanted, "2024-01")
     names = {line.rsplit("BTCUSDT_60_")[1][:7] for line in server.asked("csv.gz$")}
@@ -138,7 +141,7 @@ def test_a_venue_without_a_spot_market_says_what_to_do(server: Server, desk: Des
 def test_names_that_fit_several_contracts_are_not_guessed(
     server: Server, desk: Desk, tmp_path: Path
 ) -> None:
-    others.okx(server)
+    Okx(server)
     route = next(function for pattern, function in server.routes if pattern.endswith("instruments"))
 
     def two(match: object, query: dict[str, str]) -> bytes:
