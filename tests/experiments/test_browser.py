@@ -171,6 +171,23 @@ def test_tensorboard_shows_runs_scalars_layout_pictures_and_the_table_of_runs(
     keep(browser, "tensorboard_text")
 
 
+def follow_links(browser: Any) -> None:
+    """Every link of the page brings its section into sight."""
+    for link in browser.find_elements(By.CSS_SELECTOR, "nav a"):
+        link.click()
+        target = link.get_attribute("href").rsplit("#", 1)[1]
+        until(
+            lambda target=target: (
+                -5
+                <= browser.execute_script(
+                    f"return document.getElementById('{target}').getBoundingClientRect().top"
+                )
+                < 900
+            ),
+            target,
+        )
+
+
 @pytest.mark.parametrize("width", [DESK, PHONE])
 def test_the_report_answers_to_clicks(browser: Any, small_run: Path, width: int) -> None:
     resize(browser, width)
@@ -190,19 +207,7 @@ def test_the_report_answers_to_clicks(browser: Any, small_run: Path, width: int)
     assert traces("attribution") == 5
     assert traces("stress") == 4
     keep(browser, f"report_{width}")
-    for link in browser.find_elements(By.CSS_SELECTOR, "nav a"):
-        link.click()
-        target = link.get_attribute("href").rsplit("#", 1)[1]
-        until(
-            lambda target=target: (
-                -5
-                <= browser.execute_script(
-                    f"return document.getElementById('{target}').getBoundingClientRect().top"
-                )
-                < 900
-            ),
-            target,
-        )
+    follow_links(browser)
     before = browser.find_element(By.CSS_SELECTOR, "#growth .scatterlayer").get_attribute(
         "innerHTML"
     )
