@@ -70,6 +70,11 @@ class MarketArgs:
     funding.rate=close*0.01 perp.time=opened.
     """
 
+    extra: tuple[str, ...] = ()
+    """Columns of your own files that become observations, NAME=SCALE: open_interest=1e4 is seen as
+    value / 1e4.
+    """
+
     def settings(self) -> dict[str, Any]:
         """`EnvConfig` fields, checked."""
         given = pairs(self.env, "--env")
@@ -84,11 +89,12 @@ class MarketArgs:
         is dropped where they touch. `only` the test needs no span to learn on.
         """
         if self.data is None:
-            if self.symbols:
-                raise RunError(
-                    f"--symbols {' '.join(self.symbols)} needs --data; the embedded market has its"
-                    " own symbols"
-                )
+            for flag, given in (("--symbols", self.symbols), ("--extra", self.extra)):
+                if given:
+                    raise RunError(
+                        f"{flag} {' '.join(given)} needs --data; the embedded market has its own"
+                        f" {'symbols' if flag == '--symbols' else 'columns'}"
+                    )
             coins: Any = ("btc", "eth", "alt") if self.joint else "btc"
             whole = synthetic_market(coins, years=3, paths=2, seed=0, venue=self.venue)
         else:
@@ -97,6 +103,7 @@ class MarketArgs:
                 list(self.symbols) or None,
                 venue=self.venue,
                 columns=column_pairs(self.columns),
+                extra=scales(self.extra),
                 accept=self.accept,
             )
             for caution in whole.cautions:
@@ -200,6 +207,24 @@ def column_pairs(items: tuple[str, ...]) -> dict[str, str]:
                 " perp.time=date"
             )
         found[ours] = theirs
+    return found
+
+
+def scales(items: tuple[str, ...]) -> dict[str, float]:
+    """NAME=SCALE texts of --extra."""
+    found = {}
+    for item in items:
+        name, _, text = item.rpartition("=")
+        try:
+            scale = float(text)
+        except ValueError:
+            scale = 0.0
+        if not (name and 0.0 < scale < float("inf")):
+            raise RunError(
+                f"--extra {item}: expected NAME=SCALE with a scale above 0, a typical size of the"
+                " values, e.g. open_interest=1e4"
+            )
+        found[name] = scale
     return found
 
 
