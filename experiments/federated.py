@@ -102,17 +102,7 @@ def main(args: Args) -> None:
         )
         for i, (name, load) in enumerate(loads.items())
     ]  # fmt: skip
-    networks = sum(model != "har" for model in args.models)
-    steps = 2 * ("har" in args.models) + networks * (args.rounds + 1)
-    with tqdm(total=steps) as bar:
-
-        def tell(words: str) -> None:
-            bar.set_description(words)
-            bar.update()
-
-        with server.Federation(tasks, args.timeout, say=bar.write) as federation:
-            weights = server.train_together(federation, args.models, args.rounds, tell)
-            groups, lost = federation.groups, federation.lost
+    weights, groups, lost = _train(server, args, tasks)
     kept = {name: panel for name, panel in panels.items() if name not in lost}
     known = [panel.until(int(start.value) - 1) for panel in kept.values()]
     known = [panel if since is None else panel.since(since) for panel in known]
@@ -128,10 +118,27 @@ def main(args: Args) -> None:
     if "har" in weights:
         result["har_difference"] = compare.har_difference(weights["har"], known)
     write_json(out / "results.json", result)
-    np.savez(out / "weights.npz", **weights)  # type: ignore[arg-type]
+    np.savez(out / "weights.npz", **weights)
     text = compare.markdown(result)
     write_text(out / "results.md", text)
     print(text)
+
+
+def _train(server: Any, args: Args, tasks: list[Any]) -> tuple[dict[str, Any], Any, Any]:
+    """(weights of each model, inputs that all clients have, clients that were lost), with progress
+    on the screen; server: the module, which needs extras.
+    """
+    networks = sum(model != "har" for model in args.models)
+    steps = 2 * ("har" in args.models) + networks * (args.rounds + 1)
+    with tqdm(total=steps) as bar:
+
+        def tell(words: str) -> None:
+            bar.set_description(words)
+            bar.update()
+
+        with server.Federation(tasks, args.timeout, say=bar.write) as federation:
+            weights = server.train_together(federation, args.models, args.rounds, tell)
+            return dict(weights), federation.groups, federation.lost
 
 
 def check(args: Args) -> None:

@@ -8,6 +8,7 @@ import multiprocessing
 import secrets
 import threading
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from multiprocessing.connection import Connection, Listener, wait
 from typing import Any
@@ -145,9 +146,8 @@ def _accepted(
     def accept() -> None:
         while len(found) < many:
             try:
-                found.append(listener.accept())
-            except multiprocessing.AuthenticationError:  # a stranger on the port
-                continue
+                with suppress(multiprocessing.AuthenticationError):  # a stranger on the port
+                    found.append(listener.accept())
             except OSError:
                 return
 

@@ -131,7 +131,7 @@ def test_a_users_class_is_allowed_and_a_function_is_not() -> None:
 
     found = reader(BytesIO(pickle.dumps(Runs))).load()
     assert found is Runs
-    with pytest.raises(AgentError, match=r"names tests.agents.test_saved_files.saved"):
+    with pytest.raises(AgentError, match=r"names tests.agents.old_files.saved"):
         reader(BytesIO(pickle.dumps(saved))).load()
 
 

@@ -4,6 +4,7 @@ coins.
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from collections.abc import Callable
 from typing import Any
 
@@ -90,9 +91,9 @@ class PortfolioLearner(SB3Agent):
             action_space=self.space(),
         )
 
+    @abstractmethod
     def space(self) -> spaces.Space[Any]:
         """The decisions of the model."""
-        raise NotImplementedError
 
     def shape(self, env: Any) -> dict[str, Any]:
         """Arguments of the policy that say how the networks are built."""
@@ -118,9 +119,9 @@ class PortfolioLearner(SB3Agent):
         self.reasons = self.choices.reasons
         return actions
 
+    @abstractmethod
     def decide(self, seen: Any, deterministic: bool) -> tuple[NDArray[Any], NDArray[Any]]:
         """(choices (n,), numbers of the bands (n,)) for observations (n, D), a tensor."""
-        raise NotImplementedError
 
     def action_meaning(self) -> dict[str, Any]:
         """The levels and bands, and the settings of the env."""
