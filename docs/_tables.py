@@ -14,7 +14,7 @@ from fundenv.config import EnvConfig
 from fundenv.dynamics.more_columns import MORE_COLUMNS
 from fundenv.dynamics.observation import ACCOUNT_COLUMNS, LEG_COLUMNS
 from fundenv.forecast import GROUPS, forecaster_class
-from fundenv.forecast.registry import FORECASTERS
+from fundenv.forecast.registry import FORECASTERS, described
 from fundenv.formulas import index as formulas
 from fundenv.market import FEATURES
 from fundenv.settings import Settings, describe
@@ -122,10 +122,9 @@ def agents() -> str:
 def forecasters() -> str:
     """Every forecaster: name, the first sentence of its class, and the inputs it reads."""
     rows = []
-    for name in FORECASTERS:
-        kind = forecaster_class(name)
-        text = " ".join((inspect.getdoc(kind) or "").split()).split(". ")[0].rstrip(".") + "."
-        rows.append((f"`{name}`", text, "all groups" if kind.groups else "rates"))
+    for name, text in described().items():
+        reads = "all groups" if forecaster_class(name).groups else "rates"
+        rows.append((f"`{name}`", text, reads))
     return table(("forecaster", "what it does", "reads"), rows)
 
 

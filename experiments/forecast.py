@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import sys
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -21,9 +22,11 @@ from experiments.core.cli import Stopped, deferred, run
 from experiments.core.market_args import column_pairs, shown, span_edges
 from experiments.core.provenance import provenance
 from experiments.core.run_folder import RunError, open_run, write_json, write_text
-from experiments.forecasting import page, printing, table, walk_forward
+from experiments.forecasting import board, page, printing, table, walk_forward
 from experiments.forecasting.walk_forward import Job
-from fundenv.forecast import Panel, make, names, panel_of, read_extra
+from fundenv.forecast import Forecaster, Panel, make, names, panel_of, read_extra
+from fundenv.forecast.attribution import cannot
+from fundenv.forecast.registry import described
 from fundenv.market import Market, load_market, synthetic_market
 
 FIXED = (
@@ -47,8 +50,8 @@ class Args:
     columns: tuple[str, ...] = ()
     """Columns of files that follow no known format, OURS=THEIRS or KIND.OURS=THEIRS."""
     forecasters: tuple[str, ...] = ()
-    """Forecasters to compare: names, or package.module:Class for your own; none: all of the
-    package. clipped_har and no_change always take part.
+    """Forecasters to compare: names as `fundenv info forecasters` lists them, or
+    package.module:Class for your own; none: all. clipped_har and no_change always take part.
     """
     test: str | None = None
     """Span to judge on, START:END, UTC, both included, days, months or years; default: the last
@@ -77,7 +80,9 @@ class Args:
     cash_rate: float = 0.045
     """Yearly rate of idle cash, the hurdle of --worth."""
     seeds: int = 1
-    """Seeds of the forecasters that draw random numbers."""
+    """Seeds of the forecasters that draw random numbers; three or more give an interval."""
+    explain: tuple[str, ...] = ()
+    """Forecasters whose last 120 days are taken apart: which inputs moved each forecast."""
     out: Path | None = None
     """Folder of the run; default: runs/forecast-<time>."""
     resume: bool = False
@@ -96,7 +101,10 @@ def main(args: Args) -> None:
     walk_forward.check_folds(panel, pieces)
     jobs = jobs_of(args, pieces)
     for name in dict.fromkeys(job.name for job in jobs):  # a wrong one is reported before any work
-        walk_forward.made(Job(name, 0, 0, None, start, end), args.inputs).choose(panel)
+        one = walk_forward.made(Job(name, 0, 0, None, start, end), args.inputs)
+        one.choose(panel)
+        if name in args.explain and type(one).explain is Forecaster.explain:
+            raise cannot(one.name)
     out = open_run(
         args.out,
         "forecast",
@@ -150,7 +158,7 @@ def span(args: Args, market: Market) -> tuple[pd.Timestamp, pd.Timestamp]:
 
 def jobs_of(args: Args, pieces: list[tuple[pd.Timestamp, pd.Timestamp]]) -> list[Job]:
     """Every forecaster on every fold; further seeds for those that draw random numbers."""
-    wanted = dict.fromkeys([*table.BASES, *(args.forecasters or names())])
+    wanted = dict.fromkeys([*table.BASES, *(args.forecasters or names()), *args.explain])
     since = (
         span_edges(f"{args.fit_from}:{args.fit_from}", "--fit-from")[0] if args.fit_from else None
     )
@@ -163,7 +171,8 @@ def jobs_of(args: Args, pieces: list[tuple[pd.Timestamp, pd.Timestamp]]) -> list
                 if args.window == "rolling":
                     rolling = start - pd.DateOffset(months=args.rolling_months)
                     first = rolling if since is None else max(since, rolling)
-                found.append(Job(name, seed, fold, first, start, end))
+                explained = name in args.explain and not seed and fold == len(pieces) - 1
+                found.append(Job(name, seed, fold, first, start, end, explained))
     return found
 
 
@@ -200,10 +209,20 @@ def finish(args: Args, jobs: list[Job], panel: Panel, market: Market, out: Path)
     write_json(out / "results.json", result)
     text = printing.markdown(result)
     write_text(out / "results.md", text)
-    write_text(out / "report.html", page.page(result, forecasts, text, out))
+    parts = walk_forward.read_parts(out / "forecasts", jobs)
+    write_text(out / "report.html", page.page(result, forecasts, parts, out))
+    board.write(out / "tensorboard", result, parts, text)
     print(text)
-    print(f"report    {out / 'report.html'}")
+    print(f"report    {out / 'report.html'}\nevents    tensorboard --logdir {out / 'tensorboard'}")
+
+
+def description() -> str:
+    """What --help says first: the doc, and there the forecasters with a line each."""
+    if not {"-h", "--help"} & set(sys.argv):
+        return __doc__ or ""
+    lines = [f"{name}: {text}" for name, text in described().items()]
+    return "\n\n".join([(__doc__ or "").strip(), "Forecasters:", *lines])
 
 
 if __name__ == "__main__":
-    run(Args, main, __doc__)
+    run(Args, main, description())

@@ -6,7 +6,9 @@
 
 `fundenv info venue binance`: the rules of a venue; your own is the path of its TOML.
 
-`fundenv info agents`, `fundenv info venues`: the names of all of them.
+`fundenv info forecaster ridge`: every parameter of a forecaster; your own is module:Class.
+
+`fundenv info agents`, `venues`, `forecasters`: the names of all of them.
 """
 
 from __future__ import annotations
@@ -26,10 +28,11 @@ from experiments.core.cli import run
 from experiments.core.run_folder import RunError
 from fundenv import venues
 from fundenv.config import EnvConfig
+from fundenv.forecast import registry as forecasters
 from fundenv.settings import Row, describe
 from fundenv.venues.describe import bracket_lines, rows
 
-TOPICS = ("env", "agents", "venues", "venue binance")
+TOPICS = ("env", "agents", "venues", "venue binance", "forecasters", "forecaster ridge")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -37,7 +40,9 @@ class Args:
     """Command line of the list."""
 
     topic: Annotated[tuple[str, ...], tyro.conf.Positional] = ("env",)
-    """`env`, the name of an agent, `venue NAME`, `agents` or `venues`."""
+    """`env`, the name of an agent, `venue NAME`, `forecaster NAME`, `agents`, `venues` or
+    `forecasters`.
+    """
 
 
 def main(args: Args) -> None:
@@ -54,6 +59,17 @@ def main(args: Args) -> None:
         case ["venue"]:
             known = ", ".join(venues.venue_names())
             raise RunError(f"info venue: name one of {known}, or the path of your own TOML")
+        case ["forecasters"]:
+            for name, line in forecasters.described().items():
+                print(f"{name:<18}{line}")
+        case ["forecaster"]:
+            raise RunError(f"info forecaster: name one of {', '.join(forecasters.names())}")
+        case ["forecaster", name]:
+            forecaster = forecasters.forecaster_class(name)
+            print(_first(forecaster.__doc__))
+            show(
+                describe(forecaster.parameters), f"Parameters of {name}: make({name!r}, NAME=VALUE)"
+            )
         case ["venue", name]:
             venue = venues.load_venue(name)
             show(rows(venue), f"Rules of {name} now in force", value="value")
@@ -64,6 +80,8 @@ def main(args: Args) -> None:
         case [name]:
             near = difflib.get_close_matches(name, (*TOPICS, *venues.venue_names()), n=1)
             own = ":" in name  # package.module:Class
+            if name in forecasters.names() and name not in agents.names():
+                raise RunError(f"info {name}: no agent; did you mean `info forecaster {name}`?")
             like = difflib.get_close_matches(name, agents.names(), n=1)
             if not own and not like:
                 topics = [t if t in TOPICS else f"venue {t}" for t in near] or list(TOPICS)
@@ -76,8 +94,8 @@ def main(args: Args) -> None:
             show(describe(kind.parameters), f"Parameters of {name}: --params NAME=VALUE")
         case _:
             raise RunError(
-                f"info {' '.join(args.topic)}: expected env, an agent, `venue NAME`, agents or"
-                " venues"
+                f"info {' '.join(args.topic)}: expected env, an agent, `venue NAME`, `forecaster"
+                " NAME`, agents, venues or forecasters"
             )
 
 

@@ -54,7 +54,10 @@ ADAPTERS = {
     "fundenv.envs.rllib",
     "fundenv.batch.cuda",
     "fundenv.batch.cuda_kernels",
-    *(f"fundenv.forecast.networks.{name}" for name in "base nlinear lstm tcn transformer".split()),
+    *(
+        f"fundenv.forecast.networks.{name}"
+        for name in "base gradients head nlinear lstm tcn transformer".split()
+    ),
 }
 
 

@@ -6,8 +6,10 @@ import math
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
+import numpy as np
 import pandas as pd
 
+from experiments.forecasting.calibration import HEADING, LEGEND, coverage_cells
 from experiments.forecasting.table import ALL
 from fundenv.forecast import HORIZONS
 
@@ -70,7 +72,7 @@ def sections(result: dict[str, Any]) -> list[Section]:
     if "worth" in result:
         found.append(_worth(result["worth"], result["cash_rate"]))
     found.append(_seeds(rows, first))
-    found.append(_folds(result["coverage_by_fold"]))
+    found.append(Section(HEADING, coverage_cells(result["coverage_by_fold"]), LEGEND))
     cost = [["forecaster", "fit, s", "fit, CPU s", "new settlement, CPU ms a coin"]] + [
         [
             each["forecaster"],
@@ -132,12 +134,28 @@ def _number(value: float | None, digits: int) -> str:
 
 
 def _seeds(rows: Sequence[dict[str, Any]], coin: str) -> Section:
-    """Lowest and highest skill of the seeds, where there are several."""
+    """Mean skill of the seeds with an interval, where there are several."""
     own = [row for row in rows if row["coin"] == coin and len(row.get("skill_seeds", [])) > 1]
-    cells = _by_horizon(
-        own, coin, lambda row: f"{min(row['skill_seeds']):+.1f} .. {max(row['skill_seeds']):+.1f}"
+    cells = _by_horizon(own, coin, lambda row: interval(row["skill_seeds"]))
+    count = len(own[0]["skill_seeds"]) if own else 0
+    what = "95 % interval of that mean (Student)" if count > 2 else "lowest and highest"
+    return Section(
+        f"Skill over clipped HAR of single seeds, {coin}, %",
+        cells,
+        f"Mean over {count} seeds, behind it the {what}. The tables above judge the mean of the"
+        " seeds' forecasts.",
     )
-    return Section(f"Skill over clipped HAR of single seeds, {coin}, %", cells, "")
+
+
+def interval(values: Sequence[float]) -> str:
+    """Mean and, from three values on, the 95 % interval of Student; of two both."""
+    from scipy.stats import t
+
+    mean, low, high = float(np.mean(values)), min(values), max(values)
+    if len(values) > 2:
+        half = float(t.ppf(0.975, len(values) - 1) * np.std(values, ddof=1) / len(values) ** 0.5)
+        low, high = mean - half, mean + half
+    return f"{mean:+.1f} ({low:+.1f} .. {high:+.1f})"
 
 
 def _worth(rows: Sequence[dict[str, Any]], cash: float) -> Section:
@@ -155,32 +173,4 @@ def _worth(rows: Sequence[dict[str, Any]], cash: float) -> Section:
         cells,
         "The rule at its defaults on each forecaster, mean over coins; h: the horizon that it"
         " reads. perfect: the future itself, which nobody has.",
-    )
-
-
-def _folds(rows: Sequence[dict[str, Any]]) -> Section:
-    """Range of the coverage over coins and folds."""
-    known: dict[tuple[str, int], list[float]] = {}
-    for row in rows:
-        if row["n"] >= 100:
-            known.setdefault((row["forecaster"], row["horizon"]), []).append(row["coverage"])
-    names = list(dict.fromkeys(name for name, _ in known))
-    head = ["forecaster", *(f"h = {h}" for h in HORIZONS)]
-    cells = [head] + [
-        [
-            name,
-            *(
-                f"{min(known[name, h]):.0f} .. {max(known[name, h]):.0f}"
-                if (name, h) in known
-                else ""
-                for h in HORIZONS
-            ),
-        ]
-        for name in names
-    ]
-    return Section(
-        "Coverage of the 90 % interval by coin and fold, %",
-        cells,
-        "Lowest and highest over coins and folds of at least 100 settled forecasts. Targets over 21"
-        " and 63 settlements overlap: a half-year holds 26 and 9 independent ones.",
     )

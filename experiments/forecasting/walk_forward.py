@@ -15,8 +15,21 @@ import numpy as np
 import pandas as pd
 
 from experiments.core.run_folder import RunError, read_json, write_frame, write_json
-from fundenv.forecast import HORIZONS, LEVELS, Forecaster, Panel, Predicted, check_causal, make
+from fundenv.forecast import (
+    HORIZONS,
+    LEVELS,
+    Forecaster,
+    Panel,
+    Predicted,
+    check_causal,
+    explain,
+    make,
+)
+from fundenv.forecast.explained import parts_table
 from fundenv.forecast.history import LEAST
+
+PARTS = "-parts.parquet"
+EXPLAINED_DAYS = 120  # at the end of the last fold
 
 
 class Job(NamedTuple):
@@ -28,6 +41,7 @@ class Job(NamedTuple):
     fit_from: pd.Timestamp | None
     start: pd.Timestamp
     end: pd.Timestamp
+    explained: bool = False  # whether its parts are written too
 
     @property
     def stem(self) -> str:
@@ -78,6 +92,11 @@ def run_job(job: Job, panel: Panel, forecaster: Forecaster, folder: Path) -> Non
         check_causal(forecaster, known)
     found = forecaster.predict(known, (job.start, job.end))
     write_frame(folder / f"{job.stem}.parquet", frame(found, panel))
+    if job.explained:
+        last = pd.Timestamp(max(int(history.ns[-1]) for history in known), tz="UTC")
+        since = max(job.start, last - pd.Timedelta(days=EXPLAINED_DAYS))
+        parts = parts_table(explain(forecaster, known, (since, job.end)), HORIZONS)
+        write_frame(folder / f"{job.stem}{PARTS}", parts)
     record = {
         "name": job.name,
         "seed": job.seed,
@@ -141,13 +160,23 @@ def frame(found: list[Predicted], panel: Panel) -> pd.DataFrame:
 
 
 def unfinished(jobs: list[Job], folder: Path) -> Iterator[Job]:
-    """Jobs without a record."""
-    return (job for job in jobs if not (folder / f"{job.stem}.json").is_file())
+    """Jobs without a record, or without the parts that are asked for now."""
+    for job in jobs:
+        files = [f"{job.stem}.json", *([f"{job.stem}{PARTS}"] if job.explained else [])]
+        if not all((folder / name).is_file() for name in files):
+            yield job
 
 
 def made(job: Job, inputs: tuple[str, ...]) -> Forecaster:
     """The forecaster of a job."""
     return make(job.name, inputs=inputs or None, seed=job.seed)
+
+
+def read_parts(folder: Path, jobs: list[Job]) -> dict[str, pd.DataFrame]:
+    """The parts of each forecaster that was explained."""
+    return {
+        job.name: pd.read_parquet(folder / f"{job.stem}{PARTS}") for job in jobs if job.explained
+    }
 
 
 def read_all(folder: Path, jobs: list[Job]) -> tuple[pd.DataFrame, pd.DataFrame]:

@@ -2,6 +2,7 @@
 the mean rate of the next 1, 3, 9, 21 and 63 settlements with quantiles.
 """
 
+from fundenv.forecast.attribution import Parts
 from fundenv.forecast.base import (
     Forecaster,
     ForecasterSettings,
@@ -9,6 +10,7 @@ from fundenv.forecast.base import (
     check_causal,
 )
 from fundenv.forecast.errors import ForecastError
+from fundenv.forecast.explained import Explained, explain
 from fundenv.forecast.extra import read_extra
 from fundenv.forecast.history import HORIZONS, History, Panel, panel_of
 from fundenv.forecast.inputs import GROUPS
@@ -19,13 +21,16 @@ __all__ = [
     "GROUPS",
     "HORIZONS",
     "LEVELS",
+    "Explained",
     "ForecastError",
     "Forecaster",
     "ForecasterSettings",
     "History",
     "Panel",
+    "Parts",
     "Predicted",
     "check_causal",
+    "explain",
     "forecaster_class",
     "load",
     "make",

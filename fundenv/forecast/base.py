@@ -16,6 +16,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from fundenv.forecast.attribution import Parts, cannot
 from fundenv.forecast.errors import ForecastError
 from fundenv.forecast.history import HORIZONS, LEAST, Array, Panel, panel_of
 from fundenv.forecast.inputs import available, check_groups
@@ -131,18 +132,7 @@ class Forecaster(ABC):
 
         Quantiles follow the errors of forecasts made since the fit and settled by then.
         """
-        if not self.width.known:
-            raise ForecastError(f"forecaster {self.name} is not fitted; call fit first")
-        panel = panel_of(market)
-        start = self.fitted_until + 1 if span is None else edge(span[0])
-        if span is not None and span[1] is not None:
-            panel = panel.until(edge(span[1]) - 1)
-        panel = before(panel, min(start, self.fitted_until), LOOK_BACK)
-        if not len(panel):
-            raise ForecastError(
-                f"forecaster {self.name}: fewer than {LEAST} settlements up to the end of the span;"
-                " give a longer history"
-            )
+        panel, start = self.asked_panel(market, span)
         with one_thread():
             means = self.means(panel)
         found = []
@@ -156,6 +146,28 @@ class Forecaster(ABC):
                 )
             )
         return found
+
+    def asked_panel(self, market: Market | Panel, span: Span) -> tuple[Panel, int]:
+        """What a forecast of a span reads, and the instant (ns) from which it was asked for."""
+        if not self.width.known:
+            raise ForecastError(f"forecaster {self.name} is not fitted; call fit first")
+        panel = panel_of(market)
+        start = self.fitted_until + 1 if span is None else edge(span[0])
+        if span is not None and span[1] is not None:
+            panel = panel.until(edge(span[1]) - 1)
+        panel = before(panel, min(start, self.fitted_until), LOOK_BACK)
+        if not len(panel):
+            raise ForecastError(
+                f"forecaster {self.name}: fewer than {LEAST} settlements up to the end of the span;"
+                " give a longer history"
+            )
+        return panel, start
+
+    def explain(self, panel: Panel, since: int) -> list[Parts]:
+        """What every input adds to the forecasts of `means` at origins from the instant `since`
+        (ns) on; with the base the parts sum to the forecast. See `fundenv.forecast.explain`.
+        """
+        raise cannot(self.name)
 
     def save(self, folder: str | os.PathLike[str]) -> None:
         """Write the forecaster with the hash of the data it was fitted on; read by `load`."""

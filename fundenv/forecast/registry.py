@@ -1,12 +1,16 @@
 """Which class stands behind the name of a forecaster: import strings, so that listing the names
-loads no library. Your own goes by `package.module:Class`.
+loads no library. Your own needs no line here: give `package.module:Class` where a name is asked
+for, or declare an entry point in the group `fundenv.forecasters` of your own package.
 """
 
 from __future__ import annotations
 
 import importlib
 import os
+import re
 from collections.abc import Sequence
+from functools import cache
+from importlib.metadata import entry_points
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +19,7 @@ from fundenv.forecast.errors import ForecastError
 from fundenv.forecast.saved import read
 from fundenv.settings import nearest
 
+GROUP = "fundenv.forecasters"  # entry points of users' packages
 _OWN = "fundenv.forecast.estimators"
 _NETS = "fundenv.forecast.networks"
 FORECASTERS = {
@@ -38,13 +43,43 @@ FORECASTERS = {
 NEEDS = {  # top-level module -> the extra that has it
     "statsmodels": "forecast", "arch": "forecast", "scipy": "forecast",
     "lightgbm": "forecast", "scoringrules": "forecast", "torch": "forecast",
-    "threadpoolctl": "forecast",
+    "threadpoolctl": "forecast", "captum": "forecast",
 }  # fmt: skip
+
+
+@cache
+def table() -> dict[str, str]:
+    """Name -> import string of every forecaster: the project's, then those of installed packages.
+
+    Raises `ForecastError` where an installed package takes a name that is taken.
+    """
+    found = dict(FORECASTERS)
+    for point in sorted(entry_points(group=GROUP), key=lambda each: each.name):
+        if found.get(point.name, point.value) != point.value:
+            raise ForecastError(
+                f"two forecasters are called {point.name!r}, {found[point.name]} and {point.value};"
+                " rename the entry point of the second"
+            )
+        found[point.name] = point.value
+    return found
 
 
 def names() -> list[str]:
     """Names of all forecasters."""
-    return list(FORECASTERS)
+    return list(table())
+
+
+def described() -> dict[str, str]:
+    """Name -> the first sentence of its class; imports every one that can be imported."""
+    found = {}
+    for name in names():
+        try:
+            text = " ".join((forecaster_class(name).__doc__ or "").split())
+        except ForecastError as error:
+            found[name] = str(error)
+            continue
+        found[name] = re.split(r"\.\s(?=[A-Z])", text)[0].rstrip(".") + "."
+    return found
 
 
 def forecaster_class(name: str) -> type[Forecaster]:
@@ -52,12 +87,14 @@ def forecaster_class(name: str) -> type[Forecaster]:
 
     Raises `ForecastError` for an unknown name, a module that is missing or a class that is none.
     """
-    place = FORECASTERS.get(name, name if ":" in name else None)
+    place = table().get(name, name if ":" in name else None)
     if place is None:
         raise ForecastError(
             f"unknown forecaster {name!r}; {nearest(name, names())}; your own: package.module:Class"
         )
     module, _, attribute = place.partition(":")
+    if not all(part.isidentifier() for part in (*module.split("."), attribute)):
+        raise ForecastError(f"forecaster {place!r} is no place; write package.module:Class")
     try:
         found = getattr(importlib.import_module(module), attribute)
     except ModuleNotFoundError as error:
@@ -106,7 +143,7 @@ def load(folder: str | os.PathLike[str]) -> Forecaster:
     name = record["forecaster"]
     params = {k: tuple(v) if isinstance(v, list) else v for k, v in record["params"].items()}
     made = make(
-        name if name in FORECASTERS else record["class"],
+        name if name in table() else record["class"],
         inputs=record["inputs"] or None,
         seed=record["seed"],
         **params,

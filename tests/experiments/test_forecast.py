@@ -13,7 +13,8 @@ import pytest
 
 from experiments import forecast
 from experiments.core import cli
-from experiments.forecasting import table
+from experiments.forecasting import printing, table
+from experiments.forecasting.calibration import by_luck
 from experiments.forecasting.walk_forward import folds
 from fundenv.market import synthetic_frames, write_frames
 
@@ -46,7 +47,7 @@ def run(data: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A finished comparison."""
     out = tmp_path_factory.mktemp("runs") / "one"
     words = ("--data", str(data), "--forecasters", "ewma", "har", "--refit-months", "2")
-    assert called(*words, "--out", str(out)) == 0
+    assert called(*words, "--explain", "ridge", "--out", str(out)) == 0
     return out
 
 
@@ -71,6 +72,50 @@ def test_the_figures_are_those_of_the_forecasts(run: Path) -> None:
     assert "| ewma |" in (run / "results.md").read_text()
     page = (run / "report.html").read_text()
     assert "Skill over clipped HAR, all coins" in page
+    assert "What moved a forecast" in page
+    assert "| exact intervals |" in (run / "results.md").read_text()
+
+
+def test_the_parts_of_a_run_sum_to_its_forecasts(run: Path) -> None:
+    (path,) = (run / "forecasts").glob("*-parts.parquet")
+    parts = pd.read_parquet(path)
+    assert {"base", "funding", "basis", "others"} <= set(parts["group"])
+    keys = ["symbol", "time", "horizon"]
+    total = parts.groupby(keys)["value"].sum()
+    said = pd.read_parquet(path.with_name(path.name.replace("-parts", ""))).set_index(keys)["mean"]
+    assert len(total) > 500
+    pd.testing.assert_series_equal(total, said.loc[total.index], check_names=False, rtol=1e-9)
+
+
+def test_the_figures_are_in_tensorboard(run: Path) -> None:
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+    result = json.loads((run / "results.json").read_text())
+    events = EventAccumulator(str(run / "tensorboard" / "ewma")).Reload()
+    row = next(r for r in result["rows"] if r["forecaster"] == "ewma" and r["coin"] == "all coins")
+    first = events.Scalars("Skill/over_clipped_har_percent/all_coins")[0]
+    assert first.step == row["horizon"] == 1
+    assert first.value == pytest.approx(row["skill_clipped_har"], rel=1e-5)
+    comparison = EventAccumulator(str(run / "tensorboard" / "comparison")).Reload()
+    assert set(comparison.Tags()["images"]) == {"Calibration", "Parts/ridge"}
+
+
+def test_coverage_by_luck_is_that_of_independent_days() -> None:
+    """Over one settlement the errors are independent: a binomial share of 546 with 90 %, of size
+    1.28 points. Over 63 the half-year holds nine independent ones, so that it is much wider.
+    """
+    one = np.array(by_luck(546, 1))
+    assert one.mean() == pytest.approx(90.0, abs=0.2)
+    assert one.std() == pytest.approx(100 * np.sqrt(0.9 * 0.1 / 546), rel=0.1)
+    assert 5.0 < np.std(by_luck(546, 63)) < 9.0
+
+
+def test_seeds_have_an_interval() -> None:
+    """Skills of 1, 2, 3: mean 2, size 1, Student 4.3027 with two degrees of freedom over
+    sqrt(3): 2.484.
+    """
+    assert printing.interval([1.0, 2.0, 3.0]) == "+2.0 (-0.5 .. +4.5)"
+    assert printing.interval([1.0, 2.0]) == "+1.5 (+1.0 .. +2.0)"
 
 
 def test_a_finished_run_is_not_done_again(run: Path, data: Path, capsys: Capture) -> None:
@@ -87,6 +132,8 @@ def test_a_finished_run_is_not_done_again(run: Path, data: Path, capsys: Capture
 @pytest.mark.parametrize(
     ("words", "said"),
     [
+        (("--explain", "arima"), "forecaster arima does not say which inputs moved it"),
+        (("--explain", "hra"), "unknown forecaster 'hra'"),
         (("--forecasters", "hra"), "unknown forecaster 'hra'"),
         (("--inputs", "moon", "--forecasters", "ridge"), "inputs 'moon' are unknown"),
         (("--inputs", "user", "--forecasters", "ridge"), "give the file with --extra FILE"),

@@ -17,6 +17,7 @@ from fundenv.forecast import (
     ForecastError,
     Panel,
     check_causal,
+    explain,
     load,
     make,
     names,
@@ -110,13 +111,38 @@ def test_one_who_looks_ahead_is_found(panel: Panel) -> None:
         check_causal(Ahead().fit(panel), panel)
 
 
-def test_contributions_sum_to_the_forecast(panel: Panel, fitted: dict[str, Forecaster]) -> None:
-    ridge: Any = fitted["ridge"]
-    names_, found = ridge.contributions(panel)
-    assert len(names_) == found[0].shape[2]
-    scale = panel.histories[0].scale
-    total = scale.mean[:, None] + scale.size[:, None] * ridge.weights[:, 0] + found[0].sum(axis=2)
-    np.testing.assert_allclose(total, ridge.means(panel)[0], rtol=1e-9)
+@pytest.mark.parametrize("name", [name for name in names() if name != "arima"])
+def test_the_parts_sum_to_the_forecast(
+    name: str, panel: Panel, fitted: dict[str, Forecaster]
+) -> None:
+    """Exactly, but for the quadrature of the networks."""
+    forecaster = fitted[name]
+    start = int(panel.histories[0].ns[1050])
+    loose = name in ("nlinear", "lstm", "tcn", "transformer")
+    for one, two in zip(
+        forecaster.predict(panel, (start, None)),
+        explain(forecaster, panel, (start, None)),
+        strict=True,
+    ):
+        np.testing.assert_array_equal(two.ns, one.ns)
+        np.testing.assert_array_equal(two.mean, one.mean)
+        tolerance = 0.005 if loose else 1e-8
+        np.testing.assert_allclose(two.parts.total, one.mean, rtol=0, atol=tolerance)
+        by_group = sum(two.groups().values()) + two.parts.base
+        np.testing.assert_allclose(by_group, two.parts.total, atol=1e-9)
+        assert all(np.abs(value).max() < 20 for value in two.parts.values.values())
+
+
+def test_the_parts_of_a_hint_are_those_of_the_hint() -> None:
+    """A regression on the last rate and nothing else: the older rates add nothing."""
+    ar = make("ar", lags=(1,))
+    only = Panel((history("A", rates(3000, 5)),))
+    ar.fit(only, (None, int(only.histories[0].ns[2900])))
+    (found,) = explain(ar, only)
+    phi = ar.state()["ar:A"][1]
+    last = only.histories[0].rate[2900:] - only.histories[0].scale.mean[2900:]
+    assert list(found.parts.values) == [("funding", "rate 1")]
+    np.testing.assert_allclose(found.parts.values["funding", "rate 1"][:, 0], phi * last, atol=1e-4)
 
 
 def test_the_width_covers_what_it_says() -> None:
@@ -169,6 +195,11 @@ def test_a_market_becomes_a_panel() -> None:
         (lambda p: make("har").predict(p), "forecaster har is not fitted; call fit first"),
         (lambda p: make("har").fit(p, ("2030-01-01", None)), "no coin has 400 settlements in it"),
         (lambda p: make("har").save("/tmp/never"), "is not fitted; call fit before save"),
+        (
+            lambda p: explain(make("arima").fit(p), p, (0, None)),
+            "forecaster arima does not say which inputs moved it; choose one that does",
+        ),
+        (lambda p: explain(make("har"), p), "forecaster har is not fitted; call fit first"),
         (lambda p: load("/nowhere"), "no forecaster in /nowhere"),
     ],
 )

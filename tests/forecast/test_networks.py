@@ -6,7 +6,7 @@ import torch
 from torch.nn import functional
 
 from fundenv.forecast.networks.base import WINDOW
-from fundenv.forecast.networks.tcn import _Net
+from fundenv.forecast.networks.tcn import Convolutions
 
 
 def test_the_convolutions_are_the_dilated_ones() -> None:
@@ -14,7 +14,7 @@ def test_the_convolutions_are_the_dilated_ones() -> None:
     window give the same number at its end.
     """
     torch.manual_seed(0)
-    net = _Net(inputs=3, units=8)
+    net = Convolutions(inputs=3, units=8)
     torch.nn.init.normal_(net.head.mixed[-1].weight)
     window, inputs = torch.randn(20, WINDOW), torch.randn(20, 3)
     x = window[:, None, :]

@@ -8,6 +8,7 @@ from typing import Annotated, Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
+from fundenv.forecast.attribution import Parts, of_lags
 from fundenv.forecast.base import HORIZONS, Forecaster, ForecasterSettings
 from fundenv.forecast.history import Array, Panel
 from fundenv.settings import Range
@@ -51,6 +52,14 @@ class Ar(Forecaster):
             found.append(iterated(history.rate, weights[0], weights[1:]))
         return found
 
+    def explain(self, panel: Panel, since: int) -> list[Parts]:
+        """Exactly: an iterated autoregression is linear in the rates."""
+        found = []
+        for history in panel:
+            weights = self.weights.get(history.symbol, self.weights[""])
+            found.append(of_lags(history, since, *effects(weights[0], weights[1:])))
+        return found
+
     def state(self) -> dict[str, NDArray[Any]]:
         """The weights of every coin."""
         return {f"ar:{symbol}": weights for symbol, weights in self.weights.items()}
@@ -58,6 +67,15 @@ class Ar(Forecaster):
     def restore(self, state: dict[str, NDArray[Any]]) -> None:
         """Take them back."""
         self.weights = {n[3:]: value for n, value in state.items() if n.startswith("ar:")}
+
+
+def effects(constant: float, weights: Array) -> tuple[Array, Array]:
+    """(H,) and (H, L): what the constant and each of the last rates, newest first, add to the
+    forecasts of `iterated`.
+    """
+    lags = max(1, len(weights))
+    ones = [iterated(row, 0.0, weights)[-1] for row in np.eye(lags)[:, ::-1]]
+    return iterated(np.zeros(lags), constant, weights)[-1], np.array(ones).T
 
 
 def iterated(rate: Array, constant: float, weights: Array) -> Array:

@@ -65,6 +65,11 @@ class Boosting(ScaledForecaster):
         """Scaled forecasts (n,)."""
         return np.asarray(self.trees[j].predict(x, num_threads=1), dtype=np.float64)
 
+    def parts_horizon(self, j: int, x: Array) -> Array:
+        """(n, F + 1) Shapley values of the trees, and last the mean of their answers."""
+        found = self.trees[j].predict(x, num_threads=1, pred_contrib=True)
+        return np.asarray(found, dtype=np.float64)
+
     def state(self) -> dict[str, NDArray[Any]]:
         """The trees as LightGBM's own text."""
         return {f"trees:{j}": np.array(tree.model_to_string()) for j, tree in enumerate(self.trees)}

@@ -8,6 +8,7 @@ from typing import Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
+from fundenv.forecast.attribution import Parts
 from fundenv.forecast.base import Forecaster, ForecasterSettings
 from fundenv.forecast.errors import ForecastError
 from fundenv.forecast.history import Array, Panel
@@ -54,6 +55,19 @@ class Ensemble(Forecaster):
         """Forecasts (K, H)."""
         each = [member.means(panel) for member in self.members]
         return [np.mean([m[i] for m in each], axis=0) for i in range(len(panel))]
+
+    def explain(self, panel: Panel, since: int) -> list[Parts]:
+        """The means of the members' parts."""
+        each = [member.explain(panel, since) for member in self.members]
+        found = []
+        for own in zip(*each, strict=True):
+            keys = dict.fromkeys(key for parts in own for key in parts.values)
+            values = {
+                key: np.sum([p.values[key] for p in own if key in p.values], axis=0) / len(own)
+                for key in keys
+            }
+            found.append(Parts(np.mean([parts.base for parts in own], axis=0), values))
+        return found
 
     def state(self) -> dict[str, NDArray[Any]]:
         """Every member's state behind its number, and the groups that it reads."""

@@ -4,6 +4,7 @@ width.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Annotated, Any, ClassVar
 
@@ -11,6 +12,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from fundenv.forecast.attribution import AGES, Parts, age_names
 from fundenv.forecast.base import HORIZONS, Forecaster, ForecasterSettings
 from fundenv.forecast.history import Array, History, Panel
 from fundenv.forecast.width import LEVELS, Width
@@ -53,6 +55,18 @@ class Ewma(Forecaster):
             np.column_stack([ewma(history.rate, span) for span in self.spans]) for history in panel
         ]
 
+    def explain(self, panel: Panel, since: int) -> list[Parts]:
+        """Exactly, by the age of the rates, measured from the slow mean."""
+        return [self._parts(history, history.ns >= since) for history in panel]
+
+    def _parts(self, history: History, rows: NDArray[np.bool_]) -> Parts:
+        slow = history.scale.mean
+        firsts = (0, *AGES[:-1])
+        older = np.stack([ages_over(history.rate, slow, span, firsts) for span in self.spans])
+        parts = older - np.concatenate([older[:, 1:], np.zeros_like(older[:, :1])], axis=1)
+        values = {key: parts[:, i, rows].T for i, key in enumerate(age_names())}
+        return Parts(np.repeat(slow[rows, None], len(self.spans), axis=1), values)
+
     def state(self) -> dict[str, NDArray[Any]]:
         """The spans."""
         return {"spans": self.spans}
@@ -60,6 +74,19 @@ class Ewma(Forecaster):
     def restore(self, state: dict[str, NDArray[Any]]) -> None:
         """Take them back."""
         self.spans = state["spans"]
+
+
+def ages_over(rate: Array, slow: Array, span: float, ages: Sequence[int]) -> Array:
+    """(A, K) what rates older than each age add to the exponential mean, less the slow mean."""
+    keep = 1.0 - 2.0 / (span + 1.0)
+    total = np.cumsum(keep ** np.arange(len(rate)))  # of the weights, newest 1
+    sums = ewma(rate, span) * total
+    out = np.zeros((len(ages), len(rate)))
+    for i, age in enumerate(ages):
+        n = max(0, len(rate) - age)
+        away = sums[:n] - slow[age:] * total[:n]
+        out[i, age:] = keep**age * away / total[age:]
+    return out
 
 
 def ewma(rate: Array, span: float) -> Array:

@@ -10,8 +10,9 @@ from typing import Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
+from fundenv.forecast.attribution import Parts, of_lags
 from fundenv.forecast.base import Forecaster
-from fundenv.forecast.estimators.ar import iterated
+from fundenv.forecast.estimators.ar import effects, iterated
 from fundenv.forecast.estimators.har import WINDOWS
 from fundenv.forecast.history import Array, Panel
 
@@ -45,6 +46,15 @@ class Garch(Forecaster):
         for history in panel:
             params = self.fitted.get(history.symbol, self.fitted[""])
             found.append(iterated(history.rate, float(params[0]), lag_weights(params[1:5])))
+        return found
+
+    def explain(self, panel: Panel, since: int) -> list[Parts]:
+        """Exactly: its mean is an iterated autoregression, linear in the rates."""
+        found = []
+        for history in panel:
+            params = self.fitted.get(history.symbol, self.fitted[""])
+            linear = effects(float(params[0]), lag_weights(params[1:5]))
+            found.append(of_lags(history, since, *linear))
         return found
 
     def state(self) -> dict[str, NDArray[Any]]:

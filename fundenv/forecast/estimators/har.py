@@ -9,6 +9,7 @@ from typing import Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
+from fundenv.forecast.attribution import Parts
 from fundenv.forecast.base import Forecaster
 from fundenv.forecast.history import Array, History, Panel
 from fundenv.forecast.scale import trailing_means
@@ -50,6 +51,22 @@ class Har(Forecaster):
             x = self._data(history)[0]
             weights = self.weights.get(history.symbol, self.weights[""])
             found.append(weights[:, 0] + x @ weights[:, 1:].T)
+        return found
+
+    def explain(self, panel: Panel, since: int) -> list[Parts]:
+        """Exactly: what each mean adds, measured from the slow mean of the rate."""
+        found = []
+        for history in panel:
+            rows = history.ns >= since
+            slow = history.scale.mean[rows]
+            away = self._data(history)[0][rows] - slow[:, None]
+            weights = self.weights.get(history.symbol, self.weights[""])
+            base = weights[:, 0] + slow[:, None] * weights[:, 1:].sum(axis=1)
+            values = {
+                ("funding", f"mean of {w}"): away[:, i, None] * weights[:, 1 + i]
+                for i, w in enumerate(WINDOWS)
+            }
+            found.append(Parts(base, values))
         return found
 
     def state(self) -> dict[str, NDArray[Any]]:

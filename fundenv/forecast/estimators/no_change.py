@@ -6,6 +6,7 @@ from typing import ClassVar
 
 import numpy as np
 
+from fundenv.forecast.attribution import Parts, of_lags
 from fundenv.forecast.base import HORIZONS, Forecaster
 from fundenv.forecast.history import Array, Panel
 
@@ -21,3 +22,8 @@ class NoChange(Forecaster):
     def means(self, panel: Panel) -> list[Array]:
         """The last rate (K, H)."""
         return [np.repeat(history.rate[:, None], len(HORIZONS), axis=1) for history in panel]
+
+    def explain(self, panel: Panel, since: int) -> list[Parts]:
+        """The last rate alone."""
+        h = len(HORIZONS)
+        return [of_lags(history, since, np.zeros(h), np.ones((h, 1))) for history in panel]

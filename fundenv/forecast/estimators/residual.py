@@ -6,6 +6,7 @@ from typing import Any, ClassVar
 
 from numpy.typing import NDArray
 
+from fundenv.forecast.attribution import Parts
 from fundenv.forecast.estimators.boosting import Boosting
 from fundenv.forecast.estimators.har import ClippedHar
 from fundenv.forecast.history import Array, Panel
@@ -28,6 +29,10 @@ class ResidualHar(Boosting):
             slow, size = history.scale
             found.append((mean - slow[:, None]) / size[:, None])
         return found
+
+    def explain_base(self, panel: Panel, since: int) -> list[Parts]:
+        """The parts of clipped HAR."""
+        return self.har.explain(panel, since)
 
     def state(self) -> dict[str, NDArray[Any]]:
         """Trees and weights."""

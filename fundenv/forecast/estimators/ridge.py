@@ -9,9 +9,10 @@ from typing import Annotated, Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
+from fundenv.forecast.attribution import Parts
 from fundenv.forecast.base import HORIZONS, Forecaster, ForecasterSettings
 from fundenv.forecast.history import Array, Panel
-from fundenv.forecast.inputs import matrices
+from fundenv.forecast.inputs import matrices, owners
 from fundenv.settings import Range
 
 TARGET_LIMIT = 3.0  # scaled targets are clipped to +- this, so that one month does not decide
@@ -74,6 +75,31 @@ class ScaledForecaster(Forecaster):
     def ask_horizon(self, j: int, x: Array) -> Array:
         """Scaled forecasts (n,) of horizon j."""
 
+    @abstractmethod
+    def parts_horizon(self, j: int, x: Array) -> Array:
+        """(n, F + 1) what each input adds to a scaled forecast of horizon j, last a constant."""
+
+    def explain_base(self, panel: Panel, since: int) -> list[Parts]:
+        """The parts of what the learned part is added to: the slow mean, or those of `base`."""
+        found = []
+        for history in panel:
+            slow = history.scale.mean[history.ns >= since]
+            found.append(Parts(np.repeat(slow[:, None], len(HORIZONS), axis=1), {}))
+        return found
+
+    def explain(self, panel: Panel, since: int) -> list[Parts]:
+        """The parts of every forecast, in bp per 8 h."""
+        names, x = matrices(panel, self.inputs)
+        keys = list(zip(owners(panel, self.inputs), names, strict=True))
+        found = []
+        for history, each, start in zip(panel, x, self.explain_base(panel, since), strict=True):
+            rows = history.ns >= since
+            scaled = [self.parts_horizon(j, each[rows]) for j in range(len(HORIZONS))]
+            parts = np.stack(scaled, axis=1) * history.scale.size[rows, None, None]
+            values = {key: parts[:, :, f] for f, key in enumerate(keys)}
+            found.append(Parts(start.base + parts[:, :, -1], start.values | values))
+        return found
+
     def means(self, panel: Panel) -> list[Array]:
         """Forecasts (K, H)."""
         start = self.base(panel)
@@ -118,16 +144,9 @@ class Ridge(ScaledForecaster):
         """Scaled forecasts (n,)."""
         return np.asarray(self.weights[j, 0] + x @ self.weights[j, 1:])
 
-    def contributions(self, panel: Panel) -> tuple[tuple[str, ...], list[Array]]:
-        """What every input adds to every forecast, exactly: names and, for each history, (K, H, F)
-        bp per 8 h; with the constant and the slow mean they sum to the forecast.
-        """
-        names, x = matrices(panel, self.inputs)
-        found = []
-        for history, each in zip(panel, x, strict=True):
-            size = history.scale.size
-            found.append(size[:, None, None] * each[:, None, :] * self.weights[None, :, 1:])
-        return names, found
+    def parts_horizon(self, j: int, x: Array) -> Array:
+        """(n, F + 1) what every input adds, exactly, and last the constant."""
+        return np.column_stack([x * self.weights[j, 1:], np.full(len(x), self.weights[j, 0])])
 
     def state(self) -> dict[str, NDArray[Any]]:
         """The weights."""

@@ -16,11 +16,12 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
+from fundenv.forecast.attribution import Parts
 from fundenv.forecast.base import HORIZONS, Forecaster, ForecasterSettings
 from fundenv.forecast.errors import ForecastError
 from fundenv.forecast.estimators.ridge import USED, scaled_targets, unscaled
 from fundenv.forecast.history import Array, Panel
-from fundenv.forecast.inputs import matrices
+from fundenv.forecast.inputs import matrices, owners
 from fundenv.settings import Range
 
 Floats = NDArray[np.float32]
@@ -174,6 +175,25 @@ class Network(Forecaster):
                 scaled.append(torch.stack(each).mean(dim=0).cpu().numpy().astype(np.float64))
         return unscaled(panel, scaled)
 
+    def explain(self, panel: Panel, since: int) -> list[Parts]:
+        """Integrated gradients from a window at the slow mean and inputs at their means."""
+        from fundenv.forecast.networks.gradients import integrated
+
+        keys = list(zip(owners(panel, self.inputs), matrices(panel, self.inputs)[0], strict=True))
+        found = []
+        with _quiet(self.seed):
+            for history, window, x in zip(
+                panel, self._windows(panel), matrices(panel, self.inputs)[1], strict=True
+            ):
+                rows = history.ns >= since
+                a = torch.as_tensor(window[rows], device=self._device())
+                b = torch.as_tensor(self._standard(x[rows]), device=self._device())
+                mean, size = (each[rows, None] for each in history.scale)
+                base, values = integrated(self.members, a, b, keys)
+                scaled = {key: size * value for key, value in values.items()}
+                found.append(Parts(mean + size * base, scaled))
+        return found
+
     def state(self) -> dict[str, NDArray[Any]]:
         """The weights of every member, and what standardises the inputs."""
         found = {"centre": self.centre, "size": self.size}
@@ -221,21 +241,3 @@ def _quiet(seed: int) -> Iterator[None]:
             yield
     finally:
         torch.set_num_threads(threads)
-
-
-class Head(nn.Module):
-    """From what a network makes of the window, and the inputs, to the forecasts of all horizons."""
-
-    def __init__(self, features: int, inputs: int, units: int) -> None:
-        super().__init__()
-        self.direct = nn.Linear(inputs, len(HORIZONS))
-        last = nn.Linear(units, len(HORIZONS))
-        nn.init.zeros_(last.weight)
-        nn.init.zeros_(last.bias)
-        self.mixed = nn.Sequential(nn.Linear(features + inputs, units), nn.GELU(), last)
-
-    def forward(self, features: torch.Tensor, inputs: torch.Tensor) -> torch.Tensor:
-        """(n, H) from (n, features) and (n, inputs)."""
-        mixed: torch.Tensor = self.mixed(torch.cat([features, inputs], dim=1))
-        direct: torch.Tensor = self.direct(inputs)
-        return direct + mixed

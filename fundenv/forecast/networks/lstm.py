@@ -7,7 +7,8 @@ from typing import ClassVar
 import torch
 from torch import nn
 
-from fundenv.forecast.networks.base import WINDOW, Head, Network
+from fundenv.forecast.networks.base import WINDOW, Network
+from fundenv.forecast.networks.head import Head
 
 _DAY = 3  # settlements of a step
 

@@ -8,13 +8,14 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-from fundenv.forecast.networks.base import Head, Network
+from fundenv.forecast.networks.base import Network
+from fundenv.forecast.networks.head import Head
 
 _KERNEL = 3
 _LAYERS = 5  # dilated by 1, 2, 4, 8, 16: together they see 63 settlements
 
 
-class _Net(nn.Module):
+class Convolutions(nn.Module):
     """Only the newest output is asked for, and it depends on every second position of the layer
     below: convolutions with a stride of 2 give the same number as dilated ones, at a sixth of the
     cost (63, 31, 15, 7, 3, 1 positions instead of 63 each).
@@ -29,6 +30,7 @@ class _Net(nn.Module):
         self.head = Head(units, inputs, units)
 
     def forward(self, window: torch.Tensor, inputs: torch.Tensor) -> torch.Tensor:
+        """(n, H) from (n, WINDOW) and (n, inputs)."""
         x = window[:, None, :]
         for layer in self.layers:
             before = x[:, :, _KERNEL - 1 :: 2]
@@ -45,4 +47,4 @@ class Tcn(Network):
 
     def build(self, inputs: int) -> nn.Module:
         """The convolutions and the head."""
-        return _Net(inputs, self.params.units)
+        return Convolutions(inputs, self.params.units)

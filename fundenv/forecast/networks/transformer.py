@@ -8,7 +8,8 @@ import torch
 from torch import nn
 
 from fundenv.forecast.errors import ForecastError
-from fundenv.forecast.networks.base import WINDOW, Head, Network
+from fundenv.forecast.networks.base import WINDOW, Network
+from fundenv.forecast.networks.head import Head
 
 _PATCH = 9  # settlements, three days
 _HEADS = 4
