@@ -123,8 +123,9 @@ def test_the_simulator_resumes_and_moves_its_ranges() -> None:
         " first.step(np.zeros((2, 3)))\nsecond.restore(kept); second.step(np.zeros((2, 3)))\nassert"
         " np.array_equal(first.audit()['equity'], second.audit()['equity'])\nassert"
         " np.array_equal(first.where[1], second.audit()['row'])\nfirst.randomize({'cash_rate':"
-        " (0.25, 0.25)}); first.reset(mask=[True, False]); shown = first.obs.copy_to_host()[:, -2]"
-        " / 20\nassert abs(shown[0] - 0.25) < 1e-6 and shown[1] < 0.1, shown\ntry:\n   "
+        " (0.25, 0.25)}); first.reset(mask=[True, False]); at = [each.name for"
+        " each in first.observation_table].index('cash_rate')\nshown ="
+        " first.obs.copy_to_host()[:, at] / 20\nassert abs(shown[0] - 0.25) < 1e-6 and shown[1] < 0.1, shown\ntry:\n   "
         " first.refresh(first.market)\nexcept ConfigError:\n    print('refused')\n"
     )
     simulator = os.environ | {"NUMBA_ENABLE_CUDASIM": "1", "NUMBA_DISABLE_JIT": "1"}

@@ -13,7 +13,9 @@ from fundenv.batch.cpu import Batch
 from fundenv.checks import check_accounting
 from fundenv.config import ConfigError, EnvConfig
 from fundenv.dynamics.more_columns import MORE_COLUMNS
+from fundenv.dynamics.observation import ACCOUNT_COLUMNS, LEG_COLUMNS
 from fundenv.envs.portfolio import PORTFOLIO, by_asset
+from fundenv.market import FEATURES
 from fundenv.settings.forms import DIALS, KEEPER, MORE
 from tests.laws.play import HOLD, action, as_float32, difference, frictionless, make_env, play
 from tests.laws.wild import targets
@@ -265,8 +267,9 @@ def test_every_form_of_action_for_1_to_32_coins(assets) -> None:
 
 def test_portfolio_settings_observe_the_mask_alone() -> None:
     assert PORTFOLIO["observe"] == ("available",)
-    assert len(gymnasium.make(ID).unwrapped.observation_table) == 3 * (26 + 14 + 1) + 4
-    assert len(Batch(1).observation_table) == 26 + 14 + 4
+    asset, account = len(FEATURES) + len(LEG_COLUMNS), len(ACCOUNT_COLUMNS)
+    assert len(gymnasium.make(ID).unwrapped.observation_table) == 3 * (asset + 1) + account
+    assert len(Batch(1).observation_table) == asset + account
 
 
 def test_maskable_ppo_takes_the_masks() -> None:

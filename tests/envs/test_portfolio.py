@@ -10,6 +10,7 @@ from gymnasium.utils.env_checker import check_env
 import fundenv  # noqa: F401
 from fundenv.checks import check_accounting
 from fundenv.config import ConfigError, EnvConfig
+from fundenv.dynamics.observation import ACCOUNT_COLUMNS
 from fundenv.envs.portfolio import (
     PORTFOLIO,
     FundingPortfolioEnv,
@@ -96,7 +97,7 @@ def test_observations_part_into_those_of_the_coins_and_of_the_account() -> None:
     assert names[-3:] == ["0:available", "1:available", "2:available"]
     assert np.array_equal(coins[:, 1, :own], obs[:, own : 2 * own])
     assert (coins[:, :, own] == 1.0).all()
-    assert np.array_equal(account, obs[:, 3 * own : 3 * own + 4])
+    assert np.array_equal(account, obs[:, 3 * own : 3 * own + len(ACCOUNT_COLUMNS)])
     assert by_asset(obs[0], 3)[0].shape == coins.shape[1:]
     with pytest.raises(ValueError, match="do not fit 11 assets"):
         by_asset(obs, 11)
