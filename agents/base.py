@@ -77,6 +77,7 @@ class Agent(ABC):
     name: ClassVar[str]
     parameters: ClassVar[type[Params]] = Params
     learns: ClassVar[bool] = False
+    sees_future: ClassVar[bool] = False  # reads later rows of its market: a yardstick, no policy
 
     reasons: NDArray[np.int8] | None = (
         None  # (n, A) `agents.Reason` of the last `act`; None for agents that give none

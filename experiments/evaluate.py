@@ -70,7 +70,7 @@ def main(args: Args) -> None:
     tables = calibrated.read(args.calibrated) if args.calibrated else {}
     chosen = [agent_of(name, tables.get(name, {})) for name in args.agents]
     for agent in chosen:
-        _note_differences(agent, settings)
+        note_differences(agent, settings)
     market = args.markets("test" if args.split == "test" else None)[args.split]
     say_overruled(settings, chosen)
     print(f"{args.split:<6}{shown(market)}", flush=True)
@@ -233,7 +233,7 @@ def _folders(name: str) -> list[Path]:
     return found
 
 
-def _note_differences(agent: Agent, settings: dict[str, Any]) -> None:
+def note_differences(agent: Agent, settings: dict[str, Any]) -> None:
     """Print a note where the settings differ from those of a learner's training."""
     if not agent.learns:
         return

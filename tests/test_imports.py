@@ -39,6 +39,7 @@ ALLOWED: dict[str, set[str]] = {
     "optima": LEAVES | KERNEL | {"market", "formulas"},  # exact optima
     "envs": LEAVES | KERNEL | {"fundenv", "market", "formulas", "metrics", "optima"},
     "forecast": LEAVES | {"market", "formulas"},  # what funding will be
+    "live": LEAVES | KERNEL | {"market", "formulas"},  # paper accounts
     "checks": LEAVES | KERNEL | {"fundenv", "market", "formulas", "metrics", "envs"},
 }
 ALLOWED["agents"] = set(ALLOWED) - KERNEL  # an agent knows observations and actions, not the kernel

@@ -36,6 +36,7 @@ class Clairvoyant(Agent):
     """
 
     name = "clairvoyant"
+    sees_future = True
     parameters = ClairvoyantParams
     params: ClairvoyantParams
 

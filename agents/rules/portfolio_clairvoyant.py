@@ -36,6 +36,7 @@ class PortfolioClairvoyant(OneCapital, Agent):
     """
 
     name = "portfolio_clairvoyant"
+    sees_future = True
     parameters = PortfolioClairvoyantParams
     params: PortfolioClairvoyantParams
 

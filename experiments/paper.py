@@ -1,0 +1,235 @@
+"""Runs a paper account on live data: an agent trades at the prices of an exchange, with the rules,
+costs and margin of the backtest, and without money.
+
+It downloads the history that the features need, then decides at every decision interval for as long
+as it runs. Stop and start it at will: the journal in --out is all there is to it. --check runs the
+journal through the backtest and compares every bit. It sends no order and needs no key.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import logging
+import logging.handlers
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from agents.base import CHECKPOINT
+from agents.checkpoint import fingerprint
+from experiments.core.cli import Stopped, deferred, run
+from experiments.core.market_args import pairs
+from experiments.core.run_folder import RunError, require_room
+from experiments.evaluate import agent_of, note_differences
+from experiments.live.check import check
+from experiments.rollout.make import JUDGED
+from fundenv.config import EnvConfig
+from fundenv.live import QUICK, Limits, LiveFeed, Paper, Plan, Waits
+from fundenv.market.download import Rest
+from fundenv.market.download.exchange import APIS
+from fundenv.venues import load_venue
+
+LOG = "paper.log"
+_LOG_BYTES = 5_000_000
+
+
+@dataclass(frozen=True, kw_only=True)
+class Args:
+    """Command line of the paper account."""
+
+    venue: tuple[str, ...] = ("binance",)
+    """Exchanges, an account at each: binance, bybit, okx, deribit, hyperliquid, dydx, kraken, or
+    the path of a TOML with their rules.
+    """
+    symbols: tuple[str, ...]
+    """Perpetuals, as the venue's file spells them; VENUE:SYMBOL for one venue alone."""
+    agent: str
+    """Folder of a trained agent, several as one with FOLDER+FOLDER, or the name of a rule."""
+    out: Path
+    """Folder of the accounts, one below it for each venue."""
+    once: bool = False
+    """Look once and end, for cron and the like."""
+    check: bool = False
+    """Run the journal in --out through the backtest, compare, and end."""
+    reset: bool = False
+    """Let a stop that stays (drawdown) be lifted."""
+    joint: bool = False
+    """One account over all symbols side by side, instead of one account for each."""
+    limits: Limits = field(default_factory=Limits)
+    """Limits of each account."""
+    params: tuple[str, ...] = ()
+    """Parameters of a rule, NAME=VALUE."""
+    env: tuple[str, ...] = ()
+    """Settings of the environment, NAME=VALUE: another way to write --env.NAME VALUE."""
+    cash_rate: float = 0.045
+    """Yearly rate of idle cash."""
+    spot: tuple[str, ...] = ()
+    """Spot pairs of another exchange, SYMBOL=VENUE:PAIR, for a venue without a spot market."""
+    step: str = "1h"
+    """Length of the bars."""
+    warm_up: int = 45
+    """Days of history to begin with; the features need 31 and 90 settlements."""
+    poll: float = 20.0
+    """Seconds between two looks."""
+    lag: float = 15.0
+    """Seconds after a close before its bar is asked for."""
+    hole: float = 2.0
+    """Hours to wait for a bar that later ones have followed, before it counts as halted."""
+    gone: float = 6.0
+    """Hours to wait for a coin that alone has no bars any more, before it is left out."""
+    accept: tuple[str, ...] = ()
+    """Findings of the plausibility pass to let through, KIND or KIND:SYMBOL."""
+    mirror: str = ""
+    """Address in place of the exchanges' own."""
+    rate: float = 8.0
+    """Requests a second, of each exchange."""
+
+
+def main(args: Args) -> None:
+    """Open an account at every venue, then look until stopped."""
+    if min(args.poll, args.lag) < 0 or min(args.hole, args.gone, args.warm_up, args.rate) <= 0:
+        raise RunError("--poll, --lag, --hole, --gone, --warm-up, --rate: give numbers above 0")
+    require_room(args.out)
+    log = _log(args.out)
+    rest = Rest(dataclasses.replace(QUICK, rate=args.rate), args.mirror)
+    papers: list[Paper] = []
+    try:
+        for venue in args.venue:
+            papers.append(open_paper(args, venue, LiveFeed(rest), log))
+        if args.reset:
+            for paper in papers:
+                paper.reset()
+        if args.check:
+            for paper in papers:
+                print(check(paper, agent_of(args.agent, pairs(args.params, "--params"))))
+            return
+        _look(args, papers)
+    finally:
+        for paper in papers:
+            paper.close()
+
+
+def open_paper(args: Args, venue: str, feed: Any, log: logging.Logger) -> Paper:
+    """The account at one venue."""
+    rules = load_venue(venue)
+    if rules.prefix not in APIS:
+        raise RunError(f"--venue {venue}: no interface; there is one for {', '.join(APIS)}")
+    agent = agent_of(args.agent, pairs(args.params, "--params"))
+    if args.params and Path(args.agent).is_dir():
+        raise RunError(f"--params: the agent in {args.agent} has its own; leave them out")
+    given = {"venue": venue, "cash_rate": args.cash_rate} | pairs(args.env, "--env")
+    settings = EnvConfig.from_dict(given | agent.env_settings() | JUDGED).to_dict()
+    note_differences(agent, given)
+    plan = Plan(
+        venue=rules,
+        symbols=_own(args.symbols, rules.prefix),
+        agent=_described(args),
+        settings=json.loads(json.dumps(settings)),
+        step=args.step,
+        shared=args.joint,
+        asked=_elsewhere(args.spot, args.symbols),
+        warm_up_days=args.warm_up,
+        accept=args.accept,
+    )
+    waits = Waits(
+        lag=round(args.lag * 1000),
+        hole=round(args.hole * 3_600_000),
+        gone=round(args.gone * 3_600_000),
+    )
+    return Paper(plan, args.out / rules.prefix, feed, agent, args.limits, waits, log)
+
+
+def _look(args: Args, papers: Sequence[Paper]) -> None:
+    with deferred() as interrupt:
+        while True:
+            for paper in papers:
+                paper.look()
+            if args.once:
+                _show(papers)
+                return
+            until = time.monotonic() + args.poll
+            while time.monotonic() < until and not interrupt.requested:
+                time.sleep(min(0.2, args.poll))
+            if interrupt.requested:
+                _show(papers)
+                raise Stopped("stopped; the same command goes on from here")
+
+
+def _show(papers: Sequence[Paper]) -> None:
+    """A line for each account."""
+    for paper in papers:
+        state = json.loads((paper.folder / "state.json").read_text())
+        for line in state["waiting"]:
+            print(f"{state['venue']:<12}{line}")
+        if not state["accounts"] and state["begin"]:
+            when = pd.Timestamp(state["begin"], unit="ms")
+            print(f"{state['venue']:<12}first decision at {when:%Y-%m-%d %H:%M} UTC")
+        for own in state["accounts"]:
+            name = "+".join(own["symbols"])
+            held = ", ".join(f"{leg['perp']:+g} perp" for leg in own["legs"].values())
+            when = pd.Timestamp(state["closed"], unit="ms")
+            print(
+                f"{state['venue']:<12}{name:<12}{when:%Y-%m-%d %H:%M}  {own['equity']:,.2f}  {held}"
+            )
+
+
+def _own(symbols: Sequence[str], venue: str) -> tuple[str, ...]:
+    """The symbols that are meant for a venue."""
+    found = [
+        name.partition(":")[2] or name
+        for name in symbols
+        if name.partition(":")[0] in (venue, name)
+    ]
+    if not found:
+        raise RunError(f"--symbols name none of {venue}; give some, or leave the venue out")
+    if len(set(found)) < len(found):
+        raise RunError(f"--symbols {' '.join(symbols)}: one stands twice; drop it")
+    return tuple(found)
+
+
+def _elsewhere(items: Sequence[str], symbols: Sequence[str]) -> dict[str, tuple[str, str]]:
+    found = {}
+    for item in items:
+        symbol, _, pair = item.partition("=")
+        venue, _, name = pair.partition(":")
+        if not (symbol and venue in APIS and name) or symbol not in {
+            each.rpartition(":")[2] for each in symbols
+        }:
+            raise RunError(f"--spot {item}: expected SYMBOL=VENUE:PAIR, a symbol of --symbols")
+        found[symbol] = (venue, name)
+    return found
+
+
+def _described(args: Args) -> str:
+    """The agent as the journal knows it: a folder by its fingerprint, for it may be moved."""
+    if (Path(args.agent) / CHECKPOINT).is_file():
+        return f"{Path(args.agent).name} {fingerprint(args.agent)}"
+    return " ".join([args.agent, *sorted(args.params)])
+
+
+def _log(out: Path) -> logging.Logger:
+    """To the screen and to a file that does not grow for ever."""
+    log = logging.getLogger("fundenv.live")
+    log.setLevel(logging.INFO)
+    log.propagate = False
+    for handler in list(log.handlers):
+        log.removeHandler(handler)
+        handler.close()
+    made: list[logging.Handler] = [
+        logging.StreamHandler(),
+        logging.handlers.RotatingFileHandler(out / LOG, maxBytes=_LOG_BYTES, backupCount=3),
+    ]
+    form = logging.Formatter("%(asctime)s  %(levelname)-7s  %(message)s", "%Y-%m-%d %H:%M:%S")
+    for handler in made:
+        handler.setFormatter(form)
+        log.addHandler(handler)
+    return log
+
+
+if __name__ == "__main__":
+    run(Args, main, __doc__)

@@ -1,0 +1,32 @@
+"""A paper account on live data: the kernel of the backtest, stepped bar by bar.
+
+    Feed -> journal -> sealed tables -> the checks of files -> market -> kernel -> agent -> state
+
+The journal is the only truth: the account is a function of its records, so a process can be killed
+at any instant, and the journal run through the backtest gives the same account to the last bit.
+Needs the extra `download`; `fundenv paper` is its command.
+"""
+
+from fundenv.live.account import Account
+from fundenv.live.errors import LiveError
+from fundenv.live.feed import QUICK, Feed, LiveFeed, RecordedFeed
+from fundenv.live.journal import Journal, read_journal
+from fundenv.live.limits import Gate, Limits
+from fundenv.live.paper import Paper, Plan
+from fundenv.live.patience import Waits
+
+__all__ = [
+    "QUICK",
+    "Account",
+    "Feed",
+    "Gate",
+    "Journal",
+    "Limits",
+    "LiveError",
+    "LiveFeed",
+    "Paper",
+    "Plan",
+    "RecordedFeed",
+    "Waits",
+    "read_journal",
+]

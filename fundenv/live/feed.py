@@ -1,0 +1,115 @@
+"""Where a paper account hears from: an exchange, a mock of one, or recorded tables on a clock."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from functools import partial
+from typing import Any, Protocol
+
+import pandas as pd
+
+from fundenv.live.records import now_ms
+from fundenv.market.download import DownloadError, Policy, Rest, Series, Span
+from fundenv.market.download.exchange import APIS
+
+# A request is tried again soon; what still fails is left to the next look, some seconds later.
+_LOG = logging.getLogger("fundenv.live")
+_SKEW_MS = 60_000
+QUICK = Policy(retries=2, backoff=0.5, longest_wait=10.0, timeout=10.0)
+
+
+class Feed(Protocol):
+    """What an account needs to hear: the time, and rows."""
+
+    def clock_ms(self, venue: str) -> int:
+        """The exchange's own time. Raises `DownloadError` where it does not tell it."""
+        ...
+
+    def covers(self, series: Series) -> bool:
+        """Whether the venue has the series at all."""
+        ...
+
+    def ask(self, series: Series, span: Span) -> Iterator[tuple[Span, pd.DataFrame]]:
+        """What the venue answers for a span, piece by piece: the piece asked for, and rows as they
+        came (`time` in ms, a bar's open). Raises `Missing` for a symbol that is not listed,
+        `DownloadError` for anything else.
+        """
+        ...
+
+
+@dataclass(eq=False)
+class LiveFeed:
+    """The REST interface of the venues that the downloader serves.
+
+    rest: its client; give one with a `mirror` to hear a mock exchange instead.
+    """
+
+    rest: Rest = field(default_factory=lambda: Rest(QUICK))
+
+    def clock_ms(self, venue: str) -> int:
+        """See `Feed`: the earlier one of it and of this machine's, for either may be wrong, and a
+        bar that is still forming must not count as closed.
+        """
+        told = self._spared(venue, lambda: self.rest.exchange(venue).clock_ms())
+        if told is None:
+            raise DownloadError(f"{venue}: the exchange does not tell its time")
+        here = now_ms()
+        if here < told - _SKEW_MS:
+            _LOG.warning(
+                "this machine's clock is %.0f min behind %s's: bars wait for it; set the clock",
+                (told - here) / 60_000,
+                venue,
+            )
+        return min(int(told), here)
+
+    def covers(self, series: Series) -> bool:
+        """See `Feed`."""
+        origin = series.origins()[0]
+        return origin.venue in APIS and self.rest.covers(origin)
+
+    def ask(self, series: Series, span: Span) -> Iterator[tuple[Span, pd.DataFrame]]:
+        """See `Feed`."""
+        origin = series.origins()[0]
+        for piece in self.rest.pieces(origin, span):
+            yield piece.span, self._spared(origin.folder, partial(self.rest.fetch, piece))
+
+    def _spared(self, what: str, ask: Callable[[], Any]) -> Any:
+        """An answer of a shape that nobody documented costs one look, not the account."""
+        try:
+            return ask()
+        except DownloadError:
+            raise
+        except (LookupError, TypeError, ValueError, AttributeError) as error:
+            text = " ".join(str(error).split())[:120]
+            raise DownloadError(
+                f"{what}: the answer is not what the venue documents ({type(error).__name__}:"
+                f" {text}); asked again at the next look"
+            ) from None
+
+
+@dataclass(eq=False)
+class RecordedFeed:
+    """Recorded tables, told as time goes by.
+
+    tables: (symbol, kind) -> rows (`time` in ms, a bar's open). now: the clock, ms.
+    """
+
+    tables: Mapping[tuple[str, str], pd.DataFrame]
+    now: Callable[[], int]
+
+    def clock_ms(self, venue: str) -> int:
+        """See `Feed`."""
+        return self.now()
+
+    def covers(self, series: Series) -> bool:
+        """See `Feed`."""
+        return (series.symbol, series.kind) in self.tables
+
+    def ask(self, series: Series, span: Span) -> Iterator[tuple[Span, pd.DataFrame]]:
+        """See `Feed`."""
+        table, now = self.tables[series.symbol, series.kind], self.now()
+        times = table["time"].to_numpy()
+        known = times + series.step_ms <= now
+        yield span, table[known & (times >= span.start) & (times < span.end)]

@@ -1,0 +1,61 @@
+"""The records of a journal, each a JSON object with `kind` and `at` (this machine's clock, ms):
+
+    begin     whose account it is: venue, symbols, agent, settings of the env
+    answer    rows as the venue gave them, for one series and span
+    seal      every bar up to `close` counts as it stands; `gone`: coins without rows any more
+    decision  what the agent wanted at `close`, what was sent after the limits, and why
+    control   what a person asked for: `reset` of a stop
+
+The account is a function of these records alone. Rows that come after their bar was sealed are kept
+in the journal and change nothing.
+"""
+
+from __future__ import annotations
+
+import math
+import time
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from fundenv.live.journal import Record
+from fundenv.market.download import KINDS, Series, Span
+
+
+def now_ms() -> int:
+    """This machine's clock, for the `at` of a record; no decision depends on it."""
+    return time.time_ns() // 1_000_000
+
+
+def answer(series: Series, span: Span, table: pd.DataFrame) -> Record:
+    """The record of what a venue answered."""
+    columns = ["time", *KINDS[series.kind].columns]
+    rows: list[list[Any]] = [
+        [int(row[0]), *(float(x) if math.isfinite(x) else None for x in row[1:])]
+        for row in table[columns].itertuples(index=False, name=None)
+    ]
+    return {
+        "kind": "answer",
+        "at": now_ms(),
+        "symbol": series.symbol,
+        "series": series.kind,
+        "from": span.start,
+        "to": span.end,
+        "rows": rows,
+    }
+
+
+def rows_of(record: Record, series: Series) -> pd.DataFrame:
+    """The table of an answer."""
+    columns = KINDS[series.kind].columns
+    rows = record["rows"]
+    table = {"time": np.array([row[0] for row in rows], dtype=np.int64)}
+    for k, column in enumerate(columns, 1):
+        table[column] = np.array([row[k] for row in rows], dtype=np.float64)
+    return pd.DataFrame(table)
+
+
+def seal(close: int, gone: list[str], holes: list[str]) -> Record:
+    """The record that closes every bar up to `close` (ms)."""
+    return {"kind": "seal", "at": now_ms(), "close": close, "gone": gone, "holes": holes}
