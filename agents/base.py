@@ -104,7 +104,8 @@ class Agent(ABC):
             odd = sorted(set(seen) ^ set(learned))[:6] or ["their order"]
             raise AgentError(
                 f"agent {self.name} knows {len(learned)} observations, this env has {len(seen)};"
-                f" they differ in {', '.join(odd)}"
+                f" they differ in {', '.join(odd)}; give the market the columns of its training"
+                " (--extra FILE, --forecast NAME)"
             )
         for key, wanted in self.env_settings().items():
             given = getattr(batch.config, key)
@@ -140,6 +141,15 @@ class Agent(ABC):
             if self.reasons is None
             else tuple(WORDS[code] for code in self.reasons[environment].tolist())
         )
+
+    def tally(self, active: NDArray[np.bool_]) -> None:  # noqa: B027
+        """Count the last decision of the environments in `active` (n,); for agents that report
+        `counts`.
+        """
+
+    def counts(self) -> str:
+        """What was counted since the last `reset` of all, in words; empty for most agents."""
+        return ""
 
     def reset(self, mask: NDArray[np.bool_] | None = None) -> None:  # noqa: B027
         """Forget the episodes of the environments in `mask` (n,), or all; agents without memory do

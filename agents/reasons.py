@@ -25,6 +25,8 @@ class Reason(IntEnum):
     COOL = 14, "stays flat after a stop until the signal has been neutral"
     CLOSE = 15, "closes what it found"
     CLOSED = 16, "the coin does not trade now"
+    VETO = 17, "stays as it is, the rule laid over it refuses"
+    FORCED = 18, "leaves, the rule laid over it says so"
 
     text: str
 

@@ -30,6 +30,7 @@ from experiments.analysis.comparison import cash_words
 from experiments.analysis.tables import Row
 from experiments.benchmarking.evaluation import daily_returns, keep, tidy_rows
 from experiments.calibration import parameter_file as calibrated
+from experiments.core.added_columns import recorded, said
 from experiments.core.cli import run
 from experiments.core.market_args import MarketArgs, shown
 from experiments.core.provenance import check_recorded, label, provenance, provenance_of
@@ -52,7 +53,8 @@ class Args(MarketArgs):
 
     agents: tuple[str, ...] = ("flat", "carry", "zscore")
     """Folders of trained agents, several as one with FOLDER+FOLDER or 'FOLDER-*', and names of
-    rules.
+    rules; 'FOLDER|RULE' lays a rule over an agent, which may refuse entries and force it flat, e.g.
+    'runs/x|zscore entry=2'.
     """
     split: Literal["test", "train"] = "test"
     """The span to judge on."""
@@ -64,6 +66,7 @@ class Args(MarketArgs):
 
 def main(args: Args) -> None:
     """Load, roll out, compare, show."""
+    args = with_trained_columns(args)
     settings = args.settings()
     if args.out:
         _require_place(args.out)
@@ -101,6 +104,7 @@ class _Evaluation:
         self._tidy: list[dict[str, Any]] = []
         self._daily: list[pd.DataFrame] = []
         self._params: dict[str, Any] = {}
+        self._counted: list[str] = []
         if args.out:
             _clear(args.out)
         _begin(self._out, args, market)
@@ -125,6 +129,8 @@ class _Evaluation:
         self._tidy += tidy_rows(rollouts, head)
         self._daily.append(daily_returns(rollouts, head))
         self._params[agent.name] = agent.params.to_dict()
+        if agent.counts():
+            self._counted.append(f"{agent.name}: {agent.counts()}")
 
     def conclude(self) -> None:
         """Compare, print, write."""
@@ -139,6 +145,7 @@ class _Evaluation:
             f"{args.split}: {shown(self.market)} (market {self.market.hash})",
             f"venue {args.venue}; growth is net of {cash_words([args.cash_rate])}",
             f"agents: {', '.join(args.agents)}",
+            *self._counted,
         ]
         conclude(
             self._out,
@@ -149,6 +156,32 @@ class _Evaluation:
             params=self._params,
             kept=self.kept,
         )
+
+
+def with_trained_columns(args: Args) -> Args:
+    """The arguments with the added columns that the trained agents among them know, where the
+    command names none. Raises `RunError` where they know different ones.
+    """
+    found: dict[str, dict[str, Any]] = {}
+    for name in (each.partition("|")[0].strip() for each in args.agents):
+        for folder in [Path(name)] if Path(name).is_dir() else _matching(name):
+            if columns := recorded(folder):
+                found[str(folder)] = columns
+    if not found or args.extra is not None or args.forecast is not None:
+        return args
+    first, *others = found.items()
+    for other, known in others:
+        if known != first[1]:
+            raise RunError(
+                f"{first[0]} and {other} were trained with different added columns"
+                f" ({said(first[1])}; {said(known)}); evaluate them apart"
+            )
+    print(f"note  {first[0]} was trained with {said(first[1])}; it is given here too")
+    return dataclasses.replace(args, **first[1])
+
+
+def _matching(name: str) -> list[Path]:
+    return _folders(name) if set(name) & set("+*?[") else []
 
 
 def _begin(out: Path, args: Args, market: Market) -> None:
@@ -207,6 +240,9 @@ def agent_of(name: str, params: dict[str, Any] | None = None) -> Agent:
     if Path(name).is_dir():
         check_recorded(Path(name))
         return agents.load(name)
+    if "|" in name:
+        base, _, rule = (part.strip() for part in name.partition("|"))
+        return agents.make("overlay", base=base, rule=rule)
     if set(name) & set("+*?["):
         return joined(_folders(name))
     kind: Any = agents.agent_class(name) if "/" not in name else None

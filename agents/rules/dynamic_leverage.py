@@ -55,8 +55,8 @@ class DynamicLeverage(Rule):
     """
 
     name = "dynamic_leverage"
-    parameters = DynamicLeverageParams
-    params: DynamicLeverageParams
+    parameters: ClassVar[type[Params]] = DynamicLeverageParams
+    params: Any
 
     def look_up(self, batch: Any) -> None:
         """Find the columns and the maintenance rate of a position as large as the capital."""
@@ -79,6 +79,10 @@ class DynamicLeverage(Rule):
         self.memories = [self.settled, self.mean, self.deviation]
         self.forecast = np.zeros((0, 0))
 
+    def within_days(self) -> Any:
+        """Days for which the probability of a liquidation holds."""
+        return self.p.horizon
+
     def limit(self, volatility: NDArray[Any]) -> NDArray[np.float64]:
         """Leverage (n, A) at which the probability of liquidation within the horizon is
         `liquidation`; volatility: per square-root year.
@@ -87,7 +91,7 @@ class DynamicLeverage(Rule):
         rise = (
             student4(1.0 - np.asarray(p.liquidation) / 2.0)
             * volatility
-            * np.sqrt(np.asarray(p.horizon) / 365.0)
+            * np.sqrt(np.asarray(self.within_days()) / 365.0)
         )
         return np.asarray(1.0 / (m + (1.0 + m) * rise))
 

@@ -11,7 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from agents.base import observed
-from agents.params import AgentError, Params, Range
+from agents.params import Params, Range
+from agents.rules.ahead import Ahead
 from agents.rules.base import BP_PER_YEAR
 from agents.rules.hysteresis import Hysteresis
 
@@ -38,8 +39,8 @@ class Forecast(Hysteresis):
     """Full carry by forecast funding, net of the cash rate and of costs over the holding time.
 
     It enters where the forecast exceeds the hurdle r (1 + L) / L by cost / hold, leaves where it
-    falls short of it by as much, and stays as it is in between. The market needs the columns that
-    `fundenv.forecast.columns.with_forecasts` adds.
+    falls short of it by as much, and stays as it is in between. The market needs the columns
+    that --forecast adds (`fundenv.forecast.observed`).
     """
 
     name = "forecast"
@@ -49,14 +50,9 @@ class Forecast(Hysteresis):
     def look_up(self, batch: Any) -> None:
         """Find the columns, and what a round trip costs."""
         table = batch.observation_table
-        column = f"forecast_{self.params.horizon}"
-        if not any(each.name.split(":")[-1] == column for each in table):
-            raise AgentError(
-                f"agent forecast: the market has no column {column}; add it with"
-                " fundenv.forecast.columns.with_forecasts, or choose another horizon"
-            )
-        self.ahead, self.carry, self.pending, self.cash_rate = (
-            observed(table, name) for name in (column, "carry", "pending", "cash_rate")
+        self.ahead = Ahead(table, self.name, self.p.horizon)
+        self.carry, self.pending, self.cash_rate = (
+            observed(table, name) for name in ("carry", "pending", "cash_rate")
         )
         config, venue = batch.config, batch.venue
         self.round_trip = 2e4 * sum(
@@ -68,7 +64,7 @@ class Forecast(Hysteresis):
         """Forecast funding minus the hurdle (n, A), bp per 8 h."""
         leverage = self.p.leverage
         hurdle = self.cash_rate.of(obs) * BP_PER_YEAR * (1.0 + leverage) / leverage
-        return np.asarray(self.ahead.of(obs) - hurdle, dtype=np.float64)
+        return np.asarray(self.ahead.mean(obs, self.p.horizon) - hurdle, dtype=np.float64)
 
     def thresholds(self) -> tuple[Any, Any]:
         """bp per 8 h."""

@@ -40,6 +40,14 @@ SPACES: dict[str, tuple[str, ...]] = {
         "liquidation=0.0001:0.1:log",
         "highest=2:8",
     ),
+    "forecast": ("horizon=9,21,63", "hold=30,90,270,800", "leverage=2,3,4,5"),
+    "forecast_leverage": (
+        "horizon=9,21,63",
+        "enter=-0.3,0,0.3,0.6",
+        "exit=-1.2,-0.6,-0.2",
+        "gain=1,3,10,30",
+        "highest=3,5,8",
+    ),
     "rotation": (
         "span=21,45,90,180",
         "enter=0,0.2,0.4,0.6",

@@ -12,6 +12,7 @@ from typing import Any, Literal
 import pandas as pd
 
 from agents.params import AgentError, read_pairs
+from experiments.core.added_columns import added
 from experiments.core.groups import ELSEWHERE
 from experiments.core.made_markets import TrainOn, stressed, training_market
 from experiments.core.provenance import label
@@ -65,6 +66,21 @@ class MarketArgs:
     """Findings of the plausibility pass to let through, KIND or KIND:SYMBOL (data/README.md lists
     them); the report names each.
     """
+    extra: Path | None = None
+    """File with columns of your own (time, optionally symbol, numbers) that every observation
+    shows: CSV or Parquet; `time` is the instant from which a row is known.
+    """
+    extra_scales: tuple[str, ...] = ()
+    """Typical size of such a column, by which observations are divided, NAME=NUMBER; default: 1."""
+    forecast: str | None = None
+    """Forecaster whose mean and 5 .. 95 % of funding to come every observation shows: a name of
+    `fundenv forecast`, or package.module:Class. Each forecast is made by a fit on what was settled
+    before it; the first half year of data goes to the first fit.
+    """
+    forecast_horizons: tuple[int, ...] = (1, 9, 63)
+    """Horizons of these forecasts, settlements: some of 1 3 9 21 63."""
+    forecast_refit: int = 6
+    """Months between two fits of that forecaster."""
     columns: tuple[str, ...] = ()
     """Columns of files that follow no known format, OURS=THEIRS or KIND.OURS=THEIRS, e.g.
     funding.rate=close*0.01 perp.time=opened.
@@ -111,6 +127,7 @@ class MarketArgs:
             if self.joint:
                 names = dict.fromkeys(name for path in whole.symbols for name in path)
                 whole = joint(whole, list(self.symbols) or list(names))
+        whole = added(whole, self)
         first, last = (
             pd.Timestamp(int(whole.close_ns[i]), tz="UTC")
             for i in (whole.close_ns.argmin(), whole.close_ns.argmax())

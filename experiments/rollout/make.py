@@ -102,6 +102,7 @@ def _record(agent: Agent, batch: Batch) -> list[dict[str, Any]]:
     while active.any():
         given = np.asarray(agent.act(batch.obs))
         log.before(batch, agent)
+        agent.tally(active)
         actions = _step(agent, batch, given)
         log.after(batch, active, len(steps))
         lengths += active
