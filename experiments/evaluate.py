@@ -167,7 +167,7 @@ def with_trained_columns(args: Args) -> Args:
         for folder in [Path(name)] if Path(name).is_dir() else _matching(name):
             if columns := recorded(folder):
                 found[str(folder)] = columns
-    if not found or args.extra is not None or args.forecast is not None:
+    if not found or args.extra or args.forecast is not None:
         return args
     first, *others = found.items()
     for other, known in others:

@@ -12,7 +12,7 @@ from typing import Any, Literal
 import pandas as pd
 
 from agents.params import AgentError, read_pairs
-from experiments.core.added_columns import added
+from experiments.core.added_columns import added, parted
 from experiments.core.groups import ELSEWHERE
 from experiments.core.made_markets import TrainOn, stressed, training_market
 from experiments.core.provenance import label
@@ -66,29 +66,25 @@ class MarketArgs:
     """Findings of the plausibility pass to let through, KIND or KIND:SYMBOL (data/README.md lists
     them); the report names each.
     """
-    extra: Path | None = None
-    """File with columns of your own (time, optionally symbol, numbers) that every observation
-    shows: CSV or Parquet; `time` is the instant from which a row is known.
-    """
-    extra_scales: tuple[str, ...] = ()
-    """Typical size of such a column, by which observations are divided, NAME=NUMBER; default: 1."""
     forecast: str | None = None
     """Forecaster whose mean and 5 .. 95 % of funding to come every observation shows: a name of
     `fundenv forecast`, or package.module:Class. Each forecast is made by a fit on what was settled
     before it; the first half year of data goes to the first fit.
     """
-    forecast_horizons: tuple[int, ...] = (1, 9, 63)
-    """Horizons of these forecasts, settlements: some of 1 3 9 21 63."""
-    forecast_refit: int = 6
-    """Months between two fits of that forecaster."""
+    forecast_horizons: tuple[int, ...] = ()
+    """Horizons of these forecasts, settlements: some of 1 3 9 21 63; none: 1 9 63."""
+    forecast_refit: int | None = None
+    """Months between two fits of that forecaster; none: 6."""
     columns: tuple[str, ...] = ()
     """Columns of files that follow no known format, OURS=THEIRS or KIND.OURS=THEIRS, e.g.
     funding.rate=close*0.01 perp.time=opened.
     """
 
     extra: tuple[str, ...] = ()
-    """Columns of your own files that become observations, NAME=SCALE: open_interest=1e4 is seen as
-    value / 1e4.
+    """Columns of your own that become observations: FILE, a CSV or Parquet table with `time` (the
+    instant from which a row is known), optionally `symbol`, and numbers; NAME=SCALE, the typical
+    size by which such a column is divided (default 1), or a column of a further file in --data:
+    open_interest=1e4 is seen as value / 1e4.
     """
 
     def settings(self) -> dict[str, Any]:
@@ -104,8 +100,10 @@ class MarketArgs:
         """`train` and `test`, with an embargo between them; the last `embargo` of the earlier span
         is dropped where they touch. `only` the test needs no span to learn on.
         """
+        own = parted(self.extra)
         if self.data is None:
-            for flag, given in (("--symbols", self.symbols), ("--extra", self.extra)):
+            in_files = tuple(f"{name}={scale:g}" for name, scale in own.in_data.items())
+            for flag, given in (("--symbols", self.symbols), ("--extra", in_files)):
                 if given:
                     raise RunError(
                         f"{flag} {' '.join(given)} needs --data; the embedded market has its own"
@@ -119,7 +117,7 @@ class MarketArgs:
                 list(self.symbols) or None,
                 venue=self.venue,
                 columns=column_pairs(self.columns),
-                extra=scales(self.extra),
+                extra=own.in_data,
                 accept=self.accept,
             )
             for caution in whole.cautions:
@@ -127,7 +125,7 @@ class MarketArgs:
             if self.joint:
                 names = dict.fromkeys(name for path in whole.symbols for name in path)
                 whole = joint(whole, list(self.symbols) or list(names))
-        whole = added(whole, self)
+        whole = added(whole, self, own)
         first, last = (
             pd.Timestamp(int(whole.close_ns[i]), tz="UTC")
             for i in (whole.close_ns.argmin(), whole.close_ns.argmax())
@@ -224,24 +222,6 @@ def column_pairs(items: tuple[str, ...]) -> dict[str, str]:
                 " perp.time=date"
             )
         found[ours] = theirs
-    return found
-
-
-def scales(items: tuple[str, ...]) -> dict[str, float]:
-    """NAME=SCALE texts of --extra."""
-    found = {}
-    for item in items:
-        name, _, text = item.rpartition("=")
-        try:
-            scale = float(text)
-        except ValueError:
-            scale = 0.0
-        if not (name and 0.0 < scale < float("inf")):
-            raise RunError(
-                f"--extra {item}: expected NAME=SCALE with a scale above 0, a typical size of the"
-                " values, e.g. open_interest=1e4"
-            )
-        found[name] = scale
     return found
 
 

@@ -19,6 +19,7 @@ from fundenv.market.build import scaled
 
 FIRST = 540  # settlements that the first fit learns from, half a year of 8 h
 REFIT_MONTHS = 6
+SHOWN = (1, 9, 63)  # horizons, settlements
 
 
 def with_extra(market: Market, table: pd.DataFrame, scales: Mapping[str, float]) -> Market:
@@ -107,7 +108,7 @@ def with_forecast_columns(
     market: Market,
     name: str,
     *,
-    horizons: Sequence[int] = (1, 9, 63),
+    horizons: Sequence[int] = SHOWN,
     refit_months: int = REFIT_MONTHS,
     seed: int = 0,
     extra: pd.DataFrame | None = None,

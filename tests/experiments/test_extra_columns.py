@@ -7,7 +7,8 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from experiments.core.market_args import MarketArgs, scales
+from experiments.core.added_columns import scales
+from experiments.core.market_args import MarketArgs
 from experiments.core.run_folder import RunError
 from fundenv.market import synthetic_frames, write_frames
 

@@ -57,9 +57,9 @@ def test_a_rule_that_reads_an_informative_column_earns_more(tmp_path: Path) -> N
     frames = synthetic_frames("alt", years=1.0, seed=2)
     write_frames(frames, tmp_path, venue="binance")
     tips(load_market(tmp_path)).to_csv(tmp_path / "tips.csv", index=False)
-    args = MarketArgs(data=tmp_path, extra=tmp_path / "tips.csv", extra_scales=("tip=3",))
+    args = MarketArgs(data=tmp_path, extra=(str(tmp_path / "tips.csv"), "tip=3"))
     markets = args.markets()
-    assert markets["test"].table[-1].name == "tip"
+    assert (markets["test"].table[-1].name, markets["test"].table[-1].scale) == ("tip", 3.0)
     growth: dict[str, list[float]] = {"told": [], "ewma": []}
     for market in markets.values():
         for name, agent in (("told", Told()), ("ewma", Ewma())):
@@ -165,7 +165,7 @@ def test_an_evaluation_takes_the_columns_of_the_training(tmp_path: Path) -> None
         folder = tmp_path / name
         folder.mkdir()
         base: dict[str, Any] = {
-            "extra": None, "extra_scales": [], "forecast": None, "forecast_horizons": [1, 9],
+            "extra": [], "forecast": None, "forecast_horizons": [1, 9],
             "forecast_refit": 6,
         }  # fmt: skip
         (folder / "config.json").write_text(json.dumps(base | config))
@@ -173,7 +173,7 @@ def test_an_evaluation_takes_the_columns_of_the_training(tmp_path: Path) -> None
         return str(folder)
 
     one, none = run("one", forecast="ridge"), run("none")
-    other = run("other", extra="own.csv", extra_scales=["x=2"])
+    other = run("other", extra=["own.csv", "x=2"])
     assert (
         said(recorded(Path(one))) == "--forecast ridge --forecast-horizons 1 9 --forecast-refit 6"
     )
@@ -181,7 +181,7 @@ def test_an_evaluation_takes_the_columns_of_the_training(tmp_path: Path) -> None
     taken = evaluate.with_trained_columns(evaluate.Args(agents=(f"{one}|zscore", "carry")))
     assert (taken.forecast, taken.forecast_horizons) == ("ridge", (1, 9))
     taken = evaluate.with_trained_columns(evaluate.Args(agents=(other,)))
-    assert (taken.extra, taken.extra_scales) == (Path("own.csv"), ("x=2",))
+    assert taken.extra == ("own.csv", "x=2")
     plain = evaluate.Args(agents=(none, "carry"))
     assert evaluate.with_trained_columns(plain) == plain
     with pytest.raises(RunError, match="different added columns"):
@@ -191,12 +191,12 @@ def test_an_evaluation_takes_the_columns_of_the_training(tmp_path: Path) -> None
 @pytest.mark.parametrize(
     ("given", "said_"),
     [
-        ({"extra_scales": ("a=1",)}, "--extra-scales a=1 needs --extra FILE"),
+        ({"extra": ("a.csv", "b.csv")}, "give one file"),
         ({"forecast": "ridge", "train_on": "generator"}, "--forecast: coins of the generator"),
         ({"forecast": "rigde"}, "unknown forecaster 'rigde'"),
         ({"forecast": "har", "forecast_horizons": (2,)}, "horizon 2: give some of 1, 3, 9"),
         ({"forecast": "har", "forecast_refit": 0}, "0 months between two fits"),
-        ({"extra": Path("none.csv")}, "none.csv: no such file"),
+        ({"extra": ("none.csv",)}, "none.csv: no such file"),
     ],
 )
 def test_a_slip_is_answered_in_one_line(given: dict[str, Any], said_: str) -> None:
