@@ -1,6 +1,7 @@
 """Trains PPO and SAC on the problems whose optimum is known and prints what share of it they reach.
 
-A (linear cost), B (quadratic cost) and C (leverage with liquidation) are played by the same kernel
+A (linear cost), B (quadratic cost), C (leverage with liquidation) and D (impact that stays) are
+played by the same kernel
 and adapters as the real environment. Shares are measured greedily, without reward noise, on paths
 that the training has not seen, against the optimal rule on the same paths. --json keeps the rows
 and goes on where an interrupted run stopped.
@@ -37,7 +38,7 @@ class Args:
 
     tasks: tuple[str, ...] = ()
     """Which of `experiments.studies.solvable_tasks`: A-ppo, A-ppo-continuous, A-sac,
-    B-ppo-continuous, C-ppo (none: all five), or some of `OPTIONS` and `SETTINGS`.
+    B-ppo-continuous, C-ppo, D-ppo-continuous (none: all six), or some of `OPTIONS` and `SETTINGS`.
     """
     settings: bool = False
     """Train the table of settings instead: PPO, device_ppo and SAC on A with other numbers of

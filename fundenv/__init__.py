@@ -41,6 +41,7 @@ for _id, _problem in (
     ("fundenv/SolvableCarry-v0", "linear"),
     ("fundenv/SolvableCarry-Quadratic-v0", "quadratic"),
     ("fundenv/SolvableCarry-Leverage-v0", "leverage"),
+    ("fundenv/SolvableCarry-Impact-v0", "impact"),
 ):
     if _id not in registry:
         register(

@@ -100,6 +100,13 @@ TASKS: dict[str, Task] = {
         # held, a position falls behind the equity
         | {"learning_rate": 1e-3, "entropy": 0.003, "gamma": 0.5, "hold_bias": 0.0},
     ),
+    "D-ppo-continuous": Task(
+        problem="impact",
+        agent="ppo",
+        steps=1_500_000,
+        env={"reward_scale": 0.3, "episode": "10D"},
+        params=_DIAL | {"gamma": 0.98},
+    ),
 }
 
 

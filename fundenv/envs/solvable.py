@@ -26,12 +26,12 @@ def split_settings(problem: str, settings: dict[str, Any]) -> tuple[Solvable, di
 
 class SolvableEnv(FundingHedgeEnv):
     """One of the solvable problems: `fundenv/SolvableCarry-v0` (A, linear cost), `-Quadratic-v0`
-    (B), `-Leverage-v0` (C).
+    (B), `-Leverage-v0` (C), `-Impact-v0` (D).
 
     Observations, actions, account and info are those of `FundingHedgeEnv`; the market feature
     `signal` is what the optimum decides on. Rewards are in units of the problem: A: q x - c |q -
     q_before|, with q = cap x carry and x the signal; B: x f - g x^2 / 2 - K dx^2 / 2; C: 1000 x log
-    growth.
+    growth; D: x (f - r m x) - K dx^2 / 2 - m (x^2 - x_before^2) / 2.
 
     Keyword arguments: the numbers of the problem (`fundenv.optima.solvable.problem_numbers`),
     `paths`, `decisions` and `seed` of its market, `noise` (A), and every field of `EnvConfig`. An

@@ -2,7 +2,9 @@
 linear programme of `portfolio_programme` on the environment's own prices, rates and costs.
 
 `portfolio_bound` maximises E at the end: no account that keeps to hedge ratio 1 and long carry and
-is never liquidated has more. Relaxed in its favour: no impact, no stress on any order, no limit of
+is never liquidated has more, in any margin mode (an isolated or cross account borrows no quote and
+holds more margin than the programme asks for). A coin that is not listed is not held. A pool of
+quote charges its rising rate; that it lends no more than it has is relaxed. Relaxed in its favour: no impact, no stress on any order, no limit of
 volume, no lots, no smallest order, no halt, no initial margin (or that of the highest leverage at
 the lowest price so far, see `leverage`), maintenance at the first bracket and at closes alone,
 interest on funding from the start of a step, entry prices rounded down, closed lots chosen freely,
@@ -19,10 +21,12 @@ from numpy.typing import NDArray
 
 from fundenv.batch.cpu import Batch
 from fundenv.dynamics import types as t
+from fundenv.dynamics.lending import KINK
 from fundenv.market import layout
 from fundenv.optima.env_terms import param, settlements, trade_costs
 from fundenv.optima.portfolio_programme import BUCKETS, Array, Inputs, solve
 
+LOANS = np.geomspace(0.02, 20.0, 10)  # equities at which the interest of a pool has tangents
 _STILL = 1e-6  # of equity: what the solver leaves of a position that stays as it is
 
 
@@ -35,6 +39,8 @@ def inputs(batch: Batch, path: int, first: int, steps: int, stride: int, env: in
     bars, envs = batch.market.bars, np.array([env])
     at = first + stride * np.arange(steps)
     then, opened, close = bars[at], bars[at + 1], bars[at + stride]
+    listed = bars[..., layout.HALTED] != layout.UNLISTED
+    slopes, levels = _scarcity(batch, env, at, stride)
     recorded, annual = (np.cumsum(flow, axis=0) for flow in settlements(batch))
     single, single_annual = settlements(batch)
     scale, shift = param(batch, "funding_scale", env), param(batch, "funding_shift", env)
@@ -71,7 +77,33 @@ def inputs(batch: Batch, path: int, first: int, steps: int, stride: int, env: in
         maintenance=tiers[:, 0, 1],
         lend=(1.0 + rate * years) ** stride - 1.0,
         borrow=stride * years * quote_rate(batch),
+        open=np.all([listed[at + k] for k in range(stride + 1)], axis=0),
+        slopes=slopes,
+        levels=levels,
     )
+
+
+def _scarcity(
+    batch: Batch, env: int, at: Any, stride: int
+) -> tuple[Array, Array] | tuple[None, None]:
+    """Tangents (K, J) of the interest beyond the flat rate that a loan of quote pays in each step
+    (specification 11.2), for an equity of 1 at the start; none where the pool is endless.
+    """
+    supply = param(batch, "quote_supply", env) / param(batch, "initial_equity", env)
+    if supply <= 0.0 or batch.world.codes[t.MARGIN_MODE] != t.MARGIN_PORTFOLIO:
+        return None, None
+    rows = batch.market.bars[np.asarray(at)[:, None] + np.arange(1, stride + 1)]
+    listed = rows[..., layout.HALTED] != layout.UNLISTED
+    count = np.maximum(listed.sum(axis=-1), 1)
+    sigma = np.where(listed, rows[..., layout.SIGMA_DAY], 0.0).sum(axis=-1) / count
+    lent = np.maximum(param(batch, "borrow_used", env), param(batch, "borrow_slope", env) * sigma)[
+        ..., None
+    ]
+    steep = param(batch, "borrow_steep", env) * param(batch, "bar_years", env) / (1.0 - KINK)
+    beyond = lent + LOANS / supply - KINK
+    interest = steep * LOANS * np.maximum(beyond, 0.0)
+    slope = np.where(beyond > 0.0, steep * (beyond + LOANS / supply), 0.0)
+    return slope.sum(axis=1), (slope * LOANS - interest).sum(axis=1)
 
 
 def quote_rate(batch: Batch) -> float:
@@ -80,19 +112,21 @@ def quote_rate(batch: Batch) -> float:
     return float(given if given is not None else batch.venue.value("borrow", "quote_annual"))
 
 
-def require(batch: Batch) -> None:
-    """Raise `ValueError` where the programme does not describe the env."""
+def require(batch: Batch, follow: bool = True) -> None:
+    """Raise `ValueError` where the programme does not describe the env, or, with `follow`, the
+    account cannot follow the plan.
+    """
     if batch.world.contract == t.INVERSE:
         raise ValueError(
             f"venue = {batch.config.venue!r} trades inverse contracts, which the portfolio's plan"
             " does not cover; use a venue of linear ones"
         )
-    if batch.world.codes[t.MARGIN_MODE] != t.MARGIN_PORTFOLIO:
+    if follow and batch.world.codes[t.MARGIN_MODE] != t.MARGIN_PORTFOLIO:
         raise ValueError(
             f"margin_mode = {batch.config.margin_mode!r}: the portfolio's plan is for 'portfolio';"
             " use fundenv.optima.foresight for the others"
         )
-    if batch.n_assets > 1 and batch.world.codes[t.CAPITAL] != t.CAPITAL_SHARED:
+    if follow and batch.n_assets > 1 and batch.world.codes[t.CAPITAL] != t.CAPITAL_SHARED:
         raise ValueError(
             "capital = 'parts': the portfolio's plan moves one capital; use capital = 'shared'"
         )
@@ -116,20 +150,23 @@ def portfolio_bound(
     of `path` on, for hedge ratio 1, carry of 0 or more and no liquidation.
 
     leverage: the highest that the account may ask for. steps: bars, to the end of the path by
-    default. Orders are granted at every bar where the keeper trades too, else at decisions. The
-    account begins in cash. Raises `ValueError` for what the programme does not describe.
+    default. Orders are granted at every bar where the keeper trades too, or coins come and go, else
+    at decisions. The account begins in cash. Raises `ValueError` for what the programme does not describe.
     """
-    require(batch)
+    require(batch, follow=False)
     begin, end = (int(row) for row in batch.world.paths[path])
     bars = min(end - begin - start - 1, steps if steps is not None else end)
-    kept = batch.world.codes[t.KEEPER_BARS] and batch.world.codes[t.KEEPER_WATCHES]
-    stride = 1 if kept else int(batch.world.codes[t.DECISION_BARS])
+    codes = batch.world.codes
+    wallets = codes[t.MARGIN_MODE] != t.MARGIN_PORTFOLIO
+    kept = codes[t.KEEPER_BARS] and (wallets or codes[t.KEEPER_WATCHES])
+    # a coin may leave within a decision
+    stride = 1 if kept or codes[t.LISTINGS] else int(codes[t.DECISION_BARS])
     count = bars // stride
     if count < 1:
         raise ValueError(f"start = {start}: path {path} has {end - begin} bars; leave some behind")
     data = inputs(batch, path, begin + start, count, stride)
     gross = (1.0 + leverage * (1.0 - data.collateral)) / leverage
-    lowest = np.minimum.accumulate(data.last, axis=0)
+    lowest = np.minimum.accumulate(np.where(data.open, data.last, np.inf), axis=0)
     plan, highest = solve(data, buckets=buckets), np.inf
     for _ in range(8):  # a position is at most what the highest equity could open
         before, highest = highest, float(np.exp(plan.growth))

@@ -9,6 +9,9 @@ opened; what is bought; the equity E_k; free and borrowed cash.
     free_k - borrowed_k = cash after the orders
     E_k - sum (1 - collateral rate) z spot >= 1.05 x maintenance of the first bracket
 
+Where quote comes out of a pool, a step also pays the interest beyond the flat rate, which is convex
+in the loan: it is at least what each of some tangents says. A coin that is not open has z = 0.
+
 An unrealised loss of a perpetual is not borrowed, so interest depends on the prices at which
 positions were opened. A bucket counts every entry at its lower edge, which makes the cash, and what
 it earns, no smaller than it is.
@@ -44,6 +47,10 @@ class Inputs(NamedTuple):
     maintenance: Array  # (A,) of the first bracket
     lend: float  # earned on cash in a step
     borrow: float  # paid for borrowed quote in a step
+    open: NDArray[np.bool_] | None = None  # (K, A) whether the coin may be held; none: always
+    # (K, J) each: a loan of B pays at least slopes B - levels more in the step
+    slopes: Array | None = None
+    levels: Array | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -78,6 +85,9 @@ def solve(
         bounds[programme.z(k, a, b).ravel(), 1] = np.broadcast_to(
             limit[:, :, None], programme.shape
         ).ravel()
+    if data.open is not None:
+        k, a, b = np.indices(programme.shape)
+        bounds[programme.z(k, a, b)[~data.open].ravel(), 1] = 0.0
     above, most = programme.inequalities(share, limit)
     equal, rest = programme.equalities()
     gain = np.zeros(programme.size)
@@ -95,13 +105,16 @@ def solve(
 
 class _Programme:
     """Rows and columns of the linear programme: z (K, A, B), bought (K, A), free and borrowed cash
-    (K,), equity (K + 1,).
+    (K,), equity (K + 1,), interest beyond the flat rate (K,) where there is a pool.
     """
 
     def __init__(self, data: Inputs, buckets: int) -> None:
         self.data = data
         self.steps, self.coins = data.spot.shape
-        low, high = data.perp.min(axis=0), data.perp.max(axis=0)
+        known = np.ones(data.perp.shape, bool) if data.open is None else data.open
+        low = np.where(known, data.perp, np.inf).min(axis=0)
+        high = np.where(known, data.perp, 0.0).max(axis=0)
+        low, high = np.where(high > 0.0, low, 1.0), np.where(high > 0.0, high, 1.0)
         powers = np.arange(buckets) / buckets
         self.edges = low[:, None] * (high / low)[:, None] ** powers  # (A, B) lower edges
         self.bucket = np.maximum(
@@ -110,7 +123,8 @@ class _Programme:
         self.shape = (self.steps, self.coins, buckets)
         self._bought = int(np.prod(self.shape))
         self._free = self._bought + self.steps * self.coins
-        self.size = self._free + 2 * self.steps + self.steps + 1
+        self._scarce = self._free + 2 * self.steps + self.steps + 1
+        self.size = self._scarce + (0 if data.slopes is None else self.steps)
 
     def z(self, k: Any, a: Any, b: Any) -> Any:
         """Column of a position."""
@@ -133,6 +147,8 @@ class _Programme:
         entries.add(k, self.equity_at(k), -1.0)
         entries.add(k, self._free + k, -data.lend)
         entries.add(k, self._free + steps + k, data.borrow)
+        if data.slopes is not None:
+            entries.add(k, self._scarce + k, 1.0)
         entries.add(steps + k, self._free + k, 1.0)
         entries.add(steps + k, self._free + steps + k, -1.0)
         entries.add(steps + k, self.equity_at(k), -1.0)
@@ -178,6 +194,13 @@ class _Programme:
             entries.add(total + line, rows, 1.0)
             most = np.concatenate([most, limit.ravel()])
             total += steps * self.coins
+        if data.slopes is not None and data.levels is not None:
+            k, j = (index.ravel() for index in np.indices(data.slopes.shape))
+            line = total + np.arange(len(k))
+            entries.add(line, self._free + steps + k, data.slopes[k, j])
+            entries.add(line, self._scarce + k, -1.0)
+            most = np.concatenate([most, data.levels.ravel()])
+            total += len(k)
         return entries.matrix(total, self.size), most
 
 

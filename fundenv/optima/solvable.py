@@ -19,6 +19,8 @@ C, `leverage`: a decision spans ten bars, in which the price may climb over rung
 more leverage is liquidated; it then falls back, and
     funding is settled. The spot leg of a liquidated account is sold at the open after, on its rung,
     at a stressed cost: the loss. Taking up the position again costs a hundredth of that.
+D, `impact`: as A, without fee. Impact grows in proportion to the order, a share of it never fades
+(`impact_half_life=None`), and the settled rate follows the premium that the account displaces.
 """
 
 from __future__ import annotations
@@ -32,7 +34,8 @@ from typing import Any
 import numpy as np
 
 from fundenv.config import ConfigError
-from fundenv.market import Market
+from fundenv.market import Market, layout
+from fundenv.optima import impact as d
 from fundenv.optima import leverage as c
 from fundenv.optima import linear as a
 from fundenv.optima import quadratic as b
@@ -77,7 +80,7 @@ class Solvable:
     """A problem, how the environment plays it, and its optimum.
 
     Attributes:
-        name: linear, quadratic or leverage. problem: its numbers. market: its market; the
+        name: linear, quadratic, leverage or impact. problem: its numbers. market: its market; the
         observation `signal` is what the optimum decides on (constant in `leverage`). settings:
         `EnvConfig` fields. unit: reward of the environment for one unit of the problem's reward.
         cap: position of the problem at full carry. optimum: the highest average reward of a
@@ -103,8 +106,9 @@ class Solvable:
                 self.problem.high,
                 np.where(signal <= rule.sell, self.problem.low, position),
             )
-        if self.name == "quadratic":
-            share, slope = b.optimum(self.problem)
+        if self.name in ("quadratic", "impact"):
+            square = self.problem if self.name == "quadratic" else self.problem.reduced
+            share, slope = b.optimum(square)
             return np.clip((1.0 - share) * position + share * slope * signal, -self.cap, self.cap)
         return np.full(np.shape(signal), c.solve(self.problem)[0])
 
@@ -268,8 +272,45 @@ def _leverage(
     )
 
 
+def _impact(
+    problem: d.ImpactProblem, paths: int, decisions: int, generator: np.random.Generator
+) -> Solvable:
+    if min(problem.permanent, problem.temporary, problem.response) <= 0:
+        raise ConfigError(
+            f"permanent = {problem.permanent}, temporary = {problem.temporary}, response ="
+            f" {problem.response}: expected numbers above 0"
+        )
+    f = stationary_signal(generator, paths, decisions, 1.0 - problem.decay, 0.0, problem.sd)
+    bars, size = still_bars(paths, decisions, 2), _WEIGHT * _FREE["initial_equity"] / problem.cap
+    # k of the specification, 8.7: the square of a trade on both legs is 2 k (size dx)^2
+    per_volume = (problem.temporary + problem.permanent) * UNIT * problem.cap / (4.0 * size)
+    sigma = float(bars[0, 0, layout.SIGMA_DAY])
+    bars[..., [layout.SPOT_DAY_VOLUME, layout.PERP_DAY_VOLUME]] = sigma / per_volume
+    settle(bars[:, 2::2], UNIT * problem.cap * f)
+    settings = _FREE | {
+        "decision_interval": "2h",
+        "dials": ("carry",),
+        "leverage": 1.0,
+        "impact_exponent": 1.0,
+        "impact_lasting": problem.lasting,
+        "impact_half_life": None,
+        "funding_response": problem.response,
+        "carry_grid": tuple(np.linspace(-1.0, 1.0, 21).tolist()),
+    }
+    return Solvable(
+        name="impact",
+        problem=problem,
+        market=signal_market(bars, f, 2, "IMPACT", problem.sd),
+        settings=settings,
+        unit=1000.0 * _WEIGHT * UNIT,
+        cap=problem.cap,
+        optimum=b.average_reward(problem.reduced, *b.optimum(problem.reduced)),
+    )
+
+
 _MAKERS: dict[str, tuple[Any, Any]] = {
     "linear": (a.LinearProblem, _linear),
     "quadratic": (b.QuadraticProblem, _quadratic),
     "leverage": (c.LeverageProblem, _leverage),
+    "impact": (d.ImpactProblem, _impact),
 }

@@ -12,8 +12,10 @@ import pytest
 import agents
 from fundenv.batch.cpu import Batch
 from fundenv.dynamics import types as t
-from fundenv.market import Market, synthetic_market
-from fundenv.optima.portfolio import inputs, portfolio_bound
+from fundenv.dynamics.lending import quote_rate
+from fundenv.dynamics.more_columns import _next_rate
+from fundenv.market import Market, layout, synthetic_market, synthetic_portfolio
+from fundenv.optima.portfolio import LOANS, PortfolioForesight, inputs, portfolio_bound
 from fundenv.optima.portfolio_programme import Inputs, solve
 
 SETTINGS: dict[str, Any] = {
@@ -123,6 +125,167 @@ def test_no_random_policy_is_above_the_bound(market: Market, keeper: str) -> Non
     assert growth.max() < bound
 
 
+@pytest.fixture(scope="module")
+def coming() -> Market:
+    """Five coins of which three come late and leave."""
+    return synthetic_portfolio(5, years=0.1, seed=5, late=1.0, gone=1.0)
+
+
+FORMS: dict[str, dict[str, Any]] = {
+    "continuous": {},
+    "discrete": {"carry_grid": (0.0, 0.3, 1.0), "leverage_grid": (1.0, 2.0, 4.0)},
+    "target": {},
+    "indexed": {"carry_grid": (0.0, 1.0), "leverage_grid": (1.0, 4.0), "dials": ("carry",)},
+}
+
+
+def drawn(rng: np.random.Generator, batch: Batch, form: str, eager: Any) -> Any:
+    """Actions of hedged long carries."""
+    n, assets = batch.num_envs, batch.n_assets
+    if form == "target":
+        hold = rng.random((n, assets)) > eager
+        carry, leverage = rng.random((n, assets)), rng.uniform(1, 4, (n, assets))
+        parts = [hold, carry, np.ones_like(carry), leverage]
+        return np.stack(parts, axis=-1).reshape(n, -1)
+    if form == "continuous":
+        parts = [rng.random((n, assets)), rng.uniform(-1, 1, (n, assets))]
+        return np.stack(parts, axis=-1).reshape(n, -1)
+    if form == "indexed":
+        return rng.integers(0, len(batch.decisions), n)
+    wait = rng.random((n, assets)) > eager
+    gate = np.where(wait, 0, rng.integers(1, 4, (n, assets)))
+    return np.stack([gate, rng.integers(0, 3, (n, assets))], axis=-1).reshape(n, -1)
+
+
+def random_growth(market: Market, form: str, days: int, **chosen: Any) -> tuple[np.ndarray, float]:
+    """Growth of 60 random accounts that were never liquidated, and the bound."""
+    usual = {"dials": ("carry", "leverage"), "max_leverage": 4.0, "leverage_grid": (1.0, 2.0, 4.0)}
+    settings = SETTINGS | usual | FORMS[form]
+    batch = Batch(60, market=market, **settings | {"actions": form} | chosen)
+    batch.reset(0)
+    bound = portfolio_bound(batch, leverage=4.0, steps=24 * days, buckets=2)
+    rng = np.random.default_rng(0)
+    eager, whole = rng.choice([0.05, 0.3, 1.0], (60, 1)), np.ones(60, bool)
+    for _ in range(3 * days):
+        batch.step(drawn(rng, batch, form, eager))
+        whole &= ~(batch.store.legs[:, :, t.LIQUIDATED] > 0).any(axis=1)
+    assert whole.sum() > 30
+    growth = np.log(batch.store.account[whole, t.EQUITY] / 1e5)
+    return growth, bound
+
+
+@pytest.mark.parametrize("margin_mode", ["isolated", "cross", "portfolio"])
+@pytest.mark.parametrize("form", FORMS)
+def test_no_account_is_above_the_bound_where_coins_come_and_go(
+    coming: Market, form: str, margin_mode: str
+) -> None:
+    growth, bound = random_growth(coming, form, 20, margin_mode=margin_mode)
+    assert growth.max() < bound
+
+
+@pytest.mark.parametrize("form", ["continuous", "target"])
+@pytest.mark.parametrize("supply", [1e4, 1e5, 3e5])
+def test_no_account_is_above_the_bound_of_a_pool(market: Market, form: str, supply: float) -> None:
+    pool = {"quote_supply": supply, "borrow_steep": 0.5, "borrow_used": 0.5, "funding_shift": 0.6}
+    growth, bound = random_growth(market, form, 12, **pool)
+    assert growth.max() < bound
+    endless = Batch(1, market=market, **SETTINGS | {"funding_shift": 0.6})
+    endless.reset(0)
+    free = portfolio_bound(endless, leverage=4.0, steps=24 * 12, buckets=2)
+    assert bound < free - 1e-5  # the interest of the pool is in it
+
+
+def test_a_pool_that_never_binds_changes_nothing(market: Market) -> None:
+    bounds = []
+    for pool in ({}, {"quote_supply": 1e12, "borrow_used": 0.0}, {"quote_supply": 1e12}):
+        batch = Batch(1, market=market, **SETTINGS | pool)
+        batch.reset(0)
+        bounds.append(portfolio_bound(batch, leverage=4.0, steps=24 * 8, buckets=2))
+    assert bounds[1:] == pytest.approx([bounds[0]] * 2, rel=1e-5)
+
+
+def test_account_observation_and_bound_say_the_same_of_a_loan(market: Market) -> None:
+    """At every tangent the programme charges what the account does, and its slope is the marginal
+    cost that is observed; between them it charges less, and a finite order more than its size
+    times the observation.
+    """
+    pool = {
+        "quote_supply": 1e6,
+        "borrow_steep": 0.5,
+        "borrow_used": 0.5,
+        "observe": ("borrow_cost",),
+    }
+    batch = Batch(1, market=market, **SETTINGS | pool)
+    batch.reset(0)
+    p, store, world = params_of_batch(batch), batch.store, batch.world
+    years, row = p.bar_years, int(store.episode[0, t.ROW])
+    data = inputs(batch, 0, row - 1, 1, 1)
+    assert data.slopes is not None
+    assert data.levels is not None
+
+    def charged(loan: float) -> float:
+        """Interest of the bar `row` in equities, by the rule of the account."""
+        rate = plain(quote_rate)(world, p, row, 2, loan * 1e5)
+        return (rate - p.quote_borrow_rate) * years * loan
+
+    def planned(loan: float) -> float:
+        return max(float((data.slopes[0] * loan - data.levels[0]).max()), 0.0)
+
+    for loan in LOANS:
+        assert planned(loan) == pytest.approx(charged(loan), rel=1e-9, abs=1e-15)
+        store.account[0, t.CASH] = -loan * 1e5
+        observed = plain(_next_rate)(world, store, p, 0, row) - p.quote_borrow_rate
+        k = int(np.argmin(np.abs(LOANS - loan)))
+        assert data.slopes[0, k] == pytest.approx(observed * years, rel=1e-5, abs=1e-12)
+        assert charged(loan + 1.0) - charged(loan) >= (1.0 - 1e-5) * observed * years
+    for loan in np.linspace(0.0, 20.0, 101):
+        assert planned(loan) <= charged(loan) + 1e-15
+
+
+def plain(rule: Any) -> Any:
+    """A rule of the kernel as plain Python."""
+    return getattr(rule, "py_func", rule)
+
+
+def params_of_batch(batch: Batch) -> Any:
+    return t.Params(*batch.store.params[0])
+
+
+def test_a_rising_rate_by_hand() -> None:
+    """A pool of one equity of which nothing is lent, steep 0.1: beyond 0.8 the loan B costs 0.5 B
+    (B - 0.8) more. Funding of 14 % on every unit beside 1 % of opening: borrow until the next unit
+    costs what it brings.
+    """
+    loans = np.linspace(0.0, 2.0, 401)
+    interest = 0.5 * loans * np.maximum(loans - 0.8, 0.0)
+    slope = np.where(loans > 0.8, 0.5 * (2.0 * loans - 0.8), 0.0)
+    pool = {"slopes": slope[None], "levels": (slope * loans - interest)[None]}
+    plan = solve(made([[0.36]], borrow=0.0, collateral=np.ones(1), **pool), buckets=1)
+    # 0.35 of gain for every 1.01 borrowed
+    loan = (0.35 / 1.01 / 0.5 + 0.8) / 2.0
+    if loan < 0.8:
+        loan = 0.8
+    assert plan.position[0, 0] == pytest.approx((1.0 + loan) / 1.01, rel=1e-3)
+
+
+def test_the_plan_holds_no_coin_that_is_not_listed(coming: Market) -> None:
+    """A coin of a price that would jump from 1 to its own is left alone while it is not there."""
+    batch = Batch(1, market=coming, **SETTINGS)
+    batch.reset(0)
+    first, last = (int(row) for row in batch.world.paths[0])
+    data = inputs(batch, 0, first, last - first - 1, 1)
+    assert data.open is not None
+    gone = coming.bars[first : last - 1, :, layout.HALTED] == layout.UNLISTED
+    assert gone.any()
+    assert not data.open[gone].any()
+    plan = solve(data, share=np.ones(5), buckets=1)
+    assert (plan.position[~data.open] < 1e-9).all()
+    assert plan.position.max() > 0.0
+    # and with all open it would hold them
+    free = solve(data._replace(open=None), share=np.ones(5), buckets=1)
+    assert free.growth > plan.growth
+
+
 def test_the_agent_earns_about_the_plan_and_more_than_the_rules(market: Market) -> None:
     def walk(name: str, **params: Any) -> tuple[float, Any]:
         agent: Any = agents.make(name, **params)
@@ -156,4 +319,4 @@ def test_what_it_does_not_cover_is_refused(
 ) -> None:
     batch = Batch(1, market=market, **SETTINGS | settings)
     with pytest.raises(ValueError, match=said):
-        portfolio_bound(batch, leverage=3.0)
+        PortfolioForesight(batch, leverage=3.0)

@@ -15,12 +15,14 @@ import fundenv  # noqa: F401  registers the environments
 from fundenv.config import ConfigError
 from fundenv.envs.solvable import SolvableVectorEnv
 from fundenv.optima import leverage, linear, quadratic
+from fundenv.optima.impact import ImpactProblem
 from fundenv.optima.solvable import Solvable, solvable
 
 IDS = {
     "linear": "fundenv/SolvableCarry-v0",
     "quadratic": "fundenv/SolvableCarry-Quadratic-v0",
     "leverage": "fundenv/SolvableCarry-Leverage-v0",
+    "impact": "fundenv/SolvableCarry-Impact-v0",
 }
 
 
@@ -103,6 +105,52 @@ def test_quadratic_rewards_are_those_of_the_problem_but_for_noise_that_averages_
     assert abs((rest / product)[np.abs(product) > 0.5].mean()) < 0.15
 
 
+@pytest.mark.parametrize(
+    "numbers", [{}, {"permanent": 30.0, "temporary": 2.0, "response": 0.3}], ids=str
+)
+def test_impact_rewards_are_those_of_the_problem(numbers: dict[str, float]) -> None:
+    """What is paid for a displacement comes back step by step. Random positions cost so much that
+    compounding shows after two hundred of them.
+    """
+    env = make("impact", **numbers)
+    p, f = env.solvable.problem, signals(env)
+    x = np.random.default_rng(1).uniform(-3.0, 3.0, f.shape)
+    before = np.concatenate([np.zeros((len(x), 1)), x[:, :-1]], axis=1)
+    displaced = 0.5 * p.permanent * (x**2 - before**2)
+    expected = (
+        x * (f - p.response * p.permanent * x) - 0.5 * p.temporary * (x - before) ** 2 - displaced
+    )
+    apart = np.abs(play(env, x) - expected) / np.abs(expected).max()
+    assert apart[:, :20].max() < 5e-4
+    assert apart.max() < 5e-3
+    assert abs(displaced.sum(axis=1)).max() <= 0.5 * p.permanent * 9.0 + 1e-9
+
+
+def test_the_optimum_under_permanent_impact_is_that_of_dynamic_programming() -> None:
+    """Backwards over the quadratic value V = (x, f) P (x, f)' of the reward with its last term, far
+    from the end: the rule is the closed form, and the term changes nothing.
+    """
+    p = ImpactProblem(temporary=4.0, permanent=7.0, response=0.11, decay=0.2)
+    phi, gamma, k, m = 1.0 - p.decay, 2.0 * p.response * p.permanent, p.temporary, p.permanent
+    value, theta, pull = np.zeros((2, 2)), 0.0, 0.0  # over the position before and the signal
+    for _ in range(2000):
+        # of the new position: curvature, and slopes on position before and signal
+        curve = -gamma - k - m + 2.0 * value[0, 0]
+        on_before, on_signal = k, 1.0 + 2.0 * phi * value[0, 1]
+        keep, pull = -on_before / curve, -on_signal / curve
+        theta = 1.0 - keep
+        square = -0.5 * k + 0.5 * m - 0.5 * on_before**2 / curve
+        cross = -0.5 * on_before * on_signal / curve
+        value = np.array([[square, cross], [cross, 0.0]])
+    share, slope = quadratic.optimum(p.reduced)
+    assert theta == pytest.approx(share)
+    assert pull == pytest.approx(share * slope)
+    made = solvable("impact", paths=1, decisions=2)
+    best = made.best(np.array([1.0]), np.array([0.5]))
+    share, slope = quadratic.optimum(ImpactProblem().reduced)
+    assert best == pytest.approx((1.0 - share) * 0.5 + share * slope)
+
+
 def test_leverage_growth_is_that_of_the_formula_at_the_frequencies_of_the_paths() -> None:
     for asked in range(1, 11):
         env = SolvableVectorEnv(
@@ -135,7 +183,7 @@ def optimum_earns(made: Solvable, env: SolvableVectorEnv) -> NDArray[np.float64]
     return play(env, q)[:, 100:].mean(axis=1)
 
 
-@pytest.mark.parametrize("name", ["linear", "quadratic"])
+@pytest.mark.parametrize("name", ["linear", "quadratic", "impact"])
 def test_the_optimal_rule_earns_the_optimum_in_the_environment(name: str) -> None:
     env = make(name, paths=100, decisions=1600)
     earned = optimum_earns(env.solvable, env)
@@ -183,11 +231,13 @@ def test_bad_numbers_are_named() -> None:
         (("quadratic",), "noise"),
         (("linear",), "no number 'decay'"),
         (("leverage",), "shares"),
+        (("impact",), "response"),
     ):
         numbers = {
             "quadratic": {"noise": 1.0},
             "linear": {"decay": 0.1},
             "leverage": {"shares": (0.2, 0.1)},
+            "impact": {"response": 0.0},
         }.get(arguments[0], {})
         with pytest.raises(ConfigError, match=text):
             solvable(*arguments, **numbers)
