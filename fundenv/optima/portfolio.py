@@ -166,7 +166,8 @@ def portfolio_bound(
         raise ValueError(f"start = {start}: path {path} has {end - begin} bars; leave some behind")
     data = inputs(batch, path, begin + start, count, stride)
     gross = (1.0 + leverage * (1.0 - data.collateral)) / leverage
-    lowest = np.minimum.accumulate(np.where(data.open, data.last, np.inf), axis=0)
+    held = np.asarray(data.open)
+    lowest = np.minimum.accumulate(np.where(held, data.last, np.inf), axis=0)
     plan, highest = solve(data, buckets=buckets), np.inf
     for _ in range(8):  # a position is at most what the highest equity could open
         before, highest = highest, float(np.exp(plan.growth))

@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import itertools
+import os
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
 from fundenv.batch.cpu import Batch
+from fundenv.checks import check_accounting
 from fundenv.config import ConfigError, EnvConfig
 from fundenv.dynamics import types as t
-from tests.laws.play import action, make_env
+from fundenv.market import synthetic_market
+from tests.laws.play import FRICTIONLESS, action, make_env
 from tests.markets import bar, tape, wild_market
 
 # COSTLY: Y = 0.5; a day's volume of 100 M, a daily volatility of 4 %, and lots of half a coin,
@@ -179,7 +183,7 @@ def test_nobody_ever_got_back_more_than_was_paid(half_life, exponent, coin):
         "stress_multiplier": 1.0,
     }
     if coin:
-        settings["venue"] = str(__file__).replace("test_impact_memory.py", "coin.toml")
+        settings["venue"] = str(Path(__file__).with_name("coin.toml"))
     for _ in range(40):
         paid = round_trips(rng, cost_scale=float(rng.choice([1.0, 30.0])), **settings)
         if not coin:  # coins are valued anew in every bar
@@ -248,8 +252,6 @@ def test_no_policy_earns_on_a_martingale_with_memory(fair, margin_mode, half_lif
         close_ns=np.tile(market.close_ns[:hours], paths),
         symbols=(("COSTLY",),) * paths,
     )
-    from tests.laws.play import FRICTIONLESS
-
     batch = Batch(
         paths,
         market=market,
@@ -272,6 +274,35 @@ def test_no_policy_earns_on_a_martingale_with_memory(fair, margin_mode, half_lif
         assert done.max() <= 1e-6
         best = max(best, earned.mean() / (earned.std() / np.sqrt(paths) + 1e-12))
     assert best < 3.5
+
+
+@pytest.mark.parametrize("margin_mode", ["isolated", "cross", "portfolio"])
+@pytest.mark.parametrize("venue", ["binance", "bybit_inverse"])
+@pytest.mark.parametrize(
+    "chosen",
+    [{}, {"impact_half_life": None, "impact_exponent": 1.0, "capital": "shared"}],
+    ids=["fades", "stays"],
+)
+def test_parts_add_up_to_the_change_of_equity(venue, margin_mode, chosen):
+    """A million steps of each: FUNDENV_STEPS=16000."""
+    market = synthetic_market(("btc", "eth"), years=0.3, paths=2, seed=1)
+    check_accounting(
+        steps=int(os.environ.get("FUNDENV_STEPS", "60")),
+        market=market,
+        venue=venue,
+        margin_mode=margin_mode,
+        initial_equity=2e7,
+        max_participation=0.5,
+        rebalance_band=0.0,
+        max_leverage=20.0,
+        decision_interval="1h",
+        episode="30D",
+        impact_lasting=0.8,
+        funding_response=2.0,
+        liquidation_gap=0.5,
+        deficit_share=0.5,
+        **chosen,
+    )
 
 
 def test_a_response_without_memory_is_refused():
