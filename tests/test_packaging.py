@@ -20,6 +20,7 @@ from packaging.requirements import Requirement
 from packaging.version import Version
 
 import fundenv
+from tests.plain_python import run_code
 
 ROOT = Path(__file__).resolve().parents[1]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
@@ -237,15 +238,7 @@ def test_files_linked_in_the_readme_exist() -> None:
 @pytest.mark.parametrize("number", range(len(re.findall("```python\n", README))))
 def test_readme_examples_run(number: int, tmp_path: Path) -> None:
     code = re.findall(r"```python\n(.*?)```", README, re.DOTALL)[number]
-    paths = [str(ROOT), *filter(None, [os.environ.get("PYTHONPATH")])]
-    done = subprocess.run(
-        [sys.executable, "-c", code],
-        cwd=tmp_path,
-        env=os.environ | {"PYTHONPATH": os.pathsep.join(paths)},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    done = run_code(code, tmp_path)
     assert done.returncode == 0, done.stderr
     if "episode.png" in code:
         assert (tmp_path / "episode.png").stat().st_size > 10_000

@@ -3,18 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
 from agents.params import AgentError, Range
-from agents.sb3.base import SB3Agent, libraries
+from agents.sb3.base import libraries
 from agents.sb3.params import LearningParams
+from agents.sb3.replay_file import KeepsReplay
 from agents.sb3.zones import best_zones, zone_targets
-
-REPLAY = "replay.pkl"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -68,7 +66,7 @@ class SACParams(LearningParams):
             )
 
 
-class SAC(SB3Agent):
+class SAC(KeepsReplay):
     """SAC of stable-baselines3: chooses to hold, to be out or to be in, and a leverage.
 
     discrete: the critic rates every action, the policy is the softmax of the critic, and a greedy
@@ -193,18 +191,3 @@ class SAC(SB3Agent):
             "liquidation_charge",
         )
         return super().action_meaning() | {name: getattr(self.params, name) for name in said}
-
-    def write(self, folder: Path) -> None:
-        """The model, and the replay buffer as long as the training is not finished."""
-        super().write(folder)
-        if self.model is not None and self.snapshot is not None:
-            self.model.save_replay_buffer(folder / REPLAY)
-
-    def read(self, folder: Path, record: dict[str, Any]) -> None:
-        """The model, and the replay buffer where there is one."""
-        super().read(folder, record)
-        if (folder / REPLAY).is_file():
-            from agents.sb3 import archive
-
-            self.model.replay_buffer = archive.read_pickle(folder / REPLAY, archive.trusting(self))
-            self.model.replay_buffer.device = self.model.device

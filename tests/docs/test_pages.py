@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import os
 import re
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
+
+from tests.plain_python import run_code
 
 ROOT = Path(__file__).resolve().parents[2]
 DOCS = ROOT / "docs"
@@ -29,15 +28,7 @@ def name(page: Path) -> str:
 def test_the_code_of_a_page_runs(page: Path, tmp_path: Path) -> None:
     """All blocks of a page in one process, in an empty folder, as a reader would paste them."""
     code = "\n".join(BLOCK.findall(page.read_text(encoding="utf-8")))
-    paths = [str(ROOT), *filter(None, [os.environ.get("PYTHONPATH")])]
-    done = subprocess.run(
-        [sys.executable, "-c", code],
-        cwd=tmp_path,
-        env=os.environ | {"PYTHONPATH": os.pathsep.join(paths)},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    done = run_code(code, tmp_path)
     assert done.returncode == 0, f"{done.stdout[-500:]}\n{done.stderr[-2000:]}"
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import warnings
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Annotated, Any
 
 import numpy as np
@@ -16,7 +15,7 @@ from agents.sb3.base import libraries
 from agents.sb3.portfolio.base import PortfolioLearner
 from agents.sb3.portfolio.params import PortfolioParams
 from agents.sb3.portfolio.teacher import Teacher, read_teacher
-from agents.sb3.sac import REPLAY
+from agents.sb3.replay_file import KeepsReplay
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -47,7 +46,7 @@ class PortfolioSACParams(PortfolioParams):
             read_teacher(self.teacher)
 
 
-class PortfolioSAC(PortfolioLearner):
+class PortfolioSAC(KeepsReplay, PortfolioLearner):
     """SAC with counted actions on one capital: the critic rates staying, cash, and every coin at
     every level; the policy is the softmax of the critic, and a greedy action its best. The network
     treats every coin alike. The replay begins with rollouts of a rule.
@@ -127,18 +126,3 @@ class PortfolioSAC(PortfolioLearner):
             chances = torch.softmax(values / self.model.temperature, dim=1)
             choice = torch.multinomial(chances, 1)[:, 0]
         return choice.cpu().numpy(), np.zeros(len(choice), np.int64)
-
-    def write(self, folder: Path) -> None:
-        """The model, and the replay buffer as long as the training is not finished."""
-        super().write(folder)
-        if self.model is not None and self.snapshot is not None:
-            self.model.save_replay_buffer(folder / REPLAY)
-
-    def read(self, folder: Path, record: dict[str, Any]) -> None:
-        """The model, and the replay buffer where there is one."""
-        super().read(folder, record)
-        if (folder / REPLAY).is_file():
-            from agents.sb3 import archive
-
-            self.model.replay_buffer = archive.read_pickle(folder / REPLAY, archive.trusting(self))
-            self.model.replay_buffer.device = self.model.device
