@@ -49,7 +49,9 @@ class Args(MarketArgs):
     params: tuple[str, ...] = ()
     """Parameters that stay fixed, RULE.NAME=VALUE."""
     trials: int = 2000
-    """Settings that Optuna may try where a space has ranges, and the most that a grid may have."""
+    """Settings that Optuna may try where a space has ranges; of a grid with more as many are drawn
+    at random (--seed).
+    """
     drawdown: float = 0.1
     """Deepest drawdown that a setting may have had on the training span (worst symbol, daily
     closes; 0.1 = 10 %).

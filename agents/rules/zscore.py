@@ -127,7 +127,7 @@ class ZScore(Rule):
         self.memories = [self.settled, self.window, self.market_window, self.trades]
         settles = batch.market.bars[:, :, SETTLE_PRICE] > 0
         self._settlements = max(
-            int(settles[first:last].sum(axis=0).min()) for first, last in batch.market.paths
+            int(settles[first:last].sum(axis=0).max()) for first, last in batch.market.paths
         )
         self._check_window()
 
@@ -141,7 +141,7 @@ class ZScore(Rule):
         longest = int(np.max(self.p.window))
         if longest != OBSERVED and longest > self._settlements:
             raise AgentError(
-                f"agent zscore: window = {longest} is longer than the data, which hold"
+                f"agent {self.name}: window = {longest} is longer than the data, which hold"
                 f" {self._settlements} settlements; set it within 2 .. {self._settlements}"
             )
 

@@ -13,11 +13,11 @@ from numpy.typing import NDArray
 from tqdm import tqdm
 
 from experiments.analysis.walk_forward import scores
+from experiments.calibration.draws import drawn, size
 from experiments.calibration.search import (
     Proposals,
     Values,
     check_order,
-    grid,
     in_order,
     is_grid,
 )
@@ -103,16 +103,16 @@ class Search:
         return values, dataclasses.replace(done[0][1], **whole)
 
     def _grid(self) -> list[Values]:
-        values = grid(self.space)
-        good = in_order(self.rule, self.fixed, values)
-        count = int(good.sum())
-        if not count or count > self.limits.trials:
-            raise RunError(
-                f"the grid of {self.rule} has {count} settings, --trials allows 1 .."
-                f" {self.limits.trials}; list other values or raise --trials"
+        values = drawn(self.space, self.rule, self.fixed, self.limits.trials, self.limits.seed)
+        count = len(next(iter(values.values())))
+        whole = size(self.space)
+        if count == self.limits.trials < whole:
+            print(
+                f"{self.rule}: --trials {count} of the {whole:,} combinations of its values are"
+                " drawn"
             )
         return [
-            {name: array[good][i : i + CHUNK] for name, array in values.items()}
+            {name: array[i : i + CHUNK] for name, array in values.items()}
             for i in range(0, count, CHUNK)
         ]
 

@@ -34,8 +34,8 @@ class MarketArgs:
     symbols: tuple[str, ...] = ()
     """Symbols as in the file names; none: all that the folder has for the venue."""
     joint: bool = False
-    """One account over all symbols side by side, on their common bars, instead of one account for
-    each; with --env.capital shared the coins share one capital.
+    """One account over all symbols side by side instead of one for each; a coin without bars is not
+    listed then. With --env.capital shared the coins share one capital.
     """
     train: str | None = None
     """Training span START:END, UTC, both included, days, months or years; default: the first two

@@ -16,13 +16,14 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
+from agents.rules.rotation import Rotation
 from experiments.core.cli import run
 from experiments.core.run_folder import RunError
 from experiments.rollout.sweep import sweep
 from experiments.studies.margin_markets import COINS, PORTFOLIO, RICH, THIN, Coins, load, yearly
 
-_CASH_BP = 0.02 * 1e4 / (3 * 365)  # the published thresholds are of the mean itself
 _HALF_LIFE_90 = 2.0 / (1.0 - 0.5 ** (1.0 / 90.0)) - 1.0  # as a span: 259.7
 # ADA's brackets of the published run: floor, highest leverage, maintenance rate
 _ADA = """
@@ -65,6 +66,16 @@ class Row:
     published: dict[str, float] = field(default_factory=dict)
 
 
+class MeanItself(Rotation):
+    """Rotation with thresholds of the mean itself, as the published ones are: no hurdle."""
+
+    name = "mean_itself"
+
+    def hurdle(self, cash_rate: NDArray[np.float32]) -> NDArray[np.float64]:
+        """Nothing."""
+        return np.zeros(cash_rate.shape)
+
+
 def _band(leverage: float, band: float, rich: float, thin: float | None = None) -> Row:
     published = {RICH: rich} | ({} if thin is None else {THIN: thin})
     return Row(
@@ -80,14 +91,8 @@ def _mean(leverage: float, enter: float, leave: float, span: float, *known: floa
     word = "EWMA 90" if span == 90.0 else "half-life 90"
     return Row(
         text=f"portfolio, L {leverage:g}, {word} in > {enter:g}, out < {leave:g} bp, band 50 %",
-        agent="rotation",
-        params={
-            "span": span,
-            "leverage": leverage,
-            "band": 0.5,
-            "enter": enter - _CASH_BP,
-            "exit": leave - _CASH_BP,
-        },
+        agent="experiments.studies.margin:MeanItself",
+        params={"span": span, "leverage": leverage, "band": 0.5, "enter": enter, "exit": leave},
         published=dict(zip((RICH, THIN), known, strict=True)) if known else {},
     )
 

@@ -19,11 +19,13 @@ import tyro
 
 import agents
 from agents import AgentError
+from agents.rules.capital import OneCapital
 from experiments import evaluate
 from experiments.analysis.walk_forward import deepest, folds, scores, walk_forward, yearly
 from experiments.calibrate import Args, main
 from experiments.calibration import parameter_file as calibrated
-from experiments.calibration.search import Proposals, dimensions, grid, in_order
+from experiments.calibration.draws import drawn, size
+from experiments.calibration.search import SPACES, Proposals, dimensions, grid, in_order
 from experiments.core.run_folder import RunError
 from experiments.rollout.make import roll_out
 from experiments.rollout.sweep import sweep
@@ -273,7 +275,6 @@ def test_the_script_writes_what_it_says_and_an_interrupted_search_goes_on(
             ("--rules", "carry", "--params", "carry.leverage=2"),
             "--params carry.leverage is searched too",
         ),
-        (("--rules", "ewma", "--trials", "10"), "settings, --trials allows 1 .. 10"),
         (
             ("--rules", "ewma", "--space", "ewma.enter=0:1", "ewma.exit=2:3"),
             "exit lies nowhere below enter",
@@ -292,3 +293,56 @@ def test_bad_input_is_one_line(
         main(args)
     assert said in str(error.value)
     assert "\n" not in str(error.value)
+
+
+def test_a_grid_is_tried_whole_or_drawn_without_repetition() -> None:
+    space = dimensions("rotation", [])
+    whole = drawn(space, "rotation", {}, 5000, 0)
+    assert len(whole["span"]) == size(space) == 2304
+    for rule, most in (("rotation", 50), ("margin_carry", 40)):
+        space = dimensions(rule, [])
+        some, again, other = (drawn(space, rule, {}, most, seed) for seed in (0, 0, 1))
+        rows = np.column_stack(list(some.values()))
+        assert len(np.unique(rows, axis=0)) == len(rows) == most
+        assert in_order(rule, {}, some).all()
+        assert np.array_equal(rows, np.column_stack(list(again.values())))
+        assert not np.array_equal(rows, np.column_stack(list(other.values())))
+    with pytest.raises(RunError, match="no combination of the values of ewma keeps the order"):
+        drawn(dimensions("ewma", ["enter=0,1", "exit=2,3"]), "ewma", {}, 5, 0)
+
+
+@pytest.fixture(scope="module")
+def listings(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Three coins, one of which comes late and one of which goes early."""
+    folder = tmp_path_factory.mktemp("listings")
+    for seed, (symbol, start, years) in enumerate(
+        (
+            ("AAAUSDT", "2021-01-01", 0.72),
+            ("BBBUSDT", "2021-02-20", 0.36),
+            ("CCCUSDT", "2021-01-01", 0.3),
+        )
+    ):
+        frames = synthetic_frames(years=years, seed=seed, symbol=symbol, start=start)
+        write_frames(frames, folder, venue="binance")
+    return folder
+
+
+@pytest.mark.parametrize(
+    "rule",
+    sorted(name for name in SPACES if issubclass(agents.agent_class(name), OneCapital)),
+)
+def test_every_rule_of_one_capital_is_calibrated_on_coins_that_come_and_go(
+    listings: Path, tmp_path: Path, rule: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = ["--data", str(listings), "--joint", "--rules", rule, "--trials", "3", "--folds", "1"]
+    words += ["--train", "2021-02-01:2021-06-14", "--test", "2021-06-17:2021-08-31"]
+    words += ["--env", "margin_mode=portfolio", "--out", str(tmp_path), "--drawdown", "1"]
+    words += ["--embargo", "0"]
+    main(tyro.cli(Args, args=words))
+    said = capsys.readouterr().out
+    assert f"{rule}: --trials 3 of the" in said
+    table = tomllib.loads((tmp_path / "calibrated.toml").read_text())
+    assert agents.make(rule, **table[rule])
+    report = (tmp_path / rule / "report.md").read_text()
+    assert "AAAUSDT+BBBUSDT+CCCUSDT" in report
+    assert "3 settings" in report
