@@ -65,6 +65,11 @@ def anchors(page: Path) -> set[str]:
     return slugs | set(re.findall(r"^\{#([\w-]+)\}", text, re.MULTILINE))
 
 
+def test_every_concept_has_a_picture() -> None:
+    for page in (each for each in PAGES if each.parent.name == "concepts" and each.stem != "index"):
+        assert "```{picture} " in page.read_text(encoding="utf-8"), name(page)
+
+
 def test_every_page_stands_in_a_list_of_contents() -> None:
     listed = {"index"}
     for page in PAGES:
