@@ -15,7 +15,7 @@ from agents.sb3.portfolio.choices import STAY
 from agents.sb3.portfolio.teacher import Teacher
 
 # share of random choices while the rule is watched, so that it is seen to enter and to leave
-_EXPLORE = 0.05
+_EXPLORE = 0.1
 
 
 def imitate(
@@ -24,11 +24,11 @@ def imitate(
     *,
     samples: int,
     seed: int,
-    epochs: int = 10,
-    batch_size: int = 1024,
-) -> float:
+    epochs: int = 20,
+    batch_size: int = 256,
+) -> tuple[float, float]:
     """Fit the choices of a new policy to those of the rule on `samples` observations of its own
-    env; returns the share that then agrees.
+    env; returns the shares that then agree of the decisions to stay and of the orders.
 
     Orders are rare, so the samples with an order weigh as much together as the others.
     """
@@ -52,8 +52,7 @@ def imitate(
     )
     orders = (labels != STAY).float()
     share = orders.mean().clamp(0.01, 0.99)
-    weights = torch.where(labels == STAY, 1 / (1 - share), 1 / share)
-    weights = weights.sqrt() / weights.sqrt().mean()
+    weights = torch.where(labels == STAY, 1 / (1 - share), 1 / share) / 2
     parts = [p for name, p in model.policy.named_parameters() if ".critic." not in name]
     optimiser = torch.optim.Adam(parts, lr=3e-3)
     order = torch.Generator().manual_seed(seed)
@@ -69,11 +68,13 @@ def imitate(
             loss.backward()  # type: ignore[no-untyped-call]
             optimiser.step()
     with torch.no_grad():
-        agree = [
-            (choice_logits(model, part, bands).argmax(dim=1) == told).float()
-            for part, told in zip(inputs.split(8192), labels.split(8192), strict=True)
-        ]
-    return float(torch.cat(agree).mean())
+        agree = torch.cat(
+            [
+                (choice_logits(model, part, bands).argmax(dim=1) == told).float()
+                for part, told in zip(inputs.split(8192), labels.split(8192), strict=True)
+            ]
+        )
+    return float(agree[labels == STAY].mean()), float(agree[labels != STAY].mean())
 
 
 def choice_logits(model: Any, obs: Any, bands: int) -> Any:

@@ -14,8 +14,10 @@ import agents
 from agents import AgentError
 from agents.sb3.portfolio.choices import CASH, COINS, STAY, Choices
 from agents.sb3.portfolio.params import OBSERVE
+from agents.sb3.portfolio.teacher import Teacher
 from agents.training.portfolio_accounts import Answers
 from agents.training.portfolio_counterfactual import merit
+from agents.training.portfolio_imitation import imitate
 from fundenv.batch.cpu import Batch
 from fundenv.envs.portfolio import by_asset
 from fundenv.market import Market, joint, synthetic_market
@@ -220,6 +222,19 @@ def test_a_stopped_training_ends_as_if_it_had_not_been_stopped(
     assert second.steps_done == whole.steps_done
     for key, value in whole.model.policy.state_dict().items():
         np.testing.assert_array_equal(second.model.policy.state_dict()[key], value, err_msg=key)
+
+
+def test_a_policy_that_has_imitated_a_rule_gives_its_orders(market: Market) -> None:
+    params = TINY["portfolio_ppo"] | {"hidden": 32, "funding_low": 1.0, "n_envs": 16}
+    agent: Any = agents.make("portfolio_ppo", **params)
+    env = agent.training_env(market, PORTFOLIO, seed=0)
+    model = agent.build(env, 0)
+    model.set_random_seed(0)
+    teacher = Teacher("rotation leverage=2 band=0.5", env.batch, agent.choices)
+    stays, orders = imitate(model, teacher, samples=6000, seed=0)
+    env.close()
+    assert stays > 0.7
+    assert orders > 0.3  # one of 22 choices, and 0 where the policy learned to stay for ever
 
 
 def test_one_coin_in_portfolio_margin_has_the_same_heads() -> None:

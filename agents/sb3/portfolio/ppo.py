@@ -41,7 +41,7 @@ class PortfolioPPOParams(PortfolioParams):
     """
     imitate: Annotated[int, Range(0, 100_000_000, "observations")] = 30_000
     """Observations on which the policy first imitates `teacher`; 0: it starts at random."""
-    counterfactual_rounds: Annotated[int, Range(0, 100_000, "rounds")] = 30
+    counterfactual_rounds: Annotated[int, Range(0, 100_000, "rounds")] = 0
     """Rounds of counterfactual training: accounts that are always in one coin at one level are
     walked side by side, and the policy follows the exact gradient of its expected growth over
     their answers (agents/training/portfolio_counterfactual.py); 0: none.
@@ -120,12 +120,12 @@ class PortfolioPPO(PortfolioLearner):
             )
 
     def warm_start(self) -> tuple[int, float]:
-        """Rounds of counterfactual training; one costs 1.2 steps for each state that its accounts
-        visit, of (1 + coins x levels) accounts with two coins on average.
+        """Rounds of counterfactual training; one costs 0.4 steps for each state that (1 + 2 levels)
+        accounts of each environment visit (measured with five coins, three shown on average).
         """
         p = self.params
         accounts = p.counterfactual_envs * (1 + 2 * len(p.levels))
-        return p.counterfactual_rounds, 1.2 * accounts * 3 * p.counterfactual_days
+        return p.counterfactual_rounds, 0.4 * accounts * 3 * p.counterfactual_days
 
     def prepare(self, model: Any, seed: int, callback: TrainingCallback | None) -> bool:
         """Imitate the rule, then counterfactual training."""

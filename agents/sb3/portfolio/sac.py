@@ -55,7 +55,7 @@ class PortfolioSAC(KeepsReplay, PortfolioLearner):
     name = "portfolio_sac"
     parameters = PortfolioSACParams
     params: PortfolioSACParams
-    step_cost = 3.0
+    step_cost = 4.0
 
     def __init__(self, params: Params | None = None) -> None:
         super().__init__(params)
