@@ -3,8 +3,9 @@ Three margin modes in a rally
 =============================
 
 A hedged short loses on the perpetual what its spot leg gains. In isolated and cross margin the spot
-leg is no collateral. In portfolio margin it is, less a haircut, so the account lasts longer. Here
-the account decides once and then holds, without a margin keeper.
+leg is no collateral. In portfolio margin it is, less a haircut, so the account lasts longer, and
+loses more when it is liquidated. Here the account decides once and then holds, without a margin
+keeper.
 """
 
 import gymnasium
