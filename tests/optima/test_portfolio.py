@@ -12,8 +12,6 @@ import pytest
 import agents
 from fundenv.batch.cpu import Batch
 from fundenv.dynamics import types as t
-from fundenv.dynamics.lending import quote_rate
-from fundenv.dynamics.more_columns import _next_rate
 from fundenv.market import Market, layout, synthetic_market, synthetic_portfolio
 from fundenv.optima.portfolio import LOANS, PortfolioForesight, inputs, portfolio_bound
 from fundenv.optima.portfolio_programme import Inputs, solve
@@ -209,46 +207,50 @@ def test_account_observation_and_bound_say_the_same_of_a_loan(market: Market) ->
     cost that is observed; between them it charges less, and a finite order more than its size
     times the observation.
     """
-    pool = {
-        "quote_supply": 1e6,
-        "borrow_steep": 0.5,
-        "borrow_used": 0.5,
-        "observe": ("borrow_cost",),
-    }
-    batch = Batch(1, market=market, **SETTINGS | pool)
+    pool = {"quote_supply": 5e6, "borrow_steep": 0.5, "borrow_used": 0.5}
+    batch = Batch(1, market=market, **LENT | pool)
     batch.reset(0)
-    p, store, world = params_of_batch(batch), batch.store, batch.world
-    years, row = p.bar_years, int(store.episode[0, t.ROW])
-    data = inputs(batch, 0, row - 1, 1, 1)
+    data = inputs(batch, 0, int(batch.store.episode[0, t.ROW]), 1, 1)
     assert data.slopes is not None
     assert data.levels is not None
-
-    def charged(loan: float) -> float:
-        """Interest of the bar `row` in equities, by the rule of the account."""
-        rate = plain(quote_rate)(world, p, row, 2, loan * 1e5)
-        return (rate - p.quote_borrow_rate) * years * loan
 
     def planned(loan: float) -> float:
         return max(float((data.slopes[0] * loan - data.levels[0]).max()), 0.0)
 
-    for loan in LOANS:
-        assert planned(loan) == pytest.approx(charged(loan), rel=1e-9, abs=1e-15)
-        store.account[0, t.CASH] = -loan * 1e5
-        observed = plain(_next_rate)(world, store, p, 0, row) - p.quote_borrow_rate
-        k = int(np.argmin(np.abs(LOANS - loan)))
-        assert data.slopes[0, k] == pytest.approx(observed * years, rel=1e-5, abs=1e-12)
-        assert charged(loan + 1.0) - charged(loan) >= (1.0 - 1e-5) * observed * years
+    for k, loan in enumerate(LOANS):
+        interest, _, owed = lent(batch, loan)
+        assert planned(loan) == pytest.approx(interest, rel=1e-9, abs=1e-15)
+        before = loan * loan / owed  # so that the account owes `loan` when it observes
+        for _ in range(3):
+            _, observed, owed = lent(batch, before)
+            before *= loan / owed
+        assert data.slopes[0, k] == pytest.approx(observed, rel=1e-5, abs=1e-11)
+        more, _, _ = lent(batch, loan + 1.0)
+        assert more - interest >= (1.0 - 1e-5) * observed - 1e-11
     for loan in np.linspace(0.0, 20.0, 101):
-        assert planned(loan) <= charged(loan) + 1e-15
+        assert planned(loan) <= lent(batch, loan)[0] + 1e-15
+    assert planned(20.0) > 1e-4  # of which all this speaks
 
 
-def plain(rule: Any) -> Any:
-    """A rule of the kernel as plain Python."""
-    return getattr(rule, "py_func", rule)
+LENT: dict[str, Any] = SETTINGS | {"decision_interval": "1h", "observe": ("borrow_cost",)}
 
 
-def params_of_batch(batch: Batch) -> Any:
-    return t.Params(*batch.store.params[0])
+def lent(batch: Batch, loan: float) -> tuple[float, float, float]:
+    """One bar of an account that owes `loan` equities of quote: interest of the pool in it, what
+    is observed of the next unit's (both beyond the flat rate), and what is owed after it.
+    """
+    batch.reset(0)
+    store, row = batch.store, int(batch.store.episode[0, t.ROW])
+    price = batch.market.bars[row, 0, layout.SPOT_CLOSE]
+    store.account[0, t.CASH] = -loan * 1e5
+    store.legs[0, 0, t.SPOT] = (1.0 + loan) * 1e5 / price
+    batch.step(np.array([[1.0, 0.0, 1.0, 1.0] * 2]))  # both coins are held
+    audit, names = batch.audit(), [column.name for column in batch.observation_table]
+    column = batch.observation_table[names.index("borrow_cost")]
+    observed = batch.obs[0, names.index("borrow_cost")] * column.scale / 1e4 / 8.0
+    flat = batch.venue.value("borrow", "quote_annual") / 8760.0
+    interest = -audit["parts"]["borrow_interest"][0] / 1e5 - flat * loan
+    return float(interest), float(observed - flat), float(-audit["account"]["cash"][0] / 1e5)
 
 
 def test_a_rising_rate_by_hand() -> None:

@@ -437,7 +437,7 @@ class InverseAccount(ReferenceAccount):
         self.parts["liquidation_loss"] -= spread + impact + (fee + gap) * worth
         self._after_closing(a, closed, share)
 
-    # --- 6 interest and the rest ------------------------------------------------------------------
+    # --- spec 15.15, 15.16: parts and the reward `expected` ---------------------------------------
 
     def _book_price_profit(
         self,

@@ -872,7 +872,7 @@ class ReferenceAccount:
             fee_rate * abs(order) * price,
         )
 
-    # --- spec 8.2, 8.7 to 8.9: impact -------------------------------------------------------------
+    # --- spec 8.2, 8.7 to 8.10: impact ------------------------------------------------------------
 
     def _thin(self, a: int, which: str) -> float:
         """k: impact of one base unit from rest, as a fraction of the price."""
@@ -944,7 +944,7 @@ class ReferenceAccount:
                 leg.deposit_perp *= kept ** (1 + c.impact_exponent)
 
     def _displaced(self, a: int, which: str) -> float:
-        """Displacement of the price as a fraction of it."""
+        """Displacement of the price as a fraction of it, spec 8.10."""
         c = self.config
         if not self._depth(a, which):
             return 0.0
