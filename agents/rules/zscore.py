@@ -4,6 +4,7 @@ and stops of a careful trader.
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Annotated, Any, ClassVar
@@ -108,7 +109,9 @@ class ZScore(Rule):
     _settlements = 0  # of the longest path of the market that the rule is bound to
 
     def look_up(self, batch: Any) -> None:
-        """Find the columns; `AgentError` where the window is longer than the data."""
+        """Find the columns; warns where the window is longer than the data, for an agent that was
+        made for longer ones acts there by the observed z-score.
+        """
         table = batch.observation_table
         names = (
             "carry pending funding_z funding_last funding_ewma_90 funding_market"
@@ -129,21 +132,31 @@ class ZScore(Rule):
         self._settlements = max(
             int(settles[first:last].sum(axis=0).max()) for first, last in batch.market.paths
         )
-        self._check_window()
+        longest = self._too_long()
+        if longest:
+            warnings.warn(
+                f"agent {self.name}: window = {longest} is longer than the data, which hold"
+                f" {self._settlements} settlements; until so many have been seen, the z-score of"
+                f" the last {OBSERVED} stands in",
+                stacklevel=2,
+            )
 
     def vary(self, values: Mapping[str, Any]) -> None:
-        """See `Rule.vary`."""
+        """See `Rule.vary`. `AgentError` for a window longer than the data, where it cannot be told
+        from others.
+        """
         super().vary(values)
-        if self._settlements:
-            self._check_window()
-
-    def _check_window(self) -> None:
-        longest = int(np.max(self.p.window))
-        if longest != OBSERVED and longest > self._settlements:
+        longest = self._too_long() if self._settlements else 0
+        if longest:
             raise AgentError(
                 f"agent {self.name}: window = {longest} is longer than the data, which hold"
                 f" {self._settlements} settlements; set it within 2 .. {self._settlements}"
             )
+
+    def _too_long(self) -> int:
+        """The longest window, where it is longer than the data; 0 where none is."""
+        longest = int(np.max(self.p.window))
+        return longest if longest != OBSERVED and longest > self._settlements else 0
 
     def act(self, obs: NDArray[np.float32], *, deterministic: bool = True) -> NDArray[Any]:
         """The rule, for each asset on its own but for the cuts that look at all."""

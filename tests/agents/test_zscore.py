@@ -4,6 +4,7 @@ observations written by hand.
 
 from __future__ import annotations
 
+import warnings
 from typing import Any
 
 import numpy as np
@@ -15,7 +16,7 @@ from agents import AgentError, Reason
 from agents.rules.memory import Window
 from agents.rules.zscore_reasons import State, Zone
 from fundenv.batch.cpu import Batch
-from fundenv.market import synthetic_market
+from fundenv.market import between, joint, stack, synthetic_market
 from fundenv.market.layout import SETTLE_PRICE, SETTLE_RATE
 from tests.agents.test_rules import hold, observe
 from tests.agents.zscore_rule import reasons, rule
@@ -90,7 +91,8 @@ def test_the_observed_score_stands_in_until_the_window_is_full() -> None:
     )
 
 
-def test_a_window_longer_than_the_data_is_refused() -> None:
+def test_windows_longer_than_the_data_are_refused_where_they_are_compared() -> None:
+    agent = rule(window=1000)
     with pytest.raises(
         AgentError,
         match=(
@@ -98,10 +100,29 @@ def test_a_window_longer_than_the_data_is_refused() -> None:
             r" it within 2 \.\. 1000"
         ),
     ):
-        rule(window=1001)
-    agent = rule(window=1000)
-    with pytest.raises(AgentError, match="window = 1500 is longer than the data"):
-        agent.vary({"window": [30, 1500]})
+        agent.vary({"window": [30, 1001]})
+
+
+@pytest.mark.parametrize("name", ["zscore", "zscore_basket"])
+def test_a_rule_acts_on_fewer_settlements_than_its_window_and_says_so(name: str) -> None:
+    """An agent that was made for a longer window is not refused on a short span, live or not."""
+    two = stack([synthetic_market(c, years=0.3, paths=1, seed=2) for c in ("btc", "eth")])
+    market = joint(two, [names[0] for names in two.symbols])
+    short = between(market, *(market.times(0)[k] for k in (300, 396)))
+    seen = []
+    for window in (30, 90):  # the z-score of 90 settlements stands in
+        agent: Any = agents.make(name, window=window)
+        batch = Batch(1, market=short, random_start=False, episode=None, **agent.env_settings())
+        with warnings.catch_warnings(record=True) as told:
+            warnings.simplefilter("always")
+            agent.bind(batch)
+        said = [str(each.message) for each in told if "longer than the data" in str(each.message)]
+        assert len(said) == (window == 30)
+        assert all("window = 30" in text and "last 90 stands in" in text for text in said)
+        batch.reset(0)
+        agent.act(batch.obs)
+        seen.append(agent.z.copy())
+    assert np.array_equal(*seen)
 
 
 # --- the machine ----------------------------------------------------------------------------------
