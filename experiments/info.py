@@ -33,6 +33,7 @@ from fundenv.settings import Row, describe
 from fundenv.venues.describe import bracket_lines, rows
 
 TOPICS = ("env", "agents", "venues", "venue binance", "forecasters", "forecaster ridge")
+EXPECTED = "expected env, an agent, `venue NAME`, `forecaster NAME`, agents, venues or forecasters"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -78,25 +79,16 @@ def main(args: Args) -> None:
             shipped = files("fundenv.venues").joinpath(venue.path)
             print(f"Sources and earlier values: {shipped if shipped.is_file() else venue.path}")
         case [name]:
-            near = difflib.get_close_matches(name, (*TOPICS, *venues.venue_names()), n=1)
             own = ":" in name  # package.module:Class
             if name in forecasters.names() and name not in agents.names():
                 raise RunError(f"info {name}: no agent; did you mean `info forecaster {name}`?")
-            like = difflib.get_close_matches(name, agents.names(), n=1)
-            if not own and not like:
-                topics = [t if t in TOPICS else f"venue {t}" for t in near] or list(TOPICS)
-                raise RunError(
-                    f"info {name}: no topic and no agent; did you mean"
-                    f" {' or '.join(f'`info {topic}`' for topic in topics)}?"
-                )
+            if not own and not difflib.get_close_matches(name, agents.names(), n=1):
+                raise RunError(f"info {name}: no topic and no agent; {_nearest(name)}")
             kind = agents.agent_class(name)
             print(_first(kind.__doc__))
             show(describe(kind.parameters), f"Parameters of {name}: --params NAME=VALUE")
         case _:
-            raise RunError(
-                f"info {' '.join(args.topic)}: expected env, an agent, `venue NAME`, `forecaster"
-                " NAME`, agents, venues or forecasters"
-            )
+            raise RunError(f"info {' '.join(args.topic)}: {EXPECTED}")
 
 
 def show(settings: list[Row], title: str, value: str = "default") -> None:
@@ -111,6 +103,13 @@ def show(settings: list[Row], title: str, value: str = "default") -> None:
         table.add_row(each.name, each.default, each.range or each.type, each.unit, each.text)
     console = Console()
     Console(width=max(console.width, 100)).print(table)
+
+
+def _nearest(name: str) -> str:
+    near = difflib.get_close_matches(name, (*TOPICS, *venues.venue_names()), n=1)
+    if not near:
+        return EXPECTED
+    return f"did you mean `info {near[0] if near[0] in TOPICS else 'venue ' + near[0]}`?"
 
 
 def _first(text: str | None) -> str:

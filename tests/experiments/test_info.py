@@ -45,7 +45,7 @@ def test_info_prints_the_values_of_an_own_venue(tmp_path: Path, capsys: Capture)
         ("enb", "did you mean `info env`?"),
         ("okx", "did you mean `info venue okx`?"),
         ("ppoo", "did you mean ppo?"),
-        ("nothing_like_it", "unknown agent"),
+        ("nothing_like_it", "no topic and no agent; expected env, an agent, `venue NAME`"),
     ],
 )
 def test_info_names_the_nearest_topic(topic: str, said: str, capsys: Capture) -> None:
