@@ -1,4 +1,4 @@
-"""What every picture of the concept pages is drawn on: the colours of a light and of a dark page."""
+"""The sheet of the pictures on the concept pages: colours of a light and of a dark page."""
 
 from __future__ import annotations
 

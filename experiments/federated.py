@@ -93,7 +93,8 @@ def main(args: Args) -> None:
     out = open_run(args.out, "federated", written, (), resume=False)
     write_json(out / "provenance.json", provenance(markets))
     print(
-        f"clients   {', '.join(loads)}\ntest      {start:%Y-%m-%d} .. {end:%Y-%m-%d}\nout       {out}"
+        f"clients   {', '.join(loads)}\ntest      {start:%Y-%m-%d} .. {end:%Y-%m-%d}"
+        f"\nout       {out}"
     )
     tasks = [
         Task(

@@ -54,7 +54,7 @@ class Args:
     trees: int = 100
     """Trees of the random forest."""
     leaf: int = 1
-    """Fewest days in a leaf of a tree; 1 lets it learn every day by heart."""
+    """Fewest days in a leaf of a tree; 1 lets it store every day."""
     forest: bool = True
     """Also fit the random forest, which takes most of the time."""
     seed: int = 0

@@ -261,7 +261,8 @@ class EnvConfig(Settings):
         clash = {name for name, *_ in self.randomize} & {"keeper_up", "keeper_down"}
         if KEEPER in self.dials and clash:
             raise ConfigError(
-                f"randomize has {sorted(clash)[0]!r} and dials has 'keeper', which sets it; drop one"
+                f"randomize has {sorted(clash)[0]!r} and dials has 'keeper', which sets it; drop"
+                " one"
             )
 
     @classmethod

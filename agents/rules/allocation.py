@@ -111,7 +111,8 @@ def plan(value: Array, held: Array, cost: Array, room: Array | None = None) -> A
     """The shares (n, A) of the first block that maximise the value of all blocks less costs.
 
     value: (n, A, B) of a share of 1. held, cost: (n, A) the shares now, and the cost of buying or
-    selling a share of 1. room: (n,) what the shares may sum to, 1 where it is not given. Raises `RuntimeError` where HiGHS finds no optimum.
+    selling a share of 1. room: (n,) what the shares may sum to, 1 where it is not given. Raises
+    `RuntimeError` where HiGHS finds no optimum.
     """
     from scipy.optimize import linprog
     from scipy.sparse import diags_array, eye_array, hstack, kron

@@ -36,9 +36,9 @@ class VolatilityBandsParams(Params):
 
 
 class VolatilityBands(OneCapital, Rule):
-    """Holds every coin that trades with an equal share of one capital, at the notional that stands `distance`
-    daily volatilities from liquidation, at most `highest`; trades when the distance is outside
-    `near` .. `far`.
+    """Holds every coin that trades with an equal share of one capital, at the notional that stands
+    `distance` daily volatilities from liquidation, at most `highest`; trades when the distance is
+    outside `near` .. `far`.
 
     Portfolio margin: the account's distance, where all coins rise together. Isolated and cross
     margin: the nearest wallet's. Leverage for a target distance to liquidation: A. Moreira and T.

@@ -80,7 +80,7 @@ class Luck:
 
 @dataclass(frozen=True, kw_only=True)
 class Comparison:
-    """Everything that a run says about who is better than whom."""
+    """Everything that a run says about which agent is better than which."""
 
     span: str
     years: float

@@ -71,7 +71,8 @@ def fixed(values: Array, clients: int) -> Masked:
     if not np.isfinite(values).all() or highest * clients >= _HIGHEST:
         raise RunError(
             f"a contribution of size {highest:g} does not fit into the secure sum, which holds less"
-            f" than {_HIGHEST / clients:g} for each of {clients} clients; check the data for outliers"
+            f" than {_HIGHEST / clients:g} for each of {clients} clients; check the data for"
+            " outliers"
         )
     return np.rint(values * 2.0**BITS).astype(np.int64).view(np.uint64)
 

@@ -12,10 +12,11 @@ from fundenv.forecast import HORIZONS
 BAND = (87.0, 93.0)  # %, around the 90 of the interval
 HEADING = "Coverage of the 90 % interval by coin and fold, %"
 LEGEND = (
-    "Lowest .. highest over coins and folds of at least 100 settled forecasts; in brackets the share"
-    f" of them within {BAND[0]:g} .. {BAND[1]:g} %. Targets of long horizons overlap (a half-year"
-    " holds nine independent ones over 63 settlements), so that even exact intervals miss that"
-    " band: the first line is what they give on a simulated autoregression, 5th .. 95th percentile."
+    "Lowest .. highest over coins and folds of at least 100 settled forecasts; in brackets the"
+    f" share of them within {BAND[0]:g} .. {BAND[1]:g} %. Targets of long horizons overlap (a"
+    " half-year holds nine independent ones over 63 settlements), so that even exact intervals miss"
+    " that band: the first line is what they give on a simulated autoregression, 5th .. 95th"
+    " percentile."
 )
 _FEWEST = 100
 _SPANS = 1000

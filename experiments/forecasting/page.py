@@ -52,8 +52,8 @@ def page(
         ("Calibration", chart("calibration") + note(
             "Share of rates below each quantile, all horizons; on the line it is calibrated.")),
         ("Forecasts", chart("fan") + note(
-            f"{best} for the mean of the next 9 settlements, first coin, last {charts.DRAWN_DAYS} days:"
-            " mean, 90 % interval, and what came.")),
+            f"{best} for the mean of the next 9 settlements, first coin, last {charts.DRAWN_DAYS}"
+            " days: mean, 90 % interval, and what came.")),
         *([("What moved a forecast", moved)] if moved else []),
         ("Tables", "".join(tables[1:])),
         ("Data", table(["what", "value"], origin(record), kind="words")),
@@ -68,7 +68,7 @@ def _best(rows: list[dict[str, Any]], coin: str) -> str:
 
 
 def verdict(rows: list[dict[str, Any]], coin: str) -> str:
-    """One sentence for each horizon: who is best, and whether that is more than luck."""
+    """One sentence for each horizon: the best forecaster, and whether that is more than luck."""
     said = []
     for horizon in HORIZONS:
         own = [row for row in rows if row["coin"] == coin and row["horizon"] == horizon]

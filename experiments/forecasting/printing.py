@@ -86,7 +86,7 @@ def sections(result: dict[str, Any]) -> list[Section]:
         Section(
             "Cost of a fold",
             cost,
-            "A fit of all coins together; a forecast with the width brought up to date since the fit.",
+            "A fit of all coins together; a forecast, its width kept up to date since the fit.",
         )
     )
     return [section for section in found if len(section.cells) > 1]

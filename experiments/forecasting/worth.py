@@ -22,7 +22,7 @@ PERFECT = "perfect"
 def worth(
     market: Market, forecasts: pd.DataFrame, start: pd.Timestamp, end: pd.Timestamp, cash: float
 ) -> list[dict[str, Any]]:
-    """Growth above the cash rate, % a year, of every forecaster, symbol and horizon over the test."""
+    """Growth above the cash rate, % a year, of every forecaster, symbol and horizon of the test."""
     span = between(market, str(start), str(end))
     rows = []
     known = {

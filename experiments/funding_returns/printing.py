@@ -43,8 +43,9 @@ def verdict(result: dict[str, Any]) -> list[str]:
         low, high = (f(row["shuffled"] for row in date) for f in (min, max))
         bad, good = (f(row["walk_forward"] for row in honest) for f in (min, max))
         said.append(
-            f"On shuffled folds a forest that sees nothing but the date scores {low:.2f} .. {high:.2f}:"
-            f" the folds leak. In purged walk-forward the forest on funding has {bad:.2f} .. {good:.2f}."
+            f"On shuffled folds a forest that sees nothing but the date scores {low:.2f} .."
+            f" {high:.2f}: the folds leak. In purged walk-forward the forest on funding has"
+            f" {bad:.2f} .. {good:.2f}."
         )
     return said
 

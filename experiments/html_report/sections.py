@@ -88,7 +88,8 @@ function draw() {{
     for (const axis of ["xaxis", "yaxis"]) layout[axis].gridcolor = own("--grid");
     layout.hoverlabel = {{bgcolor: own("--back"), font: {{color: own("--ink")}}}};
     if (narrow) {{ layout.margin.l = 44; layout.font.size = 11; }}
-    Plotly.react(name, structuredClone(figure.data), layout, {{responsive: true, displaylogo: false, displayModeBar: false}});
+    const config = {{responsive: true, displaylogo: false, displayModeBar: false}};
+    Plotly.react(name, structuredClone(figure.data), layout, config);
   }}
 }}
 window.matchMedia("(prefers-color-scheme: dark)").addEventListener("change", draw);

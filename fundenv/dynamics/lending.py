@@ -2,8 +2,8 @@
 the lender takes back.
 
 The pool of a coin has a value [quote]; so has that of the quote. A pool of 0 never ends and its
-rate is flat. What others ask of it rises with the daily volatility; the rate is flat up to the kink of
-the pool and rises beyond it.
+rate is flat. What others ask of it rises with the daily volatility; the rate is flat up to the kink
+of the pool and rises beyond it.
 """
 
 from fundenv.compiler.jit import jit, jit_order_but_for, jit_rare
@@ -94,8 +94,8 @@ def quote_rate(world, p, row, assets, owed):
 @jit_rare
 def _shrink_loan(world, store, p, i, a, row):
     """Where the target of leg a owes more than may be owed at the last close, bring it to that,
-    both legs by one factor. Where the loan held is larger than that already, the lender takes the rest
-    back: at stressed cost, and the remembered carry shrinks too.
+    both legs by one factor. Where the loan held is larger than that already, the lender takes the
+    rest back: at stressed cost, and the remembered carry shrinks too.
     """
     legs = store.legs
     price = world.bars[row - 1, a, SPOT_CLOSE]

@@ -4,12 +4,13 @@ linear programme of `portfolio_programme` on the environment's own prices, rates
 `portfolio_bound` maximises E at the end: no account that keeps to hedge ratio 1 and long carry and
 is never liquidated has more, in any margin mode (an isolated or cross account borrows no quote and
 holds more margin than the programme asks for). A coin that is not listed is not held. A pool of
-quote charges its rising rate; that it lends no more than it has is relaxed. Relaxed in its favour: no impact, no stress on any order, no limit of
-volume, no lots, no smallest order, no halt, no initial margin (or that of the highest leverage at
-the lowest price so far, see `leverage`), maintenance at the first bracket and at closes alone,
-interest on funding from the start of a step, entry prices rounded down, closed lots chosen freely,
-positions sold at the end or not. Not covered: reverse carry, hedge ratios other than 1 and what
-lots leave open, liquidations (which leave spot open until the next bar), auto-deleveraging.
+quote charges its rising rate; that it lends no more than it has is relaxed. Relaxed in its favour:
+no impact, no stress on any order, no limit of volume, no lots, no smallest order, no halt, no
+initial margin (or that of the highest leverage at the lowest price so far, see `leverage`),
+maintenance at the first bracket and at closes alone, interest on funding from the start of a step,
+entry prices rounded down, closed lots chosen freely, positions sold at the end or not. Not covered:
+reverse carry, hedge ratios other than 1 and what lots leave open, liquidations (which leave spot
+open until the next bar), auto-deleveraging.
 """
 
 from __future__ import annotations
@@ -151,7 +152,8 @@ def portfolio_bound(
 
     leverage: the highest that the account may ask for. steps: bars, to the end of the path by
     default. Orders are granted at every bar where the keeper trades too, or coins come and go, else
-    at decisions. The account begins in cash. Raises `ValueError` for what the programme does not describe.
+    at decisions. The account begins in cash. Raises `ValueError` for what the programme does not
+    describe.
     """
     require(batch, follow=False)
     begin, end = (int(row) for row in batch.world.paths[path])

@@ -1,4 +1,4 @@
-"""A saved agent that was changed, damaged or forged is refused in one line, and nothing in it runs."""
+"""A changed, damaged or forged saved agent is refused in one line, and nothing in it runs."""
 
 from __future__ import annotations
 

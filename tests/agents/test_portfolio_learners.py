@@ -1,4 +1,4 @@
-"""PPO and SAC on one capital: the order and the number of coins, masks, files, and what is refused."""
+"""PPO and SAC on one capital: order and number of coins, masks, files, refused settings."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Who looks on while an agent learns, in the tests."""
+"""Callbacks that record what an agent does while it learns, in the tests."""
 
 from __future__ import annotations
 

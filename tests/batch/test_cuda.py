@@ -89,16 +89,20 @@ def play(batch: Any, steps: int, seed: int = 11) -> list[np.ndarray]:
     return seen
 
 
+SAVED = """
+import sys
+from tests.batch.test_cuda import *
+from fundenv.batch.cuda import CudaBatch
+
+for name, case in CASES.items():
+    np.savez(f"{sys.argv[1]}/{name}.npz", *play(CudaBatch(3, block=2, **COMMON, **case), 24))
+"""
+
+
 def test_the_simulator_gives_the_bits_of_the_compiled_cpu_batch(tmp_path: Path) -> None:
-    script = (
-        "import sys; import numpy as np; from tests.batch.test_cuda import *; from"
-        " fundenv.batch.cuda import CudaBatch\nfor name, case in CASES.items():\n   "
-        " np.savez(f'{sys.argv[1]}/{name}.npz', *play(CudaBatch(3, block=2, **COMMON, **case),"
-        " 24))\n"
-    )
     simulator = os.environ | {"NUMBA_ENABLE_CUDASIM": "1", "NUMBA_DISABLE_JIT": "1"}
     subprocess.run(
-        [sys.executable, "-W", "ignore", "-c", script, str(tmp_path)],
+        [sys.executable, "-W", "ignore", "-c", SAVED, str(tmp_path)],
         cwd=ROOT,
         env=simulator,
         check=True,
@@ -114,23 +118,37 @@ def test_the_simulator_gives_the_bits_of_the_compiled_cpu_batch(tmp_path: Path) 
         )
 
 
+RESUMED = """
+from tests.batch.test_cuda import *
+from fundenv.batch.cuda import CudaBatch
+
+ranges = {"cash_rate": (0.0, 0.1)}
+first, second = (CudaBatch(2, randomize=ranges, **COMMON, **CASES["isolated"]) for _ in range(2))
+first.reset(3)
+second.reset(9)
+first.step(np.ones((2, 3)))
+kept = first.state()
+first.step(np.zeros((2, 3)))
+second.restore(kept)
+second.step(np.zeros((2, 3)))
+assert np.array_equal(first.audit()["equity"], second.audit()["equity"])
+assert np.array_equal(first.where[1], second.audit()["row"])
+first.randomize({"cash_rate": (0.25, 0.25)})
+first.reset(mask=[True, False])
+at = [each.name for each in first.observation_table].index("cash_rate")
+shown = first.obs.copy_to_host()[:, at] / 20
+assert abs(shown[0] - 0.25) < 1e-6 and shown[1] < 0.1, shown
+try:
+    first.refresh(first.market)
+except ConfigError:
+    print("refused")
+"""
+
+
 def test_the_simulator_resumes_and_moves_its_ranges() -> None:
-    script = (
-        "from tests.batch.test_cuda import *; from fundenv.batch.cuda import CudaBatch\nmake ="
-        " lambda: CudaBatch(2, randomize={'cash_rate': (0.0, 0.1)}, **COMMON,"
-        " **CASES['isolated'])\nfirst, second = make(), make(); first.reset(3);"
-        " second.reset(9)\nfirst.step(np.ones((2, 3))); kept = first.state();"
-        " first.step(np.zeros((2, 3)))\nsecond.restore(kept); second.step(np.zeros((2, 3)))\nassert"
-        " np.array_equal(first.audit()['equity'], second.audit()['equity'])\nassert"
-        " np.array_equal(first.where[1], second.audit()['row'])\nfirst.randomize({'cash_rate':"
-        " (0.25, 0.25)}); first.reset(mask=[True, False]); at = [each.name for"
-        " each in first.observation_table].index('cash_rate')\nshown ="
-        " first.obs.copy_to_host()[:, at] / 20\nassert abs(shown[0] - 0.25) < 1e-6 and shown[1] < 0.1, shown\ntry:\n   "
-        " first.refresh(first.market)\nexcept ConfigError:\n    print('refused')\n"
-    )
     simulator = os.environ | {"NUMBA_ENABLE_CUDASIM": "1", "NUMBA_DISABLE_JIT": "1"}
     done = subprocess.run(
-        [sys.executable, "-W", "ignore", "-c", script],
+        [sys.executable, "-W", "ignore", "-c", RESUMED],
         cwd=ROOT,
         env=simulator,
         capture_output=True,

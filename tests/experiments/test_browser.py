@@ -39,13 +39,17 @@ pytestmark = [
 
 # The text of a page, through the shadow roots that TensorBoard is made of.
 DEEP_TEXT = """
-const read = node => [...node.childNodes].map(child => child.nodeType === 3 ? child.data : child.nodeName === "STYLE" || child.nodeName === "SCRIPT" ? "" :
-    (child.shadowRoot ? read(child.shadowRoot) : "") + read(child) + " ").join("");
+const read = node => [...node.childNodes].map(child => {
+    if (child.nodeType === 3) return child.data;
+    if (child.nodeName === "STYLE" || child.nodeName === "SCRIPT") return "";
+    return (child.shadowRoot ? read(child.shadowRoot) : "") + read(child) + " ";
+}).join("");
 return read(document.body);
 """
 DEEP_COUNT = """
+const within = (child, wanted) => child.shadowRoot ? count(child.shadowRoot, wanted) : 0;
 const count = (node, wanted) => node.querySelectorAll(wanted).length +
-    [...node.querySelectorAll("*")].reduce((sum, child) => sum + (child.shadowRoot ? count(child.shadowRoot, wanted) : 0), 0);
+    [...node.querySelectorAll("*")].reduce((sum, child) => sum + within(child, wanted), 0);
 return count(document, arguments[0]);
 """
 

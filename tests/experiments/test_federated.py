@@ -1,5 +1,5 @@
-"""Federated forecasters: sums that are exact and hide their parts, HAR equal to pooled data, clients
-that get lost.
+"""Federated forecasters: sums that are exact and hide their parts, HAR equal to pooled data,
+clients that get lost.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""The comparison of learners of one capital: walks, subsets, pairs, the clairvoyant, the command."""
+"""Learners of one capital compared: walks, subsets, pairs, the clairvoyant, the command."""
 
 from __future__ import annotations
 

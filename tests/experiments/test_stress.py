@@ -94,8 +94,8 @@ def test_what_is_measured_is_the_rollout_from_the_beginning_of_the_shock(
 def test_an_account_that_was_ruined_before_the_shock_leaves_no_line(
     given: stress.Scenarios, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """What a shock did to who was no longer there, nobody can say; and those that it ruins stay in
-    the picture.
+    """Nobody can say what a shock did to accounts that had ended before it; accounts that it ruins
+    stay in the picture.
     """
     real = stress.roll_out_paths
 

@@ -40,7 +40,8 @@ def test_means_and_returns_by_hand() -> None:
     price = 100.0 * 1.01 ** (np.arange(1, 24 * 60 + 1) / 24.0)  # 1 % a day
     table = daily.daily(Panel((history(60, rate, price),)))["X"]
     at = START + pd.Timedelta(days=42)
-    # of the nine rates in the three days up to it six are 2 bp: 15 bp / 9 a settlement, 1,095 a year
+    # six of the nine rates in the three days up to it are 2 bp: 15 bp / 9 a settlement, 1,095 a
+    # year
     assert table.loc[at, "fr3"] == pytest.approx((3 * 1 + 6 * 2) / 9 * 1e-2 * 1095)
     assert table.loc[at, "fr14"] == pytest.approx((36 * 1 + 6 * 2) / 42 * 1e-2 * 1095)
     assert table.loc[at, "divergence"] == pytest.approx(

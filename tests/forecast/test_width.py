@@ -57,7 +57,7 @@ def test_settled_errors_are_those_whose_target_is_known() -> None:
 
 
 def test_errors_at_settlements_that_were_learned_do_not_flatter() -> None:
-    """A forecaster that knows by heart what it learned has errors of 0 there: the width measured on
+    """A forecaster that repeats its training data has errors of 0 there: the width measured on
     later settlements must not shrink by them.
     """
     history = calm_after(2000, 1900, 3)

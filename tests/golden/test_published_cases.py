@@ -81,9 +81,10 @@ def test_no_case_passes_by_ignoring_its_inputs():
 # the inputs (leverage beside the wallet, numbers of tiers and steps, hours charged).
 IGNORED = set(
     """
-    FP01.entry FP06a.open_cutoff_seconds FP06a.size FP06e.open_cutoff_seconds FP06g.open_cutoff_seconds FR01.avg_premium FR01.clamp
-    FR02b.clamp FR03.interest FR06c.impact_ask FR06e.impact_ask FR07.premium IN01a.hours IN01e.hours IN02.hours_charged LQ07a.leverage
-    LQ07c.leverage LQ07e.leverage LQ07g.leverage LQ08a.leverage LQ08c.leverage LQ08e.leverage LQ11.size MG04.steps MG07.liq_fee
-    MG07.mmr MG14.tier_from MG14.tier_to
+    FP01.entry FP06a.open_cutoff_seconds FP06a.size FP06e.open_cutoff_seconds
+    FP06g.open_cutoff_seconds FR01.avg_premium FR01.clamp FR02b.clamp FR03.interest FR06c.impact_ask
+    FR06e.impact_ask FR07.premium IN01a.hours IN01e.hours IN02.hours_charged LQ07a.leverage
+    LQ07c.leverage LQ07e.leverage LQ07g.leverage LQ08a.leverage LQ08c.leverage LQ08e.leverage
+    LQ11.size MG04.steps MG07.liq_fee MG07.mmr MG14.tier_from MG14.tier_to
     """.split()
 )

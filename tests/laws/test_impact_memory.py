@@ -193,8 +193,8 @@ def test_nobody_ever_got_back_more_than_was_paid(half_life, exponent, coin):
 
 
 def test_a_push_before_the_settlement_earns_no_funding():
-    """Who is short buys back just before a settlement of 0: the premium that he holds up pays him
-    nothing; who is short and has pushed it down pays.
+    """A short account buys back just before a settlement of 0: the premium that its order holds up
+    pays it nothing; a short account whose order pushed the premium down pays.
     """
     settled = bar(PRICE, settle_rate=0.0, settle_price=PRICE, **QUIET)
     rows = [bar(PRICE, **QUIET)] * 12 + [settled, bar(PRICE, **QUIET)]

@@ -18,7 +18,8 @@ HOUR = 1 / 8760
 
 
 def test_a_loan_within_a_calm_pool_pays_the_flat_rate_up_to_the_kink():
-    # 60 % + 22.5 % = 82.5 % lent: 2.5 % above the kink of 80 %, of 20 %: an eighth of the steep rate
+    # 60 % + 22.5 % = 82.5 % lent: 2.5 % above the kink of 80 %, of 20 %: an eighth of the steep
+    # rate
     env = make_env(tape(*[bar(100)] * 3), base_borrow_rate=0.1, **POOL)
     info = play(env, [REVERSE])[-1]
     assert info["account"]["spot"][0] == -225.0

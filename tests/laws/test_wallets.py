@@ -55,8 +55,8 @@ def test_leverage_alone_moves_money_between_the_wallets():
 
 @pytest.mark.parametrize("swapped", [False, True])
 def test_a_wallet_that_releases_pays_for_one_that_needs(swapped):
-    # both 100 short with wallets of 5,000, no cash; sizes stay (band 3,000: 0.2 of half the equity). Leverage 2 -> 1 needs
-    # 5,000 more, 2 -> 4 releases 2,500
+    # both 100 short with wallets of 5,000, no cash; sizes stay (band 3,000: 0.2 of half the
+    # equity). Leverage 2 -> 1 needs 5,000 more, 2 -> 4 releases 2,500
     def order(a, b):
         return [b, a] if swapped else [a, b]
 

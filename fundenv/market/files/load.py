@@ -58,7 +58,7 @@ def load_market(
     """
     if not isinstance(folder, str | os.PathLike):
         raise DataError(
-            f"market = {said(folder)[:60]} is neither a Market nor the path of a folder of data files"
+            f"market = {said(folder)[:60]} is neither a Market nor the path of a folder of data"
         )
     rules = venue if isinstance(venue, Venue) else load_venue(venue)
     files = scan(Path(folder))

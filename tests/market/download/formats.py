@@ -24,7 +24,10 @@ FOLDERS = {
     "indexPriceKlines": "index",
     "premiumIndexKlines": "premium",
 }
-_KLINE_HEADER = "open_time,open,high,low,close,volume,close_time,quote_volume,count,taker_buy_volume,taker_buy_quote_volume,ignore\n"
+_KLINE_HEADER = (
+    "open_time,open,high,low,close,volume,close_time,quote_volume,count,taker_buy_volume,"
+    "taker_buy_quote_volume,ignore\n"
+)
 _FUNDING_HEADER = "calc_time,funding_interval_hours,last_funding_rate\n"
 _METRICS_HEADER = (
     "create_time,symbol,sum_open_interest,sum_open_interest_value,count_toptrader_long_short_ratio,sum_toptrader_long_short_ratio,"
@@ -62,7 +65,8 @@ def binance_csv(kind: str, symbol: str, step: str, label: str) -> str | None:
     if kind == "metrics":
         times = world.opens(symbol, "perp", start, end, 5 * MINUTE)
         rows = [
-            f"{pd.Timestamp(t, unit='ms'):%Y-%m-%d %H:%M:%S},{symbol},{1000 + t % 977}.5,{3e7:.1f},,,1.5,0.9\n"
+            f"{pd.Timestamp(t, unit='ms'):%Y-%m-%d %H:%M:%S},{symbol},{1000 + t % 977}.5,{3e7:.1f}"
+            ",,,1.5,0.9\n"
             for t in times
         ]
         return _METRICS_HEADER + "".join(rows) if rows else None

@@ -1,4 +1,4 @@
-"""Binance's archive of files, generated from `world`: zipped tables, checksums, and a listing in pages."""
+"""Binance's archive of files, generated from `world`: zipped tables, checksums, a paged listing."""
 
 from __future__ import annotations
 

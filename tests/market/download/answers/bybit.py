@@ -123,7 +123,8 @@ class Bybit(Venue):
             return None
         rows = bars("BTCUSDT", "perp", first, last - 1, HOUR)
         text = "".join(
-            f"{pd.Timestamp(t + 3 * HOUR, unit='ms'):%Y.%m.%d %H:%M},{','.join(str(x) for x in v)}\n"
+            f"{pd.Timestamp(t + 3 * HOUR, unit='ms'):%Y.%m.%d %H:%M},"
+            f"{','.join(str(x) for x in v)}\n"
             for t, v in rows
         )
         return gzip.compress(text.encode(), mtime=0)
