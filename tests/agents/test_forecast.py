@@ -64,8 +64,15 @@ def test_a_column_shows_the_forecast_of_the_last_public_settlement(market: Marke
 
 def test_what_is_missing_is_said(market: Market) -> None:
     agent = agents.make("forecast")
-    with pytest.raises(AgentError, match="the market has no column forecast_63; add it with"):
+    missing = (
+        r"^agent forecast: the market has no column forecast_63 \(horizons there: {}\); give"
+        " --forecast NAME and --forecast-horizons, in Python fundenv.forecast.observed.with_"
+    )
+    with pytest.raises(AgentError, match=missing.format("none")):
         agent.bind(Batch(1, market=market, actions="target"))
+    others = with_forecasts(market, perfect(market), (1, 9))
+    with pytest.raises(AgentError, match=missing.format("1, 9")):
+        agent.bind(Batch(1, market=others, actions="target"))
     with pytest.raises(ForecastError, match="no forecast on path 0"):
         with_forecasts(market, [])
     with pytest.raises(ForecastError, match="horizon 2: give some of 1, 3, 9, 21, 63"):
