@@ -24,6 +24,7 @@ from experiments.core.provenance import provenance
 from experiments.core.run_folder import RunError, open_run, write_json, write_text
 from experiments.forecasting import board, page, printing, table, walk_forward
 from experiments.forecasting.walk_forward import Job
+from experiments.forecasting.worth_tables import AGAINST
 from fundenv.forecast import Forecaster, Panel, make, names, panel_of, read_extra
 from fundenv.forecast.attribution import cannot
 from fundenv.forecast.registry import described
@@ -76,7 +77,9 @@ class Args:
     that makes the pending rate.
     """
     worth: bool = False
-    """Also run the rule `forecast` on every forecaster over the test, and on perfect forecasts."""
+    """Also run the rules `forecast` and `forecast_leverage` on every forecaster over the test, on
+    an exponential mean, clipped HAR and the future itself.
+    """
     cash_rate: float = 0.045
     """Yearly rate of idle cash, the hurdle of --worth."""
     seeds: int = 1
@@ -113,9 +116,8 @@ def main(args: Args) -> None:
         resume=args.resume,
     )
     write_json(out / "provenance.json", provenance({"all": market}))
-    print(
-        f"market    {shown(market)}\ntest      {start:%Y-%m-%d} .. {end:%Y-%m-%d}\nout       {out}"
-    )
+    judged = printing.days([str(start), str(end)])
+    print(f"market    {shown(market)}\ntest      {judged}\nout       {out}")
     walk(jobs, panel, args, out)
     finish(args, jobs, panel, market, out)
 
@@ -158,7 +160,8 @@ def span(args: Args, market: Market) -> tuple[pd.Timestamp, pd.Timestamp]:
 
 def jobs_of(args: Args, pieces: list[tuple[pd.Timestamp, pd.Timestamp]]) -> list[Job]:
     """Every forecaster on every fold; further seeds for those that draw random numbers."""
-    wanted = dict.fromkeys([*table.BASES, *(args.forecasters or names()), *args.explain])
+    bases = [*table.BASES, *(AGAINST if args.worth else ())]
+    wanted = dict.fromkeys([*bases, *(args.forecasters or names()), *args.explain])
     since = (
         span_edges(f"{args.fit_from}:{args.fit_from}", "--fit-from")[0] if args.fit_from else None
     )
@@ -204,7 +207,7 @@ def finish(args: Args, jobs: list[Job], panel: Panel, market: Market, out: Path)
     if args.worth:
         from experiments.forecasting.worth import worth  # compiles the kernel
 
-        result["worth"] = worth(market, forecasts, start, end, args.cash_rate)
+        result["worth"] = worth(market, panel, forecasts, (start, end), args.cash_rate)
         result["cash_rate"] = args.cash_rate
     write_json(out / "results.json", result)
     text = printing.markdown(result)

@@ -32,6 +32,14 @@ def write(folder: Path, result: dict[str, Any], parts: dict[str, pd.DataFrame], 
     """Write the event files anew."""
     shutil.rmtree(folder, ignore_errors=True)
     rows = result["rows"]
+    worth = result.get("worth", [])
+    for name in dict.fromkeys(row["forecaster"] for row in worth):
+        with _tracker(folder / name.replace(":", "-")) as tracker:
+            for row in worth:
+                if row["forecaster"] == name:
+                    coin = row["coin"].replace(" ", "_")
+                    tag = f"Worth/{row['rule']}_percent_a_year/{coin}"
+                    tracker.write(row["horizon"], {tag: row["growth"]})
     for name in dict.fromkeys(row["forecaster"] for row in rows):
         with _tracker(folder / name.replace(":", "-")) as tracker:
             for row in rows:

@@ -11,6 +11,7 @@ from fundenv.forecast import HORIZONS
 
 BAND = (87.0, 93.0)  # %, around the 90 of the interval
 HEADING = "Coverage of the 90 % interval by coin and fold, %"
+UNTRACKED = "Without the correction by settled targets: " + HEADING[0].lower() + HEADING[1:]
 LEGEND = (
     "Lowest .. highest over coins and folds of at least 100 settled forecasts; in brackets the"
     f" share of them within {BAND[0]:g} .. {BAND[1]:g} %. Targets of long horizons overlap (a"
@@ -23,13 +24,15 @@ _SPANS = 1000
 _WEIGHT = 0.9
 
 
-def coverage_cells(rows: Sequence[dict[str, Any]]) -> list[list[str]]:
-    """Header and a line for each forecaster, the first one for exact intervals."""
+def coverage_cells(rows: Sequence[dict[str, Any]], key: str = "coverage") -> list[list[str]]:
+    """Header and a line for each forecaster, the first one for exact intervals; key: `coverage`, or
+    `untracked` for the intervals that no settled target has corrected.
+    """
     known: dict[tuple[str, int], list[float]] = {}
     counts: dict[int, list[int]] = {}
     for row in rows:
         if row["n"] >= _FEWEST:
-            known.setdefault((row["forecaster"], row["horizon"]), []).append(row["coverage"])
+            known.setdefault((row["forecaster"], row["horizon"]), []).append(row[key])
             counts.setdefault(row["horizon"], []).append(row["n"])
     head = ["forecaster", *(f"h = {h}" for h in HORIZONS)]
     luck = {h: _range(by_luck(int(np.median(n)), h), 5.0) for h, n in counts.items()}

@@ -13,7 +13,7 @@ from fundenv.forecast import HORIZONS, LEVELS
 COLOURS = (
     "#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#8c6d31", "#7f7f7f",
 )  # fmt: skip
-_DASHES = ("solid", "dash", "dot")
+DASHES = ("solid", "dash", "dot")
 LEAST_SKILL = -30.0  # %; worse ones would flatten the chart and stand in the table
 DRAWN_DAYS = 120
 
@@ -34,7 +34,7 @@ def skill(rows: list[dict[str, Any]], coin: str) -> go.Figure:
             y=[v if v is not None and v >= LEAST_SKILL else None for v in values],
             name=name,
             mode="lines+markers",
-            line={"color": COLOURS[i % 8], "dash": _DASHES[i // 8 % 3]},
+            line={"color": COLOURS[i % 8], "dash": DASHES[i // 8 % 3]},
         )
     dress(figure, "skill over clipped HAR, %", 420)
     figure.update_xaxes(type="category", title="settlements ahead")
@@ -61,7 +61,7 @@ def calibration(rows: list[dict[str, Any]], coin: str) -> go.Figure:
             y=shares,
             name=name,
             mode="lines+markers",
-            line={"color": COLOURS[i % 8], "dash": _DASHES[i // 8 % 3], "width": 1},
+            line={"color": COLOURS[i % 8], "dash": DASHES[i // 8 % 3], "width": 1},
         )
     dress(figure, "rates below it, %", 420)
     figure.update_xaxes(type="linear", title="quantile, %")

@@ -9,8 +9,9 @@ import pandas as pd
 
 from experiments.core.run_folder import read_json
 from experiments.forecasting import charts
-from experiments.forecasting.printing import p_text, sections
+from experiments.forecasting.printing import days, p_text, sections
 from experiments.forecasting.table import ALL
+from experiments.forecasting.worth_tables import PERFECT, RULES, TUNED, growth
 from experiments.html_report.html import cells, chart, note, table, text
 from experiments.html_report.sections import origin, sectioned
 from fundenv.forecast import HORIZONS
@@ -39,11 +40,14 @@ def page(
             "What moved the forecast of the next 9 settlements away from its base (mostly the slow"
             " mean of the rate), first coin; with the base the parts sum to the forecast."
         )  # fmt: skip
+    worth = ""
+    for rule in RULES if "worth" in result else ():
+        figures[f"worth-{rule}"] = growth(result["worth"], rule)
+        worth += f"<h3>{text(rule)}</h3>" + chart(f"worth-{rule}")
     tables = [
         f"<h3>{text(part.heading)}</h3>{cells(part.cells)}{note(part.legend)}"
         for part in sections(result)
     ]
-    start, end = (each[:10] for each in result["test"])
     record = read_json(out / "provenance.json")
     sections_of = [
         ("Result", f'<p class="verdict">{text(verdict(rows, first))}</p>' + tables[0]),
@@ -55,10 +59,15 @@ def page(
             f"{best} for the mean of the next 9 settlements, first coin, last {charts.DRAWN_DAYS}"
             " days: mean, 90 % interval, and what came.")),
         *([("What moved a forecast", moved)] if moved else []),
+        *([("What it is worth", worth + note(
+            f"Growth of the rule, mean over coins; {PERFECT}: on the future itself, which nobody"
+            f" has; {TUNED}: that, with the best thresholds for this very span. The tables below"
+            " say by how much forecasters differ, and how sure that is."))]
+          if worth else []),
         ("Tables", "".join(tables[1:])),
         ("Data", table(["what", "value"], origin(record), kind="words")),
     ]  # fmt: skip
-    return sectioned(f"fundenv forecasts: {start} .. {end}", sections_of, figures)
+    return sectioned(f"fundenv forecasts: {days(result['test'])}", sections_of, figures)
 
 
 def _best(rows: list[dict[str, Any]], coin: str) -> str:
@@ -80,6 +89,6 @@ def verdict(rows: list[dict[str, Any]], coin: str) -> str:
         elif "skill_clipped_har" in best:
             said.append(
                 f"h = {horizon}: {best['forecaster']} is best, {best['skill_clipped_har']:+.1f} %"
-                f" over clipped HAR, p {p_text(best['dm_p'])}."
+                f" over clipped HAR, p {p_text(best['p'])}."
             )
     return " ".join(said) + " The best of many is flattered: p-values are of single comparisons."

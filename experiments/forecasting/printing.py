@@ -9,8 +9,9 @@ from typing import Any, NamedTuple
 import numpy as np
 import pandas as pd
 
-from experiments.forecasting.calibration import HEADING, LEGEND, coverage_cells
+from experiments.forecasting.calibration import HEADING, LEGEND, UNTRACKED, coverage_cells
 from experiments.forecasting.table import ALL
+from experiments.forecasting.worth_tables import growth_of, over_others
 from fundenv.forecast import HORIZONS
 
 HIGH_P = 0.10
@@ -44,8 +45,9 @@ def sections(result: dict[str, Any]) -> list[Section]:
             f"Skill over clipped HAR, {first}, %",
             _by_horizon(rows, first, _skill),
             "1 - RMSE / RMSE of clipped HAR for the mean rate of the next h settlements; behind it"
-            " the two-sided p-value of the Diebold-Mariano test (HAC, Harvey correction). * : in"
-            f" the model confidence set at {100 * (1 - HIGH_P):g} %, not to be told from the best.",
+            " the larger two-sided p-value of two Diebold-Mariano tests (HAC with the Harvey"
+            " correction; fixed smoothing), each of one comparison. * : in the model confidence set"
+            f" at {100 * (1 - HIGH_P):g} %, not to be told from the best.",
         )
     ]
     for heading, key, digits, legend in (
@@ -70,9 +72,24 @@ def sections(result: dict[str, Any]) -> list[Section]:
                 Section(f"Skill over clipped HAR, {coin}, %", _by_horizon(rows, coin, _skill), "")
             )
     if "worth" in result:
-        found.append(_worth(result["worth"], result["cash_rate"]))
+        found += [Section(*each) for each in growth_of(result["worth"], result["cash_rate"])]
+        found += [Section(*each) for each in over_others(result["worth"])]
     found.append(_seeds(rows, first))
     found.append(Section(HEADING, coverage_cells(result["coverage_by_fold"]), LEGEND))
+    found.append(
+        Section(
+            UNTRACKED,
+            coverage_cells(result["coverage_by_fold"], "untracked"),
+            "The same intervals as the fit left them: only their scale follows recent errors.",
+        )
+    )
+    found.append(
+        Section(
+            f"CRPS without and with that correction, {first}, bp",
+            _by_horizon(rows, first, _crps_both),
+            "",
+        )
+    )
     cost = [["forecaster", "fit, s", "fit, CPU s", "new settlement, CPU ms a coin"]] + [
         [
             each["forecaster"],
@@ -92,10 +109,15 @@ def sections(result: dict[str, Any]) -> list[Section]:
     return [section for section in found if len(section.cells) > 1]
 
 
+def days(span: Sequence[str]) -> str:
+    """First and last day of a span whose end is excluded."""
+    start, end = (pd.Timestamp(text) for text in span)
+    return f"{start:%Y-%m-%d} .. {end - pd.Timedelta(1, 'ns'):%Y-%m-%d}"
+
+
 def markdown(result: dict[str, Any]) -> str:
     """The whole comparison as Markdown."""
-    start, end = (text[:10] for text in result["test"])
-    parts = [f"# Forecasts of funding, {start} .. {end} (excluded)"]
+    parts = [f"# Forecasts of funding, {days(result['test'])}"]
     for section in sections(result):
         header, *lines = section.cells
         body = [f"| {' | '.join(line)} |" for line in (header, ["---"] * len(header), *lines)]
@@ -121,7 +143,11 @@ def _skill(row: dict[str, Any]) -> str:
         return ""
     star = "*" if (row.get("mcs_p") or 0.0) >= HIGH_P else ""
     skill = f"{row['skill_clipped_har']:+.1f}{star}"
-    return skill if row["forecaster"] == "clipped_har" else f"{skill} ({p_text(row['dm_p'])})"
+    return skill if row["forecaster"] == "clipped_har" else f"{skill} ({p_text(row['p'])})"
+
+
+def _crps_both(row: dict[str, Any]) -> str:
+    return f"{_number(row['crps_untracked'], 3)} / {_number(row['crps'], 3)}"
 
 
 def p_text(value: float) -> str:
@@ -156,21 +182,3 @@ def interval(values: Sequence[float]) -> str:
         half = float(t.ppf(0.975, len(values) - 1) * np.std(values, ddof=1) / len(values) ** 0.5)
         low, high = mean - half, mean + half
     return f"{mean:+.1f} ({low:+.1f} .. {high:+.1f})"
-
-
-def _worth(rows: Sequence[dict[str, Any]], cash: float) -> Section:
-    """Mean growth over the coins, by the horizon of the forecast that the rule reads."""
-    table = pd.DataFrame(rows)
-    means = table.groupby(["forecaster", "horizon"], sort=False)["growth"].mean()
-    losses = table.groupby("forecaster", sort=False)["liquidations"].sum()
-    horizons = list(dict.fromkeys(table["horizon"]))
-    cells = [["forecaster", *(f"h = {h}" for h in horizons), "liquidations"]] + [
-        [name, *(f"{means[name, h]:+.2f}" for h in horizons), str(losses[name])]
-        for name in dict.fromkeys(table["forecaster"])
-    ]
-    return Section(
-        f"Growth of the rule `forecast` above a cash rate of {100 * cash:g} %, % a year",
-        cells,
-        "The rule at its defaults on each forecaster, mean over coins; h: the horizon that it"
-        " reads. perfect: the future itself, which nobody has.",
-    )

@@ -12,6 +12,7 @@ from fundenv.forecast import HORIZONS, Panel, scores
 BASES = ("no_change", "clipped_har")
 ALL = "all coins"
 QUANTILES = ("q5", "q25", "q50", "q75", "q95")
+UNTRACKED = ("u5", "u25", "u50", "u75", "u95")
 
 
 def usual_errors(panel: Panel, start: pd.Timestamp) -> dict[tuple[str, int], float]:
@@ -43,7 +44,7 @@ def figures(
     for horizon in HORIZONS:
         at = known[known["horizon"] == horizon]
         keys = ["symbol", "time"]
-        values = ["last", "target", "mean", *QUANTILES]
+        values = ["last", "target", "mean", *QUANTILES, *UNTRACKED]
         means = at.groupby(["forecaster", *keys], sort=False)[values].mean()
         single = {
             name: means.loc[name] for name in order if name in means.index.get_level_values(0)
@@ -95,7 +96,7 @@ def _rows(
     rows = []
     for name, table in part.items():
         mean = table["mean"].to_numpy()
-        quantiles = table[list(QUANTILES)].to_numpy()
+        quantiles, untracked = (table[list(q)].to_numpy() for q in (QUANTILES, UNTRACKED))
         row: dict[str, Any] = {
             "coin": coin,
             "horizon": horizon,
@@ -109,6 +110,8 @@ def _rows(
             "pinball": scores.pinball(target, quantiles),
             "crps": scores.crps(target, quantiles),
             "coverage": scores.coverage(target, quantiles),
+            "crps_untracked": scores.crps(target, untracked),
+            "coverage_untracked": scores.coverage(target, untracked),
             "below": scores.below(target, quantiles).tolist(),
             "mcs_p": inside.get(name),
         }
@@ -118,21 +121,29 @@ def _rows(
                 row[f"skill_{base}"] = scores.skill(row["rmse"], scores.rmse(target, other))
                 row[f"mae_skill_{base}"] = scores.skill(row["mae"], scores.mae(target, other))
         if "clipped_har" in part:
-            row["dm"], row["dm_p"] = _test(losses[name], losses["clipped_har"], horizon)
+            row |= _tests(losses[name], losses["clipped_har"], horizon)
             row["skill_seeds"] = _seeds(coin, seeds.get(name, []), part["clipped_har"])
         rows.append(row)
     return rows
 
 
-def _test(first: pd.Series, second: pd.Series, horizon: int) -> tuple[float, float]:
-    """Diebold-Mariano of two series of losses: the test of forecasts whose squared errors they
-    are.
+def _tests(first: pd.Series, second: pd.Series, horizon: int) -> dict[str, float]:
+    """Both tests of two series of losses: of forecasts whose squared errors they are. `p` is the
+    larger p-value.
     """
-    zero = np.zeros(len(first))
-    found = scores.diebold_mariano(
-        zero, np.sqrt(first.to_numpy()), np.sqrt(second.to_numpy()), horizon
+    zero, one, two = (
+        np.zeros(len(first)),
+        np.sqrt(first.to_numpy()),
+        np.sqrt(second.to_numpy()),
     )
-    return found.statistic, found.p_value
+    hac = scores.diebold_mariano(zero, one, two, horizon)
+    fixed = scores.fixed_smoothing(zero, one, two, horizon)
+    return {
+        "dm": hac.statistic,
+        "dm_p": hac.p_value,
+        "fixed_p": fixed.p_value,
+        "p": max(hac.p_value, fixed.p_value),
+    }
 
 
 def _seeds(coin: str, tables: list[pd.DataFrame], base: pd.DataFrame) -> list[float]:
@@ -146,13 +157,20 @@ def _seeds(coin: str, tables: list[pd.DataFrame], base: pd.DataFrame) -> list[fl
 
 
 def coverage_by_fold(forecasts: pd.DataFrame) -> list[dict[str, Any]]:
-    """Coverage of the 90 % interval for each forecaster, coin, fold and horizon."""
-    known = forecasts[np.isfinite(forecasts["target"])]
-    inside = (known["target"] >= known["q5"]) & (known["target"] <= known["q95"])
+    """Coverage of the 90 % interval for each forecaster, coin, fold and horizon: of the mean
+    quantiles of the seeds, as everywhere.
+    """
     keys = ["forecaster", "symbol", "fold", "horizon"]
-    table = (100.0 * inside).groupby([known[key] for key in keys], sort=False).agg(["mean", "size"])
-    return [
-        dict(zip(keys, index, strict=True))
-        | {"coverage": float(row["mean"]), "n": int(row["size"])}
-        for index, row in table.iterrows()
-    ]
+    ends = ["target", "q5", "q95", "u5", "u95"]
+    known = forecasts[np.isfinite(forecasts["target"])]
+    known = known.groupby([*keys, "time"], sort=False)[ends].mean().reset_index()
+    inside = pd.DataFrame(
+        {
+            name: 100.0 * known["target"].between(known[f"{end}5"], known[f"{end}95"])
+            for name, end in (("coverage", "q"), ("untracked", "u"))
+        }
+    )
+    grouped = inside.groupby([known[key] for key in keys], sort=False)
+    table = grouped.mean().assign(n=grouped.size())
+    records = table.reset_index().to_dict("records")
+    return [{str(key): value for key, value in row.items()} for row in records]

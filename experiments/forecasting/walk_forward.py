@@ -90,8 +90,9 @@ def run_job(job: Job, panel: Panel, forecaster: Forecaster, folder: Path) -> Non
     known = panel.until(int(job.end.value) - 1)
     if job.fold == 0:
         check_causal(forecaster, known)
-    found = forecaster.predict(known, (job.start, job.end))
-    write_frame(folder / f"{job.stem}.parquet", frame(found, panel))
+    span = job.start, job.end
+    found, still = (forecaster.predict(known, span, tracked=each) for each in (True, False))
+    write_frame(folder / f"{job.stem}.parquet", frame(found, still, panel))
     if job.explained:
         last = pd.Timestamp(max(int(history.ns[-1]) for history in known), tz="UTC")
         since = max(job.start, last - pd.Timedelta(days=EXPLAINED_DAYS))
@@ -125,8 +126,9 @@ def one_forecast_ms(forecaster: Forecaster, panel: Panel) -> float:
     return min(took) / len(panel)
 
 
-def frame(found: list[Predicted], panel: Panel) -> pd.DataFrame:
-    """One row for each coin, settlement and horizon: last, target, mean, q5 .. q95, in bp per 8 h.
+def frame(found: list[Predicted], still: list[Predicted], panel: Panel) -> pd.DataFrame:
+    """One row for each coin, settlement and horizon: last, target, mean, q5 .. q95, in bp per 8 h,
+    and u5 .. u95, the quantiles that no settled error has moved since the fit (`still`).
 
     Targets come from the whole panel: a fold ends before the last of them settle.
     """
@@ -136,7 +138,7 @@ def frame(found: list[Predicted], panel: Panel) -> pd.DataFrame:
         for k, ns in enumerate(history.ns.tolist()):
             whole[history.symbol, ns] = history.rate[k], targets[k]
     parts = []
-    for each in found:
+    for each, fitted in zip(found, still, strict=True):
         known = [whole[each.symbol, ns] for ns in each.ns.tolist()]
         if not known:
             continue
@@ -155,6 +157,7 @@ def frame(found: list[Predicted], panel: Panel) -> pd.DataFrame:
             )
             for i, level in enumerate(LEVELS):
                 part[f"q{round(100 * level)}"] = each.quantiles[:, j, i]
+                part[f"u{round(100 * level)}"] = fitted.quantiles[:, j, i]
             parts.append(part)
     return pd.concat(parts, ignore_index=True)
 

@@ -45,6 +45,7 @@ class Predicted(NamedTuple):
     mean: Array  # (K, H) bp per 8 h, mean of the next h settlements
     quantiles: Array  # (K, H, 5) at LEVELS, bp per 8 h
     target: Array  # (K, H) what came; NaN where it is not settled yet
+    delay_ns: int = 0  # how long after the settlement it was made, and so was public
 
 
 class Forecaster(ABC):
@@ -127,22 +128,30 @@ class Forecaster(ABC):
         have = available(panel)
         return tuple(group for group in self.groups if group in have)
 
-    def predict(self, market: Market | Panel, span: Span = None) -> list[Predicted]:
+    def predict(
+        self, market: Market | Panel, span: Span = None, *, tracked: bool = True
+    ) -> list[Predicted]:
         """Forecasts at every settlement in `span`, by default all that follow the fitted ones.
 
-        Quantiles follow the errors of forecasts made since the fit and settled by then.
+        Quantiles follow the errors of forecasts made since the fit and settled by then; with
+        `tracked=False` only their scale does, and their levels stay those of the fit.
         """
         panel, start = self.asked_panel(market, span)
         with one_thread():
             means = self.means(panel)
         found = []
         for history, mean in zip(panel, means, strict=True):
-            quantiles = self.width.quantiles(history, mean, self.fitted_until)
+            quantiles = self.width.quantiles(history, mean, self.fitted_until, tracked=tracked)
             rows = history.ns >= start
             target = history.targets()
             found.append(
                 Predicted(
-                    history.symbol, history.ns[rows], mean[rows], quantiles[rows], target[rows]
+                    history.symbol,
+                    history.ns[rows],
+                    mean[rows],
+                    quantiles[rows],
+                    target[rows],
+                    history.delay_ns,
                 )
             )
         return found

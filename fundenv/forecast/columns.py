@@ -1,7 +1,7 @@
 """Forecasts as columns of a market: observed by agents, read by rules.
 
-A row shows the forecast made at the last settlement that was public when its bar opened, so that it
-holds nothing later than what the other features hold.
+A row shows the last forecast that was made by the time its bar opened (at a settlement, or as long
+after it as the forecast was delayed), so that it holds nothing later than the other features.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from fundenv.forecast.base import Predicted
 from fundenv.forecast.errors import ForecastError
-from fundenv.forecast.history import HORIZONS, Array, panel_of
+from fundenv.forecast.history import HORIZONS, Array, Panel, panel_of
 from fundenv.forecast.width import LEVELS
 from fundenv.market import Feature, Market
 from fundenv.market.build import scaled
@@ -48,9 +48,9 @@ def with_forecasts(
     for path, (first, last) in enumerate(market.paths.tolist()):
         opens = market.close_ns[first:last] - bar_ns
         for asset, symbol in enumerate(market.symbols[path]):
-            ns, values = _of(found, symbol, places)
-            row = np.searchsorted(ns, opens, side="right") - 1
-            if len(ns):
+            made, values = _of(found, symbol, places)
+            row = np.searchsorted(made, opens, side="right") - 1
+            if len(made):
                 raw[first:last, asset] = values[np.maximum(row, 0)]
             known = np.flatnonzero(row >= 0)
             start = int(known[0]) if len(known) else last - first
@@ -77,20 +77,22 @@ def with_forecasts(
 def _of(
     found: Sequence[Predicted], symbol: str, places: Sequence[int]
 ) -> tuple[NDArray[np.int64], Array]:
-    """Settlements (K,) and mean, low and high of each horizon (K, 3 H) of one symbol."""
+    """When each forecast was made (K,), and mean, low and high of each horizon (K, 3 H) of one
+    symbol.
+    """
     own = sorted((e for e in found if e.symbol == symbol and len(e.ns)), key=lambda e: int(e.ns[0]))
     if not own:
         return np.zeros(0, dtype=np.int64), np.zeros((0, 3 * len(places)))
-    ns = np.concatenate([each.ns for each in own])
+    made = np.concatenate([each.ns + each.delay_ns for each in own])
     blocks = []
     for j in places:
         blocks.append(np.concatenate([each.mean[:, j] for each in own]))
         for level in (0, len(LEVELS) - 1):
             blocks.append(np.concatenate([each.quantiles[:, j, level] for each in own]))
-    return ns, np.column_stack(blocks)
+    return made, np.column_stack(blocks)
 
 
-def perfect(market: Market) -> list[Predicted]:
+def perfect(market: Market | Panel) -> list[Predicted]:
     """What a forecaster that knows the future would say: targets as means, with no width. The last
     settlements, whose targets are not settled, keep the last known mean. A yardstick only.
     """
@@ -99,5 +101,7 @@ def perfect(market: Market) -> list[Predicted]:
         target = history.targets()
         mean = np.asarray(pd.DataFrame(target).ffill(), dtype=np.float64)
         quantiles = np.repeat(mean[:, :, None], len(LEVELS), axis=2)
-        found.append(Predicted(history.symbol, history.ns, mean, quantiles, target))
+        found.append(
+            Predicted(history.symbol, history.ns, mean, quantiles, target, history.delay_ns)
+        )
     return found

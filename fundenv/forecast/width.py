@@ -85,8 +85,12 @@ class Width:
             rows.append(_fit_horizon(horizon, error, np.column_stack([moves, own]), age))
         self.weights, self.start, self.usual = (np.array(each) for each in zip(*rows, strict=True))
 
-    def quantiles(self, history: History, mean: Array, since: int) -> Array:
-        """(K, H, 5) quantiles at every origin; errors of origins after `since` move them."""
+    def quantiles(
+        self, history: History, mean: Array, since: int, *, tracked: bool = True
+    ) -> Array:
+        """(K, H, 5) quantiles at every origin; errors of origins after `since` move them, unless
+        they are not `tracked`.
+        """
         first = int(np.searchsorted(history.ns, since, side="right"))
         error = self._errors(history, mean, first)
         moves = drivers(history.rate)
@@ -98,8 +102,8 @@ class Width:
             scale[:, j] = _scale(driver, self.weights[j])
             last = max(first, len(error) - h)
             moved[first + h :, j] = error[first:last, j] / scale[first:last, j]
-        tracked = _tracked(moved, self.start)
-        return np.sort(mean[:, :, None] + scale[:, :, None] * tracked, axis=2)
+        level = _tracked(moved, self.start) if tracked else np.sort(self.start, axis=1)
+        return np.sort(mean[:, :, None] + scale[:, :, None] * level, axis=2)
 
     def _errors(self, history: History, mean: Array, first: int) -> Array:
         """(K, H) errors; before row `first` those that the fit measured, for a forecaster is

@@ -62,6 +62,22 @@ def test_a_column_shows_the_forecast_of_the_last_public_settlement(market: Marke
     assert names_of(9) == ("forecast_9", "forecast_9_low", "forecast_9_high")
 
 
+def test_a_delayed_forecast_shows_after_its_delay(market: Market) -> None:
+    """Made four hours after a settlement, it is in no row that opened earlier."""
+    panel = panel_of(market, delay_hours=4)
+    (history,) = panel
+    found = perfect(panel)
+    made = with_forecasts(market, found, (9,))
+    column = [feature.name for feature in made.table].index("forecast_9")
+    first, last = made.paths[0]
+    opens = made.close_ns - 3_600_000_000_000
+    assert opens[first] == history.ns[history.ns >= opens[0]][0] + 4 * 3_600_000_000_000
+    for row in range((first + last) // 2, (first + last) // 2 + 12):
+        k = np.searchsorted(history.ns + 4 * 3_600_000_000_000, opens[row], side="right") - 1
+        expected = found[0].mean[k, HORIZONS.index(9)]
+        assert made.features[row, 0, column] * 3.0 == pytest.approx(expected, abs=1e-5)
+
+
 def test_what_is_missing_is_said(market: Market) -> None:
     agent = agents.make("forecast")
     missing = (

@@ -171,7 +171,7 @@ def test_all_coins_are_tested_on_one_loss_a_settlement() -> None:
         for symbol in ("A", "B"):
             part = pd.DataFrame({"symbol": symbol, "time": times, "horizon": 1, "last": 1.0})
             part = part.assign(target=0.0, mean=error, forecaster=name, seed=0, fold=0)
-            parts.append(part.assign(**dict.fromkeys(table.QUANTILES, error)))
+            parts.append(part.assign(**dict.fromkeys((*table.QUANTILES, *table.UNTRACKED), error)))
     rows = table.figures(pd.concat(parts), {("A", 1): 1.0, ("B", 1): 1.0}, confidence=False)
     found = {(r["coin"], r["forecaster"]): r for r in rows}
     assert found["A", "no_change"]["dm"] == pytest.approx(found["all coins", "no_change"]["dm"])

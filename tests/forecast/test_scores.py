@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from experiments.studies.forecast_tests import rejections
 from fundenv.forecast import LEVELS, ForecastError, scores
 
 
@@ -39,6 +40,34 @@ def test_diebold_mariano_by_hand() -> None:
     assert scores.diebold_mariano(np.zeros(8), first, first, 1) == (0.0, 1.0)
     with pytest.raises(ForecastError, match="8 forecasts over 9 settlements are too few"):
         scores.diebold_mariano(np.zeros(8), first, second, 9)
+
+
+def test_fixed_smoothing_by_hand() -> None:
+    """d = 7, 1, 1, 3, 3, 1, 1, 3, mean 2.5; B = int(.4 x 8^(2/3)) = 1. The cosines of i and 7 - i
+    cancel, so that of d only the 4 count by which d_0 exceeds d_7: the transform is sqrt(2/8) x 4
+    cos(pi/16), and DM = 2.5 / (transform / sqrt(8)). Student with one degree of freedom is Cauchy.
+    """
+    d = np.array([7.0, 1.0, 1.0, 3.0, 3.0, 1.0, 1.0, 3.0])
+    transform = np.sqrt(2 / 8) * 4 * np.cos(np.pi / 16)
+    statistic = 2.5 / (transform / np.sqrt(8))
+    found = scores.fixed_smoothing(np.zeros(8), np.sqrt(d), np.zeros(8), 1)
+    assert found.statistic == pytest.approx(statistic)
+    assert found.p_value == pytest.approx(1 - 2 / np.pi * np.arctan(statistic))
+    assert scores.fixed_smoothing(np.zeros(8), np.zeros(8), np.sqrt(d), 1).statistic < 0
+    # a year of 8 h: .4 x 1095^(2/3) = 42 transforms; over 63 settlements 1095 / 126 = 8
+    assert [scores.smoothing_terms(1095, h) for h in (1, 9, 63)] == [42, 42, 8]
+    with pytest.raises(ForecastError, match="8 forecasts over 4 settlements are too few"):
+        scores.fixed_smoothing(np.zeros(8), np.sqrt(d), np.zeros(8), 4)
+
+
+def test_equal_forecasters_are_told_apart_as_often_as_said() -> None:
+    """Where loss differences last, the HAC test at 5 % rejects in twice as many comparisons of
+    equals; fixed smoothing stays near 5 % (of 300: within three standard errors, 1.3 points each).
+    """
+    hac, fixed, _ = rejections(400, 1, 0.95, draws=300)
+    assert hac > 8.8
+    assert fixed < 8.8
+    assert fixed < hac - 3.0
 
 
 def test_crps_and_pinball_by_hand() -> None:

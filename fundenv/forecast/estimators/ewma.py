@@ -97,15 +97,17 @@ def ewma(rate: Array, span: float) -> Array:
 class _Gaussian(Width):
     """Normal quantiles with the exponential root mean square of the errors settled so far."""
 
-    def quantiles(self, history: History, mean: Array, since: int) -> Array:
-        """(K, H, 5) quantiles."""
+    def quantiles(
+        self, history: History, mean: Array, since: int, *, tracked: bool = True
+    ) -> Array:
+        """(K, H, 5) quantiles; none is tracked."""
         from scipy.stats import norm
 
         error = history.targets() - mean
         out = np.empty((len(history), len(HORIZONS), len(LEVELS)))
         for j, h in enumerate(HORIZONS):
             squared = pd.Series(error[:, j] ** 2).ewm(span=45, adjust=True).mean().shift(h)
-            size = np.sqrt(squared.bfill().to_numpy())
+            size = np.sqrt(squared.fillna(self.usual[j] ** 2).to_numpy())
             out[:, j] = mean[:, j, None] + size[:, None] * norm.ppf(LEVELS)
         return out
 
