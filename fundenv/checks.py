@@ -21,7 +21,8 @@ class CheckError(AssertionError):
     """A law that does not hold; the message says which, where and by how much."""
 
 
-def _random_actions(batch: Batch, rng: np.random.Generator) -> Any:
+def random_actions(batch: Batch, rng: np.random.Generator) -> Any:
+    """Actions of every env of a batch, uniform in its space."""
     if batch.decisions is not None:
         return rng.integers(len(batch.decisions), size=batch.num_envs)
     sizes = grid_sizes(batch.config, batch.n_assets)
@@ -65,6 +66,20 @@ def account_equity(batch: Batch) -> t.Float64:
     return equity
 
 
+def step_errors(batch: Batch, actions: Any) -> t.Float64:
+    """Take a step, and say by how much the parts miss the change of equity, and the balances
+    equity: (2, n), over the equity and the parts of each env; 0 where the step began a new episode.
+    """
+    before = batch.store.account[:, t.EQUITY].copy()
+    running = batch.store.episode[:, t.MUST_RESET] == 0
+    batch.step(actions)
+    after, parts = batch.store.account[:, t.EQUITY], batch.ledger[:, : t.N_PARTS]
+    scale = np.maximum(np.abs(before), np.abs(after)) + np.abs(parts).max(axis=1)
+    missed = np.abs([before + parts.sum(axis=1) - after, account_equity(batch) - after])
+    errors: t.Float64 = np.where(running, missed / scale, 0.0)
+    return errors
+
+
 def check_accounting(steps: int = 200, num_envs: int = 64, seed: int = 0, **settings: Any) -> float:
     """Random actions: the parts add up to the change of equity, and equity to the balances. Returns
     the worst relative error.
@@ -74,18 +89,8 @@ def check_accounting(steps: int = 200, num_envs: int = 64, seed: int = 0, **sett
     batch, rng, worst = Batch(num_envs, **settings), np.random.default_rng(seed), 0.0
     batch.reset(seed)
     for step in range(steps):
-        before, running = (
-            batch.store.account[:, t.EQUITY].copy(),
-            batch.store.episode[:, t.MUST_RESET] == 0,
-        )
-        batch.step(_random_actions(batch, rng))
-        after = batch.store.account[:, t.EQUITY]
-        scale = np.maximum(np.abs(before), np.abs(after)) + np.abs(
-            batch.ledger[:, : t.N_PARTS]
-        ).max(axis=1)
-        parts = np.abs(before + batch.ledger[:, : t.N_PARTS].sum(axis=1) - after) / scale
-        balances = np.abs(account_equity(batch) - after) / scale
-        error = np.where(running, np.maximum(parts, balances), 0.0)
+        parts, balances = step_errors(batch, random_actions(batch, rng))
+        error = np.maximum(parts, balances)
         if error.max() > TOLERANCE:
             i = int(error.argmax())
             raise CheckError(
@@ -107,7 +112,7 @@ def check_causality(market: Market, steps: int = 30, seed: int = 0, **settings: 
     settings = settings | {"random_start": False, "episode": None}
     honest = Batch(market.n_paths, market=market, **settings)
     honest.reset(seed)
-    actions = [_random_actions(honest, np.random.default_rng(seed + k)) for k in range(steps)]
+    actions = [random_actions(honest, np.random.default_rng(seed + k)) for k in range(steps)]
     seen = [_walk(honest, action) for action in actions]
     corrupted = Batch(
         market.n_paths,
@@ -146,7 +151,7 @@ def check_parity(
     # environment i then walks path i mod P
     paths_differ = not serial.config.random_start and serial.market.n_paths > 1
     for step in range(steps):
-        action = _random_actions(serial, rng)
+        action = random_actions(serial, rng)
         state = _walk(serial, action)
         if not all(
             np.array_equal(a, b) for a, b in zip(state, _walk(threaded, action), strict=True)

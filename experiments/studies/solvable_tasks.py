@@ -187,6 +187,7 @@ OPTIONS: dict[str, Task] = {
 _GRIDS: dict[str, dict[str, Any]] = {
     "linear": {"carry_grid": (-1.0, 1.0), "leverage_grid": (1.0,)},
     "quadratic": {"carry_grid": (-1.0, 1.0), "leverage_grid": (1.0,)},
+    "impact": {"carry_grid": (-1.0, 1.0), "leverage_grid": (1.0,)},
     "leverage": {"carry_grid": (1.0,), "leverage_grid": tuple(range(1, 11))},
 }
 

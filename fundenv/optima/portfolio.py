@@ -4,13 +4,18 @@ linear programme of `portfolio_programme` on the environment's own prices, rates
 `portfolio_bound` maximises E at the end: no account that keeps to hedge ratio 1 and long carry and
 is never liquidated has more, in any margin mode (an isolated or cross account borrows no quote and
 holds more margin than the programme asks for). A coin that is not listed is not held. A pool of
-quote charges its rising rate; that it lends no more than it has is relaxed. Relaxed in its favour:
-no impact, no stress on any order, no limit of volume, no lots, no smallest order, no halt, no
-initial margin (or that of the highest leverage at the lowest price so far, see `leverage`),
-maintenance at the first bracket and at closes alone, interest on funding from the start of a step,
-entry prices rounded down, closed lots chosen freely, positions sold at the end or not. Not covered:
-reverse carry, hedge ratios other than 1 and what lots leave open, liquidations (which leave spot
-open until the next bar), auto-deleveraging.
+quote charges its rising rate; that it lends no more than it has is relaxed.
+
+Relaxed in its favour: no impact, no stress on any order, no limit of volume, no lots, no smallest
+order, no halt, no initial margin (or that of the highest leverage at the lowest price so far, see
+`leverage`), maintenance at the first bracket and at closes alone, interest on funding from the
+start of a step, entry prices rounded down, closed lots chosen freely, positions sold at the end or
+not. What impact that stays behind (`impact_lasting`) gives back has been paid before, so it needs
+no allowance.
+
+Not covered: reverse carry, hedge ratios other than 1 and what lots leave open, liquidations (which
+leave spot open until the next bar), auto-deleveraging, and fees on a displaced price, which may be
+lower by fee x displacement.
 """
 
 from __future__ import annotations

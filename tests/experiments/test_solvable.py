@@ -11,6 +11,7 @@ import pytest
 
 from experiments import solvable
 from experiments.core.run_folder import RunError
+from experiments.studies import solvable_tasks
 from fundenv.envs.solvable import SolvableVectorEnv
 
 
@@ -42,6 +43,16 @@ def test_rows_are_written_and_finished_ones_are_not_trained_again(
     solvable.main(args)
     assert json.loads(file.read_text()) == rows
     assert "leverage" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("name", solvable.TASKS)
+def test_every_task_of_the_default_command_trains(
+    name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(solvable_tasks, "PATHS", {"paths": 8, "decisions": 50})
+    monkeypatch.setattr(solvable, "EVALUATION", solvable.EVALUATION | {"paths": 4, "decisions": 50})
+    row = solvable.train(dataclasses.replace(solvable.TASKS[name], steps=64), 0)
+    assert np.isfinite(row["percent_of_optimum"])
 
 
 def test_the_optimal_rule_keeps_its_promise_and_others_fall_short() -> None:

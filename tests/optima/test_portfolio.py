@@ -168,7 +168,7 @@ def random_growth(market: Market, form: str, days: int, **chosen: Any) -> tuple[
         batch.step(drawn(rng, batch, form, eager))
         whole &= ~(batch.store.legs[:, :, t.LIQUIDATED] > 0).any(axis=1)
     assert whole.sum() > 30
-    growth = np.log(batch.store.account[whole, t.EQUITY] / 1e5)
+    growth = np.log(batch.store.account[whole, t.EQUITY] / batch.config.initial_equity)
     return growth, bound
 
 
@@ -179,6 +179,35 @@ def test_no_account_is_above_the_bound_where_coins_come_and_go(
 ) -> None:
     growth, bound = random_growth(coming, form, 20, margin_mode=margin_mode)
     assert growth.max() < bound
+
+
+# orders move prices, and get back what they paid for that when they are undone
+MEMORIES: dict[str, dict[str, Any]] = {
+    "for good": {"impact_half_life": None},
+    "funding follows": {"impact_half_life": None, "funding_response": 0.5, "impact_exponent": 1.0},
+    "fades": {"impact_half_life": "1D", "impact_lasting": 0.5},
+}
+
+
+@pytest.mark.parametrize("margin_mode", ["isolated", "cross", "portfolio"])
+@pytest.mark.parametrize("memory", MEMORIES)
+def test_no_account_is_above_the_bound_where_impact_stays(
+    coming: Market, memory: str, margin_mode: str
+) -> None:
+    lasting = {"initial_equity": 1e7, "impact_lasting": 1.0} | MEMORIES[memory]
+    growth, bound = random_growth(coming, "target", 10, margin_mode=margin_mode, **lasting)
+    assert growth.max() < bound
+    forgetful = {"initial_equity": 1e7, "margin_mode": margin_mode}
+    assert not np.isin(growth, random_growth(coming, "target", 10, **forgetful)[0]).any()
+
+
+def test_the_plan_of_a_clairvoyant_stays_below_the_bound_where_impact_stays(
+    market: Market,
+) -> None:
+    for memory in MEMORIES.values():
+        lasting = {"initial_equity": 1e6, "impact_lasting": 1.0} | memory
+        growth, (_, batch) = played(market, "portfolio_clairvoyant", lasting, leverage=4)
+        assert 0.0 < growth < portfolio_bound(batch, leverage=4.0, buckets=2)
 
 
 @pytest.mark.parametrize("form", ["continuous", "target"])
@@ -288,18 +317,23 @@ def test_the_plan_holds_no_coin_that_is_not_listed(coming: Market) -> None:
     assert free.growth > plan.growth
 
 
-def test_the_agent_earns_about_the_plan_and_more_than_the_rules(market: Market) -> None:
-    def walk(name: str, **params: Any) -> tuple[float, Any]:
-        agent: Any = agents.make(name, **params)
-        batch = Batch(1, market=market, **SETTINGS | agent.env_settings())
-        agent.bind(batch)
-        batch.reset(0)
-        while not (batch.terminated | batch.truncated)[0]:
-            batch.step(agent.act(batch.obs))
-        return float(np.log(batch.store.account[0, t.EQUITY] / 1e5)), (agent, batch)
+def played(
+    market: Market, name: str, settings: dict[str, Any] | None = None, **params: Any
+) -> tuple[float, tuple[Any, Batch]]:
+    """Log growth of a rule over the whole market, with the rule and its batch."""
+    agent: Any = agents.make(name, **params)
+    batch = Batch(1, market=market, **SETTINGS | agent.env_settings() | (settings or {}))
+    agent.bind(batch)
+    batch.reset(0)
+    while not (batch.terminated | batch.truncated)[0]:
+        batch.step(agent.act(batch.obs))
+    equity = batch.store.account[0, t.EQUITY]
+    return float(np.log(equity / batch.config.initial_equity)), (agent, batch)
 
-    best, (_, batch) = walk("portfolio_clairvoyant", leverage=5)
-    others = [walk(name)[0] for name in ("rotation", "equal_weight", "margin_carry")]
+
+def test_the_agent_earns_about_the_plan_and_more_than_the_rules(market: Market) -> None:
+    best, (_, batch) = played(market, "portfolio_clairvoyant", leverage=5)
+    others = [played(market, name)[0] for name in ("rotation", "equal_weight", "margin_carry")]
     assert best > max(others)
     first = int(batch.world.paths[0, 0])
     steps = (int(batch.world.paths[0, 1]) - first - 1) // 8

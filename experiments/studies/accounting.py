@@ -1,0 +1,136 @@
+"""Checks the accounting law in every mode of one capital: the parts of a step add up to the change
+of equity, and equity to balances and prices, to 1e-9 of the money that moved.
+
+Accounts take random and often extreme targets on coins that come and go, and keep most of them for
+a while. The table gives the largest error of each
+mode, and how often the rare rules were met: a law says little of rules that its sample lacks. A
+mode that breaks the law ends the command with an error that names account and decision.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Annotated, Any
+
+import numpy as np
+from rich.console import Console
+from rich.table import Table
+
+from experiments.core.cli import run
+from experiments.core.run_folder import RunError
+from fundenv.batch.cpu import Batch
+from fundenv.checks import TOLERANCE, random_actions, step_errors
+from fundenv.dynamics import types as t
+from fundenv.envs.portfolio import PORTFOLIO
+from fundenv.market import Market, synthetic_portfolio
+from fundenv.settings import Range
+
+ONE = {**PORTFOLIO, "max_leverage": 50.0, "episode": "60D"}
+DIALS = {"dials": ("carry", "leverage")}
+POOLS = {"quote_supply": 4e5, "base_supply": 3e5, "borrow_used": 0.5, "margin_level": 1.1}
+MEMORY = {"initial_equity": 2e7, "impact_lasting": 0.8, "funding_response": 2.0}
+HARSH = {"liquidation_gap": 0.5, "deficit_share": 0.5, "adl_sigma": 0.3, "crash_sigma": 2.0}
+# title -> settings beside those of the portfolio env
+MODES: dict[str, dict[str, Any]] = {
+    "isolated": {"margin_mode": "isolated"},
+    "cross": {"margin_mode": "cross"},
+    "portfolio": {},
+    "portfolio, capital in parts": {"capital": "parts"},
+    "portfolio, decisions every 1 h": {"decision_interval": "1h"},
+    "portfolio, decisions every 4 h": {"decision_interval": "4h"},
+    "discrete": {"actions": "discrete", "carry_grid": (-1.0, 0.0, 0.5, 1.0)} | DIALS,
+    "target": {"actions": "target"},
+    "indexed": {"actions": "indexed", "carry_grid": (0.0, 0.5, 1.0), "dials": ("carry",)},
+    "keeper off": {"keeper_interval": None},
+    "keeper as a dial, isolated": {
+        "margin_mode": "isolated",
+        "dials": ("carry", "leverage", "keeper"),
+    },
+    "keeper as a dial, portfolio": {"dials": ("carry", "leverage", "keeper")},
+    "scarce loans": POOLS,
+    "gaps and deleveraging, isolated": HARSH | {"margin_mode": "isolated"},
+    "gaps and deleveraging, portfolio": HARSH,
+    "impact that fades": MEMORY | {"impact_half_life": "12h"},
+    "impact for good": MEMORY | {"impact_half_life": None, "impact_exponent": 1.0},
+    "everything at once": POOLS | HARSH | MEMORY | {"decision_interval": "1h"},
+    "inverse, isolated": {"venue": "bybit_inverse", "margin_mode": "isolated"},
+    "inverse, portfolio": {"venue": "bybit_inverse"},
+}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Args:
+    """Command line of the check."""
+
+    steps: Annotated[int, Range(1, 10**9, "decisions")] = 1_000_000
+    """Decisions of each mode, all accounts together."""
+    accounts: Annotated[int, Range(1, 100_000, "accounts")] = 500
+    """Accounts side by side."""
+    coins: Annotated[int, Range(2, 32, "coins")] = 4
+    """Coins of each account."""
+    modes: tuple[str, ...] = ()
+    """Parts of the names of the modes to check; none: all."""
+    seed: int = 0
+    """Of market, starts and actions."""
+
+
+def main(args: Args) -> None:
+    """Check mode after mode, then show the table."""
+    market = synthetic_portfolio(args.coins, years=2.0, paths=2, seed=args.seed, late=1.0, gone=1.0)
+    table = Table("mode", "decisions", "largest error", "liquidations", "delisted", "ruined")
+    console = Console(width=110)
+    for name in chosen(args.modes):
+        found = checked(market, args, MODES[name])
+        table.add_row(name, f"{found[0]:,}", f"{found[1]:.1e}", *(f"{n:,}" for n in found[2:]))
+        console.print(f"{name}: {found[1]:.1e}", highlight=False)
+    console.print(table)
+
+
+def chosen(parts: tuple[str, ...]) -> Iterator[str]:
+    """Names of the modes that have one of `parts` in them. Raises `RunError` for a part of none."""
+    for part in parts:
+        if not any(part in name for name in MODES):
+            raise RunError(f"--modes {part!r}: expected a part of {', '.join(MODES)}")
+    yield from (name for name in MODES if not parts or any(part in name for part in parts))
+
+
+def checked(
+    market: Market, args: Args, settings: dict[str, Any]
+) -> tuple[int, float, int, int, int]:
+    """(decisions, largest relative error, liquidations, delisted coins that were held, ruined
+    accounts) of one mode. Raises `RunError` where the law breaks.
+    """
+    batch = Batch(args.accounts, market=market, **ONE | settings)
+    rng = np.random.default_rng(args.seed)
+    batch.reset(args.seed)
+    actions = random_actions(batch, rng)
+    worst, closed, gone, ruined, done = 0.0, 0, 0, 0, 0
+    while done < args.steps:
+        errors = step_errors(batch, actions := bold(batch, rng, actions))
+        worst = max(worst, float(errors.max()))
+        if worst > TOLERANCE:
+            raise RunError(
+                f"--seed {args.seed}: the parts or the balances of account"
+                f" {int(errors.max(axis=0).argmax())} miss its equity by {worst:.1e} after"
+                f" {done:,} decisions; it may be {TOLERANCE:g} of the money that moved"
+            )
+        done += args.accounts
+        closed += int(batch.store.legs[:, :, t.LIQUIDATED].sum())
+        gone += int((batch.store.legs[:, :, t.REASON] == t.REASON_DELISTED).sum())
+        ruined += int(batch.terminated.sum())
+        batch.reset(mask=batch.terminated | batch.truncated)
+    return done, worst, closed, gone, ruined
+
+
+def bold(batch: Batch, rng: np.random.Generator, before: Any) -> Any:
+    """Actions of which nine tenths stay and half of the dials of the others stand at an end."""
+    drawn = random_actions(batch, rng)
+    if batch.config.actions == "continuous":
+        drawn = np.where(rng.random(drawn.shape) < 0.5, np.sign(drawn), drawn)
+    stays = rng.random(batch.num_envs) < 0.9
+    return np.where(stays.reshape(-1, *[1] * (drawn.ndim - 1)), before, drawn)
+
+
+if __name__ == "__main__":
+    run(Args, main, __doc__)
