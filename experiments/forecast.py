@@ -11,6 +11,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import sys
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -18,6 +19,7 @@ from typing import Any, Literal
 import pandas as pd
 from tqdm import tqdm
 
+from experiments.core.added_columns import parted
 from experiments.core.cli import Stopped, deferred, run
 from experiments.core.market_args import column_pairs, shown, span_edges
 from experiments.core.provenance import provenance
@@ -25,7 +27,7 @@ from experiments.core.run_folder import RunError, open_run, write_json, write_te
 from experiments.forecasting import board, page, printing, table, walk_forward
 from experiments.forecasting.walk_forward import Job
 from experiments.forecasting.worth_tables import AGAINST
-from fundenv.forecast import Forecaster, Panel, make, names, panel_of, read_extra
+from fundenv.forecast import Forecaster, Panel, make, names, panel_of
 from fundenv.forecast.attribution import cannot
 from fundenv.forecast.registry import described
 from fundenv.market import Market, load_market, synthetic_market
@@ -68,10 +70,13 @@ class Args:
     """Months that a rolling window has."""
     inputs: tuple[str, ...] = ()
     """Groups of inputs of the forecasters that read some: funding premium basis volatility returns
-    volume open_interest others user; none: those that each reads by default and that have data.
+    volume open_interest others other_venue user; none: those that each reads by default and that
+    have data.
     """
-    extra: Path | None = None
-    """File with columns of your own (time, optionally symbol, numbers): the inputs `user`."""
+    extra: tuple[str, ...] = ()
+    """FILE with columns of your own (time, optionally symbol, numbers): the inputs `user`, and
+    `other_venue` for columns named rate_*; and open_interest=1e9, where --data has files of it.
+    """
     delay_hours: float = 0.0
     """Hours after a settlement at which a forecast is made; later ones see more of the premium
     that makes the pending rate.
@@ -95,9 +100,9 @@ class Args:
 def main(args: Args) -> None:
     """Fit, forecast, compare, print."""
     check(args)
-    market = load(args)
-    extra = read_extra(args.extra) if args.extra else None
-    panel = panel_of(market, delay_hours=args.delay_hours, extra=extra)
+    own = parted(args.extra)
+    market = load(args, own.in_data)
+    panel = panel_of(market, delay_hours=args.delay_hours, extra=own.table)
     start, end = span(args, market)
     end = min(end, pd.Timestamp(max(int(each.ns[-1]) for each in panel) + 1, tz="UTC"))
     pieces = walk_forward.folds(start, end, args.refit_months)
@@ -135,8 +140,10 @@ def check(args: Args) -> None:
         raise RunError(f"--symbols {' '.join(args.symbols)} needs --data")
 
 
-def load(args: Args) -> Market:
-    """The market of the command line."""
+def load(args: Args, columns: Mapping[str, float]) -> Market:
+    """The market of the command line, with the extra columns of its files."""
+    if args.data is None and columns:
+        raise RunError(f"--extra {' '.join(columns)} needs --data, the folder of its files")
     if args.data is None:
         return synthetic_market(("btc", "eth", "alt"), years=3, seed=0, venue=args.venue)
     return load_market(
@@ -145,6 +152,7 @@ def load(args: Args) -> Market:
         venue=args.venue,
         columns=column_pairs(args.columns),
         accept=args.accept,
+        extra=columns,
     )
 
 

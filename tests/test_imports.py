@@ -57,7 +57,7 @@ ADAPTERS = {
     "fundenv.batch.cuda_kernels",
     *(
         f"fundenv.forecast.networks.{name}"
-        for name in "base gradients head nlinear lstm tcn transformer".split()
+        for name in "base coins gradients head nlinear lstm tcn transformer".split()
     ),
 }
 

@@ -25,7 +25,7 @@ from fundenv.metrics import HOURS_PER_YEAR
 Key = tuple[str, str, int]  # rule, forecaster, horizon
 HINDSIGHT: dict[str, list[dict[str, float]]] = {
     "forecast": [{"hold": hold} for hold in (3.0, 9.0, 21.0, 63.0, 180.0)],
-    "forecast_leverage": [{"enter": at, "exit": -at} for at in (0.2, 0.5, 1.0, 2.0, 5.0)],
+    "forecast_leverage": [{"enter": at, "exit": -at} for at in (0.1, 0.2, 1.0, 2.0, 5.0)],
 }
 
 
@@ -53,14 +53,14 @@ def worth(
         for name, found in known:
             columns = with_forecasts(judged, found, HORIZONS)
             for rule, horizon in ((r, h) for r in RULES for h in HORIZONS):
+                key = {"rule": rule, "forecaster": name, "horizon": horizon}
                 bar.set_description(f"{rule} on {name}")
                 tried = [(name, roll_out(agents.make(rule, horizon=horizon), columns, settings))]
                 bar.update()
                 if name == PERFECT:
-                    tried.append((TUNED, _best(rule, horizon, columns, settings, bar)))
+                    tried.append((TUNED, _best(tried[0][1], key, columns, settings, bar)))
                 for own, made in tried:
-                    key = {"rule": rule, "forecaster": own, "horizon": horizon}
-                    rows += [key | _figures(item) for item in made]
+                    rows += [key | {"forecaster": own} | _figures(item) for item in made]
                     daily[rule, own, horizon] = _daily(made)
     return rows + [_all(rows, daily, *key) for key in daily]
 
@@ -92,11 +92,16 @@ def _figures(item: Rollout) -> dict[str, Any]:
     }
 
 
-def _best(rule: str, horizon: int, market: Market, settings: Any, bar: Any) -> list[Rollout]:
-    """The rule with those of its thresholds that prove best on the judged span itself."""
-    tried = []
-    for params in HINDSIGHT[rule]:
-        tried.append(roll_out(agents.make(rule, horizon=horizon, **params), market, settings))
+def _best(
+    plain: list[Rollout], key: dict[str, Any], market: Market, settings: Any, bar: Any
+) -> list[Rollout]:
+    """The rule with those of its thresholds, its default ones (`plain`) among them, that prove best
+    on the judged span itself.
+    """
+    tried = [plain]
+    for params in HINDSIGHT[key["rule"]]:
+        agent = agents.make(key["rule"], horizon=key["horizon"], **params)
+        tried.append(roll_out(agent, market, settings))
         bar.update()
     return max(tried, key=lambda made: sum(item.metrics().net_log_growth for item in made))
 

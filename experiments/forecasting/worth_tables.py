@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Sequence
 from typing import Any
 
@@ -27,7 +28,7 @@ def growth_of(rows: Sequence[dict[str, Any]], cash: float) -> Iterator[Table]:
             _cells(rows, rule, lambda row: f"{row['growth']:+.2f}", losses=True),
             "The rule at its defaults on each forecaster, mean over coins; h: the horizon that it"
             f" reads. {PERFECT}: on the future itself, which nobody has. {TUNED}: that, with the"
-            " best of five thresholds for this very span: the most that accuracy can buy here.",
+            " best of six thresholds for this very span: the most that accuracy can buy here.",
         )
 
 
@@ -65,6 +66,8 @@ def _difference(over: Sequence[float] | None) -> str:
     if over is None:
         return ""
     value, low, high, _ = over
+    if not math.isfinite(low):  # the same orders on every day
+        return f"{value:+.2f}"
     return f"{value:+.2f} ({low:+.2f} .. {high:+.2f})"
 
 

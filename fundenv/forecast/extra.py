@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from fundenv.forecast.errors import ForecastError
 
 PREFIX = "user:"
+RATE = f"{PREFIX}rate_"  # columns that hold rates of another venue, bp per 8 h
 _OLDEST_NS = 24 * 3_600_000_000_000  # a value older than this counts as missing
 
 

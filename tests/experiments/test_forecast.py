@@ -138,6 +138,9 @@ def test_a_finished_run_is_not_done_again(run: Path, data: Path, capsys: Capture
         (("--inputs", "moon", "--forecasters", "ridge"), "inputs 'moon' are unknown"),
         (("--inputs", "user", "--forecasters", "ridge"), "give the file with --extra FILE"),
         (("--extra", "none.csv"), "none.csv: no such file"),
+        (("--extra", "moon=1"), "moon"),
+        (("--inputs", "other_venue", "--forecasters", "ridge"), "with a column rate_VENUE"),
+        (("--inputs", "open_interest", "--forecasters", "ridge"), "give --extra open_interest=1e9"),
         (("--refit-months", "0"), "--refit-months 0: give at least 1"),
         (("--delay-hours", "9"), "settles every 8 h; give 0 or more, and less than that"),
         (("--test", "2020-02:2020-05"), "fewer than 400 settlements before 2020-02-01"),
@@ -152,6 +155,21 @@ def test_bad_input_is_one_line(
     assert said in error
     assert error.count("\n") == 1
     assert not (tmp_path / "x").exists()
+
+
+def test_open_interest_comes_from_the_files_of_the_folder(tmp_path: Path) -> None:
+    frames = synthetic_frames("btc", years=0.8, seed=0)
+    write_frames(frames, tmp_path, venue="binance")
+    times = pd.date_range("2019-11-01", "2020-11-01", freq="1h", tz="UTC")
+    interest = 5e4 * (2.0 + np.sin(np.arange(len(times)) / 40))
+    pd.DataFrame({"time": times, "open_interest": interest}).to_parquet(
+        tmp_path / f"binance_{frames.symbol}_oi.parquet"
+    )
+    words = ("--data", str(tmp_path), "--forecasters", "ridge", "--inputs", "open_interest")
+    out = tmp_path / "out"
+    assert called(*words, "--extra", "open_interest=1e9", "--out", str(out)) == 0
+    record = json.loads((out / "forecasts" / "ridge-seed0-fold0.json").read_text())
+    assert record["inputs"] == ["open_interest"]
 
 
 def test_folds_cover_the_span_and_a_rest_joins_the_last() -> None:

@@ -96,9 +96,10 @@ def test_trailing_means_look_back_only() -> None:
     np.testing.assert_allclose(found, [[1, 1, 1], [3, 2, 2], [8, 5.5, 4]])
 
 
-def test_ridge_uses_a_column_that_knows(panel: Panel) -> None:
+@pytest.mark.parametrize(("name", "group"), [("hint", "user"), ("rate_bybit", "other_venue")])
+def test_ridge_uses_a_column_that_knows(name: str, group: str, panel: Panel) -> None:
     """A user's column that is the next rate and some noise: with it the error falls to that noise's
-    share, without it nothing of the kind.
+    share, without it nothing of the kind. Named rate_*, it counts as the rate of another venue.
     """
     rng = np.random.default_rng(9)
     rows = []
@@ -109,7 +110,7 @@ def test_ridge_uses_a_column_that_knows(panel: Panel) -> None:
                 {
                     "time": pd.to_datetime(each.ns, utc=True),
                     "symbol": each.symbol,
-                    "hint": ahead + rng.normal(0, 0.1, len(ahead)),
+                    name: ahead + rng.normal(0, 0.1, len(ahead)),
                 }
             )
         )
@@ -123,9 +124,10 @@ def test_ridge_uses_a_column_that_knows(panel: Panel) -> None:
     )
     end = int(panel.histories[0].ns[900])
     errors = {}
-    for inputs in (("funding",), ("funding", "user")):
+    for inputs in (("funding",), ("funding", group)):
         forecaster = make("ridge", inputs=inputs, penalty=1.0).fit(known, (None, end))
         found = forecaster.predict(known)
         errors[inputs] = np.sqrt(np.nanmean([(e.mean[:, 0] - e.target[:, 0]) ** 2 for e in found]))
     assert errors["funding",] > 0.4  # the noise of the process is 0.5
-    assert errors["funding", "user"] < 0.3
+    assert errors["funding", group] < 0.3
+    assert make("ridge").fit(known, (None, end)).inputs[-1] == group  # by default, too

@@ -191,7 +191,10 @@ def test_a_market_becomes_a_panel() -> None:
         (lambda p: make("ridge", inputs=["moon"]), "inputs 'moon' are unknown; known: funding"),
         (lambda p: make("ewma", span=0), "span = 0"),
         (lambda p: make("ridge", inputs=["user"]).fit(p), "inputs 'user': the data are missing"),
-        (lambda p: make("ridge", inputs=["open_interest"]).fit(p), "load the market with extra="),
+        (
+            lambda p: make("ridge", inputs=["open_interest"]).fit(p),
+            "give --extra open_interest=1e9, in Python load_market",
+        ),
         (lambda p: make("har").predict(p), "forecaster har is not fitted; call fit first"),
         (lambda p: make("har").fit(p, ("2030-01-01", None)), "no coin has 400 settlements in it"),
         (lambda p: make("har").save("/tmp/never"), "is not fitted; call fit before save"),

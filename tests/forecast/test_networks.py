@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
 import torch
 from torch.nn import functional
 
+from fundenv.forecast import Panel, explain, load, make
 from fundenv.forecast.networks.base import WINDOW
 from fundenv.forecast.networks.tcn import Convolutions
 
@@ -24,3 +29,24 @@ def test_the_convolutions_are_the_dilated_ones() -> None:
         x = functional.gelu(functional.conv1d(padded, layer.weight, layer.bias, dilation=dilation))
         x = x + before if before.shape[1] == x.shape[1] else x
     torch.testing.assert_close(net(window, inputs), net.head(x[:, :, -1], inputs))
+
+
+def test_an_embedding_tells_the_coins_apart(panel: Panel, tmp_path: Path) -> None:
+    """The history of A under the name of B gets another forecast, under a name that was not learned
+    a third one; without an embedding the name says nothing.
+    """
+    end = int(panel.histories[0].ns[900])
+    first = panel.histories[0]
+    named = [Panel((replace(first, symbol=name),)) for name in ("AUSDT", "BUSDT", "CUSDT")]
+    for size in (0, 2):
+        made = make("tcn", embedding=size, inputs=["funding"], epochs=1, units=8)
+        made.fit(panel, (None, end))
+        own, other, unknown = (made.predict(each)[0].mean for each in named)
+        assert np.isfinite(unknown).all()
+        assert np.array_equal(own, other) == np.array_equal(own, unknown) == (size == 0)
+    made.save(tmp_path)
+    np.testing.assert_array_equal(load(tmp_path).predict(named[1])[0].mean, other)
+    found = explain(made, panel)[0]
+    assert ("coin", "AUSDT") in found.parts.values
+    assert np.abs(found.groups()["coin"]).max() > 0
+    np.testing.assert_allclose(found.parts.total, found.mean, atol=0.005)

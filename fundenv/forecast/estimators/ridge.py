@@ -18,7 +18,7 @@ from fundenv.settings import Range
 TARGET_LIMIT = 3.0  # scaled targets are clipped to +- this, so that one month does not decide
 ALL = (
     "funding", "premium", "basis", "volatility", "returns", "volume", "open_interest", "others",
-    "user",
+    "other_venue", "user",
 )  # fmt: skip
 USED = tuple(group for group in ALL if group != "open_interest")  # it did not help in screening
 

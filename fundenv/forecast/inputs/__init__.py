@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fundenv.forecast.errors import ForecastError
-from fundenv.forecast.extra import PREFIX
+from fundenv.forecast.extra import PREFIX, RATE
 from fundenv.forecast.history import Panel
 from fundenv.forecast.inputs.groups import OWN
 from fundenv.forecast.inputs.others import others
@@ -27,7 +27,8 @@ GROUPS = {
     "volume": "turnover of the last day over its 30-day mean",
     "open_interest": "changes of the column open_interest over 1 and 7 days",
     "others": "funding of the other coins: mean, dispersion, first component",
-    "user": "columns of a file of the user's own",
+    "other_venue": "rates of another venue: columns rate_* of a file of the user's own, bp per 8 h",
+    "user": "the other columns of a file of the user's own",
 }
 _LIMIT = 8.0  # scaled inputs are clipped to +- this
 
@@ -50,7 +51,10 @@ def available(panel: Panel) -> tuple[str, ...]:
     ]
     if len({history.symbol for history in panel}) > 1:
         found.append("others")
-    if any(name.startswith(PREFIX) for name in names):
+    own = [name for name in names if name.startswith(PREFIX)]
+    if any(name.startswith(RATE) for name in own):
+        found.append("other_venue")
+    if any(not name.startswith(RATE) for name in own):
         found.append("user")
     return tuple(found)
 
@@ -66,7 +70,8 @@ def check_groups(groups: Sequence[str], panel: Panel | None = None) -> tuple[str
             remedy = {
                 "others": "load at least two coins",
                 "user": "give the file with --extra FILE",
-                "open_interest": "load the market with extra={'open_interest': scale}",
+                "other_venue": "give --extra FILE with a column rate_VENUE, bp per 8 h",
+                "open_interest": "give --extra open_interest=1e9, in Python load_market(extra=...)",
             }.get(group, "give perp and spot bars of every coin")
             raise ForecastError(f"inputs {group!r}: the data are missing; {remedy}")
     return tuple(groups)

@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from fundenv.forecast.extra import PREFIX
+from fundenv.forecast.extra import PREFIX, RATE
 from fundenv.forecast.history import HOUR_NS, History
 from fundenv.forecast.scale import Scale, trailing_means
 from fundenv.market.files.frames import floats
@@ -93,11 +93,23 @@ def _open_interest(history: History, scale: Scale) -> dict[str, Array]:
     return {f"open_interest_{d}d": floats(logs.diff(d * per_day)) * 10.0 for d in (1, 7)}
 
 
+def _other_venue(history: History, scale: Scale) -> dict[str, Array]:
+    """Its last rate and the mean of the last nine origins, measured as the coin's own rate is."""
+    found: dict[str, Array] = {}
+    for name in (name for name in history.columns if name.startswith(RATE)):
+        rate = history.at_origins(history.columns[name])
+        nine = pd.Series(rate).rolling(9, min_periods=1).mean().to_numpy()
+        own = name.removeprefix(PREFIX)
+        found[own] = (rate - scale.mean) / scale.size
+        found[f"{own}_9"] = (nine - scale.mean) / scale.size
+    return found
+
+
 def _user(history: History, scale: Scale) -> dict[str, Array]:
     return {
         name: history.at_origins(values)
         for name, values in history.columns.items()
-        if name.startswith(PREFIX)
+        if name.startswith(PREFIX) and not name.startswith(RATE)
     }
 
 
@@ -109,5 +121,6 @@ OWN = {
     "returns": _returns,
     "volume": _volume,
     "open_interest": _open_interest,
+    "other_venue": _other_venue,
     "user": _user,
 }

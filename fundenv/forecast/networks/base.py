@@ -22,6 +22,7 @@ from fundenv.forecast.errors import ForecastError
 from fundenv.forecast.estimators.ridge import USED, scaled_targets, unscaled
 from fundenv.forecast.history import Array, Panel
 from fundenv.forecast.inputs import matrices, owners
+from fundenv.forecast.networks.coins import WithCoin, one_hot
 from fundenv.settings import Range
 
 Floats = NDArray[np.float32]
@@ -46,6 +47,8 @@ class NetworkSettings(ForecasterSettings):
     """Step of AdamW."""
     decay: Annotated[float, Range(0, 10)] = 0.01
     """Weight decay of AdamW."""
+    embedding: Annotated[int, Range(0, 64)] = 0
+    """Numbers learned for each coin and read beside the inputs; 0: coins share all weights."""
     batch: Annotated[int, Range(1, 100_000)] = 512
     """Windows of a step."""
     device: str = "cpu"
@@ -61,6 +64,7 @@ class Network(Forecaster):
 
     parameters: ClassVar[type[ForecasterSettings]] = NetworkSettings
     groups: ClassVar[tuple[str, ...]] = USED
+    coins: tuple[str, ...] = ()  # those that have an embedding
     draws: ClassVar[bool] = True
 
     @abstractmethod
@@ -69,15 +73,30 @@ class Network(Forecaster):
 
     def learn(self, panel: Panel) -> None:
         """Train every member until the validation piece gets no better."""
+        coins = sorted({history.symbol for history in panel}) if self.params.embedding else ()
+        self.coins = tuple(coins)
         windows, x, y, late = self._data(panel)
-        self.centre, self.size = x.mean(axis=0), np.maximum(x.std(axis=0), 1e-6)
+        own = x[:, : x.shape[1] - len(self.coins)]
+        self.centre, self.size = own.mean(axis=0), np.maximum(own.std(axis=0), 1e-6)
         self.members = []
         with _quiet(self.seed):
             for member in range(self.params.members):
                 torch.manual_seed(self.seed * 1000 + member)
-                net = self.build(x.shape[1]).to(self._device())
+                net = self._built(len(self.centre))
                 self._train(net, (windows, self._standard(x), y), late)
                 self.members.append(net.eval())
+
+    def _built(self, inputs: int) -> nn.Module:
+        size = self.params.embedding
+        net = self.build(inputs + size)
+        return (WithCoin(net, len(self.coins), size) if size else net).to(self._device())
+
+    def _inputs(self, panel: Panel) -> list[Array]:
+        """(K, F + C) inputs of every history, and which coin it is."""
+        return [
+            np.column_stack([x, one_hot(history.symbol, self.coins, len(x))]) if self.coins else x
+            for history, x in zip(panel, matrices(panel, self.inputs)[1], strict=True)
+        ]
 
     def _data(self, panel: Panel) -> tuple[Any, Array, Array, NDArray[np.bool_]]:
         """Windows, inputs and targets of all coins; which rows stop the training. Rows between the
@@ -90,7 +109,7 @@ class Network(Forecaster):
         for history, window, x, y in zip(
             panel,
             self._windows(panel),
-            matrices(panel, self.inputs)[1],
+            self._inputs(panel),
             scaled_targets(panel),
             strict=True,
         ):
@@ -118,8 +137,10 @@ class Network(Forecaster):
         return found
 
     def _standard(self, x: Array) -> Floats:
-        scaled: Floats = np.clip((x - self.centre) / self.size, -_LIMIT, _LIMIT).astype(np.float32)
-        return scaled
+        own, coin = x[:, : len(self.centre)], x[:, len(self.centre) :]
+        scaled = np.clip((own - self.centre) / self.size, -_LIMIT, _LIMIT)
+        found: Floats = np.column_stack([scaled, coin]).astype(np.float32)
+        return found
 
     def _device(self) -> torch.device:
         try:
@@ -163,9 +184,7 @@ class Network(Forecaster):
         scaled = []
         device = self._device()
         with _quiet(self.seed), torch.no_grad():
-            for window, x in zip(
-                self._windows(panel), matrices(panel, self.inputs)[1], strict=True
-            ):
+            for window, x in zip(self._windows(panel), self._inputs(panel), strict=True):
                 a = torch.as_tensor(window, device=device)
                 b = torch.as_tensor(self._standard(x), device=device)
                 each = [
@@ -180,10 +199,11 @@ class Network(Forecaster):
         from fundenv.forecast.networks.gradients import integrated
 
         keys = list(zip(owners(panel, self.inputs), matrices(panel, self.inputs)[0], strict=True))
+        keys += [("coin", coin) for coin in self.coins]
         found = []
         with _quiet(self.seed):
             for history, window, x in zip(
-                panel, self._windows(panel), matrices(panel, self.inputs)[1], strict=True
+                panel, self._windows(panel), self._inputs(panel), strict=True
             ):
                 rows = history.ns >= since
                 a = torch.as_tensor(window[rows], device=self._device())
@@ -196,7 +216,8 @@ class Network(Forecaster):
 
     def state(self) -> dict[str, NDArray[Any]]:
         """The weights of every member, and what standardises the inputs."""
-        found = {"centre": self.centre, "size": self.size}
+        found: dict[str, NDArray[Any]] = {"centre": self.centre, "size": self.size}
+        found["coins"] = np.array(",".join(self.coins))
         for i, net in enumerate(self.members):
             for name, value in net.state_dict().items():
                 found[f"net{i}/{name}"] = value.cpu().numpy()
@@ -205,6 +226,7 @@ class Network(Forecaster):
     def restore(self, state: dict[str, NDArray[Any]]) -> None:
         """Take them back."""
         self.centre, self.size = state["centre"], state["size"]
+        self.coins = tuple(filter(None, str(state["coins"]).split(",")))
         self.members = []
         for i in range(self.params.members):
             start = f"net{i}/"
@@ -213,7 +235,7 @@ class Network(Forecaster):
                 for name, value in state.items()
                 if name.startswith(start)
             }
-            net = self.build(len(self.centre)).to(self._device())
+            net = self._built(len(self.centre))
             net.load_state_dict(weights)
             self.members.append(net.eval())
 
