@@ -4,17 +4,15 @@ one capital share.
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from agents.base import observed
-from agents.params import AgentError
 from agents.rules.base import BP_PER_YEAR, Memory
+from agents.rules.brackets import OfEpisode, collateral_rates, maintenance_rates
 from agents.rules.loans import Loans
-from fundenv.market.files.frames import contract_of
 
 Array = NDArray[np.float64]
 _CALL = 1.05  # portfolio margin: liquidation at 1.05 x maintenance (specification 10.3)
@@ -54,7 +52,8 @@ class Shares(Memory):
 
 class Capital:
     """Collateral, maintenance and interest of the coins of an env, each (A,), or (n, A) where its
-    paths have different coins.
+    environments have different coins or days: what the venue asks is what it asks of the account,
+    by the rules in force when the episode began.
 
     `use` of a coin is what one quote of hedged notional takes of the equity that guards against
     liquidation. Portfolio margin: (1 - collateral rate) + 1.05 x maintenance; the account is
@@ -63,28 +62,14 @@ class Capital:
     """
 
     def __init__(self, batch: Any) -> None:
-        config, venue = batch.config, batch.venue
-        paths = tuple(batch.market.symbols)
+        config = batch.config
         self.portfolio = config.margin_mode == "portfolio"
         self.loans = Loans(batch)
         self._available = observed(batch.observation_table, "available")
         self.highest = float(config.max_leverage)
-        self._batch = batch if len(set(paths)) > 1 else None
-
-        def each(value: Callable[[str], float]) -> Array:
-            return np.array([[value(name) for name in names] for names in paths])
-
-        self._maintenance = each(
-            lambda name: max(
-                b.rate for b in venue.brackets(name) if b.floor <= config.initial_equity
-            )
-        )
-        self._collateral = np.zeros(self._maintenance.shape)
-        if self.portfolio:
-            self._collateral = each(
-                lambda name: float(venue.value("collateral", "", contract_of(name)))
-            )
-        self._take(self._maintenance[0], self._collateral[0])
+        self._maintenance = OfEpisode(batch, maintenance_rates)
+        self._collateral = OfEpisode(batch, collateral_rates)
+        self.look(batch.num_envs)
 
     def see(self, obs: NDArray[np.float32]) -> None:
         """Get ready for observations (n, D): the coins that each environment has, which of them
@@ -95,20 +80,9 @@ class Capital:
         self.loans.look(obs, self.available)
 
     def look(self, count: int) -> None:
-        """Get ready for `count` observations: the coins that each environment has."""
-        if self._batch is None:
-            return
-        if count != self._batch.num_envs:
-            raise AgentError(
-                f"the rule is bound to {self._batch.num_envs} environments of different coins and"
-                f" got {count} observations; bind it to the env that it acts in"
-            )
-        path = self._batch.where[0]
-        self._take(self._maintenance[path], self._collateral[path])
-
-    def _take(self, maintenance: Array, collateral: Array) -> None:
-        self.maintenance, self.collateral = maintenance, collateral
-        self.use = 1.0 - collateral + _CALL * maintenance
+        """Get ready for `count` observations: what the venue asks of each environment."""
+        self.maintenance, self.collateral = self._maintenance.of(count), self._collateral.of(count)
+        self.use = 1.0 - self.collateral + _CALL * self.maintenance
 
     def gross(self, leverage: Any) -> Array:
         """Equity that one quote of notional at this target leverage ties up, (n, A)."""

@@ -15,6 +15,7 @@ from agents.params import Params, Range
 from agents.reasons import Reason
 from agents.rules.actions import HELD, targets
 from agents.rules.base import BP_PER_YEAR, Rule
+from agents.rules.brackets import OfEpisode, highest_maintenance
 from agents.rules.memory import Deviation, Mean, Settled
 
 
@@ -59,7 +60,7 @@ class DynamicLeverage(Rule):
     params: Any
 
     def look_up(self, batch: Any) -> None:
-        """Find the columns and the maintenance rate of a position as large as the capital."""
+        """Find the columns and the maintenance rates of a position as large as the capital."""
         table = batch.observation_table
         self.carry, self.pending, self.cash_rate = (
             observed(table, name) for name in ("carry", "pending", "cash_rate")
@@ -68,13 +69,7 @@ class DynamicLeverage(Rule):
             observed(table, "volatility_7d"),
             observed(table, "target_leverage"),
         )
-        symbols = {name for path in batch.market.symbols for name in path}
-        self.maintenance = max(
-            bracket.rate
-            for name in symbols
-            for bracket in batch.venue.brackets(name)
-            if bracket.floor <= batch.config.initial_equity
-        )
+        self.maintenance = OfEpisode(batch, highest_maintenance)
         self.settled, self.mean, self.deviation = Settled(table), Mean(table), Deviation(table)
         self.memories = [self.settled, self.mean, self.deviation]
         self.forecast = np.zeros((0, 0))
@@ -87,7 +82,7 @@ class DynamicLeverage(Rule):
         """Leverage (n, A) at which the probability of liquidation within the horizon is
         `liquidation`; volatility: per square-root year.
         """
-        p, m = self.p, self.maintenance
+        p, m = self.p, self.maintenance.of(len(volatility))
         rise = (
             student4(1.0 - np.asarray(p.liquidation) / 2.0)
             * volatility

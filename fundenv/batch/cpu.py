@@ -93,6 +93,13 @@ class Batch(Setup):
         """
         return self.store.episode[:, t.PATH].copy(), self.store.episode[:, t.ROW].copy()
 
+    @property
+    def book(self) -> t.Int64:
+        """Row (n,) of `world.symbols` of every environment: its coins, under the rules that were in
+        force when its episode began.
+        """
+        return self.store.episode[:, t.BOOK].copy()
+
     def state(self) -> dict[str, Any]:
         """Copies of everything that the next steps depend on, and of which market and settings they
         are; `restore` puts them back into a batch built alike.

@@ -136,6 +136,11 @@ class CudaBatch(Batch):
         episode = self._own.store.episode.copy_to_host()
         return episode[:, t.PATH].copy(), episode[:, t.ROW].copy()
 
+    @property
+    def book(self) -> t.Int64:
+        """As `Batch.book`, copied to the host."""
+        return self._own.store.episode.copy_to_host()[:, t.BOOK].copy()
+
     def state(self) -> dict[str, Any]:
         """As `Batch.state`, on the host."""
         arrays = {name: array.copy_to_host() for name, array in self._held().items()}

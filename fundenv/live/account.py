@@ -17,6 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fundenv.batch.cpu import Batch
+from fundenv.batch.starts import books_of
 from fundenv.config import hours
 from fundenv.dynamics import types as t
 from fundenv.live import records
@@ -164,7 +165,9 @@ class Account:
             raise LiveError(
                 f"agent {self.agent.name} reads the future of a recorded market; it cannot act live"
             )
-        self.agent.bind(Batch(whole.n_paths, market=whole, **self.settings))
+        seen = Batch(whole.n_paths, market=whole, **self.settings)
+        _stand_where(seen, batch)
+        self.agent.bind(seen)
         self.agent.reset()
         self.table = batch.observation_table
         if self.gate.limits.any:
@@ -227,6 +230,18 @@ class Account:
             batch.obs.copy(),
             ended,
         )
+
+
+def _stand_where(seen: Batch, batch: Batch) -> None:
+    """Let the batch that the agent is bound to, with the warm-up in its market, stand where the
+    accounts begin: path and rules of each are then those of its account.
+    """
+    episode, world = seen.store.episode, seen.world
+    episode[:, t.PATH] = np.arange(seen.num_envs)
+    for i, (first, end) in enumerate(world.paths):
+        begin = batch.market.close_ns[batch.market.paths[i, 0]]
+        episode[i, t.ROW] = first + np.searchsorted(seen.market.close_ns[first:end], begin)
+    episode[:, t.BOOK] = books_of(world, episode)
 
 
 def _part_of_a_step(

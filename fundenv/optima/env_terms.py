@@ -38,6 +38,11 @@ def rule(batch: Batch, envs: Any, name: str) -> Array:
     return np.asarray(batch.world.rules[symbols, t.AssetRules._fields.index(name)])[:, :, None]
 
 
+def rule_of_books(batch: Batch, name: str) -> Array:
+    """One of `AssetRules` for each row of `World.symbols` (books, A)."""
+    return np.asarray(batch.world.rules[batch.world.symbols, t.AssetRules._fields.index(name)])
+
+
 def maintenance_share(batch: Batch, envs: Any, value: Any) -> Array:
     """Maintenance margin over notional of a position worth `value` [quote], (m, A, 1)."""
     # (m, A, K, 3)

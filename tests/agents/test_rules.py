@@ -28,14 +28,23 @@ def bound(agent: Agent, assets: int = 1) -> Any:
         for column in COLUMNS
     ]
     config = EnvConfig(**agent.env_settings())
-    venue = SimpleNamespace(
-        value=lambda *key: 0.0876, brackets=lambda symbol: [SimpleNamespace(floor=0.0, rate=0.01)]
+    venue = SimpleNamespace(value=lambda *key: 0.0876)
+    world = SimpleNamespace(  # one bracket of 1 %
+        tiers=np.array([[[0.0, 0.01, 0.0, 125.0]]]),
+        symbols=np.zeros((1, assets), int),
+        eras=np.zeros(1, int),
     )
     bars = np.ones((1000, assets, N_COLUMNS))  # a settlement in every bar
-    market = SimpleNamespace(hash="none", symbols=(("A",),), bars=bars, paths=np.array([[0, 1000]]))
+    market = SimpleNamespace(
+        hash="none", symbols=(("A",),), bars=bars, paths=np.array([[0, 1000]]), n_paths=1
+    )
     agent.bind(
         SimpleNamespace(
-            observation_table=(*legs, *ACCOUNT_COLUMNS), config=config, market=market, venue=venue
+            observation_table=(*legs, *ACCOUNT_COLUMNS),
+            config=config,
+            market=market,
+            venue=venue,
+            world=world,
         )
     )
     return agent

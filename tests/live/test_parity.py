@@ -86,6 +86,17 @@ def test_every_rule_has_the_account_of_its_backtest(
     own.close()
 
 
+def test_a_rule_knows_the_collateral_of_each_coin(tmp_path: Path) -> None:
+    """One account a coin: 95 % of BTC counts on Binance, 60 % of XRP."""
+    names, world = ("BTCUSDT", "XRPUSDT"), world_of({}, START)
+    env = {"margin_mode": "portfolio"}
+    own = paper(tmp_path, recorded(coins(names), world), names, agent="margin_carry", env=env)
+    walk(own, world, START + 4 * DAY, hours=100)
+    assert own.agent.capital.collateral[:, 0].tolist() == [0.95, 0.6]
+    assert_equal(own, agents.make("margin_carry"))
+    own.close()
+
+
 @pytest.mark.parametrize("name", ["ppo", "ppo_with_a_rule", "sac_under_way"])
 def test_a_trained_agent_has_the_account_of_its_backtest(tmp_path: Path, name: str) -> None:
     with zipfile.ZipFile(SAVED) as packed:
