@@ -98,10 +98,16 @@ def main(args: Args) -> None:
     print_table([row for row in rows if row["task"] in names])
 
 
-def train(task: Task, seed: int, *, progress: Callable[[int], Any] = lambda done: None) -> Row:
-    """One training and its row. Seconds are CPU time of the training alone, on one thread;
-    evaluations on the way are not counted. `env_share` is the part of them that goes into the step
-    of the environments, adapter included.
+def train(
+    task: Task,
+    seed: int,
+    *,
+    progress: Callable[[int], Any] = lambda done: None,
+    clock: Callable[[], float] = time.thread_time,
+) -> Row:
+    """One training and its row. Seconds are those of `clock` for the training alone, by default CPU
+    time of one thread; evaluations on the way are not counted. `env_share` is the part of them that
+    goes into the step of the environments, adapter included.
     """
     import torch
     from stable_baselines3.common.callbacks import BaseCallback
@@ -109,7 +115,7 @@ def train(task: Task, seed: int, *, progress: Callable[[int], Any] = lambda done
     torch.set_num_threads(1)
     steps = task.steps
     agent, env = make_agent(task, seed)
-    judge, stepping = Judge(task, agent), Stopwatch(time.thread_time)
+    judge, stepping = Judge(task, agent), Stopwatch(clock)
     stepping.measure(*stepping_of(env))
 
     class Clock(BaseCallback):
@@ -117,7 +123,7 @@ def train(task: Task, seed: int, *, progress: Callable[[int], Any] = lambda done
 
         def __init__(self) -> None:
             super().__init__()
-            self.spent, self.counted, self.begun = 0.0, 0, time.thread_time()
+            self.spent, self.counted, self.begun = 0.0, 0, clock()
             self.reached: tuple[float, int] | None = None  # seconds and steps
 
         def _on_step(self) -> bool:
@@ -128,7 +134,7 @@ def train(task: Task, seed: int, *, progress: Callable[[int], Any] = lambda done
                 self.look()
 
         def look(self) -> float:
-            self.spent += time.thread_time() - self.begun
+            self.spent += clock() - self.begun
             share = judge.share()
             progress(min(self.num_timesteps, steps) - min(self.counted, steps))
             self.counted = self.num_timesteps
@@ -136,12 +142,12 @@ def train(task: Task, seed: int, *, progress: Callable[[int], Any] = lambda done
                 self.reached = None
             elif self.reached is None:
                 self.reached = self.spent, self.num_timesteps
-            self.begun = time.thread_time()
+            self.begun = clock()
             return share
 
-    clock = Clock()
-    agent.model.learn(steps, callback=clock)
-    percent = clock.look()
+    watch = Clock()
+    agent.model.learn(steps, callback=watch)
+    percent = watch.look()
     env.close()
     row: Row = {
         "problem": task.problem,
@@ -151,9 +157,9 @@ def train(task: Task, seed: int, *, progress: Callable[[int], Any] = lambda done
         "env_steps": agent.model.num_timesteps,
     }
     reached = dict(
-        zip(("seconds_to_97", "steps_to_97"), clock.reached or (None, None), strict=True)
+        zip(("seconds_to_97", "steps_to_97"), watch.reached or (None, None), strict=True)
     )
-    row |= {"seconds": clock.spent, "env_share": stepping.seconds / clock.spent} | reached
+    row |= {"seconds": watch.spent, "env_share": stepping.seconds / watch.spent} | reached
     return row | ({"leverage": judge.leverage()} if task.problem == "leverage" else {})
 
 

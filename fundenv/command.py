@@ -20,7 +20,7 @@ OWN = {
 }
 ORDER = (  # of the list: as a newcomer meets them
     "doctor info download data train evaluate paper benchmark report forecast study federated"
-    " calibrate population solvable surface"
+    " calibrate population solvable surface gpu"
 ).split()
 _INTERRUPTED = 130
 _console = False  # whether this process was started as `fundenv`

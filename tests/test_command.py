@@ -97,7 +97,7 @@ def test_info_refuses_what_it_does_not_know() -> None:
         info.main(info.Args(topic=("a", "b", "c")))
     with pytest.raises(info.RunError, match=r"info venue: name one of binance, .*your own TOML"):
         info.main(info.Args(topic=("venue",)))
-    with pytest.raises(info.RunError, match="did you mean `info env` or `info agents`"):
+    with pytest.raises(info.RunError, match="no topic and no agent; expected env, an agent"):
         info.main(info.Args(topic=("bogus",)))
     with pytest.raises(info.RunError, match="did you mean `info venue bybit`"):
         info.main(info.Args(topic=("bybt",)))

@@ -60,7 +60,15 @@ def main(args: Args) -> None:
     spent: dict[str, list[tuple[Spent, int]]] = {name: [] for name in args.agents}
     for turn in range(args.repeats + 1):
         for name in args.agents:
-            found = _train(name, market, args, seed=turn)
+            found = train_timed(
+                name,
+                market,
+                envs=args.envs,
+                steps=args.steps,
+                device=args.device,
+                seed=turn,
+                wall=args.device != "cpu",
+            )
             if turn:
                 spent[name].append(found)
     unit = "CPU time of one thread" if args.device == "cpu" else "wall clock"
@@ -82,32 +90,39 @@ def main(args: Args) -> None:
         )
 
 
-def _train(name: str, market: Any, args: Args, seed: int) -> tuple[Spent, int]:
-    """One training without the warm start; its seconds and steps."""
+def plain_learner(name: str, envs: int, device: str) -> Any:
+    """A learner with `envs` environments, without the warm start; those that learn in tensors are
+    on `device`.
+    """
+    own: dict[str, Any] = (
+        {"imitate": 0, "counterfactual_rounds": 0}
+        if name.endswith("ppo")
+        else {"learning_starts": 0}
+    )
+    place = {"device": device} if name.startswith("device") else {}
+    return agents.make(name, n_envs=envs, **own, **place)
+
+
+def train_timed(
+    name: str, market: Any, *, envs: int, steps: int, device: str, seed: int, wall: bool
+) -> tuple[Spent, int]:
+    """One training without the warm start; its seconds (of the wall clock, or of this thread) and
+    its steps.
+    """
     torch, _ = libraries()
     from stable_baselines3.common.callbacks import BaseCallback
     from stable_baselines3.common.logger import Logger
 
     torch.set_num_threads(1)
-    own = (
-        {"imitate": 0, "counterfactual_rounds": 0}
-        if name.endswith("ppo")
-        else {"learning_starts": 0}
-    )
-    agent: Any = agents.make(
-        name,
-        n_envs=args.envs,
-        **own,
-        **({"device": args.device} if name.startswith("device") else {}),
-    )
-    agent.steps_wanted = args.steps
+    agent = plain_learner(name, envs, device)
+    agent.steps_wanted = steps
     env = agent.training_env(market, {}, seed)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # a target network that is moved at every step of the batch
         model = agent.build(env, seed)
     model.set_logger(Logger(None, []))
     wait = torch.cuda.synchronize if agent.place() == "cuda" else lambda: None
-    clock = time.thread_time if args.device == "cpu" else lambda: (wait(), time.perf_counter())[1]
+    clock = time.thread_time if not wall else lambda: (wait(), time.perf_counter())[1]
     learning, stepping, begun = Stopwatch(clock), Stopwatch(clock), clock()
     learning.measure(model, "train")
     stepping.measure(*stepping_of(env))
@@ -122,7 +137,7 @@ def _train(name: str, market: Any, args: Args, seed: int) -> tuple[Spent, int]:
         def _on_step(self) -> bool:
             return True
 
-    model.learn(args.steps, callback=Start(), log_interval=agent.log_interval())
+    model.learn(steps, callback=Start(), log_interval=agent.log_interval())
     spent = Spent(clock() - begun, learning.seconds, stepping.seconds)
     env.close()
     return spent, int(model.num_timesteps)

@@ -71,43 +71,74 @@ def device_error(
 
     Flags must be equal. Raises `RunError` where they are not, or above `DEVICE_TOLERANCE`.
     """
-    import torch
-
-    from fundenv.envs.torch import FundingHedgeTorchEnv
-
-    settings: dict[str, Any] = {
-        "market": market,
+    settings = {
         "decision_interval": interval,
         "episode": "30D",
         "start_invested": 0.5,
         "max_leverage": 20.0,
     }
-    here, there = (FundingHedgeTorchEnv(count, device=name, **settings) for name in ("cpu", device))
-    random, worst = torch.Generator().manual_seed(0), 0.0
+    found = device_gap(market, settings, device, count, steps)
+    if found["differs"]:
+        raise RunError(f"cpu and {device}: {found['differs']}")
+    return float(found["gap"])
+
+
+def device_gap(
+    market: Market, settings: dict[str, Any], device: str, count: int, steps: int
+) -> dict[str, Any]:
+    """`count` environments x `steps` random decisions on the CPU and on `device`, with the same
+    seed: {gap: largest difference of money over the initial equity, steps: decisions compared,
+    ended: episodes that ended, liquidated: in how many, differs: what differs first, "" for
+    nothing}. Flags must be equal; money may differ by `DEVICE_TOLERANCE`.
+    """
+    import torch
+
+    from fundenv.envs.torch import FundingHedgeTorchEnv
+
+    given = {"market": market, **settings}
+    here, there = (FundingHedgeTorchEnv(count, device=name, **given) for name in ("cpu", device))
+    rng = np.random.default_rng(0)
+    found: dict[str, Any] = {"gap": 0.0, "steps": 0, "ended": 0, "liquidated": 0, "differs": ""}
     if not torch.allclose(here.reset(seed=5)[0], there.reset(seed=5)[0].cpu(), atol=_FLOAT32):
-        raise RunError(f"{device}: the first observations differ from the CPU's")
+        return found | {"differs": "the first observations"}
     for step in range(steps):
-        actions = torch.rand((count, *(here.action_space.shape or ())), generator=random) * 2 - 1
+        actions = torch.as_tensor(_random_actions(here, rng))
         want, have = here.step(actions)[:4], there.step(actions.to(there.device))[:4]
-        for name, ours, theirs in zip(
-            ("observations", "rewards", "terminated", "truncated"), want, have, strict=True
-        ):
-            exact = ours.dtype == torch.bool
-            same = (
-                torch.equal(ours, theirs.cpu())
-                if exact
-                else torch.allclose(ours, theirs.cpu(), rtol=_FLOAT32, atol=_FLOAT32)
-            )
-            if not same:
-                raise RunError(f"step {step}: {name} differ between cpu and {device}")
-        for name in ("parts", "equity"):
-            gap = (
-                here.info[name] - there.info[name].cpu()
-            ).abs().max().item() / here.batch.config.initial_equity
-            worst = max(worst, gap)
-            if gap > DEVICE_TOLERANCE:
-                raise RunError(
-                    f"step {step}: {name} differ by {gap:.1e} of the initial equity between cpu and"
-                    f" {device}"
-                )
-    return worst
+        gap, differs = _compare(here, there, want, have)
+        found["gap"], found["steps"] = max(found["gap"], gap), step + 1
+        found["ended"] += int((want[2] | want[3]).sum())
+        found["liquidated"] += int((here.info["liquidated"] > 0).any(dim=1).sum())
+        if differs:
+            return found | {"differs": f"{differs} at step {step}"}
+    return found
+
+
+def _random_actions(env: Any, rng: np.random.Generator) -> Any:
+    """(n, W) of an environment's action space."""
+    space, shape = env.action_space, env.batch.actions.shape
+    if hasattr(space, "nvec"):
+        return rng.integers(0, space.nvec, shape)
+    return rng.uniform(space.low, space.high, shape).astype(np.float32)
+
+
+def _compare(here: Any, there: Any, want: Any, have: Any) -> tuple[float, str]:
+    """(largest difference of money over the initial equity, what differs or "")."""
+    import torch
+
+    names = ("observations", "rewards", "terminated", "truncated")
+    equity, worst, differs = here.batch.config.initial_equity, 0.0, ""
+    for name in ("parts", "equity"):
+        gap = float((here.info[name] - there.info[name].cpu()).abs().max()) / equity
+        worst = max(worst, gap)
+        if gap > DEVICE_TOLERANCE and not differs:
+            differs = f"{name} differ by {gap:.1e} of the initial equity"
+    for name, ours, theirs in zip(names, want, have, strict=True):
+        exact = ours.dtype == torch.bool
+        same = (
+            torch.equal(ours, theirs.cpu())
+            if exact
+            else torch.allclose(ours, theirs.cpu(), rtol=_FLOAT32, atol=_FLOAT32)
+        )
+        if not same and not differs:
+            differs = f"{name} differ"
+    return worst, differs

@@ -258,7 +258,9 @@ def _tensors(params: Any, problem: str, *, reward_scale: float, **settings: Any)
     from fundenv.envs.torch import FundingHedgeTorchEnv
 
     made, own = split_settings(problem, settings)
-    env = FundingHedgeTorchEnv(params.n_envs, market=made.market, **{"episode": None} | own)
+    env = FundingHedgeTorchEnv(
+        params.n_envs, device=params.device, market=made.market, **{"episode": None} | own
+    )
     return DeviceEnv(
         env,
         scale=reward_scale / made.unit,

@@ -1,0 +1,5 @@
+#!/usr/bin/env bash
+# The GPU check: parity of 65 environments x 4,096 decisions with the CPU in all modes, steps per second, PPO and SAC end to end, a known
+# optimum. On a machine with an NVIDIA GPU and `pip install '.[train,cuda]'`. The first minute compiles the kernel.
+set -euo pipefail
+python -m experiments.gpu --out runs/gpu.json "$@"
