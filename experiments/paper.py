@@ -11,7 +11,6 @@ from __future__ import annotations
 import dataclasses
 import json
 import logging
-import logging.handlers
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -23,6 +22,7 @@ import pandas as pd
 from agents.base import CHECKPOINT
 from agents.checkpoint import fingerprint
 from experiments.core.cli import Stopped, deferred, run
+from experiments.core.live_args import elsewhere, own_symbols, to_log
 from experiments.core.market_args import pairs
 from experiments.core.run_folder import RunError, require_room
 from experiments.evaluate import agent_of, note_differences
@@ -35,7 +35,6 @@ from fundenv.market.download.exchange import APIS
 from fundenv.venues import load_venue
 
 LOG = "paper.log"
-_LOG_BYTES = 5_000_000
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -95,7 +94,7 @@ def main(args: Args) -> None:
     if min(args.poll, args.lag) < 0 or min(args.hole, args.gone, args.warm_up, args.rate) <= 0:
         raise RunError("--poll, --lag, --hole, --gone, --warm-up, --rate: give numbers above 0")
     require_room(args.out)
-    log = _log(args.out)
+    log = to_log("fundenv.live", args.out / LOG)
     rest = Rest(dataclasses.replace(QUICK, rate=args.rate), args.mirror)
     papers: list[Paper] = []
     try:
@@ -127,12 +126,12 @@ def open_paper(args: Args, venue: str, feed: Any, log: logging.Logger) -> Paper:
     note_differences(agent, given)
     plan = Plan(
         venue=rules,
-        symbols=_own(args.symbols, rules.prefix),
+        symbols=own_symbols(args.symbols, rules.prefix),
         agent=_described(args),
         settings=json.loads(json.dumps(settings)),
         step=args.step,
         shared=args.joint,
-        asked=_elsewhere(args.spot, args.symbols),
+        asked=elsewhere(args.spot, args.symbols),
         warm_up_days=args.warm_up,
         accept=args.accept,
     )
@@ -178,57 +177,11 @@ def _show(papers: Sequence[Paper]) -> None:
             )
 
 
-def _own(symbols: Sequence[str], venue: str) -> tuple[str, ...]:
-    """The symbols that are meant for a venue."""
-    found = [
-        name.partition(":")[2] or name
-        for name in symbols
-        if name.partition(":")[0] in (venue, name)
-    ]
-    if not found:
-        raise RunError(f"--symbols name none of {venue}; give some, or leave the venue out")
-    if len(set(found)) < len(found):
-        raise RunError(f"--symbols {' '.join(symbols)}: one stands twice; drop it")
-    return tuple(found)
-
-
-def _elsewhere(items: Sequence[str], symbols: Sequence[str]) -> dict[str, tuple[str, str]]:
-    found = {}
-    for item in items:
-        symbol, _, pair = item.partition("=")
-        venue, _, name = pair.partition(":")
-        if not (symbol and venue in APIS and name) or symbol not in {
-            each.rpartition(":")[2] for each in symbols
-        }:
-            raise RunError(f"--spot {item}: expected SYMBOL=VENUE:PAIR, a symbol of --symbols")
-        found[symbol] = (venue, name)
-    return found
-
-
 def _described(args: Args) -> str:
     """The agent as the journal knows it: a folder by its fingerprint, for it may be moved."""
     if (Path(args.agent) / CHECKPOINT).is_file():
         return f"{Path(args.agent).name} {fingerprint(args.agent)}"
     return " ".join([args.agent, *sorted(args.params)])
-
-
-def _log(out: Path) -> logging.Logger:
-    """To the screen and to a file that does not grow for ever."""
-    log = logging.getLogger("fundenv.live")
-    log.setLevel(logging.INFO)
-    log.propagate = False
-    for handler in list(log.handlers):
-        log.removeHandler(handler)
-        handler.close()
-    made: list[logging.Handler] = [
-        logging.StreamHandler(),
-        logging.handlers.RotatingFileHandler(out / LOG, maxBytes=_LOG_BYTES, backupCount=3),
-    ]
-    form = logging.Formatter("%(asctime)s  %(levelname)-7s  %(message)s", "%Y-%m-%d %H:%M:%S")
-    for handler in made:
-        handler.setFormatter(form)
-        log.addHandler(handler)
-    return log
 
 
 if __name__ == "__main__":

@@ -19,8 +19,8 @@ OWN = {
     "doctor": "Checks this installation: versions, compiler cache, GPU, data folder, browser, disk."
 }
 ORDER = (  # of the list: as a newcomer meets them
-    "doctor info download data train evaluate paper benchmark report forecast study federated"
-    " calibrate population solvable surface gpu"
+    "doctor info download data train evaluate paper monitor benchmark report forecast study"
+    " federated calibrate population solvable surface gpu"
 ).split()
 _INTERRUPTED = 130
 _console = False  # whether this process was started as `fundenv`

@@ -23,7 +23,7 @@ from fundenv.bundled_path import bundled_folder, taken_by_others
 
 OLDEST = (3, 11)
 LEAST_FREE = 2.0  # GB: a benchmark of ten seeds writes about one
-EXTRAS = ("train", "calibrate", "download", "render", "sb3", "report", "rllib", "cuda")
+EXTRAS = ("train", "calibrate", "download", "monitor", "render", "sb3", "report", "rllib", "cuda")
 BROWSERS = ("chromium", "chromium-browser", "google-chrome", "firefox", "open", "xdg-open")
 
 

@@ -76,6 +76,14 @@ def _binance(world: World, perp: bool, what: str, query: Query, fault: str) -> A
             ],
             fault,
         )
+    if what == "depth":
+        bid, ask = world.book("binance", symbol, "perp" if perp else "spot")
+        levels = {"bids": [[f"{bid!r}", "3"]], "asks": [[f"{ask!r}", "2"]]}
+        return levels | {"lastUpdateId": 1, "E": world.now_ms, "T": world.now_ms}
+    if perp and what == "premiumIndex":
+        return _premium_index(world, symbol)
+    if perp and what == "openInterest":
+        return {"symbol": symbol, "openInterest": "10659.509", "time": world.now_ms}
     if what not in _KLINES:
         return None
     kind = _KLINES[what] if perp else "spot"
@@ -87,6 +95,21 @@ def _binance(world: World, perp: bool, what: str, query: Query, fault: str) -> A
         ],
         fault,
     )
+
+
+def _premium_index(world: World, symbol: str) -> dict[str, Any]:
+    rate, then = world.running("binance", symbol)
+    mark, index = (world.price("binance", symbol, kind) for kind in ("mark", "spot"))
+    return {
+        "symbol": symbol,
+        "markPrice": f"{mark!r}",
+        "indexPrice": f"{index!r}",
+        "estimatedSettlePrice": f"{index!r}",
+        "lastFundingRate": f"{rate:.8f}",
+        "interestRate": "0.00010000",
+        "nextFundingTime": then,
+        "time": world.now_ms,
+    }
 
 
 def _binance_listed(name: str, perp: bool) -> dict[str, Any]:
@@ -137,6 +160,16 @@ def _bybit(world: World, what: str, query: Query, fault: str) -> Any:
             for t, v in rows[-int(query.get("limit", 200)) :][::-1]
         ]
         return {"category": "linear", "list": _changed(found, fault)}
+    if what == "orderbook":
+        bid, ask = world.book("bybit", symbol, "spot" if query["category"] == "spot" else "perp")
+        now = world.now_ms
+        book = {"s": symbol, "b": [[f"{bid!r}", "3"]], "a": [[f"{ask!r}", "2"]], "ts": now}
+        return book | {"u": 1, "seq": 1, "cts": now}
+    if what == "tickers":
+        return {"category": "linear", "list": [_bybit_ticker(world, symbol)]}
+    if what == "open-interest":
+        row = {"openInterest": "8200.5", "timestamp": str(world.now_ms)}
+        return {"symbol": symbol, "category": "linear", "list": [row], "nextPageCursor": ""}
     kinds = {"mark-price-kline": "mark", "kline": "perp"}
     if what not in kinds:
         return None
@@ -145,6 +178,24 @@ def _bybit(world: World, what: str, query: Query, fault: str) -> Any:
     rows = world.rows("bybit", symbol, kind, first, last)[-int(query.get("limit", 200)) :]
     lines = [[str(t), *_shown([*v, 0.0][:5], fault), "0"] for t, v in rows[::-1]]
     return {"list": _changed(lines, fault)}
+
+
+def _bybit_ticker(world: World, symbol: str) -> dict[str, Any]:
+    rate, then = world.running("bybit", symbol)
+    bid, ask = world.book("bybit", symbol, "perp")
+    return {
+        "symbol": symbol,
+        "lastPrice": f"{bid!r}",
+        "bid1Price": f"{bid!r}",
+        "ask1Price": f"{ask!r}",
+        "markPrice": f"{world.price('bybit', symbol, 'mark')!r}",
+        "indexPrice": f"{world.price('bybit', symbol, 'spot')!r}",
+        "openInterest": "8200.5",
+        "fundingRate": f"{rate:.8f}",
+        "nextFundingTime": str(then),
+        "turnover24h": "1e9",
+        "volume24h": "1e4",
+    }
 
 
 def _bybit_listed(name: str, spot: bool) -> dict[str, Any]:

@@ -59,6 +59,8 @@ class World:
     ticks: Any = None
     hidden: dict[tuple[str, str, str], list[tuple[int, int, int]]] = field(default_factory=dict)
     delisted: dict[tuple[str, str], int] = field(default_factory=dict)
+    spread_bp: dict[str, float] = field(default_factory=lambda: {"perp": 1.0, "spot": 1.0})
+    shifts: dict[tuple[str, str], float] = field(default_factory=dict)
     faults: list[Fault] = field(default_factory=list)
     met: int = 0  # faults that requests have met
     asked: int = 0  # requests
@@ -78,6 +80,25 @@ class World:
             if self.now_ms < until:
                 found = [row for row in found if not start <= row[0] < end]
         return found
+
+    def price(self, venue: str, symbol: str, kind: str) -> float:
+        """The open of the bar that has begun last."""
+        table = self.tables[venue, symbol, kind]
+        at = int(np.searchsorted(table.times, self.now_ms, side="right"))
+        return float(table.values[max(at - 1, 0), 0])
+
+    def book(self, venue: str, symbol: str, kind: str) -> tuple[float, float]:
+        """Best bid and ask around that price."""
+        price, half = self.price(venue, symbol, kind), self.spread_bp[kind] / 1e4
+        return price * (1.0 - half), price * (1.0 + half)
+
+    def running(self, venue: str, symbol: str) -> tuple[float, int]:
+        """The rate that settles next, and when (ms)."""
+        table = self.tables[venue, symbol, "funding"]
+        at = int(np.searchsorted(table.times, self.now_ms, side="right"))
+        at = min(at, len(table.times) - 1)
+        rate = float(table.values[at, 0]) + self.shifts.get((venue, symbol), 0.0)
+        return rate, int(table.times[at])
 
     def clock(self) -> int:
         """The time, told to whoever asks; it moves on then where it ticks."""

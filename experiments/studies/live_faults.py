@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import json
 import os
+import resource
 import signal
 import subprocess
 import sys
@@ -41,6 +42,7 @@ from fundenv.venues import load_venue
 HOUR_MS = 3_600_000
 _DAY = 24 * HOUR_MS
 _WEEK = 7 * _DAY
+_MONTH = 30 * _DAY
 # everything arrives in the end here: no row is left out, or the accounts would rightly differ
 WAITS = Waits(hole=_WEEK, gone=_WEEK)
 # how a server fails; the first kinds end an answer, the others spoil it
@@ -164,7 +166,7 @@ def _run(args: Args, venue: str, folder: Path, *, faulty: bool) -> dict[str, Any
     )
     end = start + args.days * _DAY
     paper.look()  # the first day begins alike with faults and without
-    looks, cpu = 1, time.process_time()
+    looks, cpu, peaks = 1, time.process_time(), [_peak()]
     if faulty:
         draw_faults(args, world, venue, rng)
     # faults strike throughout: each look may meet those that are due by now
@@ -178,6 +180,8 @@ def _run(args: Args, venue: str, folder: Path, *, faulty: bool) -> dict[str, Any
             world.faults.append(due.pop())
         paper.look()
         looks += 1
+        if world.now_ms - start >= len(peaks) * _MONTH:
+            peaks.append(_peak())
     found = {
         "steps": len(paper.account.steps),
         "looks": looks,
@@ -185,12 +189,19 @@ def _run(args: Args, venue: str, folder: Path, *, faulty: bool) -> dict[str, Any
         "faults": world.met,
         "late spans": sum(map(len, world.hidden.values())),
         "cpu seconds a look": round((time.process_time() - cpu) / looks, 3),
+        "peak MiB, month by month": peaks,
         "fingerprint": _until(paper, end),
         "check": check(paper, agents.make(args.agent)).partition(": ")[2],
     }
     paper.close()
     server.close()
     return found
+
+
+def _peak() -> int:
+    """Most memory that this process has held so far, MiB."""
+    most = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return round(most / 2**20 if sys.platform == "darwin" else most / 1024)
 
 
 def _until(paper: Paper, end: int) -> str:

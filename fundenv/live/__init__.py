@@ -14,6 +14,7 @@ from fundenv.live.journal import Journal, read_journal
 from fundenv.live.limits import Gate, Limits
 from fundenv.live.paper import Paper, Plan
 from fundenv.live.patience import Waits
+from fundenv.live.quotes import Quote, ask_quote
 
 __all__ = [
     "QUICK",
@@ -26,7 +27,9 @@ __all__ = [
     "LiveFeed",
     "Paper",
     "Plan",
+    "Quote",
     "RecordedFeed",
     "Waits",
+    "ask_quote",
     "read_journal",
 ]

@@ -10,6 +10,7 @@ from typing import Any, Protocol
 
 import pandas as pd
 
+from fundenv.live.quotes import Quote, ask_quote
 from fundenv.live.records import now_ms
 from fundenv.market.download import DownloadError, Policy, Rest, Series, Span
 from fundenv.market.download.exchange import APIS
@@ -35,6 +36,12 @@ class Feed(Protocol):
         """What the venue answers for a span, piece by piece: the piece asked for, and rows as they
         came (`time` in ms, a bar's open). Raises `Missing` for a symbol that is not listed,
         `DownloadError` for anything else.
+        """
+        ...
+
+    def quote(self, venue: str, symbol: str, spot: tuple[str, str] | None) -> Quote | None:
+        """What the venue shows now, with the book of the spot pair (venue, pair); None where
+        nothing is shown. Raises `DownloadError`.
         """
         ...
 
@@ -75,6 +82,10 @@ class LiveFeed:
         for piece in self.rest.pieces(origin, span):
             yield piece.span, self._spared(origin.folder, partial(self.rest.fetch, piece))
 
+    def quote(self, venue: str, symbol: str, spot: tuple[str, str] | None) -> Quote | None:
+        """See `Feed`."""
+        return ask_quote(self.rest, venue, symbol, spot)
+
     def _spared(self, what: str, ask: Callable[[], Any]) -> Any:
         """An answer of a shape that nobody documented costs one look, not the account."""
         try:
@@ -113,3 +124,7 @@ class RecordedFeed:
         times = table["time"].to_numpy()
         known = times + series.step_ms <= now
         yield span, table[known & (times >= span.start) & (times < span.end)]
+
+    def quote(self, venue: str, symbol: str, spot: tuple[str, str] | None) -> Quote | None:
+        """See `Feed`: tables hold no books."""
+        return None

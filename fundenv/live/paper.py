@@ -60,6 +60,10 @@ class Plan:
             "asked": {name: list(pair) for name, pair in self.asked.items()},
         }
 
+    def spot(self, symbol: str) -> tuple[str, str]:
+        """(venue, pair) of the spot leg of a coin."""
+        return self.asked.get(symbol, (self.venue.prefix, symbol))
+
     def series(self, feed: Feed) -> list[Series]:
         """The tables of every coin; mark prices where the venue has them."""
         found = []
@@ -103,6 +107,7 @@ class Paper:
             self.agent, self.plan.settings, Gate(self.limits, self.folder), self.journal.append
         )
         self.begin: int | None = None  # close (ms) of the first decision
+        self.quotes: list[Record] = []  # what the venue showed after each decision
         self.waiting: list[str] = []
         self.refused = ""
         self._stale = True  # whether bars were sealed that the account does not know
@@ -179,6 +184,8 @@ class Paper:
         elif kind == "decision":
             self.account.decisions.append(record)
             self.account.latched = list(record["latched"])
+        elif kind == "quote":
+            self.quotes.append(record)
         elif kind == "control" and record.get("reset"):
             self.account.latched = []
         return []
@@ -242,10 +249,31 @@ class Paper:
             self.refused = str(error)
             self._wait(f"the rows are refused: {error}")
             return
+        made = len(self.account.decisions)
         lines = self.account.catch_up(whole, market, self.tables.closed, now)
         self.refused, self._stale = "", False
         for line in lines:
             self.log.info("%s", line)
+        if len(self.account.decisions) > made:
+            self._look_at_books(len(self.account.decisions) - 1)
+
+    def _look_at_books(self, number: int) -> None:
+        """Keep what the venue shows right after the decision `number`: `fundenv paper --drift`
+        holds the fills that the account assumed against it. The account does not depend on it.
+        """
+        kept = []
+        for symbol in self.tables.active:
+            try:
+                quote = self.feed.quote(self.plan.venue.prefix, symbol, self.plan.spot(symbol))
+            except DownloadError as error:
+                self.log.info("no quote after decision %d: %s", number, error)
+                continue
+            if quote is not None:
+                kept.append(records.quote(quote, number))
+                for line in quote.problems:
+                    self.log.info("quote after decision %d: %s", number, line)
+        self.journal.append(*kept)
+        self.quotes += kept
 
     def _wait(self, line: str) -> None:
         """Say what is waited for: in the state as long as it is, in the log once."""

@@ -4,6 +4,7 @@
     answer    rows as the venue gave them, for one series and span
     seal      every bar up to `close` counts as it stands; `gone`: coins without rows any more
     decision  what the agent wanted at `close`, what was sent after the limits, and why
+    quote     what the venue showed after the decision `number`, or what a monitor saw
     control   what a person asked for: `reset` of a stop
 
 The account is a function of these records alone. Rows that come after their bar was sealed are kept
@@ -59,3 +60,9 @@ def rows_of(record: Record, series: Series) -> pd.DataFrame:
 def seal(close: int, gone: list[str], holes: list[str]) -> Record:
     """The record that closes every bar up to `close` (ms)."""
     return {"kind": "seal", "at": now_ms(), "close": close, "gone": gone, "holes": holes}
+
+
+def quote(quote: Any, number: int | None = None) -> Record:
+    """The record of a `fundenv.live.Quote`; number: of the decision that it followed."""
+    own = {"kind": "quote", "quote": quote._asdict()}
+    return own if number is None else own | {"number": number}

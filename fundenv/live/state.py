@@ -81,10 +81,14 @@ def _accounts(paper: Any) -> list[dict[str, Any]]:
             if parts is None
             else {name: float(parts[i, k]) for k, name in enumerate(t.PARTS)},
         }
-        for name in ("margin_distance", "drawdown", "carry"):
-            at = columns.get(name) or columns.get(f"0:{name}")
-            if at:
-                own[name] = float(standing.obs[i, at[0]]) * float(at[1])
+        for name in ("margin_distance", "drawdown"):  # of several coins the one that is nearest
+            told = [
+                float(standing.obs[i, at]) * float(scale)
+                for column, (at, scale) in columns.items()
+                if column.split(":")[-1] == name
+            ]
+            if told:
+                own[name] = min(told)
         found.append(own)
     return found
 

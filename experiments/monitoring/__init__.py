@@ -1,0 +1,1 @@
+"""What the monitor is made of: what it hears, what it works out, when it calls, and its page."""
