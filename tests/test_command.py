@@ -15,8 +15,8 @@ from fundenv import command, doctor
 
 ROOT = Path(__file__).resolve().parents[1]
 COMMANDS = (
-    "download data train evaluate paper monitor benchmark calibrate population solvable surface report"
-    " info study federated doctor"
+    "download data train evaluate paper monitor benchmark calibrate population solvable surface"
+    " report info study federated doctor"
 ).split()
 
 

@@ -38,7 +38,7 @@ class AlertLimits(Settings):
 
 
 class Alert(NamedTuple):
-    """kind: field of `AlertLimits`. what: which perpetual or account. text: a sentence. since: ms."""
+    """kind: field of `AlertLimits`. what: which perpetual or account. since: ms."""
 
     kind: str
     what: str

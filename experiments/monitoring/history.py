@@ -34,7 +34,7 @@ class History:
         return next(reversed(self._rates), None)
 
     def intervals(self) -> NDArray[np.float64]:
-        """Hours that each rate (n,) is for: since the settlement before; the first as the second."""
+        """Hours that each rate (n,) is for, from the settlement before; the first as the second."""
         times = np.array(list(self._rates), dtype=np.int64)
         if len(times) < 2:
             return np.full(len(times), np.nan)

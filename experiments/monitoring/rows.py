@@ -32,9 +32,9 @@ class Row(NamedTuple):
     predicted rate over a year, % without compounding. z: see `History.z`. week: mean settled rate.
     seconds: to the next settlement. interval: hours. basis: perpetual over spot, middle of the
     books, bp of the spot price; mark over index where there is no spot book. open_interest: quote.
-    above: predicted over the lowest of the coin at any venue that answers. cap: share of the venue's
-    largest rate that the predicted one takes. age: seconds since the venue answered. stale: whether
-    that is too long ago, or the settlement that it announced is.
+    above: predicted over the lowest of the coin at any venue that answers. cap: share of the
+    venue's largest rate that the predicted one takes. age: seconds since the venue answered. stale:
+    whether that is too long ago, or the settlement that it announced is.
     """
 
     key: Key

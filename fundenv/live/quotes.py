@@ -28,8 +28,8 @@ class Quote(NamedTuple):
     at: this machine's clock when the last answer had come, ms. venue, symbol: as the venue's file
     spells them. base: the coin. rate: estimate of the rate that settles next, a fraction for one
     interval, positive where longs pay. next: that settlement, ms. interval: hours from one
-    settlement to the next. mark, index_price, bid, ask: of the perpetual; spot_bid, spot_ask: of the spot
-    pair; all in quote. open_interest: in quote.
+    settlement to the next. mark, index_price, bid, ask: of the perpetual; spot_bid, spot_ask: of
+    the spot pair; all in quote. open_interest: in quote.
     """
 
     at: int

@@ -1,4 +1,4 @@
-"""A monitor over made-up venues: two exchanges behind a mock, and a paper account at one of them."""
+"""A monitor over made-up venues: two exchanges behind a mock, a paper account at one of them."""
 
 from __future__ import annotations
 

@@ -1,5 +1,5 @@
-"""The page of the monitor in a real browser: rows change, an alert appears, a stale venue turns grey;
-at the width of a desk and of a phone, light and dark.
+"""The page of the monitor in a real browser: rows change, an alert appears, a stale venue turns
+grey; at the width of a desk and of a phone, light and dark.
 
 Needs the extra `monitor`, and Chromium with its driver (Debian: chromium, chromium-driver); without
 them the tests say that they skip. With FUNDENV_SCREENSHOTS=FOLDER the pages are also saved as
