@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import itertools
 import warnings
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -44,48 +45,61 @@ MODES = ("isolated", "cross", "portfolio")
 LEVERAGES, HOURS = (1.0, 3.0, 10.0, 20.0, 50.0, 125.0), (1, 5, 20)
 
 
-@pytest.fixture(scope="module")
-def martingale() -> Market:
-    """Independent paths of a price that moves by +-8 bp and gaps by +-10 %, at the open of a bar
-    and inside it, twelve times a bar; spot, perpetual and mark alike.
+def made(paths: int, symbols: tuple[str, ...]) -> Market:
+    """Independent paths of prices that move by +-8 bp and gap by +-10 %, at the open of a bar and
+    inside it, twelve times a bar; spot, perpetual and mark of a coin alike, each coin on its own.
     """
-    rng = np.random.default_rng(0)
-    size = np.where(rng.random((PATHS, BARS, PARTS)) < OFTEN / PARTS, JUMP, MOVE)
+    rng, coins = np.random.default_rng(0), len(symbols)
+    size = np.where(rng.random((paths, BARS, PARTS, coins)) < OFTEN / PARTS, JUMP, MOVE)
     factor = 1.0 + size * rng.choice([-1.0, 1.0], size.shape)
-    price = 100.0 * factor.reshape(PATHS, -1).cumprod(axis=1).reshape(PATHS, BARS, PARTS)
-    bars = np.zeros((PATHS, BARS, layout.N_COLUMNS))
+    price = 100.0 * factor.reshape(paths, -1, coins).cumprod(axis=1)
+    price = price.reshape(paths, BARS, PARTS, coins).swapaxes(2, 3)
+    bars = np.zeros((paths, BARS, coins, layout.N_COLUMNS))
     # the first part of a bar lies between the last close and its open
     bars[..., [layout.SPOT_OPEN, layout.PERP_OPEN, layout.MARK_OPEN]] = price[..., :1]
     bars[..., [layout.SPOT_CLOSE, layout.PERP_CLOSE, layout.MARK_CLOSE]] = price[..., -1:]
-    bars[..., layout.MARK_HIGH], bars[..., layout.MARK_LOW] = price.max(axis=2), price.min(axis=2)
+    bars[..., layout.MARK_HIGH], bars[..., layout.MARK_LOW] = price.max(axis=-1), price.min(axis=-1)
     bars[..., layout.SPOT_VOLUME : layout.SIGMA_DAY] = 1e9
     bars[..., layout.SIGMA_DAY] = 0.03
     return Market(
-        bars=bars.reshape(-1, 1, layout.N_COLUMNS),
-        features=np.zeros((PATHS * BARS, 1, len(TABLE)), np.float32),
-        paths=np.stack([np.arange(PATHS), np.arange(1, PATHS + 1)], axis=1) * BARS,
-        close_ns=np.tile(np.arange(1, BARS + 1) * 3_600_000_000_000, PATHS)
+        bars=bars.reshape(-1, coins, layout.N_COLUMNS),
+        features=np.zeros((paths * BARS, coins, len(TABLE)), np.float32),
+        paths=np.stack([np.arange(paths), np.arange(1, paths + 1)], axis=1) * BARS,
+        close_ns=np.tile(np.arange(1, BARS + 1) * 3_600_000_000_000, paths)
         + 1_748_736_000_000_000_000,
-        symbols=(("BTCUSDT",),) * PATHS,
+        symbols=(symbols,) * paths,
         bar_hours=1.0,
         table=TABLE,
         venue="binance",
     )
 
 
-def scores(market: Market, **settings: Any) -> dict[tuple[float, ...], float]:
+@pytest.fixture(scope="module")
+def martingale() -> Market:
+    return made(PATHS, ("BTCUSDT",))
+
+
+@pytest.fixture(scope="module")
+def two_coins() -> Market:
+    return made(PATHS, ("BTCUSDT", "ETHUSDT"))
+
+
+def scores(
+    market: Market, carries: Sequence[tuple[float, ...]] = ((1.0,), (-1.0,)), **settings: Any
+) -> dict[tuple[Any, ...], float]:
     """Mean over standard error of what an account earns that takes a target, holds it and leaves:
-    for each (leverage, carry, hedge, hours).
+    for each (leverage, carry of each coin, hedge, hours).
     """
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", UnsourcedValue)
         batch = Batch(market.n_paths, market=market, **(FREE | settings))
     found = {}
-    for leverage, carry, hedge in itertools.product(LEVERAGES, (1.0, -1.0), (0.0, 1.0)):
+    for leverage, carry, hedge in itertools.product(LEVERAGES, carries, (0.0, 1.0)):
         batch.reset(0)
         earned, running = np.zeros(batch.num_envs), np.ones(batch.num_envs, dtype=bool)
         for hour in range(max(HOURS)):
-            batch.step(np.tile(np.float32((float(hour > 0), carry, hedge, leverage)), (PATHS, 1)))
+            action = [(float(hour > 0), part, hedge, leverage) for part in carry]
+            batch.step(np.tile(np.float32(action).ravel(), (market.n_paths, 1)))
             earned[running] = batch.store.account[running, t.EQUITY] / FREE["initial_equity"] - 1.0
             running &= ~batch.terminated  # a ruined account stays what it is
             if hour + 1 in HOURS:
@@ -101,6 +115,19 @@ def scores(market: Market, **settings: Any) -> dict[tuple[float, ...], float]:
 def test_no_policy_earns_on_a_martingale_with_gaps(martingale, margin_mode, keeper, costs):
     found = scores(martingale, margin_mode=margin_mode, **KEEPERS[keeper], **costs, **UNINSURED)
     assert len(found) == 72
+    assert max(found.values()) < 4.0, max(found, key=found.__getitem__)
+
+
+PAIRS = ((0.5, 0.5), (0.5, -0.5), (-0.5, -0.5), (0.8, 0.2))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("keeper", KEEPERS)
+@pytest.mark.parametrize("margin_mode", MODES)
+def test_no_policy_on_one_capital_over_two_coins_earns_there(two_coins, margin_mode, keeper):
+    settings = {"margin_mode": margin_mode, "capital": "shared"} | KEEPERS[keeper] | COSTLESS
+    found = scores(two_coins, PAIRS, **settings, **UNINSURED)
+    assert len(found) == 144
     assert max(found.values()) < 4.0, max(found, key=found.__getitem__)
 
 
