@@ -11,7 +11,7 @@ from experiments.core.run_folder import read_json
 from experiments.forecasting import charts
 from experiments.forecasting.printing import days, p_text, sections
 from experiments.forecasting.table import ALL
-from experiments.forecasting.worth_tables import PERFECT, RULES, TUNED, growth
+from experiments.forecasting.worth_tables import LEAST_GROWTH, PERFECT, RULES, TUNED, growth
 from experiments.html_report.html import cells, chart, note, table, text
 from experiments.html_report.sections import origin, sectioned
 from fundenv.forecast import HORIZONS
@@ -62,7 +62,8 @@ def page(
         *([("What it is worth", worth + note(
             f"Growth of the rule, mean over coins; {PERFECT}: on the future itself, which nobody"
             f" has; {TUNED}: that, with the best thresholds for this very span. The tables below"
-            " say by how much forecasters differ, and how sure that is."))]
+            " say by how much forecasters differ, and how sure that is; growth below"
+            f" {LEAST_GROWTH:g} % is not drawn."))]
           if worth else []),
         ("Tables", "".join(tables[1:])),
         ("Data", table(["what", "value"], origin(record), kind="words")),

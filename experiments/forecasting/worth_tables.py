@@ -17,6 +17,7 @@ RULES = ("forecast", "forecast_leverage")
 AGAINST = ("ewma", "clipped_har")
 PERFECT = "perfect"
 TUNED = "perfect_tuned"
+LEAST_GROWTH = -3.0  # % a year; lower ones would flatten the chart and stand in the table
 Table = tuple[str, list[list[str]], str]  # heading, cells, legend
 
 
@@ -79,10 +80,10 @@ def growth(rows: Sequence[dict[str, Any]], rule: str) -> go.Figure:
         values = {row["horizon"]: row["growth"] for row in own if row["forecaster"] == name}
         line: dict[str, Any] = {"color": COLOURS[i % 8], "dash": DASHES[i // 8 % 3]}
         if name in (PERFECT, TUNED):
-            line = {"color": "#888888", "width": 2 if name == PERFECT else 4}
+            line = {"color": "#d62728", "width": 2 if name == PERFECT else 4}
         figure.add_scatter(
             x=[f"{h}" for h in HORIZONS],
-            y=[values[h] for h in HORIZONS],
+            y=[values[h] if values[h] >= LEAST_GROWTH else None for h in HORIZONS],
             name=name,
             mode="lines+markers",
             line=line,
