@@ -4,7 +4,6 @@ environments of a batch.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar, Self
@@ -12,6 +11,7 @@ from typing import Any, ClassVar, Self
 import numpy as np
 from numpy.typing import NDArray
 
+from fundenv import settings
 from fundenv.settings import Range, Settings, SettingsError, nearest
 from fundenv.settings.base import check, fields_of
 
@@ -114,20 +114,8 @@ class Params(Settings):
 
 
 def read_pairs(items: Sequence[str]) -> dict[str, Any]:
-    """NAME=VALUE texts; a value is read as JSON where it is JSON, `none` is None, and capitals do
-    not matter in None, True and False. Raises `AgentError` for a text without `=`.
-    """
-    values: dict[str, Any] = {}
-    for item in items:
-        name, equals, text = item.partition("=")
-        if not equals:
-            raise AgentError(f"{item}: expected NAME=VALUE")
-        try:
-            word = text.lower() if text.lower() in ("none", "true", "false") else text
-            values[name] = None if word == "none" else json.loads(word)
-        except json.JSONDecodeError:
-            values[name] = text
-    return values
+    """NAME=VALUE texts, as `fundenv.settings.read_pairs`; raises `AgentError`."""
+    return settings.read_pairs(items, AgentError)
 
 
 def _require(kind: type[Params], name: str, owner: str) -> Any:

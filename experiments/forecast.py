@@ -53,8 +53,9 @@ class Args:
     columns: tuple[str, ...] = ()
     """Columns of files that follow no known format, OURS=THEIRS or KIND.OURS=THEIRS."""
     forecasters: tuple[str, ...] = ()
-    """Forecasters to compare: names as `fundenv info forecasters` lists them, or
-    package.module:Class for your own; none: all. clipped_har and no_change always take part.
+    """Forecasters to compare: names as `fundenv info forecasters` lists them, with parameters where
+    you like ('lstm units=64 residual=true'), or package.module:Class for your own; none: all.
+    clipped_har and no_change always take part.
     """
     test: str | None = None
     """Span to judge on, START:END, UTC, both included, days, months or years; default: the last

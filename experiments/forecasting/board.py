@@ -14,6 +14,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from experiments.forecasting import charts
+from experiments.forecasting.walk_forward import file_name
 from experiments.tensorboard.writer import Tracker
 from fundenv.forecast import LEVELS
 
@@ -34,14 +35,14 @@ def write(folder: Path, result: dict[str, Any], parts: dict[str, pd.DataFrame], 
     rows = result["rows"]
     worth = result.get("worth", [])
     for name in dict.fromkeys(row["forecaster"] for row in worth):
-        with _tracker(folder / name.replace(":", "-")) as tracker:
+        with _tracker(folder / file_name(name)) as tracker:
             for row in worth:
                 if row["forecaster"] == name:
                     coin = row["coin"].replace(" ", "_")
                     tag = f"Worth/{row['rule']}_percent_a_year/{coin}"
                     tracker.write(row["horizon"], {tag: row["growth"]})
     for name in dict.fromkeys(row["forecaster"] for row in rows):
-        with _tracker(folder / name.replace(":", "-")) as tracker:
+        with _tracker(folder / file_name(name)) as tracker:
             for row in rows:
                 if row["forecaster"] == name:
                     tracker.write(row["horizon"], _scalars(row))

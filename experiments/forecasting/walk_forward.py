@@ -6,6 +6,7 @@ it: the purge is the cut itself.
 
 from __future__ import annotations
 
+import re
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -46,7 +47,12 @@ class Job(NamedTuple):
     @property
     def stem(self) -> str:
         """Name of its files."""
-        return f"{self.name.replace(':', '-')}-seed{self.seed}-fold{self.fold}"
+        return f"{file_name(self.name)}-seed{self.seed}-fold{self.fold}"
+
+
+def file_name(forecaster: str) -> str:
+    """The name of a forecaster, its parameters too, as a part of a file name."""
+    return re.sub(r"[^\w.=-]+", "-", forecaster)
 
 
 def folds(

@@ -17,7 +17,7 @@ from typing import Any
 from fundenv.forecast.base import Forecaster
 from fundenv.forecast.errors import ForecastError
 from fundenv.forecast.saved import read
-from fundenv.settings import nearest
+from fundenv.settings import nearest, read_pairs
 
 GROUP = "fundenv.forecasters"  # entry points of users' packages
 _OWN = "fundenv.forecast.estimators"
@@ -129,10 +129,16 @@ def missing(name: str, library: str) -> str:
 def make(
     name: str, *, inputs: Sequence[str] | None = None, seed: int = 0, **params: Any
 ) -> Forecaster:
-    """A new forecaster: `make("ewma", span=9)`, `make("ridge", inputs=["funding", "basis"])`."""
-    kind = forecaster_class(name)
-    known = kind.parameters
-    return kind(known(**params), inputs=inputs, seed=seed)
+    """A new forecaster: `make("ewma", span=9)` or `make("ewma span=9")`, as commands name it;
+    `make("ridge", inputs=["funding", "basis"])`.
+    """
+    place, *words = name.split() or [name]
+    if not all("=" in word for word in words):
+        place, words = name, []
+    given = read_pairs(words, ForecastError) | params
+    kind = forecaster_class(place)
+    values = {key: tuple(v) if isinstance(v, list) else v for key, v in given.items()}
+    return kind(kind.parameters(**values), inputs=inputs, seed=seed)
 
 
 def load(folder: str | os.PathLike[str]) -> Forecaster:
@@ -141,12 +147,11 @@ def load(folder: str | os.PathLike[str]) -> Forecaster:
     """
     record, state = read(Path(folder))
     name = record["forecaster"]
-    params = {k: tuple(v) if isinstance(v, list) else v for k, v in record["params"].items()}
     made = make(
         name if name in table() else record["class"],
         inputs=record["inputs"] or None,
         seed=record["seed"],
-        **params,
+        **record["params"],
     )
     made.inputs = tuple(record["inputs"])
     made.data_hash, made.fitted_until = record["data"], record["fitted_until"]

@@ -19,6 +19,7 @@ from __future__ import annotations
 
 import dataclasses
 import difflib
+import json
 import os
 import types
 import typing
@@ -188,6 +189,23 @@ def _check_numbers(field: Field, limits: Range, value: Any, error: type[ValueErr
             raise error(f"{field.name} = {said(value)} is outside {limits}; set it within")
     if not numbers:
         raise error(f"{field.name} is empty; give at least one value in {limits}")
+
+
+def read_pairs(items: Iterable[str], error: type[ValueError] = SettingsError) -> dict[str, Any]:
+    """NAME=VALUE texts; a value is read as JSON where it is JSON, `none` is None, and capitals do
+    not matter in None, True and False. Raises `error` for a text without `=`.
+    """
+    values: dict[str, Any] = {}
+    for item in items:
+        name, equals, text = item.partition("=")
+        if not equals:
+            raise error(f"{item}: expected NAME=VALUE")
+        try:
+            word = text.lower() if text.lower() in ("none", "true", "false") else text
+            values[name] = None if word == "none" else json.loads(word)
+        except json.JSONDecodeError:
+            values[name] = text
+    return values
 
 
 def said(value: Any) -> str:

@@ -190,6 +190,8 @@ def test_a_market_becomes_a_panel() -> None:
         (lambda p: make("json:dumps"), "is no subclass of fundenv.forecast.Forecaster"),
         (lambda p: make("ridge", inputs=["moon"]), "inputs 'moon' are unknown; known: funding"),
         (lambda p: make("ewma", span=0), "span = 0"),
+        (lambda p: make("ewma spam=3"), "spam"),
+        (lambda p: make("ewma 3"), "unknown forecaster 'ewma 3'; did you mean ewma"),
         (lambda p: make("ridge", inputs=["user"]).fit(p), "inputs 'user': the data are missing"),
         (
             lambda p: make("ridge", inputs=["open_interest"]).fit(p),

@@ -39,7 +39,7 @@ def test_an_embedding_tells_the_coins_apart(panel: Panel, tmp_path: Path) -> Non
     first = panel.histories[0]
     named = [Panel((replace(first, symbol=name),)) for name in ("AUSDT", "BUSDT", "CUSDT")]
     for size in (0, 2):
-        made = make("tcn", embedding=size, inputs=["funding"], epochs=1, units=8)
+        made = make(f"tcn embedding={size}", inputs=["funding"], epochs=1, units=8)
         made.fit(panel, (None, end))
         own, other, unknown = (made.predict(each)[0].mean for each in named)
         assert np.isfinite(unknown).all()
@@ -50,3 +50,18 @@ def test_an_embedding_tells_the_coins_apart(panel: Panel, tmp_path: Path) -> Non
     assert ("coin", "AUSDT") in found.parts.values
     assert np.abs(found.groups()["coin"]).max() > 0
     np.testing.assert_allclose(found.parts.total, found.mean, atol=0.005)
+
+
+def test_a_residual_network_adds_to_clipped_har(panel: Panel, tmp_path: Path) -> None:
+    """Hardly trained, nlinear adds a small constant to the forecast of clipped HAR."""
+    end = int(panel.histories[0].ns[900])
+    har = make("clipped_har").fit(panel, (None, end)).predict(panel)
+    for rate, same in ((1e-6, True), (0.05, False)):
+        made = make("nlinear residual=true", learning_rate=rate, epochs=5, decay=0.0)
+        found = made.fit(panel, (None, end)).predict(panel)
+        assert np.allclose(found[0].mean, har[0].mean, atol=0.1) == same
+    made.save(tmp_path)
+    np.testing.assert_allclose(load(tmp_path).predict(panel)[1].mean, found[1].mean, atol=1e-6)
+    parts = explain(made, panel)[0]
+    np.testing.assert_allclose(parts.parts.total, parts.mean, atol=0.005)
+    assert ("funding", "mean of 21") in parts.parts.values

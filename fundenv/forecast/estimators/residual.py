@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from fundenv.forecast.attribution import Parts
 from fundenv.forecast.estimators.boosting import Boosting
 from fundenv.forecast.estimators.har import ClippedHar
+from fundenv.forecast.estimators.ridge import in_scale
 from fundenv.forecast.history import Array, Panel
 
 
@@ -24,11 +25,7 @@ class ResidualHar(Boosting):
 
     def base(self, panel: Panel) -> list[Array]:
         """Its forecasts in units of the scale."""
-        found = []
-        for history, mean in zip(panel, self.har.means(panel), strict=True):
-            slow, size = history.scale
-            found.append((mean - slow[:, None]) / size[:, None])
-        return found
+        return in_scale(panel, self.har.means(panel))
 
     def explain_base(self, panel: Panel, since: int) -> list[Parts]:
         """The parts of clipped HAR."""

@@ -33,6 +33,15 @@ def scaled_targets(panel: Panel) -> list[Array]:
     return out
 
 
+def in_scale(panel: Panel, means: list[Array]) -> list[Array]:
+    """Forecasts (K, H) of every history as scaled ones."""
+    out = []
+    for history, each in zip(panel, means, strict=True):
+        mean, size = history.scale
+        out.append((each - mean[:, None]) / size[:, None])
+    return out
+
+
 def unscaled(panel: Panel, scaled: list[Array]) -> list[Array]:
     """Back to bp per 8 h."""
     out = []

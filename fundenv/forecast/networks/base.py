@@ -19,7 +19,8 @@ from torch import nn
 from fundenv.forecast.attribution import Parts
 from fundenv.forecast.base import HORIZONS, Forecaster, ForecasterSettings
 from fundenv.forecast.errors import ForecastError
-from fundenv.forecast.estimators.ridge import USED, scaled_targets, unscaled
+from fundenv.forecast.estimators.har import ClippedHar
+from fundenv.forecast.estimators.ridge import USED, in_scale, scaled_targets, unscaled
 from fundenv.forecast.history import Array, Panel
 from fundenv.forecast.inputs import matrices, owners
 from fundenv.forecast.networks.coins import WithCoin, one_hot
@@ -49,6 +50,8 @@ class NetworkSettings(ForecasterSettings):
     """Weight decay of AdamW."""
     embedding: Annotated[int, Range(0, 64)] = 0
     """Numbers learned for each coin and read beside the inputs; 0: coins share all weights."""
+    residual: bool = False
+    """Learn what clipped HAR leaves over, and add its forecast."""
     batch: Annotated[int, Range(1, 100_000)] = 512
     """Windows of a step."""
     device: str = "cpu"
@@ -75,6 +78,9 @@ class Network(Forecaster):
         """Train every member until the validation piece gets no better."""
         coins = sorted({history.symbol for history in panel}) if self.params.embedding else ()
         self.coins = tuple(coins)
+        if self.params.residual:
+            self.har = ClippedHar()
+            self.har.learn(panel)
         windows, x, y, late = self._data(panel)
         own = x[:, : x.shape[1] - len(self.coins)]
         self.centre, self.size = own.mean(axis=0), np.maximum(own.std(axis=0), 1e-6)
@@ -110,7 +116,7 @@ class Network(Forecaster):
             panel,
             self._windows(panel),
             self._inputs(panel),
-            scaled_targets(panel),
+            self._targets(panel),
             strict=True,
         ):
             reach = np.searchsorted(history.ns, border) - max(HORIZONS)
@@ -125,6 +131,13 @@ class Network(Forecaster):
                 f" {int(late.sum())} to stop at; at least 300 and 100; give a longer span"
             )
         return windows, x, y, late
+
+    def _targets(self, panel: Panel) -> list[Array]:
+        targets = scaled_targets(panel)
+        if not self.params.residual:
+            return targets
+        start = in_scale(panel, self.har.means(panel))
+        return [each - first for each, first in zip(targets, start, strict=True)]
 
     def _windows(self, panel: Panel) -> list[Floats]:
         found = []
@@ -192,6 +205,9 @@ class Network(Forecaster):
                     for net in self.members
                 ]
                 scaled.append(torch.stack(each).mean(dim=0).cpu().numpy().astype(np.float64))
+        if self.params.residual:
+            start = in_scale(panel, self.har.means(panel))
+            scaled = [each + first for each, first in zip(scaled, start, strict=True)]
         return unscaled(panel, scaled)
 
     def explain(self, panel: Panel, since: int) -> list[Parts]:
@@ -211,7 +227,10 @@ class Network(Forecaster):
                 mean, size = (each[rows, None] for each in history.scale)
                 base, values = integrated(self.members, a, b, keys)
                 scaled = {key: size * value for key, value in values.items()}
-                found.append(Parts(mean + size * base, scaled))
+                start = Parts(mean, {})
+                if self.params.residual:
+                    (start,) = self.har.explain(Panel((history,)), since)
+                found.append(Parts(start.base + size * base, start.values | scaled))
         return found
 
     def state(self) -> dict[str, NDArray[Any]]:
@@ -221,12 +240,15 @@ class Network(Forecaster):
         for i, net in enumerate(self.members):
             for name, value in net.state_dict().items():
                 found[f"net{i}/{name}"] = value.cpu().numpy()
-        return found
+        return found | (self.har.state() if self.params.residual else {})
 
     def restore(self, state: dict[str, NDArray[Any]]) -> None:
         """Take them back."""
         self.centre, self.size = state["centre"], state["size"]
         self.coins = tuple(filter(None, str(state["coins"]).split(",")))
+        if self.params.residual:
+            self.har = ClippedHar()
+            self.har.restore(state)
         self.members = []
         for i in range(self.params.members):
             start = f"net{i}/"

@@ -12,8 +12,9 @@ from fundenv.forecast.networks.base import WINDOW, Network
 
 
 class _Net(nn.Module):
-    def __init__(self, inputs: int) -> None:
+    def __init__(self, inputs: int, keep: float) -> None:
         super().__init__()
+        self.keep = keep  # share of the last rate that is added again
         self.window = nn.Linear(WINDOW, len(HORIZONS))
         self.inputs = nn.Linear(inputs, len(HORIZONS), bias=False)
         for layer in (self.window, self.inputs):
@@ -21,7 +22,7 @@ class _Net(nn.Module):
 
     def forward(self, window: torch.Tensor, inputs: torch.Tensor) -> torch.Tensor:
         last = window[:, -1:]
-        out: torch.Tensor = last + self.window(window - last) + self.inputs(inputs)
+        out: torch.Tensor = self.keep * last + self.window(window - last) + self.inputs(inputs)
         return out
 
 
@@ -33,5 +34,5 @@ class NLinear(Network):
     name: ClassVar[str] = "nlinear"
 
     def build(self, inputs: int) -> nn.Module:
-        """The two layers, all weights 0: it begins at no change."""
-        return _Net(inputs)
+        """The two layers, all weights 0: it begins at no change; with `residual` at clipped HAR."""
+        return _Net(inputs, 0.0 if self.params.residual else 1.0)
