@@ -40,10 +40,15 @@ def main(arguments: list[str]) -> int:
     parser = argparse.ArgumentParser(prog="fundenv doctor", description=__doc__)
     parser.add_argument("--data", type=Path, default=None, help="data folder (FUNDENV_DATA)")
     parser.add_argument("--out", type=Path, default=Path(), help="where runs will be written")
+    parser.add_argument(
+        "--warm", action="store_true", help="also compile every form of the simulation now"
+    )
     given = parser.parse_args(arguments)
     faults = 0
     for line in checks(given.data, given.out):
         faults += line.status == "FAULT"
+        print(f"{line.status:<6}{line.topic:<12}{line.text}", flush=True)  # noqa: T201
+    for line in _warmed() if given.warm and not faults else ():
         print(f"{line.status:<6}{line.topic:<12}{line.text}", flush=True)  # noqa: T201
     print(f"{faults} fault(s)" if faults else "all is well")  # noqa: T201
     return int(faults > 0)
@@ -170,6 +175,16 @@ def _cache() -> Line:
     if kept != str(wished):
         return Line("note", "cache", f"{wished} takes no files; {where}")
     return Line("ok", "cache", where)
+
+
+def _warmed() -> Iterator[Line]:
+    """Compile, or find compiled, every form of the simulation."""
+    from fundenv.batch.warm import warm
+
+    for name, compiled in warm():
+        began = time.perf_counter()
+        compiled()
+        yield Line("ok", "compiled", f"{name}: ready after {time.perf_counter() - began:.1f} s")
 
 
 def _gpu() -> Line:

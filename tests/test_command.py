@@ -12,11 +12,12 @@ from pathlib import Path
 import pytest
 
 from fundenv import command, doctor
+from fundenv.compiler.cache import cache_folder
 
 ROOT = Path(__file__).resolve().parents[1]
 COMMANDS = (
     "download data train evaluate paper monitor benchmark calibrate population solvable surface"
-    " report info study federated doctor"
+    " report info study federated forecast gpu doctor"
 ).split()
 
 
@@ -119,6 +120,26 @@ def test_the_doctor_finds_faults(tmp_path: Path, capsys: pytest.CaptureFixture[s
     assert doctor.main(["--data", str(tmp_path), "--out", str(tmp_path)]) == 0
     assert capsys.readouterr().out.endswith("all is well\n")
     assert doctor.main(["--data", str(tmp_path / "nowhere")]) == 1
+
+
+def test_the_doctor_compiles_every_form_ahead(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert doctor.main(["--warm", "--out", str(tmp_path)]) == 0
+    told = [
+        line for line in capsys.readouterr().out.splitlines() if line.startswith("ok    compiled")
+    ]
+    assert [line.split()[2:4] for line in told] == [
+        ["one", "asset:"],
+        ["several", "assets:"],
+        ["inverse", "contracts:"],
+        ["vectors:", "ready"],
+    ]
+    kept = cache_folder()
+    assert kept is not None
+    forms = {path.name.rsplit("-", 1)[0] for path in Path(kept).glob("*.code")}
+    steps = {"_step_one_asset", "_step_assets", "_step_inverse", "_step_lanes"}
+    assert forms >= steps | {"_reset_assets", "_reset_inverse"}
 
 
 def test_the_doctor_finds_a_cache_that_takes_no_files(

@@ -24,7 +24,7 @@ ALLOWED: dict[str, set[str]] = {
     "bundled_path": set(),
     "command": {"bundled_path"},  # runs doctor and the scripts by name
     "__main__": {"command"},
-    "doctor": {"bundled_path", "compiler"},
+    "doctor": {"bundled_path", "compiler", "batch"},  # `--warm` compiles what batches call
     "choices": set(),
     "settings": {"choices"},
     "config": {"choices", "settings"},

@@ -1,0 +1,28 @@
+"""Compiles every form of the simulation ahead of the first run: for the image of a container, or
+after an installation.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+
+from fundenv.batch.cpu import Batch
+from fundenv.market import synthetic_market, synthetic_portfolio
+
+_ENVS = 64  # as many as the vector form takes at the least, and more
+
+
+def warm() -> Iterator[tuple[str, Callable[[], None]]]:
+    """(name, function that compiles it, or loads it where it is kept) of every form: a single
+    asset, vectors of them, several assets, inverse contracts.
+    """
+    market = synthetic_market("btc", years=0.5, seed=0)
+    coins = synthetic_portfolio(2, years=0.5, seed=0, late=0.0, gone=0.0)
+    yield "one asset", lambda: _made(Batch(1, market=market))
+    yield "several assets", lambda: _made(Batch(1, market=coins))
+    yield "inverse contracts", lambda: _made(Batch(1, market=market, venue="bybit_inverse"))
+    yield "vectors", lambda: Batch(_ENVS, market=market).use_vectors()
+
+
+def _made(batch: Batch) -> None:
+    batch.close()
