@@ -24,14 +24,17 @@ from agents.checkpoint import fingerprint
 from experiments.core.cli import Stopped, deferred, run
 from experiments.core.live_args import elsewhere, own_symbols, to_log
 from experiments.core.market_args import pairs
-from experiments.core.run_folder import RunError, require_room
+from experiments.core.run_folder import RunError, read_json, require_room, write_json
 from experiments.evaluate import agent_of, note_differences
 from experiments.live.check import check
+from experiments.live.drift import Drift, drift, text
+from experiments.monitoring.accounts import DRIFT
 from experiments.rollout.make import JUDGED
 from fundenv.config import EnvConfig
 from fundenv.live import QUICK, Limits, LiveFeed, Paper, Plan, Waits
 from fundenv.market.download import Rest
 from fundenv.market.download.exchange import APIS
+from fundenv.market.download.series import DAY_MS
 from fundenv.venues import load_venue
 
 LOG = "paper.log"
@@ -55,6 +58,10 @@ class Args:
     """Look once and end, for cron and the like."""
     check: bool = False
     """Run the journal in --out through the backtest, compare, and end."""
+    drift: bool = False
+    """Say how fills, half-spreads and funding compare with what the account assumed, and end."""
+    band: Path | None = None
+    """Run folder of `evaluate` with rollouts of the agent: the band that results should keep."""
     reset: bool = False
     """Let a stop that stays (drawdown) be lifted."""
     joint: bool = False
@@ -107,6 +114,10 @@ def main(args: Args) -> None:
             for paper in papers:
                 print(check(paper, agent_of(args.agent, pairs(args.params, "--params"))))
             return
+        if args.drift:
+            for paper in papers:
+                print(text(_report(paper, args.band), paper.plan.venue.name))
+            return
         _look(args, papers)
     finally:
         for paper in papers:
@@ -148,6 +159,7 @@ def _look(args: Args, papers: Sequence[Paper]) -> None:
         while True:
             for paper in papers:
                 paper.look()
+                _once_a_day(paper, args.band)
             if args.once:
                 _show(papers)
                 return
@@ -157,6 +169,29 @@ def _look(args: Args, papers: Sequence[Paper]) -> None:
             if interrupt.requested:
                 _show(papers)
                 raise Stopped("stopped; the same command goes on from here")
+
+
+def _report(paper: Paper, band: Path | None) -> Drift:
+    """The drift report of an account, which is also written beside its state."""
+    if paper.begin is None or paper.tables.closed is None:
+        raise RunError(f"{paper.folder}: no bar is sealed yet; run the account first")
+    if paper.account.standing is None:  # a process that has not looked
+        whole, market = paper.market()
+        paper.account.catch_up(whole, market, paper.tables.closed, 0)
+    report = drift(paper, band)
+    write_json(paper.folder / DRIFT, report.record() | {"closed": paper.tables.closed})
+    return report
+
+
+def _once_a_day(paper: Paper, band: Path | None) -> None:
+    """Write the report after the first bar of each day; alarms go to the log."""
+    closed, path = paper.tables.closed, paper.folder / DRIFT
+    if closed is None or not paper.account.steps or paper.refused:
+        return
+    known = read_json(path)["closed"] if path.exists() else 0
+    if closed // DAY_MS > known // DAY_MS:
+        for alarm in _report(paper, band).alarms:
+            paper.log.warning("drift  %s", alarm)
 
 
 def _show(papers: Sequence[Paper]) -> None:
