@@ -35,15 +35,20 @@ class Line(NamedTuple):
     text: str
 
 
-def main(arguments: list[str]) -> int:
-    """Print every line; 1 where one is a FAULT, else 0."""
+def command_line() -> argparse.ArgumentParser:
+    """The options of the command."""
     parser = argparse.ArgumentParser(prog="fundenv doctor", description=__doc__)
     parser.add_argument("--data", type=Path, default=None, help="data folder (FUNDENV_DATA)")
     parser.add_argument("--out", type=Path, default=Path(), help="where runs will be written")
     parser.add_argument(
         "--warm", action="store_true", help="also compile every form of the simulation now"
     )
-    given = parser.parse_args(arguments)
+    return parser
+
+
+def main(arguments: list[str]) -> int:
+    """Print every line; 1 where one is a FAULT, else 0."""
+    given = command_line().parse_args(arguments)
     faults = 0
     for line in checks(given.data, given.out):
         faults += line.status == "FAULT"
