@@ -166,7 +166,7 @@ def _run(args: Args, venue: str, folder: Path, *, faulty: bool) -> dict[str, Any
     )
     end = start + args.days * _DAY
     paper.look()  # the first day begins alike with faults and without
-    looks, cpu, peaks = 1, time.process_time(), [_peak()]
+    looks, cpu, peaks, slowest = 1, time.process_time(), [_peak()], 0.0
     if faulty:
         draw_faults(args, world, venue, rng)
     # faults strike throughout: each look may meet those that are due by now
@@ -178,7 +178,9 @@ def _run(args: Args, venue: str, folder: Path, *, faulty: bool) -> dict[str, Any
         world.now_ms += next(clock) if world.now_ms < end else HOUR_MS // 6
         while due and world.now_ms - start >= every * (share - len(due)):
             world.faults.append(due.pop())
+        before = time.process_time()
         paper.look()
+        slowest = max(slowest, time.process_time() - before)
         looks += 1
         if world.now_ms - start >= len(peaks) * _MONTH:
             peaks.append(_peak())
@@ -189,6 +191,7 @@ def _run(args: Args, venue: str, folder: Path, *, faulty: bool) -> dict[str, Any
         "faults": world.met,
         "late spans": sum(map(len, world.hidden.values())),
         "cpu seconds a look": round((time.process_time() - cpu) / looks, 3),
+        "cpu seconds of the slowest look": round(slowest, 3),
         "peak MiB, month by month": peaks,
         "fingerprint": _until(paper, end),
         "check": check(paper, agents.make(args.agent)).partition(": ")[2],
@@ -238,6 +241,8 @@ def _killed(args: Args, venue: str, folder: Path) -> dict[str, Any]:
         os.kill(process.pid, signal.SIGKILL)
         process.wait()
         kills += 1
+        if kills % 10 == 0:
+            print(f"{venue}: killed {kills} of {args.kills} times", file=sys.stderr, flush=True)
     world.ticks = None
     world.now_ms = end + HOUR_MS
     subprocess.run([*command, "--once"], check=True, capture_output=True)
