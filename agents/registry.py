@@ -34,6 +34,7 @@ AGENTS = {
     "forecast": "agents.rules.forecast:Forecast",
     "forecast_leverage": "agents.rules.forecast_leverage:ForecastLeverage",
     "har": "agents.rules.har:Har",
+    "learned_margin": "agents.margin.agent:LearnedMargin",
     "margin_carry": "agents.rules.margin_carry:MarginCarry",
     "overlay": "agents.overlay:Overlay",
     "portfolio_clairvoyant": "agents.rules.portfolio_clairvoyant:PortfolioClairvoyant",

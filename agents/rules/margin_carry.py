@@ -50,6 +50,10 @@ class MarginCarryParams(Params):
     """A position that has come nearer to liquidation goes back to its notional."""
     low: Annotated[float, Range(0, 1, "of the notional")] = 0.5
     """So does one whose notional has fallen below this part of what is wanted."""
+    compare: Annotated[float, Range(0, 1)] = 0.0
+    """How coins are compared: 0 by their mean; 1 by what the equity would grow with each, at the
+    notional that the distance allows and with the interest on its loan; between them, a mix.
+    """
     coins: Annotated[int, Range(1, 32, "coins")] = 1
     """The best so many coins (all that trade, where these are fewer) get an equal share of the
     capital each.
@@ -57,7 +61,7 @@ class MarginCarryParams(Params):
     below: ClassVar = (("exit", "enter"), ("repay", "borrow"), ("near", "distance"))
 
 
-class _Seen(NamedTuple):
+class Seen(NamedTuple):
     """What one decision looks at, each (n, A)."""
 
     mean: Array  # forecast, bp per 8 h
@@ -101,7 +105,7 @@ class MarginCarry(OneCapital, Rule):
     def act(self, obs: NDArray[np.float32], *, deterministic: bool = True) -> NDArray[Any]:
         """Which coins, how much of each, and whether that is worth an order."""
         self.capital.see(obs)
-        see = self._see(obs)
+        see = self.see(obs)
         wanted = self.coins_wanted(see)
         there = np.maximum((see.trades | see.inside).sum(axis=1, keepdims=True), 1)
         share = 1.0 / np.minimum(self.p.coins, there)
@@ -134,7 +138,8 @@ class MarginCarry(OneCapital, Rule):
         ).astype(np.int8)
         return targets(hold, np.where(wanted, asked, 0.0), leverage=leverage)
 
-    def _see(self, obs: NDArray[np.float32]) -> _Seen:
+    def see(self, obs: NDArray[np.float32]) -> Seen:
+        """What one decision looks at."""
         see = {name: column.of(obs).astype(np.float64) for name, column in self.column.items()}
         mean = self.mean.see(obs, *self.settled.see(obs), self.p.span)
         inside = see["carry"] > HELD
@@ -142,7 +147,7 @@ class MarginCarry(OneCapital, Rule):
             np.maximum(see["target_leverage"], 1.0)
         )
         together = np.where(inside, target, 0.0).sum(axis=1, keepdims=True)
-        return _Seen(
+        return Seen(
             mean=mean,
             cash=np.broadcast_to(see["cash_rate"] * BP_PER_YEAR, mean.shape),
             notional=np.maximum(-see["perp_weight"], 0.0),
@@ -152,20 +157,33 @@ class MarginCarry(OneCapital, Rule):
             trades=self.capital.available,
         )
 
-    def coins_wanted(self, see: _Seen) -> NDArray[np.bool_]:
+    def coins_wanted(self, see: Seen) -> NDArray[np.bool_]:
         """The coins to hold (n, A): held ones above `exit` first, as if their mean were `swap`
         better, then the best of those above `enter`.
         """
         net = see.mean - see.cash
         stays = see.inside & (net >= self.p.exit)
-        worth = np.where(stays, see.mean + self.p.swap, see.mean)
+        worth = self.worth(see)
+        worth = np.where(stays, worth + self.p.swap, worth)
         worth = np.where(stays | (net > self.p.enter), worth, -np.inf)
         # a coin held is kept while it is halted, and its place with it
         worth = np.where(see.trades, worth, np.where(see.inside, _KEPT, -np.inf))
         rank = (-worth).argsort(axis=1, kind="stable").argsort(axis=1, kind="stable")
         return np.asarray(np.isfinite(worth) & (rank < self.p.coins))
 
-    def sizes(self, see: _Seen) -> tuple[NDArray[np.bool_], Array]:
+    def worth(self, see: Seen) -> Array:
+        """By what coins are compared (n, A), bp of equity per 8 h."""
+        p = self.p
+        if np.ndim(p.compare) == 0 and p.compare == 0.0:
+            return see.mean
+        size = np.minimum(
+            np.maximum(p.highest, p.own), self.capital.notional_at(p.distance, see.volatility)
+        )
+        borrowed = np.maximum(size - 1.0, 0.0)
+        pays = np.maximum(see.mean - self.capital.interest(size), 0.0)
+        return np.asarray(see.mean + p.compare * borrowed * pays)
+
+    def sizes(self, see: Seen) -> tuple[NDArray[np.bool_], Array]:
         """(whether to borrow, notional over the coin's share of the equity), (n, A)."""
         p = self.p
         safe = self.capital.notional_at(p.distance, see.volatility)

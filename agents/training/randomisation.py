@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from agents.training.hindsight_potential import Hindsight, Terms
 from fundenv.config import EnvConfig, hours
 from fundenv.market import Market
-from fundenv.venues import Venue
+from fundenv.venues import Venue, load_venue
 
 LEVERAGE = 3.0  # of the schedule whose value is the potential
 _PER_YEAR = 1e-4 * 3 * 365  # bp per 8 h to an annual rate
@@ -52,6 +52,27 @@ def draw_terms(params: Any, config: EnvConfig, seed: int) -> EnvTerms:
         config.funding_scale * np.where(history, 1.0, scale),
         config.funding_shift + np.where(history, 0.0, shift),
     )
+
+
+def draw_borrowing(params: Any, config: EnvConfig, seed: int) -> dict[str, NDArray[np.float64]]:
+    """Interest on quote and pools of quote of every env (n,), spread evenly over the ranges of
+    `params`.
+    """
+    p, rng = params, np.random.default_rng([seed, 0xB0])
+    given = config.quote_borrow_rate
+    base = given
+    if base is None:
+        base = float(load_venue(config.venue).value("borrow", "quote_annual"))
+
+    def spread() -> NDArray[np.float64]:
+        return rng.permutation((np.arange(p.n_envs) + 0.5) / p.n_envs)
+
+    pools = config.initial_equity * p.supply_low * (p.supply_high / p.supply_low) ** spread()
+    scarce = spread() < p.scarce_share
+    return {
+        "quote_borrow_rate": base * (p.borrow_low + (p.borrow_high - p.borrow_low) * spread()),
+        "quote_supply": np.where(scarce, pools, config.quote_supply),
+    }
 
 
 def priced(market: Market, config: EnvConfig, venue: Venue, terms: EnvTerms) -> Terms:

@@ -267,6 +267,23 @@ def test_margin_carry_is_sized_by_the_distance_to_liquidation(market: Market) ->
     assert answer(agent, look(batch, {"mean": 3.0}, {}))[0] == 1 / (4.0 * use)
 
 
+@pytest.mark.parametrize(("compare", "expected"), [(0.0, [0.812, "hold"]), (1.0, ["hold", 1.5])])
+def test_margin_carry_compares_coins_by_their_mean_or_by_what_the_equity_grows(
+    market: Market, compare: float, expected: list[Any]
+) -> None:
+    """The first coin pays more, but moves 20 % a day: 10 such days away lies 1 / (3 x 0.4105) =
+    0.812 of the equity, which borrows nothing: 1.6 bp. The other carries 1.5 of the equity: 1.5 +
+    0.5 x (1.5 - 0.667) = 1.92 bp.
+    """
+    agent, batch = margin(market, compare=compare)
+    seen = look(batch, {"mean": 1.6}, {"mean": 1.5})
+    for at, column in enumerate(batch.observation_table):
+        if column.name in ("0:volatility_7d", "0:volatility_30d"):
+            seen[0, at] *= 4.0
+    found = [each if each == "hold" else round(each.expected, 4) for each in answer(agent, seen)]
+    assert found == expected
+
+
 def test_margin_carry_splits_the_capital(market: Market) -> None:
     agent, batch = margin(market, coins=2)
     assert answer(agent, look(batch, {"mean": 0.3}, {"mean": 0.5})) == [0.45, 0.45]
@@ -382,7 +399,7 @@ def test_values_per_environment_act_like_single_rules(market: Market, name: str)
         "allocation": {"span": [9.0, 45.0]},
         "best_coin": {"swap": [0.1, 1.0]},
         "equal_weight": {"band": [0.02, 0.5]},
-        "margin_carry": {"borrow": [0.0, 0.5], "coins": [1, 2]},
+        "margin_carry": {"borrow": [0.0, 0.5], "coins": [1, 2], "compare": [0.0, 1.0]},
         "rotation": {"band": [0.02, 0.0], "span": [9.0, 45.0]},
         "volatility_bands": {"distance": [15.0, 30.0]},
         "zscore_basket": {"entry": [1.0, 2.0], "most": [0.3, 1.0]},

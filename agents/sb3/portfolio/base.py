@@ -16,8 +16,8 @@ from agents.params import AgentError
 from agents.sb3.base import SB3Agent, libraries
 from agents.sb3.portfolio.choices import Choices
 from agents.sb3.portfolio.params import PortfolioParams, coin_columns, env_settings
+from agents.training.randomisation import draw_borrowing
 from fundenv.config import EnvConfig
-from fundenv.venues import load_venue
 
 
 class PortfolioLearner(SB3Agent):
@@ -52,27 +52,9 @@ class PortfolioLearner(SB3Agent):
         """As every learner's, with other terms of borrowing in each env too."""
         walked, laid, bound = super().lay_out(market, settings, seed)
         config = EnvConfig.from_dict({k: v for k, v in laid.items() if k != "per_env"})
-        borrowing = self.borrowing(config, seed)
+        borrowing = draw_borrowing(self.params, config, seed)
         self.training_inputs = (*self.training_inputs, borrowing)
         return walked, laid | {"per_env": laid["per_env"] | borrowing}, bound
-
-    def borrowing(self, config: EnvConfig, seed: int) -> dict[str, NDArray[np.float64]]:
-        """Interest on quote and pools of quote of every env, spread evenly over their ranges."""
-        p, rng = self.params, np.random.default_rng([seed, 0xB0])
-        given = config.quote_borrow_rate
-        base = given
-        if base is None:
-            base = float(load_venue(config.venue).value("borrow", "quote_annual"))
-
-        def spread() -> NDArray[np.float64]:
-            return rng.permutation((np.arange(p.n_envs) + 0.5) / p.n_envs)
-
-        pools = config.initial_equity * p.supply_low * (p.supply_high / p.supply_low) ** spread()
-        scarce = spread() < p.scarce_share
-        return {
-            "quote_borrow_rate": base * (p.borrow_low + (p.borrow_high - p.borrow_low) * spread()),
-            "quote_supply": np.where(scarce, pools, config.quote_supply),
-        }
 
     def training_env(self, market: Any, settings: dict[str, Any], seed: int) -> Any:
         """As every learner's; the subsets of coins are drawn with the seed."""
