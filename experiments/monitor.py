@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 from functools import partial
 from importlib import import_module
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Any
 
 from experiments.core.cli import Stopped, deferred, run
 from experiments.core.live_args import elsewhere, own_symbols, to_log
@@ -29,7 +29,6 @@ from experiments.monitoring.watch import Watch
 from fundenv.live import QUICK, Journal, LiveFeed
 from fundenv.market.download import Rest
 from fundenv.market.download.exchange import APIS
-from fundenv.settings import Range
 
 LOOPBACK = ("127.0.0.1", "::1", "localhost")
 
@@ -52,27 +51,23 @@ class Args:
     """When to call."""
     webhook: str = ""
     """Address that takes each alert as JSON by POST; Slack and Discord understand it."""
-    leverage: Annotated[float, Range(1, 125, "times")] = 3.0
-    """Perpetual notional over perpetual wallet of the carries that are ranked."""
-    cash_rate: Annotated[float, Range(0, 1, "a year")] = 0.045
-    """What the capital earns otherwise."""
-    hold: Annotated[float, Range(0.1, 3650, "days")] = 7.0
-    """Days over which the cost of a round trip is spread."""
+    carry: Carrying = field(default_factory=Carrying)
+    """How the carries that are ranked are judged."""
     spot: tuple[str, ...] = ()
     """Spot pairs of another exchange, SYMBOL=VENUE:PAIR."""
     host: str = "127.0.0.1"
     """Address that the page listens at; another one than loopback lets others read it."""
-    port: Annotated[int, Range(0, 65535)] = 8060
+    port: int = 8060
     """Port of the page; 0: any that is free."""
-    poll: Annotated[float, Range(0.05, 86400, "s")] = 60.0
-    """Time between two looks at the venues."""
-    refresh: Annotated[float, Range(0.2, 3600, "s")] = 5.0
-    """Time between two readings of the page."""
-    keep: Annotated[float, Range(0.1, 3650, "days")] = 14.0
-    """How long the files of the journal are kept."""
+    poll: float = 60.0
+    """Seconds between two looks at the venues."""
+    refresh: float = 5.0
+    """Seconds between two readings of the page."""
+    keep: float = 14.0
+    """Days for which the files of the journal are kept."""
     mirror: str = ""
     """Address in place of the exchanges' own."""
-    rate: Annotated[float, Range(0.01, 1e5)] = 8.0
+    rate: float = 8.0
     """Requests a second, of each exchange."""
 
 
@@ -81,6 +76,10 @@ def main(args: Args) -> None:
     for venue in args.venue:
         if venue not in APIS:
             raise RunError(f"--venue {venue}: no interface; there is one for {', '.join(APIS)}")
+    if min(args.poll, args.refresh, args.keep, args.rate) <= 0:
+        raise RunError("--poll, --refresh, --keep, --rate: give numbers above 0")
+    if not 0 <= args.port <= 65535:
+        raise RunError(f"--port {args.port}: give 0 .. 65535; 0 takes any that is free")
     spots = spots_of(args)
     webhook = Webhook(args.webhook) if args.webhook else None
     require_room(args.out)
@@ -91,7 +90,7 @@ def main(args: Args) -> None:
             spots,
             journal,
             limits=args.alerts,
-            how=Carrying(leverage=args.leverage, cash_rate=args.cash_rate, hold=args.hold),
+            how=args.carry,
             papers=args.paper,
             webhook=webhook,
             log=to_log("fundenv.monitor", args.out / "monitor.log"),

@@ -8,10 +8,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from itertools import permutations
-from typing import NamedTuple
+from typing import Annotated, ClassVar, NamedTuple
 
+from experiments.core.run_folder import RunError
 from experiments.monitoring.history import History
 from fundenv.live import Quote
+from fundenv.settings import Range, Settings
 from fundenv.venues import Venue, load_venue
 
 YEAR_8H = 3 * 365.0  # 8 h intervals in a year
@@ -56,14 +58,16 @@ class Row(NamedTuple):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Carrying:
-    """How a carry is judged. leverage: perpetual notional over perpetual wallet. cash_rate: what
-    the capital earns otherwise, a year. hold: days over which the cost of a round trip is spread.
-    """
+class Carrying(Settings):
+    """How a carry is judged."""
 
-    leverage: float = 3.0
-    cash_rate: float = 0.045
-    hold: float = 7.0
+    error: ClassVar[type[ValueError]] = RunError
+    leverage: Annotated[float, Range(1, 125, "times")] = 3.0
+    """Perpetual notional over perpetual wallet."""
+    cash_rate: Annotated[float, Range(0, 1, "a year")] = 0.045
+    """What the capital earns otherwise."""
+    hold: Annotated[float, Range(0.1, 3650, "days")] = 7.0
+    """Days over which the cost of a round trip is spread."""
 
 
 class Carry(NamedTuple):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import sys
 import threading
 from collections.abc import Iterator
@@ -18,7 +19,7 @@ from experiments.live.mock_world import Fault
 from experiments.monitor import Args, main, serve, spots_of
 from experiments.monitoring.alerts import AlertLimits
 from experiments.monitoring.notify import Webhook
-from experiments.monitoring.rows import Key, Row
+from experiments.monitoring.rows import Carrying, Key, Row
 from tests.live.monitored import COINS, SPOTS, VENUES, accounts, watching, world
 from tests.live.world import HOUR
 
@@ -273,3 +274,25 @@ def test_the_page_without_its_extra_is_refused_with_its_name(
 
 def test_the_page_is_for_this_machine_alone_unless_asked() -> None:
     assert Args(symbols=("BTCUSDT",)).host == "127.0.0.1"
+
+
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        ({"venue": ("binanc",)}, "no interface; there is one for binance"),
+        ({"poll": 0.0}, "--poll, --refresh, --keep, --rate: give numbers above 0"),
+        ({"port": 70000}, "--port 70000: give 0 .. 65535"),
+        ({"symbols": ("bybit:BTCUSDT",)}, "--symbols name none of binance"),
+        ({"webhook": "x"}, "--webhook x: expected an address"),
+    ],
+)
+def test_bad_input_is_one_line(tmp_path: Path, given: dict[str, Any], said: str) -> None:
+    known: dict[str, Any] = {"symbols": ("BTCUSDT",), "out": tmp_path, "once": True}
+    with pytest.raises(RunError, match=re.escape(said)) as refused:
+        main(Args(**known | given))
+    assert "\n" not in str(refused.value)
+
+
+def test_carries_that_cannot_be_are_refused() -> None:
+    with pytest.raises(RunError, match=r"hold = 0.* 0\.1 \.\. 3650"):
+        Carrying(hold=0.0)
