@@ -14,16 +14,17 @@ from fundenv.venues.schema import CHOICES, PER_SYMBOL, SCALARS, dotted, node
 
 _HEAD = """# Venues: every rule, its value, its source
 
-Generated from the TOML files beside this page. "not sourced" marks a value that no exchange
-document backs; the environment says so once when it uses one. Where a value changed, each one
-stands with the day from which it holds. Formulas: `fundenv.formulas`. Interval, first hour and lag
-describe a venue; the environment settles when the data say. `clock_hours` needs no rule: orders
-fill on the hour, so every hour begun is a whole one. Linear and inverse venues are both stepped;
-brackets and lots of an inverse contract are in coins and in quote.
+Generated from the TOML files beside this page. "not sourced" marks a value without an exchange
+document behind it; the env prints a warning once when it uses such a value. Where a value changed,
+the table has one row for each value, with the day from which it holds. `fundenv.formulas` has the
+formulas. `interval_hours`, `first_hour` and `lag_intervals` describe a venue; the env takes the
+settlements from the data. The env does not use `clock_hours`, because it charges interest by the
+bar. The env steps linear and inverse venues; brackets of an inverse contract are in coins, lots of
+its perpetual in quote.
 
-Inside Deribit's dead band the rate is zero; where a formula clamps (interest - premium), a small
-premium gives the interest instead, mostly 0.01 % per 8 h. What articles on funding often get wrong
-stands in docs/articles.md.
+Inside Deribit's dead band the rate is zero. Where a formula clamps (interest - premium), a small
+premium gives the interest instead, mostly 0.01 % per 8 h. docs/articles.md lists what articles on
+funding often get wrong.
 """
 
 
