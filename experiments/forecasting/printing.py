@@ -53,6 +53,13 @@ def sections(result: dict[str, Any]) -> list[Section]:
     for heading, key, digits, legend in (
         ("Skill over no change, RMSE, %", "skill_no_change", 1, ""),
         (
+            "Skill over clipped HAR, mean absolute error, %",
+            "mae_skill_clipped_har",
+            1,
+            "1 - MAE / MAE: large errors count less than above.",
+        ),
+        ("Skill over no change, mean absolute error, %", "mae_skill_no_change", 1, ""),
+        (
             "CRPS, bp",
             "crps",
             3,

@@ -29,7 +29,8 @@ def growth_of(rows: Sequence[dict[str, Any]], cash: float) -> Iterator[Table]:
             _cells(rows, rule, lambda row: f"{row['growth']:+.2f}", losses=True),
             "The rule at its defaults on each forecaster, mean over coins; h: the horizon that it"
             f" reads. {PERFECT}: on the future itself, which nobody has. {TUNED}: that, with the"
-            " best of six thresholds for this very span: the most that accuracy can buy here.",
+            " best of six thresholds for this very span. No rule here is optimal, so that a worse"
+            " forecast can earn more.",
         )
 
 

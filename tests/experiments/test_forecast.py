@@ -66,6 +66,10 @@ def test_the_figures_are_those_of_the_forecasts(run: Path) -> None:
     assert own["skill_clipped_har"] == pytest.approx(100 * (1 - own["rmse"] / base["rmse"]))
     assert base["skill_clipped_har"] == 0.0
     assert base["skill_no_change"] > 0.0
+    assert own["mae_skill_clipped_har"] == pytest.approx(100 * (1 - own["mae"] / base["mae"]))
+    assert "## Skill over clipped HAR, mean absolute error, %, all coins" in (
+        (run / "results.md").read_text()
+    )
     # a forecast knows the rate at its origin: no change says exactly that
     none = pd.read_parquet(run / "forecasts" / "no_change-seed0-fold0.parquet")
     assert (none["mean"] == none["last"]).all()

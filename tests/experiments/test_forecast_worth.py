@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -9,7 +10,7 @@ import pandas as pd
 import pytest
 
 import agents
-from experiments.forecasting import worth_tables
+from experiments.forecasting import board, worth_tables
 from experiments.forecasting.walk_forward import frame
 from experiments.forecasting.worth import predicted, worth
 from experiments.rollout.make import roll_out
@@ -102,3 +103,20 @@ def test_the_tables_hold_the_rows(rows: list[dict[str, Any]]) -> None:
     ]
     drawn = worth_tables.growth(rows, "forecast")
     assert [trace.name for trace in drawn.data] == [line[0] for line in cells[1:]]
+
+
+def test_growth_is_in_tensorboard(rows: list[dict[str, Any]], tmp_path: Path) -> None:
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+    row = {"coin": "all coins", "horizon": 1, "forecaster": "ewma", "below": [0.1] * 5}
+    board.write(tmp_path / "events", {"rows": [row], "worth": rows}, {}, "none")
+    for name in ("ewma", "perfect"):
+        events = EventAccumulator(str(tmp_path / "events" / name)).Reload()
+        scalars = events.Scalars("Worth/forecast_leverage_percent_a_year/all_coins")
+        assert [each.step for each in scalars] == list(HORIZONS)
+        own = [
+            r["growth"]
+            for r in rows
+            if (r["forecaster"], r["rule"], r["coin"]) == (name, "forecast_leverage", "all coins")
+        ]
+        assert [each.value for each in scalars] == pytest.approx(own, rel=1e-5)
