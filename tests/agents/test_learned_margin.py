@@ -1,5 +1,5 @@
-"""Learned margin carry: untrained it is the rule, it treats coins alike, its training can be stopped,
-and its search follows what is clear of noise.
+"""Learned margin carry: untrained it is the rule, it treats coins alike, its training can be
+stopped, and its search follows what is clear of noise.
 """
 
 from __future__ import annotations
