@@ -7,8 +7,7 @@ from dataclasses import dataclass
 from typing import Annotated, Any, ClassVar, NamedTuple
 
 from experiments.core.run_folder import RunError
-from experiments.monitoring.history import History
-from experiments.monitoring.rows import Key, Row
+from experiments.monitoring.rows import Row
 from fundenv.settings import Range, Settings
 
 
@@ -49,9 +48,7 @@ class Alert(NamedTuple):
 Conditions = dict[tuple[str, str], str]
 
 
-def market_conditions(
-    rows: Sequence[Row], histories: Mapping[Key, History], limits: AlertLimits
-) -> Conditions:
+def market_conditions(rows: Sequence[Row], limits: AlertLimits) -> Conditions:
     """What is true of perpetuals: (kind, what) -> a sentence."""
     found: Conditions = {}
     for row in rows:
@@ -61,9 +58,8 @@ def market_conditions(
             continue
         for kind, text in _of_row(row, limits):
             found[kind, what] = text
-        changed = histories[row.key].changed(row.quote.next)
-        if limits.interval and changed:
-            before, now = changed
+        if limits.interval and row.changed:
+            before, now = row.changed
             found["interval", what] = f"settles every {now:g} h instead of every {before:g} h"
     return found
 

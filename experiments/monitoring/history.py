@@ -66,11 +66,11 @@ class History:
         hours = self.intervals()[recent]
         return float(np.sum(rates[recent] * hours) / np.sum(hours))
 
-    def changed(self, following: int | None) -> tuple[float, float] | None:
-        """(hours before, hours now) where the last interval, or the one up to the settlement
-        `following` (ms), is not as long as the one before it.
+    def changed(self, *later: int) -> tuple[float, float] | None:
+        """(hours before, hours now) where the last interval is not as long as the one before it;
+        later: settlements (ms) behind those that are known.
         """
-        times = [*self._rates, *([following] if following else [])][-3:]
+        times = [*self._rates, *(time for time in later if time > (self.last or 0))][-3:]
         if len(times) < 3:
             return None
         before, now = (round((b - a) / HOUR_MS, 2) for a, b in zip(times, times[1:], strict=False))

@@ -35,7 +35,8 @@ class Row(NamedTuple):
     seconds: to the next settlement. interval: hours. basis: perpetual over spot, middle of the
     books, bp of the spot price; mark over index where there is no spot book. open_interest: quote.
     above: predicted over the lowest of the coin at any venue that answers. cap: share of the
-    venue's largest rate that the predicted one takes. age: seconds since the venue answered. stale:
+    venue's largest rate that the predicted one takes. changed: hours of the settlement interval
+    before and now, where they differ. age: seconds since the venue answered. stale:
     whether that is too long ago, or the settlement that it announced is.
     """
 
@@ -52,6 +53,7 @@ class Row(NamedTuple):
     open_interest: float | None
     above: float | None
     cap: float | None
+    changed: tuple[float, float] | None
     age: float
     stale: bool
     quote: Quote
@@ -93,11 +95,21 @@ def _rules(venue: str) -> Venue:
 
 
 def row_of(
-    key: Key, quote: Quote, history: History, *, now: int, age: float, patience: float
+    key: Key,
+    quote: Quote,
+    history: History,
+    *,
+    now: int,
+    age: float,
+    patience: float,
+    since: int | None = None,
 ) -> Row:
-    """The row of one perpetual. now: the venue's time, ms. age, patience: seconds."""
+    """The row of one perpetual. now: the venue's time, ms. age, patience: seconds. since: the last
+    settlement, ms, which the venue may not have told yet; by default the last one of `history`.
+    """
     _, rates = history.per_8h()
-    interval = _interval(quote, history)
+    since = history.last if since is None else since
+    interval = _interval(quote, since)
     predicted = None if quote.rate is None or not interval else quote.rate * 8e4 / interval
     cap = _rules(key.venue).value("funding", "cap", key.symbol)
     return Row(
@@ -114,6 +126,7 @@ def row_of(
         quote.open_interest,
         None,
         abs(quote.rate) / cap if quote.rate is not None and cap > 0 else None,
+        history.changed(*(time for time in (since, quote.next) if time is not None)),
         age,
         age > patience or (quote.next is not None and now - quote.next > patience * 1000.0),
         quote,
@@ -212,12 +225,12 @@ def _half(bid: float | None, ask: float | None) -> float:
     return (ask - bid) / (ask + bid)
 
 
-def _interval(quote: Quote, history: History) -> float | None:
+def _interval(quote: Quote, since: int | None) -> float | None:
     """Hours that the running rate is for: from the last settlement to the next; the venue's own
     word, or its usual one, where that does not make sense.
     """
-    if quote.next is not None and history.last is not None:
-        hours = round((quote.next - history.last) / 3_600_000, 2)
+    if quote.next is not None and since is not None:
+        hours = round((quote.next - since) / 3_600_000, 2)
         if 0 < hours <= 8:
             return hours
     return quote.interval

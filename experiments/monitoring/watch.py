@@ -31,6 +31,7 @@ from fundenv.market.download.series import DAY_MS
 
 KEPT = 600  # quotes of each perpetual in memory
 CALLED = 200  # lines of what was called
+_MINUTE_MS = 60_000
 DAYS = 45  # of settlements that are asked for
 
 
@@ -70,7 +71,7 @@ class Watch:
         self.histories = {key: History() for key in self.spots}
         self.quotes: dict[Key, deque[Quote]] = {key: deque(maxlen=KEPT) for key in self.spots}
         self._ahead: dict[str, int] = {}  # of a venue's clock before this machine's, ms
-        self._asked: dict[Key, int] = {}  # up to when the settlements of a perpetual are known
+        self._due: dict[Key, int] = {}  # the first settlement that was announced and is not known
         self._problems: dict[Key, list[str]] = {}
         self._alarms = Alarms()
         self._called: deque[str] = deque(maxlen=CALLED)
@@ -125,11 +126,17 @@ class Watch:
                     last or Quote(now, *key, base=key.symbol),
                     self.histories[key],
                     now=now + self._ahead.get(key.venue, 0),
+                    since=self._since(key, now + self._ahead.get(key.venue, 0)),
                     age=age,
                     patience=self.limits.stale or float("inf"),
                 )
             )
         return compared(found)
+
+    def _since(self, key: Key, now: int) -> int | None:
+        """The last settlement, ms: known, or announced for an instant that is past."""
+        due = self._due.get(key)
+        return due if due is not None and due <= now else self.histories[key].last
 
     def _hear(self, venue: str) -> list[dict[str, Any]]:
         """The records of one venue; none where it does not even tell its time."""
@@ -159,10 +166,8 @@ class Watch:
     def _settled(self, key: Key, now: int) -> list[dict[str, Any]]:
         """Settlements that are not known yet. Raises `DownloadError`."""
         history = self.histories[key]
-        since = now - DAYS * DAY_MS if history.last is None else history.last + 60_000
-        quotes = self.quotes[key]
-        due = quotes[-1].next if quotes else None
-        if history.last is not None and due is not None and now < due:
+        since = now - DAYS * DAY_MS if history.last is None else history.last + _MINUTE_MS
+        if history.last is not None and now < self._due.get(key, now):
             return []
         series = Series(venue=key.venue, symbol=key.symbol, kind="funding")
         return [
@@ -186,6 +191,8 @@ class Watch:
             key = Key(quote.venue, quote.symbol)
             if key in self.quotes and quote.told:
                 self.quotes[key].append(quote)
+                if quote.next is not None:
+                    self._due[key] = min(quote.next, self._due.get(key, quote.next))
         elif record["kind"] == "answer":
             key = Key(record["venue"], record["symbol"])
             if key in self.histories:
@@ -194,6 +201,15 @@ class Watch:
                 ]
                 newest = max((time for time, _ in rows), default=0)
                 self.histories[key].add(rows, keep_from=newest - 2 * DAYS * DAY_MS)
+                if self._due.get(key, newest) - _MINUTE_MS <= newest:
+                    self._await(key, newest)
+
+    def _await(self, key: Key, newest: int) -> None:
+        """A settlement has come; what is due now is the one that was announced last."""
+        self._due.pop(key, None)
+        announced = self.quotes[key][-1].next if self.quotes[key] else None
+        if announced is not None and announced > newest:
+            self._due[key] = announced
 
     def _recall(self) -> int | None:
         """Take in what the journal holds; when it was written last, ms."""
@@ -211,7 +227,7 @@ class Watch:
         now = records.now_ms()
         own, _ = accounts.read(self.papers, now)
         with self._lock:
-            found: Conditions = market_conditions(self._rows(now), self.histories, self.limits)
+            found: Conditions = market_conditions(self._rows(now), self.limits)
             found |= account_conditions(own, self.limits)
             begun, ended = self._alarms.update(found, now)
             standing = [list(alert) for alert in self._alarms.standing.values()]

@@ -2,6 +2,7 @@
 
     python -m experiments.studies.live_faults
     python -m experiments.studies.live_faults --kills 50 --days 7
+    python -m experiments.studies.live_faults --sound --venues binance --days 365
 
 A month of made-up days at two venues, with faults drawn at random: errors, broken answers, nulls,
 rows late, doubled or out of order, a process that sleeps. With --kills the command `paper` runs in
@@ -69,6 +70,8 @@ class Args:
     """Faults of the servers, and as many rows that come late."""
     kills: int = 0
     """Kill the process so many times."""
+    sound: bool = False
+    """Only an exchange that never fails: how long looks take, and how memory grows."""
     seed: int = 0
     """Of everything that is drawn."""
 
@@ -83,8 +86,8 @@ def study(args: Args, folder: Path) -> dict[str, Any]:
     """Figures of one study. Raises `RunError` where an account differs."""
     begun = time.monotonic()
     clean = {venue: _run(args, venue, folder / "clean", faulty=False) for venue in args.venues}
-    figures: dict[str, Any] = {}
-    for venue in args.venues:
+    figures: dict[str, Any] = dict(clean) if args.sound else {}
+    for venue in () if args.sound else args.venues:
         if args.kills:
             figures[venue] = _killed(args, venue, folder / "killed")
         else:
@@ -230,17 +233,22 @@ def _killed(args: Args, venue: str, folder: Path) -> dict[str, Any]:
     words += ["--hole", "168", "--gone", "168"]
     command = [sys.executable, "-m", "experiments.paper", *words]
     subprocess.run([*command, "--once"], check=True, capture_output=True)  # all begin alike
+    begun = time.monotonic()
+    subprocess.run([*command, "--once"], check=True, capture_output=True)
+    whole = time.monotonic() - begun  # of a process that looks once
     world.ticks = _ticks(world, end, rng)
     kills = 0
+    lengths = set()
     while kills < args.kills:
         process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
         asked, patience = world.asked, time.monotonic() + 120
         while world.asked < asked + 3 and time.monotonic() < patience:  # it is at work
             time.sleep(0.02)
-        time.sleep(float(rng.uniform(0, 3)))
+        time.sleep(float(rng.uniform(0, whole)))
         os.kill(process.pid, signal.SIGKILL)
         process.wait()
         kills += 1
+        lengths.add(sum(path.stat().st_size for path in folder.rglob("*.jsonl")))
         if kills % 10 == 0:
             print(f"{venue}: killed {kills} of {args.kills} times", file=sys.stderr, flush=True)
     world.ticks = None
@@ -256,7 +264,8 @@ def _killed(args: Args, venue: str, folder: Path) -> dict[str, Any]:
         waits=WAITS,
     )
     said = check(paper, agents.make(args.agent))
-    found = {"kills": kills, "fingerprint": _until(paper, end), "check": said.partition(": ")[2]}
+    found: dict[str, Any] = {"kills": kills, "lengths of the journal at a kill": len(lengths)}
+    found |= {"fingerprint": _until(paper, end), "check": said.partition(": ")[2]}
     found["steps"] = len(paper.account.steps)
     paper.close()
     server.close()

@@ -99,6 +99,28 @@ def test_what_has_settled_since_is_asked_for_once(tmp_path: Path) -> None:
         assert per_look <= 2 * 5  # clock, rate, two books, open interest of each perpetual
 
 
+def test_a_rate_that_a_venue_tells_late_is_asked_for_until_it_comes(tmp_path: Path) -> None:
+    made = world()
+    with watching(tmp_path, made, spots=FIRST) as watch:
+        watch.look()
+        due = by_key(watch.view().rows)[BTC].quote.next
+        assert due is not None
+        made.hidden["binance", "BTCUSDT", "funding"] = [(due - 1, due + 1, due + HOUR)]
+        made.now_ms = due + 60_000
+        for _ in range(3):
+            watch.look()
+        row = by_key(watch.view().rows)[BTC]
+        assert (row.interval, row.changed) == (8.0, None)
+        assert watch.histories[BTC].last == due - 8 * HOUR
+        assert [a for a in watch.view().alerts if a.kind == "interval"] == []
+        made.now_ms = due + HOUR
+        watch.look()
+        assert watch.histories[BTC].last == due
+        asked = made.asked
+        watch.look()
+        assert made.asked - asked <= 2 * 5
+
+
 def test_a_monitor_that_starts_again_knows_what_it_knew(tmp_path: Path) -> None:
     made = world()
     made.shifts["binance", "BTCUSDT"] = 20e-4

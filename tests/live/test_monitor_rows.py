@@ -74,6 +74,16 @@ def test_the_week_weighs_rates_by_their_hours() -> None:
     assert history([1.0, 1.0]).changed(BEGIN + 4 * HOUR) == (8.0, 4.0)
 
 
+def test_a_settlement_that_is_not_told_yet_is_no_longer_interval() -> None:
+    """Every 4 h; the venue announces the settlement after next, and has not told the last rate."""
+    made, own = history([1.0] * 9, 4.0), quote(rate_bp=1.0, next=BEGIN + 8 * HOUR)
+    known = row_of(HERE, own, made, now=BEGIN + 4 * HOUR, age=0.0, patience=60.0)
+    assert known.changed == (4.0, 8.0)
+    since = BEGIN + 4 * HOUR
+    found = row_of(HERE, own, made, now=since, age=0.0, patience=60.0, since=since)
+    assert (found.changed, found.interval, found.predicted) == (None, 4.0, pytest.approx(2.0))
+
+
 def test_the_basis_is_that_of_the_books_or_of_the_mark_price() -> None:
     assert row(bid=101.0, ask=101.0, spot_bid=100.0, spot_ask=100.0).basis == pytest.approx(100.0)
     alone = row(spot_bid=None, spot_ask=None)
@@ -155,14 +165,14 @@ def test_each_alert_begins_once_and_ends(kind: str, there: Quote, rates: list[fl
     for step, (told, settled) in enumerate([calm, (there, rates), (there, rates), calm]):
         made = history(settled)
         own = row_of(HERE, told, made, now=BEGIN, age=0.0, patience=60.0)
-        begun, ended = alarms.update(market_conditions([own], {HERE: made}, limits), step)
+        begun, ended = alarms.update(market_conditions([own], limits), step)
         calls.append(([a.kind for a in begun], [a.kind for a in ended]))
         if step == 2:
             assert alarms.standing[kind, "binance BTCUSDT"].since == 1
     assert kind in calls[1][0]
     assert calls[2] == ([], [])
     assert kind in calls[3][1]
-    off = market_conditions([own], {HERE: made}, AlertLimits(rate=0, flip=0, cap=0, z=0))
+    off = market_conditions([own], AlertLimits(rate=0, flip=0, cap=0, z=0))
     assert off == {}
 
 
