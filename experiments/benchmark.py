@@ -3,8 +3,8 @@
 Without --data everything runs on the embedded synthetic market. The folder --out receives
 results.md, results.json, results.parquet (one row per agent, fold, symbol, seed, cash rate and
 cost), stress.parquet and stress.png (what named shocks do to each agent), a checkpoint for each
-learner and seed, the equity curves (Parquet), TensorBoard events and report.html. Ctrl-C keeps what
-is done; --resume goes on.
+learner and seed, the equity curves (Parquet), TensorBoard events and report.html. Ctrl-C keeps
+finished parts; --resume continues.
 """
 
 from __future__ import annotations
@@ -78,15 +78,13 @@ class Args(MarketArgs):
     seeds: int | None = None
     """Trainings of each learner, seeds 0 .. N - 1; default: the preset's."""
     steps: int | None = None
-    """Environment steps of every training. Default: the preset's, which are others for each
-    learner.
-    """
+    """Environment steps of every training. Default: the preset's, which differ between learners."""
     folds: int | None = None
-    """Walk-forward folds within the training span, judged apart from the test; default: the
-    preset's.
+    """Walk-forward folds within the training span, evaluated separately from the test span;
+    default: the preset's.
     """
     cash_rates: tuple[float, ...] = (0.0, 0.02, 0.045)
-    """Cash rates over which the verdict averages."""
+    """Cash rates of the evaluation; the comparison averages over them."""
     params: tuple[str, ...] = ()
     """Parameters of agents, AGENT.NAME=VALUE, e.g. ppo.entropy=0.01 zscore.entry=2: another way to
     write --ppo.entropy 0.01. Precedence: --params > --calibrated > --preset.
@@ -98,8 +96,8 @@ class Args(MarketArgs):
     out: Path | None = None
     """Folder of the run; default: runs/benchmark-<time>."""
     resume: bool = False
-    """Continue the run in --out (default: the newest); finished parts are not done again. A folder
-    without a run is begun.
+    """Continue the run in --out (default: the newest) and skip its finished parts. In a folder
+    without a run, start one.
     """
 
 

@@ -5,8 +5,8 @@ The objective is log growth per year net of the cash rate, mean over symbols, am
 drawdown stays within a limit. The folder --out receives calibrated.toml (for --calibrated of the
 benchmark and of evaluate) and, for each rule, every setting with its figures (settings.parquet),
 heat maps (heatmap.png) and report.md: walk-forward folds, deflated Sharpe ratio, probability of
-backtest overfitting. Only the chosen setting is evaluated on the test span, once. Ctrl-C keeps what
-is done; --resume goes on.
+backtest overfitting. Only the chosen setting is evaluated on the test span, once. Ctrl-C keeps
+finished settings; --resume continues.
 """
 
 from __future__ import annotations
@@ -43,18 +43,18 @@ class Args(MarketArgs):
     """Rules to calibrate."""
     space: tuple[str, ...] = ()
     """What is searched, RULE.NAME=V1,V2,.. (grid) or RULE.NAME=LOW:HIGH[:log] (Optuna), e.g.
-    zscore.entry=1.5,2,2.5 ewma.span=3:200:log; a rule that is not named has a space of its own
+    zscore.entry=1.5,2,2.5 ewma.span=3:200:log; other rules use their default space
     (experiments/calibration/search.py).
     """
     params: tuple[str, ...] = ()
     """Parameters that stay fixed, RULE.NAME=VALUE."""
     trials: int = 2000
-    """Settings that Optuna may try where a space has ranges; of a grid with more as many are drawn
-    at random (--seed).
+    """Number of settings that Optuna tries where a space has ranges. From a larger grid this many
+    settings are drawn at random (--seed).
     """
     drawdown: float = 0.1
-    """Deepest drawdown that a setting may have had on the training span (worst symbol, daily
-    closes; 0.1 = 10 %).
+    """Largest drawdown that a setting may have on the training span (worst symbol, daily closes;
+    0.1 = 10 %).
     """
     folds: int = 4
     """Walk-forward folds within the training span."""
@@ -65,8 +65,8 @@ class Args(MarketArgs):
     out: Path | None = None
     """Folder of the run; default: runs/calibrate-<time>."""
     resume: bool = False
-    """Continue the run in --out (default: the newest); settings already evaluated are not
-    evaluated again. A folder without a run is begun.
+    """Continue the run in --out (default: the newest) and skip settings already evaluated. In a
+    folder without a run, start one.
     """
 
 

@@ -1,9 +1,9 @@
-"""Looks after market data, downloaded or your own: what is there (status), whether it is sound and
-belongs together (verify), and what is new (update).
+"""Shows, checks and updates market data, downloaded or your own: which rows there are (status),
+whether files are correct and fit together (verify), and new rows of the venue (update).
 
-python -m experiments.data status --data data/raw
-python -m experiments.data verify --data data/raw      # exits with 2 where load_market would refuse
-python -m experiments.data update --data data/raw      # fetches what is new or damaged
+    python -m experiments.data status --data data/raw
+    python -m experiments.data verify --data data/raw  # exits with 2 where load_market would refuse
+    python -m experiments.data update --data data/raw  # fetches what is new or damaged
 """
 
 from __future__ import annotations
@@ -50,22 +50,22 @@ class Args:
 
     command: tyro.conf.Positional[Literal["status", "verify", "update"]]
     """status: rows, span, age and gaps. verify: also checksums, checks across tables and the
-    plausibility pass, with a plot a downloaded symbol. update: fetch what is new.
+    plausibility check, with a plot of each downloaded symbol. update: fetch what is new.
     """
     data: Path = Path("data/raw")
     """Folder of downloaded series, of your own files, or of both."""
     venue: str | None = None
-    """Rules of your own files: a TOML whose prefix they begin with; default: the shipped venue of
-    their prefix.
+    """Venue file (TOML) for your own files, whose names begin with its name; default: the shipped
+    venue of that name.
     """
     columns: tuple[str, ...] = ()
     """Columns of files that follow no known format, OURS=THEIRS or KIND.OURS=THEIRS."""
     accept: tuple[str, ...] = ()
-    """Kinds of findings that verify lets through, KIND or KIND:SYMBOL."""
+    """Kinds of findings that verify accepts, KIND or KIND:SYMBOL."""
     plots: Path | None = None
-    """Where verify puts its pictures; default: DATA/plots."""
+    """Folder for the pictures of verify; default: DATA/plots."""
     jobs: int = 4
-    """Months fetched at a time by update."""
+    """Months that update fetches at the same time."""
     mirror: Mirrors = field(default_factory=Mirrors)
     """Addresses in place of the venues' own."""
 

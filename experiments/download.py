@@ -48,7 +48,7 @@ class Args:
     start: str = "2020-01"
     """First month."""
     end: str | None = None
-    """Last month; default: until now. A later run goes on where this one ended."""
+    """Last month; default: until now. A later run continues where this one ended."""
     out: Path = Path("data/raw")
     """Data folder; give it to other scripts as --data."""
     kinds: tuple[str, ...] = ("funding", "perp", "spot", "mark")
@@ -62,17 +62,17 @@ class Args:
     market.
     """
     renamed: tuple[str, ...] = ()
-    """NEW=OLD: what SYMBOL lacks is taken from the contract that it was called before
-    (POLUSDT=MATICUSDT); only where one coin stayed one coin.
+    """NEW=OLD: earlier data of a renamed contract come from its old name (POLUSDT=MATICUSDT). Use
+    it only where the coin itself did not change.
     """
     tiers: bool = False
-    """Write today's brackets, lots and fees of the symbols, as the exchange answers, to
+    """Ask the exchange for today's brackets, lots and fees of the symbols, write them to
     OUT/VENUE_DATE.toml, and fetch no prices.
     """
     sources: tuple[str, ...] = ("archives", "rest")
-    """Where from: archives, rest or both."""
+    """Sources to use: archives, rest or both."""
     jobs: int = 4
-    """Months fetched at a time."""
+    """Months fetched at the same time."""
     mirror: Mirrors = field(default_factory=Mirrors)
     """Addresses in place of the venues' own."""
 

@@ -2,8 +2,8 @@
 
 An agent is the folder that training wrote (of `train`, or `agents/<name>-<seed>` in a run of
 `benchmark`) or the name of a rule. Several folders that decide together are joined by + or matched
-by a pattern in quotes: 'runs/x/agents/ppo-*'. With --out, tables, equity curves (Parquet) and
-TensorBoard events are kept.
+by a pattern in quotes: 'runs/x/agents/ppo-*'. With --out the command writes tables, equity curves
+(Parquet) and TensorBoard events.
 """
 
 from __future__ import annotations
@@ -53,15 +53,15 @@ class Args(MarketArgs):
 
     agents: tuple[str, ...] = ("flat", "carry", "zscore")
     """Folders of trained agents, several as one with FOLDER+FOLDER or 'FOLDER-*', and names of
-    rules; 'FOLDER|RULE' lays a rule over an agent, which may refuse entries and force it flat, e.g.
-    'runs/x|zscore entry=2'.
+    rules; with 'FOLDER|RULE' the rule supervises the agent: it may refuse entries and close
+    positions, e.g. 'runs/x|zscore entry=2'.
     """
     split: Literal["test", "train"] = "test"
-    """The span to judge on."""
+    """The span to evaluate on."""
     calibrated: Path | None = None
     """File of calibrated parameters of rules (calibrated.toml of experiments.calibrate)."""
     out: Path | None = None
-    """Folder for tables, curves and events; default: none are kept."""
+    """Folder for tables, curves and events; default: write none."""
 
 
 def main(args: Args) -> None:

@@ -1,9 +1,9 @@
-"""Trains forecasters over several clients that keep their data, and compares that with own and with
-pooled data on the same days.
+"""Trains forecasters over several clients that keep their data, and compares them on the same days
+with forecasters of one client alone and of pooled data.
 
 Each client is a process with one coin, or with one folder of files. HAR needs one exchange of X'X
-and X'y; networks take rounds of federated averaging, then local fine-tuning. Every sum is masked,
-so that no single contribution is seen.
+and X'y; networks take rounds of federated averaging, then local fine-tuning. Clients mask what they
+send, so the server sees only sums.
 """
 
 from __future__ import annotations
@@ -34,8 +34,8 @@ class Args:
     """Command line of the federation."""
 
     data: Path | None = None
-    """Folder of Parquet or CSV files, each symbol one client; without it and without --clients
-    three coins of the generator.
+    """Folder of Parquet or CSV files, each symbol one client. Default, without --clients: three
+    synthetic coins.
     """
     symbols: tuple[str, ...] = ()
     """Symbols as in the file names; none: all that the folder has for the venue."""
@@ -44,15 +44,15 @@ class Args:
     clients: tuple[str, ...] = ()
     """In place of --data: clients that have a folder each, FOLDER or FOLDER:VENUE."""
     accept: tuple[str, ...] = ()
-    """Findings of the plausibility pass to let through, KIND or KIND:SYMBOL."""
+    """Findings of the plausibility check to accept, KIND or KIND:SYMBOL."""
     models: tuple[Literal["har", "nlinear", "lstm"], ...] = ("har", "nlinear", "lstm")
     """What the clients learn together."""
     test: str | None = None
-    """Span to judge on, START:END, UTC, both included, days, months or years; default: the last
+    """Span to evaluate on, START:END, UTC, both included, days, months or years; default: the last
     third of the data.
     """
     fit_from: str | None = None
-    """First day, month or year that clients learn from; default: all there is."""
+    """First day, month or year that clients learn from; default: the first of the data."""
     rounds: int = 10
     """Rounds of federated averaging of a network."""
     epochs: int = 1

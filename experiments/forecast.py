@@ -1,9 +1,9 @@
-"""Compares forecasters of funding: walk-forward, refits on a schedule, skill over no change and
-over clipped HAR with a test, and how well the widths are calibrated.
+"""Compares forecasters of funding walk-forward, with refits on a schedule: skill over no change and
+over clipped HAR with a test, and the calibration of the quantiles.
 
-Every forecaster is fitted on what was settled before a fold, asked at each settlement in it, and
-judged on the mean rate of the next 1, 3, 9, 21 and 63 settlements. An interrupted comparison goes
-on with --resume.
+Every forecaster is fitted on the settlements before a fold. At each settlement of the fold it
+forecasts the mean rate of the next 1, 3, 9, 21 and 63 settlements, and the comparison judges these
+forecasts. --resume continues an interrupted comparison.
 """
 
 from __future__ import annotations
@@ -49,49 +49,49 @@ class Args:
     venue: str = "binance"
     """Exchange whose rules hold: a name of the package, or the path of a TOML."""
     accept: tuple[str, ...] = ()
-    """Findings of the plausibility pass to let through, KIND or KIND:SYMBOL."""
+    """Findings of the plausibility check to accept, KIND or KIND:SYMBOL."""
     columns: tuple[str, ...] = ()
     """Columns of files that follow no known format, OURS=THEIRS or KIND.OURS=THEIRS."""
     forecasters: tuple[str, ...] = ()
-    """Forecasters to compare: names as `fundenv info forecasters` lists them, with parameters where
-    you like ('lstm units=64 residual=true'), or package.module:Class for your own; none: all.
-    clipped_har and no_change always take part.
+    """Forecasters to compare: names of `fundenv info forecasters`, if you like with parameters
+    ('lstm units=64 residual=true'), or package.module:Class for your own; none: all. clipped_har
+    and no_change are always included.
     """
     test: str | None = None
-    """Span to judge on, START:END, UTC, both included, days, months or years; default: the last
+    """Span to evaluate on, START:END, UTC, both included, days, months or years; default: the last
     third of the data.
     """
     fit_from: str | None = None
-    """First day, month or year that forecasters learn from; default: all there is."""
+    """First day, month or year that forecasters learn from; default: the first of the data."""
     refit_months: int = 6
     """Months between two fits."""
     window: Literal["expanding", "rolling"] = "expanding"
-    """What a fit sees: everything since the start, or the last --rolling-months."""
+    """Data of a fit: everything since the start, or the last --rolling-months."""
     rolling_months: int = 24
-    """Months that a rolling window has."""
+    """Length of a rolling window in months."""
     inputs: tuple[str, ...] = ()
-    """Groups of inputs of the forecasters that read some: funding premium basis volatility returns
-    volume open_interest others other_venue user; none: those that each reads by default and that
-    have data.
+    """Groups of inputs, for forecasters that read inputs: funding premium basis volatility returns
+    volume open_interest others other_venue user; none: the default groups of each forecaster, as
+    far as there are data.
     """
     extra: tuple[str, ...] = ()
-    """FILE with columns of your own (time, optionally symbol, numbers): the inputs `user`, and
-    `other_venue` for columns named rate_*; and open_interest=1e9, where --data has files of it.
+    """FILE with columns of your own (time, optionally symbol, numbers), which become the inputs
+    `user` (columns named rate_*: `other_venue`); or open_interest=1e9 if --data has files of it.
     """
     delay_hours: float = 0.0
-    """Hours after a settlement at which a forecast is made; later ones see more of the premium
-    that makes the pending rate.
+    """Hours between a settlement and the forecast; a later forecast knows more of the premium that
+    decides the next rate.
     """
     worth: bool = False
-    """Also run the rules `forecast` and `forecast_leverage` on every forecaster over the test, on
-    an exponential mean, clipped HAR and the future itself.
+    """Also run the rules `forecast` and `forecast_leverage` over the test span, on every
+    forecaster, on an exponential mean, on clipped HAR and on the future itself.
     """
     cash_rate: float = 0.045
     """Yearly rate of idle cash, the hurdle of --worth."""
     seeds: int = 1
     """Seeds of the forecasters that draw random numbers; three or more give an interval."""
     explain: tuple[str, ...] = ()
-    """Forecasters whose last 120 days are taken apart: which inputs moved each forecast."""
+    """Forecasters to explain on the last 120 days: which inputs moved each forecast."""
     out: Path | None = None
     """Folder of the run; default: runs/forecast-<time>."""
     resume: bool = False

@@ -1,8 +1,8 @@
 """Checks and times the env and the learners on an NVIDIA GPU: parity with the CPU, steps per
 second, PPO and SAC end to end, memory.
 
-Every section is printed and written as JSON when it is finished; one that fails says so and lets
-the next begin.
+The command prints every section and writes it as JSON when it is finished. If a section fails, the
+command says so and continues with the next.
 """
 
 from __future__ import annotations
@@ -28,15 +28,15 @@ class Args:
     """Command line of the GPU check."""
 
     device: str = "cuda"
-    """A CUDA device; cpu runs the same sections without one, to try the command."""
+    """A CUDA device; cpu runs the same sections without a GPU, to try the command."""
     sections: tuple[Section, ...] = get_args(Section)
-    """What to run."""
+    """Sections to run."""
     parity_envs: int = 65
     """Environments of the comparison with the CPU."""
     parity_steps: int = 4096
     """Decisions of the comparison with the CPU."""
     batches: tuple[int, ...] = (4096, 65_536, 1_048_576)
-    """Environments that are stepped."""
+    """Numbers of environments in a batch."""
     learner_envs: tuple[int, ...] = (4096, 16_384, 65_536)
     """Environments of the learners."""
     rounds: int = 256

@@ -1,7 +1,7 @@
 """Watches funding at every exchange: rates now, predicted and settled, what a carry would earn net
 of costs and cash, and alerts; on a web page, for Prometheus, by webhook and in the log.
 
-It asks the venues for public data again and again. It takes no key and sends no order: it cannot
+The monitor polls the venues for public data. It takes no key and sends no order, so it cannot
 trade. --once prints the tables and ends. --paper shows paper accounts beside the market.
 """
 
@@ -44,31 +44,33 @@ class Args:
     out: Path = Path("runs/monitor")
     """Folder of its journal and its log."""
     paper: tuple[Path, ...] = ()
-    """Folders of paper accounts to show; they are only read."""
+    """Folders of paper accounts to show; the monitor only reads them."""
     once: bool = False
-    """Look once, print the tables, and end."""
+    """Poll once, print the tables, and end."""
     alerts: AlertLimits = field(default_factory=AlertLimits)
-    """When to call."""
+    """When to send an alert."""
     webhook: str = ""
     """Address that takes each alert as JSON by POST; Slack and Discord understand it."""
     carry: Carrying = field(default_factory=Carrying)
-    """How the carries that are ranked are judged."""
+    """Assumptions of the ranking of carries."""
     spot: tuple[str, ...] = ()
     """Spot pairs of another exchange, SYMBOL=VENUE:PAIR."""
     host: str = "127.0.0.1"
-    """Address that the page listens at; another one than loopback lets others read it."""
+    """Address at which the page listens; an address other than loopback lets other machines read
+    it.
+    """
     port: int = 8060
-    """Port of the page; 0: any that is free."""
+    """Port of the page; 0: any free port."""
     poll: float = 60.0
-    """Seconds between two looks at the venues."""
+    """Seconds between two polls of the venues."""
     refresh: float = 5.0
-    """Seconds between two readings of the page."""
+    """Seconds after which the page refreshes itself."""
     keep: float = 14.0
-    """Days for which the files of the journal are kept."""
+    """Days for which the monitor keeps files of the journal."""
     mirror: str = ""
     """Address in place of the exchanges' own."""
     rate: float = 8.0
-    """Requests a second, of each exchange."""
+    """Requests a second to each exchange."""
 
 
 def main(args: Args) -> None:

@@ -1,9 +1,10 @@
 """Runs a paper account on live data: an agent trades at the prices of an exchange, with the rules,
 costs and margin of the backtest, and without money.
 
-It downloads the history that the features need, then decides at every decision interval for as long
-as it runs. Stop and start it at will: the journal in --out is all there is to it. --check runs the
-journal through the backtest and compares every bit. It sends no order and needs no key.
+The command downloads the history that the features need, and then decides at every decision
+interval until you stop it. You can stop and start it at any time, because the account depends only
+on the journal in --out. --check runs a backtest on the journal and compares every bit. The command
+sends no order and needs no key.
 """
 
 from __future__ import annotations
@@ -55,15 +56,15 @@ class Args:
     out: Path
     """Folder of the accounts, one below it for each venue."""
     once: bool = False
-    """Look once and end, for cron and the like."""
+    """Poll once and end, for cron."""
     check: bool = False
-    """Run the journal in --out through the backtest, compare, and end."""
+    """Run a backtest on the journal in --out, compare, and end."""
     drift: bool = False
     """Say how fills, half-spreads and funding compare with what the account assumed, and end."""
     band: Path | None = None
     """Run folder of `evaluate` with rollouts of the agent: the band that results should keep."""
     reset: bool = False
-    """Let a stop that stays (drawdown) be lifted."""
+    """Lift a permanent stop (drawdown)."""
     joint: bool = False
     """One account over all symbols side by side, instead of one account for each."""
     limits: Limits = field(default_factory=Limits)
@@ -79,21 +80,22 @@ class Args:
     step: str = "1h"
     """Length of the bars."""
     warm_up: int = 45
-    """Days of history to begin with; the features need 31 and 90 settlements."""
+    """Days of history to begin with; the features need 31 days and 90 settlements."""
     poll: float = 20.0
-    """Seconds between two looks."""
+    """Seconds between two polls."""
     lag: float = 15.0
-    """Seconds after a close before its bar is asked for."""
+    """Seconds to wait after a close before asking for its bar."""
     hole: float = 2.0
-    """Hours to wait for a bar that later ones have followed, before it counts as halted."""
+    """Hours to wait for a missing bar when later bars have come, before it counts as halted."""
     gone: float = 6.0
-    """Hours to wait for a coin that alone has no bars any more, before it is left out."""
+    """Hours to wait for a coin that has no new bars while others do, before the account drops it.
+    """
     accept: tuple[str, ...] = ()
-    """Findings of the plausibility pass to let through, KIND or KIND:SYMBOL."""
+    """Findings of the plausibility check to accept, KIND or KIND:SYMBOL."""
     mirror: str = ""
     """Address in place of the exchanges' own."""
     rate: float = 8.0
-    """Requests a second, of each exchange."""
+    """Requests a second to each exchange."""
 
 
 def main(args: Args) -> None:

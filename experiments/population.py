@@ -1,9 +1,9 @@
 """Population-based training on Ray Tune: several learners train in parallel; the worst ones copy
 the best ones and continue with changed settings.
 
-The objective is growth on the last fifth of the training span, which is kept out of the training;
-the test span is never touched. The best agent stands in --out/best, ready for `evaluate`. --address
-auto uses a running Ray cluster. An interrupted search goes on with --resume.
+The objective is growth on the last fifth of the training span, on which no learner trains; the
+search never uses the test span. It writes the best agent to --out/best, ready for `evaluate`.
+--address auto uses a running Ray cluster. --resume continues an interrupted search.
 """
 
 from __future__ import annotations
@@ -51,7 +51,7 @@ class Args(MarketArgs):
     rounds: int = 8
     """Number of evaluations of the population."""
     steps: int = 50_000
-    """Environment steps of each learner between two judgements."""
+    """Environment steps of each learner between two evaluations."""
     params: tuple[str, ...] = ()
     """Parameters that stay fixed, NAME=VALUE."""
     address: str = ""

@@ -1,8 +1,8 @@
 """Writes one self-contained HTML page about finished runs: verdict, intervals, charts, worst
 episodes, trades, provenance, warnings.
 
-RUN is the folder of a benchmark, or of an evaluation with --out. Several runs are laid side by
-side. The page needs no network.
+RUN is the folder of a benchmark, or of an evaluation with --out. The page shows several runs side
+by side. The page needs no network.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ class Args:
     runs: Annotated[tuple[Path, ...], tyro.conf.Positional]
     """Folders of finished runs."""
     out: Path | None = None
-    """The page; default: report.html in the first run's folder."""
+    """File of the page; default: report.html in the first run's folder."""
 
 
 def main(args: Args) -> None:

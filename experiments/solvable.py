@@ -1,10 +1,9 @@
 """Trains PPO and SAC on the problems whose optimum is known and prints what share of it they reach.
 
-A (linear cost), B (quadratic cost), C (leverage with liquidation) and D (impact that stays) are
-played by the same kernel
-and adapters as the real environment. Shares are measured greedily, without reward noise, on paths
-that the training has not seen, against the optimal rule on the same paths. --json keeps the rows
-and goes on where an interrupted run stopped.
+The problems are A (linear cost), B (quadratic cost), C (leverage with liquidation) and D (lasting
+impact). They use the same kernel and adapters as the real environment. The command evaluates the
+greedy policy without reward noise, on paths that the training has not seen, against the optimal
+rule on the same paths. With --json it keeps the rows and continues an interrupted run.
 """
 
 from __future__ import annotations
@@ -41,14 +40,14 @@ class Args:
     B-ppo-continuous, C-ppo, D-ppo-continuous (none: all six), or some of `OPTIONS` and `SETTINGS`.
     """
     settings: bool = False
-    """Train the table of settings instead: PPO, device_ppo and SAC on A with other numbers of
-    environments and sizes of the update.
+    """Train the table of settings instead: PPO, device_ppo and SAC on problem A with different
+    numbers of environments and sizes of the update.
     """
     seeds: int = 5
     """Trainings of each, seeds 0 .. N - 1."""
     json: Path | None = None
-    """File of the rows task, problem, agent, seed, percent_of_optimum, env_steps, seconds, ...;
-    rows that it holds are not trained again.
+    """File of the rows task, problem, agent, seed, percent_of_optimum, env_steps, seconds, ...; the
+    command does not repeat the trainings whose rows the file holds.
     """
 
 

@@ -1,5 +1,5 @@
-"""Studies whether funding says what the price will do: regressions of the return to come on means
-of funding, the divergence signal, and a random forest, judged honestly and as flatterers do.
+"""Studies whether funding predicts the price: regressions of the next return on means of funding,
+the divergence signal, and a random forest, evaluated without and with look-ahead.
 
 For every coin and period: least squares with errors that allow for overlapping returns, returns
 after days of high and low divergence, the forest on shuffled folds and in purged walk-forward, and
@@ -38,23 +38,23 @@ class Args:
     venue: str = "binance"
     """Exchange whose files are read: a name of the package, or the path of a TOML."""
     accept: tuple[str, ...] = ()
-    """Findings of the plausibility pass to let through, KIND or KIND:SYMBOL."""
+    """Findings of the plausibility check to accept, KIND or KIND:SYMBOL."""
     columns: tuple[str, ...] = ()
     """Columns of files that follow no known format, OURS=THEIRS or KIND.OURS=THEIRS."""
     span: str | None = None
     """Days that count, START:END, UTC, both included, days, months or years; default: all."""
     periods: tuple[str, ...] = ()
-    """Periods that are studied on their own beside the whole span, START:END each; default: every
-    year that has 250 days.
+    """Periods to study separately, besides the whole span, START:END each; default: every year with
+    at least 250 days.
     """
     horizon: int = 7
-    """Days of the return to come."""
+    """Length of the predicted return in days."""
     limit: float = 2.0
     """Divergence, % a year, beyond which a day counts as a signal."""
     trees: int = 100
     """Trees of the random forest."""
     leaf: int = 1
-    """Fewest days in a leaf of a tree; 1 lets it store every day."""
+    """Fewest days in a leaf of a tree; with 1 a tree can store every day."""
     forest: bool = True
     """Also fit the random forest, which takes most of the time."""
     seed: int = 0

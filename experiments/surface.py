@@ -1,9 +1,9 @@
-"""Draws what agents would do: the carry and leverage they choose over funding of the last day and
-before, cash rate, and distance to liquidation.
+"""Draws what agents would do: the carry and leverage that they choose at each level of recent
+funding, earlier funding, cash rate and distance to liquidation.
 
-Every agent decides twice at each point, once flat and once with full carry: where it neither enters
-nor leaves, the position stays as it is. Observations that are not on an axis have their medians
-over the span.
+Every agent decides twice at each point, once flat and once with full carry. Where it neither enters
+nor leaves, the picture shows that the position stays as it is. Observations that are not on an axis
+have their medians over the span.
 """
 
 from __future__ import annotations
@@ -56,10 +56,10 @@ class Args(MarketArgs):
 
     agents: tuple[str, ...]
     """Folders of trained agents, several as one with FOLDER+FOLDER or 'FOLDER-*', and names of
-    rules; a row of pictures each.
+    rules; one row of pictures for each.
     """
     out: Path = Path("surfaces.png")
-    """The picture."""
+    """File of the picture."""
 
 
 def main(args: Args) -> None:

@@ -2,8 +2,8 @@
 `evaluate`.
 
 The folder --out receives the agent (model, settings of the environment, hash of the market) and
-TensorBoard events. Ctrl-C leaves a usable checkpoint; --resume goes on. The training gets a line in
-trials.csv in the parent folder.
+TensorBoard events. Ctrl-C leaves a usable checkpoint; --resume continues. The command adds a line
+for the training to trials.csv in the parent folder.
 """
 
 from __future__ import annotations
@@ -45,8 +45,8 @@ class Args(MarketArgs):
     device_ppo, device_sac, rllib_ppo, rllib_sac or threshold.
     """
     steps: int = 300_000
-    """Environment steps in all (the recipe of SAC takes 1.2 million); more than before, with
-    --resume, trains on.
+    """Environment steps in all (the recipe of SAC takes 1.2 million). With --resume and a larger
+    number the training continues.
     """
     seed: int = 0
     """Seed of the weights and of the episodes."""
@@ -55,7 +55,7 @@ class Args(MarketArgs):
     0.01 (--agent NAME --help lists them).
     """
     log_to: Service = "none"
-    """Send the scalars of the training to MLflow or Weights & Biases too, where it is installed."""
+    """Also send the scalars of the training to MLflow or Weights & Biases, if it is installed."""
     out: Path | None = None
     """Folder of the run; default: runs/train-<time>."""
     resume: bool = False

@@ -86,9 +86,10 @@ class EnvConfig(Settings):
     venue: str = "binance"
     """Exchange whose rules hold: a venue of the package, or the path of your own TOML."""
     venue_date: Annotated[str | None, Day] = None
-    """The rules in force on this day; none: those of the day on which an episode begins."""
+    """Day whose rules of the venue hold; none: the day on which an episode begins."""
     margin_mode: MarginMode = "isolated"
-    """A wallet for each position, one for all, or the spot coins as collateral too."""
+    """One wallet for each perpetual, one wallet for all, or no wallet and spot coins as collateral.
+    """
     initial_equity: Annotated[float, Range(1e-6, 1e15, "quote")] = 100_000.0
     """Money at the start of an episode."""
     max_leverage: Annotated[float, Range(1, 125, "times")] = 10.0
@@ -100,21 +101,19 @@ class EnvConfig(Settings):
     base_borrow_rate: Annotated[float | None, Range(0, 10, "per year")] = None
     """Interest on borrowed coins; none: the venue's."""
     allow_short_spot: bool = True
-    """Coins may be borrowed and sold; if not, a reverse carry becomes flat."""
+    """Whether the account may borrow and sell coins; if not, a reverse carry becomes flat."""
     base_supply: Annotated[float, Range(0, 1e15, "quote")] = 5_000_000.0
-    """Pool out of which an asset's coins are lent, to the account and others; 0: endless at a flat
-    rate.
+    """Pool from which the account and others borrow an asset's coins; 0: no limit, at a flat rate.
     """
     quote_supply: Annotated[float, Range(0, 1e15, "quote")] = 0.0
-    """Pool out of which quote is lent to an account in portfolio margin; 0: endless at a flat
-    rate.
-    """
+    """Pool from which an account in portfolio margin borrows quote; 0: no limit, at a flat rate."""
     borrow_used: Annotated[float, Range(0, 1, "of the pool")] = 0.6
-    """What others have borrowed in calm."""
+    """Share of the pool that others borrow in a calm market."""
     borrow_norm: Annotated[float, Range(1e-4, 10, "daily volatility")] = 0.05
-    """Above it others borrow more, in proportion."""
+    """Above this daily volatility others borrow more, in proportion."""
     borrow_steep: Annotated[float, Range(0, 100, "per year")] = 1.0
-    """Added to the borrow rate where a pool is lent out whole; nothing up to 80 % of it."""
+    """Added to the borrow rate when the whole pool is lent out; up to 80 % of it nothing is added.
+    """
     ruin_fraction: Annotated[float, Range(0, 0.99, "of the initial equity")] = 0.1
     """The episode is terminated at or below this equity."""
 
@@ -124,19 +123,19 @@ class EnvConfig(Settings):
     episode: Annotated[str | None, Duration] = "90D"
     """Length of an episode; none: to the end of the data."""
     random_start: bool = True
-    """Episodes begin at random; if not, environment i walks path i mod P from its first row."""
+    """Episodes begin at random; if not, environment i begins at the first row of path i mod P."""
     start_invested: Annotated[float, Range(0, 1, "probability")] = 0.0
     """An episode with a random start begins with full carry."""
 
     # action
     actions: Actions = "continuous"
-    """Dials in a Box, counted values of the grids, targets in physical units (for rules), or one
-    number for a decision on all of them.
+    """Form of an action: dials in a Box, choices from the grids, targets in physical units (for
+    rules), or one number for the whole decision.
     """
     dials: Annotated[tuple[str, ...], Dials] = DIALS
-    """Dials that the action controls, in this order; the others are fixed at the values below.
-    `keeper` hands `keeper_up` over, one entry for the account behind those of all assets;
-    `keeper_down` is then 1 / keeper_up^2.
+    """Dials that the action controls, in this order; the others are fixed at the values below. With
+    `keeper` the agent also sets `keeper_up`, in one entry after those of all assets; `keeper_down`
+    is then 1 / keeper_up^2.
     """
     carry: Annotated[float, Range(-1, 1, "of full carry")] = 1.0
     """Value of a frozen carry dial; below 0 the carry is reversed."""
@@ -170,7 +169,8 @@ class EnvConfig(Settings):
     fee_tier: FeeTier = "base"
     """The venue's fees of a regular user, or of one high tier."""
     maker_share: Annotated[float, Range(0, 1, "of an order")] = 0.0
-    """Share of every own order that rests in the book: it pays the maker fee, no half-spread."""
+    """Share of every order that rests in the order book; it pays the maker fee and no half-spread.
+    """
     fee_scale: Annotated[float, Range(0, 100, "times")] = 1.0
     """Multiplies every fee."""
     cost_scale: Annotated[float, Range(0, 100, "times")] = 1.0
@@ -178,37 +178,43 @@ class EnvConfig(Settings):
     stress_multiplier: Annotated[float, Range(1, 100, "times")] = 5.0
     """Multiplies half-spread and impact of forced orders, and of all orders in a crash."""
     crash_sigma: Annotated[float, Range(0, 100, "daily volatilities")] = 0.0
-    """A bar in which mark ranges over more is a crash: the next open is stressed; 0: never."""
+    """A larger range of the mark price in a bar is a crash: the next orders cost more; 0: never."""
     adl_sigma: Annotated[float, Range(0, 100, "daily volatilities")] = 0.0
-    """Auto-deleveraging: move of mark within a bar in favour of the position; 0: never."""
+    """Move of the mark price in a bar, in favour of a position, that deleverages it; 0: never."""
     adl_share: Annotated[float, Range(0.01, 0.9, "of the position")] = 0.5
-    """What the venue then closes."""
+    """Share of the position that the venue then closes."""
     margin_level: Annotated[float, Range(0, 10, "assets over debt")] = 0.0
-    """Level of the spot account at which borrowed coins are bought back (Binance 1.1); 0: never."""
+    """Assets over debts at which the account buys borrowed coins back (Binance 1.1); 0: never."""
     liquidation_gap: Annotated[float, Range(0, 1, "of the bar's further range")] = 0.0
-    """A liquidation fills so far beyond its price: 0 at it, 1 at the adverse extreme of mark."""
+    """Fill of a liquidation: 0 at the liquidation price, 1 at the worst mark price of the bar."""
     deficit_share: Annotated[float, Range(0, 1, "of the loss beyond a wallet")] = 0.0
-    """What the account bears of it; the venue bears the rest, as an insurance without a premium."""
+    """Share that the account pays of a loss beyond its wallet; the venue pays the rest."""
     impact_exponent: Annotated[float, Range(0.2, 1, "of order over day volume")] = 0.5
-    """Impact grows with this power of the order; 1/2: the square root, 1: in proportion."""
+    """Impact grows with this power of the order size; 1/2: the square root, 1: in proportion."""
     impact_lasting: Annotated[float, Range(0, 1, "of the impact")] = 0.0
-    """Share that stays behind as a displaced price, which later orders meet; 0: none."""
+    """Share of the impact that displaces the price for later orders of the account; 0: none."""
     impact_half_life: Annotated[str | None, Duration] = "8h"
-    """In it half of the volume that displaces the price comes back; none: it never does."""
+    """Time in which half of the displaced volume comes back; none: it never does."""
     funding_response: Annotated[float, Range(0, 10, "times")] = 0.0
-    """Settled rate over the premium that the own orders displace, where that costs the account."""
+    """Change of the settled rate over the premium that the account's own orders displace; 0: none.
+    """
     rebalance_band: Annotated[float, Range(0, 1, "of equity")] = 0.02
-    """Smaller orders are not sent. With several assets: of an asset's share of the equity."""
+    """Smaller orders are not sent. With several assets: as a part of an asset's share of the
+    equity.
+    """
     max_participation: Annotated[float, Range(0, 1, "of a bar's volume")] = 0.1
-    """Most that an order may take; 0: no limit."""
+    """Largest share of the bar's volume that an order may take; 0: no limit."""
 
     # risk
     after_liquidation: AfterLiquidation = "flatten"
-    """After a liquidation the spot is sold, the perpetual is opened again, or nothing is done."""
+    """After a liquidation: sell the spot, open the perpetual again, or wait for the next decision.
+    """
     keeper_interval: Annotated[str | None, Duration] = "1h"
     """Time between two checks of the margin keeper; none: there is no keeper."""
     keeper_watches: KeeperWatches = "wallet"
-    """Margin over notional of each wallet (none in portfolio margin), or notional over equity."""
+    """What the keeper compares: the leverage of each wallet (not in portfolio margin), or the
+    equity in use.
+    """
     keeper_down: Annotated[float, Range(0, 1, "of the target leverage")] = 1 / 2.56
     """The keeper acts below this leverage."""
     keeper_up: Annotated[float, Range(1, 100, "of the target leverage")] = 1.6
@@ -222,7 +228,7 @@ class EnvConfig(Settings):
     risk_aversion: Annotated[float, Range(0, 1e6, "gamma")] = 10.0
     """Weight of the variance in `mean_variance`."""
     basis_half_life: Annotated[str, Duration] = "12h"
-    """Half-life of the basis deviation, for `expected`; on Binance about 30 % reverts in 8 h."""
+    """Half-life of a deviation of the basis, for `expected`; on Binance 30 % reverts in 8 h."""
 
     # observation
     observe: Annotated[tuple[str, ...], Observe] = ()
@@ -233,12 +239,12 @@ class EnvConfig(Settings):
 
     # training and stress
     funding_scale: Annotated[float, Range(0, 10, "times")] = 1.0
-    """Multiplies every settled rate; the observations of funding follow."""
+    """Multiplies every settled rate, and the observations of funding."""
     funding_shift: Annotated[float, Range(-5, 5, "per year")] = 0.0
-    """Added to funding (0.033 is 0.3 bp per 8 h); the observations of funding follow."""
+    """Added to funding (0.033 is 0.3 bp per 8 h), and to the observations of funding."""
     randomize: Annotated[Any, Draws] = ()
-    """Drawn anew for each episode: {field of fundenv.dynamics.types.Params: [low, high]}, or
-    ["log", low, high].
+    """Numbers drawn anew for each episode: {field of fundenv.dynamics.types.Params: [low, high]},
+    or ["log", low, high].
     """
 
     def __post_init__(self) -> None:

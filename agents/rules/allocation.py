@@ -27,11 +27,11 @@ class AllocationParams(Params):
     """Parameters of the allocation."""
 
     span: Annotated[float, Range(1, 2000, "settlements")] = 21.0
-    """Span of the mean of settled rates at which the forecast begins."""
+    """Span of the mean of settled rates from which the forecast starts."""
     long: Annotated[float, Range(1, 2000, "settlements")] = 270.0
-    """Span of the mean to which it reverts."""
+    """Span of the mean to which the forecast reverts."""
     persistence: Annotated[float, Range(0, 1, "of the distance")] = 0.98
-    """Part of the distance between the two that is left after a settlement."""
+    """Part of the distance between the two means that is left after one settlement."""
     cost: Annotated[float, Range(0, 1000, "bp of notional")] = 17.0
     """Cost of entering or leaving, both legs; 34 for a round trip."""
     leverage: Annotated[float, Range(1, 125, "times")] = 3.0

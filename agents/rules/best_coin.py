@@ -19,12 +19,12 @@ class BestCoinParams(Params):
     span: Annotated[float, Range(1, 2000, "settlements")] = 90.0
     """Span of the exponential mean of settled rates."""
     swap: Annotated[float, Range(0, 100, "bp per 8 h")] = 0.8
-    """Change to the best coin where its signal exceeds that of the coin held by it."""
+    """Change to the best coin when its signal exceeds that of the held coin by more than this."""
     leverage: Annotated[float, Range(1, 125, "times")] = 3.0
     """Perpetual notional over perpetual wallet; portfolio margin: as for rotation."""
     band: Annotated[float, Range(0, 10, "of equity")] = 0.0
-    """The rule restores the notional of the coin held where it is off by more; 0: only the env's
-    keeper acts.
+    """The rule restores the notional of the held coin when it differs by more than this; 0: only
+    the env's margin keeper acts.
     """
 
 

@@ -1,4 +1,4 @@
-"""Buy and hold: a long perpetual without hedge, what somebody who believes in the coin would do."""
+"""Buy and hold: a long perpetual without a hedge."""
 
 from __future__ import annotations
 

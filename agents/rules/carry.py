@@ -1,4 +1,4 @@
-"""Always-on carry: long spot, short perpetual, held for ever."""
+"""Always-on carry: long spot, short perpetual, always held."""
 
 from __future__ import annotations
 
@@ -22,8 +22,8 @@ class CarryParams(Params):
     leverage: Annotated[float, Range(1, 125, "times")] = 3.0
     """Perpetual notional over perpetual wallet."""
     rebalance: Annotated[float, Range(0, 10, "fraction")] = 0.0
-    """The effective leverage may be off by as much, either way, before an order; 0: only the
-    margin keeper acts.
+    """The rule restores the leverage when the effective leverage differs from it by more than this;
+    0: only the env's margin keeper acts.
     """
 
 

@@ -1,5 +1,5 @@
-"""The clairvoyant: plays the best schedule of carry for the future that it knows. No baseline, a
-yardstick, and a source of labels.
+"""The clairvoyant: follows the best schedule of carry for the future that it knows. It is a bound,
+not a baseline, and a source of labels.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ class ClairvoyantParams(Params):
     carries: Annotated[tuple[float, ...], Range(-1, 1, "of full carry")] = (0.0, 1.0)
     """Carries to choose from, with -1 also reverse carry; flat is always possible."""
     leverages: Annotated[tuple[float, ...], Range(1, 125, "times")] = (3.0,)
-    """Leverages to choose from: of several, the highest that survives each step."""
+    """Leverages to choose from; the clairvoyant takes the highest that survives each step."""
 
 
 class Clairvoyant(Agent):
@@ -31,8 +31,8 @@ class Clairvoyant(Agent):
     each episode, and holds otherwise.
 
     It reads the future from the batch that it is bound to, so it can act in that batch alone. The
-    plan ignores the drift of the position between trades, so what is earned differs a little from
-    the plan's value; what nobody can earn is said by `fundenv.optima.bound`.
+    plan ignores the drift of the position between trades, so the agent's growth differs a little
+    from the plan's value; `fundenv.optima.bound` computes a strict upper bound.
     """
 
     name = "clairvoyant"

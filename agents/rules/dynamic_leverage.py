@@ -1,5 +1,5 @@
-"""Dynamic leverage: up when funding is forecast high and stable, down when prices are forecast
-wild.
+"""Dynamic leverage: higher when funding is forecast high and stable, lower when prices are
+volatile.
 """
 
 from __future__ import annotations
@@ -28,19 +28,20 @@ class DynamicLeverageParams(Params):
     risk_span: Annotated[float, Range(2, 2000, "settlements")] = 90.0
     """Span of the deviation of settled rates that stands for the risk of the forecast."""
     enter: Annotated[float, Range(-100, 100, "bp per 8 h")] = 0.5
-    """Enter where the forecast minus the hurdle, at the leverage chosen, is above it."""
+    """Enter when the forecast minus the hurdle, at the chosen leverage, is above this."""
     exit: Annotated[float, Range(-100, 100, "bp per 8 h")] = -0.5
-    """Leave where it is below it."""
+    """Leave when the forecast minus the hurdle is below this."""
     gain: Annotated[float, Range(0.01, 1000, "times")] = 4.0
     """Leverage for each unit of mean forecast over its risk."""
     liquidation: Annotated[float, Range(1e-6, 0.5, "probability")] = 0.001
-    """Highest probability of a liquidation within `horizon` that the leverage may have."""
+    """Largest allowed probability of a liquidation within `horizon`; it limits the leverage."""
     horizon: Annotated[float, Range(0.04, 365, "days")] = 1.0
     """Time for which that probability holds."""
     highest: Annotated[float, Range(1, 125, "times")] = 6.0
     """Highest leverage; the lowest is 1."""
     step: Annotated[float, Range(1, 10, "factor")] = 1.3
-    """A held position changes its leverage where the wanted one differs by this factor."""
+    """The rule changes the leverage of a position when the wanted leverage differs by this factor.
+    """
     below: ClassVar = (("exit", "enter"),)
 
 

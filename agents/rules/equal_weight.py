@@ -1,4 +1,4 @@
-"""Equal weight: the same share of one capital in every coin, for ever, and rebalanced in a band."""
+"""Equal weight: always the same share of one capital in every coin, rebalanced outside a band."""
 
 from __future__ import annotations
 
@@ -25,8 +25,8 @@ class EqualWeightParams(Params):
     (1 - collateral rate) L).
     """
     band: Annotated[float, Range(0, 10, "of a coin's share")] = 0.5
-    """A coin goes back to its notional where that is off by more than this part of the coin's share
-    of the equity; 0: only the env's keeper acts.
+    """The rule restores the notional of a coin when it differs by more than this part of the coin's
+    share of the equity; 0: only the env's margin keeper acts.
     """
 
 
@@ -51,7 +51,7 @@ class EqualWeight(OneCapital, Rule):
         self.memories = [self.shares]
 
     def act(self, obs: NDArray[np.float32], *, deterministic: bool = True) -> NDArray[Any]:
-        """Enter what is flat, restore what is off, else hold."""
+        """Enter flat coins, restore notionals outside the band, else hold."""
         self.capital.see(obs)
         p, carry, pending = self.p, self.carry.of(obs), self.pending.of(obs) != 0
         trades, inside = self.capital.available, carry > HELD / carry.shape[1]

@@ -1,6 +1,4 @@
-"""EWMA with hysteresis: carry while mean funding stands far enough above what the money would earn
-elsewhere.
-"""
+"""EWMA with hysteresis: carry while mean funding is far enough above what idle cash would earn."""
 
 from __future__ import annotations
 
@@ -26,9 +24,9 @@ class EwmaParams(Params):
     span: Annotated[float, Range(1, 2000, "settlements")] = 9.0
     """Span of the exponential mean of settled rates."""
     enter: Annotated[float, Range(-100, 100, "bp per 8 h")] = 0.5
-    """Enter where the signal is above it."""
+    """Enter when the signal is above this."""
     exit: Annotated[float, Range(-100, 100, "bp per 8 h")] = -0.5
-    """Leave where the signal is below it."""
+    """Leave when the signal is below this."""
     leverage: Annotated[float, Range(1, 125, "times")] = 3.0
     """Perpetual notional over perpetual wallet."""
     below: ClassVar = (("exit", "enter"),)
@@ -39,8 +37,8 @@ class Ewma(Hysteresis):
     excess is below `exit`.
 
     Full carry at leverage L earns funding on L / (1 + L) of equity and forgoes the cash rate r on
-    all of it: it pays where funding exceeds the hurdle r (1 + L) / L. Margin is the keeper's
-    business.
+    all of it: it pays where funding exceeds the hurdle r (1 + L) / L. The margin keeper of the env
+    restores the leverage.
     """
 
     name = "ewma"

@@ -1,5 +1,5 @@
-"""Carry by forecast: enters where the forecast funding of the expected holding time pays for the
-trade, leaves where it costs more than to come back.
+"""Carry by forecast: enters when the funding forecast for the holding time pays for a round trip,
+and leaves when staying costs more than a round trip.
 """
 
 from __future__ import annotations
@@ -24,8 +24,8 @@ class ForecastParams(Params):
     """
 
     horizon: Annotated[int, Range(1, 63, "settlements")] = 63
-    """Horizon of the forecast that it reads, the column forecast_<horizon>: about the holding time,
-    for shorter ones make it trade more than they earn.
+    """Horizon of the forecast that it reads, the column forecast_<horizon>. Choose about the
+    holding time: with a shorter horizon the rule trades more than it earns.
     """
     hold: Annotated[float, Range(1, 2000, "settlements")] = 90.0
     """Expected holding time, over which the costs of a round trip must be earned."""

@@ -1,4 +1,4 @@
-"""Dynamic leverage by forecast: up when funding is forecast high and sure, down when it is not."""
+"""Dynamic leverage by forecast: higher when the forecast is high and its interval narrow."""
 
 from __future__ import annotations
 
@@ -21,26 +21,27 @@ class ForecastLeverageParams(Params):
     horizon: Annotated[int, Range(1, 63, "settlements")] = 63
     """Horizon of the forecast that it reads, the columns forecast_<horizon>, _low and _high."""
     enter: Annotated[float, Range(-100, 100, "bp per 8 h")] = 0.5
-    """Enter where the forecast minus the hurdle, at the leverage chosen, is above it."""
+    """Enter when the forecast minus the hurdle, at the chosen leverage, is above this."""
     exit: Annotated[float, Range(-100, 100, "bp per 8 h")] = -0.5
-    """Leave where it is below it."""
+    """Leave when the forecast minus the hurdle is below this."""
     gain: Annotated[float, Range(0.01, 1000, "times")] = 4.0
     """Leverage for each unit of forecast mean over its spread, the 90 % interval in deviations."""
     liquidation: Annotated[float, Range(1e-6, 0.5, "probability")] = 0.001
-    """Highest probability of a liquidation within `days` that the leverage may have."""
+    """Largest allowed probability of a liquidation within `days`; it limits the leverage."""
     days: Annotated[float, Range(0.04, 365, "days")] = 1.0
     """Time for which that probability holds."""
     highest: Annotated[float, Range(1, 125, "times")] = 6.0
     """Highest leverage; the lowest is 1."""
     step: Annotated[float, Range(1, 10, "factor")] = 1.3
-    """A held position changes its leverage where the wanted one differs by this factor."""
+    """The rule changes the leverage of a position when the wanted leverage differs by this factor.
+    """
     below: ClassVar = (("exit", "enter"),)
 
 
 class ForecastLeverage(DynamicLeverage):
     """As `dynamic_leverage`, with mean and risk of funding from the forecast columns of the market:
     leverage = gain x mean / spread, at most what keeps the probability of liquidation below
-    `liquidation`. A wide interval lowers the leverage though the mean is high.
+    `liquidation`. A wide interval lowers the leverage even if the mean is high.
     """
 
     name = "forecast_leverage"

@@ -40,9 +40,9 @@ class HarParams(Params):
     long: Annotated[float, Range(-10, 10)] = 0.25
     """Weight of its exponential mean over 90 settlements."""
     enter: Annotated[float, Range(-100, 100, "bp per 8 h")] = 0.5
-    """Enter where the signal is above it."""
+    """Enter when the signal is above this."""
     exit: Annotated[float, Range(-100, 100, "bp per 8 h")] = -0.5
-    """Leave where the signal is below it."""
+    """Leave when the signal is below this."""
     leverage: Annotated[float, Range(1, 125, "times")] = 3.0
     """Perpetual notional over perpetual wallet."""
     below: ClassVar = (("exit", "enter"),)

@@ -31,33 +31,31 @@ class MarginCarryParams(Params):
     span: Annotated[float, Range(1, 2000, "settlements")] = 90.0
     """Span of the mean."""
     enter: Annotated[float, Range(-100, 100, "bp per 8 h")] = 0.2
-    """Enter the best coin where its mean less the cash rate is above it."""
+    """Enter the best coin when its mean minus the cash rate is above this."""
     exit: Annotated[float, Range(-100, 100, "bp per 8 h")] = -0.2
-    """Leave a coin where its mean less the cash rate is below it."""
+    """Leave a coin when its mean minus the cash rate is below this."""
     swap: Annotated[float, Range(0, 100, "bp per 8 h")] = 0.8
-    """Change to a coin whose mean is better by more."""
+    """Change to another coin when its mean is higher by more than this."""
     borrow: Annotated[float, Range(-100, 100, "bp per 8 h")] = 0.2
-    """Borrow where the mean less the interest on borrowed quote is above it."""
+    """Borrow when the mean minus the interest on borrowed quote is above this."""
     repay: Annotated[float, Range(-100, 100, "bp per 8 h")] = -0.2
-    """Go back to the own capital where the mean less the interest is below it."""
+    """Pay the loan back when the mean minus the interest is below this."""
     own: Annotated[float, Range(0.01, 1, "of equity")] = 0.95
     """Notional over equity without borrowing."""
     highest: Annotated[float, Range(0.01, 20, "of equity")] = 2.0
     """Highest notional over equity with borrowing."""
     distance: Annotated[float, Range(0.1, 1000, "daily volatilities")] = 20.0
-    """Distance to liquidation that an order leaves at least; it limits both notionals."""
+    """Smallest distance to liquidation after an order; it limits both notionals."""
     near: Annotated[float, Range(0, 1000, "daily volatilities")] = 8.0
-    """A position that has come nearer to liquidation goes back to its notional."""
+    """The rule restores the notional of a position that is nearer to liquidation than this."""
     low: Annotated[float, Range(0, 1, "of the notional")] = 0.5
-    """So does one whose notional has fallen below this part of what is wanted."""
+    """The rule restores a notional that has fallen below this part of its target."""
     compare: Annotated[float, Range(0, 1)] = 0.0
     """How coins are compared: 0 by their mean; 1 by what the equity would grow with each, at the
     notional that the distance allows and with the interest on its loan; between them, a mix.
     """
     coins: Annotated[int, Range(1, 32, "coins")] = 1
-    """The best so many coins (all that trade, where these are fewer) get an equal share of the
-    capital each.
-    """
+    """Number of coins to hold (fewer if fewer trade); each gets an equal share of the capital."""
     below: ClassVar = (("exit", "enter"), ("repay", "borrow"), ("near", "distance"))
 
 

@@ -1,5 +1,5 @@
-"""The clairvoyant of the portfolio: plays the linear programme over the future that it knows. No
-baseline, a bound.
+"""The clairvoyant of the portfolio: follows a linear programme over the future that it knows. It is
+a bound, not a baseline.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ class PortfolioClairvoyant(OneCapital, Agent):
     programme of `fundenv.optima.portfolio` plans it over the rest of each episode.
 
     It reads the future from the batch that it is bound to, so it can act in that batch alone. The
-    plan has no impact and no liquidation, so what is earned differs a little from its value.
+    plan has no impact and no liquidation, so the agent's growth differs a little from its value.
     """
 
     name = "portfolio_clairvoyant"

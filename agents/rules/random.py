@@ -1,4 +1,4 @@
-"""Uniformly random actions, for tests and as a floor."""
+"""Uniformly random actions, for tests and as a lower baseline."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ class RandomParams(Params):
     seed: Annotated[int, Range(0, 2**31)] = 0
     """Seed of the agent's own stream of random numbers."""
     actions: Actions = "continuous"
-    """Kind of actions that it draws."""
+    """Form of the actions that it draws."""
 
 
 class Random(Agent):

@@ -21,8 +21,8 @@ from agents.rules.memory import Mean, Settled
 
 @dataclass(frozen=True, kw_only=True)
 class ReverseParams(EwmaParams):
-    """As those of the EWMA rule; the signal is minus the mean of settled rates minus the hurdle, in
-    bp per 8 h.
+    """The parameters of the EWMA rule; the signal is minus the mean of settled rates, minus the
+    hurdle, in bp per 8 h.
     """
 
 
@@ -31,8 +31,8 @@ class Reverse(Rule):
     where the excess is below `exit`.
 
     Proceeds of the borrowed coins are locked and earn nothing, so a notional N forgoes the cash
-    rate on its margin N / L alone and pays the borrow rate on N: the hurdle is r / L + borrow rate,
-    that of full reverse carry at the volatility of now.
+    rate only on its margin N / L, and pays the borrow rate on N. So the hurdle is r / L + borrow
+    rate, with the borrow rate of full reverse carry at the present volatility.
     """
 
     name = "reverse"

@@ -26,16 +26,16 @@ class RotationParams(Params):
     span: Annotated[float, Range(1, 2000, "settlements")] = 90.0
     """Span of the exponential mean of settled rates."""
     enter: Annotated[float, Range(-100, 100, "bp per 8 h")] = 0.2
-    """Enter the best coin where its signal is above it."""
+    """Enter the best coin when its signal is above this."""
     exit: Annotated[float, Range(-100, 100, "bp per 8 h")] = -0.2
-    """Leave a coin where its signal is below it."""
+    """Leave a coin when its signal is below this."""
     swap: Annotated[float, Range(0, 100, "bp per 8 h")] = 0.8
-    """Change to the best coin where its signal exceeds that of the coin held by it."""
+    """Change to the best coin when its signal exceeds that of the held coin by more than this."""
     leverage: Annotated[float, Range(1, 125, "times")] = 3.0
     """Perpetual notional over perpetual wallet; portfolio margin: see the hurdle."""
     band: Annotated[float, Range(0, 10, "of equity")] = 0.0
-    """The rule restores the notional of the coin held where it is off by more; 0: only the env's
-    keeper acts.
+    """The rule restores the notional of the held coin when it differs by more than this; 0: only
+    the env's margin keeper acts.
     """
     below: ClassVar = (("exit", "enter"),)
 
@@ -44,9 +44,9 @@ class Rotation(OneCapital, Rule):
     """Holds full carry in at most one coin of a shared capital.
 
     The hurdle is what one quote of notional costs a year. Isolated and cross margin: the cash rate
-    on spot and margin, (1 + L) / L. Portfolio margin: notional / equity is L / (1 + (1 - haircut)
-    L); cash pays for the spot up to the equity, borrowed quote for the rest. A coin held is kept
-    while it is halted.
+    on spot and margin, (1 + L) / L. Portfolio margin: notional / equity is L / (1 + (1 - collateral
+    rate) L); cash pays for the spot up to the equity, borrowed quote for the rest. The rule keeps a
+    held coin while it is halted.
     """
 
     name = "rotation"

@@ -25,11 +25,11 @@ class VolatilityBandsParams(Params):
     """
 
     distance: Annotated[float, Range(0.1, 1000, "daily volatilities")] = 25.0
-    """Distance to liquidation of the notional that an order asks for."""
+    """Distance to liquidation at the notional that an order asks for."""
     near: Annotated[float, Range(0, 1000, "daily volatilities")] = 12.0
-    """All coins go back to it where the account is nearer to liquidation."""
+    """The rule restores all notionals when the account is nearer to liquidation than this."""
     far: Annotated[float, Range(0.1, 10000, "daily volatilities")] = 60.0
-    """So they do where it is farther away."""
+    """The rule restores all notionals when the account is farther from liquidation than this."""
     highest: Annotated[float, Range(0.01, 20, "of equity")] = 0.95
     """Highest notional over equity; above 1 quote is borrowed in portfolio margin."""
     below: ClassVar = (("near", "distance"), ("distance", "far"))
@@ -58,7 +58,7 @@ class VolatilityBands(OneCapital, Rule):
         self.memories = [self.shares]
 
     def act(self, obs: NDArray[np.float32], *, deterministic: bool = True) -> NDArray[Any]:
-        """Enter what is flat, restore all where the distance is off, else hold."""
+        """Enter flat coins, restore all when the distance is outside the band, else hold."""
         self.capital.see(obs)
         see = {name: column.of(obs).astype(np.float64) for name, column in self.column.items()}
         inside, pending = see["carry"] > HELD / see["carry"].shape[1], see["pending"] != 0

@@ -1,5 +1,5 @@
-"""The z-score rule: carry while settled funding stands far from its mean, with the checks, sizes
-and stops of a careful trader.
+"""The z-score rule: carry while settled funding is far from its mean, with optional checks, sizes
+and stops.
 """
 
 from __future__ import annotations
@@ -27,17 +27,19 @@ LEAST = 2 * HELD  # share of full carry below which a position is not worth an o
 
 @dataclass(frozen=True, kw_only=True)
 class ZScoreParams(Params):
-    """Parameters of the z-score rule. The defaults are the bare rule; 0 switches a check off where
-    it says so.
+    """Parameters of the z-score rule. The defaults are the rule without checks; 0 switches a check
+    off where the text says so.
     """
 
     # signal
     window: Annotated[int, Range(2, 2000, "settlements")] = 90
-    """Settled rates of which mean and sample deviation are taken (N)."""
+    """Number N of settled rates in the mean and the sample deviation."""
     entry: Annotated[float, Range(0, 20, "deviations")] = 2.5
     """Enter at |z| >= entry."""
     monitor: Annotated[float, Range(0, 20, "deviations")] = 1.5
-    """From here to `entry` the signal is watched."""
+    """From this |z| up to `entry` the rule watches the signal; after a stop it waits until |z| is
+    lower.
+    """
     exit: Annotated[float, Range(-20, 20, "deviations")] = 0.5
     """Leave at z < exit in the direction of the position; below `entry`."""
     two_sided: bool = False
@@ -45,12 +47,12 @@ class ZScoreParams(Params):
 
     # confirmation
     rsi: Annotated[float, Range(0, 100, "points")] = 0.0
-    """RSI over 4 h that carry needs at least, and reverse carry 100 - rsi at most (literature:
-    75); 0: not asked.
+    """Smallest RSI over 4 h for carry; for reverse carry the largest is 100 - rsi (literature: 75);
+    0: no check.
     """
     horizon: Annotated[float, Range(0, 1000, "8 h intervals")] = 0.0
-    """Funding is expected back at its mean within as many, and has to pay for `cost`; 0: not
-    asked.
+    """Settlements in which funding is expected to return to its mean; until then it must pay
+    `cost`; 0: no check.
     """
     cost: Annotated[float, Range(0, 1000, "bp of notional")] = 34.0
     """Cost of a round trip: on Binance taker fees of 2 x (5 + 10) and half-spreads of 4 x 1."""
@@ -59,29 +61,29 @@ class ZScoreParams(Params):
     persistence: Annotated[float, Range(0, 1000, "settlements")] = 0.0
     """Settlements of one sign that give full confidence (literature: 5); 0: confidence is full."""
     doubt: Annotated[float, Range(0, 1, "of full size")] = 0.5
-    """Size without any confidence."""
+    """Size at zero confidence, as a part of the full size."""
     volatility: Annotated[float, Range(0, 20, "per square-root year")] = 0.0
-    """Size x min(1, volatility / realised over 30 days); 0: size is not scaled."""
+    """Size x min(1, volatility / realised volatility over 30 days); 0: no scaling."""
     crowd: Annotated[float, Range(0, 100, "bp per 8 h")] = 0.0
-    """Size x `crowd_size` where the mean funding of all symbols is as high; 0: no cut."""
+    """Size x `crowd_size` when the mean funding of all symbols is at least this; 0: no cut."""
     crowd_size: Annotated[float, Range(0, 1, "of full size")] = 0.5
-    """Size in a crowd."""
+    """Factor on the size when funding is high everywhere (`crowd`)."""
     correlation: bool = False
     """Several assets: sizes / sqrt(1 + (A - 1) x mean correlation of their funding over the
     window).
     """
     risk: Annotated[float, Range(0, 1, "of equity")] = 0.01
-    """Most that is lost when `stop` is reached."""
+    """Largest loss when `stop` is reached."""
 
     # ways out
     stop: Annotated[float, Range(0, 1, "of notional")] = 0.0
     """Leave at this loss; 0: no stop, and no risk budget."""
     invalidation: bool = True
-    """Leave when the last settled rate has turned against the position."""
+    """Leave when the last settled rate has the sign that costs the position."""
 
     # position
     hedge: Annotated[float, Range(0, 1.5, "spot over perpetual")] = 1.0
-    """Hedge ratio; 0 is the naked perpetual against the crowd."""
+    """Hedge ratio; 0 is the perpetual alone, without a hedge."""
     leverage: Annotated[float, Range(1, 125, "times")] = 3.0
     """Perpetual notional over perpetual wallet."""
     below: ClassVar = (("exit", "entry"),)

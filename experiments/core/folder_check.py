@@ -1,5 +1,5 @@
 """What `experiments.data` shows of a folder's tables, downloaded or one's own: what there is, and
-what the plausibility pass finds.
+what the plausibility check finds.
 """
 
 from __future__ import annotations

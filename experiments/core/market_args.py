@@ -34,8 +34,8 @@ class MarketArgs:
     symbols: tuple[str, ...] = ()
     """Symbols as in the file names; none: all that the folder has for the venue."""
     joint: bool = False
-    """One account over all symbols side by side instead of one for each; a coin without bars is not
-    listed then. With --env.capital shared the coins share one capital.
+    """One account over all symbols instead of one account for each; a coin without bars counts as
+    not listed then. With --env.capital shared the coins share one capital.
     """
     train: str | None = None
     """Training span START:END, UTC, both included, days, months or years; default: the first two
@@ -46,15 +46,15 @@ class MarketArgs:
     venue: str = "binance"
     """Exchange whose rules hold: a name of the package, or the path of a TOML."""
     cash_rate: float = 0.045
-    """Yearly rate of idle cash, the hurdle of every comparison (0.045 = 4.5 %)."""
+    """Interest on idle cash, per year; every comparison counts growth above it (0.045 = 4.5 %)."""
     env: tuple[str, ...] = ()
     """Settings of the environment, NAME=VALUE: another way to write --env.NAME VALUE (--help lists
     them), e.g. keeper_interval=4h episode=60D.
     """
 
     train_on: TrainOn = "history"
-    """What training sees: the training span, the generator's coins, or histories resampled from the
-    span in blocks.
+    """Training data: the recorded training span, synthetic coins of the generator, or histories
+    resampled from the span in blocks.
     """
     made_paths: int = 8
     """Paths of one year, for each symbol, that the generator or the resampling makes."""
@@ -63,16 +63,16 @@ class MarketArgs:
     2021-05-19 2022-11-09 2025-10-10.
     """
     accept: tuple[str, ...] = ()
-    """Findings of the plausibility pass to let through, KIND or KIND:SYMBOL (data/README.md lists
+    """Findings of the plausibility check to accept, KIND or KIND:SYMBOL (data/README.md lists
     them); the report names each.
     """
     forecast: str | None = None
-    """Forecaster whose mean and 5 .. 95 % of funding to come every observation shows: a name of
-    `fundenv forecast`, or package.module:Class. Each forecast is made by a fit on what was settled
-    before it; the first half year of data goes to the first fit.
+    """Forecaster whose mean and 5 and 95 % quantiles of future funding become observations: a name
+    of `fundenv forecast`, or package.module:Class. Each forecast comes from a fit on earlier
+    settlements only; the first half year of data goes to the first fit.
     """
     forecast_horizons: tuple[int, ...] = ()
-    """Horizons of these forecasts, settlements: some of 1 3 9 21 63; none: 1 9 63."""
+    """Horizons of these forecasts in settlements, from 1 3 9 21 63; none: 1 9 63."""
     forecast_refit: int | None = None
     """Months between two fits of that forecaster; none: 6."""
     columns: tuple[str, ...] = ()
@@ -84,7 +84,7 @@ class MarketArgs:
     """Columns of your own that become observations: FILE, a CSV or Parquet table with `time` (the
     instant from which a row is known), optionally `symbol`, and numbers; NAME=SCALE, the typical
     size by which such a column is divided (default 1), or a column of a further file in --data:
-    open_interest=1e4 is seen as value / 1e4.
+    with open_interest=1e4 the observation is value / 1e4.
     """
 
     def settings(self) -> dict[str, Any]:

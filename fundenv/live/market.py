@@ -21,7 +21,7 @@ from fundenv.market.layout import PERP_VOLUME, SETTLE_PRICE, SETTLE_RATE, SPOT_V
 from fundenv.market.plausibility import findings, judge
 from fundenv.venues import Venue
 
-RECENT_DAYS = 60  # history that the plausibility pass reads at each look
+RECENT_DAYS = 60  # history that the plausibility check reads at each look
 
 
 def live_market(
@@ -34,7 +34,7 @@ def live_market(
 ) -> Market:
     """The market of every sealed bar, warm-up included: as `build_market` makes it from files.
 
-    shared: all coins side by side, for one account. accept: findings of the plausibility pass to
+    shared: all coins side by side, for one account. accept: findings of the plausibility check to
     let through. judged: let the pass read the last `RECENT_DAYS`. Raises `DataError` where the
     rows do not hold up.
     """

@@ -35,7 +35,7 @@ class Plan:
         venue: its rules. symbols: perpetuals. agent: name or folder, as the user gave it. settings:
         fields of `EnvConfig`. step: length of a bar. shared: one account over all coins. asked:
         coin -> (venue, symbol) of a spot pair elsewhere. warm_up_days: history before the first
-        decision. accept: findings of the plausibility pass to let through.
+        decision. accept: findings of the plausibility check to let through.
     """
 
     venue: Venue
@@ -141,7 +141,7 @@ class Paper:
     def market(self, *, judged: bool = True) -> tuple[Market, Market]:
         """The market of the journal with its warm-up, and the rows since the account began.
 
-        judged: let the plausibility pass look at it. Raises `DataError`.
+        judged: let the plausibility check look at it. Raises `DataError`.
         """
         assert self.begin is not None
         whole = live_market(

@@ -49,7 +49,7 @@ class Market:
         has complete features. close_ns: (R,) int64, the instant at which bar r closes, nanoseconds
         since 1970 UTC. symbols: P tuples of A names. bar_hours: length of a bar. table: the F
         features. venue: name of the venue whose funding constants the features used. notes: what
-        was masked, dropped or resampled, one sentence each. cautions: what the plausibility pass
+        was masked, dropped or resampled, one sentence each. cautions: what the plausibility check
         found and the user let through, one sentence each; a report names them.
     """
 

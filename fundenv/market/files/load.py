@@ -49,7 +49,7 @@ def load_market(
         extra features. volume_required: False lets files without volumes pass; their volumes are 0
         and `Market.has_volume` is False. columns: our column, or kind.column -> the files' own,
         "theirs" or "theirs*0.01", for files that neither our names nor a known format
-        (`fundenv.market.files.foreign`) fit. accept: kinds of findings of the plausibility pass
+        (`fundenv.market.files.foreign`) fit. accept: kinds of findings of the plausibility check
         (`fundenv.market.plausibility.KINDS`), KIND or KIND:SYMBOL, that are let through; each one
         is then named in `Market.cautions`.
 

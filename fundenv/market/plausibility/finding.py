@@ -1,4 +1,4 @@
-"""What the plausibility pass says, and what becomes of it."""
+"""What the plausibility check says, and what becomes of it."""
 
 from __future__ import annotations
 

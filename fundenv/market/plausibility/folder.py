@@ -34,7 +34,7 @@ class Summary(NamedTuple):
 
 
 class Checked(NamedTuple):
-    """One symbol: its tables, what the plausibility pass found, and what cannot be read or
+    """One symbol: its tables, what the plausibility check found, and what cannot be read or
     compared, a line each.
     """
 

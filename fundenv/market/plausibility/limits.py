@@ -1,4 +1,4 @@
-"""Every threshold of the plausibility pass, with what real history reaches.
+"""Every threshold of the plausibility check, with what real history reaches.
 
 "Seen" is the worst of seven Binance symbols, 2019-09 to 2025-06 (BTC, ETH, XRP, LTC, ADA at 1 h,
 DOT and TRX at 4 h; `python -m experiments.data verify` prints it): the crashes of March 2020 and
