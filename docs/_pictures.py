@@ -10,6 +10,7 @@ from pathlib import Path
 
 import _pictures_account as of_account
 import _pictures_market as of_market
+import _pictures_venues as of_venues
 from _picture_sheet import THEMES, Theme
 from matplotlib.figure import Figure
 
@@ -19,7 +20,7 @@ PICTURES: dict[str, Callable[[Theme], Iterator[Figure]]] = {
         *(of_account.account, of_account.bar, of_market.funding, of_market.carry),
         *(of_account.margin, of_account.keeper, of_account.dials, of_account.hedge),
         *(of_market.costs, of_market.borrowing, of_market.rewards, of_account.portfolio),
-        of_market.forecasts,
+        *(of_market.forecasts, of_venues.venues),
     )
 }
 

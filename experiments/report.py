@@ -72,7 +72,7 @@ def conclude(
     """
     config = read_json(out / "config.json")
     markets = read_json(out / "provenance.json")["markets"]
-    comparison = with_words(found, markets, config["venue"], config.get("venue_date"))
+    comparison = with_words(found, markets, config)
     rate = float(config["cash_rate"])
     show_results(rows, comparison, cash_rate=rate, more=more)  # first: the disk may be full
     if kept:

@@ -45,7 +45,7 @@ def _limits(batch: Batch) -> tuple[list[float], list[float]]:
 
 def account_equity(batch: Batch) -> t.Float64:
     """Equity (n,) [quote] from balances and prices alone: cash + sum(spot x price + margin + perp x
-    (mark - entry)).
+    (mark - entry) + |money on its way|).
 
     Inverse contracts: cash + sum(spot price x (spot + margin + perp x (1 / entry - 1 / mark))).
     """
@@ -62,7 +62,8 @@ def account_equity(batch: Batch) -> t.Float64:
     perp = legs[:, :, t.MARGIN] + legs[:, :, t.PERP] * (
         bars[:, :, layout.MARK_CLOSE] - legs[:, :, t.ENTRY]
     )
-    equity: t.Float64 = batch.store.account[:, t.CASH] + (spot + perp).sum(axis=1)
+    sent = np.abs(batch.store.displaced[:, :, t.SENT])
+    equity: t.Float64 = batch.store.account[:, t.CASH] + (spot + perp + sent).sum(axis=1)
     return equity
 
 

@@ -29,6 +29,7 @@ from fundenv.settings.forms import (
     Draws,
     Duration,
     Observe,
+    Paths,
     Reward,
     hours,
     ranges_of,
@@ -79,12 +80,23 @@ class EnvConfig(Settings):
             "impact_lasting": 0.0,
             "impact_half_life": "8h",
             "funding_response": 0.0,
+            "venues": (),
+            "transfer_delay": None,
+            "transfer_cost": 0.0,
+            "failure_rate": 0.02,
+            "failure_loss": 0.9,
         }
     )
 
     # account
     venue: str = "binance"
-    """Exchange whose rules hold: a venue of the package, or the path of your own TOML."""
+    """Exchange whose rules hold for the account, and for assets whose name says no other: a venue
+    of the package, or the path of your own TOML.
+    """
+    venues: Annotated[tuple[str, ...], Paths] = ()
+    """Files of your own for assets whose name says their venue (hyperliquid:BTC); others of these
+    names are the package's.
+    """
     venue_date: Annotated[str | None, Day] = None
     """Day whose rules of the venue hold; none: the day on which an episode begins."""
     margin_mode: MarginMode = "isolated"
@@ -116,6 +128,16 @@ class EnvConfig(Settings):
     """
     ruin_fraction: Annotated[float, Range(0, 0.99, "of the initial equity")] = 0.1
     """The episode is terminated at or below this equity."""
+
+    transfer_delay: Annotated[str | None, Duration] = None
+    """Time that money needs between the account's venue and a wallet on another; none: no time."""
+    transfer_cost: Annotated[float, Range(0, 1e6, "quote")] = 0.0
+    """Fee of such a transfer, where it takes time."""
+    failure_rate: Annotated[float, Range(0, 1, "per year")] = 0.02
+    """Probability that a venue fails, at which reports price what lies there; no episode draws it.
+    """
+    failure_loss: Annotated[float, Range(0, 1, "of the money there")] = 0.9
+    """What a venue that fails does not give back."""
 
     # time
     decision_interval: Annotated[str, Duration] = "8h"
@@ -264,6 +286,11 @@ class EnvConfig(Settings):
                     f"funding_response = {self.funding_response:g} answers to what impact leaves"
                     " behind, and impact_lasting is 0; set it above 0"
                 )
+        if self.transfer_cost > 0 and self.transfer_delay is None:
+            raise ConfigError(
+                f"transfer_cost = {self.transfer_cost:g} is the fee of transfers that take time,"
+                " and transfer_delay is None; set it"
+            )
         clash = {name for name, *_ in self.randomize} & {"keeper_up", "keeper_down"}
         if KEEPER in self.dials and clash:
             raise ConfigError(

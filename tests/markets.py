@@ -82,9 +82,11 @@ def wild_market(
     length: int = 60,
     bar_hours: float = 1.0,
     listings: bool = False,
+    failures: bool = False,
 ) -> Market:
     """Paths with crashes, gaps, wicks, funding at the caps, thin or halted bars; each path has its
     own temper. `listings`: all assets but the first come late, go early, or go and come back.
+    `failures`: the venue of the last asset fails.
     """
     rng = np.random.default_rng(seed)
     rows, assets = paths * length, len(symbols)
@@ -95,7 +97,29 @@ def wild_market(
     if listings:
         for path, asset in np.ndindex(paths, assets - 1):
             _come_and_go(rng, bars[path * length : (path + 1) * length, 1 + asset])
+    if failures:
+        for path in range(paths):
+            _fail(rng, bars[path * length : (path + 1) * length, -1])
     return _market(bars, length, (tuple(symbols),) * paths, bar_hours, "2024-01-01", features)
+
+
+def _fail(rng: np.random.Generator, bars: NDArray[np.float64]) -> None:
+    """Let the venue of an asset (n, 16) freeze and, mostly, default."""
+    first = int(rng.integers(5, 30))
+    last = first + int(rng.integers(0, 12))
+    trades = bars[first:last, layout.HALTED] == layout.TRADED
+    bars[first:last, layout.HALTED] = np.where(
+        trades, layout.FROZEN, bars[first:last, layout.HALTED]
+    )
+    if rng.random() < 0.2:
+        return
+    whole = rng.random() < 0.5
+    bars[last, layout.HALTED] = layout.FAILED_WHOLE if whole else layout.FAILED
+    bars[last + 1 :, layout.HALTED] = layout.UNLISTED
+    bars[last:, [layout.SETTLE_RATE, layout.SETTLE_PRICE]] = 0.0
+    bars[last:, 2:8] = bars[last - 1, [3, 3, 7, 7, 7, 7]]
+    if whole:
+        bars[last:, :2] = bars[last - 1, 1]
 
 
 def _market(

@@ -15,6 +15,7 @@ from agents.params import Params, Range
 from agents.rules.ahead import Ahead
 from agents.rules.base import BP_PER_YEAR
 from agents.rules.hysteresis import Hysteresis
+from agents.rules.venue_rules import venues_of
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -54,10 +55,12 @@ class Forecast(Hysteresis):
         self.carry, self.pending, self.cash_rate = (
             observed(table, name) for name in ("carry", "pending", "cash_rate")
         )
-        config, venue = batch.config, batch.venue
+        config = batch.config
         self.round_trip = 2e4 * sum(
-            given if given is not None else venue.value("fees", name)
-            for given, name in ((config.perp_fee, "perp_taker"), (config.spot_fee, "spot_taker"))
+            given
+            if given is not None
+            else max(venue.value("fees", f"{leg}_taker") for venue in venues_of(batch, leg))
+            for given, leg in ((config.perp_fee, "perp"), (config.spot_fee, "spot"))
         )
 
     def signal(self, obs: NDArray[np.float32]) -> NDArray[np.float64]:

@@ -11,6 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from agents.base import observed
+from agents.rules.venue_rules import venues_of
+from fundenv.venues import Venue
 
 Array = NDArray[np.float64]
 KINK = 0.8  # share of a pool up to which its rate is flat
@@ -42,13 +44,16 @@ class Loans:
     """
 
     def __init__(self, batch: Any) -> None:
-        config, venue = batch.config, batch.venue
+        config = batch.config
 
-        def flat(given: float | None, name: str) -> float:
-            return float(given if given is not None else venue.value("borrow", name))
+        def flat(given: float | None, name: str, venues: list[Venue]) -> float:
+            if given is not None:
+                return float(given)
+            return max(float(venue.value("borrow", name)) for venue in venues)
 
-        self.coin_rate = flat(config.base_borrow_rate, "base_annual")
-        self.quote_rate = flat(config.quote_borrow_rate, "quote_annual")
+        # the dearest venue of the coins
+        self.coin_rate = flat(config.base_borrow_rate, "base_annual", venues_of(batch, "spot"))
+        self.quote_rate = flat(config.quote_borrow_rate, "quote_annual", [batch.venue])
         self._coins, self._quote = (
             supply / config.initial_equity for supply in (config.base_supply, config.quote_supply)
         )

@@ -146,7 +146,9 @@ class SB3Agent(NetworkLearner):
             self.bind(batch)
             self.provenance = replace(self.provenance, market=market.hash)
             return (
-                hindsight(played, config, batch.venue, terms, p.gamma, of=of) if p.shaping else None
+                hindsight(played, config, batch.rulebook, terms, p.gamma, of=of)
+                if p.shaping
+                else None
             )
 
         return walked, settings | {"per_env": terms._asdict()}, bound

@@ -69,7 +69,7 @@ class CounterfactualAccounts:
         batch = self.envs[FLAT].batch
         self.bars = round(step / market.bar_hours)
         self.gains = earned(market, self.bars)
-        self.terms = priced(market, config, batch.venue, terms)
+        self.terms = priced(market, config, batch.rulebook, terms)
         # what idle cash would earn until the next decision
         self.capital = (terms.cash_rate * step / 8760 / market.n_assets)[:, None, None]
         self.length = int(

@@ -82,7 +82,7 @@ def earned(market: Market, bars: int) -> Earned:
         row = start[p] + bars * np.arange(n)
         price[:n, p] = spot[row + bars] / spot[row] - mark[row + bars] / mark[row]
         due[:n, p], due_years[:n, p] = rate[row + 1], years[row + 1]
-        tradable[:n, p] = market.bars[row + 1, :, HALTED] == 0
+        tradable[:n, p] = market.bars[row + 1, :, HALTED] <= 0
         after[:n, p], after_years[:n, p] = (
             total[row + bars + 1] - total[row + 2] for total in (paid, passed)
         )

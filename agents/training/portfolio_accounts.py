@@ -23,7 +23,7 @@ from fundenv.config import EnvConfig, hours
 from fundenv.envs.portfolio import by_asset
 from fundenv.envs.sb3 import FundingHedgeVecEnv
 from fundenv.market import Market
-from fundenv.venues import load_venue
+from fundenv.venues import Rulebook
 
 Array = NDArray[np.float32]
 
@@ -83,7 +83,7 @@ class PortfolioAccounts:
         self.bars = round(self.step / market.bar_hours)
         longest = int(np.diff(market.paths).max()) // self.bars - 2
         self.length = max(1, min(round(24 * days / self.step), longest))
-        self.cost = priced(market, config, load_venue(config.venue), terms)
+        self.cost = priced(market, config, Rulebook.read(config.venue, config.venues), terms)
 
     def play(self, rng: np.random.Generator) -> Answers:
         """Terms, paths, starts, coins and bands are drawn for every environment."""

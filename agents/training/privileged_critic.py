@@ -56,8 +56,8 @@ class Future:
         market, settings, terms = inputs
         config = EnvConfig.from_dict(settings)
         self.batch, self.width = batch, COLUMNS * market.n_assets
-        self.hindsight: Hindsight = hindsight(market, config, batch.venue, terms, gamma, of=of)
-        self.prices = priced(market, config, batch.venue, terms)
+        self.hindsight: Hindsight = hindsight(market, config, batch.rulebook, terms, gamma, of=of)
+        self.prices = priced(market, config, batch.rulebook, terms)
         self.unit = 1e3 * scale * LEVERAGE / (1 + LEVERAGE) / market.n_assets
         bars = round(hours(config.decision_interval, "decision_interval") / market.bar_hours)
         gains = earned(market, bars)

@@ -12,7 +12,8 @@ from numpy.typing import NDArray
 from agents.training.hindsight_potential import Hindsight, Terms
 from fundenv.config import EnvConfig, hours
 from fundenv.market import Market
-from fundenv.venues import Venue, load_venue
+from fundenv.market.files.frames import contract_of
+from fundenv.venues import Rulebook, is_placed, load_venue
 
 LEVERAGE = 3.0  # of the schedule whose value is the potential
 _PER_YEAR = 1e-4 * 3 * 365  # bp per 8 h to an annual rate
@@ -75,17 +76,29 @@ def draw_borrowing(params: Any, config: EnvConfig, seed: int) -> dict[str, NDArr
     }
 
 
-def priced(market: Market, config: EnvConfig, venue: Venue, terms: EnvTerms) -> Terms:
-    """What a carry costs under `terms`, at taker fees and the mean half-spread of the symbols."""
+def priced(market: Market, config: EnvConfig, book: Rulebook, terms: EnvTerms) -> Terms:
+    """What a carry costs under `terms`, at the mean taker fees of the venues and the mean
+    half-spread of the symbols.
+    """
     fees = "fees_high" if config.fee_tier == "high" else "fees"
-    fee = sum(
-        own if own is not None else venue.value(fees, f"{leg}_taker")
-        for leg, own in (("perp", config.perp_fee), ("spot", config.spot_fee))
-    )
     names = sorted({name for path in market.symbols for name in path})
+    places = {
+        name: (book.perp(own), book.spot(own))
+        for name in names
+        for own in [contract_of(name) if is_placed(name) else name]
+    }
+    fee = sum(
+        own
+        if own is not None
+        else float(np.mean(sorted({places[n][k][0].value(fees, f"{leg}_taker") for n in names})))
+        for k, (leg, own) in enumerate((("perp", config.perp_fee), ("spot", config.spot_fee)))
+    )
     spread = 1e-4 * np.mean(
         [
-            sum(venue.value("execution", f"half_spread_{leg}_bp", name) for leg in ("perp", "spot"))
+            sum(
+                venue.value("execution", f"half_spread_{leg}_bp", symbol)
+                for leg, (venue, symbol) in zip(("perp", "spot"), places[name], strict=True)
+            )
             for name in names
         ]
     )
@@ -104,7 +117,7 @@ def priced(market: Market, config: EnvConfig, venue: Venue, terms: EnvTerms) -> 
 def hindsight(
     market: Market,
     config: EnvConfig,
-    venue: Venue,
+    book: Rulebook,
     terms: EnvTerms,
     gamma: float,
     *,
@@ -113,7 +126,7 @@ def hindsight(
     """The potential for envs under `terms`; `of` as for `Hindsight`."""
     bars = round(hours(config.decision_interval, "decision_interval") / market.bar_hours)
     kinds, kind = np.unique(np.stack(terms), axis=1, return_inverse=True)
-    prices = priced(market, config, venue, EnvTerms(*kinds))
+    prices = priced(market, config, book, EnvTerms(*kinds))
     return Hindsight(
         market, bars=bars, gamma=gamma, terms=prices, kind=kind, leverage=LEVERAGE, of=of
     )

@@ -2,24 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import pandas as pd
 
+from agents.params import read_pairs
 from experiments.analysis.comparison import Comparison, Standing, no_statement
 from experiments.analysis.statistics import LEAST_SEEDS
-from fundenv.market.files.frames import GENERATED
-from fundenv.venues import VenueError, load_venue
+from fundenv.config import EnvConfig
+from fundenv.market.files.frames import GENERATED, contract_of
+from fundenv.venues import Rulebook, VenueError, is_placed, legs_of
 
 ENOUGH_SEEDS = 10
 EMBARGO = pd.Timedelta("14D")  # the longest look-back of a feature that still matters
 
 
 def cautions(
-    comparison: Comparison, markets: dict[str, Any], venue: str, venue_date: str | None = None
+    comparison: Comparison, markets: dict[str, Any], config: Mapping[str, Any]
 ) -> list[str]:
     """One sentence each; arguments as of `experiments.analysis.verdict.with_words`."""
+    config = {**config, **read_pairs(tuple(config.get("env", ())))}
     judged = markets.get(comparison.span, {"paths": []})
     found = [
         f"{each.agent} knows the future: a bound on what can be earned, and no baseline."
@@ -46,8 +49,13 @@ def cautions(
     symbols = list(
         dict.fromkeys(part for label, *_ in judged["paths"] for part in label.split("+"))
     )
-    found += _made_up(symbols) + _venue(venue, symbols)
-    return found + _brackets(venue, judged["paths"], venue_date)
+    found += _made_up(symbols) + _on_venues(symbols, config)
+    try:
+        book = Rulebook.read(config["venue"], config.get("venues", ()))
+        found += _unsourced(book, symbols)
+        return found + _brackets(book, judged["paths"], config.get("venue_date"))
+    except VenueError as error:
+        return [*found, f"The venue file of the run cannot be read any more: {error}"]
 
 
 def _few_seeds(item: Standing) -> str:
@@ -109,34 +117,51 @@ def _made_up(symbols: Iterable[str]) -> list[str]:
     )
 
 
-def _venue(name: str, symbols: Iterable[str]) -> list[str]:
-    """Which rules were in force, and which of their numbers no exchange document backs."""
-    try:
-        venue = load_venue(name)
-    except VenueError as error:
-        return [f"The venue file of the run cannot be read any more: {error}"]
-    keys = sorted({key for symbol in symbols for key in venue.unsourced(symbol)})
-    if not keys:
+def _on_venues(symbols: Iterable[str], config: Mapping[str, Any]) -> list[str]:
+    """What the risk of the venues costs, where money lies on several."""
+    places = [place for s in symbols for place in legs_of(contract_of(s))]
+    venues = sorted({place.venue or config["venue"] for place in places})
+    if len(venues) < 2:
         return []
+    rate, loss = (
+        float(config.get(name, getattr(EnvConfig, name)))
+        for name in ("failure_rate", "failure_loss")
+    )
     return [
-        f"Venue {name}: no exchange document backs {', '.join(keys)}; results that hang on them are"
-        " assumptions."
+        f"Money lies on several venues ({', '.join(venues)}), and no figure counts that one of them"
+        f" fails. At {100 * rate:g} % a year and a loss of {100 * loss:g} %, which are assumptions,"
+        f" every tenth of the equity on a venue costs {10 * rate * loss:.2f} % a year."
     ]
 
 
-def _brackets(name: str, paths: Iterable[list[str]], venue_date: str | None) -> list[str]:
+def _unsourced(book: Rulebook, symbols: Iterable[str]) -> list[str]:
+    """Which numbers in force no exchange document backs, by venue."""
+    keys: dict[str, set[str]] = {}
+    for symbol in symbols:
+        contract = contract_of(symbol) if is_placed(symbol) else symbol
+        for venue, own in (book.perp(contract), book.spot(contract)):
+            shipped = venue.path == f"{venue.name}.toml"
+            keys.setdefault(venue.name if shipped else venue.path, set()).update(
+                venue.unsourced(own)
+            )
+    return [
+        f"Venue {name}: no exchange document backs {', '.join(sorted(own))}; results that hang on"
+        " them are assumptions."
+        for name, own in keys.items()
+        if own
+    ]
+
+
+def _brackets(book: Rulebook, paths: Iterable[list[str]], venue_date: str | None) -> list[str]:
     """Which bracket tables of each real symbol held over the span, or on the date of the config."""
-    try:
-        venue = load_venue(name)
-    except VenueError:  # `_venue` says so
-        return []
     found = []
     for label, *span in paths:
         first, last = (pd.Timestamp(venue_date or edge).date() for edge in span)
         for symbol in label.split("+"):
             if symbol.startswith(GENERATED):
                 continue
-            tables = venue.brackets_in_force(symbol, first, last)
+            venue, own = book.perp(symbol)
+            tables = venue.brackets_in_force(own, first, last)
             days = ", ".join(
                 f"{day}{'' if known else ' (not sourced)'}" for day, _, known in tables
             )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -13,18 +14,18 @@ from experiments.analysis.tables import number, signed
 
 
 def with_words(
-    comparison: Comparison, markets: dict[str, Any], venue: str, venue_date: str | None = None
+    comparison: Comparison, markets: dict[str, Any], config: Mapping[str, Any]
 ) -> Comparison:
     """The comparison with its sentences and cautions.
 
     Args:
-        markets: name -> `experiments.core.provenance.describe`, as provenance.json has them. venue:
-        name or path of the rules in force; venue_date: their one date, None for the span's.
+        markets: name -> `experiments.core.provenance.describe`, as provenance.json has them.
+        config: settings of the run, of which `venue`, `venues` and `venue_date` are read.
     """
     return replace(
         comparison,
         verdict=tuple(verdict(comparison)),
-        cautions=tuple(cautions(comparison, markets, venue, venue_date)),
+        cautions=tuple(cautions(comparison, markets, config)),
     )
 
 

@@ -27,7 +27,8 @@ from fundenv.settings.describe import texts_of
 A = TypeVar("A")
 _FLAG = re.compile(r"--([A-Za-z][\w-]*)\.([\w-]+)(?:=.*)?$", re.DOTALL)
 _ENV = "env"
-ELSEWHERE = {"venue": "--venue", "cash_rate": "--cash-rate"}  # settings with a flag of their own
+# settings with a flag of their own
+ELSEWHERE = {"venue": "--venue", "venues": "--venues", "cash_rate": "--cash-rate"}
 
 
 def parse(args: type[A], words: Sequence[str], **options: Any) -> A:

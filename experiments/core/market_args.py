@@ -14,7 +14,7 @@ import pandas as pd
 from agents.params import AgentError, read_pairs
 from experiments.core.added_columns import added, parted
 from experiments.core.groups import ELSEWHERE
-from experiments.core.made_markets import TrainOn, stressed, training_market
+from experiments.core.made_markets import TrainOn, failing, stressed, training_market
 from experiments.core.provenance import label
 from experiments.core.run_folder import RunError
 from fundenv.batch.cpu import Batch
@@ -32,11 +32,15 @@ class MarketArgs:
     data: Path | None = None
     """Folder of Parquet or CSV files; without it the embedded synthetic market."""
     symbols: tuple[str, ...] = ()
-    """Symbols as in the file names; none: all that the folder has for the venue."""
+    """Symbols as in the file names, or with their venue: hyperliquid:BTC@binance:BTCUSDT is a
+    perpetual beside the spot of another venue; none: all that the folder has for the venue.
+    """
     joint: bool = False
     """One account over all symbols instead of one account for each; a coin without bars counts as
     not listed then. With --env.capital shared the coins share one capital.
     """
+    common: bool = False
+    """With --joint: only hours in which all symbols have bars; holes cut the account into spans."""
     train: str | None = None
     """Training span START:END, UTC, both included, days, months or years; default: the first two
     thirds of the data.
@@ -45,6 +49,12 @@ class MarketArgs:
     """Test span START:END, UTC, both included, days, months or years; default: the last third."""
     venue: str = "binance"
     """Exchange whose rules hold: a name of the package, or the path of a TOML."""
+    venues: tuple[str, ...] = ()
+    """TOML files of your own for symbols whose names say their venue."""
+    stand_in: tuple[str, ...] = ()
+    """PERPETUAL=CONTRACT, whose prices stand for those of a perpetual of which --data has funding
+    alone: hyperliquid:BTC=binance:BTCUSDT. Results name each.
+    """
     cash_rate: float = 0.045
     """Interest on idle cash, per year; every comparison counts growth above it (0.045 = 4.5 %)."""
     env: tuple[str, ...] = ()
@@ -61,6 +71,10 @@ class MarketArgs:
     stress: tuple[str, ...] = ()
     """Shocks applied to every path of the test span, each at a random place: 2020-03-12
     2021-05-19 2022-11-09 2025-10-10.
+    """
+    fail: tuple[str, ...] = ()
+    """Failures of venues in the test span, VENUE=NAME@TIME: hyperliquid=ftx@2024-05-10 lets no
+    money go for three days and then defaults; `halt` freezes for a day. See --env.failure_loss.
     """
     accept: tuple[str, ...] = ()
     """Findings of the plausibility check to accept, KIND or KIND:SYMBOL (data/README.md lists
@@ -93,6 +107,8 @@ class MarketArgs:
         for name in given.keys() & ELSEWHERE:  # the market and the hurdle would not follow
             raise RunError(f"--env {name}={given[name]}: give {ELSEWHERE[name]} in its place")
         settings = {"venue": self.venue, "cash_rate": self.cash_rate} | given
+        if self.venues:
+            settings["venues"] = self.venues
         EnvConfig.from_dict(settings)
         return settings
 
@@ -101,13 +117,19 @@ class MarketArgs:
         is dropped where they touch. `only` the test needs no span to learn on.
         """
         own = parted(self.extra)
+        if self.common and not self.joint:
+            raise RunError("--common says which hours a joint account has; add --joint")
         if self.data is None:
             in_files = tuple(f"{name}={scale:g}" for name, scale in own.in_data.items())
-            for flag, given in (("--symbols", self.symbols), ("--extra", in_files)):
+            for flag, given, what in (
+                ("--symbols", self.symbols, "symbols"),
+                ("--extra", in_files, "columns"),
+                ("--stand-in", self.stand_in, "prices"),
+            ):
                 if given:
                     raise RunError(
                         f"{flag} {' '.join(given)} needs --data; the embedded market has its own"
-                        f" {'symbols' if flag == '--symbols' else 'columns'}"
+                        f" {what}"
                     )
             coins: Any = ("btc", "eth", "alt") if self.joint else "btc"
             whole = synthetic_market(coins, years=3, paths=2, seed=0, venue=self.venue)
@@ -116,6 +138,8 @@ class MarketArgs:
                 self.data,
                 list(self.symbols) or None,
                 venue=self.venue,
+                venues=self.venues,
+                stand_in=stand_ins(self.stand_in),
                 columns=column_pairs(self.columns),
                 extra=own.in_data,
                 accept=self.accept,
@@ -124,7 +148,7 @@ class MarketArgs:
                 print(f"accepted  {caution}")
             if self.joint:
                 names = dict.fromkeys(name for path in whole.symbols for name in path)
-                whole = joint(whole, list(self.symbols) or list(names))
+                whole = joint(whole, list(self.symbols) or list(names), common=self.common)
         whole = added(whole, self, own)
         first, last = (
             pd.Timestamp(int(whole.close_ns[i]), tz="UTC")
@@ -148,7 +172,7 @@ class MarketArgs:
         if "train" in parts:
             made = self.train_on, self.made_paths, self.venue
             parts["train"] = training_market(parts["train"], *made)
-        parts["test"] = stressed(parts["test"], self.stress)
+        parts["test"] = failing(stressed(parts["test"], self.stress), self.fail)
         for part in parts.values():
             # settings that do not fit this market are reported before anything runs
             Batch(1, market=part, **self.settings())
@@ -209,6 +233,20 @@ def pairs(items: tuple[str, ...], flag: str) -> dict[str, Any]:
         return read_pairs(items)
     except AgentError as error:
         raise RunError(f"{flag} {error}") from None
+
+
+def stand_ins(items: tuple[str, ...]) -> dict[str, str]:
+    """PERPETUAL=CONTRACT texts of --stand-in."""
+    found = {}
+    for item in items:
+        perp, sign, lender = item.partition("=")
+        if not (perp and sign and lender):
+            raise RunError(
+                f"--stand-in {item}: expected PERPETUAL=CONTRACT, e.g."
+                " hyperliquid:BTC=binance:BTCUSDT"
+            )
+        found[perp] = lender
+    return found
 
 
 def column_pairs(items: tuple[str, ...]) -> dict[str, str]:

@@ -1,16 +1,17 @@
-"""Checks the accounting law in every mode of one capital: the parts of a step add up to the change
-of equity, and equity to balances and prices, to 1e-9 of the money that moved.
+"""Checks the accounting law in every mode of one capital, and on two venues with three coins each:
+the parts of a step add up to the change of equity, and equity to balances and prices, to 1e-9 of
+the money that moved.
 
 Accounts take random and often extreme targets on coins that come and go, and keep most of them for
-a while. The table gives the largest error of each
-mode, and how often the rare rules were met: a law says little of rules that its sample lacks. A
-mode that breaks the law ends the command with an error that names account and decision.
+a while. The table gives the largest error of each mode, and how often the rare rules were met: a
+law says little of rules that its sample lacks. A mode that breaks the law ends the command with an
+error that names account and decision.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Annotated, Any
 
 import numpy as np
@@ -23,7 +24,7 @@ from fundenv.batch.cpu import Batch
 from fundenv.checks import TOLERANCE, random_actions, step_errors
 from fundenv.dynamics import types as t
 from fundenv.envs.portfolio import PORTFOLIO
-from fundenv.market import Market, synthetic_portfolio
+from fundenv.market import Market, fail_venue, synthetic_market, synthetic_portfolio
 from fundenv.settings import Range
 
 ONE = {**PORTFOLIO, "max_leverage": 50.0, "episode": "60D"}
@@ -31,6 +32,8 @@ DIALS = {"dials": ("carry", "leverage")}
 POOLS = {"quote_supply": 4e5, "base_supply": 3e5, "borrow_used": 0.5, "margin_level": 1.1}
 MEMORY = {"initial_equity": 2e7, "impact_lasting": 0.8, "funding_response": 2.0}
 HARSH = {"liquidation_gap": 0.5, "deficit_share": 0.5, "adl_sigma": 0.3, "crash_sigma": 2.0}
+VENUES = {"margin_mode": "isolated", "max_leverage": 10.0}
+TRAVEL = {"transfer_delay": "8h", "transfer_cost": 5.0}
 # title -> settings beside those of the portfolio env
 MODES: dict[str, dict[str, Any]] = {
     "isolated": {"margin_mode": "isolated"},
@@ -56,6 +59,9 @@ MODES: dict[str, dict[str, Any]] = {
     "everything at once": POOLS | HARSH | MEMORY | {"decision_interval": "1h"},
     "inverse, isolated": {"venue": "bybit_inverse", "margin_mode": "isolated"},
     "inverse, portfolio": {"venue": "bybit_inverse"},
+    "two venues": VENUES,
+    "two venues, money travels": VENUES | TRAVEL,
+    "two venues, one fails": VENUES | TRAVEL | HARSH,
 }
 
 
@@ -78,13 +84,30 @@ class Args:
 def main(args: Args) -> None:
     """Check mode after mode, then show the table."""
     market = synthetic_portfolio(args.coins, years=2.0, paths=2, seed=args.seed, late=1.0, gone=1.0)
-    table = Table("mode", "decisions", "largest error", "liquidations", "delisted", "ruined")
+    table = Table(
+        "mode", "decisions", "largest error", "liquidations", "delisted or failed", "ruined"
+    )
     console = Console(width=110)
     for name in chosen(args.modes):
-        found = checked(market, args, MODES[name])
+        held = on_venues(args.seed, "fails" in name) if "venues" in name else market
+        found = checked(held, args, MODES[name])
         table.add_row(name, f"{found[0]:,}", f"{found[1]:.1e}", *(f"{n:,}" for n in found[2:]))
         console.print(f"{name}: {found[1]:.1e}", highlight=False)
     console.print(table)
+
+
+def on_venues(seed: int, fails: bool) -> Market:
+    """Three coins on each of two venues, Hyperliquid's beside spot on Binance; with `fails`
+    Hyperliquid fails half-way.
+    """
+    market = synthetic_market(("btc", "eth", "alt") * 2, years=2.0, paths=2, seed=seed)
+    names = [name.removeprefix("SYNTH-").rsplit("-", 1)[0] for name in market.symbols[0]]
+    placed = tuple(
+        f"binance:{name}" if k < 3 else f"hyperliquid:{name}@binance:{name}"
+        for k, name in enumerate(names)
+    )
+    market = replace(market, symbols=(placed,) * market.n_paths)
+    return fail_venue(market, "hyperliquid", "2020-12-15") if fails else market
 
 
 def chosen(parts: tuple[str, ...]) -> Iterator[str]:
@@ -98,8 +121,8 @@ def chosen(parts: tuple[str, ...]) -> Iterator[str]:
 def checked(
     market: Market, args: Args, settings: dict[str, Any]
 ) -> tuple[int, float, int, int, int]:
-    """(decisions, largest relative error, liquidations, delisted coins that were held, ruined
-    accounts) of one mode. Raises `RunError` where the law breaks.
+    """(decisions, largest relative error, liquidations, coins held as they were delisted or their
+    venue failed, ruined accounts) of one mode. Raises `RunError` where the law breaks.
     """
     batch = Batch(args.accounts, market=market, **ONE | settings)
     rng = np.random.default_rng(args.seed)
@@ -117,7 +140,8 @@ def checked(
             )
         done += args.accounts
         closed += int(batch.store.legs[:, :, t.LIQUIDATED].sum())
-        gone += int((batch.store.legs[:, :, t.REASON] == t.REASON_DELISTED).sum())
+        reasons = batch.store.legs[:, :, t.REASON]
+        gone += int(np.isin(reasons, (t.REASON_DELISTED, t.REASON_FAILED)).sum())
         ruined += int(batch.terminated.sum())
         batch.reset(mask=batch.terminated | batch.truncated)
     return done, worst, closed, gone, ruined

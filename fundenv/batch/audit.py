@@ -17,6 +17,7 @@ def audit(
     legs: t.Float64,
     ledger: t.Float64,
     trades: t.Float64,
+    displaced: t.Float64,
     rows: NDArray[np.int64],
 ) -> dict[str, Any]:
     """The info of n environments, arrays over the n (and the A assets).
@@ -24,7 +25,8 @@ def audit(
     `time`: end of the step, datetime64[ns] UTC. `row`: its row in `Market.bars`. `equity` [quote].
     `parts`: the nine parts of the change of equity [quote]. `account`: cash [quote] and per asset
     spot [base], perp [base], entry [quote per base], margin [quote] (cross: the shared wallet
-    stands at asset 0); inverse contracts: perp in quote (contracts x face), margin in coin, a
+    stands at asset 0), sent [quote]: on its way to the wallet of another venue, below 0 on its way
+    home; inverse contracts: perp in quote (contracts x face), margin in coin, a
     wallet for every asset. `prices`: spot, perp and mark at the close, average fill prices of the
     step (0 without a fill: a NaN would fail Gymnasium's checker). `trade`: units requested by the
     decision and filled in the whole step, reason of the last shortfall (where funds are short or a
@@ -34,7 +36,7 @@ def audit(
     in the last bar of the step; not where it was halted, not listed yet or delisted.
     """
     bars = market.bars[rows]
-    available: NDArray[np.bool_] = bars[:, :, layout.HALTED] == layout.TRADED
+    available: NDArray[np.bool_] = bars[:, :, layout.HALTED] <= layout.TRADED
     fill_spot = trades[:, :, t.SPOT_VALUE] / np.where(
         trades[:, :, t.SPOT_QUANTITY] > 0, trades[:, :, t.SPOT_QUANTITY], 1.0
     )
@@ -52,6 +54,7 @@ def audit(
             "perp": legs[:, :, t.PERP].copy(),
             "entry": legs[:, :, t.ENTRY].copy(),
             "margin": legs[:, :, t.MARGIN].copy(),
+            "sent": displaced[:, :, t.SENT].copy(),
         },
         "prices": {
             "spot": bars[:, :, layout.SPOT_CLOSE],

@@ -220,7 +220,7 @@ class Batch(Setup):
         gate.check_market(market)
         both, left = joined(self.market, market, self.world, self.store.episode)
         open_paths = int(self.world.codes[t.OPEN_PATHS])
-        world = build_world(both, self.config, self.venue, int(self.world.codes[t.AUTORESET]))
+        world = build_world(both, self.config, self.rulebook, int(self.world.codes[t.AUTORESET]))
         self.store.episode[:, t.BOOK] = books_of(world, self.store.episode)
         self.market, self.world = both, world
         self.world.codes[t.FIRST_PATH], self.world.codes[t.OPEN_PATHS] = left, open_paths
@@ -234,6 +234,7 @@ class Batch(Setup):
             self.store.legs,
             self.out.ledger,
             self.out.trades,
+            self.store.displaced,
             self.store.episode[:, t.ROW],
         )
 
@@ -242,7 +243,7 @@ class Batch(Setup):
         """(n, A): whether each asset traded in the bar that closed; not where it is halted, not
         listed yet or delisted.
         """
-        traded: t.Bool = self.market.bars[self.store.episode[:, t.ROW], :, HALTED] == TRADED
+        traded: t.Bool = self.market.bars[self.store.episode[:, t.ROW], :, HALTED] <= TRADED
         return traded
 
     def action_masks(self) -> t.Bool:

@@ -124,11 +124,14 @@ class CudaBatch(Batch):
     def audit(self) -> dict[str, Any]:
         """As `Batch.audit`, copied to the host."""
         store, out = self._own.store, self._own.outs[self._front]
-        account, legs, ledger, trades, episode = (
+        account, legs, ledger, trades, displaced, episode = (
             array.copy_to_host()
-            for array in (store.account, store.legs, out.ledger, out.trades, store.episode)
+            for array in (
+                *(store.account, store.legs, out.ledger, out.trades),
+                *(store.displaced, store.episode),
+            )
         )
-        return audit(self.market, account, legs, ledger, trades, episode[:, t.ROW])
+        return audit(self.market, account, legs, ledger, trades, displaced, episode[:, t.ROW])
 
     @property
     def where(self) -> tuple[t.Int64, t.Int64]:
@@ -226,7 +229,7 @@ class CudaBatch(Batch):
 
     def _launch(self, name: str, stream: int) -> None:
         given = arguments(self._device_world, self._own, self.out)[name]
-        kind = f"{name}_inverse" if self.world.contract == t.INVERSE else name
+        kind = name + {t.INVERSE: "_inverse", t.PLACED: "_placed"}.get(self.world.contract, "")
         kernel, blocks = dispatcher(kind, self._max_registers), -(-self.num_envs // self._block)
         launch = kernel[blocks, self._block, cuda.external_stream(stream) if stream else 0]
         if name in self._compiled or simulated():

@@ -52,11 +52,25 @@ def _reset_inverse_kernel(world, store, out, paths, rows, mask):
         reset_env(_pinned(world, 1), store, out, paths, rows, i)
 
 
+def _step_placed_kernel(world, store, out, actions):
+    i = cuda.grid(1)
+    if i < store.account.shape[0]:
+        step_env(_pinned(world, 2), store, out, actions, i)
+
+
+def _reset_placed_kernel(world, store, out, paths, rows, mask):
+    i = cuda.grid(1)
+    if i < store.account.shape[0] and mask[i]:
+        reset_env(_pinned(world, 2), store, out, paths, rows, i)
+
+
 KERNELS: dict[str, Callable[..., None]] = {
     "step": _step_kernel,
     "reset": _reset_kernel,
     "step_inverse": _step_inverse_kernel,
     "reset_inverse": _reset_inverse_kernel,
+    "step_placed": _step_placed_kernel,
+    "reset_placed": _reset_placed_kernel,
 }
 
 

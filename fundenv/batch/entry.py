@@ -86,6 +86,10 @@ def _step_inverse(table: Any, first: int, last: int) -> None:
     step_table(table, table[AT_ASSETS], 1, first, last)
 
 
+def _step_placed(table: Any, first: int, last: int) -> None:
+    step_table(table, table[AT_ASSETS], 2, first, last)
+
+
 def _reset_assets(table: Any, first: int, last: int) -> None:
     reset_table(table, table[AT_ASSETS], 0, first, last)
 
@@ -94,6 +98,16 @@ def _reset_inverse(table: Any, first: int, last: int) -> None:
     reset_table(table, table[AT_ASSETS], 1, first, last)
 
 
+def _reset_placed(table: Any, first: int, last: int) -> None:
+    reset_table(table, table[AT_ASSETS], 2, first, last)
+
+
+# kind of contract -> entries of step and reset; linear contracts of one asset have their own step
+_ENTRIES = {
+    t.LINEAR: (_step_assets, _reset_assets),
+    t.INVERSE: (_step_inverse, _reset_inverse),
+    t.PLACED: (_step_placed, _reset_placed),
+}
 _SIGNATURE = types.void(types.CPointer(types.int64), types.int64, types.int64)
 
 
@@ -144,9 +158,11 @@ class Calls:
         if numba_config.DISABLE_JIT:
             self.step, self.reset = self._plain_step, self._plain_reset
             return
-        linear = _step_one_asset if world.bars.shape[1] == 1 else _step_assets
-        step, own = _compiled(_step_inverse if world.contract == t.INVERSE else linear)
-        reset = _compiled(_reset_inverse if world.contract == t.INVERSE else _reset_assets)[0]
+        stepped, begun = _ENTRIES[world.contract]
+        if world.contract == t.LINEAR and world.bars.shape[1] == 1:
+            stepped = _step_one_asset
+        step, own = _compiled(stepped)
+        reset = _compiled(begun)[0]
         self.step, self.reset = partial(step, self._address), partial(reset, self._address)
         self._plain_address = own.address
         self.fits_vectors = fits(world, store.params, len(store.account))

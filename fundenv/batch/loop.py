@@ -7,7 +7,7 @@ import math
 from fundenv.compiler.jit import jit, jit_outer, jit_rare
 from fundenv.compiler.prefetch import prefetch_row
 from fundenv.dynamics.access import params_of, rules_of
-from fundenv.dynamics.funds import capital_parts, gross_of
+from fundenv.dynamics.capital import capital_parts, gross_of
 from fundenv.dynamics.observation import observe
 from fundenv.dynamics.rng import below, uniform
 from fundenv.dynamics.step import step_one
@@ -137,7 +137,7 @@ def _open_at_start(world, store, p, i, path, row):
     cross = world.codes[MARGIN_MODE] == MARGIN_CROSS
     portfolio = world.codes[MARGIN_MODE] == MARGIN_PORTFOLIO
     for a in range(assets):
-        if world.bars[row, a, HALTED] == UNLISTED:
+        if world.bars[row, a, HALTED] >= UNLISTED:
             continue  # its share stays cash
         symbol = world.symbols[_book(world, path, row), a]
         if world.contract == INVERSE:

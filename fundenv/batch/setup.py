@@ -24,8 +24,9 @@ _IN_PARAMS = ("carry", "hedge", "leverage", "basis_half_life", "impact_half_life
 
 
 class Setup:
-    """What n environments are made of, on any device: `config`, `venue`, `market`, the `world` that
-    the kernel reads, and the tables of their observations and of their numbered decisions.
+    """What n environments are made of, on any device: `config`, `market`, the `venue` of the
+    account and the `rulebook` of those of its assets, the `world` that the kernel reads, and the
+    tables of their observations and of their numbered decisions.
     """
 
     def __init__(
@@ -44,11 +45,12 @@ class Setup:
         self.config = EnvConfig.resolve(config, settings)
         self.own_reward = own_reward(self.config.reward)
         self.num_envs = num_envs
-        self.market = resolve_market(market, symbols, self.config.venue)
+        self.market = resolve_market(market, symbols, self.config.venue, self.config.venues)
         check_market(self.market)
-        self.venue = load_rules(self.config)
+        self.rulebook = load_rules(self.config)
+        self.venue = self.rulebook.account
         self.world = build_world(
-            self.market, self.config, self.venue, AUTORESET_MODES.index(autoreset)
+            self.market, self.config, self.rulebook, AUTORESET_MODES.index(autoreset)
         )
         self.observation_table = observation_table(self.market, self.config.observe)
         self.decisions = decision_table(self.config, self.n_assets)

@@ -5,6 +5,7 @@ after an installation.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 
 from fundenv.batch.cpu import Batch
 from fundenv.market import synthetic_market, synthetic_portfolio
@@ -14,13 +15,15 @@ _ENVS = 64  # as many as the vector form takes at the least, and more
 
 def warm() -> Iterator[tuple[str, Callable[[], None]]]:
     """(name, function that compiles it, or loads it where it is kept) of every form: a single
-    asset, vectors of them, several assets, inverse contracts.
+    asset, vectors of them, several assets, inverse contracts, money that travels.
     """
     market = synthetic_market("btc", years=0.5, seed=0)
     coins = synthetic_portfolio(2, years=0.5, seed=0, late=0.0, gone=0.0)
     yield "one asset", lambda: _made(Batch(1, market=market))
     yield "several assets", lambda: _made(Batch(1, market=coins))
     yield "inverse contracts", lambda: _made(Batch(1, market=market, venue="bybit_inverse"))
+    placed = replace(market, symbols=(("hyperliquid:BTC@binance:BTCUSDT",),) * market.n_paths)
+    yield "money that travels", lambda: _made(Batch(1, market=placed, transfer_delay="8h"))
     yield "vectors", lambda: Batch(_ENVS, market=market).use_vectors()
 
 

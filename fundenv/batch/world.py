@@ -13,25 +13,32 @@ import pandas as pd
 
 from fundenv import choices
 from fundenv.batch.action_sizes import action_width
+from fundenv.batch.asset_rules import (
+    asset_rules,
+    changes,
+    check_venues,
+    warn_unsourced,
+)
 from fundenv.batch.params import remembers
 from fundenv.batch.randomize import range_table
 from fundenv.config import ConfigError, EnvConfig, code, hours
 from fundenv.dynamics import types as t
 from fundenv.dynamics.more_columns import MORE_COLUMNS
-from fundenv.formulas.fees import blended_rate
 from fundenv.market import Market, load_market, select, synthetic_market
 from fundenv.market.files.frames import GENERATED, contract_of
 from fundenv.market.files.schema import symbol_names
 from fundenv.market.table import funding_levels
 from fundenv.settings.forms import DIALS, KEEPER
-from fundenv.venues import Bracket, Venue, load_venue
+from fundenv.venues import Bracket, Rulebook
 
 _NO_FLOOR = math.inf
-_FEES = {"base": "fees", "high": "fees_high"}  # section of the venue file
 
 
 def resolve_market(
-    market: Market | str | Path | None, symbols: Sequence[str] | None, venue: str
+    market: Market | str | Path | None,
+    symbols: Sequence[str] | None,
+    venue: str,
+    venues: Sequence[str] = (),
 ) -> Market:
     """The market itself, the market in a folder of tidy files, or the embedded synthetic one
     (None).
@@ -39,7 +46,7 @@ def resolve_market(
     if market is None:
         market = embedded_market()
     elif not isinstance(market, Market):
-        return load_market(market, symbols, venue=venue)
+        return load_market(market, symbols, venue=venue, venues=venues)
     if symbols is None:
         return market
     return select(market, symbol_names(symbols))
@@ -51,9 +58,9 @@ def embedded_market() -> Market:
     return synthetic_market("btc", years=3, paths=1, seed=0)
 
 
-def build_world(market: Market, config: EnvConfig, venue: Venue, autoreset: int) -> t.World:
-    """Arrays of everything a step only reads; raises `ConfigError` where config and market do not
-    fit.
+def build_world(market: Market, config: EnvConfig, book: Rulebook, autoreset: int) -> t.World:
+    """Arrays of everything a step only reads; raises `ConfigError` where config, market and venues
+    do not fit.
     """
     if config.max_participation > 0 and not market.has_volume:
         raise ConfigError(
@@ -61,14 +68,16 @@ def build_world(market: Market, config: EnvConfig, venue: Venue, autoreset: int)
             " market lacks; set max_participation=0"
         )
     names = sorted({contract_of(name) for path in market.symbols for name in path})
-    dates = _dates(market, config, venue, names)
+    check_venues(market, config, book)
+    dates = _dates(market, config, book, names)
     # a made-up one has no exchange
     for name in sorted(
         {name for path in market.symbols for name in path if not name.startswith(GENERATED)}
     ):
         for date in dates:
-            venue.warn_unsourced(name, _used_keys(config), date)
-    tables = [_brackets(venue, config, name, date) for date in dates for name in names]
+            warn_unsourced(book, name, config, date)
+    tables = [_brackets(book, config, name, date) for date in dates for name in names]
+    rules = [asset_rules(book, config, name, date) for date in dates for name in names]
     tiers = np.full((len(tables), max(map(len, tables)), 4), _NO_FLOOR)
     for s, table in enumerate(tables):
         tiers[s, : len(table)] = [(b.floor, b.rate, b.amount, b.max_leverage) for b in table]
@@ -77,6 +86,10 @@ def build_world(market: Market, config: EnvConfig, venue: Venue, autoreset: int)
         [[names.index(contract_of(name)) for name in path] for path in market.symbols],
         dtype=np.int64,
     )
+    codes = _codes(market, config, rules, autoreset)
+    contract = choices.names(choices.Contract).index(book.account.contract)
+    if codes[t.TRANSFER_BARS] or codes[t.FAILURES]:  # of linear contracts alone
+        contract = t.PLACED
     grids = [config.carry_grid, config.hedge_grid, config.leverage_grid, config.keeper_grid]
     return t.World(
         bars=market.bars,
@@ -88,14 +101,14 @@ def build_world(market: Market, config: EnvConfig, venue: Venue, autoreset: int)
             dtype=np.int64,
         ),
         symbols=np.concatenate([lines + era * len(names) for era in range(len(dates))]),
-        rules=np.array([_rules(venue, config, name, date) for date in dates for name in names]),
+        rules=np.array(rules),
         tiers=tiers,
-        codes=_codes(market, config, venue, autoreset),
+        codes=codes,
         grids=np.array([list(grid) + [0.0] * (max(map(len, grids)) - len(grid)) for grid in grids]),
         scales=np.array([feature.scale for feature in market.table]),
         levels=funding_levels(market.table),
         ranges=range_table(config),
-        contract=choices.names(choices.Contract).index(venue.contract),
+        contract=contract,
     )
 
 
@@ -110,7 +123,7 @@ def bars_of(duration: str, name: str, bar_hours: float) -> int:
     return round(bars)
 
 
-def _dates(market: Market, config: EnvConfig, venue: Venue, names: list[str]) -> list[dt.date]:
+def _dates(market: Market, config: EnvConfig, book: Rulebook, names: list[str]) -> list[dt.date]:
     """First day of each set of rules that the market's span needs, or the one date of the
     config.
     """
@@ -122,32 +135,12 @@ def _dates(market: Market, config: EnvConfig, venue: Venue, names: list[str]) ->
     )
     return [
         first,
-        *sorted({date for name in names for date in venue.changes(name) if first < date <= last}),
+        *sorted({date for name in names for date in changes(book, name) if first < date <= last}),
     ]
 
 
-def _used_keys(config: EnvConfig) -> list[str]:
-    """The keys of a venue file that the environment reads and the config does not override."""
-    fees = _FEES[config.fee_tier]
-    given = {
-        f"{fees}.perp_taker": config.perp_fee,
-        f"{fees}.perp_maker": config.perp_fee,
-        f"{fees}.spot_taker": config.spot_fee,
-        f"{fees}.spot_maker": config.spot_fee,
-        "borrow.quote_annual": config.quote_borrow_rate,
-        "borrow.base_annual": config.base_borrow_rate,
-    }
-    portfolio = ["collateral"] if config.margin_mode == "portfolio" else []
-    return [
-        "liquidation",
-        "execution",
-        "tiers",
-        *portfolio,
-        *(key for key, value in given.items() if value is None),
-    ]
-
-
-def _brackets(venue: Venue, config: EnvConfig, symbol: str, date: dt.date) -> tuple[Bracket, ...]:
+def _brackets(book: Rulebook, config: EnvConfig, name: str, date: dt.date) -> tuple[Bracket, ...]:
+    venue, symbol = book.perp(name)
     table = venue.brackets(symbol, date)
     if config.max_leverage > table[0].max_leverage:
         raise ConfigError(
@@ -157,44 +150,9 @@ def _brackets(venue: Venue, config: EnvConfig, symbol: str, date: dt.date) -> tu
     return table
 
 
-def _rules(venue: Venue, config: EnvConfig, symbol: str, date: dt.date) -> list[float]:
-    def fee(leg: str, own: float | None) -> float:
-        maker, taker = (
-            venue.value(_FEES[config.fee_tier], f"{leg}_{kind}", date=date)
-            for kind in ("maker", "taker")
-        )
-        return own if own is not None else blended_rate(maker, taker, config.maker_share)
-
-    def execution(key: str) -> float:
-        return venue.value("execution", key, symbol, date)
-
-    crossing = 1e-4 * (1.0 - config.maker_share)  # what rests in the book pays no half-spread
-    rules = t.AssetRules(
-        fee_perp=fee("perp", config.perp_fee),
-        fee_spot=fee("spot", config.spot_fee),
-        half_spread_perp=crossing * execution("half_spread_perp_bp"),
-        half_spread_spot=crossing * execution("half_spread_spot_bp"),
-        impact=execution("impact_coefficient"),
-        lot_perp=execution("lot_perp"),
-        lot_spot=execution("lot_spot"),
-        min_notional_perp=execution("min_notional_perp"),
-        min_notional_spot=execution("min_notional_spot"),
-        liquidation_fee=venue.value("liquidation", "fee", date=date),
-        base_borrow_rate=(
-            config.base_borrow_rate
-            if config.base_borrow_rate is not None
-            else venue.value("borrow", "base_annual", date=date)
-        ),
-        procedure=choices.names(choices.Procedure).index(
-            venue.choice("liquidation", "procedure", date)
-        ),
-        haircut=venue.value("collateral", "", symbol, date),
-        partial_above=venue.value("liquidation", "partial_above", date=date),
-    )
-    return list(rules)
-
-
-def _codes(market: Market, config: EnvConfig, venue: Venue, autoreset: int) -> t.Int64:
+def _codes(
+    market: Market, config: EnvConfig, rules: Sequence[t.AssetRules], autoreset: int
+) -> t.Int64:
     names = [feature.name for feature in market.table]
     step = bars_of(config.decision_interval, "decision_interval", market.bar_hours)
     codes = np.zeros(t.N_CODES, dtype=np.int64)
@@ -209,7 +167,7 @@ def _codes(market: Market, config: EnvConfig, venue: Venue, autoreset: int) -> t
     if config.keeper_interval is not None:
         codes[t.KEEPER_BARS] = bars_of(config.keeper_interval, "keeper_interval", market.bar_hours)
     codes[t.FREE_DIALS] = sum(1 << (*DIALS, KEEPER).index(dial) for dial in config.dials)
-    codes[t.LISTINGS] = market.has_listings
+    codes[t.LISTINGS], codes[t.FAILURES] = market.has_listings, market.has_failures
     codes[t.REMEMBERS] = remembers(config)
     codes[t.OBSERVED] = sum(c.name in config.observe and 1 << k for k, c in enumerate(MORE_COLUMNS))
     codes[t.RANDOM_START] = config.random_start
@@ -228,13 +186,22 @@ def _codes(market: Market, config: EnvConfig, venue: Venue, autoreset: int) -> t
             )
         codes[column] = names.index(name)
     codes[t.OPEN_PATHS] = market.n_paths
-    codes[t.ENTRY_MARGIN] = venue.choice("liquidation", "maintenance_on") == "entry"
-    codes[t.SETTLE_ON_SPOT] = venue.choice("funding", "price") != "mark"
+    codes[t.ENTRY_MARGIN] = _concerned([rule.entry_margin for rule in rules])
+    if config.transfer_delay is not None and any(rule.away for rule in rules):
+        codes[t.TRANSFER_BARS] = bars_of(config.transfer_delay, "transfer_delay", market.bar_hours)
+    codes[t.SETTLE_ON_SPOT] = _concerned([rule.settles_on_spot for rule in rules])
     codes[t.ACTION_WIDTH] = action_width(config)
     for dial, grid in ((0, config.carry_grid), (1, config.hedge_grid), (2, config.leverage_grid)):
         codes[t.GRID_CARRY + dial] = len(grid)
     codes[t.GRID_KEEPER] = len(config.keeper_grid)
     return codes
+
+
+def _concerned(flags: Sequence[float]) -> int:
+    """Whether a rule concerns no asset, all or some."""
+    if not any(flags):
+        return t.OF_NONE
+    return t.OF_ALL if all(flags) else t.OF_SOME
 
 
 def _starts(market: Market, config: EnvConfig) -> t.Int64:
@@ -258,6 +225,6 @@ def _starts(market: Market, config: EnvConfig) -> t.Int64:
     return starts
 
 
-def load_rules(config: EnvConfig) -> Venue:
-    """The venue that a config names."""
-    return load_venue(config.venue)
+def load_rules(config: EnvConfig) -> Rulebook:
+    """The venues that a config names."""
+    return Rulebook.read(config.venue, config.venues)

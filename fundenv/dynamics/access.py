@@ -2,7 +2,7 @@
 
 from fundenv.compiler.generate import tuple_of, written
 from fundenv.compiler.jit import jit
-from fundenv.dynamics.types import AssetRules, Params
+from fundenv.dynamics.types import ENTRY_MARGIN, OF_ALL, OF_SOME, SETTLE_ON_SPOT, AssetRules, Params
 
 
 def _row_of(kind):
@@ -14,6 +14,22 @@ def _row_of(kind):
 
 _params_of_row = _row_of(Params)
 rules_of = _row_of(AssetRules)  # AssetRules of symbol s; rows (S, fields of AssetRules)
+
+
+@jit
+def entry_margin(world, symbol):
+    """Whether the venue of a symbol takes the maintenance margin of the value at entry."""
+    code = world.codes[ENTRY_MARGIN]
+    return code == OF_ALL or (code == OF_SOME and rules_of(world.rules, symbol).entry_margin != 0.0)
+
+
+@jit
+def settles_on_spot(world, symbol):
+    """Whether the venue of a symbol pays funding on its oracle or index price."""
+    code = world.codes[SETTLE_ON_SPOT]
+    return code == OF_ALL or (
+        code == OF_SOME and rules_of(world.rules, symbol).settles_on_spot != 0.0
+    )
 
 
 @jit

@@ -2,6 +2,7 @@
 
 from fundenv.compiler.jit import jit, jit_rare
 from fundenv.dynamics.access import rules_of
+from fundenv.dynamics.away import is_away
 from fundenv.dynamics.costs import perp_slippage
 from fundenv.dynamics.funds import to_cash
 from fundenv.dynamics.impact_memory import PERP_LEG, impact_at_rest, remember_order
@@ -12,6 +13,7 @@ from fundenv.dynamics.types import (
     AFTER_FLATTEN,
     AFTER_LIQUIDATION,
     AFTER_NAKED,
+    BOOK,
     CASH,
     ENTRY,
     INVERSE,
@@ -128,7 +130,7 @@ def take_off(world, store, i, a, closed, share):
 
 
 @jit
-def release_wallet(world, store, out, p, i, wallet, worth):
+def release_wallet(world, store, out, p, i, row, wallet, worth):
     """After a liquidation: the rest of the wallet returns to cash (inverse: to the free coins). Of
     a loss beyond the wallet the account owes `deficit_share`, the venue bears the rest. worth:
     quote per unit of it.
@@ -138,6 +140,8 @@ def release_wallet(world, store, out, p, i, wallet, worth):
         borne = rest * (1.0 - p.deficit_share)
         out.ledger[i, LIQUIDATION_LOSS] -= borne * worth
         rest -= borne
+    elif is_away(world, row, wallet, world.symbols[store.episode[i, BOOK], wallet]):
+        return  # what is left stays on the venue until it is sent home
     if world.contract == INVERSE:
         store.legs[i, wallet, SPOT] += rest
     else:

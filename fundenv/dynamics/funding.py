@@ -4,10 +4,13 @@ Payments are cash flows to the holder: + received. A positive rate means that lo
 """
 
 from fundenv.compiler.jit import jit
+from fundenv.dynamics.access import settles_on_spot
+from fundenv.dynamics.away import is_away
 from fundenv.dynamics.impact_memory import displaced_rate
 from fundenv.dynamics.inverse import settle_coin
 from fundenv.dynamics.types import (
     ACCRUED,
+    BOOK,
     CASH,
     FUNDING,
     INVERSE,
@@ -18,7 +21,6 @@ from fundenv.dynamics.types import (
     PATH,
     PERP,
     REMEMBERS,
-    SETTLE_ON_SPOT,
 )
 from fundenv.formulas.payments import inverse_payment, payment
 from fundenv.market.layout import SETTLE_PRICE, SETTLE_RATE, SPOT_CLOSE
@@ -62,7 +64,8 @@ def settle(world, store, out, p, i, row, free):
         price = world.bars[row, a, SETTLE_PRICE]
         if price <= 0.0 or legs[i, a, PERP] == 0.0:
             continue
-        if world.codes[SETTLE_ON_SPOT] != 0:
+        symbol = world.symbols[store.episode[i, BOOK], a]
+        if settles_on_spot(world, symbol):
             price = world.bars[row - 1, a, SPOT_CLOSE]
         rate = _settled_rate(world, store, p, i, row, a)
         if world.codes[REMEMBERS] != 0:
@@ -83,6 +86,9 @@ def settle(world, store, out, p, i, row, free):
                 legs[i, 0, MARGIN] += flow
             else:
                 account[i, CASH] += flow
+            continue
+        if is_away(world, row, a, symbol):
+            legs[i, a, MARGIN] += flow
             continue
         from_cash = max(flow, -max(free, 0.0))
         account[i, CASH] += from_cash

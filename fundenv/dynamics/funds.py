@@ -4,6 +4,7 @@ wallets.
 
 from fundenv.compiler.jit import jit, jit_rare
 from fundenv.dynamics.access import rules_of
+from fundenv.dynamics.away import is_away
 from fundenv.dynamics.borrowing import locked_cash
 from fundenv.dynamics.costs import order_cost, perp_slippage, spot_slippage, stress_of
 from fundenv.dynamics.inverse import (
@@ -16,8 +17,6 @@ from fundenv.dynamics.lending import quote_left
 from fundenv.dynamics.margin import maintenance, wallet_floor
 from fundenv.dynamics.shares import orders_at
 from fundenv.dynamics.types import (
-    CAPITAL,
-    CAPITAL_SHARED,
     CASH,
     ENTRY,
     INVERSE,
@@ -97,7 +96,7 @@ def free_cash_after(world, store, p, i, row, book, using, rest):
             need += required
             kept += floor
             touched = touched or touch != TOUCH_NONE
-        else:
+        elif not is_away(world, row, a, world.symbols[book, a]):
             balance = legs[i, a, MARGIN] + profit - cost
             free += balance - max(
                 profit_left + wallet_floor(balance - profit_left, floor), required
@@ -105,24 +104,6 @@ def free_cash_after(world, store, p, i, row, book, using, rest):
     if cross and touched:
         free += wallet - max(left + wallet_floor(wallet - left, kept), need)
     return free
-
-
-@jit
-def capital_parts(world, assets):
-    """Parts of the equity of which a carry is a share: one per asset, or one for all."""
-    return 1.0 if world.codes[CAPITAL] == CAPITAL_SHARED else float(assets)
-
-
-@jit
-def gross_of(world, symbol, leverage):
-    """Equity that a carry of one quote unit of perpetual ties up: spot leg and margin, (1 + L) / L.
-
-    Portfolio: (1 + (1 - haircut) L) / L, equity pays only for what the haircut leaves uncovered.
-    Inverse: 1, the coins of the hedge are the margin.
-    """
-    if world.codes[MARGIN_MODE] == MARGIN_PORTFOLIO:
-        return (1.0 + leverage * (1.0 - rules_of(world.rules, symbol).haircut)) / leverage
-    return 1.0 if world.contract == INVERSE else (1.0 + leverage) / leverage
 
 
 @jit_rare
@@ -205,7 +186,9 @@ def transfer(world, store, p, i, row, book):
         return
     for top_up in (False, True):
         for a in range(legs.shape[1]):
-            if legs[i, a, TOUCH] != TOUCH_NONE:
+            if legs[i, a, TOUCH] != TOUCH_NONE and not is_away(
+                world, row, a, world.symbols[book, a]
+            ):
                 size, price = legs[i, a, PERP], world.bars[row, a, PERP_OPEN]
                 required = notional(size, price) / legs[i, a, TARGET_LEVERAGE]
                 profit = unrealised(size, legs[i, a, ENTRY], price)

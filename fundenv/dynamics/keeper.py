@@ -1,11 +1,13 @@
 """The margin keeper: it restores what the wallets, or the account, were asked to hold."""
 
 from fundenv.compiler.jit import jit, jit_rare
+from fundenv.dynamics.away import is_away
 from fundenv.dynamics.borrowing import locked_cash
-from fundenv.dynamics.funds import capital_parts
+from fundenv.dynamics.capital import capital_parts
 from fundenv.dynamics.inverse import keep_coins
 from fundenv.dynamics.orders import order_to_target, used_share
 from fundenv.dynamics.types import (
+    BOOK,
     CASH,
     ENTRY,
     INVERSE,
@@ -55,7 +57,7 @@ def _keep_exposure(world, store, p, i, row, equity):
         held = legs[i, a, PERP] != 0.0
         halted = world.bars[row, a, HALTED]
         # a coin that is not listed bars the way only in the bar in which it is closed
-        if legs[i, a, TOUCH] != TOUCH_NONE or halted == NO_PRICE or (held and halted == UNLISTED):
+        if legs[i, a, TOUCH] != TOUCH_NONE or halted == NO_PRICE or (held and halted >= UNLISTED):
             return
         if held:
             used += used_share(world, store, i, a, row, equity)
@@ -80,7 +82,8 @@ def _keep(world, store, p, i, row, first, last, wallet):
         balance >= required / p.keeper_up and balance * p.keeper_down <= required
     ):
         return
-    if balance < required:
+    away = is_away(world, row, first, world.symbols[store.episode[i, BOOK], first])
+    if balance < required and not away:
         free = store.account[i, CASH] - locked_cash(world, store, i, row - 1, SPOT_CLOSE)
         top_up = min(required - balance, max(free, 0.0))
         store.account[i, CASH] -= top_up
@@ -89,6 +92,8 @@ def _keep(world, store, p, i, row, first, last, wallet):
     if abs(balance - required) <= _EVEN * required:
         return
     factor = (spot_value + max(balance, 0.0)) / (spot_value + required)
+    if away:  # the wallet alone, which gives back what it has too much
+        factor = min(max(balance, 0.0) / required, 1.0)
     for a in range(first, last):
         legs[i, a, WANT_PERP] = (factor - 1.0) * legs[i, a, PERP]
         legs[i, a, WANT_SPOT] = (factor - 1.0) * legs[i, a, SPOT]

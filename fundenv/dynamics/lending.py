@@ -74,7 +74,7 @@ def mean_sigma(world, row, assets):
     """
     total, count = 0.0, 0
     for a in range(assets):
-        if world.bars[row, a, HALTED] != UNLISTED:
+        if world.bars[row, a, HALTED] < UNLISTED:
             total += world.bars[row, a, SIGMA_DAY]
             count += 1
     return total / max(count, 1)

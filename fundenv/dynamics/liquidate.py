@@ -3,6 +3,7 @@ here, all on one in `shared_wallet`.
 """
 
 from fundenv.compiler.jit import jit, jit_rare
+from fundenv.dynamics.access import entry_margin
 from fundenv.dynamics.close_position import (
     adverse_extreme,
     close_leg,
@@ -21,7 +22,6 @@ from fundenv.dynamics.margin import (
 from fundenv.dynamics.shared_wallet import liquidate_cross
 from fundenv.dynamics.types import (
     ENTRY,
-    ENTRY_MARGIN,
     INVERSE,
     MARGIN,
     MARGIN_CROSS,
@@ -41,7 +41,7 @@ def _trigger(world, store, i, a, symbol, start, worst):
     margin, size, entry = legs[i, a, MARGIN], legs[i, a, PERP], legs[i, a, ENTRY]
     if margin + leg_excess(world, store, i, a, symbol, start) <= 0.0:
         return start
-    if world.codes[ENTRY_MARGIN] != 0:
+    if entry_margin(world, symbol):
         spare = margin - required_maintenance(world, symbol, size, entry, entry)
         if world.contract == INVERSE:
             price = size / (spare + size / entry)
@@ -75,7 +75,7 @@ def _liquidate_leg(world, store, out, p, i, a, row, book, worst, at_open):
             and legs[i, a, MARGIN] + leg_excess(world, store, i, a, symbol, worst) <= 0.0
         )
     if legs[i, a, PERP] == 0.0:
-        release_wallet(world, store, out, p, i, a, worth_of(world, row, a, at_open))
+        release_wallet(world, store, out, p, i, row, a, worth_of(world, row, a, at_open))
 
 
 @jit

@@ -8,6 +8,7 @@ from fundenv.dynamics.types import (
     PERP,
     REASON,
     REASON_DELISTED,
+    REASON_FAILED,
     REASON_UNLISTED,
     REQUESTED_PERP,
     REQUESTED_SPOT,
@@ -28,15 +29,17 @@ def close_unlisted(world, store, out, p, i, row, first):
     """
     legs, bars = store.legs, world.bars
     for a in range(legs.shape[1]):
-        gone = bars[row, a, HALTED] == UNLISTED
-        if not gone and bars[row - 1, a, HALTED] != UNLISTED:
+        gone = bars[row, a, HALTED] >= UNLISTED
+        if not gone and bars[row - 1, a, HALTED] < UNLISTED:
             continue
         held = hedge_held(world, store, i, a, row)
         legs[i, a, WANT_PERP], legs[i, a, WANT_SPOT] = -legs[i, a, PERP], -held
         if legs[i, a, PERP] != 0.0 or held != 0.0:
-            legs[i, a, TOUCH], legs[i, a, REASON] = TOUCH_STRESSED, REASON_DELISTED
+            failed = bars[row, a, HALTED] > UNLISTED
+            legs[i, a, TOUCH] = TOUCH_STRESSED
+            legs[i, a, REASON] = REASON_FAILED if failed else REASON_DELISTED
         elif first and legs[i, a, TARGET_CARRY] != 0.0:
             legs[i, a, REASON] = REASON_UNLISTED
         legs[i, a, TARGET_CARRY], legs[i, a, PENDING] = 0.0, PENDING_NONE
-        if bars[row - 1, a, HALTED] == UNLISTED:
+        if bars[row - 1, a, HALTED] >= UNLISTED:
             out.trades[i, a, REQUESTED_SPOT], out.trades[i, a, REQUESTED_PERP] = 0.0, 0.0

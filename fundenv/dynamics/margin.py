@@ -10,8 +10,8 @@ import math
 from typing import Any
 
 from fundenv.compiler.jit import jit
+from fundenv.dynamics.access import entry_margin
 from fundenv.dynamics.legs import value_of
-from fundenv.dynamics.types import ENTRY_MARGIN
 from fundenv.formulas.margin import maintenance_margin
 
 FEW_BRACKETS = 4
@@ -61,7 +61,7 @@ def required_maintenance(world: Any, symbol: Any, size: Any, entry: Any, price: 
     return maintenance(
         world.tiers,
         symbol,
-        value_of(world.contract, size, entry if world.codes[ENTRY_MARGIN] != 0 else price),
+        value_of(world.contract, size, entry if entry_margin(world, symbol) else price),
     )
 
 

@@ -3,7 +3,7 @@ others: per asset in the order of `MORE_LEG_COLUMNS`, then those of the account.
 """
 
 from fundenv.compiler.jit import jit, jit_rare
-from fundenv.dynamics.access import params_of, rules_of
+from fundenv.dynamics.access import entry_margin, params_of, rules_of
 from fundenv.dynamics.balance import margin_balance
 from fundenv.dynamics.borrowing import locked_cash
 from fundenv.dynamics.columns import Column, by_name, clip
@@ -14,7 +14,6 @@ from fundenv.dynamics.margin import bracket_of
 from fundenv.dynamics.types import (
     BOOK,
     CASH,
-    ENTRY_MARGIN,
     EQUITY,
     INVERSE,
     MARGIN_ISOLATED,
@@ -117,7 +116,7 @@ def _lost(world, store, i, a, row):
     held = value_of(world.contract, size, mark)
     lost = -quote_of(world.contract, size, mark)
     portfolio = world.codes[MARGIN_MODE] == MARGIN_PORTFOLIO
-    if world.codes[ENTRY_MARGIN] == 0:
+    if not entry_margin(world, symbol):
         rate = world.tiers[symbol, bracket_of(world.tiers, symbol, held), 1]
         lost += held * rate * (LIQUIDATION_RATIO if portfolio else 1.0)
     if portfolio:
@@ -185,7 +184,7 @@ def observe_more(world, store, obs, i, row, at):
     p = params_of(store.params, i)
     for a in range(store.legs.shape[1]):
         if _asked(world, MORE.available):
-            traded = world.bars[row, a, HALTED] == TRADED
+            traded = world.bars[row, a, HALTED] <= TRADED
             _write(obs, i, at, MORE.available, 1.0 if traded else 0.0)
             at += 1
         if _asked(world, MORE.liquidation_distance):

@@ -8,8 +8,8 @@ from fundenv.compiler.jit import jit
 from fundenv.dynamics.access import params_of
 from fundenv.dynamics.balance import margin_balance
 from fundenv.dynamics.borrowing import locked_cash
+from fundenv.dynamics.capital import capital_parts, gross_of
 from fundenv.dynamics.columns import Column, by_name, clip, put, put_scaled
-from fundenv.dynamics.funds import capital_parts, gross_of
 from fundenv.dynamics.holdings import coins_of
 from fundenv.dynamics.legs import base_of, quote_of
 from fundenv.dynamics.more_columns import observe_more

@@ -4,6 +4,7 @@ import math
 
 from fundenv.compiler.jit import jit
 from fundenv.dynamics.access import rules_of
+from fundenv.dynamics.away import backed_size, is_away
 from fundenv.dynamics.holdings import hedge_held, spot_target
 from fundenv.dynamics.legs import base_of, quote_of, value_of
 from fundenv.dynamics.margin import largest_value
@@ -11,6 +12,7 @@ from fundenv.dynamics.types import (
     PERP,
     REASON,
     REASON_BRACKET,
+    REASON_FUNDS,
     REASON_HALTED,
     REASON_PARTICIPATION,
     REASON_RECALLED,
@@ -149,7 +151,7 @@ def limit_orders(world, store, p, i, row, book):
         if spot == 0.0 and perp == 0.0:
             continue
         if bars[row, a, HALTED] > 0.0:
-            if bars[row, a, HALTED] != UNLISTED:  # what is delisted is closed, whatever was traded
+            if bars[row, a, HALTED] < UNLISTED:  # what is delisted is closed, whatever was traded
                 legs[i, a, WANT_SPOT], legs[i, a, WANT_PERP] = 0.0, 0.0
                 legs[i, a, REASON] = REASON_HALTED
             continue
@@ -157,14 +159,18 @@ def limit_orders(world, store, p, i, row, book):
         limit = largest_value(
             world.tiers, world.symbols[book, a], legs[i, a, TARGET_LEVERAGE]
         ) / value_of(world.contract, 1.0, mark)
-        share = bracket_share(perp, size, limit)
+        share, reason = bracket_share(perp, size, limit), REASON_BRACKET
+        if is_away(world, row, a, world.symbols[book, a]):
+            backed = bracket_share(perp, size, backed_size(world, store, i, a, row))
+            if backed < share:
+                share, reason = backed, REASON_FUNDS
         if share < 1.0:
             held = hedge_held(world, store, i, a, row)
             spot, perp = (
                 order_towards(share * (held + spot), held),
                 order_towards(share * (size + perp), size),
             )
-            legs[i, a, REASON] = REASON_BRACKET
+            legs[i, a, REASON] = reason
         factor = min(
             participation_factor(spot, bars[row, a, SPOT_VOLUME], p.max_participation),
             participation_factor(

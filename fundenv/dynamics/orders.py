@@ -5,7 +5,7 @@ margin keeper has a file of its own.
 from fundenv.compiler.jit import jit, jit_order, jit_rare
 from fundenv.dynamics.action import decode
 from fundenv.dynamics.borrowing import level_of
-from fundenv.dynamics.funds import capital_parts, gross_of
+from fundenv.dynamics.capital import capital_parts, gross_of
 from fundenv.dynamics.holdings import spot_target
 from fundenv.dynamics.legs import quote_of
 from fundenv.dynamics.lending import is_dust
@@ -44,6 +44,7 @@ from fundenv.market.layout import (
     MARK_LOW,
     SIGMA_DAY,
     SPOT_CLOSE,
+    TRADED,
     UNLISTED,
 )
 
@@ -108,7 +109,7 @@ def _decide_leg(world, store, out, p, i, a, row, equity, hold, carry, hedge, lev
         leverage,
     )
     legs[i, a, TOUCH] = TOUCH_NORMAL if legs[i, a, PENDING] == PENDING_NONE else TOUCH_STRESSED
-    if world.bars[row, a, HALTED] == 0.0:
+    if world.bars[row, a, HALTED] <= TRADED:
         legs[i, a, PENDING] = PENDING_NONE
     order_to_target(world, store, p, i, a, row, equity, band)
     out.trades[i, a, REQUESTED_SPOT], out.trades[i, a, REQUESTED_PERP] = (
@@ -129,7 +130,7 @@ def _decide_shared(world, store, out, p, actions, i, row, equity):
         hold, carry, _, _ = decode(world, p, actions, i, a)
         if hold:
             kept += used_share(world, store, i, a, row, equity)
-        elif world.bars[row - 1, a, HALTED] != UNLISTED:
+        elif world.bars[row - 1, a, HALTED] < UNLISTED:
             asked += abs(carry)
     room = max(1.0 - kept, 0.0)
     share = 1.0 if asked <= room else room / asked
@@ -163,14 +164,14 @@ def _order_what_is_owed(world, store, p, i, a, row, equity):
             spot_target(world, store, i, a, row, legs[i, a, PERP], False) - legs[i, a, SPOT]
         )
         legs[i, a, WANT_PERP] = 0.0
-        if legs[i, a, PERP] != 0.0 and world.bars[row, a, HALTED] == 0.0:
+        if legs[i, a, PERP] != 0.0 and world.bars[row, a, HALTED] <= TRADED:
             legs[i, a, PENDING] = (
                 # after a partial liquidation the hedge of what is left is restored once
                 PENDING_NONE
             )
     else:
         order_to_target(world, store, p, i, a, row, equity, 0.0)
-        if world.bars[row, a, HALTED] == 0.0:
+        if world.bars[row, a, HALTED] <= TRADED:
             legs[i, a, PENDING] = PENDING_NONE
 
 

@@ -181,7 +181,7 @@ def _liquidate_shared(world, store, out, p, i, row, book, at_open, end):
                 if legs[i, a, PERP] != 0.0:
                     _close_at(world, store, out, p, i, a, row, book, way, at_open, end, 1.0)
             if world.codes[MARGIN_MODE] == MARGIN_CROSS:
-                release_wallet(world, store, out, p, i, 0, 1.0)
+                release_wallet(world, store, out, p, i, row, 0, 1.0)
             failing = False
         first = False
         failing = failing and _cross_excess(world, store, i, row, book, end) <= 0.0

@@ -5,9 +5,11 @@ when.
 from fundenv.compiler.jit import jit, jit_order, jit_outer
 from fundenv.dynamics.access import params_of, rules_of
 from fundenv.dynamics.action import set_keeper
+from fundenv.dynamics.away import money_sent, receive, send
 from fundenv.dynamics.borrowing import accrue, locked_cash
 from fundenv.dynamics.deleveraging import deleverage
 from fundenv.dynamics.expected import expect_to_close, expect_to_open
+from fundenv.dynamics.failure import fail_venues
 from fundenv.dynamics.fills import fill_perp, fill_spot
 from fundenv.dynamics.funding import settle
 from fundenv.dynamics.funds import transfer
@@ -38,6 +40,7 @@ from fundenv.dynamics.types import (
     EPISODE_STEPS,
     EQUITY,
     EQUITY_PEAK,
+    FAILURES,
     FREE_DIALS,
     IDLE_BARS,
     INVERSE,
@@ -51,6 +54,7 @@ from fundenv.dynamics.types import (
     PATH,
     PERP,
     PERP_PNL,
+    PLACED,
     REASON,
     REASON_NONE,
     REMEMBERS,
@@ -61,6 +65,7 @@ from fundenv.dynamics.types import (
     SPOT_PNL,
     TOUCH,
     TOUCH_NONE,
+    TRANSFER_BARS,
     WANT_PERP,
     WANT_SPOT,
 )
@@ -81,6 +86,8 @@ def equity_of(world, store, i, row):
             continue
         profit = legs[i, a, PERP] * (world.bars[row, a, MARK_CLOSE] - legs[i, a, ENTRY])
         equity += legs[i, a, SPOT] * world.bars[row, a, SPOT_CLOSE] + legs[i, a, MARGIN] + profit
+    if world.contract == PLACED:
+        equity += money_sent(world, store, i)
     return equity
 
 
@@ -157,6 +164,8 @@ def _fill_orders(world, store, out, p, i, row, book):
     for a in range(store.legs.shape[1]):
         _fill_leg(world, store, out, p, i, a, row, book)
     transfer(world, store, p, i, row, book)
+    if world.contract == PLACED and world.codes[TRANSFER_BARS] != 0:
+        send(world, store, out, p, i, row, book)
     clear_flattened(world, store, i)
 
 
@@ -199,7 +208,11 @@ def step_bar(world, store, out, p, actions, i, row, path, book, first):
         legs[i, a, IDLE_BARS] += 1.0
     if world.codes[REMEMBERS] != 0:
         fade_impact(world, store, p, i)
+    if world.contract == PLACED:
+        receive(world, store, p, i)
     equity = store.account[i, EQUITY]
+    if world.contract == PLACED and world.codes[FAILURES] != 0:
+        equity -= fail_venues(world, store, out, p, i, row, book)
     # on what was held before any trade, at the mark of the settlement
     equity += _settle(world, store, out, p, i, row)
     liquidate(world, store, out, p, i, row, book, True)  # a gap comes before any order

@@ -72,6 +72,7 @@ PENDING_NONE, PENDING_FLATTEN, PENDING_REHEDGE = 0, 1, 2
 REASON_BORROW, REASON_BRACKET, REASON_CALLED = 7, 8, 9
 REASON_UNLISTED, REASON_DELISTED = 10, 11
 REASON_SUPPLY, REASON_RECALLED = 12, 13
+REASON_FAILED = 14
 REASONS = (
     "none",
     "hold",
@@ -87,14 +88,19 @@ REASONS = (
     "delisted",
     "no more coins to borrow",
     "loan recalled",
+    "the venue failed",
 )
 
-# --- displaced prices: one row per environment and asset, of no meaning to drafts -----------------
+# --- displaced prices, money on its way: one row per environment and asset, of no meaning to drafts
 # quote (perp of inverse contracts: coin) that orders have paid to displace the price and that
 # later ones get back; + where own purchases hold the price up
 _column = count()
 DISPLACED_SPOT = next(_column)
 DISPLACED_PERP = next(_column)
+# quote on its way between cash and the wallet of the perpetual, + towards the wallet, and the bars
+# until it is there
+SENT = next(_column)
+SENT_BARS = next(_column)
 N_DISPLACED = next(_column)
 
 # --- episode: one row per environment -------------------------------------------------------------
@@ -168,12 +174,10 @@ GRID_CARRY = next(_column)  # lengths of the discrete grids
 GRID_HEDGE = next(_column)
 GRID_LEVERAGE = next(_column)
 ACTION_WIDTH = next(_column)  # entries of an action row per asset
-# 1 = the venue takes the maintenance margin of the value at ENTRY, not at mark
-ENTRY_MARGIN = next(_column)
+ENTRY_MARGIN = next(_column)  # OF_NONE, OF_ALL or OF_SOME: whose rules have entry_margin
 FIRST_PATH = next(_column)  # episodes begin on the paths FIRST_PATH .. FIRST_PATH + OPEN_PATHS - 1
 OPEN_PATHS = next(_column)
-# 1 = funding is paid on the oracle or index price, for which the last spot close stands
-SETTLE_ON_SPOT = next(_column)
+SETTLE_ON_SPOT = next(_column)  # the same of settles_on_spot
 # whether each asset has an equal part of the capital, or all share the whole
 CAPITAL = next(_column)
 KEEPER_WATCHES = next(_column)  # what the margin keeper compares with the target: a KEEPER_* code
@@ -181,12 +185,16 @@ LISTINGS = next(_column)  # 1 = some coin of the market is not listed in some ba
 OBSERVED = next(_column)  # columns of `observe`: bit k is column k of `margin_columns`
 GRID_KEEPER = next(_column)  # length of the discrete grid of the keeper
 REMEMBERS = next(_column)  # 1 = impact has a memory, or another exponent than 1/2
+TRANSFER_BARS = next(_column)  # bars that money travels to the wallets that are away; 0 = none is
+FAILURES = next(_column)  # 1 = a venue of the market fails in some bar
 N_CODES = next(_column)
 KEEPER_DIAL = 8  # bit of FREE_DIALS
+OF_NONE, OF_ALL, OF_SOME = 0, 1, 2  # assets that a rule of a venue concerns
 
 ACTION_CONTINUOUS, ACTION_DISCRETE, ACTION_TARGET, ACTION_INDEXED = codes(choices.Actions)
 MARGIN_ISOLATED, MARGIN_CROSS, MARGIN_PORTFOLIO = codes(choices.MarginMode)
 LINEAR, INVERSE = codes(choices.Contract)
+PLACED = 2  # linear, where money travels between venues or a venue fails
 CAPITAL_PARTS, CAPITAL_SHARED = codes(choices.Capital)
 KEEPER_WALLET, KEEPER_EQUITY = codes(choices.KeeperWatches)
 AFTER_FLATTEN, AFTER_REHEDGE, AFTER_NAKED = codes(choices.AfterLiquidation)
@@ -250,10 +258,12 @@ class Params(NamedTuple):
     impact_lasting: float  # share of the impact that displaces the price of later orders
     impact_keep: float  # share of the displaced volume that is still there a bar later
     funding_response: float  # change of the settled rate over that of the displaced premium
+    transfer_cost: float  # quote that a transfer between venues costs
+    failure_loss: float  # share of the money at a venue that is lost where it fails
 
 
 class AssetRules(NamedTuple):
-    """Numbers of one symbol on its venue."""
+    """Numbers of one asset on the venues of its legs."""
 
     fee_perp: float  # fraction of the traded notional
     fee_spot: float
@@ -269,6 +279,10 @@ class AssetRules(NamedTuple):
     procedure: float  # what a failed margin test leads to: a PROCEDURE_* code
     haircut: float  # share of the coin's value that is collateral in portfolio mode
     partial_above: float  # notional [quote] up to which a position is closed whole at once
+    entry_margin: float  # 1 = maintenance margin of the value at ENTRY, not at mark
+    # 1 = funding is paid on the oracle or index price, for which the last spot close stands
+    settles_on_spot: float
+    away: float  # 1 = the perpetual trades on another venue than the account's
 
 
 N_PARAMS, N_RULES = len(Params._fields), len(AssetRules._fields)
@@ -302,8 +316,8 @@ class World(NamedTuple):
     levels: Annotated[Float64, ("features", 4)]
     # RANGE_* code, lowest and highest value drawn at the start of an episode
     ranges: Annotated[Float64, (N_PARAMS, 3)]
-    # LINEAR or INVERSE; an entry point passes it as a constant, so that the other kind costs
-    # nothing
+    # LINEAR, INVERSE or PLACED; an entry point passes it as a constant, so that the other kinds
+    # cost nothing
     contract: int
 
 

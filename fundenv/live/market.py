@@ -19,7 +19,7 @@ from fundenv.market.files.align import align
 from fundenv.market.files.frames import HOUR_NS, SymbolFrames, times_ns
 from fundenv.market.layout import PERP_VOLUME, SETTLE_PRICE, SETTLE_RATE, SPOT_VOLUME
 from fundenv.market.plausibility import findings, judge
-from fundenv.venues import Venue
+from fundenv.venues import Rulebook, Venue
 
 RECENT_DAYS = 60  # history that the plausibility check reads at each look
 
@@ -44,7 +44,7 @@ def live_market(
     recent = [_since(f, RECENT_DAYS) for f in frames] if judged else []
     found = [finding for f in recent for finding in findings(f, rules)]
     notes, cautions = judge(found, accept)
-    market = assemble(aligned, rules, {})
+    market = assemble(aligned, Rulebook(rules), {})
     market = replace(market, notes=market.notes + notes, cautions=cautions)
     return joint(market, tables.symbols) if shared else market
 

@@ -3,6 +3,7 @@ exchanges or a generator.
 """
 
 from fundenv.market.build import build_market
+from fundenv.market.failure import FAILURES, Failure, fail_venue
 from fundenv.market.files.frames import SymbolFrames, write_frames
 from fundenv.market.files.load import load_market, read_frames
 from fundenv.market.files.read import read_table
@@ -26,8 +27,10 @@ from fundenv.market.synthetic.splice import splice
 from fundenv.market.table import FEATURES, feature_table
 
 __all__ = [
+    "FAILURES",
     "FEATURES",
     "DataError",
+    "Failure",
     "Feature",
     "Market",
     "SplitError",
@@ -37,6 +40,7 @@ __all__ = [
     "bootstrap_market",
     "build_market",
     "check_table",
+    "fail_venue",
     "feature_table",
     "joint",
     "listed",

@@ -13,19 +13,27 @@ from numpy.typing import NDArray
 from fundenv.market.features import Raw, extra_features, raw_features
 from fundenv.market.files.align import align, native_bar_ns
 from fundenv.market.files.bar_matrix import Aligned
-from fundenv.market.files.frames import HOUR_NS, SymbolFrames, bar_length_ns, floats, step_name
+from fundenv.market.files.frames import (
+    HOUR_NS,
+    SymbolFrames,
+    bar_length_ns,
+    contract_of,
+    floats,
+    step_name,
+)
+from fundenv.market.files.placed import lent
 from fundenv.market.files.schema import DataError
 from fundenv.market.market import Feature, Market
-from fundenv.market.plausibility import check_accept, findings, judge
+from fundenv.market.plausibility import across, check_accept, findings, judge
 from fundenv.market.split import between, runs
 from fundenv.market.table import feature_table
-from fundenv.venues import Venue, load_venue
+from fundenv.venues import Rulebook, Venue
 
 
 def build_market(
     frames: Sequence[SymbolFrames],
     *,
-    venue: str | Path | Venue = "binance",
+    venue: str | Path | Venue | Rulebook = "binance",
     bar: str | None = None,
     start: str | None = None,
     end: str | None = None,
@@ -38,17 +46,18 @@ def build_market(
 
     Args:
         frames: tables of each symbol; names must differ. venue: name, path or `Venue` whose funding
-        constants and known defects apply. bar: length of the bars, "1h"; default: the coarsest step
-        among the tables. start: keep bars that close at `start` (UTC) or later; their features
-        still look back before it. end: and before `end`. extra: extra columns to add as features,
-        name -> scale; each symbol needs the column in `SymbolFrames.extras`. volume_required: False
-        lets files without volumes pass; their volumes are 0 and `Market.has_volume` is False.
-        accept: kinds of `fundenv.market.plausibility.KINDS` that are let through, KIND or
-        KIND:SYMBOL; `Market.cautions` then names each finding.
+        constants and known defects apply, or a `Rulebook`: to a symbol whose name says where it
+        trades (`fundenv.venues.legs_of`) those of that venue apply. bar: length of the bars, "1h";
+        default: the coarsest step among the tables. start: keep bars that close at `start` (UTC) or
+        later; their features still look back before it. end: and before `end`. extra: extra columns
+        to add as features, name -> scale; each symbol needs the column in `SymbolFrames.extras`.
+        volume_required: False lets files without volumes pass; their volumes are 0 and
+        `Market.has_volume` is False. accept: kinds of `fundenv.market.plausibility.KINDS` that are
+        let through, KIND or KIND:SYMBOL; `Market.cautions` then names each finding.
 
     Raises `DataError` naming what does not hold up and what to do about it.
     """
-    rules = venue if isinstance(venue, Venue) else load_venue(venue)
+    book = venue if isinstance(venue, Rulebook) else Rulebook.read(venue)
     names = [f.symbol for f in frames]
     if not names or len(set(names)) < len(names):
         raise DataError(
@@ -57,29 +66,34 @@ def build_market(
     check_accept(accept)
     bar_ns = bar_length_ns(bar) if bar else max(native_bar_ns(f) for f in frames)
     aligned = [
-        align(f, venue=rules.name, bar_ns=bar_ns, volume_required=volume_required) for f in frames
+        align(f, venue=book.account.name, bar_ns=bar_ns, volume_required=volume_required)
+        for f in frames
     ]
     found = [
         finding
         for f, a in zip(frames, aligned, strict=True)
-        for finding in findings(f, rules, aligned=a)
+        for finding in findings(f, book.perp(contract_of(f.symbol))[0], aligned=a)
     ]
-    notes, cautions = judge(found, accept)
-    market = assemble(aligned, rules, dict(extra or {}))
-    market = replace(market, notes=market.notes + notes, cautions=cautions)
+    notes, cautions = judge([*found, *across(frames, aligned)], accept)
+    market = assemble(aligned, book, dict(extra or {}))
+    market = replace(market, notes=market.notes + notes, cautions=(*lent(frames), *cautions))
     return between(market, start, end) if start or end else market
 
 
-def assemble(aligned: Sequence[Aligned], rules: Venue, extra: Mapping[str, float]) -> Market:
+def assemble(aligned: Sequence[Aligned], book: Rulebook, extra: Mapping[str, float]) -> Market:
     """Features of aligned symbols, and one market of all of them."""
     table = feature_table(extra)
-    raws = [raw_features(a, rules) for a in aligned]
+    contracts = [contract_of(a.symbol) for a in aligned]
+    raws = [
+        raw_features(a, book.perp(contract)[0])
+        for a, contract in zip(aligned, contracts, strict=True)
+    ]
     _add_market_mean(aligned, raws)
     notes: dict[str, list[str]] = {}
     for a, raw in zip(aligned, raws, strict=True):
         for note in (*a.notes, *_add_extra(a, raw, extra)):
             notes.setdefault(note, []).append(a.symbol)
-    return _rows(aligned, raws, table, rules.name, notes)
+    return _rows(aligned, raws, table, book.title(contracts), notes)
 
 
 def _add_market_mean(aligned: Sequence[Aligned], raws: Sequence[Raw]) -> None:

@@ -17,7 +17,7 @@ from fundenv.market import layout
 from fundenv.market.files.bar_matrix import DAY_NS, Aligned
 from fundenv.market.files.frames import HOUR_NS, contract_of, floats, times_ns
 from fundenv.market.files.settlements import Settlements
-from fundenv.venues import Venue
+from fundenv.venues import Venue, legs_of
 
 Raw = dict[str, NDArray[np.float64]]
 _YEAR_HOURS = 8760.0
@@ -125,7 +125,7 @@ def funding_estimate(aligned: Aligned, venue: Venue) -> NDArray[np.float64]:
     from fundenv.formulas.premium import running_premium
     from fundenv.formulas.rates import rate_by_rule
 
-    contract = contract_of(aligned.symbol)
+    contract = legs_of(contract_of(aligned.symbol)).perp.symbol
     last = aligned.settlements.last(aligned.open_ns)
     hours = _at(aligned.settlements.hours, last)
     mean_rate = _at(

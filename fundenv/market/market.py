@@ -18,6 +18,7 @@ from fundenv.market.layout import (
     PERP_DAY_VOLUME,
     SETTLE_PRICE,
     SPOT_DAY_VOLUME,
+    TRADED,
     UNLISTED,
 )
 
@@ -118,7 +119,13 @@ class Market:
     @cached_property
     def has_listings(self) -> bool:
         """Whether some asset is not listed in some bar."""
-        return bool((self.bars[..., HALTED] == UNLISTED).any())
+        return bool((self.bars[..., HALTED] >= UNLISTED).any())
+
+    @cached_property
+    def has_failures(self) -> bool:
+        """Whether a venue fails in some bar."""
+        state = self.bars[..., HALTED]
+        return bool(((state < TRADED) | (state > UNLISTED)).any())
 
     def with_notes(self, *notes: str) -> Market:
         """The same market with more notes."""
@@ -140,7 +147,7 @@ class Market:
             bars, times = self.bars[first:last], self.times(path)
             settled = int((bars[:, :, SETTLE_PRICE] > 0).sum())
             halted = int((bars[:, :, HALTED] == NO_PRICE).sum())
-            absent = int((bars[:, :, HALTED] == UNLISTED).sum())
+            absent = int((bars[:, :, HALTED] >= UNLISTED).sum())
             unlisted = f", {absent} bars of coins not listed" if absent else ""
             span = f"{times[0]:%Y-%m-%d %H:%M} .. {times[-1]:%Y-%m-%d %H:%M} UTC"
             lines.append(

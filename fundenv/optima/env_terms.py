@@ -93,10 +93,14 @@ def settlements(batch: Batch) -> tuple[Array, Array]:
     """
     bars, first = batch.market.bars, batch.market.paths[:, 0]
     due = bars[:, :, layout.SETTLE_PRICE] > 0.0
-    price = (
-        np.roll(bars[:, :, layout.SPOT_CLOSE], 1, axis=0)
-        if batch.world.codes[t.SETTLE_ON_SPOT]
-        else bars[:, :, layout.SETTLE_PRICE]
+    flag = batch.world.rules[:, t.AssetRules._fields.index("settles_on_spot")]
+    # (P, A), the same in every era
+    on_spot = flag[batch.world.symbols[: batch.market.n_paths]] != 0.0
+    lengths = np.diff(batch.market.paths)[:, 0]
+    price = np.where(
+        np.repeat(on_spot, lengths, axis=0),
+        np.roll(bars[:, :, layout.SPOT_CLOSE], 1, axis=0),
+        bars[:, :, layout.SETTLE_PRICE],
     )
     price = np.where(due, price, 0.0)
     longest = max(round(8.0 / batch.market.bar_hours), 1)

@@ -45,7 +45,7 @@ def inputs(batch: Batch, path: int, first: int, steps: int, stride: int, env: in
     bars, envs = batch.market.bars, np.array([env])
     at = first + stride * np.arange(steps)
     then, opened, close = bars[at], bars[at + 1], bars[at + stride]
-    listed = bars[..., layout.HALTED] != layout.UNLISTED
+    listed = bars[..., layout.HALTED] < layout.UNLISTED
     slopes, levels = _scarcity(batch, env, at, stride)
     recorded, annual = (np.cumsum(flow, axis=0) for flow in settlements(batch))
     single, single_annual = settlements(batch)
@@ -99,7 +99,7 @@ def _scarcity(
     if supply <= 0.0 or batch.world.codes[t.MARGIN_MODE] != t.MARGIN_PORTFOLIO:
         return None, None
     rows = batch.market.bars[np.asarray(at)[:, None] + np.arange(1, stride + 1)]
-    listed = rows[..., layout.HALTED] != layout.UNLISTED
+    listed = rows[..., layout.HALTED] < layout.UNLISTED
     count = np.maximum(listed.sum(axis=-1), 1)
     sigma = np.where(listed, rows[..., layout.SIGMA_DAY], 0.0).sum(axis=-1) / count
     lent = np.maximum(param(batch, "borrow_used", env), param(batch, "borrow_slope", env) * sigma)[

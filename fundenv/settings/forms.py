@@ -80,7 +80,13 @@ def _check_reward(reward: Any, name: str) -> None:
         )
 
 
+def _check_paths(paths: Any, name: str) -> None:
+    if not isinstance(paths, tuple) or not all(isinstance(path, str) and path for path in paths):
+        raise ConfigError(f"{name} = {said(paths)}: expected venue files, such as ('mine.toml',)")
+
+
 Duration = Form("duration", hours)
+Paths = Form("files", _check_paths)
 Reward = Form("reward", _check_reward)
 Day = Form("day", _check_day)
 Dials = Form("dials", _check_dials)

@@ -37,7 +37,7 @@ def shaped_env(market: Market, n: int, **settings: object) -> Shaped:
     settings = SETTINGS | settings
     venv = FundingHedgeVecEnv(n, market=market, **settings)
     terms = EnvTerms(np.full(n, 0.03), np.ones(n), np.ones(n), np.zeros(n))
-    potential = hindsight(market, EnvConfig.from_dict(settings), venv.batch.venue, terms, GAMMA)
+    potential = hindsight(market, EnvConfig.from_dict(settings), venv.batch.rulebook, terms, GAMMA)
     return Shaped(venv, 0.5, GAMMA, potential)
 
 

@@ -26,7 +26,7 @@ def shaped_env(n: int, gamma: float) -> Shaped:
     unit = SolvableVecEnv(1, **SETTINGS).solvable.unit
     env = SolvableVecEnv(n, reward_scale=unit, **SETTINGS)
     terms = EnvTerms(np.zeros(n), np.ones(n), np.ones(n), np.zeros(n))
-    potential = hindsight(env.batch.market, env.batch.config, env.batch.venue, terms, gamma)
+    potential = hindsight(env.batch.market, env.batch.config, env.batch.rulebook, terms, gamma)
     return Shaped(env, 1.0 / unit, gamma, potential)
 
 

@@ -21,6 +21,14 @@ def test_every_mode_has_a_row(capsys: pytest.CaptureFixture[str]) -> None:
     assert "│ portfolio " not in shown
 
 
+def test_the_modes_of_two_venues_have_their_own_market(capsys: pytest.CaptureFixture[str]) -> None:
+    accounting.main(accounting.Args(**SMALL, modes=("two venues, one",)))
+    assert "│ two venues, one fails " in capsys.readouterr().out
+    market = accounting.on_venues(0, fails=True)
+    assert market.n_assets == 6
+    assert market.has_failures
+
+
 def test_a_lost_coin_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
     honest = Batch.step
 

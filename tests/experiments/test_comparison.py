@@ -151,7 +151,9 @@ def test_a_candidate_is_chosen_by_its_interquartile_mean() -> None:
 
 
 def test_json_keeps_everything() -> None:
-    found = with_words(of({"carry": [0.01], "ppo": [0.05], "flat": [0.0]}), {}, "binance")
+    found = with_words(
+        of({"carry": [0.01], "ppo": [0.05], "flat": [0.0]}), {}, {"venue": "binance"}
+    )
     assert Comparison.from_dict(json.loads(json.dumps(found.to_dict()))) == found
 
 
@@ -242,3 +244,18 @@ def test_an_agent_looks_alike_in_every_chart_and_no_two_look_the_same() -> None:
     looks = palette(names)
     assert len(set(looks.values())) == 20
     assert palette([*names, *names]) == looks
+
+
+def test_the_risk_of_venues_is_priced_beside_figures_on_several() -> None:
+    paths = [["binance:BTCUSDT+hyperliquid:BTC@binance:BTCUSDT", "2024-01-01", "2024-12-31"]]
+    one = [["BTCUSDT", "2024-01-01", "2024-12-31"]]
+    said = {}
+    for name, held in (("two", paths), ("one", one)):
+        comparison = of({"carry": [0.01], "flat": [0.0]})
+        markets = {comparison.span: {"paths": held}}
+        config = {"venue": "binance", "env": ("failure_rate=0.05",)}
+        said[name] = [c for c in with_words(comparison, markets, config).cautions if "fails" in c]
+    assert not said["one"]
+    assert "(binance, hyperliquid)" in said["two"][0]
+    assert "At 5 % a year and a loss of 90 %" in said["two"][0]
+    assert "costs 0.45 % a year" in said["two"][0]

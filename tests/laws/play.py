@@ -106,6 +106,7 @@ def equity_of(info: dict[str, Any], inverse: bool = False) -> float:
     legs = (
         account["spot"] * prices["spot"]
         + account["margin"]
+        + np.abs(account["sent"])
         + account["perp"] * (prices["mark"] - account["entry"])
     )
     return float(account["cash"] + legs.sum())
@@ -139,7 +140,8 @@ def difference(
         ]
         values = {f"{g}.{n}[{a}]": (x, y) for g, n, x, y in at}
         units = dict.fromkeys(values, 0.0) | {
-            f"account.margin[{a}]": scale / spot[a] if inverse else scale
+            f"account.margin[{a}]": scale / spot[a] if inverse else scale,
+            f"account.sent[{a}]": scale,
         }
         for n in ("account.spot", "trade.requested_spot", "trade.filled_spot"):
             units[f"{n}[{a}]"] = scale / spot[a]

@@ -88,6 +88,7 @@ def walk(
             ((expected["liquidated"] > 0) & (expected["account"]["perp"] != 0)).any()
         )
         seen["ruin"] += terminated
+        seen["money under way"] += bool(expected["account"]["sent"].any())
         seen["impact got back"] += expected["parts"]["impact"] > 0.0
         seen.update(expected["trade"]["reason"])
         if terminated or truncated:

@@ -32,6 +32,20 @@ VENUES = st.sampled_from(
         ),
     ]
 )
+OWN_VENUES = tuple(
+    str(Path(__file__).with_name(f"{name}.toml"))
+    for name in ("plain", "tiered", "twofold", "fifths", "entry")
+)
+# assets of several venues in one account: perpetual, and spot elsewhere
+PLACED = st.sampled_from(
+    [
+        ("fifths:FINE@plain:FINE", "entry:FINE@tiered:COSTLY"),
+        ("FINE", "tiered:COSTLY"),
+        ("entry:COSTLY@plain:FINE", "PLAIN@twofold:COSTLY", "fifths:COSTLY"),
+        ("twofold:FINE", "tiered:FINE@entry:FINE"),
+        ("entry:FINE@fifths:PLAIN",),
+    ]
+)
 INVERSE_VENUES = st.sampled_from(
     [str(Path(__file__).with_name(f"{name}.toml")) for name in ("coin", "coin_tier", "coin_entry")]
 )
@@ -108,6 +122,36 @@ def remembering_settings(draw: st.DrawFn, base: Any = settings) -> dict[str, Any
             )
         )
     )
+
+
+@st.composite
+def placed_settings(draw: st.DrawFn) -> dict[str, Any]:
+    """Accounts on several venues: every leg pays what its own venue asks."""
+    return draw(settings()) | {
+        "venues": OWN_VENUES,
+        "margin_mode": "isolated",
+        "perp_fee": draw(st.sampled_from([None, None, 0.01])),
+        "spot_fee": draw(st.sampled_from([None, None, 0.0])),
+        "quote_borrow_rate": None,
+        "base_borrow_rate": None,
+    }
+
+
+@st.composite
+def away_settings(draw: st.DrawFn) -> dict[str, Any]:
+    """`placed_settings` where money needs time to the other venues."""
+    return draw(placed_settings()) | {
+        "transfer_delay": draw(st.sampled_from(["1h", "2h", "8h"])),
+        "transfer_cost": draw(st.sampled_from([0.0, 5.0, 500.0])),
+        "rebalance_band": draw(st.sampled_from([0.0, 0.02, 0.1])),
+    }
+
+
+@st.composite
+def failing_settings(draw: st.DrawFn) -> dict[str, Any]:
+    """Several venues of which one fails; money travels or not."""
+    base = draw(st.sampled_from([placed_settings, away_settings]))
+    return draw(base()) | {"failure_loss": draw(st.sampled_from([0.0, 0.5, 1.0]))}
 
 
 @st.composite

@@ -6,6 +6,7 @@ It shares no code with the kernel. "spec 6.2" is a paragraph of the specificatio
 
 from __future__ import annotations
 
+import datetime as dt
 import math
 from dataclasses import dataclass
 from typing import Any, NamedTuple
@@ -15,7 +16,7 @@ import pandas as pd
 
 from fundenv.config import EnvConfig, hours
 from fundenv.market.market import Market
-from fundenv.venues import Bracket, Venue, load_venue
+from fundenv.venues import Venue, load_venue
 
 PARTS = (
     "spot_pnl",
@@ -30,6 +31,8 @@ PARTS = (
 )
 Target = tuple[float, float, float]  # carry, hedge, leverage
 GONE = 2.0  # `halted` of a coin that is not listed, spec 3.3
+# of one whose venue lets no money go, spec 9.10, and that fails, spec 10.13, with its coins
+FROZEN, FAILED, FAILED_WHOLE = -1.0, 3.0, 4.0
 
 
 class Bar(NamedTuple):
@@ -51,6 +54,16 @@ class Bar(NamedTuple):
     perp_day_volume: float
     sigma_day: float
     halted: float
+
+    @property
+    def stopped(self) -> bool:
+        """Nothing fills."""
+        return self.halted > 0
+
+    @property
+    def gone(self) -> bool:
+        """Not listed, or its venue fails in this bar."""
+        return self.halted >= GONE
 
 
 @dataclass
@@ -80,14 +93,27 @@ class Leg:
         return self.perp * (price - self.entry)
 
 
-class Rules:
-    """Numbers of one symbol on its venue after the user's overrides."""
+def places(asset: str, account: Venue, config: EnvConfig) -> list[tuple[Venue, str]]:
+    """Venue and symbol of perpetual and spot of an asset, spec 2.11."""
+    own = {venue.name: venue for venue in map(load_venue, config.venues)}
+    perp, _, spot = asset.partition("@")
+    found = []
+    for place in (perp, spot or perp):
+        venue, _, symbol = place.rpartition(":")
+        found.append((account if not venue else own.get(venue) or load_venue(venue), symbol))
+    return found
 
-    def __init__(
-        self, venue: Venue, config: EnvConfig, symbol: str, brackets: tuple[Bracket, ...]
-    ) -> None:
+
+class Rules:
+    """Numbers of one asset on the venues of its legs after the user's overrides, spec 2.11."""
+
+    def __init__(self, account: Venue, config: EnvConfig, asset: str, date: dt.date) -> None:
+        (venue, symbol), (market, pair) = places(asset, account, config)
+
         def given(override: float | None, section: str, key: str) -> float:
-            return venue.value(section, key) if override is None else override
+            of = market if "spot" in key or key == "base_annual" else venue
+            of = account if key == "quote_annual" else of
+            return of.value(section, key) if override is None else override
 
         def fee(override: float | None, leg: str) -> float:
             section = "fees" if config.fee_tier == "base" else "fees_high"
@@ -110,15 +136,15 @@ class Rules:
             venue.value("execution", "half_spread_perp_bp", symbol) / 1e4 * (1 - config.maker_share)
         )
         self.half_spread_spot = (
-            venue.value("execution", "half_spread_spot_bp", symbol) / 1e4 * (1 - config.maker_share)
+            market.value("execution", "half_spread_spot_bp", pair) / 1e4 * (1 - config.maker_share)
         )
         self.impact = venue.value("execution", "impact_coefficient", symbol)
         self.lot_perp = venue.value("execution", "lot_perp", symbol)
-        self.lot_spot = venue.value("execution", "lot_spot", symbol)
+        self.lot_spot = market.value("execution", "lot_spot", pair)
         self.min_notional_perp = venue.value("execution", "min_notional_perp", symbol)
-        self.min_notional_spot = venue.value("execution", "min_notional_spot", symbol)
-        self.haircut = venue.value("collateral", "", symbol)
-        self.brackets = brackets
+        self.min_notional_spot = market.value("execution", "min_notional_spot", pair)
+        self.haircut = market.value("collateral", "", pair)
+        self.brackets = venue.brackets(symbol, date)
 
     def maintenance(self, notional: float) -> float:
         bracket = [b for b in self.brackets if b.floor <= notional][-1]
@@ -178,9 +204,7 @@ class ReferenceAccount:
         self.market, self.config, self.portfolio = market, config, config.margin_mode == "portfolio"
         self.row, self.last_row = first + start_row, end - 1
         date = pd.Timestamp(int(market.close_ns[first + start_row])).date()
-        self.rules = [
-            Rules(venue, config, name, venue.brackets(name, date)) for name in market.symbols[path]
-        ]
+        self.rules = [Rules(venue, config, name, date) for name in market.symbols[path]]
         self.n = market.n_assets
         self.legs = [Leg() for _ in range(self.n)]
         self.wallets = (
@@ -189,6 +213,17 @@ class ReferenceAccount:
             else [list(range(self.n))]
         )
         self.margin = [0.0] * len(self.wallets)
+        # spec 9.4: perpetuals on another venue, money on its way (+ to the wallet), bars to go
+        self.elsewhere = [
+            places(name, venue, config)[0][0] != venue for name in market.symbols[path]
+        ]
+        self.away = [config.transfer_delay is not None and there for there in self.elsewhere]
+        self.sent, self.due = [0.0] * self.n, [0] * self.n
+        self.travels = (
+            round(hours(config.transfer_delay, "") / market.bar_hours)
+            if config.transfer_delay
+            else 0
+        )
         self.cash = config.initial_equity
         self.decision_bars = round(hours(config.decision_interval, "") / market.bar_hours)
         self.keeper_bars = (
@@ -238,7 +273,11 @@ class ReferenceAccount:
         for leg in self.legs:
             leg.order_spot = leg.order_perp = 0.0
             leg.stress = 1.0
+        closes = [b.spot_close for b in self.last], [b.mark_close for b in self.last]
+        self.before = max(self.equity_at(*closes), 0.0)  # E of spec 9.5
+        self._arrive()  # spec 9.4
         self._fade()  # spec 8.8
+        self._fail()  # spec 10.13
         self._settle()  # spec 4.1 to 4.6
         equity = self.equity_at(
             [b.spot_close for b in self.last], [b.mark_close for b in self.last]
@@ -265,8 +304,8 @@ class ReferenceAccount:
         self._fill()  # spec 8.1 to 8.6
         for leg, bar in zip(self.legs, self.now, strict=True):
             if (
-                leg.pending == "flatten" and (self._gone(leg) or (leg.attempt and not bar.halted))
-            ) or (leg.pending == "rehedge" and not bar.halted):
+                leg.pending == "flatten" and (self._gone(leg) or (leg.attempt and not bar.stopped))
+            ) or (leg.pending == "rehedge" and not bar.stopped):
                 leg.pending = ""
         self._transfer(moved)  # spec 9.1 to 9.3
         for a, deviation in enumerate(self._basis_deviation()):
@@ -296,6 +335,8 @@ class ReferenceAccount:
                 self.cash += received
             elif self.config.margin_mode == "cross":
                 self.margin[0] += received
+            elif self._is_away(a):  # spec 9.7
+                self.margin[a] += received
             elif received >= 0:
                 self.cash += received
             else:
@@ -329,7 +370,7 @@ class ReferenceAccount:
                 used = self._used(a, equity)  # at the leverage until now
                 leg.carry, leg.hedge, leg.leverage = target
                 leg.carry *= granted
-                if not self.now[a].halted:
+                if not self.now[a].stopped:
                     leg.pending = ""
                 self._order_to_target(a, equity, self._band(used, abs(leg.carry)))
                 moved.add(a)
@@ -364,7 +405,7 @@ class ReferenceAccount:
         asked = sum(
             abs(t[0])
             for t, last in zip(targets, self.last, strict=True)
-            if t is not None and last.halted != GONE
+            if t is not None and not last.gone
         )
         room = max(1.0 - kept, 0.0)
         return 1.0 if asked <= room else room / asked
@@ -397,7 +438,7 @@ class ReferenceAccount:
         """The margin keeper that watches the equity, spec 6.16."""
         held = [a for a, leg in enumerate(self.legs) if leg.perp]
         waits = any(bar.halted == 1 for bar in self.now)
-        if busy or waits or any(self.now[a].halted for a in held) or not held:
+        if busy or waits or any(self.now[a].stopped for a in held) or not held:
             return set()
         used = sum(self._used(a, equity) for a in held)
         asked = sum(abs(self.legs[a].carry) for a in held) / self._parts_of_capital()
@@ -433,7 +474,7 @@ class ReferenceAccount:
             too_high = self.config.keeper_down > 0 and balance > required / self.config.keeper_down
             if not too_low and not too_high:
                 continue
-            if balance < required:
+            if balance < required and not self._is_away(w):
                 moved = min(
                     required - balance, max(0.0, self._free([b.spot_close for b in self.last]))
                 )
@@ -442,6 +483,8 @@ class ReferenceAccount:
                 balance += moved
             if abs(balance - required) > 1e-9 * required:
                 f = (spot_value + max(balance, 0.0)) / (spot_value + required)
+                if self._is_away(w):  # spec 9.8
+                    f = min(max(balance, 0.0) / required, 1.0)
                 for leg, _ in legs:
                     leg.order_spot, leg.order_perp = (f - 1) * leg.spot, (f - 1) * leg.perp
                 traded |= set(members)
@@ -481,18 +524,19 @@ class ReferenceAccount:
         """
         closed: set[int] = set()
         for a, (leg, last, now) in enumerate(zip(self.legs, self.last, self.now, strict=True)):
-            if GONE not in (last.halted, now.halted):
+            if not (last.gone or now.gone):
                 continue
             held = self._hedge_held(a)
             leg.order_spot, leg.order_perp, leg.pending = -held, -leg.perp, ""
             if held or leg.perp:
                 leg.stress = self.config.stress_multiplier
-                self.reasons[a] = "delisted"
+                failed = now.halted in (FAILED, FAILED_WHOLE)
+                self.reasons[a] = "the venue failed" if failed else "delisted"
                 closed.add(a)
             elif first and leg.carry:
                 self.reasons[a] = "not listed"
             leg.carry = 0.0
-            if last.halted == GONE:
+            if last.gone:
                 self.requested[a] = (0.0, 0.0)
         return closed
 
@@ -506,7 +550,7 @@ class ReferenceAccount:
 
     def _calm(self) -> float:
         """Daily volatility by which the pool of quote goes."""
-        listed = [bar.sigma_day for bar in self.now if bar.halted != GONE]
+        listed = [bar.sigma_day for bar in self.now if not bar.gone]
         return sum(listed) / max(len(listed), 1)
 
     def _limit_loans(self) -> set[int]:
@@ -576,15 +620,20 @@ class ReferenceAccount:
         orders.
         """
         for a, (leg, bar) in enumerate(zip(self.legs, self.now, strict=True)):
-            if bar.halted:
-                if bar.halted != GONE:
+            if bar.stopped:
+                if not bar.gone:
                     self._cut(a, 0.0, 0.0, "halted")
                 continue
             _, base = self._sizes(a)
             after = leg.perp + leg.order_perp
             limit = self.rules[a].largest(leg.leverage)
-            if abs(after) > abs(leg.perp) and self._bracket_value(a, after) > limit:
-                allowed = limit / self._bracket_value(a, 1.0)
+            allowed, reason = limit / self._bracket_value(a, 1.0), "leverage limit of the bracket"
+            if self._is_away(a):  # spec 9.6
+                balance = self.margin[a] + leg.unrealised(bar.perp_open)
+                backed = max(balance, 0.0) * leg.leverage / bar.perp_open
+                if backed < allowed:
+                    allowed, reason = backed, "not enough funds"
+            if abs(after) > abs(leg.perp) and abs(after) > allowed:
                 if leg.perp * after > 0:
                     allowed = max(allowed, abs(leg.perp))
                 part, held = allowed / abs(after), self._hedge_held(a)
@@ -592,7 +641,7 @@ class ReferenceAccount:
                     _order(held, part * (held + leg.order_spot)),
                     _order(leg.perp, part * after),
                 )
-                self._cut(a, spot, perp, "leverage limit of the bracket")
+                self._cut(a, spot, perp, reason)
             if self.config.max_participation > 0:
                 factor = 1.0
                 for order, volume in (
@@ -779,7 +828,7 @@ class ReferenceAccount:
             free -= order * bar.spot_open + fee + spread + impact
             free -= max(-(leg.spot + order), 0.0) * bar.spot_open
         for w, members in enumerate(self.wallets):
-            if not moved & set(members):
+            if not moved & set(members) or self._is_away(members[0]):
                 continue
             unrealised = left = cost = required = needed = 0.0
             for a in members:
@@ -1009,7 +1058,7 @@ class ReferenceAccount:
             return
         wanted: dict[int, float] = {}
         for w, members in enumerate(self.wallets):
-            if moved & set(members):
+            if moved & set(members) and not self._is_away(members[0]):
                 required = sum(
                     abs(self.legs[a].perp) * self.now[a].perp_open / self.legs[a].leverage
                     for a in members
@@ -1031,6 +1080,79 @@ class ReferenceAccount:
                 top_up = min(top_up, max(0.0, self._free([b.spot_open for b in self.now])))
             self.cash -= top_up
             self.margin[w] += top_up
+        for a in sorted(moved):
+            if self.away[a] and self.now[a].halted != FROZEN:
+                self._send(a)
+
+    def _send(self, a: int) -> None:
+        """Spec 9.5."""
+        leg, price = self.legs[a], self.now[a].perp_open
+        if leg.perp == 0 and self.margin[a] < 0:
+            self.cash, self.margin[a] = self.cash + self.margin[a], 0.0
+            return
+        if self.due[a]:
+            return
+        parts = self._parts_of_capital()
+        target = abs(leg.carry) * self.before * leg.leverage / (1 + leg.leverage) / parts
+        wanted = max(target, abs(leg.perp) * price) / leg.leverage
+        kept = min(max(self.margin[a], 0.0), self.rules[a].maintenance(abs(leg.perp) * price))
+        d = max(wanted - leg.unrealised(price), kept) - self.margin[a]
+        if d > 0:
+            d = min(d, max(0.0, self._free([b.spot_open for b in self.now])))
+        small = wanted > 0 and abs(d) <= self.config.rebalance_band * self.before / parts
+        cost = self.config.transfer_cost
+        if abs(d) <= cost or small:
+            return
+        if d > 0:
+            self.cash -= d
+        else:
+            self.margin[a] += d
+        self.sent[a], self.due[a] = math.copysign(abs(d) - cost, d), self.travels
+        self.parts["fees"] -= cost
+
+    def _is_away(self, a: int) -> bool:
+        """Spec 9.4, 9.10: of linear contracts, which alone have such wallets."""
+        return self.away[a] or self.now[a].halted == FROZEN
+
+    def _fail(self) -> None:
+        """Spec 10.13."""
+        share, cash = self.config.failure_loss, max(self.cash, 0.0)
+        lost, own = 0.0, False
+        for a, (leg, bar, last) in enumerate(zip(self.legs, self.now, self.last, strict=True)):
+            if bar.halted not in (FAILED, FAILED_WHOLE):
+                continue
+            wallet = self.margin[a] + leg.unrealised(last.mark_close)
+            arriving = max(self.sent[a], 0.0)
+            if wallet < 0:
+                self.cash += wallet + self._forgiven(wallet)
+                lost -= self._forgiven(wallet)
+            else:
+                self.cash += wallet * (1 - share)
+                lost += wallet * share
+            if arriving:
+                self.cash += arriving * (1 - share)
+                lost += arriving * share
+                self.sent[a], self.due[a] = 0.0, 0
+            if bar.halted == FAILED_WHOLE and leg.spot > 0:
+                lost += share * leg.spot * last.spot_close
+                leg.spot *= 1 - share
+            self.margin[a] = leg.perp = leg.entry = leg.carry = 0.0
+            leg.pending = ""
+            own |= not self.elsewhere[a]
+        if own:
+            self.cash -= share * cash
+            lost += share * cash
+        self.parts["liquidation_loss"] -= lost
+
+    def _arrive(self) -> None:
+        """Spec 9.4."""
+        for a in range(self.n):
+            if self.due[a]:
+                self.due[a] -= 1
+                if not self.due[a]:
+                    self.margin[a] += max(self.sent[a], 0.0)
+                    self.cash += max(-self.sent[a], 0.0)
+                    self.sent[a] = 0.0
 
     # --- spec 5 and 10: liquidation ---------------------------------------------------------------
 
@@ -1190,6 +1312,8 @@ class ReferenceAccount:
         if self.margin[w] < 0:  # of which the venue bears a part
             self.parts["liquidation_loss"] += self._forgiven(self.margin[w])
             self.margin[w] += self._forgiven(self.margin[w])
+        elif self._is_away(w):  # spec 9.9
+            return
         self.cash += self.margin[w]
         self.margin[w] = 0.0
 
@@ -1260,7 +1384,7 @@ class ReferenceAccount:
             leg.spot * s + leg.unrealised(m)
             for leg, s, m in zip(self.legs, spot_prices, marks, strict=True)
         )
-        return self.cash + held + sum(self.margin)
+        return self.cash + held + sum(self.margin) + sum(map(abs, self.sent))
 
     def equity(self) -> float:
         """Equity at the close of the current row."""
@@ -1291,6 +1415,7 @@ class ReferenceAccount:
                 "perp": np.array([leg.perp for leg in self.legs]),
                 "entry": np.array([leg.entry for leg in self.legs]),
                 "margin": np.array(margin),
+                "sent": np.array(self.sent),
             },
             "prices": {
                 "spot": np.array([b.spot_close for b in now]),

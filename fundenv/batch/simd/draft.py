@@ -77,6 +77,8 @@ CODES = {
     t.LISTINGS: 0,
     t.OBSERVED: 0,
     t.REMEMBERS: 0,
+    t.TRANSFER_BARS: 0,
+    t.FAILURES: 0,
 }
 # what `_params` takes for granted
 PARAMS = {
@@ -100,6 +102,7 @@ def _codes(codes, decision_bars):
     own[t.ENTRY_MARGIN], own[t.SETTLE_ON_SPOT] = 0, 0
     own[t.CAPITAL], own[t.KEEPER_WATCHES] = t.CAPITAL_PARTS, t.KEEPER_WALLET
     own[t.LISTINGS], own[t.OBSERVED], own[t.REMEMBERS] = 0, 0, 0
+    own[t.TRANSFER_BARS], own[t.FAILURES] = 0, 0
     own[t.FUNDING_FEATURE] = 0
     return own
 

@@ -33,7 +33,7 @@ def align(
     frames: SymbolFrames, *, venue: str, bar_ns: int | None = None, volume_required: bool = True
 ) -> Aligned:
     """Put one symbol on bars of `bar_ns` (default: `native_bar_ns`). `venue` selects the known
-    defects.
+    defects of tables whose names say no other.
 
     Raises `DataError` where bars do not fit, volumes are missing though required, or a settlement
     does not fall on the open of a bar.
@@ -134,9 +134,13 @@ def _on_bars(
     """
     table: pd.DataFrame = getattr(frames, kind)
     step = step_ns(table, frames.name(kind))
-    opens = times_ns(table)
+    opens, place = times_ns(table), frames.place(kind)
     bad, reasons = known_bad(
-        "" if frames.symbol.startswith(GENERATED) else venue, kind, frames.symbol, step, opens
+        "" if frames.symbol.startswith(GENERATED) else place.venue or venue,
+        kind,
+        place.symbol,
+        step,
+        opens,
     )
     notes.extend(f"{kind} bar masked: {reason}" for reason in reasons)
     table = table.assign(volume=table["volume"] if "volume" in table.columns else np.nan)

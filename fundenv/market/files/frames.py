@@ -12,6 +12,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from fundenv.market.files.schema import DataError, check_table
+from fundenv.venues import Place, legs_of
 
 HOUR_NS = 3_600_000_000_000
 # symbols whose names begin so come from a generator: no exchange outage concerns them
@@ -23,10 +24,12 @@ class SymbolFrames:
     """Checked tables of one symbol; columns and units as `fundenv.market.files.schema` says.
 
     Attributes:
-        symbol: name of the contract, as the venue file spells it. funding, perp, spot: required
-        tables. mark: mark-price bars; without them the perpetual's own prices stand in. extras:
-        column name -> table (time, column); `time` is the instant from which a row is known. names:
-        kind -> file name, for messages. notes: what was done to read them, one sentence each.
+        symbol: name of the contract, as the venue file spells it, or of an asset whose legs trade
+        elsewhere (`fundenv.venues.legs_of`). funding, perp, spot: required tables. mark: mark-price
+        bars; without them the perpetual's own prices stand in. extras: column name -> table (time,
+        column); `time` is the instant from which a row is known. names: kind -> file name, for
+        messages. notes: what was done to read them, one sentence each. lender: the contract whose
+        perp and mark tables stand in for the asset's own; none: they are its own.
 
     Raises `DataError` where a table does not hold up.
     """
@@ -39,6 +42,7 @@ class SymbolFrames:
     extras: Mapping[str, pd.DataFrame] = field(default_factory=dict)
     names: Mapping[str, str] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
+    lender: Place | None = None
 
     def __post_init__(self) -> None:
         # np.str_ of an array or a pandas column prints another way, and the hash would differ
@@ -60,6 +64,13 @@ class SymbolFrames:
         """What messages call the table of `kind`."""
         return self.names.get(kind, f"{self.symbol} {kind}")
 
+    def place(self, kind: str) -> Place:
+        """Where the prices of `kind` were made."""
+        legs = legs_of(contract_of(self.symbol))
+        if kind == "spot":
+            return legs.spot
+        return self.lender if self.lender and kind in ("perp", "mark") else legs.perp
+
     def known_at(self, instant: str | pd.Timestamp) -> SymbolFrames:
         """The tables as they stood at `instant` (UTC): bars that had closed, settlements and extra
         rows that had happened.
@@ -77,6 +88,7 @@ class SymbolFrames:
             extras=extras,
             names=self.names,
             notes=self.notes,
+            lender=self.lender,
             **bars,
         )
 
@@ -151,7 +163,7 @@ def write_frames(frames: SymbolFrames, folder: str | Path, *, venue: str) -> tup
         ("symbol", frames.symbol),
         *(("extra column", c) for c in frames.extras),
     ):
-        if text.startswith(".") or any(sign in text for sign in "/\\\0"):
+        if text.startswith(".") or any(sign in text for sign in "/\\\0:@"):
             raise DataError(
                 f"{what} {text!r} cannot be part of a file name; use letters, digits and dashes"
             )

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import pandas as pd
@@ -17,11 +18,12 @@ import pandas as pd
 from fundenv.market.build import build_market
 from fundenv.market.files.frames import SymbolFrames, bar_length_ns, step_ns
 from fundenv.market.files.names import PATTERN, REQUIRED, File, by_kind, passed_over, scan
+from fundenv.market.files.placed import check_stand_ins, read_placed
 from fundenv.market.files.read import read_noted
 from fundenv.market.files.schema import DataError, Kind, symbol_names
 from fundenv.market.market import Market
 from fundenv.settings.base import said
-from fundenv.venues import Venue, load_venue
+from fundenv.venues import Rulebook, Venue, is_placed
 
 
 def load_market(
@@ -29,6 +31,8 @@ def load_market(
     symbols: Sequence[str] | None = None,
     *,
     venue: str | Path | Venue = "binance",
+    venues: Sequence[str | Path | Venue] = (),
+    stand_in: Mapping[str, str] | None = None,
     bar: str | None = None,
     start: str | None = None,
     end: str | None = None,
@@ -40,10 +44,15 @@ def load_market(
     """Load, check, align and compute the features of `symbols`.
 
     Args:
-        folder: where the files lie. symbols: names as in the files. None: every symbol of the venue
+        folder: where the files lie. symbols: names as in the files, or with the venue on which they
+        trade before them: hyperliquid:BTC, hyperliquid:BTC@binance:BTCUSDT for the perpetual of one
+        venue beside the spot of another. None: every symbol of the venue
         with funding, perp and spot whose bars are short enough for `bar`
             (default: for the shortest step that any of them has); the notes name those left out.
-        venue: name, path or `Venue`; its `prefix` is the first part of the file names. bar: length
+        venue: name, path or `Venue`; its `prefix` is the first part of the file names. venues: your
+        own venue files for names that say one. stand_in: perpetual -> contract whose perp and mark
+        files stand for its own where the folder has funding alone, {"hyperliquid:BTC":
+        "binance:BTCUSDT"}; `Market.cautions` says so. bar: length
         of the bars, "1h" or longer. start: keep bars that close at `start` (UTC) or later; their
         features still look back before it. end: and before `end`. extra: column name -> scale of
         extra features. volume_required: False lets files without volumes pass; their volumes are 0
@@ -60,8 +69,12 @@ def load_market(
         raise DataError(
             f"market = {said(folder)[:60]} is neither a Market nor the path of a folder of data"
         )
-    rules = venue if isinstance(venue, Venue) else load_venue(venue)
+    book = Rulebook.read(venue, venues)
+    rules = book.account
     files = scan(Path(folder))
+    symbols = None if symbols is None else symbol_names(symbols)
+    placed = [name for name in symbols or () if is_placed(name)]
+    check_stand_ins(stand_in or {}, placed)
     available = sorted(
         {
             f.symbol
@@ -69,30 +82,37 @@ def load_market(
             if f.venue == rules.prefix and by_kind(files, rules.prefix, f.symbol)
         }
     )
-    if not available:
+    if not available and (symbols is None or len(placed) < len(symbols)):
         raise DataError(
             f"{folder}: no symbol with files {rules.prefix}_<symbol>_funding, .._perp_<step>,"
             " .._spot_<step>; add them or name another"
             f" venue{passed_over(Path(folder), rules.prefix)}"
         )
     notes: list[str] = []
-    if symbols is not None:
-        symbols = symbol_names(symbols)
-    else:
+    if symbols is None:
         symbols, bar = _short_enough(files, rules.prefix, available, bar, notes)
     for symbol in symbols:
-        if symbol not in available:
+        if symbol not in available and symbol not in placed:
             raise DataError(
                 f"{folder}: symbol {symbol!r} has no complete set of files; available:"
                 f" {', '.join(available)}{passed_over(Path(folder), rules.prefix)}"
             )
+    wanted, columns = tuple(extra or ()), columns or {}
     frames = [
-        _read(files, rules.prefix, symbol, bar, tuple(extra or ()), columns or {})
+        _added(
+            read_placed(files, Path(folder), symbol, book, bar, columns, stand_in or {}),
+            files,
+            book,
+            wanted,
+            columns,
+        )
+        if symbol in placed
+        else _read(files, rules.prefix, symbol, bar, wanted, columns)
         for symbol in symbols
     ]
     market = build_market(
         frames,
-        venue=rules,
+        venue=book,
         bar=bar,
         start=start,
         end=end,
@@ -182,6 +202,30 @@ def _read(
         names=names,
         notes=tuple(notes),
     )
+
+
+def _added(
+    frames: SymbolFrames,
+    files: Sequence[File],
+    book: Rulebook,
+    extra: Sequence[str],
+    columns: Mapping[str, str],
+) -> SymbolFrames:
+    """The tables of an asset with its extra columns, which lie beside those of its perpetual."""
+    if not extra:
+        return frames
+    venue, symbol = book.perp(frames.symbol)
+    tables: dict[Kind, pd.DataFrame] = {
+        "funding": frames.funding,
+        "perp": frames.perp,
+        "spot": frames.spot,
+    }
+    names = dict(frames.names)
+    extras = {
+        column: _extra(files, venue.prefix, symbol, column, tables, names, columns)
+        for column in extra
+    }
+    return replace(frames, extras=extras, names=names)
 
 
 def _extra(

@@ -14,11 +14,12 @@ from fundenv.market.files.align import align, native_bar_ns
 from fundenv.market.files.bar_matrix import Aligned
 from fundenv.market.files.frames import GENERATED, SymbolFrames
 from fundenv.market.plausibility import bars, funding, prices, schedule, volumes
+from fundenv.market.plausibility.across import across
 from fundenv.market.plausibility.finding import KINDS, Finding, check_accept, judge
 from fundenv.market.plausibility.subject import Subject
 from fundenv.venues import Venue
 
-__all__ = ["CHECKS", "KINDS", "Finding", "check_accept", "findings", "judge"]
+__all__ = ["CHECKS", "KINDS", "Finding", "across", "check_accept", "findings", "judge"]
 
 # In this order; what explains the later ones comes first.
 CHECKS = (

@@ -9,10 +9,10 @@ from numpy.typing import NDArray
 
 from fundenv.market.plausibility import limits
 from fundenv.market.plausibility.finding import Finding, at
-from fundenv.market.plausibility.subject import Floats, Subject
+from fundenv.market.plausibility.subject import Compared, Floats, Subject
 
 
-def factors(subject: Subject) -> Iterator[Finding]:
+def factors(subject: Compared) -> Iterator[Finding]:
     """Medians of log(perp / other) over a day, a week and a month."""
     for pair, (known, days) in subject.levels.items():
         for length, limit in limits.FACTOR_DAYS:
@@ -26,7 +26,7 @@ def factors(subject: Subject) -> Iterator[Finding]:
 
 
 def _factor(
-    subject: Subject, pair: tuple[str, str], level: float, days: int, limit: float, row: int
+    subject: Compared, pair: tuple[str, str], level: float, days: int, limit: float, row: int
 ) -> Finding:
     first, second = pair
     times = float(np.exp(abs(level)))
@@ -44,7 +44,7 @@ def _factor(
         "factor",
         subject.symbol,
         f"{subject.name(first)} and {subject.name(second)}",
-        at(subject.bars.open_ns[row]),
+        at(subject.open_ns[row]),
         f"the {more} price is {times:.4g} times the {less} price, median of {days} day(s)",
         f"at most {np.exp(limit):.3g} times",
         remedy,
@@ -59,7 +59,7 @@ def _rolling_median(days: Floats, length: int) -> Floats:
     return np.asarray(np.median(np.lib.stride_tricks.sliding_window_view(days, length), axis=1))
 
 
-def lags(subject: Subject) -> Iterator[Finding]:
+def lags(subject: Compared) -> Iterator[Finding]:
     """The lag at which the returns of two prices go together, where it is not 0."""
     for pair in subject.pairs:
         one, two = (_returns(subject.close(leg)) for leg in pair)
@@ -110,7 +110,7 @@ def _lag(
 
 
 def _lagging(
-    subject: Subject, pair: tuple[str, str], start: int, bars: int, there: float, here: float
+    subject: Compared, pair: tuple[str, str], start: int, bars: int, there: float, here: float
 ) -> Finding:
     first, second = pair
     hours = abs(bars) * subject.step_hours
@@ -119,7 +119,7 @@ def _lagging(
         "lag",
         subject.symbol,
         f"{subject.name(first)} and {subject.name(second)}",
-        at(subject.bars.open_ns[start]),
+        at(subject.open_ns[start]),
         f"the {late} prices come {hours:g} h late: returns correlate {there:.2f} there,"
         f" {here:.2f} at the same bar",
         "the best correlation at the same bar",
@@ -168,12 +168,12 @@ def _spiked(
     refused: bool,
 ) -> Finding:
     price = float(subject.bars.legs[leg][column].iloc[worst])
-    when = at(subject.bars.open_ns[worst])
+    when = at(subject.open_ns[worst])
     return Finding(
         "spike",
         subject.symbol,
         subject.name(leg, column),
-        at(subject.bars.open_ns[rows[0]]),
+        at(subject.open_ns[rows[0]]),
         f"{price:.6g} at {when:%Y-%m-%d %H:%M} is {np.expm1(size):.1%} beyond its neighbours and"
         f" the other prices ({len(rows)} such bar(s))",
         f"at most {np.expm1(limit):.0%}",
@@ -197,8 +197,8 @@ def _closes(subject: Subject, pair: tuple[str, str]) -> Iterator[Finding]:
             "spike",
             subject.symbol,
             f"{subject.name(first, 'close')} and {subject.name(second)}",
-            at(subject.bars.open_ns[known[rows[0]]]),
-            f"at {at(subject.bars.open_ns[known[worst]]):%Y-%m-%d %H:%M} they stand"
+            at(subject.open_ns[known[rows[0]]]),
+            f"at {at(subject.open_ns[known[worst]]):%Y-%m-%d %H:%M} they stand"
             f" {np.expm1(off[worst]):.1%} off their ratio of the day ({len(rows)} such bar(s))",
             f"at most {np.expm1(limit):.0%}",
             "correct the row or remove it",

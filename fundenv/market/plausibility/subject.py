@@ -1,7 +1,8 @@
-"""One symbol as the checks see it: its tables, its bars on one grid, its venue."""
+"""What the checks compare: prices on one grid of bars, and one symbol with its tables and venue."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from functools import cached_property
 
 import numpy as np
@@ -14,36 +15,29 @@ from fundenv.venues import Venue
 Floats = NDArray[np.float64]
 
 
-class Subject:
-    """frames: the tables; bars: the same aligned at their own step; venue: whose rules hold."""
+class Compared:
+    """Prices of a coin at the same closes: the logarithms of some legs' closes, NaN where the bar
+    is not genuine, on the grid of bars that open at `open_ns` (T,); `pairs`: the legs that are
+    compared.
+    """
 
-    def __init__(self, frames: SymbolFrames, bars: Aligned, venue: Venue) -> None:
-        self.frames, self.bars, self.venue = frames, bars, venue
-        self.symbol = frames.symbol
-        self.step_hours = bars.bar_ns / HOUR_NS
+    def __init__(
+        self,
+        symbol: str,
+        open_ns: NDArray[np.int64],
+        bar_ns: int,
+        closes: Mapping[str, Floats],
+        pairs: tuple[tuple[str, str], ...],
+        names: Mapping[str, str],
+    ) -> None:
+        self.symbol, self.open_ns = symbol, open_ns
+        self.step_hours = bar_ns / HOUR_NS
         self.bars_a_day = max(1, round(24.0 / self.step_hours))
-
-    @cached_property
-    def has_mark(self) -> bool:
-        """Whether any mark price is on the grid."""
-        return bool(self.bars.legs["mark"]["close"].notna().any())
-
-    def log(self, leg: str, column: str) -> Floats:
-        """Logarithm of a price (T,), NaN where the bar is not genuine."""
-        return np.asarray(np.log(floats(self.bars.legs[leg][column])), dtype=np.float64)
-
-    @cached_property
-    def _closes(self) -> dict[str, Floats]:
-        return {leg: self.log(leg, "close") for leg in ("perp", "spot", "mark")}
+        self._closes, self.pairs, self._names = closes, pairs, names
 
     def close(self, leg: str) -> Floats:
         """log close (T,), NaN where the bar is not genuine."""
         return self._closes[leg]
-
-    @cached_property
-    def pairs(self) -> tuple[tuple[str, str], ...]:
-        """The legs that are compared; the perpetual first."""
-        return (("perp", "spot"), ("perp", "mark")) if self.has_mark else (("perp", "spot"),)
 
     def ratio(self, pair: tuple[str, str]) -> Floats:
         """log(first / second) at the closes (T,), NaN where one of them is not genuine."""
@@ -61,6 +55,30 @@ class Subject:
             if len(rows):
                 found[pair] = rows, daily_median(ratio[rows], self.bars_a_day)
         return found
+
+    def name(self, leg: str, column: str = "") -> str:
+        """File and column as messages call them."""
+        name = self._names[leg]
+        return f"{name}: column {column}" if column else name
+
+
+class Subject(Compared):
+    """frames: the tables; bars: the same aligned at their own step; venue: whose rules hold."""
+
+    def __init__(self, frames: SymbolFrames, bars: Aligned, venue: Venue) -> None:
+        self.frames, self.bars, self.venue = frames, bars, venue
+        with_mark = (("perp", "spot"), ("perp", "mark")) if self.has_mark else (("perp", "spot"),)
+        closes = {leg: self.log(leg, "close") for leg in ("perp", "spot", "mark")}
+        super().__init__(frames.symbol, bars.open_ns, bars.bar_ns, closes, with_mark, {})
+
+    @cached_property
+    def has_mark(self) -> bool:
+        """Whether any mark price is on the grid."""
+        return bool(self.bars.legs["mark"]["close"].notna().any())
+
+    def log(self, leg: str, column: str) -> Floats:
+        """Logarithm of a price (T,), NaN where the bar is not genuine."""
+        return np.asarray(np.log(floats(self.bars.legs[leg][column])), dtype=np.float64)
 
     def name(self, leg: str, column: str = "") -> str:
         """File and column as messages call them."""

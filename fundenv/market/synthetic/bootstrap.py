@@ -25,7 +25,7 @@ from fundenv.market.layout import HALTED, SPOT_CLOSE, UNLISTED
 from fundenv.market.market import Market
 from fundenv.market.split import between, stack
 from fundenv.market.synthetic.portfolio import come_and_go
-from fundenv.market.synthetic.ratios import Tape, TapeError, roll, unroll
+from fundenv.market.synthetic.ratios import Tape, TapeError, roll, unroll, whole_venues
 from fundenv.market.table import NAMES
 from fundenv.venues import Venue
 
@@ -59,6 +59,7 @@ def bootstrap_market(
     several symbols side by side, extra features, bars that do not divide 8 h or no two days in a
     row.
     """
+    whole_venues(market)
     names = set(market.symbols)
     if len(names) > 1:
         raise TapeError(

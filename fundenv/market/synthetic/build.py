@@ -22,7 +22,7 @@ from fundenv.market.market import Market
 from fundenv.market.split import between, stack
 from fundenv.market.synthetic import coins as p
 from fundenv.market.synthetic.generator import SETTLE_HOURS, YEAR_HOURS, Histories, simulate
-from fundenv.venues import load_venue
+from fundenv.venues import Rulebook
 
 _LEAD_DAYS = 36  # before `start`, so that the features of the first bar are complete
 _CHUNK = (
@@ -82,9 +82,9 @@ def made_market(
     if paths < 1 or first_path < 0:
         raise ValueError(f"paths = {paths}, first_path = {first_path}; expected at least 1 and 0")
     settlements = _settlements(years + _LEAD_DAYS / 365.0, years)
-    lead, rules = (
+    lead, book = (
         pd.Timestamp(to_ns(start), tz="UTC") - pd.Timedelta(days=_LEAD_DAYS),
-        load_venue(venue),
+        Rulebook.read(venue),
     )
     numbers, step = range(first_path, first_path + paths), max(1, _CHUNK // len(presets))
     markets = []
@@ -99,7 +99,7 @@ def made_market(
                 _aligned(histories, column, to_ns(lead), bar_hours, name)
                 for column, name in zip(columns, names, strict=True)
             ]
-            market = between(assemble(coins, rules, {}), start, None)
+            market = between(assemble(coins, book, {}), start, None)
             markets.append(joint(market, names) if len(names) > 1 else market)
     return stack(markets)
 

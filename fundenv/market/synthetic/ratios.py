@@ -25,7 +25,7 @@ from fundenv.market.join import joint
 from fundenv.market.market import Market
 from fundenv.market.split import SplitError
 from fundenv.market.table import NAMES
-from fundenv.venues import Venue, load_venue
+from fundenv.venues import Rulebook, Venue
 
 Array = NDArray[np.float64]
 PRICES = [
@@ -45,6 +45,12 @@ VOLUMES = [c.SPOT_VOLUME, c.PERP_VOLUME]
 
 class TapeError(SplitError):
     """A history that cannot be cut or laid so; the message says why and what would do."""
+
+
+def whole_venues(market: Market) -> None:
+    """Raise `TapeError` where a venue of the market fails: its rows are no history to cut up."""
+    if market.has_failures:
+        raise TapeError("a venue of this market fails; let it fail last, with fail_venue()")
 
 
 class Tape(NamedTuple):
@@ -99,12 +105,12 @@ def roll(
 
     Raises `DataError` where the tape is too short for them.
     """
-    rules = venue if isinstance(venue, Venue) else load_venue(venue)
+    book = Rulebook.read(venue)
     coins = [
         _aligned(tape, asset, float(start[asset]), opens, name, bar_hours)
         for asset, name in enumerate(symbols)
     ]
-    market = assemble(coins, rules, {})
+    market = assemble(coins, book, {})
     return joint(market, symbols, common=True) if len(symbols) > 1 else market
 
 

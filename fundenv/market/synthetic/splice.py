@@ -17,7 +17,15 @@ from fundenv.market.files.frames import to_ns
 from fundenv.market.join import single
 from fundenv.market.market import Market
 from fundenv.market.split import stack
-from fundenv.market.synthetic.ratios import PRICES, VOLUMES, TapeError, relaid, roll, unroll
+from fundenv.market.synthetic.ratios import (
+    PRICES,
+    VOLUMES,
+    TapeError,
+    relaid,
+    roll,
+    unroll,
+    whole_venues,
+)
 from fundenv.market.synthetic.shocked import shocked
 from fundenv.market.synthetic.shocks import SHOCKS, Shock
 from fundenv.market.table import NAMES
@@ -52,6 +60,7 @@ def splice(
     place. Raises `TapeError` for an unknown shock, a place that is barred, has less than 31 days
     before or no hour after it, or bars of another length.
     """
+    whole_venues(market)
     given = _known(shock)
     if market.bar_hours != 1:
         raise TapeError(

@@ -1,0 +1,159 @@
+"""The numbers of an asset, from the venues of its legs: what belongs to the perpetual from its
+venue, what belongs to the coins from that of the spot.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+
+from fundenv import choices
+from fundenv.config import ConfigError, EnvConfig
+from fundenv.dynamics import types as t
+from fundenv.formulas.fees import blended_rate
+from fundenv.market import Market
+from fundenv.market.files.frames import contract_of
+from fundenv.venues import Rulebook, Venue
+
+_FEES = {"base": "fees", "high": "fees_high"}  # section of the venue file
+_QUOTE = "borrow.quote_annual"
+_OF_SPOT = ("spot", "base_annual", "collateral")  # in the keys that the venue of the spot answers
+
+
+def asset_rules(book: Rulebook, config: EnvConfig, name: str, date: dt.date) -> t.AssetRules:
+    """The rules of the asset `name` that are in force on `date`."""
+    (venue, symbol), (market, pair) = book.perp(name), book.spot(name)
+    crossing = 1e-4 * (1.0 - config.maker_share)  # what rests in the book pays no half-spread
+
+    def perp(key: str) -> float:
+        return venue.value("execution", key, symbol, date)
+
+    def spot(key: str) -> float:
+        return market.value("execution", key, pair, date)
+
+    return t.AssetRules(
+        fee_perp=_fee(venue, config, "perp", config.perp_fee, date),
+        fee_spot=_fee(market, config, "spot", config.spot_fee, date),
+        half_spread_perp=crossing * perp("half_spread_perp_bp"),
+        half_spread_spot=crossing * spot("half_spread_spot_bp"),
+        impact=perp("impact_coefficient"),
+        lot_perp=perp("lot_perp"),
+        lot_spot=spot("lot_spot"),
+        min_notional_perp=perp("min_notional_perp"),
+        min_notional_spot=spot("min_notional_spot"),
+        liquidation_fee=venue.value("liquidation", "fee", date=date),
+        base_borrow_rate=(
+            config.base_borrow_rate
+            if config.base_borrow_rate is not None
+            else market.value("borrow", "base_annual", date=date)
+        ),
+        procedure=choices.names(choices.Procedure).index(
+            venue.choice("liquidation", "procedure", date)
+        ),
+        haircut=market.value("collateral", "", pair, date),
+        partial_above=venue.value("liquidation", "partial_above", date=date),
+        entry_margin=float(venue.choice("liquidation", "maintenance_on") == "entry"),
+        settles_on_spot=float(venue.choice("funding", "price") != "mark"),
+        away=float(venue.name != book.account.name),
+    )
+
+
+def _fee(venue: Venue, config: EnvConfig, leg: str, own: float | None, date: dt.date) -> float:
+    maker, taker = (
+        venue.value(_FEES[config.fee_tier], f"{leg}_{kind}", date=date)
+        for kind in ("maker", "taker")
+    )
+    return own if own is not None else blended_rate(maker, taker, config.maker_share)
+
+
+def changes(book: Rulebook, name: str) -> set[dt.date]:
+    """The dates from which a number of an asset differs from the one before."""
+    places = (book.perp(name), book.spot(name))
+    return {date for venue, symbol in places for date in venue.changes(symbol)}
+
+
+def warn_unsourced(book: Rulebook, name: str, config: EnvConfig, date: dt.date) -> None:
+    """Warn of the numbers in use that no exchange document backs."""
+    keys = _used_keys(config)
+    (venue, symbol), (market, pair) = book.perp(name), book.spot(name)
+    legs = [(venue, symbol, False), (market, pair, True)]
+    if market is venue and pair == symbol:
+        venue.warn_unsourced(symbol, _of_account(keys, venue is book.account), date)
+        legs = []
+    for one, called, spot in legs:
+        used = [
+            key
+            for key in one.unsourced(called, date)
+            if key in keys or key.split(".")[0] in keys
+            if any(part in key for part in _OF_SPOT) == spot
+        ]
+        one.warn_unsourced(called, _of_account(used, one is book.account), date)
+    book.account.warn_unsourced(symbol, [key for key in keys if key == _QUOTE], date)
+
+
+def _of_account(keys: list[str], own: bool) -> list[str]:
+    """The keys that count for a venue: borrowed quote is a matter of the account's."""
+    return [key for key in keys if own or key != _QUOTE]
+
+
+def _used_keys(config: EnvConfig) -> list[str]:
+    """The keys of a venue file that the environment reads and the config does not override."""
+    fees = _FEES[config.fee_tier]
+    given = {
+        f"{fees}.perp_taker": config.perp_fee,
+        f"{fees}.perp_maker": config.perp_fee,
+        f"{fees}.spot_taker": config.spot_fee,
+        f"{fees}.spot_maker": config.spot_fee,
+        "borrow.quote_annual": config.quote_borrow_rate,
+        "borrow.base_annual": config.base_borrow_rate,
+    }
+    portfolio = ["collateral"] if config.margin_mode == "portfolio" else []
+    return [
+        "liquidation",
+        "execution",
+        "tiers",
+        *portfolio,
+        *(key for key, value in given.items() if value is None),
+    ]
+
+
+def check_venues(market: Market, config: EnvConfig, book: Rulebook) -> None:
+    """Raise `ConfigError` where one account cannot hold the assets of a path: contracts of two
+    kinds, or one wallet for positions on several venues.
+    """
+    for path in dict.fromkeys(market.symbols):
+        names = [contract_of(name) for name in path]
+        perps = {name: book.perp(name)[0] for name in names}
+        for name, venue in perps.items():
+            if venue.contract != book.account.contract:
+                raise ConfigError(
+                    f"{name}: {venue.name} trades {venue.contract} contracts and the account's"
+                    f" venue, {book.account.name}, {book.account.contract} ones; one account holds"
+                    " one kind: choose another contract, or venue ="
+                    f" {venue.name!r} with assets of its kind"
+                )
+        away = [name for name, venue in perps.items() if venue.name != book.account.name]
+        if (
+            config.transfer_delay is not None
+            and away
+            and (config.margin_mode != "isolated" or book.account.contract == "inverse")
+        ):
+            raise ConfigError(
+                f"transfer_delay = {config.transfer_delay!r} is for isolated wallets of linear"
+                f" contracts, and {away[0]} has another; use None"
+            )
+        if market.has_failures and (
+            config.margin_mode != "isolated" or book.account.contract == "inverse"
+        ):
+            raise ConfigError(
+                "a venue of this market fails, which is told of isolated wallets of linear"
+                f" contracts; margin_mode = {config.margin_mode!r} on {book.account.name} is"
+                " another: use 'isolated' and linear contracts"
+            )
+        used = {venue.name for venue in perps.values()}
+        if config.margin_mode == "portfolio":
+            used |= {book.spot(name)[0].name for name in names}
+        if config.margin_mode != "isolated" and len(used) > 1:
+            raise ConfigError(
+                f"margin_mode = {config.margin_mode!r} is one wallet, and {'+'.join(path)} trades"
+                f" on several venues ({', '.join(sorted(used))}); use 'isolated'"
+            )

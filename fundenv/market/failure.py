@@ -1,0 +1,143 @@
+"""A venue of a joint market that fails: it lets no money go, and then what lies there is lost.
+
+The market says when; how much is lost is the setting `failure_loss` of the env.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import NamedTuple
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from fundenv.market import layout as c
+from fundenv.market.files.frames import HOUR_NS, contract_of, to_ns
+from fundenv.market.market import Market
+from fundenv.market.split import SplitError
+from fundenv.settings import nearest
+from fundenv.venues import legs_of
+
+_OF_BAR = (c.SETTLE_RATE, c.SETTLE_PRICE, c.PERP_VOLUME)
+_PERP = (c.PERP_OPEN, c.MARK_OPEN, c.MARK_HIGH, c.MARK_LOW)
+
+
+class Failure(NamedTuple):
+    """What happens to a venue: hours in which it trades and pays nothing out, whether it then
+    defaults, and where that is known from.
+    """
+
+    frozen_hours: float
+    defaults: bool
+    source: str
+
+
+FAILURES = {
+    "ftx": Failure(
+        72.0,
+        True,
+        "FTX: withdrawals stopped on 2022-11-08, Chapter 11 petition on 2022-11-11 (case 22-11068,"
+        " D. Del.); claims were offered at about a tenth of their value in the weeks after, from"
+        " memory and not retrieved",
+    ),
+    "halt": Failure(
+        24.0,
+        False,
+        "a bridge or chain that stands still for a day and loses nothing: an assumption",
+    ),
+}
+
+
+def fail_venue(
+    market: Market, venue: str, at: str | pd.Timestamp, failure: str | Failure = "ftx"
+) -> Market:
+    """The market in which `venue` fails: from the first bar that opens at `at` (UTC) or later no
+    money leaves it for the hours of `failure`, and then it defaults.
+
+    market: its assets say where they trade (`fundenv.venues.legs_of`). Perpetuals of the venue are
+    gone with the default: prices carried, features 0, not listed any more. The coins of a spot
+    elsewhere keep their prices. Rows before `at` keep every number. Raises `SplitError` where no
+    path holds the time, a bar of it has no price, or coins lie on the venue beside a perpetual
+    elsewhere, which the account does not describe.
+    """
+    given = _known(failure)
+    start, bars, features = to_ns(at), market.bars.copy(), market.features.copy()
+    bar_ns = round(market.bar_hours * HOUR_NS)
+    frozen, hit = round(given.frozen_hours * HOUR_NS / bar_ns), 0
+    for path, (first, last) in enumerate(market.paths):
+        begin = int(first + np.searchsorted(market.close_ns[first:last] - bar_ns, start))
+        assets = [a for a, name in enumerate(market.symbols[path]) if _lies_on(name, venue)]
+        if market.close_ns[first] - bar_ns > start or begin + frozen + 1 >= last or not assets:
+            continue
+        for a in assets:
+            asset = market.symbols[path][a]
+            _freeze(bars, begin, begin + frozen, a, asset)
+            if given.defaults:
+                _default(bars, features, begin + frozen, int(last), a, asset)
+            hit += 1
+    if not hit:
+        raise SplitError(
+            f"no path with an asset on {venue!r} holds {pd.Timestamp(at):%Y-%m-%d %H:%M} and the"
+            f" {given.frozen_hours:g} h behind it; the market has"
+            f" {', '.join(dict.fromkeys('+'.join(names) for names in market.symbols))}"
+        )
+    end = f", then it defaults ({given.source})" if given.defaults else f" ({given.source})"
+    note = (
+        f"{venue} fails from {pd.Timestamp(at):%Y-%m-%d %H:%M} UTC: no money leaves it for"
+        f" {given.frozen_hours:g} h{end}"
+    )
+    return replace(market, bars=bars, features=features, notes=(*market.notes, note))
+
+
+def _known(failure: str | Failure) -> Failure:
+    if isinstance(failure, Failure):
+        return failure
+    if failure not in FAILURES:
+        raise SplitError(f"unknown failure {failure!r}; {nearest(str(failure), FAILURES)}")
+    return FAILURES[failure]
+
+
+def _lies_on(asset: str, venue: str) -> bool:
+    """Whether the perpetual of an asset trades on a venue; the spot alone is refused."""
+    perp, spot = legs_of(contract_of(asset))
+    if spot.venue == venue and perp.venue != venue:
+        raise SplitError(
+            f"the spot of {asset} lies on {venue} and its perpetual elsewhere: the failure of such"
+            " a venue is not described; let the venue of the perpetual fail"
+        )
+    return perp.venue == venue
+
+
+def _freeze(bars: NDArray[np.float64], begin: int, end: int, a: int, what: str) -> None:
+    """Freeze the rows begin .. end - 1 of an asset; the one behind them has a price too."""
+    if (bars[begin : end + 1, a, c.HALTED] != c.TRADED).any():
+        raise SplitError(f"{what} has no price in a bar of the failure; take another time")
+    bars[begin:end, a, c.HALTED] = c.FROZEN
+
+
+def _default(
+    bars: NDArray[np.float64],
+    features: NDArray[np.float32],
+    row: int,
+    last: int,
+    a: int,
+    asset: str,
+) -> None:
+    """The perpetual of an asset is gone from `row` on, and the coins where they lie there too."""
+    perp, spot = legs_of(contract_of(asset))
+    whole = perp.venue == spot.venue
+    gone = slice(row, last)
+    bars[gone, a, c.PERP_CLOSE] = bars[row - 1, a, c.PERP_CLOSE]
+    bars[gone, a, c.MARK_CLOSE] = bars[row - 1, a, c.MARK_CLOSE]
+    for column in _PERP:
+        close = c.PERP_CLOSE if column == c.PERP_OPEN else c.MARK_CLOSE
+        bars[gone, a, column] = bars[row - 1, a, close]
+    for column in _OF_BAR:
+        bars[gone, a, column] = 0.0
+    if whole:
+        bars[gone, a, c.SPOT_OPEN] = bars[gone, a, c.SPOT_CLOSE] = bars[row - 1, a, c.SPOT_CLOSE]
+        bars[gone, a, c.SPOT_VOLUME] = 0.0
+    bars[row, a, c.HALTED] = c.FAILED_WHOLE if whole else c.FAILED
+    bars[row + 1 : last, a, c.HALTED] = c.UNLISTED
+    features[gone, a] = 0.0

@@ -1,0 +1,122 @@
+"""A venue that fails: what the market says of it, and what the account loses."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import pytest
+
+from fundenv.config import ConfigError
+from fundenv.envs.single import FundingHedgeEnv
+from fundenv.market import Failure, Market, SplitError, fail_venue, layout, splice
+from tests.laws.play import HOLD, make_env, play
+from tests.laws.wild import OWN_VENUES
+from tests.markets import bar, tape
+
+AT = "2024-01-01 02:00"  # row 3 of a tape opens there
+DAY = Failure(3.0, True, "made up")
+AWAY, HOME = "tiered:PLAIN@plain:PLAIN", "tiered:FINE"
+SHORT = (1.0, 1.0, 1.0)
+
+
+def flat(*assets: str, price: float = 100.0, rows: int = 12) -> Market:
+    return tape(*[[bar(price) for _ in assets]] * rows, symbols=assets)
+
+
+def env_of(market: Market, **settings: Any) -> FundingHedgeEnv:
+    given = {"venues": OWN_VENUES, "failure_loss": 0.6, "stress_multiplier": 1.0}
+    return make_env(market, **(given | settings))
+
+
+def test_the_venue_freezes_then_fails_and_is_gone() -> None:
+    market = fail_venue(flat(AWAY, HOME, "PLAIN"), "tiered", AT, DAY)
+    state = market.bars[:, :, layout.HALTED]
+    frozen, failed, whole, gone = (
+        layout.FROZEN,
+        layout.FAILED,
+        layout.FAILED_WHOLE,
+        layout.UNLISTED,
+    )
+    assert state[:, 0].tolist() == [0, 0, 0, *[frozen] * 3, failed, *[gone] * 5]
+    assert state[:, 1].tolist() == [0, 0, 0, *[frozen] * 3, whole, *[gone] * 5]
+    assert not state[:, 2].any()
+    assert "no money leaves it for 3 h, then it defaults (made up)" in market.notes[-1]
+
+
+def test_what_lies_there_is_lost_but_for_a_share() -> None:
+    """A full hedged short of 30,000 at leverage 1: 15,000 of margin there, 15,000 of spot here."""
+    env = env_of(fail_venue(flat(AWAY), "tiered", AT, DAY))
+    infos = play(env, [SHORT, *[HOLD] * 8])
+    at_default = infos[5]
+    assert at_default["trade"]["reason"] == ("the venue failed",)
+    assert at_default["parts"]["liquidation_loss"] == pytest.approx(-0.6 * 15_000)
+    assert at_default["equity"] == pytest.approx(30_000 - 9_000)
+    # the spot is sold, the rest of the wallet paid out
+    assert at_default["account"]["spot"][0] == at_default["account"]["perp"][0] == 0.0
+    assert at_default["account"]["cash"] == pytest.approx(21_000)
+
+
+def test_coins_and_cash_are_lost_where_they_lie_there() -> None:
+    env = env_of(fail_venue(flat("tiered:PLAIN"), "tiered", AT, DAY))
+    assert play(env, [SHORT, *[HOLD] * 6])[5]["equity"] == pytest.approx(0.4 * 30_000)
+    half = (0.5, 1.0, 1.0)  # 15,000 stay cash
+    other = env_of(fail_venue(flat("PLAIN", "tiered:PLAIN"), "tiered", AT, DAY))
+    lost = 30_000 - play(other, [[half, half], *[[HOLD, HOLD]] * 6])[5]["equity"]
+    assert lost == pytest.approx(0.6 * 7_500)
+    own = env_of(fail_venue(flat("tiered:PLAIN"), "tiered", AT, DAY), venue=OWN_VENUES[1])
+    assert play(own, [half, *[HOLD] * 6])[5]["equity"] == pytest.approx(0.4 * 30_000)
+
+
+def test_money_cannot_leave_while_the_venue_is_frozen() -> None:
+    """The position may be closed; its margin stays and is lost."""
+    moves = [SHORT, HOLD, (0.0, 1.0, 1.0), *[HOLD] * 6]
+    env = env_of(fail_venue(flat(AWAY), "tiered", AT, DAY))
+    infos = play(env, moves)
+    assert infos[2]["account"]["perp"][0] == 0.0
+    assert infos[2]["account"]["margin"][0] == pytest.approx(15_000)
+    assert infos[5]["equity"] == pytest.approx(21_000)
+    quick = env_of(fail_venue(flat(AWAY), "tiered", "2024-01-01 03:00", DAY))
+    assert play(quick, moves)[6]["equity"] == pytest.approx(30_000)  # left an hour before
+
+
+def test_a_halt_loses_nothing() -> None:
+    market = fail_venue(flat(AWAY), "tiered", AT, Failure(3.0, False, "made up"))
+    infos = play(env_of(market), [SHORT, HOLD, (0.0, 1.0, 1.0), HOLD, HOLD, HOLD, (0.0, 1.0, 1.0)])
+    assert infos[3]["account"]["margin"][0] == pytest.approx(15_000)
+    assert infos[-1]["account"]["margin"][0] == 0.0
+    assert infos[-1]["equity"] == pytest.approx(30_000)
+
+
+def test_no_row_before_it_knows() -> None:
+    rng = np.random.default_rng(0)
+    prices = 100.0 + rng.normal(size=12).cumsum()
+    market = tape(*[bar(p) for p in prices], symbols=(AWAY,))
+    failed = fail_venue(market, "tiered", AT, DAY)
+    assert np.array_equal(failed.features[:6], market.features[:6])
+    keep = np.arange(layout.N_COLUMNS) != layout.HALTED
+    assert np.array_equal(failed.bars[:6, 0, keep], market.bars[:6, 0, keep])
+    infos = [play(env_of(m), [SHORT, *[HOLD] * 4])[-1]["obs"].tolist() for m in (market, failed)]
+    assert infos[0] == infos[1]
+
+
+def test_what_is_not_described_is_refused() -> None:
+    market = flat(AWAY)
+    with pytest.raises(SplitError, match="unknown failure 'fxt'; did you mean ftx"):
+        fail_venue(market, "tiered", AT, "fxt")
+    with pytest.raises(SplitError, match="no path with an asset on 'okx'"):
+        fail_venue(market, "okx", AT, DAY)
+    with pytest.raises(SplitError, match="holds 2024-01-01 10:00"):
+        fail_venue(market, "tiered", "2024-01-01 10:00", DAY)
+    with pytest.raises(SplitError, match="its perpetual elsewhere"):
+        fail_venue(market, "plain", AT, DAY)
+    halted = market.bars.copy()
+    halted[4, 0, layout.HALTED] = layout.NO_PRICE
+    with pytest.raises(SplitError, match="has no price in a bar of the failure"):
+        fail_venue(replace(market, bars=halted), "tiered", AT, DAY)
+    failed = fail_venue(market, "tiered", AT, DAY)
+    with pytest.raises(SplitError, match="let it fail last"):
+        splice(failed, "2020-03-12")
+    with pytest.raises(ConfigError, match="isolated wallets of linear contracts"):
+        env_of(failed, margin_mode="cross")
