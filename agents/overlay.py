@@ -1,5 +1,5 @@
-"""A rule laid over another agent, such as a trained network: the rule may refuse what the agent
-wants to enter, and force it flat.
+"""A rule that supervises another agent, such as a trained network: the rule may refuse entries of
+the agent and close its positions.
 """
 
 from __future__ import annotations
@@ -20,14 +20,14 @@ from agents.rules.actions import HELD, targets
 
 @dataclass(frozen=True, kw_only=True)
 class OverlayParams(Params):
-    """Who decides, and which rule stands above."""
+    """The agent that decides, and the rule that supervises it."""
 
     base: str = "ewma"
     """Agent that decides: the folder of a trained one, or a rule with its parameters, as "ewma
     span=9".
     """
     rule: str = "zscore"
-    """Rule laid over it, with its parameters, as "zscore entry=2"; or the folder of a fitted
+    """Rule that supervises it, with its parameters, as "zscore entry=2"; or the folder of a fitted
     threshold rule.
     """
     mode: Literal["veto", "flat"] = "flat"
@@ -37,12 +37,12 @@ class OverlayParams(Params):
 
 
 class Overlay(Agent):
-    """Does what `base` says, where `rule` agrees.
+    """Follows `base` as far as `rule` agrees.
 
     Both see every observation. An entry, an increase or a change of side passes where the rule
     itself would be invested on that side after this decision; else the account stays as it is. With
-    mode = flat a position that the rule would leave is closed, whatever the base says. What the
-    rule never does: enter on its own, or change size or leverage.
+    mode = flat the overlay also closes a position that the rule would leave, whatever the base
+    says. The rule never enters on its own, and never changes size or leverage.
     """
 
     name = "overlay"

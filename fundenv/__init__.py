@@ -1,9 +1,10 @@
 """fundenv: learn hedging and leverage policies for crypto perpetual swaps.
 
-`import fundenv` registers `fundenv/FundingHedge-v0` with Gymnasium, the same with a list of
-decisions to choose from (`fundenv/FundingHedge-Discrete-v0`), and three problems with a known
-optimum. It imports nothing heavy. `fundenv:fundenv/FundingHedge-v0` names the module too, so that
-whoever makes the environment imports it.
+`import fundenv` registers with Gymnasium: `fundenv/FundingHedge-v0`, its form with a `Discrete`
+action space (`fundenv/FundingHedge-Discrete-v0`), one capital over several coins
+(`fundenv/FundingPortfolio-v0`), and four problems with a known optimum. It imports no large
+library. The id `fundenv:fundenv/FundingHedge-v0` names the module too, so that Gymnasium imports
+it.
 """
 
 from gymnasium.envs.registration import register, registry

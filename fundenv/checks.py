@@ -1,5 +1,5 @@
-"""Checks that any market and any setting must pass; the tests, the benchmark and users with data of
-their own run the same ones.
+"""Checks that any market and any setting must pass. The tests and the benchmark run them, and users
+can run them on their own data.
 """
 
 from __future__ import annotations

@@ -25,25 +25,28 @@ class LearnedMarginParams(Params):
     are its defaults.
     """
     constant: bool = False
-    """Learn constants alone, no dependence on the state: a calibration by the same search."""
+    """Learn only constants, which do not depend on the state: a calibration by the same search."""
     probe: Annotated[float, Range(1e-4, 10)] = 0.3
-    """How far each weight is moved up and down to see whether that is better."""
+    """How far the search moves each weight up and down to compare."""
     learning_rate: Annotated[float, Range(1e-6, 10)] = 0.25
     """Largest step of a weight in the first round, falling linearly to 0."""
     pull: Annotated[float, Range(0, 1, "per round")] = 0.02
-    """Share of itself by which every weight goes back towards zero, which is the rule."""
+    """Share by which every weight shrinks towards zero in each round; at zero the agent is the
+    rule.
+    """
     n_envs: Annotated[int, Range(1, 65536, "episodes")] = 48
     """Episodes that every try plays in a round; each has its own terms and subset of coins."""
     episode_days: Annotated[int, Range(1, 3650, "days")] = 120
     """Length of an episode."""
     crash_share: Annotated[float, Range(0, 0.9, "of the episodes")] = 0.2
-    """Share that begins 1 to 10 days before one of the 16 most volatile days."""
+    """Share of the episodes that begin 1 to 10 days before one of the 16 most volatile days."""
     fewest_coins: Annotated[int, Range(1, 32, "coins")] = 1
-    """Every episode shows a random subset of the coins, of at least this many."""
+    """Every episode uses a random subset of the coins, of at least this many."""
     small: Annotated[float, Range(1e-4, 10, "per year")] = 0.05
     """An episode counts by (growth - growth of the rule) / (small + |growth of the rule|)."""
     fall_limit: Annotated[float, Range(0, 1, "of equity")] = 0.03
-    """A fall of equity deeper than it, and deeper than the rule's, is charged for."""
+    """The search charges for a fall of equity that is deeper than this and deeper than the rule's.
+    """
     fall_charge: Annotated[float, Range(0, 1e4, "per unit of the fall")] = 20.0
     """That charge; 20: one hundredth deeper counts as 0.2 of the growth of the rule."""
     liquidation_charge: Annotated[float, Range(0, 100)] = 2.0
@@ -53,9 +56,9 @@ class LearnedMarginParams(Params):
     cash_high: Annotated[float, Range(-0.5, 1, "per year")] = 0.07
     """Highest cash rate of the training."""
     fee_low: Annotated[float, Range(0.01, 100, "of the venue's fees")] = 0.8
-    """Lowest fees of the training."""
+    """Lowest factor on fees in training."""
     fee_high: Annotated[float, Range(0.01, 100, "of the venue's fees")] = 1.25
-    """Highest fees of the training."""
+    """Highest factor on fees in training."""
     funding_low: Annotated[float, Range(0.01, 10, "of the recorded funding")] = 0.1
     """Lowest factor on funding."""
     funding_high: Annotated[float, Range(0.01, 10, "of the recorded funding")] = 1.25
@@ -63,13 +66,13 @@ class LearnedMarginParams(Params):
     funding_shift: Annotated[float, Range(0, 10, "bp per 8 h")] = 0.3
     """Largest shift of funding, up or down."""
     funding_share: Annotated[float, Range(0, 1, "of the episodes")] = 0.7
-    """Share that trains under such factors and shifts."""
+    """Share of the episodes with such factors and shifts."""
     borrow_low: Annotated[float, Range(0, 100, "of the env's rate")] = 0.5
     """Lowest interest on borrowed quote in training."""
     borrow_high: Annotated[float, Range(0, 100, "of the env's rate")] = 1.5
     """Highest interest on borrowed quote in training."""
     scarce_share: Annotated[float, Range(0, 1, "of the episodes")] = 0.2
-    """Share that trains where quote is lent out of a limited pool, at a rising rate."""
+    """Share of the episodes in which quote comes from a limited pool, at a rising rate."""
     supply_low: Annotated[float, Range(0.01, 1e6, "of the initial equity")] = 3.0
     """Smallest such pool."""
     supply_high: Annotated[float, Range(0.01, 1e6, "of the initial equity")] = 30.0

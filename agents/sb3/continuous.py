@@ -1,9 +1,9 @@
 """PPO on the env's continuous dials: a Gaussian for the carry and the leverage of every asset, in
-place of counted gates.
+place of discrete gates.
 
-What the policy says is what the env takes, so a saved model acts in any env with `dial_settings`.
-There is no `hold`: the env orders nothing while what is asked for stays within its `rebalance_band`
-of what is held.
+The env takes the output of the policy directly, so a saved model acts in any env with
+`dial_settings`. There is no `hold`: the env gives no order while the target is within
+`rebalance_band` of the position.
 """
 
 from __future__ import annotations
@@ -19,8 +19,8 @@ class ContinuousParams(Params):
     """Which actions PPO learns, and how a Gaussian explores."""
 
     kind: Literal["discrete", "continuous"] = "discrete"
-    """Actions: entries of the two grids, or the env's continuous dials; the two grids then give
-    the range of each dial.
+    """Actions: entries of the two grids, or the env's continuous dials, whose ranges the two grids
+    then give.
     """
     log_std_init: Annotated[float, Range(-10, 2, "log")] = -1.0
     """Continuous: log of the initial standard deviation of the Gaussian; with `sde` that of its

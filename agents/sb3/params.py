@@ -20,27 +20,28 @@ class LearningParams(TrainingParams):
     (agents/training/hindsight_potential.py).
     """
     fee_low: Annotated[float, Range(0.01, 100, "of the venue's fees")] = 0.5
-    """Lowest fees of the training; those of the environments lie evenly, on a log scale, between it
-    and `fee_high`.
+    """Lowest factor on fees in training; the environments have factors at equal steps, on a log
+    scale, from it to `fee_high`.
     """
     fee_high: Annotated[float, Range(0.01, 100, "of the venue's fees")] = 2.0
-    """Highest fees of the training."""
+    """Highest factor on fees in training."""
     funding_low: Annotated[float, Range(0.01, 10, "of the recorded funding")] = 0.25
-    """Lowest factor on funding; those of the environments lie evenly, on a log scale, between it
-    and `funding_high`.
+    """Lowest factor on funding in training; the environments have factors at equal steps, on a log
+    scale, from it to `funding_high`.
     """
     funding_high: Annotated[float, Range(0.01, 10, "of the recorded funding")] = 1.25
     """Highest factor on funding."""
     funding_shift: Annotated[float, Range(0, 10, "bp per 8 h")] = 0.3
     """Largest shift of funding, up or down."""
     funding_share: Annotated[float, Range(0, 1, "of the environments")] = 0.7
-    """Share that trains under such factors and shifts; the others see the recorded funding."""
+    """Share of the environments with such factors and shifts; the others have the recorded funding.
+    """
     crash_share: Annotated[float, Range(0, 0.9, "of training episodes")] = 0.0
-    """Share that begins 1 to 10 days before one of the 16 most volatile days; 0: all starts are
-    random.
+    """Share of the episodes that begin 1 to 10 days before one of the 16 most volatile days; 0: all
+    starts are random.
     """
     basis_span: Annotated[float, Range(0, 10_000, "bars")] = 0.0
-    """Bars over which the basis of the training prices is averaged; 0: it stays as recorded."""
+    """Bars over which the training averages the basis of the prices; 0: the recorded basis."""
     observations: Literal["all", "carry"] = "carry"
     """What the policy sees: all observations, or those on which the value of a carry depends."""
     reward_scale: Annotated[float, Range(1e-6, 1e6, "times")] = 0.5
@@ -48,7 +49,8 @@ class LearningParams(TrainingParams):
     reward_clip: Annotated[float, Range(0, 1e6, "scaled reward")] = 10.0
     """Largest training reward of one step, either way; 0: no limit."""
     liquidation_charge: Annotated[float, Range(0, 1, "of equity")] = 0.0
-    """Charged for every liquidation beyond `reward_clip`, as a price of risk; 0: none."""
+    """Charge for every liquidation, in addition to the clipped reward, as a price of risk; 0: none.
+    """
     threads: Annotated[int, Range(1, 256, "threads")] = 1
     """Threads of the env's batch and of torch."""
 

@@ -34,11 +34,11 @@ class PPOParams(ContinuousParams, ResidualParams, PrivilegedParams, LearningPara
     """Passes over each rollout."""
     learning_rate: Annotated[float, Range(1e-7, 1)] = 5e-5
     """Step size of the optimiser, falling linearly to 0. It is small because counterfactual
-    training has come before.
+    training comes before PPO.
     """
     gamma: Annotated[float, Range(0, 1, "per decision")] = 0.999
-    """Discount factor of future rewards. A trade takes months to pay; at 0.995 PPO learns not to
-    enter.
+    """Discount factor of future rewards. A trade needs months to pay its costs; at 0.995 PPO learns
+    not to enter.
     """
     gae_lambda: Annotated[float, Range(0, 1)] = 0.99
     """Weight of long returns in the generalised advantage estimate."""
@@ -82,8 +82,8 @@ class PPO(WithColumns):
     leverage; with `kind=continuous` a Gaussian on the env's own dials.
 
     A greedy action is the argmax of each head. Without shaping, a policy may learn to enter with
-    probability 0.2 at every decision; its argmax then holds for ever. `hold_back` subtracts the
-    head start of `hold` from greedy actions.
+    probability 0.2 at every decision; its argmax then always holds. `hold_back` subtracts the head
+    start of `hold` from greedy actions.
     """
 
     name = "ppo"

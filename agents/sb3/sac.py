@@ -17,12 +17,12 @@ from agents.sb3.zones import best_zones, zone_targets
 
 @dataclass(frozen=True, kw_only=True)
 class SACParams(LearningParams):
-    """Parameters of SAC, on counted actions (`agents.sb3.discrete_sac`) or on a Box of zones
+    """Parameters of SAC, on discrete actions (`agents.sb3.discrete_sac`) or on a Box of zones
     (`agents.sb3.zones`).
     """
 
     kind: Literal["discrete", "zones"] = "discrete"
-    """Actions: counted (agents/sb3/discrete_sac.py), or a Box of zones (agents/sb3/zones.py)."""
+    """Actions: discrete (agents/sb3/discrete_sac.py), or a Box of zones (agents/sb3/zones.py)."""
     n_envs: Annotated[int, Range(1, 65536, "environments")] = 256
     batch_size: Annotated[int, Range(1, 1_000_000, "samples")] = 1024
     learning_rate: Annotated[float, Range(1e-7, 1)] = 1e-3
@@ -33,12 +33,14 @@ class SACParams(LearningParams):
     learning_starts: Annotated[int, Range(0, 10_000_000, "steps")] = 10_000
     """Environment steps of uniform exploration, at most a fifth of the training."""
     entropy: Annotated[float, Range(0, 100, "scaled reward")] = 0.002
-    """Temperature; 0: tuned by the algorithm (zones only), whose bonus outweighs the carry."""
+    """Temperature; 0: the algorithm tunes it (zones only), but its entropy bonus then outweighs the
+    carry.
+    """
     explore: Annotated[float, Range(0, 1, "of actions")] = 0.1
     """Share of uniform actions in training."""
     tau: Annotated[float, Range(0, 1, "per update")] = 0.02
-    """How fast the target networks follow. With faster ones the values look less far ahead than a
-    trade needs to pay.
+    """How fast the target networks follow. With a faster rate the values look less far ahead than a
+    trade needs to pay its costs.
     """
     leverage_grid: Annotated[tuple[float, ...], Range(1, 125, "times")] = (2.0, 3.0)
     """Leverages to choose from, rising; zones use the first and the last."""
@@ -47,8 +49,8 @@ class SACParams(LearningParams):
     sde: bool = False
     """Zones: noise as a function of the state (gSDE)."""
     sde_sample_freq: Annotated[int, Range(1, 4096, "steps")] = 8
-    """With `sde`: steps of all environments, and between updates, that one draw of its weights
-    lasts.
+    """With `sde`: number of steps of all environments, and of steps between updates, after which
+    the weights of the noise are drawn anew.
     """
 
     def __post_init__(self) -> None:
@@ -57,7 +59,7 @@ class SACParams(LearningParams):
             raise AgentError(f"leverage_grid = {self.leverage_grid!r} does not rise; sort it")
         if self.kind == "discrete" and self.sde:
             raise AgentError(
-                "sde = True: counted actions explore without an actor; set kind = 'zones'"
+                "sde = True: discrete actions explore without an actor; set kind = 'zones'"
             )
         if self.kind == "discrete" and self.entropy == 0:
             raise AgentError(
@@ -67,7 +69,7 @@ class SACParams(LearningParams):
 
 
 class SAC(KeepsReplay):
-    """SAC of stable-baselines3: chooses to hold, to be out or to be in, and a leverage.
+    """SAC of stable-baselines3: chooses to hold, to be flat or to be invested, and a leverage.
 
     discrete: the critic rates every action, the policy is the softmax of the critic, and a greedy
     action is the critic's best. zones: SB3's SAC on a Box that is divided into zones; a greedy

@@ -29,8 +29,8 @@ def with_smooth_basis(market: Market, span: float) -> Market:
     """The market with the perpetual's distance from spot replaced by its exponential mean over
     `span` bars, in prices and not in the features.
 
-    What the basis will do within hours cannot be known, but paid out at every step it drowns the
-    funding of a decision. Averaged it keeps its level.
+    Nobody can forecast the basis within hours, but its moves at every step are much larger than the
+    funding of a decision. The averaged basis keeps its level.
     """
     bars = market.bars.copy()
     for first, last in market.paths:
@@ -60,13 +60,13 @@ class Oversampled(NamedTuple):
 
 
 def with_crashes(market: Market, share: float, episode_hours: float) -> Oversampled:
-    """The market with paths around its wildest days, so that about `share` of the episodes begin
-    one to ten days before one of them.
+    """The market with additional paths around its most volatile days, so that about `share` of the
+    episodes begin one to ten days before one of them.
 
-    Wild: the widest range of the mark price within 24 hours, whichever way it went; at most 16, a
-    week apart from each other. Paths are drawn evenly, so the original ones are repeated as often
-    as the share asks; no bar is copied. What is drawn still hangs on (seed, environment, episode)
-    alone, so that a training can be repeated and resumed.
+    Most volatile: the widest range of the mark price within 24 hours, in either direction; at most
+    16 days, at least a week apart. Paths are drawn evenly, so the original ones are repeated as
+    often as the share asks; no bar is copied. A draw still depends only on (seed, environment,
+    episode), so that a training can be repeated and resumed.
     """
     spans = [_around(market, path, row, episode_hours) for path, row in wild_days(market)]
     if not spans:

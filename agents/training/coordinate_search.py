@@ -1,5 +1,5 @@
-"""Search by paired differences: every parameter is moved up and down on the same episodes, and goes
-where the difference stands out of its own standard error.
+"""Search by paired differences: the search evaluates every parameter moved up and moved down on the
+same episodes, and changes it if the difference is clearly larger than its standard error.
 
 A gradient from random directions (an evolution strategy) moves all parameters at once, and their
 noise hides the few that matter; here each has a difference and a standard error of its own, and one

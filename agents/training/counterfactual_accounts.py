@@ -1,10 +1,11 @@
-"""Accounts that take every answer on the paths of a training: one never invested, one always
-invested at each leverage, in every environment.
+"""Accounts that together take every action on the paths of a training: in every environment one
+that is never invested, and one that is always invested at each leverage.
 
-What an account that stays on earns is the growth that the env pays it, with the keeper's orders,
-whatever the reward of the training is. The formula (`agents.training.counterfactual`) leaves out
-impact, how long an account has drifted, and the pending hedge order met by an account that
-re-enters right after a liquidation; PPO learns those in the env afterwards.
+The gain of an account that stays invested is the growth that the env pays it, with the orders of
+the margin keeper, whatever the reward of the training is. The formula
+(`agents.training.counterfactual`) leaves out impact, how long an account has drifted, and the
+pending hedge order met by an account that re-enters right after a liquidation; PPO learns those in
+the env afterwards.
 """
 
 from __future__ import annotations

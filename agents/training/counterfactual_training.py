@@ -1,5 +1,5 @@
 """Counterfactual training, a warm start of PPO: the policy follows the exact gradient of its
-expected growth, over the answers of all accounts (`agents.training.counterfactual_accounts`).
+expected growth over all accounts (`agents.training.counterfactual_accounts`).
 
 Imported only when SB3 is needed.
 """

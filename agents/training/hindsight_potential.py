@@ -1,12 +1,12 @@
-"""Hindsight as a potential: what a trader who knows the future still earns from here, starting flat
-or invested.
+"""Hindsight as a potential: the growth that a trader who knows the future can still earn from here,
+starting flat or invested.
 
 A reward r + gamma Phi(s') - Phi(s) has the same optimal policy as r, whatever Phi is (Ng, Harada
-and Russell, ICML 1999): over an episode the potentials cancel but for the first and last. Here Phi
-is the value of the best on/off schedule for the path that is being played, so the shaped reward is
-the regret of the decision just made instead of a gain that shows months later under the noise of
-the basis. The market does not react to the agent, so a potential that knows the future tells it
-nothing that it could exploit: observations stay as they are.
+and Russell, ICML 1999): over an episode the potentials cancel, except the first and the last. Here
+Phi is the value of the best on/off schedule for the path that is being played, so the shaped reward
+is the regret of the decision just made instead of a gain that shows months later under the noise of
+the basis. A potential that knows the future gives the agent nothing to exploit: the market does not
+react to the agent, and the observations do not change.
 
 Values are log growth per unit of notional over equity, net of the cash rate, at the env's cost of a
 small order.

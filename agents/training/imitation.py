@@ -1,9 +1,9 @@
-"""A warm start: a new policy first imitates a rule, and learning then goes on from there.
+"""A warm start: a new policy first imitates a rule, and the learning continues from there.
 
 The rule is the threshold with hysteresis that is near the optimum where funding reverts slowly:
 full carry while its long mean exceeds the cost of the capital by `enter`, flat once it falls short
-by `exit`. From a random start PPO explores by trading, pays for it, and mostly learns not to trade.
-Imported only when SB3 is needed.
+by `exit`. From a random start PPO explores by trading, pays the costs, and mostly learns not to
+trade. Imported only when SB3 is needed.
 """
 
 from __future__ import annotations

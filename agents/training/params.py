@@ -17,7 +17,7 @@ class TrainingParams(Params):
     spans: ClassVar[tuple[tuple[str, str], ...]] = (("cash_low", "cash_high"),)
 
     n_envs: Annotated[int, Range(1, 65536, "environments")]
-    """Environments that are stepped at once."""
+    """Environments that the training steps together."""
     batch_size: Annotated[int, Range(1, 1_000_000, "samples")]
     """Samples of one update of the networks."""
     learning_rate: Annotated[float, Range(1e-7, 1)]
@@ -29,11 +29,11 @@ class TrainingParams(Params):
     reward: Annotated[str, Reward] = "log_growth"
     """Reward of the training, as in the env; the evaluation does not use it."""
     start_invested: Annotated[float, Range(0, 1, "of training episodes")] = 0.5
-    """Share that begins with full carry."""
+    """Share of the episodes that begin with full carry."""
     episode_days: Annotated[int, Range(1, 3650, "days")] = 90
     """Length of a training episode."""
     cash_low: Annotated[float, Range(-0.5, 1, "per year")] = -0.02
-    """Lowest cash rate of the training; those of the environments lie evenly between it and
+    """Lowest cash rate of the training; the environments have rates at equal steps from it to
     `cash_high`.
     """
     cash_high: Annotated[float, Range(-0.5, 1, "per year")] = 0.07

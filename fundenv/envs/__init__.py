@@ -1,1 +1,1 @@
-"""Thin faces of a batch, one file per foreign API; nothing is imported here."""
+"""Thin interfaces of a batch, one file per foreign API; nothing is imported here."""

@@ -60,8 +60,8 @@ def portfolio_market(
 
 
 def _portfolio(settings: dict[str, Any]) -> dict[str, Any]:
-    """The settings with those of `PORTFOLIO` that the user leaves open; a whole `config` stays as
-    it is. Raises `ConfigError` for a config that has no shared capital.
+    """The settings, with those of `PORTFOLIO` for which the user gives no value; a whole `config`
+    does not change. Raises `ConfigError` for a config that has no shared capital.
     """
     config = settings.get("config")
     if config is None:
@@ -86,9 +86,9 @@ def by_asset(
     """Observations (n, D) or (D,) as (n, A, F) of the assets and (n, S) of the account.
 
     Every asset has the same F columns in the same order, so that a policy can share its weights
-    over the assets; those of the setting `observe` stand last, as they do in the S of the account.
-    With the default of this env the last of the F is `available`, the mask of coins that are
-    halted, not listed yet or delisted. Raises `ValueError` where D does not fit.
+    over the assets; those of the setting `observe` come last, also among the S of the account. With
+    the default of this env the last of the F is `available`, the mask of coins that are halted, not
+    listed yet or delisted. Raises `ValueError` where D does not fit.
     """
     more = sum(column.name in observe for column in MORE_LEG_COLUMNS)
     once = sum(column.name in observe for column in MORE_ACCOUNT_COLUMNS)

@@ -19,8 +19,8 @@ _LEG_NAMES = [column.name for column in LEG_COLUMNS]
 class Recorder:
     """Records environment 0 of a batch step by step and draws the episode so far.
 
-    A step keeps one row of raw numbers; the history and the picture are made when somebody looks,
-    because many clients ask for a render mode and never draw.
+    A step keeps one row of raw numbers. The history and the picture are made only when `render` is
+    called, because many clients set a render mode and never draw.
     """
 
     def __init__(self, batch: Batch) -> None:

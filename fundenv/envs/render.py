@@ -1,4 +1,5 @@
-"""Draws an episode as a picture: what a trader asks of a hedged position, one panel a question.
+"""Draws an episode as a picture, with one panel for each question that a trader asks about a hedged
+position.
 
 matplotlib is an extra, imported when the first picture is made; pyplot and displays stay out of it.
 Artists are made once and handed new data for every frame.

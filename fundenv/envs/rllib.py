@@ -1,8 +1,8 @@
-"""RLlib's way to the environments: a creator to register, which hands out the natively vectorised
+"""The environments for RLlib: a creator to register, which returns the natively vectorised
 environment.
 
-Ray is an extra and imported only where it is needed; a market put into Ray's object store is read
-there by every process of a node and copied by none.
+Ray is an extra and imported only where it is needed; every process of a node reads a market in
+Ray's object store without a copy.
 """
 
 from __future__ import annotations

@@ -17,8 +17,8 @@ from fundenv.market import Market
 
 
 class OneBatchVecEnv(VecEnv):
-    """What VecEnvs over one `batch` share: no Python object stands for an environment, so an
-    attribute or a call is everybody's.
+    """What VecEnvs over one `batch` share. There is no Python object for each environment, so an
+    attribute or a call concerns all environments.
     """
 
     batch: Any
@@ -58,7 +58,7 @@ class FundingHedgeVecEnv(OneBatchVecEnv):
 
     Rewards are float32 (num_envs,). Infos are fresh dicts, filled only where an episode ended:
     `terminal_observation`, `TimeLimit.truncated` and `episode` {"r", "l", "equity"}. No later step
-    touches observations that were returned, so a buffer may keep them. `batch` is the
+    changes observations that were returned, so a buffer may keep them. `batch` is the
     `fundenv.batch.cpu.Batch` behind it.
     """
 
@@ -139,9 +139,9 @@ class Curriculum(BaseCallback):
 
 
 class FreshMarket(BaseCallback):
-    """Gives the environments a new market every `every` environment steps: number k = steps done //
-    every is `make(k)`, so that a resumed training meets the same ones. The environments begin on
-    `make(0)`; see `Batch.refresh`.
+    """Gives the environments a new market every `every` environment steps: the market is `make(k)`
+    with k = steps done // every, so that a resumed training gets the same markets. The environments
+    begin on `make(0)`; see `Batch.refresh`.
     """
 
     def __init__(self, make: Callable[[int], Market], every: int) -> None:

@@ -37,16 +37,14 @@ class FundingHedgeEnv(gym.Env[Any, Any]):
     Info, with the same keys after `reset` and every `step`: `equity` [quote], `unix_time` (end of
     the step, seconds since 1970 UTC) and `liquidated` (how often the venue closed a leg, or a part
     of one, during the step), all plain numbers; where coins of the market come and go also
-    `delisted`, how many coins were closed because the venue has them no more. `audit()` tells the
-    rest.
+    `delisted`, the number of coins that were closed because the venue delisted them. `audit()`
+    returns everything else.
 
     Args:
         market: a `fundenv.market.Market`, a folder of tidy files, or None for the embedded
-            synthetic market.
-        symbols: which of them.
-        render_mode: "rgb_array" draws the episode.
-        info: "brief" is the info above; False hands out an empty dict, True what `audit()` says.
-        settings: fields of `fundenv.config.EnvConfig`.
+        synthetic market. symbols: the symbols of it to use. render_mode: "rgb_array" draws the
+        episode. info: "brief" is the info above; False returns an empty dict, True what `audit()`
+        returns. settings: fields of `fundenv.config.EnvConfig`.
     """
 
     metadata = {"render_modes": ["rgb_array"], "render_fps": 10}
@@ -123,15 +121,16 @@ class FundingHedgeEnv(gym.Env[Any, Any]):
         return of_one(self.batch.audit())
 
     def action_masks(self) -> t.Bool:
-        """(K,) bool: the choices of a `discrete` or `indexed` action that are open now: a coin that
-        is halted, not listed yet or delisted may only hold. Raises `ConfigError` for other actions.
+        """(K,) bool: the choices of a `discrete` or `indexed` action that are allowed now: for a
+        coin that is halted, not listed yet or delisted only `hold` is. Raises `ConfigError` for
+        other actions.
         """
         masks: t.Bool = self.batch.action_masks()[0]
         return masks
 
     def explain(self, reasons: Sequence[str]) -> None:
-        """Say why the agent decides as it does in the step to come, a text per asset; the picture
-        shows the latest. Nothing without a render mode.
+        """Give the agent's reason for its next decision, a text per asset; the picture shows the
+        latest. Without a render mode this does nothing.
         """
         if len(reasons) != self.batch.n_assets:
             raise ConfigError(

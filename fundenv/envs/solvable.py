@@ -1,5 +1,5 @@
-"""Environments whose optimum is known, over the same batch as `FundingHedgeEnv`: what is missed
-here is missed by the agent.
+"""Environments with a known optimum, over the same batch as `FundingHedgeEnv`: if an agent does not
+reach the optimum here, the cause is the agent and not the env.
 """
 
 from __future__ import annotations

@@ -23,8 +23,8 @@ def action_space(
     batch: Batch,
 ) -> gym.spaces.Box | gym.spaces.MultiDiscrete | gym.spaces.Discrete[Any]:
     """`continuous`: Box [-1, 1]; `discrete`: MultiDiscrete of gate and grids; `target`: Box of
-    physical limits: all repeat per asset, and a free keeper has one entry behind them. `indexed`:
-    Discrete, one number for the decision on all assets (`Batch.decisions`).
+    physical limits: all repeat per asset, and the dial `keeper` has one entry after them.
+    `indexed`: Discrete, one number for the decision on all assets (`Batch.decisions`).
     """
     config, assets = batch.config, batch.n_assets
     keeper = KEEPER in config.dials

@@ -18,8 +18,8 @@ from fundenv.market import Market
 
 
 class FundingHedgeTorchEnv:
-    """`num_envs` environments that speak tensors; n = num_envs, D = observations, A = assets, W =
-    entries of an action row.
+    """`num_envs` environments with tensors as input and output; n = num_envs, D = observations, A =
+    assets, W = entries of an action row.
 
         env = FundingHedgeTorchEnv(4096, device="cpu", actions="continuous")
         obs, info = env.reset(seed=0)
@@ -54,9 +54,9 @@ class FundingHedgeTorchEnv:
     captured in a CUDA graph: run one `reset` and two `step`s first (they compile the kernels), then
     capture an even number of steps, since the observation alternates between two buffers.
 
-    Environment i seeded with s draws what every other face of fundenv draws from seed s + i.
-    Settings are those of `FundingHedgeEnv`, and `per_env` as for `fundenv.batch.cpu.Batch`;
-    `threads` is the number of CPU threads.
+    Environment i seeded with s draws the same random numbers as every other interface of fundenv
+    with seed s + i. Settings are those of `FundingHedgeEnv`, and `per_env` as for
+    `fundenv.batch.cpu.Batch`; `threads` is the number of CPU threads.
     """
 
     def __init__(
@@ -126,7 +126,8 @@ class FundingHedgeTorchEnv:
         final_obs, info): see the class docstring.
 
         Numbers beyond a Box are clipped to it. Raises `ValueError` for actions of another shape or
-        type, that are not finite or that no grid has; on a GPU nobody waits to look at the numbers.
+        type, that are not finite or that no grid has; on a GPU the numbers are not checked, because
+        that would wait for the device.
         """
         if not isinstance(actions, Tensor):
             raise ValueError(self.batch.gate.expects(actions))
@@ -150,7 +151,7 @@ class FundingHedgeTorchEnv:
 
     def _take(self, actions: Tensor) -> None:
         """Put the actions where the simulation reads them. On a GPU an `indexed` number that names
-        no decision counts as the nearest one that does: nobody waits to look.
+        no decision counts as the nearest one that does, because a check would wait for the device.
         """
         gate = self.batch.gate
         if self.device.type == "cpu":

@@ -31,18 +31,18 @@ class FundingHedgeVectorEnv(VectorEnv[Any, Any, Any]):
 
     Environment i seeded with s draws what a single environment seeded with s + i draws, whatever
     the batch size. `autoreset_mode` is "next_step" (Gymnasium's default: the step after the end
-    resets, with reward 0), "same_step" (the final observation stands in `info["final_obs"]`) or
+    resets, with reward 0), "same_step" (the final observation is in `info["final_obs"]`) or
     "disabled" (reset with `options={"reset_mask": mask}`; a step of an environment whose episode
     has ended is refused). `threads` steps chunks in parallel with the same numbers.
     `max_episode_steps` ends an episode after so many decisions, where `episode` does not end it
-    before. `copy=False` hands out one of two alternating buffers instead of observations that stay
-    as they are. Rewards are float64 (num_envs,).
+    before. `copy=False` returns one of two alternating buffers instead of observations that later
+    steps do not change. Rewards are float64 (num_envs,).
 
     Infos are arrays over the environments, with a mask `_key` beside each key as in Gymnasium's own
     vector environments. By default only ended episodes report, in `info["episode_stats"]` {"r":
     return, "l": decisions, "equity": final equity}. `info=True` adds the audit of
-    `fundenv.batch.audit` at every step; in "same_step" that of the new episode where one has just
-    ended, and the last step's stands in `info["final_info"]`.
+    `fundenv.batch.audit` at every step; in "same_step", where an episode has just ended, the audit
+    is that of the new episode, and `info["final_info"]` has that of the last step.
     """
 
     closed = True  # until it is built: a half-built environment has nothing to close
@@ -152,7 +152,7 @@ class FundingHedgeVectorEnv(VectorEnv[Any, Any, Any]):
         return obs, reward, terminated, truncated, info
 
     def action_masks(self) -> t.Bool:
-        """(num_envs, K) bool: the choices of counted actions that are open now; see
+        """(num_envs, K) bool: the choices of discrete actions that are allowed now; see
         `FundingHedgeEnv.action_masks`.
         """
         return self.batch.action_masks()

@@ -1,5 +1,5 @@
-"""Forecasts of funding: estimators that learn from a span of a market and say, at every settlement,
-the mean rate of the next 1, 3, 9, 21 and 63 settlements with quantiles.
+"""Forecasts of funding: estimators that learn from a span of a market and forecast, at every
+settlement, the mean rate of the next 1, 3, 9, 21 and 63 settlements with quantiles.
 """
 
 from fundenv.forecast.attribution import Parts

@@ -1,5 +1,5 @@
-"""What a forecaster is: it learns from a span of a market, and says at every settlement what
-funding comes, and how sure that is.
+"""The base of a forecaster: it learns from a span of a market, and forecasts future funding at
+every settlement, with its uncertainty.
 """
 
 from __future__ import annotations
@@ -62,7 +62,9 @@ class Forecaster(ABC):
     groups: ClassVar[tuple[str, ...]] = ()
     """Groups of inputs read by default; those without data are left out. Empty: rates alone."""
     refits: ClassVar[bool] = False
-    """Whether errors of the training span flatter it: then the last fifth measures them."""
+    """Whether its errors on the training span are too small; then the last fifth of the span
+    measures them.
+    """
     draws: ClassVar[bool] = False
     """Whether it draws random numbers, so that seeds differ."""
 
@@ -230,8 +232,8 @@ def before(panel: Panel, ns: int, settlements: int) -> Panel:
 
 
 def check_causal(forecaster: Forecaster, market: Market | Panel) -> None:
-    """Ask a fitted forecaster again without the last days. Raises `ForecastError` where a forecast
-    made before them then differs: it has looked ahead.
+    """Ask a fitted forecaster again without the last days. Raises `ForecastError` if an earlier
+    forecast then differs, because it has used later data.
     """
     panel = panel_of(market)
     last = min(int(history.ns[-1]) for history in panel)

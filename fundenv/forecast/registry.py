@@ -143,7 +143,8 @@ def make(
 
 def load(folder: str | os.PathLike[str]) -> Forecaster:
     """The forecaster that `save` wrote. Raises `ForecastError` where a file is missing, damaged or
-    not the one that was saved. The class that the record names runs: load what you trust.
+    not the one that was saved. Loading runs the class that the record names: load only files that
+    you trust.
     """
     record, state = read(Path(folder))
     name = record["forecaster"]

@@ -1,4 +1,4 @@
-"""Market data: checked tables on one grid of bars with causal features, immutable; from files,
+"""Market data, immutable: checked tables on one grid of bars, with causal features; from files,
 exchanges or a generator.
 """
 

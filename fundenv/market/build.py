@@ -46,16 +46,16 @@ def build_market(
 
     Args:
         frames: tables of each symbol; names must differ. venue: name, path or `Venue` whose funding
-        constants and known defects apply, or a `Rulebook`: to a symbol whose name says where it
-        trades (`fundenv.venues.legs_of`) those of that venue apply. bar: length of the bars, "1h";
+        constants and known defects apply, or a `Rulebook`: a symbol whose name says where it
+        trades (`fundenv.venues.legs_of`) has those of that venue. bar: length of the bars, "1h";
         default: the coarsest step among the tables. start: keep bars that close at `start` (UTC) or
         later; their features still look back before it. end: and before `end`. extra: extra columns
         to add as features, name -> scale; each symbol needs the column in `SymbolFrames.extras`.
         volume_required: False lets files without volumes pass; their volumes are 0 and
-        `Market.has_volume` is False. accept: kinds of `fundenv.market.plausibility.KINDS` that are
-        let through, KIND or KIND:SYMBOL; `Market.cautions` then names each finding.
+        `Market.has_volume` is False. accept: kinds of `fundenv.market.plausibility.KINDS` to
+        accept, KIND or KIND:SYMBOL; `Market.cautions` then names each finding.
 
-    Raises `DataError` naming what does not hold up and what to do about it.
+    Raises `DataError`, which names the fault and the remedy.
     """
     book = venue if isinstance(venue, Rulebook) else Rulebook.read(venue)
     names = [f.symbol for f in frames]

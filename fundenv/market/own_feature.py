@@ -46,8 +46,8 @@ def add_feature(
     per row, from what that row and the rows before it hold. Leading NaN are its look-back: the path
     begins after them. The observation is clip(value / scale, -10, 10).
 
-    The function is asked again with the first part of every path. Raises `DataError` where a row
-    then differs, for that is look-ahead; also for a NaN later on, and for a name that is taken.
+    The check calls the function again with the first part of every path. Raises `DataError` if a
+    row then differs (look-ahead), for a NaN after the first number, and for a name that is in use.
     """
     taken = [feature.name for feature in market.table]
     if name in taken or name.startswith("funding_") or not name.isidentifier():

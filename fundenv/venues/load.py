@@ -1,4 +1,4 @@
-"""Read a venue TOML and hand out its values per symbol and date.
+"""Read a venue TOML and return its values per symbol and date.
 
 A venue file holds numbers and where they come from, never behaviour. Every leaf is a table `{value,
 source, date}`, or a list of such tables with `valid_from` where the value changed; `sourced =
@@ -190,11 +190,11 @@ def _in_force(tables: Any, date: dt.date | None) -> Any:
 
 def load_venue(venue: str | Path) -> Venue:
     """Load a venue by the name of a file that ships with the package ("binance") or by the path of
-    one's own TOML.
+    your own TOML.
 
-    One's own may begin with `extends = "binance"`: it then holds only what differs from the shipped
-    file, such as one's own fees. Raises `VenueError` with file, key, value and expectation where
-    the file does not hold up.
+    Your own file may begin with `extends = "binance"`: it then holds only what differs from the
+    shipped file, such as your own fees. Raises `VenueError` with file, key, value and expectation
+    for a faulty file.
     """
     name = str(venue)
     if name.endswith(".toml") or "/" in name:

@@ -35,13 +35,13 @@ class Fees(Settings):
     """Fees of one tier; below 0 the venue pays."""
 
     perp_taker: _Fee
-    """Of an order on the perpetual that meets resting ones."""
+    """Fee of a perpetual order that takes liquidity."""
     perp_maker: _Fee
-    """Of an order on the perpetual that rests in the book."""
+    """Fee of a perpetual order that rests in the book."""
     spot_taker: _Fee
-    """Of an order on the spot that meets resting ones."""
+    """Fee of a spot order that takes liquidity."""
     spot_maker: _Fee
-    """Of an order on the spot that rests in the book."""
+    """Fee of a spot order that rests in the book."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -62,13 +62,13 @@ class Funding(Settings):
     ]
     """Formula from premium to rate (fundenv.formulas)."""
     price: Literal["mark", "oracle", "index"]
-    """Price at which the notional of a settlement is taken."""
+    """Price that gives the notional of a settlement."""
     interval_hours: Annotated[float, Range(1, 24, "hours")]
     """Time between two settlements."""
     first_hour: Annotated[float, Range(0, 23, "hour, UTC")]
-    """Hour of one settlement of the day."""
+    """Hour (UTC) of the first settlement of a day."""
     lag_intervals: Annotated[float, _Flag]
-    """1: the rate of the interval before is paid."""
+    """1: a settlement pays the rate of the interval before the last; 0: of the last."""
     interest_8h: Annotated[float, Range(-0.01, 0.01, "per 8 h")]
     """Interest part of the rate."""
     clamp: Annotated[float, Range(0, 0.05, "per 8 h")]
@@ -86,13 +86,13 @@ class Liquidation(Settings):
     procedure: Procedure
     """How much of a position is closed at once."""
     maintenance_on: Literal["mark", "entry"]
-    """Price at which the maintenance margin is taken."""
+    """Price that gives the notional for the maintenance margin."""
     fee: Annotated[float, Range(0, 0.1, "of notional")]
-    """On what is closed."""
+    """Fee on the closed notional."""
     partial_above: Annotated[float, _Money]
-    """A position of no more notional is closed whole at once."""
+    """The venue closes a position of at most this notional whole at once."""
     closing_fee: Annotated[float, Range(0, 0.05, "of notional")]
-    """Counted as a part of the maintenance rate."""
+    """Fee of closing that the venue counts as a part of the maintenance rate."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -100,11 +100,11 @@ class Borrow(Settings):
     """Interest on the spot account."""
 
     quote_annual: _Rate
-    """On borrowed quote."""
+    """Interest on borrowed quote."""
     base_annual: _Rate
-    """On borrowed coins."""
+    """Interest on borrowed coins."""
     clock_hours: Annotated[float, _Flag]
-    """1: every clock hour that is touched is charged whole."""
+    """1: the venue charges every started clock hour whole."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -137,7 +137,7 @@ class VenueRules(Settings):
     liquidation: Liquidation
     borrow: Borrow
     collateral: Annotated[float, Range(0, 1, "of the value"), PerSymbol()]
-    """Share of a coin's value that is collateral of a portfolio account."""
+    """Share of a coin's value that counts as collateral in portfolio margin."""
     execution: Execution
 
 

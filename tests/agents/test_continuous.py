@@ -96,7 +96,7 @@ def test_the_dials_reach_from_flat_to_full_carry_and_from_leverage_1_to_the_high
         (
             "sac",
             {"sde": True},
-            "sde = True: counted actions explore without an actor; set kind = 'zones'",
+            "sde = True: discrete actions explore without an actor; set kind = 'zones'",
         ),
     ],
 )

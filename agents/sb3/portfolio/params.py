@@ -26,8 +26,8 @@ _NOT_FOR_COINS = (NOT_FOR_CARRY - {"volatility_30d", "liquidated", "return_7d"})
 
 @dataclass(frozen=True, kw_only=True)
 class PortfolioParams(LearningParams):
-    """What PPO and SAC share on one capital. A decision is one of: stay, all to cash, or the whole
-    capital at work in one coin at one of the levels.
+    """What PPO and SAC share on one capital. A decision is one of: stay, go to cash, or invest the
+    whole capital in one coin at one of the levels.
     """
 
     spans = (
@@ -42,29 +42,31 @@ class PortfolioParams(LearningParams):
     """Width of the layers of each network; the same network looks at every coin."""
     gamma: Annotated[float, Range(0, 1, "per decision")] = 0.999
     shaping: bool = False
-    """The hindsight potential knows coins with capital of their own, so it must stay off here."""
+    """Must stay off: the hindsight potential does not support a shared capital."""
     start_invested: Annotated[float, Range(0, 1, "of training episodes")] = 0.0
     """An account over several coins begins flat: 0."""
     funding_low: Annotated[float, Range(0.01, 10, "of the recorded funding")] = 0.1
     episode_days: Annotated[int, Range(1, 3650, "days")] = 120
     levels: Annotated[tuple[float, ...], Range(0.01, 20, "of equity")] = (0.5, 0.95, 1.5, 2.0)
-    """Notionals of the coin held, over equity, to choose from, rising; above 1 portfolio margin
-    borrows. A level above what `max_leverage` of the margin mode gives counts as that.
+    """Notionals over equity to choose from, rising; above 1 an account in portfolio margin borrows.
+    A level above the limit by `max_leverage` counts as that limit.
     """
     teacher: str = "rotation leverage=2 band=0.5"
     """Rule of one capital that the learner starts from, with its parameters; empty: none."""
     fewest_coins: Annotated[int, Range(1, 32, "coins")] = 1
-    """Every training episode shows a random subset of the coins, of at least this many."""
+    """Every training episode uses a random subset of the coins, of at least this many."""
     borrow_low: Annotated[float, Range(0, 100, "of the env's rate")] = 0.5
-    """Lowest interest on borrowed quote in training; those of the environments lie evenly between
-    it and `borrow_high`.
+    """Lowest interest on borrowed quote in training; the environments have rates at equal steps
+    from it to `borrow_high`.
     """
     borrow_high: Annotated[float, Range(0, 100, "of the env's rate")] = 1.5
     """Highest interest on borrowed quote in training."""
     scarce_share: Annotated[float, Range(0, 1, "of the environments")] = 0.2
-    """Share that trains where quote is lent out of a limited pool, at a rising rate."""
+    """Share of the environments in which quote comes from a limited pool, at a rising rate."""
     supply_low: Annotated[float, Range(0.01, 1e6, "of the initial equity")] = 3.0
-    """Smallest such pool; the pools lie evenly, on a log scale, between it and `supply_high`."""
+    """Smallest such pool; the environments have pools at equal steps, on a log scale, from it to
+    `supply_high`.
+    """
     supply_high: Annotated[float, Range(0.01, 1e6, "of the initial equity")] = 30.0
     """Largest such pool."""
 

@@ -36,26 +36,26 @@ class PortfolioPPOParams(PortfolioParams):
     clip_range: Annotated[float, Range(1e-6, 10)] = 0.2
     """Largest change of the ratio of new to old probability that an update gains from."""
     bands: Annotated[tuple[float, ...], Range(1, 100, "of the target")] = (1.6, 4.0)
-    """Values of `keeper_up` to choose from, rising: the keeper trades the account back to its
-    target beyond it.
+    """Values of `keeper_up` to choose from, rising; beyond the chosen value the keeper trades the
+    account back to its target.
     """
     imitate: Annotated[int, Range(0, 100_000_000, "observations")] = 30_000
     """Observations on which the policy first imitates `teacher`; 0: it starts at random."""
     counterfactual_rounds: Annotated[int, Range(0, 100_000, "rounds")] = 0
-    """Rounds of counterfactual training: accounts that are always in one coin at one level are
-    walked side by side, and the policy follows the exact gradient of its expected growth over
-    their answers (agents/training/portfolio_counterfactual.py); 0: none.
+    """Rounds of counterfactual training: the env steps one account for each coin and level, always
+    invested in it, and the policy follows the exact gradient of its expected growth over these
+    accounts (agents/training/portfolio_counterfactual.py); 0: none.
     """
     counterfactual_envs: Annotated[int, Range(1, 65536, "environments")] = 8
     """Environments of one such round."""
     counterfactual_days: Annotated[int, Range(1, 3650, "days")] = 240
-    """Length of such a round; from its last quarter nothing is learned."""
+    """Length of such a round; the training does not use its last quarter."""
     counterfactual_rate: Annotated[float, Range(1e-7, 1)] = 1e-3
     """Learning rate of counterfactual training, falling linearly to 0."""
     counterfactual_entropy: Annotated[float, Range(0, 1)] = 0.001
     """Entropy bonus of counterfactual training, falling linearly to 0."""
     counterfactual_liquidation: Annotated[float, Range(0, 1, "of equity")] = 0.1
-    """Charge for a liquidation in counterfactual training, beyond what it costs."""
+    """Charge for a liquidation in counterfactual training, in addition to its cost."""
 
     def __post_init__(self) -> None:
         super().__post_init__()

@@ -1,4 +1,4 @@
-"""SAC with counted actions on one capital over any number of coins."""
+"""SAC with discrete actions on one capital over any number of coins."""
 
 from __future__ import annotations
 
@@ -28,8 +28,8 @@ class PortfolioSACParams(PortfolioParams):
     buffer_size: Annotated[int, Range(1, 100_000_000, "steps")] = 100_000
     """Environment steps that the replay buffer keeps."""
     learning_starts: Annotated[int, Range(0, 10_000_000, "steps")] = 10_000
-    """Environment steps of the rule `teacher`, at most a fifth of the training; without a rule
-    uniform exploration.
+    """Environment steps in which the rule `teacher` acts, at most a fifth of the training; without
+    a rule, steps of uniform exploration.
     """
     entropy: Annotated[float, Range(1e-6, 100, "scaled reward")] = 0.002
     """Temperature."""
@@ -38,7 +38,7 @@ class PortfolioSACParams(PortfolioParams):
     tau: Annotated[float, Range(0, 1, "per update")] = 0.02
     """How fast the target network follows."""
     band: Annotated[float, Range(1, 100, "of the target")] = 4.0
-    """`keeper_up`: beyond it the keeper trades the account back to its target."""
+    """Value of `keeper_up`: beyond it the keeper trades the account back to its target."""
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -47,9 +47,9 @@ class PortfolioSACParams(PortfolioParams):
 
 
 class PortfolioSAC(KeepsReplay, PortfolioLearner):
-    """SAC with counted actions on one capital: the critic rates staying, cash, and every coin at
-    every level; the policy is the softmax of the critic, and a greedy action its best. The network
-    treats every coin alike. The replay begins with rollouts of a rule.
+    """SAC with discrete actions on one capital: the critic gives a value to staying, to cash, and
+    to every coin at every level. The policy is the softmax of these values, and a greedy action has
+    the highest. The network treats every coin alike. The replay begins with rollouts of a rule.
     """
 
     name = "portfolio_sac"

@@ -1,4 +1,4 @@
-"""SAC with counted actions whose replay begins with the rollouts of a rule.
+"""SAC with discrete actions whose replay begins with the rollouts of a rule.
 
 Imported only when SB3 is needed.
 """

@@ -5,7 +5,7 @@ A bar in which a leg has no genuine price is HALTED: nothing fills in it, and fo
 - a perpetual without a price takes the mark price of that bar where there is one, else its last
   close,
 - missing mark prices are the perpetual's own.
-Nothing is interpolated, nothing looks ahead, and whatever was done is told in `Aligned.notes`.
+Nothing is interpolated and nothing looks ahead. `Aligned.notes` lists what was done.
 """
 
 from __future__ import annotations

@@ -1,5 +1,5 @@
-"""Bars that the exchanges published and that are wrong. The one table of them; `align` treats such
-a bar as if it were missing.
+"""The table of bars that an exchange published and that are wrong; `align` treats such a bar as
+missing.
 
 Every entry was seen by comparing spot, last-traded and mark prices of the same hour; none is
 inferred from later rows at run time.

@@ -1,4 +1,5 @@
-"""Tables as exchanges, ccxt and data sites write them: which of their columns are ours.
+"""Tables in the formats of exchanges, ccxt and data sites: which of their columns hold which of
+ours.
 
 `FORMATS` is the one table of them; `data/README.md` shows it. A table that has all the columns of
 a format, whatever their case, is read by it; anything else needs `columns=` (`--columns`), which

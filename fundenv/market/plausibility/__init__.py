@@ -1,11 +1,10 @@
-"""One pass over the tables of a symbol that asks whether they belong together.
+"""A check of whether the tables of a symbol fit together.
 
-It looks at what single tables cannot show: each against the others, against the schedule of its
-venue and against its own neighbours. It changes nothing: a finding that would turn into money stops
-the market unless its kind is accepted, a lesser one becomes a note. `build_market` runs it, and so
-does `python -m experiments.data verify`; call `findings` with the tables of the last weeks to pass
-closed bars of a live feed through it. The thresholds stand in
-`fundenv.market.plausibility.limits`.
+It compares each table with the others, with the schedule of its venue and with its own neighbouring
+bars. It changes nothing: a finding that would change profits stops the market unless its kind is
+accepted, a smaller one becomes a note. `build_market` and `python -m experiments.data verify` run
+it; for a live feed call `findings` with the tables of the last weeks.
+`fundenv.market.plausibility.limits` has the thresholds.
 """
 
 from __future__ import annotations

@@ -5,9 +5,8 @@ Blocks of consecutive settlements, of random length (geometric, so that the resu
 Politis and Romano 1994, doi:10.1080/01621459.1994.10476870), are drawn from all paths of a market
 and laid one behind another. Everything of a bar moves together, for all assets: returns, basis,
 range, volume, funding. A block is cut where it keeps its hour of the day, so settlements stay on
-their clock and the hours keep their habits. Nothing that was never seen appears, and dependence
-beyond the length of a block is lost: longer blocks keep more of the past, shorter ones are more
-varied.
+their clock and the hours keep their habits. Every bar is a recorded one, and dependence beyond the
+length of a block is lost: longer blocks keep more of the past, shorter ones are more varied.
 """
 
 from __future__ import annotations

@@ -1,5 +1,5 @@
-"""Days on which carry trades died, as numbers that can be laid over any history; each figure stands
-here once.
+"""Days with large losses of carry trades, as numbers that can be laid over any history; this is the
+only place of each figure.
 
 Hourly moves are rounded from the named source; what no source gives hour by hour is drawn in a
 plain shape between the figures that it does give, and said so. `fundenv.market.synthetic.splice`

@@ -45,15 +45,15 @@ def splice(
     scale: float = 1.0,
     venue: str | Path | Venue | None = None,
 ) -> Market:
-    """The market with a shock on every path: its hours take the place of as many of the history,
-    and all prices after it follow from where it ends.
+    """The market with a shock on every path: the hours of the shock replace the same number of
+    hours of the history, and all later prices continue from its last price.
 
     market: of bars of 1 h. shock: 2020-03-12, 2021-05-19, 2022-11-09, 2025-10-10
-    (`fundenv.market.synthetic.shocks`), or one's own. at: the instant (UTC) at which it begins, or
+    (`fundenv.market.synthetic.shocks`), or your own. at: the instant (UTC) at which it begins, or
     the row of the path at whose close it does, or one row for each path; None draws a row for each
     path by (seed, path). scale: multiplies the logarithm of all moves, the basis and the rates. All
-    assets of a path are hit alike. Depth acts as volume, which limits fills. venue: whose funding
-    constants the features use, by default the market's own.
+    assets of a path get the same shock. A lower depth of the book appears as lower volume, which
+    limits fills. venue: whose funding constants the features use, by default the market's own.
 
     Rows up to the shock keep their numbers, features included. A coin that is not listed then is
     not hit; one that is listed or delisted in the 31 days before the shock or during it bars the
