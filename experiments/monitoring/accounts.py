@@ -11,14 +11,15 @@ from fundenv.live.state import STATE
 
 DRIFT = "drift.json"
 _HOUR_MS = 3_600_000
+_PATIENCE_MS = 90 * 60_000  # behind the close of the bar that is due
 
 
 def read(folders: Sequence[Path], now: int) -> tuple[list[dict[str, Any]], list[str]]:
     """(the accounts below some folders of `fundenv paper`, what could not be read). now: ms.
 
     An account is the entry of the state file with: venue, agent, closed (ms), waiting (a sentence),
-    held (whether there is a position), behind (hours for which a bar has been due; 0 where none
-    is), alarm (of the drift report).
+    held (whether there is a position), behind (hours since its last bar, where the next one is
+    overdue; else 0), alarm (of the drift report).
     """
     found, problems = [], []
     for folder in folders:
@@ -38,14 +39,14 @@ def _accounts(path: Path, now: int) -> list[dict[str, Any]]:
     drift = path.with_name(DRIFT)
     alarms = json.loads(drift.read_text(encoding="utf-8"))["alarms"] if drift.exists() else []
     exchange = state["exchange_time"] or state["written"]
-    silent = max(0, now - state["written"]) / _HOUR_MS
-    late = silent + (0.0 if state["closed"] is None else (exchange - state["closed"]) / _HOUR_MS)
+    silent = max(0, now - state["written"])
+    late = silent + (0 if state["closed"] is None else exchange - state["closed"])
     shared = {
         "venue": state["venue"],
         "agent": state["agent"],
         "closed": state["closed"],
         "waiting": "; ".join(state["waiting"]),
-        "behind": late if late > 2.5 else 0.0,
+        "behind": late / _HOUR_MS if late > state["bar_ms"] + _PATIENCE_MS else 0.0,
         "alarm": "; ".join(alarms),
     }
     return [

@@ -35,6 +35,7 @@ def describe(paper: Any, now: int | None) -> dict[str, Any]:
         "agent": paper.plan.agent,
         "written": now_ms(),
         "exchange_time": now,
+        "bar_ms": tables.step_ms,
         "closed": tables.closed,
         "begin": paper.begin,
         "next_decision": None if paper.begin is None else account.next_decision(paper.begin),

@@ -17,6 +17,7 @@ from experiments.core.run_folder import RunError
 from experiments.live.mock import MockExchange
 from experiments.live.mock_world import Fault
 from experiments.monitor import Args, main, serve, spots_of
+from experiments.monitoring.accounts import read
 from experiments.monitoring.alerts import AlertLimits
 from experiments.monitoring.notify import Webhook
 from experiments.monitoring.rows import Carrying, Key, Row
@@ -217,6 +218,22 @@ def test_paper_accounts_are_shown_and_only_read(tmp_path: Path) -> None:
     shown = [(own["venue"], own["symbols"], own["equity"], own["held"]) for own in view.accounts]
     assert shown == [("binance", own["symbols"], own["equity"], True) for own in state["accounts"]]
     assert all(own["margin_distance"] > 0 for own in view.accounts)
+
+
+@pytest.mark.parametrize(("hours", "bar", "behind"), [(2.4, 1, 0), (2.6, 1, 2.6), (5, 4, 0)])
+def test_an_account_is_behind_when_its_next_bar_is_overdue(
+    tmp_path: Path, hours: float, bar: int, behind: float
+) -> None:
+    leg = {"perp": -1.0, "spot": 1.0}
+    own = {"symbols": ["BTCUSDT"], "equity": 1.0, "legs": {"BTCUSDT": leg}}
+    state = {"venue": "binance", "agent": "carry", "exchange_time": None, "waiting": []}
+    state |= {"written": 10**12, "closed": 10**12 - round(hours * HOUR), "bar_ms": bar * HOUR}
+    (tmp_path / "state.json").write_text(json.dumps(state | {"accounts": [own]}))
+    found, problems = read([tmp_path], 10**12)
+    assert problems == []
+    assert [each["behind"] for each in found] == pytest.approx([behind])
+    later, _ = read([tmp_path], 10**12 + 10 * HOUR)  # a process that no longer writes
+    assert later[0]["behind"] == pytest.approx(hours + 10)
 
 
 def test_damaged_or_missing_state_is_said(tmp_path: Path) -> None:
