@@ -7,7 +7,7 @@ from typing import Any
 
 import dash
 import pandas as pd
-from dash import Input, Output, dcc, html
+from dash import Input, Output, State, dcc, html
 
 from experiments.monitoring import charts, tables
 from experiments.monitoring.watch import View, Watch
@@ -34,8 +34,7 @@ def build(watch: Watch, refresh: float) -> Any:
             {"name": "color-scheme", "content": "light dark"},
         ],
     )
-    coins = list(dict.fromkeys(row.base for row in watch.view().rows))
-    app.layout = lambda: _layout(watch, coins, refresh)
+    app.layout = lambda: _layout(watch, refresh)
     app.clientside_callback(_IS_DARK, Output("dark", "data"), Input("tick", "n_intervals"))
 
     def read(_: int) -> list[Any]:
@@ -49,7 +48,18 @@ def build(watch: Watch, refresh: float) -> Any:
             charts.settled(watch.histories, keys, dark=bool(dark)),
         ]
 
+    def offer(_: int, offered: list[str], chosen: str | None) -> tuple[Any, Any]:
+        """The coins by the names that the venues give them, once they have told."""
+        coins = _coins(watch)
+        if coins == offered:
+            return dash.no_update, dash.no_update
+        return coins, chosen if chosen in coins else coins[0]
+
     tick = Input("tick", "n_intervals")
+    app.callback(
+        [Output("coin", "options"), Output("coin", "value")],
+        [tick, State("coin", "options"), State("coin", "value")],
+    )(offer)
     app.callback([Output(name, "children") for name in SECTIONS], tick)(read)
     app.callback(
         [Output("heat", "figure"), Output("history", "figure")],
@@ -58,8 +68,12 @@ def build(watch: Watch, refresh: float) -> Any:
     return app
 
 
-def _layout(watch: Watch, coins: list[str], refresh: float) -> Any:
-    how = watch.how
+def _coins(watch: Watch) -> list[str]:
+    return list(dict.fromkeys(row.base for row in watch.view().rows))
+
+
+def _layout(watch: Watch, refresh: float) -> Any:
+    how, coins = watch.how, _coins(watch)
     judged = (
         f"Hedged positions at the predicted rates, % a year of the capital: leverage"
         f" {how.leverage:g}, cash {100 * how.cash_rate:g} % a year, a round trip by market orders"

@@ -60,11 +60,11 @@ def desk(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Desk]:
             while not done.wait(0.5):
                 watch.look()
 
+        lines: list[str] = []
+        stop = serve(watch, "127.0.0.1", 0, 0.5, say=lines.append)  # before any venue has told
         watch.look()
         thread = threading.Thread(target=look)
         thread.start()
-        lines: list[str] = []
-        stop = serve(watch, "127.0.0.1", 0, 0.5, say=lines.append)
         yield Desk(lines[0].split()[-1], watch, made)
         done.set()
         thread.join()
@@ -180,6 +180,24 @@ def test_the_page_fits_its_screen_and_can_be_read(
     )
     assert abs(paper - tick) > 300
     picture(browser, f"monitor-{width}-{'dark' if dark else 'light'}", width)
+
+
+@in_a_browser
+def test_a_page_that_was_opened_before_the_venues_told_fills_itself(
+    browser: Any, tmp_path: Path
+) -> None:
+    with watching(tmp_path, world()) as watch:
+        lines: list[str] = []
+        stop = serve(watch, "127.0.0.1", 0, 0.5, say=lines.append)
+        _resize(browser, DESK, 900)
+        browser.get(lines[0].split()[-1])
+        until(lambda: "asking the venues" in text(browser, "told"), "that it asks")
+        assert "BTCUSDT" in text(browser, "coin")
+        watch.look()
+        drawn = "return document.querySelectorAll('#history .scatterlayer .trace').length"
+        until(lambda: browser.execute_script(drawn) == 2, "the chart")
+        assert text(browser, "coin").split() == ["BTC", "ETH", "XRP"]
+        stop()
 
 
 @in_a_browser

@@ -40,6 +40,9 @@ class Held:
     def covers(self, series: Any) -> bool:
         return self.inner.covers(series)
 
+    def quote(self, venue: str, symbol: str, spot: Any) -> None:
+        """It holds no books."""
+
     def ask(self, series: Any, span: Any) -> Any:
         for piece, table in self.inner.ask(series, span):
             for symbol, kind, start, end, until in self.held:
