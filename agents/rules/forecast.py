@@ -16,6 +16,7 @@ from agents.rules.ahead import Ahead
 from agents.rules.base import BP_PER_YEAR
 from agents.rules.hysteresis import Hysteresis
 from agents.rules.venue_rules import venues_of
+from fundenv.optima.env_terms import first_day
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -55,11 +56,13 @@ class Forecast(Hysteresis):
         self.carry, self.pending, self.cash_rate = (
             observed(table, name) for name in ("carry", "pending", "cash_rate")
         )
-        config = batch.config
+        config, day = batch.config, first_day(batch)
         self.round_trip = 2e4 * sum(
             given
             if given is not None
-            else max(venue.value("fees", f"{leg}_taker") for venue in venues_of(batch, leg))
+            else max(
+                venue.value("fees", f"{leg}_taker", date=day) for venue in venues_of(batch, leg)
+            )
             for given, leg in ((config.perp_fee, "perp"), (config.spot_fee, "spot"))
         )
 

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from agents.base import observed
 from agents.rules.venue_rules import venues_of
+from fundenv.optima.env_terms import first_day
 from fundenv.venues import Venue
 
 Array = NDArray[np.float64]
@@ -44,12 +45,12 @@ class Loans:
     """
 
     def __init__(self, batch: Any) -> None:
-        config = batch.config
+        config, day = batch.config, first_day(batch)
 
         def flat(given: float | None, name: str, venues: list[Venue]) -> float:
             if given is not None:
                 return float(given)
-            return max(float(venue.value("borrow", name)) for venue in venues)
+            return max(float(venue.value("borrow", name, date=day)) for venue in venues)
 
         # the dearest venue of the coins
         self.coin_rate = flat(config.base_borrow_rate, "base_annual", venues_of(batch, "spot"))

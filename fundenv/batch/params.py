@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import datetime as dt
 from collections.abc import Mapping
 
 import numpy as np
+import pandas as pd
 
 from fundenv.batch.gate import read_per_env, shown
 from fundenv.batch.randomize import DRAWN, field_limits
@@ -24,6 +26,19 @@ def remembers(config: EnvConfig) -> bool:
     return config.impact_lasting > 0 or config.impact_exponent != 0.5 or bool(drawn)
 
 
+def span(market: Market, config: EnvConfig) -> tuple[dt.date, dt.date]:
+    """First and last day whose rules hold in the env: those of the market, or twice the one date
+    of the config.
+    """
+    if config.venue_date is not None:
+        return (dt.date.fromisoformat(config.venue_date),) * 2
+    first, last = (
+        pd.Timestamp(int(ns), tz="UTC").date()
+        for ns in (market.close_ns.min(), market.close_ns.max())
+    )
+    return first, last
+
+
 def build_params(
     config: EnvConfig, venue: Venue, market: Market, n: int, per_env: Mapping[str, object] | None
 ) -> t.Float64:
@@ -34,7 +49,7 @@ def build_params(
         "quote_borrow_rate": (
             config.quote_borrow_rate
             if config.quote_borrow_rate is not None
-            else venue.value("borrow", "quote_annual")
+            else venue.steady("borrow", "quote_annual", *span(market, config))
         ),
         "basis_reversion": (
             1.0 - 0.5 ** (market.bar_hours / hours(config.basis_half_life, "basis_half_life"))

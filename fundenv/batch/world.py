@@ -19,7 +19,7 @@ from fundenv.batch.asset_rules import (
     check_venues,
     warn_unsourced,
 )
-from fundenv.batch.params import remembers
+from fundenv.batch.params import remembers, span
 from fundenv.batch.randomize import range_table
 from fundenv.config import ConfigError, EnvConfig, code, hours
 from fundenv.dynamics import types as t
@@ -127,12 +127,7 @@ def _dates(market: Market, config: EnvConfig, book: Rulebook, names: list[str]) 
     """First day of each set of rules that the market's span needs, or the one date of the
     config.
     """
-    if config.venue_date is not None:
-        return [dt.date.fromisoformat(config.venue_date)]
-    first, last = (
-        pd.Timestamp(int(ns), tz="UTC").date()
-        for ns in (market.close_ns.min(), market.close_ns.max())
-    )
+    first, last = span(market, config)
     return [
         first,
         *sorted({date for name in names for date in changes(book, name) if first < date <= last}),

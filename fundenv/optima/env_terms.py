@@ -4,18 +4,25 @@ settlements, read for problems that know the future.
 
 from __future__ import annotations
 
+import datetime as dt
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from fundenv.batch.cpu import Batch
+from fundenv.batch.params import span
 from fundenv.dynamics import types as t
 from fundenv.dynamics.costs import impact_fraction
 from fundenv.market import layout
 
 Array = NDArray[np.float64]
 _impact = np.vectorize(getattr(impact_fraction, "py_func", impact_fraction), otypes=[float])
+
+
+def first_day(batch: Batch) -> dt.date:
+    """The day whose rules hold at the start of the market: what is known of the venue then."""
+    return span(batch.market, batch.config)[0]
 
 
 def param(batch: Batch, name: str, env: int = 0) -> float:

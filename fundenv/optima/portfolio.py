@@ -29,7 +29,7 @@ from fundenv.batch.cpu import Batch
 from fundenv.dynamics import types as t
 from fundenv.dynamics.lending import KINK
 from fundenv.market import layout
-from fundenv.optima.env_terms import param, settlements, trade_costs
+from fundenv.optima.env_terms import first_day, param, settlements, trade_costs
 from fundenv.optima.portfolio_programme import BUCKETS, Array, Inputs, solve
 
 LOANS = np.geomspace(0.02, 20.0, 10)  # equities at which the interest of a pool has tangents
@@ -114,8 +114,10 @@ def _scarcity(
 
 def quote_rate(batch: Batch) -> float:
     """Annual rate that borrowed quote costs in the env of `batch`."""
-    given = batch.config.quote_borrow_rate
-    return float(given if given is not None else batch.venue.value("borrow", "quote_annual"))
+    given, day = batch.config.quote_borrow_rate, first_day(batch)
+    return float(
+        given if given is not None else batch.venue.value("borrow", "quote_annual", date=day)
+    )
 
 
 def require(batch: Batch, follow: bool = True) -> None:

@@ -73,6 +73,19 @@ class Venue:
         """
         return float(self._leaf((section, key), symbol, date)["value"])
 
+    def steady(self, section: str, key: str, first: dt.date, last: dt.date) -> float:
+        """The number under `section.key` that holds from `first` to `last`. Raises `VenueError`
+        where it changes in between.
+        """
+        node = self._node((section, key), None)
+        for table in node if isinstance(node, list) else ():
+            if first < table["valid_from"] <= last:
+                raise VenueError(
+                    f"{self.path}: {section}.{key} changes on {table['valid_from']}, and an env has"
+                    f" one for {first} .. {last}; set it in the env, or cut the market there"
+                )
+        return self.value(section, key, date=first)
+
     @property
     def prefix(self) -> str:
         """First part of the names of its data files: the exchange, without what stands behind an

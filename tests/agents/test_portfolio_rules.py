@@ -25,7 +25,6 @@ from fundenv.market import (
     write_frames,
 )
 from fundenv.market.layout import SIGMA_DAY
-from tests.markets import PLAIN_VENUE
 
 RULES = (
     "allocation best_coin equal_weight margin_carry rotation volatility_bands zscore_basket".split()
@@ -143,39 +142,6 @@ def test_paths_of_different_coins_have_their_own_collateral(tmp_path: Path) -> N
         AgentError, match="bound to 2 environments of different coins or days and got 1"
     ):
         agent.act(batch.obs[:1])
-
-
-@pytest.mark.parametrize("name", ["margin_carry", "dynamic_leverage"])
-def test_a_rule_knows_the_brackets_of_the_account_and_no_later_ones(
-    tmp_path: Path, market: Market, name: str
-) -> None:
-    """5 % are asked for until 2020-02-01, then 1 %, and 0.1 % long after the market has ended."""
-    venue = tmp_path / "dated.toml"
-    text = Path(PLAIN_VENUE).read_text(encoding="utf-8")
-    dated = "".join(
-        f'[[tiers.default]]\nvalid_from = {day}\nsource = "made up"\n'
-        f"brackets = [[0, 125, {rate}]]\n\n"
-        for day, rate in (("2019-01-01", 0.05), ("2020-02-01", 0.01), ("2030-01-01", 0.001))
-    )
-    plain = '[[tiers.default]]\nvalid_from = 2019-01-01\nsource = "made up"\nbrackets'
-    assert text.count(plain) == 1
-    before, after = text.split(plain)
-    venue.write_text(before + dated + after.split("\n", 1)[1], encoding="utf-8")
-    agent: Any = agents.make(name)
-    settings = agent.env_settings() | {"margin_mode": "portfolio", "venue": str(venue)}
-    batch = Batch(2, market=market, max_participation=0.0, **settings)
-    agent.bind(batch)
-    late = int(
-        np.searchsorted(market.close_ns, np.datetime64("2020-02-10").astype("M8[ns]").view(int))
-    )
-    batch.reset(0, paths=[0, 0], starts=[0, late])
-    agent.act(batch.obs)
-    rates: Any = agent.capital.maintenance if name == "margin_carry" else agent.maintenance.of(2)
-    assert rates[:, 0].tolist() == [0.05, 0.01]
-    batch.reset(0, paths=[0, 0], starts=[late, late])
-    agent.act(batch.obs)
-    rates = agent.capital.maintenance if name == "margin_carry" else agent.maintenance.of(2)
-    assert set(np.ravel(rates)) == {0.01}
 
 
 # --- equal weight, best coin ----------------------------------------------------------------------

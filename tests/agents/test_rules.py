@@ -28,7 +28,8 @@ def bound(agent: Agent, assets: int = 1) -> Any:
         for column in COLUMNS
     ]
     config = EnvConfig(**agent.env_settings())
-    venue = SimpleNamespace(value=lambda *key: 0.0876)
+    venue = SimpleNamespace(path="", value=lambda *key, date: 0.0876)
+    rulebook = SimpleNamespace(perp=lambda name: (venue, name), spot=lambda name: (venue, name))
     world = SimpleNamespace(  # one bracket of 1 %
         tiers=np.array([[[0.0, 0.01, 0.0, 125.0]]]),
         symbols=np.zeros((1, assets), int),
@@ -36,7 +37,12 @@ def bound(agent: Agent, assets: int = 1) -> Any:
     )
     bars = np.ones((1000, assets, N_COLUMNS))  # a settlement in every bar
     market = SimpleNamespace(
-        hash="none", symbols=(("A",),), bars=bars, paths=np.array([[0, 1000]]), n_paths=1
+        hash="none",
+        symbols=(("A",),),
+        bars=bars,
+        paths=np.array([[0, 1000]]),
+        n_paths=1,
+        close_ns=np.arange(1000),
     )
     agent.bind(
         SimpleNamespace(
@@ -44,6 +50,7 @@ def bound(agent: Agent, assets: int = 1) -> Any:
             config=config,
             market=market,
             venue=venue,
+            rulebook=rulebook,
             world=world,
         )
     )

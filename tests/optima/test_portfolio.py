@@ -198,7 +198,8 @@ def test_no_account_is_above_the_bound_where_impact_stays(
     growth, bound = random_growth(coming, "target", 10, margin_mode=margin_mode, **lasting)
     assert growth.max() < bound
     forgetful = {"initial_equity": 1e7, "margin_mode": margin_mode}
-    assert not np.isin(growth, random_growth(coming, "target", 10, **forgetful)[0]).any()
+    # who trades once, from rest, pays the same
+    assert np.isin(growth, random_growth(coming, "target", 10, **forgetful)[0]).mean() < 0.3
 
 
 def test_the_plan_of_a_clairvoyant_stays_below_the_bound_where_impact_stays(
