@@ -127,10 +127,13 @@ def _on_venues(symbols: Iterable[str], config: Mapping[str, Any]) -> list[str]:
         float(config.get(name, getattr(EnvConfig, name)))
         for name in ("failure_rate", "failure_loss")
     )
+    laid = ", ".join(config.get("fail", ()))
     return [
+        *([f"Failures of venues were laid over the test span: {laid}."] if laid else []),
         f"Money lies on several venues ({', '.join(venues)}), and no figure counts that one of them"
-        f" fails. At {100 * rate:g} % a year and a loss of {100 * loss:g} %, which are assumptions,"
-        f" every tenth of the equity on a venue costs {10 * rate * loss:.2f} % a year."
+        f" fails{' by chance' if laid else ''}. At {100 * rate:g} % a year and a loss of"
+        f" {100 * loss:g} %, which are assumptions, every tenth of the equity on a venue costs"
+        f" {10 * rate * loss:.2f} % a year.",
     ]
 
 

@@ -57,7 +57,8 @@ def fail_venue(
 
     market: its assets say where they trade (`fundenv.venues.legs_of`). Perpetuals of the venue are
     gone with the default: prices carried, features 0, not listed any more. The coins of a spot
-    elsewhere keep their prices. Rows before `at` keep every number. Raises `SplitError` where no
+    elsewhere keep their prices. Rows before `at` keep every number. In a path that begins later the
+    venue is not listed from its first bar on. Raises `SplitError` where no
     path holds the time, a bar of it has no price, or coins lie on the venue beside a perpetual
     elsewhere, which the account does not describe.
     """
@@ -68,6 +69,10 @@ def fail_venue(
     for path, (first, last) in enumerate(market.paths):
         begin = int(first + np.searchsorted(market.close_ns[first:last] - bar_ns, start))
         assets = [a for a, name in enumerate(market.symbols[path]) if _lies_on(name, venue)]
+        if market.close_ns[first] - bar_ns > start and given.defaults:  # it stays gone
+            for a in assets:
+                _default(bars, features, int(first), int(last), a, market.symbols[path][a])
+                bars[first, a, c.HALTED] = c.UNLISTED
         if market.close_ns[first] - bar_ns > start or begin + frozen + 1 >= last or not assets:
             continue
         for a in assets:
@@ -127,16 +132,15 @@ def _default(
     """The perpetual of an asset is gone from `row` on, and the coins where they lie there too."""
     perp, spot = legs_of(contract_of(asset))
     whole = perp.venue == spot.venue
-    gone = slice(row, last)
-    bars[gone, a, c.PERP_CLOSE] = bars[row - 1, a, c.PERP_CLOSE]
-    bars[gone, a, c.MARK_CLOSE] = bars[row - 1, a, c.MARK_CLOSE]
+    gone, known = slice(row, last), bars[row - 1 if row else row, a].copy()
+    bars[gone, a, c.PERP_CLOSE], bars[gone, a, c.MARK_CLOSE] = known[[c.PERP_CLOSE, c.MARK_CLOSE]]
     for column in _PERP:
         close = c.PERP_CLOSE if column == c.PERP_OPEN else c.MARK_CLOSE
-        bars[gone, a, column] = bars[row - 1, a, close]
+        bars[gone, a, column] = known[close]
     for column in _OF_BAR:
         bars[gone, a, column] = 0.0
     if whole:
-        bars[gone, a, c.SPOT_OPEN] = bars[gone, a, c.SPOT_CLOSE] = bars[row - 1, a, c.SPOT_CLOSE]
+        bars[gone, a, c.SPOT_OPEN] = bars[gone, a, c.SPOT_CLOSE] = known[c.SPOT_CLOSE]
         bars[gone, a, c.SPOT_VOLUME] = 0.0
     bars[row, a, c.HALTED] = c.FAILED_WHOLE if whole else c.FAILED
     bars[row + 1 : last, a, c.HALTED] = c.UNLISTED

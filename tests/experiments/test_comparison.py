@@ -214,7 +214,7 @@ def test_cautions_name_few_seeds_short_spans_numbers_without_a_source_and_the_da
         }
     }
     found = of({"carry": [0.01], "ppo": [0.05, 0.04]})
-    said = "\n".join(cautions.cautions(found, markets, "binance"))
+    said = "\n".join(cautions.cautions(found, markets, {"venue": "binance"}))
     assert "ppo: 2 seeds: no statement" in said
     assert "carry:" not in said
     assert "The test span has 1.00 years" in said
@@ -233,7 +233,8 @@ def test_cautions_name_few_seeds_short_spans_numbers_without_a_source_and_the_da
 def test_cautions_name_the_brackets_in_force(date: str | None, said: str) -> None:
     paths = [["BTCUSDT", "2021-01-01", "2021-12-31"], ["SYNTH-BTC-0", "2021-01-01", "2021-12-31"]]
     found = of({"carry": [0.01]})
-    lines = cautions.cautions(found, {"test": {"paths": paths}}, "binance", date)
+    config = {"venue": "binance", "venue_date": date}
+    lines = cautions.cautions(found, {"test": {"paths": paths}}, config)
     assert lines[-1] == (
         f"BTCUSDT: maintenance brackets of {said}; their sources are in the venue's file."
     )

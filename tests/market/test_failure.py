@@ -10,7 +10,7 @@ import pytest
 
 from fundenv.config import ConfigError
 from fundenv.envs.single import FundingHedgeEnv
-from fundenv.market import Failure, Market, SplitError, fail_venue, layout, splice
+from fundenv.market import Failure, Market, SplitError, fail_venue, layout, splice, stack
 from tests.laws.play import HOLD, make_env, play
 from tests.laws.wild import OWN_VENUES
 from tests.markets import bar, tape
@@ -43,6 +43,18 @@ def test_the_venue_freezes_then_fails_and_is_gone() -> None:
     assert state[:, 1].tolist() == [0, 0, 0, *[frozen] * 3, whole, *[gone] * 5]
     assert not state[:, 2].any()
     assert "no money leaves it for 3 h, then it defaults (made up)" in market.notes[-1]
+
+
+def test_a_span_that_begins_later_has_no_such_venue() -> None:
+    later = flat(AWAY, "PLAIN")
+    later = replace(later, close_ns=later.close_ns + 86_400_000_000_000)
+    market = fail_venue(stack([flat(AWAY, "PLAIN"), later]), "tiered", AT, DAY)
+    state = market.bars[12:, :, layout.HALTED]
+    assert (state[:, 0] == layout.UNLISTED).all()
+    assert not state[:, 1].any()
+    infos = play(env_of(market), [[SHORT, SHORT], [HOLD, HOLD]], path=1)
+    assert infos[0]["account"]["perp"][0] == 0.0
+    assert infos[0]["account"]["perp"][1] < 0.0
 
 
 def test_what_lies_there_is_lost_but_for_a_share() -> None:
