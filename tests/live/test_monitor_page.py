@@ -39,6 +39,7 @@ in_a_browser = pytest.mark.skipif(
     reason="no Chromium with its driver here (Debian: apt install chromium chromium-driver)",
 )
 DESK, PHONE = 1400, 390
+pytestmark = pytest.mark.slow
 
 
 class Desk(NamedTuple):
