@@ -25,7 +25,7 @@ from agents.params import read_pairs
 from experiments.benchmarking.training import Progress, cost_of, done_steps, train
 from experiments.benchmarking.trials import Training
 from experiments.core.cli import run
-from experiments.core.market_args import EMBARGO, span_edges
+from experiments.core.market_args import EMBARGO, pairs, span_edges
 from experiments.core.run_folder import RunError, write_frame, write_json
 from experiments.studies.margin_markets import COINS, load
 from experiments.studies.portfolio_headroom import headroom
@@ -37,6 +37,7 @@ from experiments.studies.portfolio_walks import (
     subsets,
     walked,
 )
+from fundenv.config import EnvConfig
 from fundenv.market import Market, between
 
 
@@ -68,6 +69,10 @@ class Args:
     """Subsets of the coins, all of them included."""
     cash_rates: tuple[float, ...] = (0.0, 0.02, 0.045)
     """Cash rates over which growth is averaged."""
+    env: tuple[str, ...] = ()
+    """Settings of the env of the walks, NAME=VALUE, as quote_supply=300000; the trainings keep
+    theirs.
+    """
     headroom: bool = False
     """Show the clairvoyant, too."""
     out: Path = Path("runs/portfolio-learning")
@@ -77,6 +82,8 @@ class Args:
 
 def main(args: Args) -> None:
     """Train, walk, compare."""
+    settings = pairs(args.env, "--env")
+    EnvConfig.from_dict(settings)
     coins = load(args.data, args.symbols).together
     chosen = subsets(args.symbols, args.subsets, 0)
     named = [f"{name} {seed}" for name in args.learners for seed in range(args.seeds)]
@@ -87,7 +94,9 @@ def main(args: Args) -> None:
         made = [_rule(text) for text in args.rules]
         made += _learners(args, _cut(coins, learned, judged), number)
         with tqdm(total=len(made) * len(chosen), desc=f"fold {number}", mininterval=5.0) as bar:
-            own, found = walked(made, coins, judged, chosen, args.cash_rates, lambda: bar.update(1))
+            own, found = walked(
+                made, coins, judged, chosen, args.cash_rates, lambda: bar.update(1), settings
+            )
         halves += own
         walks.append(found)
         for name, each in zip(names, found, strict=True):

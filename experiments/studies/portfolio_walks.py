@@ -4,7 +4,7 @@ paired comparison of two of them.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -67,14 +67,21 @@ def subsets(symbols: Sequence[str], count: int, seed: int) -> list[tuple[str, ..
     return found
 
 
-def walk(agent: Agent, market: Market, cash_rates: Sequence[float]) -> Walk:
-    """Walk every path of `market` at every cash rate, from cash at its first row, side by side."""
+def walk(
+    agent: Agent,
+    market: Market,
+    cash_rates: Sequence[float],
+    settings: Mapping[str, Any] | None = None,
+) -> Walk:
+    """Walk every path of `market` at every cash rate, from cash at its first row, side by side, in
+    an env with `settings`.
+    """
     paths, count = market.n_paths, len(cash_rates)
     batch = Batch(
         paths * count,
         market=market,
         per_env={"cash_rate": np.tile(cash_rates, paths)},
-        **PORTFOLIO | agent.env_settings() | JUDGED,
+        **PORTFOLIO | dict(settings or {}) | agent.env_settings() | JUDGED,
     )
     agent.bind(batch)
     agent.reset()
@@ -92,6 +99,9 @@ def walk(agent: Agent, market: Market, cash_rates: Sequence[float]) -> Walk:
     step = hours(batch.config.decision_interval, "decision_interval")
     years = on.sum(axis=0) * step / 8760
     net = np.diff(line, axis=0) - on * np.tile(cash_rates, paths) * step / 8760
+    decisions = (int(np.diff(market.paths).max()) - 1) // round(step / market.bar_hours)
+    # where all accounts are ruined the walk ends early: what is left of the span counts as zero
+    net = np.pad(net, ((0, max(0, decisions - len(net))), (0, 0)))
     each = round(24 / step)
     whole = net[: len(net) // each * each].reshape(-1, each, paths, count).sum(axis=1)
     fall = -np.expm1((line - np.maximum.accumulate(line, axis=0)).min(axis=0))
@@ -104,7 +114,13 @@ def walk(agent: Agent, market: Market, cash_rates: Sequence[float]) -> Walk:
 
 
 def walked(
-    agents: Sequence[Agent], market: Market, span: str, chosen: Any, cash_rates: Any, tell: Any
+    agents: Sequence[Agent],
+    market: Market,
+    span: str,
+    chosen: Any,
+    cash_rates: Any,
+    tell: Any,
+    settings: Mapping[str, Any] | None = None,
 ) -> tuple[list[str], list[list[Walk]]]:
     """(names of the half-years, the walk of each agent with each subset of coins)."""
     names, halves = half_years(market, span)
@@ -112,7 +128,7 @@ def walked(
     for agent in agents:
         found.append([])
         for own in chosen:
-            found[-1].append(walk(agent, narrowed(halves, own), cash_rates))
+            found[-1].append(walk(agent, narrowed(halves, own), cash_rates, settings))
             tell()
     return names, found
 

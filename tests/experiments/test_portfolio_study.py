@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -134,5 +135,11 @@ def test_the_command_trains_walks_and_compares(
     frame = pd.read_parquet(tmp_path / "run" / "results.parquet")
     assert len(frame) == 3 * 2 * 1
     assert (tmp_path / "trials.csv").is_file()
-    study.main(args)  # nothing is trained again
+    before = frame.set_index(["agent", "coins"])["growth"]
+    study.main(replace(args, env=("cost_scale=5", "fee_scale=5")))  # nothing is trained again
+    dear = pd.read_parquet(tmp_path / "run" / "results.parquet")
+    dear = dear.set_index(["agent", "coins"])["growth"]
+    rule = "rotation leverage=1"
+    assert (dear[rule] <= before[rule]).all()
+    assert (dear[rule] < before[rule]).any()
     assert len(pd.read_csv(tmp_path / "trials.csv")) == 2
