@@ -65,4 +65,4 @@ def collateral_rates(batch: Any) -> Array:
     """Share of a coin's value that counts as collateral, (books, A); 0 outside portfolio margin."""
     if batch.config.margin_mode != "portfolio":
         return np.zeros(batch.world.symbols.shape)
-    return rule_of_books(batch, "haircut")
+    return rule_of_books(batch, "collateral_rate")

@@ -49,7 +49,7 @@ def asset_rules(book: Rulebook, config: EnvConfig, name: str, date: dt.date) -> 
         procedure=choices.names(choices.Procedure).index(
             venue.choice("liquidation", "procedure", date)
         ),
-        haircut=market.value("collateral", "", pair, date),
+        collateral_rate=market.value("collateral", "", pair, date),
         partial_above=venue.value("liquidation", "partial_above", date=date),
         entry_margin=float(venue.choice("liquidation", "maintenance_on") == "entry"),
         settles_on_spot=float(venue.choice("funding", "price") != "mark"),

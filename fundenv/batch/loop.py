@@ -145,7 +145,7 @@ def _open_at_start(world, store, p, i, path, row):
             continue
         mark, spot_price = world.bars[row, a, MARK_CLOSE], world.bars[row, a, SPOT_CLOSE]
         leverage, hedge = p.frozen_leverage, p.frozen_hedge
-        unbacked = 1.0 - rules_of(world.rules, symbol).haircut if portfolio else 1.0
+        unbacked = 1.0 - rules_of(world.rules, symbol).collateral_rate if portfolio else 1.0
         size = p.initial_equity / assets / (hedge * spot_price * unbacked + mark / leverage)
         legs[i, a, PERP], legs[i, a, ENTRY], legs[i, a, SPOT] = -size, mark, hedge * size
         wallet = 0.0 if portfolio else size * mark / leverage

@@ -81,7 +81,7 @@ def jit_outer(function: Callable[..., Any]) -> Any:
 
 
 def _give_up(world, store, *rest):
-    store.given_up[0] = True
+    store.needs_fallback[0] = True
 
 
 class _RareRule(_Rule):
@@ -108,7 +108,7 @@ class _RareRule(_Rule):
     @staticmethod
     def is_rare_on(kind: Any) -> bool:
         """Whether the rule does not run on a state of this type."""
-        return "given_up" in getattr(kind, "fields", ())
+        return "needs_fallback" in getattr(kind, "fields", ())
 
 
 class _OrderRule(_RareRule):
@@ -135,9 +135,8 @@ def jit_rare(function: Callable[..., Any]) -> Any:
 
 
 def jit_rare_but_for(common: Any) -> Callable[[Callable[..., Any]], Any]:
-    """As `jit_rare` where most that reach the rule meet one case of it: `common`, a rule with the
-    same arguments, takes the rule's place on a draft, and gives the step up where that is not the
-    case.
+    """As `jit_rare`, for a rule of which one case is common: on a draft `common`, a rule with the
+    same arguments, replaces it, and asks for the fallback in the other cases.
     """
 
     def decorated(function: Callable[..., Any]) -> Any:

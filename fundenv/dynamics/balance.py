@@ -35,7 +35,7 @@ def coin_balance(world, store, i, first, last, row):
         symbol = world.symbols[store.episode[i, BOOK], a]
         coins = coins_of(store, i, a, mark)
         balance += (
-            spot_collateral(coins, spot, rules_of(world.rules, symbol).haircut)
+            spot_collateral(coins, spot, rules_of(world.rules, symbol).collateral_rate)
             if portfolio
             else (coins - legs[i, a, SPOT]) * spot
         )
@@ -65,7 +65,7 @@ def margin_balance(world, store, i, first, last, row):
     if world.codes[MARGIN_MODE] == MARGIN_PORTFOLIO:
         balance += store.account[i, CASH]
         for a in range(first, last):
-            haircut = rules_of(world.rules, world.symbols[book, a]).haircut
-            balance += spot_collateral(legs[i, a, SPOT], world.bars[row, a, SPOT_CLOSE], haircut)
+            rate = rules_of(world.rules, world.symbols[book, a]).collateral_rate
+            balance += spot_collateral(legs[i, a, SPOT], world.bars[row, a, SPOT_CLOSE], rate)
         needed *= LIQUIDATION_RATIO
     return balance, needed, value

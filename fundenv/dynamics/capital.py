@@ -21,9 +21,9 @@ def capital_parts(world, assets):
 def gross_of(world, symbol, leverage):
     """Equity that a carry of one quote unit of perpetual ties up: spot leg and margin, (1 + L) / L.
 
-    Portfolio: (1 + (1 - haircut) L) / L, equity pays only for what the haircut leaves uncovered.
+    Portfolio: (1 + (1 - collateral rate) L) / L, equity pays only for spot that is no collateral.
     Inverse: 1, the coins of the hedge are the margin.
     """
     if world.codes[MARGIN_MODE] == MARGIN_PORTFOLIO:
-        return (1.0 + leverage * (1.0 - rules_of(world.rules, symbol).haircut)) / leverage
+        return (1.0 + leverage * (1.0 - rules_of(world.rules, symbol).collateral_rate)) / leverage
     return 1.0 if world.contract == INVERSE else (1.0 + leverage) / leverage

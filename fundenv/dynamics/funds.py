@@ -128,7 +128,7 @@ def free_collateral_after(world, store, p, i, row, book, k):
         )
         free -= paid
         spent += paid
-        free += spot_collateral(legs[i, a, SPOT] + spot_order, spot_open, rule.haircut)
+        free += spot_collateral(legs[i, a, SPOT] + spot_order, spot_open, rule.collateral_rate)
         spread, impact = perp_slippage(world, store, p, i, a, row, rule, perp_order, stress)
         paid = order_cost(perp_order, perp_open, spread, impact, rule.fee_perp * p.fee_scale)
         free -= paid

@@ -163,7 +163,7 @@ def sell_within_coins(world, store, p, i, row, book):
 
 @jit
 def free_collateral_of_coins(world, store, p, i, a, row, rule, k):
-    """What asset a adds to `free_collateral_after` [quote]: its coins after their haircut less
+    """What asset a adds to `free_collateral_after` [quote]: its coins at their collateral rate less
     initial margin and what the spot order costs.
     """
     legs = store.legs
@@ -180,7 +180,7 @@ def free_collateral_of_coins(world, store, p, i, a, row, rule, k):
     )
     spot_cost = _spot_cost(world, store, p, i, a, row, rule, spot_order, stress)
     return (
-        spot_collateral(coins, spot_open, rule.haircut)
+        spot_collateral(coins, spot_open, rule.collateral_rate)
         - required * spot_open
         - spot_order * spot_open
         - spot_cost

@@ -121,7 +121,7 @@ def _lost(world, store, i, a, row):
         lost += held * rate * (LIQUIDATION_RATIO if portfolio else 1.0)
     if portfolio:
         coins = legs[i, a, SPOT] * world.bars[row, a, SPOT_CLOSE]
-        lost -= coins * (rules_of(world.rules, symbol).haircut if coins > 0.0 else 1.0)
+        lost -= coins * (rules_of(world.rules, symbol).collateral_rate if coins > 0.0 else 1.0)
     return lost
 
 

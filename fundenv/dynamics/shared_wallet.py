@@ -76,7 +76,7 @@ def _cross_excess(world, store, i, row, book, way):
             excess += spot_collateral(
                 legs[i, a, SPOT],
                 _spot_at(world, row, a, size, price),
-                rules_of(world.rules, symbol).haircut,
+                rules_of(world.rules, symbol).collateral_rate,
             )
             if size != 0.0:
                 excess -= (LIQUIDATION_RATIO - 1.0) * required_maintenance(
@@ -87,8 +87,8 @@ def _cross_excess(world, store, i, row, book, way):
 
 @jit
 def _coin_excess(world, store, i, row, book, way):
-    """`_cross_excess` of a portfolio of inverse contracts: cash and all coins after their haircut
-    less 1.05 x maintenance at the spot price [quote].
+    """`_cross_excess` of a portfolio of inverse contracts: cash and all coins, at their collateral
+    rates, less 1.05 x maintenance at the spot price [quote].
     """
     legs = store.legs
     excess = store.account[i, CASH]
@@ -99,7 +99,7 @@ def _coin_excess(world, store, i, row, book, way):
         needed = required_maintenance(world, symbol, size, legs[i, a, ENTRY], price)
         excess += (
             spot_collateral(
-                coins_of(store, i, a, price), spot, rules_of(world.rules, symbol).haircut
+                coins_of(store, i, a, price), spot, rules_of(world.rules, symbol).collateral_rate
             )
             - LIQUIDATION_RATIO * needed * spot
         )

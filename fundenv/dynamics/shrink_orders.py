@@ -134,7 +134,7 @@ def _shrink_once(world, store, p, i, row, book):
     if not (
         after < before and free_cash_after(world, store, p, i, row, book, 1.0, 1.0) >= -rounding
     ):
-        store.given_up[0] = True
+        store.needs_fallback[0] = True
 
 
 @jit_rare_but_for(_shrink_once)

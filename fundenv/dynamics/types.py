@@ -277,7 +277,7 @@ class AssetRules(NamedTuple):
     liquidation_fee: float  # fraction of the closed notional
     base_borrow_rate: float  # annual
     procedure: float  # what a failed margin test leads to: a PROCEDURE_* code
-    haircut: float  # share of the coin's value that is collateral in portfolio mode
+    collateral_rate: float  # share of the coin's value that is collateral in portfolio mode
     partial_above: float  # notional [quote] up to which a position is closed whole at once
     entry_margin: float  # 1 = maintenance margin of the value at ENTRY, not at mark
     # 1 = funding is paid on the oracle or index price, for which the last spot close stands
@@ -338,7 +338,7 @@ class Draft(NamedTuple):
     account: Float64
     legs: Float64
     episode: Int64
-    given_up: Bool  # (1,): the step met a rare rule, which does not run on a draft
+    needs_fallback: Bool  # (1,): the step met a rare rule, which does not run on a draft
 
 
 class QuietDraft(NamedTuple):
@@ -350,7 +350,7 @@ class QuietDraft(NamedTuple):
     account: Float64
     legs: Float64
     episode: Int64
-    given_up: Bool
+    needs_fallback: Bool
 
     @property
     def between_decisions(self) -> bool:

@@ -79,7 +79,7 @@ def inputs(batch: Batch, path: int, first: int, steps: int, stride: int, env: in
         close=close[..., layout.SPOT_CLOSE],
         mark=close[..., layout.MARK_CLOSE],
         last=mark,
-        collateral=rules[:, t.AssetRules._fields.index("haircut")],
+        collateral=rules[:, t.AssetRules._fields.index("collateral_rate")],
         maintenance=tiers[:, 0, 1],
         lend=(1.0 + rate * years) ** stride - 1.0,
         borrow=stride * years * quote_rate(batch),

@@ -63,7 +63,7 @@ def test_it_walks_one_capital_and_never_uses_more(margin_mode: str) -> None:
 
 
 def test_portfolio_margin_pays_interest_only_on_what_it_borrows() -> None:
-    """At leverage 1 and a haircut of 0.6 notional is 1 / 1.4 of the equity: nothing is borrowed.
+    """At leverage 1 and a collateral rate of 0.6 notional is 1 / 1.4 of the equity: no loan.
     At 3 it is 3 / 2.2 = 1.36 of it: cash pays for 0.733 of each quote of notional.
     """
     market = synthetic_market("btc", years=0.2, seed=1)

@@ -106,7 +106,7 @@ def test_lanes_give_the_bits_of_the_plain_loop(monkeypatch, autoreset, interval)
 
 
 @pytest.mark.parametrize("interval", ["1h", "8h"])
-def test_most_steps_of_a_usual_market_are_not_given_up(monkeypatch, interval):
+def test_most_steps_of_a_usual_market_need_no_fallback(monkeypatch, interval):
     """Else both batches would be stepped by the plain loop, and the bits be the same for no merit
     of the vectors.
     """

@@ -157,7 +157,7 @@ def test_the_distance_to_liquidation_is_where_the_account_is_liquidated(mode, ca
 
 
 def test_margin_columns_by_hand_in_portfolio_margin() -> None:
-    """Leverage 10, haircut .95: N = E / (.05 + .1) = 200,000 on a debt of 170,000. The collateral
+    """Leverage 10, collateral rate .95: N = E / (.05 + .1) = 200,000, debt 170,000. The collateral
     of 20,000 is what the initial margin asks; maintenance is 1.05 x 0.4 % x N = 840.
     """
     market = tape(*[bar(100.0)] * 3)

@@ -74,7 +74,7 @@ def test_the_keeper_does_not_borrow_again_what_was_recalled():
 
 
 def test_a_portfolio_buys_with_the_quote_that_it_has_or_can_borrow():
-    # PLAIN's haircut lets 3x buy more than 30,000 of spot; a pool of 10,000 leaves 4,000
+    # PLAIN's collateral rate lets 3x buy more than 30,000 of spot; a pool of 10,000 leaves 4,000
     chosen = {"margin_mode": "portfolio", "borrow_used": 0.6, "borrow_norm": 0.05}
     bought = play(make_env(tape(*[bar(100)] * 3), **chosen), [(1.0, 1.0, 3.0)])[-1]
     assert bought["account"]["cash"] < -4_000

@@ -104,7 +104,7 @@ def test_no_request_uses_more_than_the_capital(carries, held, mode):
     first = [(0.4, 1.0, 3.0), (0.3, 1.0, 3.0)]
     move = [HOLD if h else (c, 1.0, 3.0) for c, h in zip(carries, held, strict=True)]
     info = play(env, [first, move])[-1]
-    gross = 1.15 / 3 if mode == "portfolio" else 4 / 3  # haircut 0.95
+    gross = 1.15 / 3 if mode == "portfolio" else 4 / 3  # collateral rate 0.95
     assert sum(notionals(info)) * gross <= EQUITY * (1 + 1e-6)
 
 

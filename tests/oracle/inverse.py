@@ -220,7 +220,7 @@ class InverseAccount(ReferenceAccount):
             value = coins * bar.spot_open
             required = self._required(leg.perp + perp, bar.perp_open, leg.leverage)
             free += (
-                min(value, value * rules.haircut)
+                min(value, value * rules.collateral_rate)
                 - required * bar.spot_open
                 - spot * bar.spot_open
                 - sum(costs)
@@ -406,9 +406,9 @@ class InverseAccount(ReferenceAccount):
             mark = marks.get(a, self.now[a].mark_open)
             value = self._coins(a, mark) * self._spot_at(a, mark)
             needed = self._needed(a, mark) if self.legs[a].perp else 0.0
-            spare += min(value, value * self.rules[a].haircut) - 1.05 * needed * self._spot_at(
-                a, mark
-            )
+            spare += min(
+                value, value * self.rules[a].collateral_rate
+            ) - 1.05 * needed * self._spot_at(a, mark)
         return spare
 
     def _first_failure(self, assets: list[int], at: Any, way: float) -> float:

@@ -143,7 +143,7 @@ class Rules:
         self.lot_spot = market.value("execution", "lot_spot", pair)
         self.min_notional_perp = venue.value("execution", "min_notional_perp", symbol)
         self.min_notional_spot = market.value("execution", "min_notional_spot", pair)
-        self.haircut = market.value("collateral", "", pair)
+        self.collateral_rate = market.value("collateral", "", pair)
         self.brackets = venue.brackets(symbol, date)
 
     def maintenance(self, notional: float) -> float:
@@ -387,7 +387,7 @@ class ReferenceAccount:
 
     def _gross(self, a: int) -> float:
         """Equity that one quote of perpetual ties up, spec 6.2 and 15."""
-        unbacked = 1 - self.rules[a].haircut if self.portfolio else 1.0
+        unbacked = 1 - self.rules[a].collateral_rate if self.portfolio else 1.0
         return (1 + unbacked * self.legs[a].leverage) / self.legs[a].leverage
 
     def _value(self, a: int) -> float:
@@ -856,7 +856,7 @@ class ReferenceAccount:
             paid += spot * bar.spot_open + sum(spot_costs) + sum(perp_costs)
             spot_value = (leg.spot + spot) * bar.spot_open
             free += (
-                min(spot_value, spot_value * rules.haircut)
+                min(spot_value, spot_value * rules.collateral_rate)
                 - spot * bar.spot_open
                 - sum(spot_costs)
                 - sum(perp_costs)
@@ -1255,7 +1255,7 @@ class ReferenceAccount:
             return balance - needed
         for a, (leg, bar) in enumerate(zip(self.legs, self.now, strict=True)):
             value = leg.spot * bar.spot_open * prices.get(a, bar.mark_open) / bar.mark_open
-            balance += min(value, value * self.rules[a].haircut)
+            balance += min(value, value * self.rules[a].collateral_rate)
         return self.cash + balance - 1.05 * needed
 
     def _close(self, w: int, a: int, p: float, share: float, booked_at: float) -> None:

@@ -4,7 +4,7 @@
 
 from __future__ import annotations
 
-from fundenv.batch.simd.draft import AT_GIVEN_UP, AT_TERMINATED, AT_TRUNCATED, N_AFTER
+from fundenv.batch.simd.draft import AT_NEEDS_FALLBACK, AT_TERMINATED, AT_TRUNCATED, N_AFTER
 from fundenv.batch.simd.lanes import bar_lanes, end_lanes, step_lanes
 from fundenv.batch.simd.market_copy import tape_of
 from fundenv.batch.simd.rows import keep_aside, load_bars, load_state, new_lanes, save
@@ -32,26 +32,28 @@ AHEAD = 4  # blocks between the hint and the step that reads the row
 
 
 @jit_outer
-def _mark_given_up(when, after, given_up):
+def _mark_needs_fallback(when, after, needs_fallback):
     """Mark the lanes that the plain loop steps again: rare, at the end of an episode, or waiting
     for a reset. Returns how many.
     """
     rare = 0
     for lane in range(LANES):
         ended = after[AT_TERMINATED, lane] + after[AT_TRUNCATED, lane] > 0.0
-        given_up[lane] = (
-            1 if after[AT_GIVEN_UP, lane] > 0.0 or ended or when[t.MUST_RESET, lane] != 0 else 0
+        needs_fallback[lane] = (
+            1
+            if after[AT_NEEDS_FALLBACK, lane] > 0.0 or ended or when[t.MUST_RESET, lane] != 0
+            else 0
         )
-        rare += given_up[lane]
+        rare += needs_fallback[lane]
     return rare
 
 
 @jit_outer
-def _put_off(start, given_up, put_off, count):
+def _defer(start, needs_fallback, deferred, count):
     """Note the fallbacks behind the `count` noted so far; returns how many there are now."""
     for lane in range(LANES):
-        if given_up[lane]:
-            put(put_off, count, start + lane)
+        if needs_fallback[lane]:
+            put(deferred, count, start + lane)
             count += 1
     return count
 
@@ -113,10 +115,10 @@ def _other_bars(world, store, scale, tape, start, later, lanes, first, second):
 
 
 @jit_outer
-def _catch_up(plain, table, put_off, count):
+def _catch_up(plain, table, deferred, count):
     """Step the fallbacks by the plain loop."""
     for k in range(count):
-        call_entry(plain, table, put_off[k], put_off[k] + 1)
+        call_entry(plain, table, deferred[k], deferred[k] + 1)
 
 
 @jit_outer
@@ -128,7 +130,7 @@ def step_blocks(plain, table, world, store, out, actions, facts, f8, f4, first, 
     the functions `facts` and `tape`; f4: the tape as float32.
     """
     lanes = new_lanes()
-    held, moved, given_up = (
+    held, moved, needs_fallback = (
         local_f8((N_AFTER, LANES)),
         local_f8((N_AFTER, LANES)),
         local_i8((LANES,)),
@@ -138,7 +140,7 @@ def step_blocks(plain, table, world, store, out, actions, facts, f8, f4, first, 
         local_f8((LANES, N_LEG)),
         local_u1((2, LANES)),
     )
-    put_off = local_i8((MOST_FALLBACKS,))
+    deferred = local_i8((MOST_FALLBACKS,))
     width, tape = (
         world.features.shape[2],
         tape_of(f8, f4, world.features.shape[0], world.codes[t.DECISION_BARS]),
@@ -170,15 +172,15 @@ def step_blocks(plain, table, world, store, out, actions, facts, f8, f4, first, 
         _ask(store, tape, later, 1, 10, LANES)
         if tape.bars > 1:
             _other_bars(world, store, scale, tape, start, later, lanes, held, moved)
-        rare = _mark_given_up(lanes.when, lanes.after, given_up)
+        rare = _mark_needs_fallback(lanes.when, lanes.after, needs_fallback)
         if rare > 0:
-            keep_aside(store, out, start, tape.bars, given_up, account, legs, flags, False)
+            keep_aside(store, out, start, tape.bars, needs_fallback, account, legs, flags, False)
         save(store, out, tape, start, width, lanes)
         if rare > 0:
-            keep_aside(store, out, start, tape.bars, given_up, account, legs, flags, True)
-            count_off = _put_off(start, given_up, put_off, count_off)
+            keep_aside(store, out, start, tape.bars, needs_fallback, account, legs, flags, True)
+            count_off = _defer(start, needs_fallback, deferred, count_off)
             if count_off > MOST_FALLBACKS - LANES:
-                _catch_up(plain, table, put_off, count_off)
+                _catch_up(plain, table, deferred, count_off)
                 count_off = 0
-    _catch_up(plain, table, put_off, count_off)
+    _catch_up(plain, table, deferred, count_off)
     call_entry(plain, table, end, last)

@@ -46,7 +46,7 @@ N_BEFORE = AT_LEG + N_LEG
 AT_LEDGER = N_BEFORE
 AT_TRADES = AT_LEDGER + N_LEDGER
 AT_REWARD = AT_TRADES + N_TRADE
-AT_TERMINATED, AT_TRUNCATED, AT_GIVEN_UP, N_AFTER = range(AT_REWARD + 1, AT_REWARD + 5)
+AT_TERMINATED, AT_TRUNCATED, AT_NEEDS_FALLBACK, N_AFTER = range(AT_REWARD + 1, AT_REWARD + 5)
 # Columns of the rules of the symbol (`facts`): the fields of AssetRules, the value from which its
 # first brackets do not tell, these brackets.
 AT_LIMIT, AT_TIERS = N_RULES, -(-(N_RULES + 1) // 8) * 8  # whole cache lines
@@ -188,7 +188,7 @@ def draft_of(params, before, decided, left, lane):
     draft.episode[0, t.PATH], draft.episode[0, t.BOOK] = 0, 0
     draft.episode[0, t.ROW], draft.episode[0, t.LAST_ROW] = 0, left[lane]
     draft.episode[0, t.DECISION] = decided[lane]
-    draft.given_up[0] = False
+    draft.needs_fallback[0] = False
     return draft
 
 
@@ -239,7 +239,7 @@ def store_state(draft, out, after, lane):
 
 
 @jit_outer
-def store_end(draft, out, after, seen, given_up, lane):
+def store_end(draft, out, after, seen, needs_fallback, lane):
     """What the step gives, but for its trades, and the observation."""
     # the last thing of a lane, and no loop at its end: else the compiler forgets to step two
     # vectors in turns (`jit_lanes`)
@@ -249,7 +249,7 @@ def store_end(draft, out, after, seen, given_up, lane):
     after[AT_REWARD, lane] = out.reward[0]
     after[AT_TERMINATED, lane] = 1.0 if out.terminated[0] else 0.0
     after[AT_TRUNCATED, lane] = 1.0 if out.truncated[0] else 0.0
-    after[AT_GIVEN_UP, lane] = 1.0 if given_up else 0.0
+    after[AT_NEEDS_FALLBACK, lane] = 1.0 if needs_fallback else 0.0
 
 
 @jit_outer
@@ -267,5 +267,5 @@ def draft_between(params, held, lane):
     for c in range(N_LEG):
         draft.legs[0, 0, c] = held[AT_LEG + c, lane]
     draft.episode[0, t.PATH], draft.episode[0, t.BOOK], draft.episode[0, t.ROW] = 0, 0, 0
-    draft.given_up[0] = held[AT_GIVEN_UP, lane] + held[AT_TERMINATED, lane] > 0.0
+    draft.needs_fallback[0] = held[AT_NEEDS_FALLBACK, lane] + held[AT_TERMINATED, lane] > 0.0
     return draft

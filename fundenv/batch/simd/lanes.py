@@ -14,9 +14,9 @@ loop. Both give the same bits.
 from __future__ import annotations
 
 from fundenv.batch.simd.draft import (
-    AT_GIVEN_UP,
     AT_LEDGER,
     AT_LEG,
+    AT_NEEDS_FALLBACK,
     AT_TERMINATED,
     AT_TRADES,
     N_ACTIONS,
@@ -96,10 +96,10 @@ def step_lanes(
         size = max(max(abs(held), abs(kept)), abs(held + out.trades[0, 0, t.REQUESTED_PERP]))
         # the sign of a NaN, which lots ask for, is not the same in a vector
         equity = before[t.EQUITY, lane] + draft.account[0, t.EQUITY]
-        given_up = draft.given_up[0] or not is_within(bars, facts, size, equity, lane)
+        needs_fallback = draft.needs_fallback[0] or not is_within(bars, facts, size, equity, lane)
         for c in range(N_TRADE):
             after[AT_TRADES + c, lane] = out.trades[0, 0, c]
-        store_end(draft, out, after, seen, given_up, lane)
+        store_end(draft, out, after, seen, needs_fallback, lane)
 
 
 @jit_lanes
@@ -127,7 +127,7 @@ def bar_lanes(world, params, scale, bars, features, facts, held, moved):
         equity = step_bar(own, draft, out, p, local_f4((1, N_ACTIONS)), 0, 1, 0, 0, False)
         store_state(draft, out, moved, lane)
         within = is_within(bars, facts, abs(held[AT_LEG + t.PERP, lane]), equity, lane)
-        moved[AT_GIVEN_UP, lane] = 1.0 if draft.given_up[0] or not within else 0.0
+        moved[AT_NEEDS_FALLBACK, lane] = 1.0 if draft.needs_fallback[0] or not within else 0.0
         moved[AT_TERMINATED, lane] = 1.0 if equity <= p.ruin_fraction * p.initial_equity else 0.0
 
 
@@ -175,4 +175,4 @@ def end_lanes(
         )
         draft.account[0, t.EPISODE_REWARD] += out.reward[0]
         observe(own, draft, out.obs, 0)
-        store_end(draft, out, after, seen, draft.given_up[0], lane)
+        store_end(draft, out, after, seen, draft.needs_fallback[0], lane)

@@ -129,10 +129,10 @@ def load_state(world, store, actions, facts, start, lanes):
 
 
 @jit_outer
-def keep_aside(store, out, start, bars, given_up, account, legs, flags, back):
+def keep_aside(store, out, start, bars, needs_fallback, account, legs, flags, back):
     """Copy the state of the fallbacks and the flags of their last step aside, or back."""
     for lane in range(LANES):
-        if given_up[lane]:
+        if needs_fallback[lane]:
             i = start + lane
             if back:
                 copy_run(account, lane * N_ACCOUNT, store.account, i * N_ACCOUNT, N_ACCOUNT)
