@@ -80,8 +80,10 @@ def jit_outer(function: Callable[..., Any]) -> Any:
     return _rule(function, inline="always")
 
 
-def _give_up(world, store, *rest):
+def _ask_fallback(world, store, *rest):
+    """In place of a rare rule on a draft; 0.0 where the rule returns an amount."""
     store.needs_fallback[0] = True
+    return 0.0
 
 
 class _RareRule(_Rule):
@@ -93,14 +95,14 @@ class _RareRule(_Rule):
 
     def get_call_template(self, args: Any, kws: Any) -> Any:
         return (
-            (self.instead or _GIVE_UP).get_call_template(args, kws)
+            (self.instead or _ASK_FALLBACK).get_call_template(args, kws)
             if self.is_rare_on(args[1])
             else super().get_call_template(args, kws)
         )
 
     def get_overload(self, sig: Any) -> Any:
         return (
-            (self.instead or _GIVE_UP).get_overload(sig)
+            (self.instead or _ASK_FALLBACK).get_overload(sig)
             if self.is_rare_on(sig[1])
             else super().get_overload(sig)
         )
@@ -121,7 +123,7 @@ class _OrderRule(_RareRule):
         return hasattr(getattr(kind, "instance_class", None), "between_decisions")
 
 
-_GIVE_UP = _rule(_give_up, forceinline=True)
+_ASK_FALLBACK = _rule(_ask_fallback, forceinline=True)
 
 
 def jit_rare(function: Callable[..., Any]) -> Any:
