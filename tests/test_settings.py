@@ -92,6 +92,15 @@ def test_what_does_not_fit_is_refused(values: dict[str, Any], said: str) -> None
     assert str(error.value) == said
 
 
+def test_one_value_stands_for_a_tuple_of_one() -> None:
+    config = EnvConfig.from_dict({"leverage_grid": 2, "observe": "available", "dials": "carry"})
+    assert config.leverage_grid == (2,)
+    assert config.observe == ("available",)
+    assert config.dials == ("carry",)
+    with pytest.raises(ValueError, match=r"leverage_grid = .500,. is outside 1 .. 125"):
+        EnvConfig.from_dict({"leverage_grid": 500})
+
+
 @pytest.mark.parametrize("name", CLASSES)
 def test_every_setting_has_its_text_and_every_number_its_range(name: str) -> None:
     for row in describe(CLASSES[name]):

@@ -146,8 +146,9 @@ def _read_fields(cls: Any) -> dict[str, Field]:
 
 
 def check(field: Field, value: Any, error: type[ValueError] = SettingsError) -> Any:
-    """`value` as it is stored: lists become tuples, numbers of numpy those of Python. Raises
-    `error` with name, value and limit where it does not fit the field.
+    """`value` as it is stored: lists become tuples, one value where several may stand becomes a
+    tuple of one, numbers of numpy those of Python. Raises `error` with name, value and limit where
+    it does not fit the field.
     """
     if isinstance(value, np.generic) or (isinstance(value, np.ndarray) and value.ndim == 0):
         value = value.item()
@@ -157,6 +158,8 @@ def check(field: Field, value: Any, error: type[ValueError] = SettingsError) -> 
         value = tuple(value)
     if value is None and field.optional:
         return None
+    if field.many and _is_one(value):
+        value = (value,)
     if field.form is not None:
         try:
             field.form.check(value, field.name)
@@ -176,6 +179,11 @@ def check(field: Field, value: Any, error: type[ValueError] = SettingsError) -> 
         if not isinstance(value, str):
             raise error(f"{field.name} = {said(value)}: expected a text; put it in quotes")
     return value
+
+
+def _is_one(value: Any) -> bool:
+    """Whether it is a number or a text, which stands for a tuple of one, as in `NAME=2`."""
+    return isinstance(value, (int, float, str)) and not isinstance(value, bool)
 
 
 def _check_numbers(field: Field, limits: Range, value: Any, error: type[ValueError]) -> None:
