@@ -26,6 +26,7 @@ from experiments.speed.steps_per_second import Timing, mode_row, peer_row, speed
 from experiments.speed.verification import device_error, reference_error
 from fundenv.batch.cpu import Batch
 from fundenv.checks import check_accounting, check_parity
+from fundenv.compiler.memory import LANES
 from fundenv.market import Market, load_market, synthetic_market
 
 ON_CPU, ON_GPU = (
@@ -178,13 +179,16 @@ def _thread_gains(
 
 def _say_instructions(market: Market, intervals: tuple[str, ...], console: Console) -> None:
     for interval in intervals:
-        counted = instructions.per_step(
-            Batch(64, market=market, decision_interval=interval, autoreset="same_step")
-        )
-        console.print(
-            f"instructions: {counted:,.0f} a step of one environment, decisions every {interval},"
-            " code for this processor"
-        )
+        for count in (64, LANES - 1):
+            batch = Batch(count, market=market, decision_interval=interval, autoreset="same_step")
+            if batch.fits_vectors:
+                batch.use_vectors()
+            form = "vector form" if batch.fits_vectors else "scalar loop"
+            console.print(
+                f"instructions: {instructions.per_step(batch):,.0f} a step of one environment,"
+                f" {form}, {count} environments, decisions every {interval}, code for this"
+                " processor"
+            )
 
 
 def _table(rows: list[dict[str, Any]], args: Args) -> Table:
