@@ -28,7 +28,7 @@ demo: $(VENV)/.train  ## train PPO and SAC on the embedded market and compare th
 	$(python) -m experiments.benchmark $(DEMO)
 
 check: lint types  ## lint, types and the fast tests: what to run before every commit
-	$(python) -m pytest -q -m "not slow and not learn" $(FAST) $(PYTEST)
+	$(python) -m pytest -q -n 2 --dist loadfile -m "not slow and not learn" $(FAST) $(PYTEST)
 
 test: lint types  ## lint, types and all tests (those on real data only where FUNDENV_DATA names a folder)
 	$(python) -m pytest $(PYTEST)
