@@ -208,6 +208,7 @@ def test_another_coin_can_be_chosen(browser: Any, desk: Desk) -> None:
     before = browser.execute_script(line)
     browser.execute_script("document.querySelectorAll('#coin input')[1].click()")
     until(lambda: browser.execute_script(line) != before, "the other coin's rates")
+    assert browser.execute_script("return document.querySelectorAll('#coin input')[1].checked")
 
 
 def test_prometheus_reads_every_row_and_alert(desk: Desk) -> None:
