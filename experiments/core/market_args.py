@@ -112,15 +112,12 @@ class MarketArgs:
         EnvConfig.from_dict(settings)
         return settings
 
-    def markets(self, only: Literal["test"] | None = None) -> dict[str, Market]:
-        """`train` and `test`, with an embargo between them; the last `embargo` of the earlier span
-        is dropped where they touch. `only` the test needs no span to learn on.
-        """
-        own = parted(self.extra)
+    def _whole(self, in_data: Any) -> Market:
+        """The market of the files, or the embedded one, before it is parted."""
         if self.common and not self.joint:
             raise RunError("--common says which hours a joint account has; add --joint")
         if self.data is None:
-            in_files = tuple(f"{name}={scale:g}" for name, scale in own.in_data.items())
+            in_files = tuple(f"{name}={scale:g}" for name, scale in in_data.items())
             for flag, given, what in (
                 ("--symbols", self.symbols, "symbols"),
                 ("--extra", in_files, "columns"),
@@ -141,7 +138,7 @@ class MarketArgs:
                 venues=self.venues,
                 stand_in=stand_ins(self.stand_in),
                 columns=column_pairs(self.columns),
-                extra=own.in_data,
+                extra=in_data,
                 accept=self.accept,
             )
             for caution in whole.cautions:
@@ -149,7 +146,14 @@ class MarketArgs:
             if self.joint:
                 names = dict.fromkeys(name for path in whole.symbols for name in path)
                 whole = joint(whole, list(self.symbols) or list(names), common=self.common)
-        whole = added(whole, self, own)
+        return whole
+
+    def markets(self, only: Literal["test"] | None = None) -> dict[str, Market]:
+        """`train` and `test`, with an embargo between them; the last `embargo` of the earlier span
+        is dropped where they touch. `only` the test needs no span to learn on.
+        """
+        own = parted(self.extra)
+        whole = added(self._whole(own.in_data), self, own)
         first, last = (
             pd.Timestamp(int(whole.close_ns[i]), tz="UTC")
             for i in (whole.close_ns.argmin(), whole.close_ns.argmax())
@@ -237,29 +241,23 @@ def pairs(items: tuple[str, ...], flag: str) -> dict[str, Any]:
 
 def stand_ins(items: tuple[str, ...]) -> dict[str, str]:
     """PERPETUAL=CONTRACT texts of --stand-in."""
-    found = {}
-    for item in items:
-        perp, sign, lender = item.partition("=")
-        if not (perp and sign and lender):
-            raise RunError(
-                f"--stand-in {item}: expected PERPETUAL=CONTRACT, e.g."
-                " hyperliquid:BTC=binance:BTCUSDT"
-            )
-        found[perp] = lender
-    return found
+    return _named(items, "--stand-in", "PERPETUAL=CONTRACT, e.g. hyperliquid:BTC=binance:BTCUSDT")
 
 
 def column_pairs(items: tuple[str, ...]) -> dict[str, str]:
     """OURS=THEIRS texts of --columns."""
+    return _named(
+        items, "--columns", "OURS=THEIRS, e.g. funding.rate=fundingRate or perp.time=date"
+    )
+
+
+def _named(items: tuple[str, ...], flag: str, form: str) -> dict[str, str]:
     found = {}
     for item in items:
-        ours, sign, theirs = item.partition("=")
-        if not (ours and sign and theirs):
-            raise RunError(
-                f"--columns {item}: expected OURS=THEIRS, e.g. funding.rate=fundingRate or"
-                " perp.time=date"
-            )
-        found[ours] = theirs
+        name, sign, value = item.partition("=")
+        if not (name and sign and value):
+            raise RunError(f"{flag} {item}: expected {form}")
+        found[name] = value
     return found
 
 

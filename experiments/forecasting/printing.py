@@ -35,6 +35,30 @@ def seconds(records: pd.DataFrame) -> list[dict[str, Any]]:
     ]
 
 
+# of every table of one number: heading, key of a row, digits, legend
+MEASURES = (
+    ("Skill over no change, RMSE, %", "skill_no_change", 1, ""),
+    (
+        "Skill over clipped HAR, mean absolute error, %",
+        "mae_skill_clipped_har",
+        1,
+        "1 - MAE / MAE: large errors count less than above.",
+    ),
+    ("Skill over no change, mean absolute error, %", "mae_skill_no_change", 1, ""),
+    (
+        "CRPS, bp",
+        "crps",
+        3,
+        "Twice the mean pinball loss of the quantiles 5 .. 95 %; low is good.",
+    ),
+    ("Coverage of the 90 % interval, %", "coverage", 1, ""),
+    ("MASE", "mase", 3, "Mean absolute error over that of no change before the test."),
+    ("Sign right, %", "sign", 1, "Targets of exactly 0 do not count."),
+    ("Direction right, %", "direction", 1, "Up or down from the last settled rate."),
+    ("RMSE, bp", "rmse", 3, ""),
+)
+
+
 def sections(result: dict[str, Any]) -> list[Section]:
     """Every table of a comparison."""
     rows = result["rows"]
@@ -50,27 +74,7 @@ def sections(result: dict[str, Any]) -> list[Section]:
             f" at {100 * (1 - HIGH_P):g} %, not to be told from the best.",
         )
     ]
-    for heading, key, digits, legend in (
-        ("Skill over no change, RMSE, %", "skill_no_change", 1, ""),
-        (
-            "Skill over clipped HAR, mean absolute error, %",
-            "mae_skill_clipped_har",
-            1,
-            "1 - MAE / MAE: large errors count less than above.",
-        ),
-        ("Skill over no change, mean absolute error, %", "mae_skill_no_change", 1, ""),
-        (
-            "CRPS, bp",
-            "crps",
-            3,
-            "Twice the mean pinball loss of the quantiles 5 .. 95 %; low is good.",
-        ),
-        ("Coverage of the 90 % interval, %", "coverage", 1, ""),
-        ("MASE", "mase", 3, "Mean absolute error over that of no change before the test."),
-        ("Sign right, %", "sign", 1, "Targets of exactly 0 do not count."),
-        ("Direction right, %", "direction", 1, "Up or down from the last settled rate."),
-        ("RMSE, bp", "rmse", 3, ""),
-    ):
+    for heading, key, digits, legend in MEASURES:
         made = _by_horizon(rows, first, lambda row, k=key, d=digits: _number(row.get(k), d))
         found.append(Section(f"{heading}, {first}", made, legend))
     for coin in coins:

@@ -35,7 +35,7 @@ class Webhook:
         self._waiting.append({"text": text, "content": text, **fields})
 
     def deliver(self) -> list[str]:
-        """Send what waits; returns a line where the webhook does not take it."""
+        """Send the alerts that are queued; returns a line where the webhook does not take it."""
         httpx = needed("httpx")
         while self._waiting:
             try:
