@@ -5,7 +5,7 @@ Such a wallet holds all money that the account has there for its perpetual. Orde
 it, settlements go through it, and no rule moves cash into it at once.
 """
 
-from fundenv.compiler.jit import jit, jit_rare, jit_rare_but_for
+from fundenv.compiler.jit import jit, jit_rare
 from fundenv.dynamics.access import rules_of
 from fundenv.dynamics.borrowing import locked_cash
 from fundenv.dynamics.capital import capital_parts, gross_of
@@ -48,13 +48,7 @@ def is_away(world, row, a, symbol):
     return travels or is_frozen(world, row, a)
 
 
-@jit
-def no_money(world, store, *rest):
-    """0 [quote], where a draft is stepped: its accounts have one venue, which does not fail."""
-    return 0.0
-
-
-@jit_rare_but_for(no_money)
+@jit_rare
 def money_sent(world, store, i):
     """Quote that is on its way between venues."""
     total = 0.0

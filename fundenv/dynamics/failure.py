@@ -1,8 +1,7 @@
 """A venue that fails: what lies there is lost but for a share."""
 
-from fundenv.compiler.jit import jit, jit_rare_but_for
+from fundenv.compiler.jit import jit, jit_rare
 from fundenv.dynamics.access import rules_of
-from fundenv.dynamics.away import no_money
 from fundenv.dynamics.legs import profit_of
 from fundenv.dynamics.types import (
     ACCRUED,
@@ -48,7 +47,7 @@ def _pay_out(world, store, p, i, a):
     return lost
 
 
-@jit_rare_but_for(no_money)
+@jit_rare
 def fail_venues(world, store, out, p, i, row, book):
     """Book what is lost at the venues that fail at the open of bar `row`; returns it [quote]. Where
     the account's own venue fails, cash lies there too.
