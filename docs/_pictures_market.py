@@ -124,7 +124,7 @@ def forecasts(c: Theme) -> Iterator[Figure]:
         ax.fill_between(days, low, high, color=c.blue, alpha=0.18, lw=0, label="5 to 95 %")
         ax.fill_between(days, below, above, color=c.blue, alpha=0.35, lw=0, label="25 to 75 %")
         ax.plot(days, found.mean[origin], "o-", color=c.blue, ms=4, label="forecast")
-        ax.plot(days, found.target[origin], "D", color=c.gold, ms=5, label="what came")
+        ax.plot(days, found.target[origin], "D", color=c.gold, ms=5, label="outcome")
         ax.axvline(0, color=c.soft, lw=1)
         ax.set_ylim(-1.2, 1.9)
         ax.set_xlabel("days from the forecast; mean rate up to there")

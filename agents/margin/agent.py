@@ -25,8 +25,8 @@ WEIGHTS = "weights.npz"
 
 
 class LearnedMargin(OneCapital, Learner):
-    """Margin carry whose parameters are learned for every coin and state. Untrained it is the rule,
-    bit for bit; the same weights look at every coin, so it acts with any number of them.
+    """Margin carry whose parameters are learned for every coin and state. Untrained it equals the
+    rule to the bit. The same weights serve every coin, so it acts with any number of coins.
     """
 
     name = "learned_margin"
@@ -45,11 +45,11 @@ class LearnedMargin(OneCapital, Learner):
         return np.asarray(self.rule.weights[0])
 
     def told_apart(self, names: tuple[str, ...]) -> tuple[str, ...]:
-        """The observations of one coin and of the account, however many coins there are."""
+        """The observations of one coin and of the account, for any number of coins."""
         return tuple(dict.fromkeys(name.split(":")[-1] for name in names))
 
     def training_settings(self) -> dict[str, Any]:
-        """The growth of the account is the objective."""
+        """The env settings of the training: the reward is the growth of the account."""
         return {"reward": "log_growth"}
 
     def look_up(self, batch: Any) -> None:
@@ -75,7 +75,7 @@ class LearnedMargin(OneCapital, Learner):
         seed: int,
         callback: TrainingCallback | None = None,
     ) -> None:
-        """Search in rounds; one that is stopped is played again from its start."""
+        """Search in rounds. A round that was stopped is run again from its start."""
         p, self.steps_wanted = self.params, steps
         if self.search is None:
             size = len(DIALS) if p.constant else SHAPE[0] * SHAPE[1]
@@ -103,7 +103,7 @@ class LearnedMargin(OneCapital, Learner):
         seed: int,
         callback: TrainingCallback | None,
     ) -> bool:
-        """Play and learn once; False where the callback stops the training."""
+        """Run one round and update the weights; False where the callback stops the training."""
         p, done, each = self.params, self.steps_done, episodes.batch.num_envs
 
         def tell(number: int) -> bool:
@@ -146,12 +146,12 @@ class LearnedMargin(OneCapital, Learner):
         return weights.reshape(len(tries), -1)
 
     def write(self, folder: Path) -> None:
-        """The weights, and what an unfinished training needs to go on."""
+        """Write the weights, and the state of the search, with which a training continues."""
         state = {} if self.search is None else self.search.state()
         np.savez(folder / WEIGHTS, weights=self.rule.weights, **state)
 
     def read(self, folder: Path, record: dict[str, Any]) -> None:
-        """The weights."""
+        """Read the weights."""
         super().read(folder, record)
         with np.load(folder / WEIGHTS, allow_pickle=False) as file:
             self.rule.weights = file["weights"]

@@ -1,4 +1,4 @@
-"""Many tries of the learned rule on the same episodes, side by side in one batch."""
+"""Many tries (sets of weights) of the learned rule on the same episodes, in one batch."""
 
 from __future__ import annotations
 
@@ -19,19 +19,19 @@ from fundenv.market import Market
 
 WALKED = {"episode": None, "random_start": False, "start_invested": 0.0, "reward": "log_growth"}
 
-_WORST = -1.0  # of an episode without its liquidations, so that one does not outweigh all others
+_WORST = -1.0  # lowest merit before liquidations, so that no episode outweighs all others
 
 
 class Played(NamedTuple):
-    """What the tries (C) did in each episode (E)."""
+    """The results of the tries (C) in each episode (E)."""
 
-    growth: Array  # (C, E) a year, above cash
-    fall: Array  # (C, E) deepest, of the highest equity before
-    liquidations: Array  # (C, E) of legs
+    growth: Array  # (C, E) growth a year above cash
+    fall: Array  # (C, E) deepest fall, as a share of the highest equity before
+    liquidations: Array  # (C, E) number of liquidated legs
 
 
 class Episodes:
-    """Plays rounds: every try gets the same paths, starts, terms and coins."""
+    """Runs rounds in which every try gets the same paths, starts, terms and coins."""
 
     def __init__(
         self,
@@ -74,8 +74,8 @@ class Episodes:
     def play(
         self, weights: Array, rng: np.random.Generator, tell: Callable[[int], bool]
     ) -> Played | None:
-        """weights: (C, K F). tell: called after each decision with its number; False stops, and the
-        answer is None.
+        """Run a round. weights: (C, K F). tell: called after each decision with its number; if it
+        returns False, the round stops and the result is None.
         """
         count, batch = self.params.n_envs, self.batch
         path, start = self._starts(rng)
@@ -115,17 +115,20 @@ class Episodes:
         return path, (rng.random(len(path)) * (room[path] + 1)).astype(np.int64)
 
     def _hidden(self, rng: np.random.Generator) -> NDArray[np.bool_]:
-        """Which coins (E, A) each episode hides: first how many it shows, evenly, then which."""
+        """Which coins (E, A) each episode hides. The number of shown coins is uniform; then the
+        coins are drawn.
+        """
         count, fewest = self.params.n_envs, min(self.params.fewest_coins, self.assets)
         shown = rng.integers(fewest, self.assets, count, endpoint=True)
         return np.asarray(rng.random((count, self.assets)).argsort(axis=1) >= shown[:, None])
 
 
 def merits(played: Played, params: LearnedMarginParams) -> Array:
-    """What each episode of each try (C, E) counts, where the first try is the rule: the gain of
-    growth relative to the rule's, less the charges.
+    """The merit of each try in each episode (C, E), where the first try is the rule: its growth
+    relative to that of the rule, less the charges.
 
-    A fall is charged for as far as it is deeper than both the limit and the rule's own.
+    The charge for a fall counts the part that is deeper than both the limit and the rule's own
+    fall.
     """
     base = played.growth[:1]
     gain = (played.growth - base) / (params.small + np.abs(base))

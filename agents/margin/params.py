@@ -27,15 +27,15 @@ class LearnedMarginParams(Params):
     constant: bool = False
     """Learn only constants, which do not depend on the state: a calibration by the same search."""
     probe: Annotated[float, Range(1e-4, 10)] = 0.3
-    """How far the search moves each weight up and down to compare."""
+    """Distance by which the search moves each weight up and down."""
     learning_rate: Annotated[float, Range(1e-6, 10)] = 0.25
     """Largest step of a weight in the first round, falling linearly to 0."""
     pull: Annotated[float, Range(0, 1, "per round")] = 0.02
-    """Share by which every weight shrinks towards zero in each round; at zero the agent is the
+    """Share by which every weight shrinks towards zero in each round; at zero the agent equals the
     rule.
     """
     n_envs: Annotated[int, Range(1, 65536, "episodes")] = 48
-    """Episodes that every try plays in a round; each has its own terms and subset of coins."""
+    """Number of episodes of every try in a round; each has its own terms and subset of coins."""
     episode_days: Annotated[int, Range(1, 3650, "days")] = 120
     """Length of an episode."""
     crash_share: Annotated[float, Range(0, 0.9, "of the episodes")] = 0.2
@@ -66,7 +66,7 @@ class LearnedMarginParams(Params):
     funding_shift: Annotated[float, Range(0, 10, "bp per 8 h")] = 0.3
     """Largest shift of funding, up or down."""
     funding_share: Annotated[float, Range(0, 1, "of the episodes")] = 0.7
-    """Share of the episodes with such factors and shifts."""
+    """Share of the episodes with these factors and shifts."""
     borrow_low: Annotated[float, Range(0, 100, "of the env's rate")] = 0.5
     """Lowest interest on borrowed quote in training."""
     borrow_high: Annotated[float, Range(0, 100, "of the env's rate")] = 1.5
@@ -74,11 +74,11 @@ class LearnedMarginParams(Params):
     scarce_share: Annotated[float, Range(0, 1, "of the episodes")] = 0.2
     """Share of the episodes in which quote comes from a limited pool, at a rising rate."""
     supply_low: Annotated[float, Range(0.01, 1e6, "of the initial equity")] = 3.0
-    """Smallest such pool."""
+    """Smallest limited pool."""
     supply_high: Annotated[float, Range(0.01, 1e6, "of the initial equity")] = 30.0
-    """Largest such pool."""
+    """Largest limited pool."""
     threads: Annotated[int, Range(1, 256, "threads")] = 1
-    """Threads of the env's batch."""
+    """Number of threads that step the environments."""
 
     def __post_init__(self) -> None:
         super().__post_init__()

@@ -1,8 +1,8 @@
-"""Margin carry whose parameters follow the state: each is the rule's own number, moved by a bounded
-function of what the rule observes of a coin.
+"""Margin carry whose parameters depend on the state: each is the rule's own value, changed by a
+bounded function of the rule's observations of a coin.
 
-The weights are few and linear, so what moved a decision can be read off them: the change of a
-parameter is `reach x tanh(weights . inputs)`. All weights zero is the rule itself, bit for bit.
+The change of a parameter is `reach x tanh(weights . inputs)`. The weights are few, so they show
+which input changed a decision. With all weights zero the agent equals the rule to the bit.
 """
 
 from __future__ import annotations
@@ -19,12 +19,12 @@ from agents.rules.margin_carry import MarginCarry, Seen
 
 
 class Dial(NamedTuple):
-    """How far a parameter may move."""
+    """The limits of one learned parameter."""
 
     name: str
     reach: float  # largest change: added (bp per 8 h), or of the logarithm where `times`
     times: bool
-    moves: tuple[str, ...]  # parameters of margin carry that it moves alike
+    moves: tuple[str, ...]  # parameters of margin carry that change by the same amount
 
 
 DIALS = (
@@ -38,7 +38,7 @@ INPUTS = (
     "forecast",  # mean of funding less the cash rate
     "recent",  # mean of the last 9 settlements less the forecast's
     "volatility",  # of 7 days, log
-    "collateral",  # what a notional takes of the equity, log
+    "collateral",  # share of the equity that a notional needs, log
     "held",  # notional over equity
     "distance",  # to liquidation, daily volatilities
 )
@@ -59,10 +59,10 @@ class LearnedMarginCarry(MarginCarry):
         self.recent = observed(table, "funding_ewma_9")
 
     def see(self, obs: NDArray[np.float32]) -> Seen:
-        """What the rule sees; sets the parameters of this decision."""
+        """The rule's view of the observations; also sets the parameters of this decision."""
         seen = super().see(obs)
         self.inputs = self.look_at(obs, seen)
-        # input by input: the sum is the same to the bit wherever a coin stands
+        # input by input, so that the sum of a coin is the same to the bit at every position
         told = np.zeros((1, 1, 1))
         for number in range(len(INPUTS)):
             told = told + self.inputs[..., number, None] * self.weights[:, None, :, number]

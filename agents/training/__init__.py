@@ -1,1 +1,1 @@
-"""What prepares or supports the training of a learner; no agent acts through it."""
+"""Modules that prepare or support the training of a learner; none of them acts in an account."""

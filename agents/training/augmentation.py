@@ -29,8 +29,8 @@ def with_smooth_basis(market: Market, span: float) -> Market:
     """The market with the perpetual's distance from spot replaced by its exponential mean over
     `span` bars, in prices and not in the features.
 
-    Nobody can forecast the basis within hours, but its moves at every step are much larger than the
-    funding of a decision. The averaged basis keeps its level.
+    No policy can forecast the basis within hours, but its changes at every step are much larger
+    than the funding of a decision. The averaged basis keeps its level.
     """
     bars = market.bars.copy()
     for first, last in market.paths:
@@ -47,12 +47,12 @@ def with_smooth_basis(market: Market, span: float) -> Market:
 
 CRASHES = 16  # windows that `with_crashes` draws from
 _DAY, _APART = 24.0, 7 * 24.0  # hours
-_EARLIEST, _LATEST = 10 * 24.0, 24.0  # hours before a wild day within which an episode begins
+_EARLIEST, _LATEST = 10 * 24.0, 24.0  # an episode begins between these hours before a volatile day
 
 
 class Oversampled(NamedTuple):
-    """A market with further paths that are parts of its own, and the path of the original that each
-    one is a part of (P,).
+    """A market with additional paths that are parts of its own, and for each path the number of the
+    original path that contains it (P,).
     """
 
     market: Market
@@ -95,7 +95,7 @@ def with_crashes(market: Market, share: float, episode_hours: float) -> Oversamp
 
 
 def wild_days(market: Market) -> list[tuple[int, int]]:
-    """(path, row at whose close it begins) of the wildest days, the wildest first."""
+    """(path, row at whose close it begins) of the most volatile days, in descending order."""
     bars = round(_DAY / market.bar_hours)
     found: list[tuple[float, int, int]] = []
     for path, (first, last) in enumerate(market.paths.tolist()):

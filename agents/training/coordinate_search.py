@@ -1,9 +1,9 @@
 """Search by paired differences: the search evaluates every parameter moved up and moved down on the
 same episodes, and changes it if the difference is clearly larger than its standard error.
 
-A gradient from random directions (an evolution strategy) moves all parameters at once, and their
-noise hides the few that matter; here each has a difference and a standard error of its own, and one
-whose difference is noise stays where it is.
+A gradient from random directions (an evolution strategy) changes all parameters at once, and their
+noise hides the few that matter. Here each parameter has its own difference and standard error, and
+does not change where the difference is noise.
 """
 
 from __future__ import annotations
@@ -16,20 +16,20 @@ from numpy.typing import NDArray
 
 Array = NDArray[np.float64]
 _KEEP = 0.7  # weight of earlier rounds in the mean difference
-_CLEAR = 1.5  # standard errors below which a difference moves nothing
-_SURE = 3.0  # standard errors from which on it moves a parameter by the whole step
+_CLEAR = 1.5  # a difference of fewer standard errors does not change the parameter
+_SURE = 3.0  # a difference of at least so many standard errors changes it by the whole step
 
 
 class CoordinateSearch:
-    """The centre of the search, and what earlier rounds have found."""
+    """The centre of the search, and the mean differences of earlier rounds."""
 
     def __init__(self, size: int, *, probe: float) -> None:
-        """size: parameters. probe: how far each is moved up and down."""
+        """size: number of parameters. probe: how far each is moved up and down."""
         self.probe, self.rounds = probe, 0
         self.centre, self.mean, self.variance = np.zeros(size), np.zeros(size), np.zeros(size)
 
     def tries(self) -> Array:
-        """Parameters (2 K, K) to judge: each moved up, then each moved down."""
+        """Parameters (2 K, K) to evaluate: each moved up, then each moved down."""
         moves = self.probe * np.eye(len(self.centre))
         return np.concatenate([self.centre + moves, self.centre - moves])
 
@@ -60,7 +60,7 @@ class CoordinateSearch:
         }
 
     def restore(self, state: Mapping[str, Any]) -> None:
-        """Go on from what `state` returned."""
+        """Continue from the values that `state` returned."""
         self.centre, self.mean, self.variance = (
             np.array(state[name], np.float64) for name in ("centre", "mean", "variance")
         )

@@ -1,5 +1,5 @@
-"""The expected growth of a policy as a formula: what an account earns flat and at each leverage on
-one path, and the derivative by each probability of the policy.
+"""The expected growth of a policy as a formula: the gains of an account on one path, flat and at
+each leverage, and the derivative by each probability of the policy.
 
 The market does not react to orders. So accounts on one path, one never invested and one always at
 each leverage L (`agents.training.counterfactual_accounts`), give at every decision the observations
@@ -31,7 +31,7 @@ from numpy.typing import NDArray
 
 Array = NDArray[np.float32]
 FLAT = 0
-# Cost of an order that keeps the leverage, in thousandths of equity: it trades away the drift.
+# Cost of an order that keeps the leverage, in thousandths of equity: it trades only the drift.
 SAME_ORDER = 0.05
 
 
@@ -88,8 +88,8 @@ class Values(NamedTuple):
 
 
 def known(record: Counterfactuals) -> NDArray[np.bool_]:
-    """(T, n, A, L) whether the action of an invested account counts: orders are filled, and the
-    account of that leverage is invested.
+    """(T, n, A, L) whether the action of an invested account has an effect: orders are filled, and
+    the account of that leverage is invested.
     """
     return record.tradable[..., None] & np.moveaxis(record.inside[1:], 0, -1)[:, :, None]
 
@@ -106,7 +106,7 @@ def filled(chances: Chances, record: Counterfactuals) -> Chances:
 
 
 def changes(cost: Array) -> Array:
-    """Cost (n, 1, L, L) of an order while on, from one leverage to another."""
+    """Cost (n, 1, L, L) of an order of an invested account, from one leverage to another."""
     return np.asarray(
         np.abs(cost[:, None, :, None] - cost[:, None, None, :]) + np.float32(SAME_ORDER)
     )
@@ -141,7 +141,7 @@ def values(chances: Chances, record: Counterfactuals) -> Values:
 
 
 def hindsight(record: Counterfactuals) -> tuple[Array, Array]:
-    """`off` and `on` of `Values` for the best answers to a path whose future is known."""
+    """`off` and `on` of `Values` for the best actions on a path whose future is known."""
     steps, width = len(record.gain), record.gain.shape[1:]
     cost, change = record.cost[:, None], changes(record.cost)
     off, on = (

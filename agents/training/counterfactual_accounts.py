@@ -1,5 +1,5 @@
 """Accounts that together take every action on the paths of a training: in every environment one
-that is never invested, and one that is always invested at each leverage.
+account is never invested, and one account per leverage is always invested.
 
 The gain of an account that stays invested is the growth that the env pays it, with the orders of
 the margin keeper, whatever the reward of the training is. The formula
@@ -89,7 +89,7 @@ class CounterfactualAccounts:
         )
 
     def play(self, seed: int) -> Counterfactuals:
-        """An episode drawn anew for every environment."""
+        """Run a newly drawn episode in every environment."""
         for env in self.envs:
             env.seed(seed)
         firsts: list[Any] = [env.reset() for env in self.envs]
@@ -178,9 +178,9 @@ class CounterfactualAccounts:
     def _paid(
         self, part: tuple[NDArray[Any], ...], held: NDArray[np.bool_], rewards: Any
     ) -> tuple[NDArray[Any], ...]:
-        """The parts, with the gain of an account that is `held` on (n, L) replaced by what the env
-        paid it (S, n) above the flat account: this adds costs of the keeper, interest and the
-        logarithm. What the formula does not know is spread evenly over the assets.
+        """The parts. The gain of an account that is `held` invested (n, L) becomes the growth that
+        the env paid it (S, n) above the flat account, which includes costs of the keeper, interest
+        and the logarithm. The difference to the formula is spread evenly over the assets.
         """
         gain, due, liquidated, tradable = part
         unknown = (rewards[1:] - rewards[FLAT]).T - (gain + due).sum(axis=1)

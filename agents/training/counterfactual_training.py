@@ -47,9 +47,9 @@ def train_policy(
 
     The learning rate and the entropy bonus fall linearly to 0. In the last quarter of the rounds
     the critic is fitted to the values of the formula times `scale`; where the training rewards are
-    `shaped`, less the value of hindsight. This is a start and not the exact return: the formula
-    ends with the episode and is not discounted, and its hindsight knows leverages and liquidations,
-    which the potential does not. `scale` None leaves the critic as it is.
+    `shaped`, less the value with hindsight. These values are only a start: the formula ends with
+    the episode and is not discounted, and its hindsight includes leverages and liquidations, which
+    the potential does not. `scale` None leaves the critic as it is.
 
     The callback gets the expected growth per decision of every round, in thousandths, with
     liquidations as charged. Returns False where the callback stopped the training.

@@ -1,12 +1,12 @@
-"""Hindsight as a potential: the growth that a trader who knows the future can still earn from here,
-starting flat or invested.
+"""Hindsight as a potential: the growth that an account can still earn from here if it knows the
+future, starting flat or invested.
 
 A reward r + gamma Phi(s') - Phi(s) has the same optimal policy as r, whatever Phi is (Ng, Harada
 and Russell, ICML 1999): over an episode the potentials cancel, except the first and the last. Here
 Phi is the value of the best on/off schedule for the path that is being played, so the shaped reward
-is the regret of the decision just made instead of a gain that shows months later under the noise of
-the basis. A potential that knows the future gives the agent nothing to exploit: the market does not
-react to the agent, and the observations do not change.
+is the regret of the last decision, instead of a gain that appears months later under the noise of
+the basis. The agent cannot exploit a potential that knows the future: the market does not react to
+the agent, and the observations do not change.
 
 Values are log growth per unit of notional over equity, net of the cash rate, at the env's cost of a
 small order.
@@ -26,7 +26,7 @@ Array = NDArray[np.float64]
 
 
 class Terms(NamedTuple):
-    """Costs and funding under which a carry is held: one entry per kind of environment (C,)."""
+    """Costs and funding of a carry: one entry per kind of environment (C,)."""
 
     # cost of the capital per unit of notional and decision: cash rate x (1 + L) / L x years
     hurdle: Array
@@ -36,7 +36,7 @@ class Terms(NamedTuple):
 
 
 class Earned(NamedTuple):
-    """What one unit of notional of carry earns, per decision (T, P, A): decision k of path p starts
+    """Profit of one unit of notional of carry, per decision (T, P, A): decision k of path p starts
     at row `first[p] + k x bars`.
     """
 
@@ -73,7 +73,7 @@ def earned(market: Market, bars: int) -> Earned:
     years = np.zeros(rate.shape)
     for first, last in market.paths:
         years[first:last] = _interval_years(settled[first:last], market.bar_hours)
-    # [r]: rows before r
+    # [r]: sum over the rows before r
     paid, passed = (
         np.concatenate([np.zeros((1, market.n_assets)), np.cumsum(each, axis=0)])
         for each in (rate, years)
@@ -153,7 +153,7 @@ class Hindsight:
         leverage: float,
         of: NDArray[np.int64] | None = None,
     ) -> None:
-        """`of` (P',): the path of `market` that each path of the batch is a part of, where they
+        """`of` (P',): for each path of the batch the path of `market` that contains it, if they
         differ.
         """
         gains = earned(market, bars)

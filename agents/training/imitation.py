@@ -1,9 +1,9 @@
 """A warm start: a new policy first imitates a rule, and the learning continues from there.
 
 The rule is the threshold with hysteresis that is near the optimum where funding reverts slowly:
-full carry while its long mean exceeds the cost of the capital by `enter`, flat once it falls short
-by `exit`. From a random start PPO explores by trading, pays the costs, and mostly learns not to
-trade. Imported only when SB3 is needed.
+full carry when the long mean of funding exceeds the cost of the capital by `enter`, flat when the
+difference falls below `exit`. From a random start PPO explores by trading, pays the costs, and
+mostly learns not to trade. Imported only when SB3 is needed.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from agents.rules.actions import HELD
 HOLD, OFF, ON = 0, 1, 2  # entries of the gate with the carry grid (0, 1)
 ENTER, EXIT = 0.2, -0.2  # bp per 8 h
 _PER_8H = 1e4 / (3 * 365)  # an annual rate in bp per 8 h
-# share of random gates while the rule is watched, so that it is seen to enter and to leave
+# share of random gates in the rollouts of the rule, so that these contain entries and exits
 _EXPLORE = 0.05
 
 

@@ -1,4 +1,4 @@
-"""What learners with a network share, whichever library trains it."""
+"""The base of learners with a network, for every library."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from agents.training.params import TrainingParams
 
 
 class NetworkLearner(Learner):
-    """A learner whose parameters are `TrainingParams` and whose network lies in one file."""
+    """A learner whose parameters are `TrainingParams` and whose network is stored in one file."""
 
     params: TrainingParams
     model_file: ClassVar[str]  # in the agent's folder

@@ -17,7 +17,7 @@ class TrainingParams(Params):
     spans: ClassVar[tuple[tuple[str, str], ...]] = (("cash_low", "cash_high"),)
 
     n_envs: Annotated[int, Range(1, 65536, "environments")]
-    """Environments that the training steps together."""
+    """Number of environments that the training steps together."""
     batch_size: Annotated[int, Range(1, 1_000_000, "samples")]
     """Samples of one update of the networks."""
     learning_rate: Annotated[float, Range(1e-7, 1)]

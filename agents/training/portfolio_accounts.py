@@ -29,15 +29,15 @@ Array = NDArray[np.float32]
 
 
 class Answers(NamedTuple):
-    """A round: T decisions of n environments with S = 1 + m L accounts each, m coins shown. Growth
-    and cost are in thousandths of equity; account 0 is the one in cash.
+    """A round: T decisions of n environments, each with m coins and S = 1 + m L accounts. Growth
+    and cost are in thousandths of equity; account 0 holds cash.
     """
 
     obs: Array  # (T, n, S, D)
-    gain: Array  # (T, n, S) above cash, until the next decision
-    liquidated: NDArray[np.bool_]  # (T, n, S) in that time
+    gain: Array  # (T, n, S) growth above cash until the next decision
+    liquidated: NDArray[np.bool_]  # (T, n, S) whether liquidated in that time
     held: Array  # (T, n, S) notional over equity at the decision
-    asked: Array  # (n, S) notional over equity that the choice asks for
+    asked: Array  # (n, S) notional over equity that the choice requests
     cost: Array  # (n,) of a notional of 1, bought or sold
     coin: NDArray[np.int64]  # (S,) number of the coin of each account, -1 for cash
 
@@ -54,7 +54,7 @@ class Answers(NamedTuple):
 
 
 class PortfolioAccounts:
-    """Plays rounds on the market and the terms of a training."""
+    """Runs rounds on the market and under the terms of a training."""
 
     def __init__(
         self,
@@ -157,7 +157,7 @@ class PortfolioAccounts:
 
 
 class _Shown:
-    """Observations of the coins that each environment shows, as an env of these alone gives."""
+    """Observations of the coins of each environment, as an env with these coins alone gives."""
 
     def __init__(self, choices: Choices, coins: NDArray[np.int64], accounts: int) -> None:
         rows, account = by_asset(np.arange(choices.width), choices.assets, OBSERVE)

@@ -1,10 +1,11 @@
 """Counterfactual training on one capital: the policy follows the exact gradient of its expected
-growth over the answers of all accounts (`agents.training.portfolio_accounts`).
+growth over the results of all accounts (`agents.training.portfolio_accounts`).
 
-On a recorded path the choices are states: in cash, or in a coin at a level. For the chances of a
-policy, values follow backwards and the chances of being in each state forwards; the gradient is the
-sum over decisions, states and choices of (chance of the state) x (gradient of the chance of the
-choice) x (value of the choice less that of the state). Nothing is sampled but the paths and terms.
+On a recorded path the choices are states: in cash, or in a coin at a level. For the probabilities
+of a policy, the values are computed backwards in time and the probabilities of the states forwards.
+The gradient is the sum over decisions, states and choices of (probability of the state) x (gradient
+of the probability of the choice) x (value of the choice less that of the state). Only the paths and
+the terms are sampled.
 Imported only when SB3 is needed.
 """
 
@@ -21,12 +22,12 @@ from agents.training.portfolio_accounts import Answers, PortfolioAccounts
 from agents.training.portfolio_imitation import choice_logits
 
 Array = NDArray[np.float32]
-TAIL = 0.25  # share of a round, its end, from which nothing is learned: what is entered there ends
+TAIL = 0.25  # last share of a round, not used: a position entered there is cut off by the end
 BATCH = 8192  # states in one minibatch of the critic
 
 
 class Merit(NamedTuple):
-    """What the choices of a policy are worth on recorded paths, in thousandths of equity."""
+    """The values of a policy's choices on recorded paths, in thousandths of equity."""
 
     value: Array  # (T, n, S) of being in a state
     better: Array  # (T, n, S, 1 + S) of a choice above that: stay, cash, each coin and level
@@ -45,7 +46,7 @@ def merit(chances: Array, record: Answers, gamma: float, charge: float, start: A
     better = np.empty_like(chances)
     for k in range(length - 1, -1, -1):
         then = np.where(record.liquidated[k], value[k + 1, :, :1], value[k + 1])
-        worth = after[k] + gamma * then  # (n, S) of standing in a state after the orders
+        worth = after[k] + gamma * then  # (n, S) value of each state after the orders
         better[k, ..., 0] = worth
         better[k, ..., 1:] = worth[:, None, :] - cost[k]
         value[k] = (chances[k] * better[k]).sum(axis=-1)
@@ -142,7 +143,7 @@ def _loss(
 def _fit_critic(
     model: Any, record: Answers, found: Merit, optimiser: Any, scale: float, rng: Any
 ) -> None:
-    """One pass over the values of the states, but those near the end."""
+    """One pass over the values of the states, except those near the end."""
     counted = max(1, round(len(found.value) * (1 - TAIL)))
     seen = record.obs[:counted].reshape(-1, record.obs.shape[-1])
     told = (scale * found.value[:counted]).ravel()

@@ -14,7 +14,7 @@ import torch
 from agents.sb3.portfolio.choices import STAY
 from agents.sb3.portfolio.teacher import Teacher
 
-# share of random choices while the rule is watched, so that it is seen to enter and to leave
+# share of random choices in the rollouts of the rule, so that these contain entries and exits
 _EXPLORE = 0.1
 
 
@@ -28,13 +28,13 @@ def imitate(
     batch_size: int = 256,
 ) -> tuple[float, float]:
     """Fit the choices of a new policy to those of the rule on `samples` observations of its own
-    env; returns the shares that then agree of the decisions to stay and of the orders.
+    env. Returns the share of the decisions to stay, and of the orders, in which both then agree.
 
-    Orders are rare, so the samples with an order weigh as much together as the others.
+    Orders are rare, so the samples with an order together have the same weight as the others.
     """
     env, rng = model.get_env(), np.random.default_rng([seed, 0xBC])
     choices, bands = teacher.choices, len(teacher.choices.bands)
-    env.teacher = teacher  # the env tells it where episodes end
+    env.teacher = teacher  # the env resets the teacher's memory where episodes end
     seen, asked, obs = [], [], env.reset()
     for _ in range(-(-samples // env.num_envs)):
         wanted = teacher.choose(obs)

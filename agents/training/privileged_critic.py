@@ -1,11 +1,11 @@
-"""An asymmetric critic: in training the value network also sees the future, the actor never does.
+"""An asymmetric critic: in training the value network also gets the future; the actor never does.
 
-The value network is not used after training, so it may know what no policy can (Pinto et al.,
-Asymmetric Actor Critic, RSS 2018): with the future as its input it explains the luck in the
-returns, and the advantages are less noisy. Here it sees, per asset, the value with hindsight of
-being invested less that of being flat (the potential of `agents.training.hindsight_potential`), and
-what a carry earns net of the cost of its capital over the next decisions. The market does not react
-to the agent, so these columns depend on the path alone, not on the account.
+The value network is not used after training, so it may use the future (Pinto et al., Asymmetric
+Actor Critic, RSS 2018). With it the network explains the noise in the returns, and the advantages
+vary less. It gets two kinds of columns per asset: the value with hindsight of being invested less
+that of being flat (the potential of `agents.training.hindsight_potential`), and the profit of a
+carry over the next decisions, net of the cost of its capital. The market does not react to the
+agent, so these columns depend on the path alone, not on the account.
 """
 
 from __future__ import annotations
@@ -23,24 +23,24 @@ from fundenv.config import EnvConfig, hours
 from fundenv.market import Market
 
 Array = NDArray[np.float32]
-AHEAD = (1, 3, 9, 27, 81)  # decisions over which the profit of a carry is told
+AHEAD = (1, 3, 9, 27, 81)  # decisions over which the columns hold the profit of a carry
 COLUMNS = 1 + len(AHEAD)  # per asset
-LIMIT = 10.0  # of a column beside the observations
+LIMIT = 10.0  # columns are clipped to +- this
 
 
 @dataclass(frozen=True, kw_only=True)
 class PrivilegedParams(Params):
-    """What the critic of PPO sees in training."""
+    """The inputs of PPO's critic in training."""
 
     critic: Literal["plain", "privileged"] = "plain"
-    """What the critic sees in training: the observations, or the future as well
+    """Inputs of the critic in training: the observations, or also the future
     (agents/training/privileged_critic.py).
     """
 
 
 class Future:
-    """What only the critic may know, as columns: per asset V(on) - V(off) of hindsight and the
-    profit of a full carry over the next `AHEAD` decisions, held from now on, in training rewards.
+    """The columns that only the critic gets: per asset V(on) - V(off) with hindsight, and the
+    profit of a full carry that is held over the next `AHEAD` decisions, in training rewards.
     """
 
     def __init__(
@@ -72,13 +72,13 @@ class Future:
         self.path, self.row = batch.where
 
     def begin(self, obs: Array) -> Array:
-        """Columns (n, width) of where the environments stand."""
+        """Columns (n, width) at the present rows of the environments."""
         self.path, self.row = self.batch.where
         return self._columns(self.path, self.row)
 
     def follow(self, obs: Array, ends: Array, ended: NDArray[np.bool_]) -> tuple[Array, Array]:
-        """(columns of where the environments stand, columns of where the episodes that have `ended`
-        (n,) stood last).
+        """(columns at the present rows of the environments, columns at the last rows of the
+        episodes that have `ended` (n,)).
         """
         path, row = self.path, self.row + self.hindsight.bars
         now = self.begin(obs)
@@ -87,11 +87,11 @@ class Future:
         ) if ended.any() else now
 
     def state(self) -> dict[str, Any]:
-        """Copies of where the environments stand."""
+        """Copies of the present paths and rows of the environments."""
         return {"path": self.path.copy(), "row": self.row.copy()}
 
     def restore(self, state: dict[str, Any]) -> None:
-        """Go on from what `state` returned."""
+        """Continue from the values that `state` returned."""
         self.path, self.row = state["path"].copy(), state["row"].copy()
 
     def _columns(self, path: NDArray[np.int64], row: NDArray[np.int64]) -> Array:

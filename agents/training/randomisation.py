@@ -29,11 +29,11 @@ class EnvTerms(NamedTuple):
 
 
 def draw_terms(params: Any, config: EnvConfig, seed: int) -> EnvTerms:
-    """A Latin hypercube over the ranges of `params`: each number is spread evenly over the envs,
-    and paired at random with the others.
+    """A Latin hypercube over the ranges of `params`: each term is spread evenly over the envs, and
+    paired at random with the others.
 
-    Fixed for each env, so that the potential is solved once; the market path is drawn anew for each
-    episode.
+    The terms of an env do not change, so that the potential is solved once. The market path is
+    drawn for each episode.
     """
     n = params.n_envs
     rng = np.random.default_rng([seed, 0x7E])
@@ -77,7 +77,7 @@ def draw_borrowing(params: Any, config: EnvConfig, seed: int) -> dict[str, NDArr
 
 
 def priced(market: Market, config: EnvConfig, book: Rulebook, terms: EnvTerms) -> Terms:
-    """What a carry costs under `terms`, at the mean taker fees of the venues and the mean
+    """The costs of a carry under `terms`, at the mean taker fees of the venues and the mean
     half-spread of the symbols.
     """
     fees = "fees_high" if config.fee_tier == "high" else "fees"

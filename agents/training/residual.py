@@ -1,11 +1,11 @@
-"""Residual over a rule: the policy starts as a rule of this folder and learns where to depart from
-it.
+"""Residual over a rule: the policy starts as a rule of this package and learns where to deviate
+from it.
 
-For every decision the agent asks the rule first. The rule's answer (hold, off or which carry, and
-which leverage) is appended to the observations, one column per logit, and adds a head start to its
-own logit. An untrained policy, greedy, is the rule; where the network has learned that another
-action pays, its logit exceeds the head start. Rules have memory: in training the memory follows the
-episodes of the environments, and `reset` tells it of new episodes when the agent acts.
+At every decision the agent first asks the rule. The rule's action (hold, off or a carry, and a
+leverage) is appended to the observations, one column per logit, and adds a bonus to its own logit.
+So an untrained policy, taken greedily, is the rule. Where the network has learned that another
+action is better, the logit of this action exceeds the bonus. Rules have memory: in training it
+follows the episodes of the environments; when the agent acts, `reset` starts new episodes.
 """
 
 from __future__ import annotations
@@ -26,14 +26,14 @@ Array = NDArray[np.float32]
 
 @dataclass(frozen=True, kw_only=True)
 class ResidualParams(Params):
-    """Which rule PPO starts from."""
+    """The rule that PPO starts from."""
 
     residual: str = ""
-    """Rule that the policy starts from, with its parameters: "ewma span=90 enter=0.2"; empty:
-    none.
+    """Rule that the policy starts from, with its parameters: "ewma span=90 enter=0.2"; empty: no
+    rule.
     """
     residual_bias: Annotated[float, Range(0, 20, "logit")] = 6.0
-    """Added to the logit of the rule's answer, in place of `hold_bias` and `leverage_bias`; at 6 a
+    """Bonus on the logit of the rule's action, in place of `hold_bias` and `leverage_bias`; at 6 a
     sampled gate differs from the rule once in 200 decisions.
     """
 
@@ -90,10 +90,10 @@ def _rules() -> list[str]:
 
 
 class Advice:
-    """A rule's answers as columns: per asset a one for what it says of {hold, each carry}, and a
-    one for its leverage, as the logits of PPO stand.
+    """A rule's actions as one-hot columns, in the order of PPO's logits: per asset one of {hold,
+    each carry}, and one of the leverages.
 
-    A carry or leverage that the grids lack counts as the nearest that they have.
+    A carry or leverage that the grids do not have counts as the nearest one that they have.
     """
 
     def __init__(
@@ -114,8 +114,8 @@ class Advice:
         return self.of(obs)
 
     def follow(self, obs: Array, ends: Array, ended: NDArray[np.bool_]) -> tuple[Array, Array]:
-        """(columns of observations (n, D), columns of the last observations of the episodes that
-        have `ended` (n,), which stand in `ends`).
+        """(columns of observations (n, D), columns of the last observations, in `ends`, of the
+        episodes that have `ended` (n,)).
         """
         if not ended.any():
             now = self.of(obs)
@@ -125,11 +125,11 @@ class Advice:
         return self.of(obs), last
 
     def state(self) -> dict[str, Any]:
-        """Copies of what the rule remembers."""
+        """Copies of the rule's memory."""
         return deepcopy(vars(self.rule))
 
     def restore(self, state: dict[str, Any]) -> None:
-        """Go on from what `state` returned."""
+        """Continue from the values that `state` returned."""
         vars(self.rule).update(deepcopy(state))
 
     def _columns(self, rule: Agent, obs: Array) -> Array:
@@ -146,8 +146,8 @@ class Advice:
 
 
 class AdvisedAccounts:
-    """`CounterfactualAccounts` whose accounts ask the rule too: its answers are appended to the
-    observations of each account.
+    """`CounterfactualAccounts` with the rule's actions for each account, which are appended to its
+    observations.
     """
 
     def __init__(

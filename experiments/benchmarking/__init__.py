@@ -1,1 +1,1 @@
-"""The jobs of a benchmark: training, evaluation, stress, comparison, log of trials."""
+"""The jobs of a benchmark: training, evaluation, stress, and the log of trials."""

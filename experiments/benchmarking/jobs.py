@@ -31,7 +31,7 @@ from fundenv.config import EnvConfig, hours
 Terms = tuple[float, float]  # cash rate, factor on costs
 COSTS = (1.0, 2.0)  # factors on fees, half-spread and impact
 PARTS, DAILY = "parts", "daily"  # folders in a run folder
-WALK_COST = 2.5  # a decision of a rollout takes as long as so many steps of PPO's training
+WALK_COST = 2.5  # time of one decision of a rollout, in steps of PPO's training
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -43,7 +43,7 @@ class Job:
     fold: int = FINAL
     candidate: int = 0
     params: dict[str, Any] = field(default_factory=dict)
-    steps: int = 0  # of training; 0 for rules
+    steps: int = 0  # environment steps of the training; 0 for rules
     cost: float = 0.0  # relative time of a step
     members: tuple[str, ...] = ()  # of an ensemble: keys of the jobs whose agents decide together
 
@@ -64,7 +64,7 @@ class Job:
 
 @dataclass(frozen=True, kw_only=True)
 class JobContext:
-    """What all jobs share; sent to the workers."""
+    """The data that all jobs share; sent to the workers."""
 
     markets: dict[str, Any]  # train, test, and fold<k>-train, fold<k>-validation
     settings: dict[str, Any]
@@ -74,7 +74,7 @@ class JobContext:
 
     @property
     def base(self) -> Terms:
-        """The terms of the run itself: its own cash rate, single costs."""
+        """The terms of the run itself: its own cash rate, and costs times 1."""
         return self.settings["cash_rate"], 1.0
 
     def rollouts(
@@ -90,25 +90,25 @@ class JobContext:
         return roll_out(agent, self.markets[market], self.settings | at, seed)
 
     def walk_cost(self, market: Any) -> float:
-        """What a rollout on `market` counts on the bar: its paths are walked side by side."""
+        """The share of a rollout on `market` in the progress bar; its paths run side by side."""
         step = hours(EnvConfig.from_dict(self.settings).decision_interval, "decision_interval")
         return WALK_COST * float(np.diff(market.paths).max() * market.bar_hours / step)
 
     def judging_cost(self, job: Job) -> float:
-        """What all rollouts of a job count."""
+        """The share of all rollouts of a job in the progress bar."""
         walked = [self.markets[self.spans(job)[1]]] * len(self.terms(job))
         if job.fold == FINAL:
             walked += [self.markets["train"], *([self.stress.market] if self.stress else [])]
         return sum(map(self.walk_cost, walked))
 
     def terms(self, job: Job) -> list[Terms]:
-        """Every cash rate and cost that the job is judged at, and those of the run: each once."""
+        """Every cash rate and cost of the comparison, and those of the run: each once."""
         costs = COSTS if job.fold == FINAL else COSTS[:1]
         wanted = [(rate, cost) for rate in self.cash_rates for cost in costs]
         return wanted if job.fold != FINAL or self.base in wanted else [*wanted, self.base]
 
     def done(self, job: Job) -> bool:
-        """Whether its results are there; those of an ensemble with as many members."""
+        """Whether the job's results exist; for an ensemble, with the same number of members."""
         if not (self.out / PARTS / f"{job.key}.json").exists():
             return False
         if (
@@ -123,7 +123,7 @@ class JobContext:
         )
 
     def spans(self, job: Job) -> tuple[str, str]:
-        """Names of the markets to learn on and to be judged on."""
+        """Names of the training market and of the market of the evaluation."""
         return (
             ("train", "test")
             if job.fold == FINAL
@@ -132,7 +132,7 @@ class JobContext:
 
 
 def do(job: Job, context: JobContext, reporter: Reporter) -> None:
-    """Train or join where needed, judge, keep: `parts/<key>.json` {"rows", "tidy", "params"},
+    """Train the agent or join the members, evaluate, write: `parts/<key>.json` {"rows", "tidy",
     `daily/<key>.parquet` and `stress/<key>.parquet`.
     """
     learned, judged = context.spans(job)
@@ -199,7 +199,7 @@ def _judged(
     made: dict[Terms, list[Rollout]], job: Job, context: JobContext, span: str
 ) -> tuple[list[dict[str, Any]], pd.DataFrame]:
     """Figures of every symbol at every cash rate and cost of the comparison, and daily returns at
-    single cost.
+    costs times 1.
     """
     head: dict[str, Any] = {
         "agent": job.agent,
@@ -215,7 +215,7 @@ def _judged(
 
 
 def learns(name: str) -> bool:
-    """Whether an agent has learned: a learner or an ensemble of some."""
+    """Whether an agent is a learner or an ensemble of learners."""
     return agents.agent_class(name).learns
 
 

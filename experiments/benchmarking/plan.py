@@ -44,7 +44,7 @@ def params_of(
 def candidates_of(
     name: str, preset: Preset, given: dict[str, Any], steps: int | None
 ) -> list[Candidate]:
-    """The candidates of a learner, with what the command line says put before the preset."""
+    """The candidates of a learner; parameters of the command line replace those of the preset."""
     listed = preset.candidates.get(name, [])
     kind: Any = agents.agent_class(name)
     if not listed and steps is None and kind.counts_steps:

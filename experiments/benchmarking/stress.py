@@ -116,10 +116,10 @@ def _cut(market: Market, path: int, low: int, high: int) -> Market:
 
 
 def run_scenarios(agent: Agent, given: Scenarios, settings: dict[str, Any]) -> pd.DataFrame:
-    """One row per scenario and decision from the shock's beginning on: shock, symbol, begin, hour
+    """One row per scenario and decision from the begin of the shock on: shock, symbol, begin, hour
     (since then), growth (of log equity since then), fall (below the highest equity since then),
-    liquidations (so far), carry, margin_distance; and held: the carry when it began. Nothing of an
-    account that was ruined before.
+    liquidations (so far), carry, margin_distance; and held: the carry when the shock began.
+    Accounts that were ruined before have no rows.
     """
     frames = []
     for k, item in enumerate(roll_out_paths(agent, given.market, settings)):
@@ -148,8 +148,8 @@ def run_scenarios(agent: Agent, given: Scenarios, settings: dict[str, Any]) -> p
 
 
 def table(frame: pd.DataFrame) -> Cells:
-    """One line per agent, per shock growth, worst fall and liquidations; and the share of accounts
-    that were invested when it came.
+    """One line per agent: for each shock growth, deepest fall and liquidations, and the share of
+    accounts that were invested when it began.
     """
     shocks = list(dict.fromkeys(frame["shock"]))
     found = [["agent", "invested", *(cell for shock in shocks for cell in (shock, "fall", "liq."))]]
@@ -169,10 +169,10 @@ def table(frame: pd.DataFrame) -> Cells:
 
 LEGEND = (
     "Named shocks (fundenv/market/synthetic/shocks.py) laid over every coin of the test span, at up"
-    " to three places each. Under each date: growth of log equity from its beginning to seven days"
-    " after its end, %, mean, with the interest on idle cash (`flat` earns nothing else); the"
-    " deepest fall of any account, %; liquidations per account. Invested: share of accounts with a"
-    " position when it came."
+    " to three places each. Under each date: mean growth of log equity from the begin of the shock"
+    " to seven days after its end, %, with the interest on idle cash (`flat` earns nothing else);"
+    " the deepest fall of any account, %; liquidations per account. Invested: share of accounts"
+    " with a position when the shock began."
 )
 
 
@@ -185,7 +185,7 @@ def curves(frame: pd.DataFrame) -> pd.DataFrame:
         own = rows.assign(invested=rows["carry"].abs() > metrics.IN_MARKET)
         each = own.pivot(
             index="hour", columns=["seed", "symbol", "begin"], values=["growth", "invested"]
-        ).ffill()  # a ruined account stays so
+        ).ffill()  # a ruined account stays ruined
         growth, invested = (
             each.xs(name, axis=1, level=0).to_numpy(float).mean(axis=1)
             for name in ("growth", "invested")

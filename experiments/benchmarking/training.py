@@ -33,12 +33,12 @@ class Progress:
         self._bar = tqdm(
             total=total,
             bar_format="{desc} {percentage:3.0f}% |{bar:30}| {elapsed} < {remaining}{postfix}",
-            smoothing=0,  # the time left by the mean speed
+            smoothing=0,  # estimates the time left from the mean speed
             mininterval=0.2 if sys.stderr.isatty() else 20.0,  # a log file needs no more
         )
 
     def at(self, title: str) -> None:
-        """Name what is running."""
+        """Show the name of the training that runs."""
         self._bar.set_description_str(title)
 
     def add(self, cost: float, note: str | None = None) -> None:
@@ -48,13 +48,13 @@ class Progress:
         self._bar.update(cost)
 
     def close(self) -> None:
-        """Leave the bar as it is."""
+        """Stop updating the bar."""
         self._bar.close()
 
 
 def cost_of(agent: Any, steps: int, done: int) -> float:
-    """What a training of `steps` steps, `done` of them already, counts on the bar: the warm start
-    too, which comes before the first step.
+    """The share of a training in the progress bar: `steps` steps, of which `done` are made, and the
+    warm start before the first step.
     """
     rounds, each = agent.warm_start() if done == 0 else (0, 0.0)
     return float(agent.step_cost * (max(0, steps - done) + rounds * each))
@@ -87,10 +87,10 @@ class Learning:
         self.saved = self.begun = time.monotonic()
         self.first = agent.steps_done
         self.window: TrainingWindow | None = None
-        self.warm = agent.warm_start()[0]  # rounds to come
+        self.warm = agent.warm_start()[0]  # remaining rounds of the warm start
 
     def step(self, steps: int, batch: Any) -> bool:
-        """Count, log and save now and then; False once Ctrl-C was pressed."""
+        """Count the steps; log and save at intervals. False after Ctrl-C."""
         if self.window is None:
             self.window = TrainingWindow(batch)
         self.window.add(batch)
@@ -105,7 +105,7 @@ class Learning:
         return not self.interrupt.requested
 
     def update(self, steps: int, scalars: dict[str, float]) -> bool:
-        """The learner's own diagnostics; False once Ctrl-C was pressed."""
+        """Write the learner's own diagnostics. False after Ctrl-C."""
         self._write(steps, {f"Learner/{key}": value for key, value in scalars.items()})
         if steps == 0 and self.warm > 0:
             self.warm -= 1
@@ -134,7 +134,7 @@ class Learning:
 
 
 def done_steps(folder: Path) -> int:
-    """Steps of training behind the checkpoint in `folder`; 0 where there is none."""
+    """Training steps of the checkpoint in `folder`; 0 where there is none."""
     path = folder / CHECKPOINT
     return int(read_json(path).get("steps_done", 0)) if path.is_file() else 0
 
@@ -153,8 +153,8 @@ def train(
     trial: Training,
     log_to: Service = "none",
 ) -> Learner:
-    """The agent after `steps` steps, from the checkpoint in `folder` where there is one; the folder
-    holds its newest checkpoint throughout, and the log of `trial` a line from the start on.
+    """The agent after `steps` steps, from the checkpoint in `folder` where there is one. The folder
+    always holds the newest checkpoint. The log of `trial` gets its line when the training starts.
 
     Raises `Stopped` after Ctrl-C, with the checkpoint written.
     """
@@ -206,8 +206,8 @@ def prepared(name: str, params: dict[str, Any]) -> Agent:
 
 
 def check_training(agent: Learner, settings: dict[str, Any], *markets: Any) -> None:
-    """Raise what the training of `agent` on `markets` would raise when its envs are made: its own
-    reward that is not found, settings that do not fit the data, and the like.
+    """Raise the errors that the training of `agent` on `markets` would raise when its envs are
+    made, as for an own reward that is not found, or settings that do not fit the data.
     """
     own = settings | agent.training_settings() | agent.env_settings()
     for market in markets:
@@ -215,9 +215,7 @@ def check_training(agent: Learner, settings: dict[str, Any], *markets: Any) -> N
 
 
 def say_trained_otherwise(agent: Learner, settings: dict[str, Any]) -> None:
-    """Print which of the `settings` of the env the training of `agent` sets itself, to another
-    value.
-    """
+    """Print which of the env `settings` the training of `agent` replaces by its own values."""
     own = agent.training_settings() | agent.env_settings()
     for line in overruled(settings, own, f"{agent.name} trains with"):
         print(f"{line}; set it by the agent's parameters", flush=True)

@@ -1,10 +1,10 @@
-"""The log of all trainings ever started, so that the best of them can be judged for the luck of the
-search.
+"""The log of all trainings that were started, so that the result of the best one can be corrected
+for the number of trials.
 
-`trials.csv` beside the run folders (runs/trials.csv by default) receives a line when a training
-starts, and a second one with its figure once it was judged. A training that was stopped, failed or
-thrown away stays in it without a figure. `experiments/trials.csv` holds the configurations tried
-while the recipe was made.
+`trials.csv` beside the run folders (runs/trials.csv by default) gets a line when a training starts,
+and a second line with its figure after the evaluation. A training that was stopped, failed or was
+discarded stays in it without a figure. `experiments/trials.csv` holds the configurations that were
+tried while the default parameters were chosen.
 """
 
 from __future__ import annotations
@@ -43,15 +43,15 @@ class Training(NamedTuple):
 
     @classmethod
     def of(cls, run: Path, key: str = "") -> Training:
-        """The training `key` of the run folder `run`, or the one that the whole folder is."""
+        """The training `key` of the run folder `run`; without a key the folder is one training."""
         run = run.resolve()
         return cls(run.parent / LOG, f"{run.name}/{key}" if key else run.name)
 
     def start(
         self, agent: str, params: dict[str, Any], *, steps: int, seed: int, market: str
     ) -> None:
-        """Add its line, unless an earlier part of the same training has: a resumed one counts once,
-        one with other parameters or more steps anew.
+        """Add the line of the training, unless an earlier part of the same training did. A resumed
+        training counts once; one with other parameters or more steps counts again.
         """
         line = {
             "agent": agent,
@@ -93,8 +93,8 @@ class Training(NamedTuple):
 
 
 def configuration(agent: str, params: dict[str, Any], steps: int) -> str:
-    """Steps, the parameters that are not the default, and six digits that change with any
-    parameter, the defaults too, but not with a new name of one.
+    """Steps, the parameters that are not the default, and six digits that change with the value of
+    any parameter (also of a default), but not if a parameter is renamed.
     """
     kind = agents.agent_class(agent).parameters
     whole, usual = kind.from_dict(params, owner=agent).to_dict(), kind().to_dict()
@@ -128,12 +128,12 @@ def read(log: Path) -> pd.DataFrame:
 
 
 def others(run: Path, *, recorded: bool) -> pd.DataFrame:
-    """agent, configuration, daily_sharpe (NaN where unknown) of every configuration tried but those
-    of the run folder `run`: those of the recipe, and those logged beside `run`, each once with the
-    mean over its seeds.
+    """agent, configuration, daily_sharpe (NaN where unknown) of every configuration that was tried,
+    except those of the run folder `run`: those tried for the default parameters, and those logged
+    beside `run`, each once with the mean over its seeds.
 
-    recorded: whether the run judges on recorded history. The recipe was chosen there, and a made-up
-    market knows nothing of that choice: it does not count.
+    recorded: whether the run is judged on recorded history. The default parameters were chosen
+    there; on a synthetic market these trials do not count.
     """
     recipe = pd.read_csv(RECIPE)[["agent", "configuration", "daily_sharpe"]] if recorded else _NONE
     logged = read(run.resolve().parent / LOG)
@@ -147,21 +147,21 @@ def others(run: Path, *, recorded: bool) -> pd.DataFrame:
 
 
 def counted(run: Path, *, recorded: bool) -> str:
-    """Which configurations `others` counts, in words."""
+    """A sentence that says which configurations `others` counts."""
     logged = f"those logged in {LOG} beside the run folder"
     if recorded:
         return (
             f"luck of the search: counts the {len(pd.read_csv(RECIPE))} configurations tried on"
-            f" recorded history while the recipe was made, and {logged}"
+            f" recorded history while the default parameters were chosen, and {logged}"
         )
     return (
-        "luck of the search: a made-up market, so the configurations tried on recorded history"
-        f" while the recipe was made do not count; {logged} do"
+        "luck of the search: a synthetic market, so the configurations tried on recorded history"
+        f" while the default parameters were chosen do not count; {logged} do"
     )
 
 
 def _begin(log: Path) -> None:
-    """The log with its header, whole or not at all."""
+    """Create the log with its header by an atomic rename."""
     if log.exists():
         return
     log.parent.mkdir(parents=True, exist_ok=True)
@@ -181,8 +181,8 @@ def _csv(cells: Sequence[Any]) -> bytes:
 
 
 def daily_sharpe(daily: pd.DataFrame) -> float:
-    """Of daily net returns with columns time and net, several symbols and cash rates side by side:
-    capital spread evenly; 0 without risk.
+    """Sharpe ratio of daily net returns (columns time and net; several symbols and cash rates, with
+    capital spread evenly over them), not annualised; 0 where the returns do not vary.
     """
     returns = daily.groupby("time")["net"].mean().to_numpy()
     return sharpe(returns, days_per_return=365)

@@ -1,1 +1,1 @@
-"""The search for the settings of rules, and what it found."""
+"""The search for the settings of rules, and its results."""

@@ -30,12 +30,12 @@ SUMS = ("growth", "turnover", "liquidations")  # fields of a sweep with one row 
 
 
 class Limits(NamedTuple):
-    """How much is searched, and the objective."""
+    """The size of the search, and its objective."""
 
     trials: int  # settings
     seed: int  # of Optuna's proposals
     cash_rate: float  # annual
-    drawdown: float  # most that a setting may have had, 0.1 = 10 %
+    drawdown: float  # largest drawdown that a setting may have, 0.1 = 10 %
 
 
 class Search:
@@ -68,7 +68,7 @@ class Search:
         check_order(rule, fixed, space)
 
     def run(self) -> tuple[Values, Sweep]:
-        """All settings and what they earned."""
+        """All settings and their results."""
         jobs = self._grid() if is_grid(self.space) else None
         count = sum(len(next(iter(job.values()))) for job in jobs) if jobs else self.limits.trials
         form = (
@@ -146,7 +146,7 @@ class Search:
             proposals.tell(trials, [None] * count)
 
     def _scores(self, found: Sweep) -> list[float]:
-        """The objective, with a finite penalty beyond the limit, from which Optuna can learn."""
+        """The objective, with a finite penalty beyond the limit that Optuna can learn from."""
         score = scores(found.growth, self.limits.cash_rate, self.limits.drawdown)
         return [float(value) if np.isfinite(value) else -1.0 for value in score]
 

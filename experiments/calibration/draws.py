@@ -1,4 +1,4 @@
-"""The settings of a grid that are tried: all of them, or as many as may be, drawn at random."""
+"""The settings of a grid that are tried: all of them, or a random draw of them."""
 
 from __future__ import annotations
 
@@ -11,19 +11,19 @@ import numpy as np
 from experiments.calibration.search import Dimension, Values, grid, in_order
 from experiments.core.run_folder import RunError
 
-_WHOLE = 100_000  # combinations up to which all are made, and those out of order left out
+_WHOLE = 100_000  # most combinations that are all made, before those out of order are left out
 
 
 def size(space: Sequence[Dimension]) -> int:
-    """Combinations of the listed values."""
+    """Number of combinations of the listed values."""
     return math.prod(len(dimension.values) for dimension in space)
 
 
 def drawn(
     space: Sequence[Dimension], rule: str, fixed: dict[str, Any], most: int, seed: int
 ) -> Values:
-    """Every setting that keeps the order of the parameters, or `most` different ones of them by
-    `seed`; the same for the same arguments. Raises `RunError` where none keeps it.
+    """Every setting that keeps the order of the parameters, or `most` different ones that `seed`
+    draws; the same for the same arguments. Raises `RunError` where no setting keeps the order.
     """
     rng = np.random.default_rng(seed)
     if size(space) <= _WHOLE:

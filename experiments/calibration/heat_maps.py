@@ -90,7 +90,7 @@ def _panel(result: Calibration, x: str, y: str) -> Panel:
 
 
 def _style(panels: list[Panel]) -> dict[str, Any]:
-    """One scale of colours for all panels; around 0 where growth has both signs."""
+    """One colour scale for all panels, centred on 0 where growth has both signs."""
     low, high = (float(f([f(panel.best) for panel in panels])) for f in (np.nanmin, np.nanmax))
     if low < 0 < high:
         limit = max(-low, high)

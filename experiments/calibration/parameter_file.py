@@ -14,8 +14,8 @@ from fundenv.command import called
 
 
 def read(path: Path) -> dict[str, dict[str, Any]]:
-    """Parameters by agent; every value is checked as the agent does. `RunError` where the file is
-    missing or no such file.
+    """Parameters by agent; every value is checked as the agent checks it. Raises `RunError` where
+    the file is missing or is not a parameter file.
     """
     try:
         tables = tomllib.loads(path.read_text(encoding="utf-8"))

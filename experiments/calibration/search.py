@@ -1,4 +1,4 @@
-"""Which settings of a rule are tried: all combinations of listed values, or what Optuna proposes
+"""Which settings of a rule are tried: all combinations of listed values, or proposals of Optuna
 within ranges.
 """
 
@@ -20,8 +20,8 @@ from experiments.core.run_folder import RunError
 
 Values = dict[str, NDArray[Any]]
 
-# What is searched where --space names nothing else; chosen before any result was seen, around the
-# values that the literature uses.
+# The search spaces without --space; chosen before any result was seen, around the values that the
+# literature uses.
 SPACES: dict[str, tuple[str, ...]] = {
     "carry": ("leverage=1,1.5,2,3,4,5,6,8",),
     "ewma": (
@@ -118,8 +118,8 @@ class Dimension:
 
 
 def dimensions(rule: str, texts: Sequence[str]) -> list[Dimension]:
-    """The search space from texts NAME=V1,V2,.. or NAME=LOW:HIGH[:log]; none: the rule's own.
-    `RunError` names what cannot be read.
+    """The search space from texts NAME=V1,V2,.. or NAME=LOW:HIGH[:log]; without texts the rule's
+    own. `RunError` names a text that cannot be read.
     """
     if not texts and rule not in SPACES:
         raise RunError(
@@ -164,8 +164,8 @@ def _dimension(rule: str, text: str) -> Dimension:
 
 
 def _check(rule: str, name: str, value: Any) -> None:
-    """`AgentError` where the rule has no such parameter or the value is outside its range; the
-    order of two parameters is not looked at.
+    """Raise `AgentError` where the rule has no such parameter or the value is outside its range;
+    the order of two parameters is not checked.
     """
     kind = agents.agent_class(rule).parameters
     try:
@@ -213,8 +213,8 @@ def check_order(rule: str, fixed: dict[str, Any], space: Sequence[Dimension]) ->
 
 
 class Proposals:
-    """Optuna's tree-structured Parzen estimator, asked for whole rounds of settings and told their
-    scores.
+    """Optuna's tree-structured Parzen estimator, which proposes whole rounds of settings and gets
+    their scores.
     """
 
     def __init__(self, space: Sequence[Dimension], seed: int) -> None:
@@ -238,14 +238,14 @@ class Proposals:
         return kinds.FloatDistribution(d.low, d.high, log=d.log)
 
     def ask(self, count: int) -> tuple[list[Any], Values]:
-        """Trials to be told about, and their settings."""
+        """New trials, whose scores `tell` expects, and their settings."""
         trials = [self._study.ask(self._range) for _ in range(count)]
         return trials, {
             name: np.array([trial.params[name] for trial in trials]) for name in self._range
         }
 
     def tell(self, trials: Sequence[Any], scores: Sequence[float | None]) -> None:
-        """Scores of the trials; None for a setting that is none."""
+        """Report the scores of the trials; None for an invalid setting."""
         for trial, score in zip(trials, scores, strict=True):
             if score is None:
                 self._study.tell(trial, state=self._optuna.trial.TrialState.FAIL)
@@ -253,7 +253,7 @@ class Proposals:
                 self._study.tell(trial, score)
 
     def recall(self, values: Values, scores: Sequence[float]) -> None:
-        """Take in what an earlier, interrupted search has found."""
+        """Add the results of an earlier, interrupted search."""
         for i, score in enumerate(scores):
             params = {name: array[i].item() for name, array in values.items()}
             self._study.add_trial(

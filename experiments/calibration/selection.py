@@ -1,5 +1,5 @@
-"""What a search has shown: the chosen setting, how it did in walk-forward folds and on the test
-span, and how much of it is luck.
+"""The result of a search: the chosen setting, its growth in walk-forward folds and on the test
+span, and the probability that the choice is overfitted.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ class Calibration:
     values: Values  # parameter -> (K,)
     best: int
     growth: Array  # (K,) per year on the training span
-    drawdowns: Array  # (K,) there
+    drawdowns: Array  # (K,) on the training span
     turnover: Array  # (K,) per year, mean over symbols
     forward: Forward
     deflated_sharpe: float  # probability that the true Sharpe ratio is positive
@@ -50,12 +50,12 @@ class Calibration:
 
     @property
     def drawdown(self) -> float:
-        """Its drawdown there."""
+        """Drawdown of the chosen setting on the training span."""
         return float(self.drawdowns[self.best])
 
     @property
     def test(self) -> float:
-        """Its growth on the test span, mean over symbols."""
+        """Growth of the chosen setting on the test span, mean over symbols."""
         return float(np.mean([figures.net_log_growth for figures in self.tests.values()]))
 
     def line(self) -> str:
@@ -83,8 +83,8 @@ def conclude(
     cash_rate: float,
     limit: float,
 ) -> Calibration:
-    """Choose, judge on the training `market` and walk the test span once. `RunError` where no
-    setting keeps the drawdown limit.
+    """Choose a setting, judge it on the training `market` and run it once on the test span. Raises
+    `RunError` where no setting keeps the drawdown limit.
     """
     score = scores(found.growth, cash_rate, limit)
     drawdowns = deepest(found.growth, cash_rate)
@@ -126,8 +126,8 @@ def conclude(
 def ways_out(
     rule: str, params: dict[str, Any], market: Any, settings: dict[str, Any]
 ) -> dict[str, tuple[float, float, float]]:
-    """Growth, drawdown and turnover per year of a setting with every combination of invalidation
-    and a fixed stop, all else equal.
+    """Growth, drawdown and turnover per year of a setting with and without invalidation, and with
+    and without a fixed stop; all other parameters stay the same.
     """
     stop = params["stop"] or STOP
     values: Values = {
@@ -141,7 +141,7 @@ def ways_out(
         market,
         settings,
     )
-    assert found is not None  # nobody can stop it
+    assert found is not None  # it has no callback that could stop it
     names = ("signal alone", "invalidation", f"stop at {100 * stop:g} % of notional", "both")
     figures = zip(
         yearly(found.growth),

@@ -1,1 +1,3 @@
-"""The comparison of forecasters: walk-forward, tables, page, and what a forecast is worth."""
+"""The comparison of forecasters: walk-forward, tables, report page, and the growth that forecasts
+bring.
+"""

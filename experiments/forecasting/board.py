@@ -1,5 +1,5 @@
-"""A comparison in TensorBoard: one run for each forecaster, x is the horizon in settlements; and a
-run `comparison` with the tables and pictures.
+"""A comparison in TensorBoard: one run for each forecaster, with the horizon in settlements as the
+x-axis, and a run `comparison` with the tables and pictures.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ _SIZE, _DPI = (9.0, 4.5), 100
 
 
 def write(folder: Path, result: dict[str, Any], parts: dict[str, pd.DataFrame], text: str) -> None:
-    """Write the event files anew."""
+    """Write the event files; earlier ones are replaced."""
     shutil.rmtree(folder, ignore_errors=True)
     rows = result["rows"]
     worth = result.get("worth", [])
@@ -48,7 +48,7 @@ def write(folder: Path, result: dict[str, Any], parts: dict[str, pd.DataFrame], 
                     tracker.write(row["horizon"], _scalars(row))
     with _tracker(folder / "comparison") as tracker:
         tracker.text("Tables", text)
-        last = rows[-1]["coin"]  # all coins, where there are several
+        last = rows[-1]["coin"]  # the row of all coins, if there are several
         tracker.image(0, "Calibration", calibration(rows, last))
         for name, table in parts.items():
             tracker.image(0, f"Parts/{name}", bars(table, name))

@@ -1,4 +1,4 @@
-"""The table of the coverage by coin and fold, beside what luck alone does to exact intervals."""
+"""The table of the coverage by coin and fold, beside the sampling range of exact intervals."""
 
 from __future__ import annotations
 
@@ -25,8 +25,8 @@ _WEIGHT = 0.9
 
 
 def coverage_cells(rows: Sequence[dict[str, Any]], key: str = "coverage") -> list[list[str]]:
-    """Header and a line for each forecaster, the first one for exact intervals; key: `coverage`, or
-    `untracked` for the intervals that no settled target has corrected.
+    """Header, a line for exact intervals and a line for each forecaster; key: `coverage`, or
+    `untracked` for the intervals without the correction by settled targets.
     """
     known: dict[tuple[str, int], list[float]] = {}
     counts: dict[int, list[int]] = {}

@@ -14,7 +14,7 @@ COLOURS = (
     "#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#8c6d31", "#7f7f7f",
 )  # fmt: skip
 DASHES = ("solid", "dash", "dot")
-LEAST_SKILL = -30.0  # %; worse ones would flatten the chart and stand in the table
+LEAST_SKILL = -30.0  # %; lower values would flatten the chart, and are only in the table
 DRAWN_DAYS = 120
 
 
@@ -92,7 +92,7 @@ def fan(forecasts: pd.DataFrame, name: str) -> go.Figure:
         x=own["time"], y=own["mean"], mode="lines", name="forecast", line={"color": "#0072B2"}
     )
     figure.add_scatter(
-        x=own["time"], y=known, mode="lines", name="what came", line={"color": "#D55E00"}
+        x=own["time"], y=known, mode="lines", name="outcome", line={"color": "#D55E00"}
     )
     return dress(figure, f"{coin}, bp per 8 h", 380)
 
@@ -133,7 +133,7 @@ def first_coin(parts: pd.DataFrame, horizon: int = 9) -> pd.DataFrame:
 
 
 def moved(parts: pd.DataFrame) -> go.Figure:
-    """What moved the forecasts of the first coin, stacked, and the forecast less its base."""
+    """The parts of the forecasts of the first coin, stacked, and the forecast less its base."""
     own = first_coin(parts).drop(columns="base")
     figure = go.Figure()
     for i, group in enumerate(own.columns):

@@ -57,13 +57,13 @@ def page(
             "Share of rates below each quantile, all horizons; on the line it is calibrated.")),
         ("Forecasts", chart("fan") + note(
             f"{best} for the mean of the next 9 settlements, first coin, last {charts.DRAWN_DAYS}"
-            " days: mean, 90 % interval, and what came.")),
+            " days: mean, 90 % interval and outcome.")),
         *([("What moved a forecast", moved)] if moved else []),
         *([("What it is worth", worth + note(
-            f"Growth of the rule, mean over coins; {PERFECT}: on the future itself, which nobody"
-            f" has; {TUNED}: that, with the best thresholds for this very span. The tables below"
-            " say by how much forecasters differ, and how sure that is; growth below"
-            f" {LEAST_GROWTH:g} % is not drawn."))]
+            f"Growth of the rule, mean over coins; {PERFECT}: with perfect foresight, which no"
+            f" forecaster has; {TUNED}: that, with the best thresholds for this very span. The"
+            " tables below show the differences between forecasters with their intervals; growth"
+            f" below {LEAST_GROWTH:g} % is not drawn."))]
           if worth else []),
         ("Tables", "".join(tables[1:])),
         ("Data", table(["what", "value"], origin(record), kind="words")),
@@ -78,7 +78,7 @@ def _best(rows: list[dict[str, Any]], coin: str) -> str:
 
 
 def verdict(rows: list[dict[str, Any]], coin: str) -> str:
-    """One sentence for each horizon: the best forecaster, and whether that is more than luck."""
+    """One sentence for each horizon: the best forecaster, and the p-value of its lead."""
     said = []
     for horizon in HORIZONS:
         own = [row for row in rows if row["coin"] == coin and row["horizon"] == horizon]
@@ -86,7 +86,7 @@ def verdict(rows: list[dict[str, Any]], coin: str) -> str:
             continue
         best = min(own, key=lambda row: row["rmse"])
         if best["forecaster"] == "clipped_har":
-            said.append(f"h = {horizon}: nobody beats clipped HAR.")
+            said.append(f"h = {horizon}: no forecaster beats clipped HAR.")
         elif "skill_clipped_har" in best:
             said.append(
                 f"h = {horizon}: {best['forecaster']} is best, {best['skill_clipped_har']:+.1f} %"

@@ -18,7 +18,7 @@ HIGH_P = 0.10
 
 
 class Section(NamedTuple):
-    """A heading, a table (header first) and what its columns mean."""
+    """A heading, a table (its first line is the header) and a legend of its columns."""
 
     heading: str
     cells: list[list[str]]
@@ -35,7 +35,7 @@ def seconds(records: pd.DataFrame) -> list[dict[str, Any]]:
     ]
 
 
-# of every table of one number: heading, key of a row, digits, legend
+# the tables with one number in each cell: heading, key of a row, digits, legend
 MEASURES = (
     ("Skill over no change, RMSE, %", "skill_no_change", 1, ""),
     (
@@ -91,7 +91,7 @@ def sections(result: dict[str, Any]) -> list[Section]:
         Section(
             UNTRACKED,
             coverage_cells(result["coverage_by_fold"], "untracked"),
-            "The same intervals as the fit left them: only their scale follows recent errors.",
+            "The same intervals at the levels of the fit: only their scale follows recent errors.",
         )
     )
     found.append(
@@ -114,7 +114,7 @@ def sections(result: dict[str, Any]) -> list[Section]:
         Section(
             "Cost of a fold",
             cost,
-            "A fit of all coins together; a forecast, its width kept up to date since the fit.",
+            "Fit: all coins together. New settlement: one forecast with its quantiles.",
         )
     )
     return [section for section in found if len(section.cells) > 1]
@@ -185,7 +185,7 @@ def _seeds(rows: Sequence[dict[str, Any]], coin: str) -> Section:
 
 
 def interval(values: Sequence[float]) -> str:
-    """Mean and, from three values on, the 95 % interval of Student; of two both."""
+    """Mean, and from three values on the 95 % interval of Student's t; of two values, both."""
     from scipy.stats import t
 
     mean, low, high = float(np.mean(values)), min(values), max(values)

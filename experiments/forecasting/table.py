@@ -16,8 +16,8 @@ UNTRACKED = ("u5", "u25", "u50", "u75", "u95")
 
 
 def usual_errors(panel: Panel, start: pd.Timestamp) -> dict[tuple[str, int], float]:
-    """Mean absolute error of no change before the test, of each coin and horizon: the unit of
-    MASE.
+    """Mean absolute error of no change before the test span, for each coin and horizon: the unit
+    of MASE.
     """
     found = {}
     for history in panel.until(int(start.value) - 1):
@@ -32,10 +32,10 @@ def figures(
 ) -> list[dict[str, Any]]:
     """Rows of `coin, horizon, forecaster` with the figures of `scores`.
 
-    Forecasts of several seeds count as their mean; `skill_seeds` holds the skill of each. Only
-    origins that every forecaster has are judged. The row `all coins` pools the errors, and its
-    Diebold-Mariano test is of the mean loss over the coins at each settlement, for coins move
-    together.
+    Forecasts of several seeds are averaged; `skill_seeds` holds the skill of each seed. Only
+    origins that every forecaster has are judged. The row `all coins` pools the errors. Its
+    Diebold-Mariano test takes the mean loss over the coins at each settlement, because the rates of
+    coins are correlated.
     """
     rows: list[dict[str, Any]] = []
     known = forecasts[np.isfinite(forecasts["target"])]
@@ -128,9 +128,7 @@ def _rows(
 
 
 def _tests(first: pd.Series, second: pd.Series, horizon: int) -> dict[str, float]:
-    """Both tests of two series of losses: of forecasts whose squared errors they are. `p` is the
-    larger p-value.
-    """
+    """Both tests of two series of squared errors. `p` is the larger p-value."""
     zero, one, two = (
         np.zeros(len(first)),
         np.sqrt(first.to_numpy()),
@@ -157,8 +155,8 @@ def _seeds(coin: str, tables: list[pd.DataFrame], base: pd.DataFrame) -> list[fl
 
 
 def coverage_by_fold(forecasts: pd.DataFrame) -> list[dict[str, Any]]:
-    """Coverage of the 90 % interval for each forecaster, coin, fold and horizon: of the mean
-    quantiles of the seeds, as everywhere.
+    """Coverage of the 90 % interval for each forecaster, coin, fold and horizon; the quantiles are
+    averaged over the seeds, as in the other tables.
     """
     keys = ["forecaster", "symbol", "fold", "horizon"]
     ends = ["target", "q5", "q95", "u5", "u95"]

@@ -1,7 +1,7 @@
-"""Walk-forward: each forecaster is fitted on what lay before a fold and asked in it, fold by fold.
+"""Walk-forward: for each fold, each forecaster is fitted on the data before it and forecasts in it.
 
-A fit sees the panel cut at the start of its fold, so that no target of its training reaches into
-it: the purge is the cut itself.
+A fit gets the panel cut at the start of its fold. So no target of the training reaches into the
+fold: the cut is the purge.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ class Job(NamedTuple):
     fit_from: pd.Timestamp | None
     start: pd.Timestamp
     end: pd.Timestamp
-    explained: bool = False  # whether its parts are written too
+    explained: bool = False  # whether the parts of its forecasts are written, too
 
     @property
     def stem(self) -> str:
@@ -51,14 +51,14 @@ class Job(NamedTuple):
 
 
 def file_name(forecaster: str) -> str:
-    """The name of a forecaster, its parameters too, as a part of a file name."""
+    """The name and the parameters of a forecaster, as a part of a file name."""
     return re.sub(r"[^\w.=-]+", "-", forecaster)
 
 
 def folds(
     start: pd.Timestamp, end: pd.Timestamp, months: int
 ) -> list[tuple[pd.Timestamp, pd.Timestamp]]:
-    """The test span cut into pieces of `months`; a rest of under a month joins the piece before."""
+    """The test span in pieces of `months`; a rest shorter than a month joins the piece before."""
     edges = [start]
     while edges[-1] < end:
         edges.append(min(start + pd.DateOffset(months=months * len(edges)), end))
@@ -68,7 +68,7 @@ def folds(
 
 
 def check_folds(panel: Panel, spans: list[tuple[pd.Timestamp, pd.Timestamp]]) -> None:
-    """Raise `RunError` where there is too little to learn from, or nothing to judge."""
+    """Raise `RunError` where the data are too few for a fit or for a judgement."""
     if not spans:
         raise RunError("--test begins after the last settlement; choose an earlier span")
     start, end = spans[0][0], spans[-1][1]
@@ -89,7 +89,7 @@ def check_folds(panel: Panel, spans: list[tuple[pd.Timestamp, pd.Timestamp]]) ->
 
 
 def run_job(job: Job, panel: Panel, forecaster: Forecaster, folder: Path) -> None:
-    """Fit, ask, and write `<stem>.parquet` and its record `<stem>.json`, the record last."""
+    """Fit, forecast, and write `<stem>.parquet` and then its record `<stem>.json`."""
     begun, cpu = time.perf_counter(), time.process_time()
     forecaster.fit(panel, (job.fit_from, job.start))
     fitted, fitted_cpu = time.perf_counter() - begun, time.process_time() - cpu
@@ -120,8 +120,8 @@ def run_job(job: Job, panel: Panel, forecaster: Forecaster, folder: Path) -> Non
 
 
 def one_forecast_ms(forecaster: Forecaster, panel: Panel) -> float:
-    """CPU milliseconds that the forecast of one new settlement takes, per coin: the least of three
-    calls, with the width brought up from the fit to the end of the panel.
+    """CPU milliseconds that the forecast of one new settlement takes, per coin: the smallest of
+    three calls. The quantiles are updated from the fit to the end of the panel in that time.
     """
     last = max(int(history.ns[-1]) for history in panel)
     took = []

@@ -1,4 +1,4 @@
-"""The tables and the chart of what forecasts are worth."""
+"""The tables and the chart of the growth that forecasts bring."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ RULES = ("forecast", "forecast_leverage")
 AGAINST = ("ewma", "clipped_har")
 PERFECT = "perfect"
 TUNED = "perfect_tuned"
-LEAST_GROWTH = -3.0  # % a year; lower ones would flatten the chart and stand in the table
+LEAST_GROWTH = -3.0  # % a year; lower values would flatten the chart, and are only in the table
 Table = tuple[str, list[list[str]], str]  # heading, cells, legend
 
 
@@ -27,10 +27,10 @@ def growth_of(rows: Sequence[dict[str, Any]], cash: float) -> Iterator[Table]:
         yield (
             f"Growth of the rule `{rule}` above a cash rate of {100 * cash:g} %, % a year",
             _cells(rows, rule, lambda row: f"{row['growth']:+.2f}", losses=True),
-            "The rule at its defaults on each forecaster, mean over coins; h: the horizon that it"
-            f" reads. {PERFECT}: on the future itself, which nobody has. {TUNED}: that, with the"
-            " best of six thresholds for this very span. No rule here is optimal, so that a worse"
-            " forecast can earn more.",
+            "The rule with its default parameters on each forecaster, mean over coins; h: the"
+            f" horizon that it reads. {PERFECT}: with perfect foresight, which no forecaster has."
+            f" {TUNED}: that, with the best of six thresholds for this very span. No rule here is"
+            " optimal, so a worse forecast can earn more.",
         )
 
 

@@ -1,1 +1,1 @@
-"""What the commands on paper accounts share."""
+"""Parts of the commands on paper accounts."""

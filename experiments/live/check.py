@@ -15,10 +15,11 @@ from fundenv.market.join import joint
 
 
 def check(paper: Paper, agent: Agent) -> str:
-    """Compare the account of a journal with a rollout of `agent`, a fresh one, on the market that
-    files with the same rows make. Returns a line; raises `RunError` where a bit differs.
+    """Compare the account of a journal with a rollout of the new agent `agent` on the market that
+    files with the same rows give. Returns a line; raises `RunError` where a bit differs.
 
-    Where a limit or a stop changed an action the backtest has no such action: nothing is compared.
+    Nothing is compared where a limit or a stop changed an action, because the backtest has no such
+    action.
     """
     if paper.begin is None or paper.tables.closed is None:
         return f"{paper.folder}: no bar is sealed yet"
@@ -28,7 +29,9 @@ def check(paper: Paper, agent: Agent) -> str:
     if not steps:
         return f"{paper.folder}: no step is complete yet"
     if any(record["limits"] for record in paper.account.decisions):
-        return f"{paper.folder}: limits changed some actions, which no backtest knows; not compared"
+        return (
+            f"{paper.folder}: limits changed some actions, and no backtest has these; not compared"
+        )
     frames = [paper.tables.frames(symbol) for symbol in paper.tables.symbols]
     files = build_market(frames, venue=paper.plan.venue, accept=paper.plan.accept)
     files = joint(files, paper.plan.symbols) if paper.plan.shared else files

@@ -1,5 +1,5 @@
-"""Assumptions of a paper account against reality: what differs, how sure that is, when it is an
-alarm, and which share of the planned capital the results support.
+"""Compare the assumptions of a paper account with reality: differences, their intervals and alarms,
+and the share of the planned capital that the results support.
 """
 
 from __future__ import annotations
@@ -21,16 +21,16 @@ from fundenv import metrics
 from fundenv.live import Paper
 
 Array = NDArray[np.float64]
-TOLERANCE_BP = 1.0  # of the price: costs that lie less above those assumed are no alarm
-RATE_BP = 0.2  # of an interval: an estimate that is off by less is no alarm
-SCALE_DAYS = 14  # of results before a scale is named
+TOLERANCE_BP = 1.0  # of the price; costs that exceed those assumed by less are no alarm
+RATE_BP = 0.2  # per interval; a smaller error of the estimate is no alarm
+SCALE_DAYS = 14  # days of results before the report names a scale
 DRAWS = 2000
 _NAN = float("nan")
 
 
 class Line(NamedTuple):
-    """One comparison: mean of `n` values with the ends of its 95 % interval, NaN where nothing can
-    be said.
+    """One comparison: the mean of `n` values and the ends of its 95 % interval, NaN where the
+    values are too few.
     """
 
     name: str
@@ -43,8 +43,8 @@ class Line(NamedTuple):
 
 @dataclass(frozen=True, kw_only=True)
 class Drift:
-    """A drift report. alarms: a sentence each. notes: what could not be compared. scale: see
-    `scale_of`; None before `SCALE_DAYS`.
+    """A drift report. alarms: a sentence for each. notes: comparisons that were not possible.
+    scale: see `scale_of`; None before `SCALE_DAYS`.
     """
 
     decisions: int
@@ -55,7 +55,7 @@ class Drift:
     scale: tuple[float, float, float] | None
 
     def record(self) -> dict[str, Any]:
-        """JSON values; what is not known is null."""
+        """The report as JSON values; unknown values are null."""
         lines = [
             {k: None if isinstance(v, float) and np.isnan(v) else v for k, v in x._asdict().items()}
             for x in self.lines
@@ -119,10 +119,10 @@ def scale_of(net: Array, variance: float | None = None) -> tuple[float, float, f
     """(share of the planned capital to begin with, median share, share of the draws whose mean is
     above 0).
 
-    The share is the growth-optimal one, mean over variance of the daily growth above cash (Kelly),
-    cut to 0 .. 1, over draws of the days in blocks (stationary bootstrap). The first is its 5 %
-    quantile: one of 20 such histories supports less. variance: the least to count with, as weeks
-    may hold no bad day that a backtest holds.
+    The share is the growth-optimal one (Kelly): mean over variance of the daily growth above cash,
+    limited to 0 .. 1. It is computed for each draw of a stationary bootstrap of the days. The first
+    value is its 5 % quantile: one in 20 such histories supports less. variance: the smallest
+    variance to use, because a few weeks may hold none of the bad days of a backtest.
     """
     rng = np.random.default_rng(0)
     block = block_length(net) if np.ptp(net) > 1e-15 else 1.0
@@ -167,7 +167,7 @@ def _costs(fills: pd.DataFrame, books: pd.DataFrame, alarms: list[str]) -> list[
                 alarms.append(f"{line.name}: {line.mean:+.2f} bp, 95 % above {line.low:+.2f}")
             if table is fills:
                 paid = _by_decision(own, "size_bp")
-                found.append(_line(f"{leg} paid for size, which no best price shows", "bp", paid))
+                found.append(_line(f"{leg} paid beyond the best price, for its size", "bp", paid))
     return found
 
 
@@ -187,7 +187,7 @@ def _rates(rates: pd.DataFrame, alarms: list[str]) -> list[Line]:
 
 
 def _by_decision(table: pd.DataFrame, column: str) -> Array:
-    """Means over the coins of each decision, for they move together."""
+    """The mean over the coins at each decision, because their values are correlated."""
     return table.groupby("decision", sort=True)[column].mean().to_numpy(float)
 
 
@@ -195,7 +195,7 @@ def _line(name: str, unit: str, values: Array) -> Line:
     found = paired(values, np.zeros(len(values)))
     low, high = found.low, found.high
     if len(values) >= LEAST_DAYS and np.ptp(values) < 1e-15:
-        low = high = found.value  # all equal: nothing to draw
+        low = high = found.value  # all values are equal: the bootstrap has no spread
     return Line(name, unit, len(values), found.value, low, high)
 
 
@@ -236,7 +236,7 @@ def _within(
 
 
 def _extra(paper: Paper, fills: pd.DataFrame, days: int) -> float:
-    """What the fills cost more than assumed, as growth a day."""
+    """The cost of the fills above the assumed one, as growth a day."""
     if not len(fills):
         return 0.0
     equity = float(paper.plan.settings["initial_equity"]) * len(paper.account.steps[0].equity)
@@ -244,7 +244,9 @@ def _extra(paper: Paper, fills: pd.DataFrame, days: int) -> float:
 
 
 def _blocks(length: int, block: float, rng: np.random.Generator) -> NDArray[np.int64]:
-    """Days of each draw (DRAWS, length): blocks of geometric length around a circle."""
+    """Days of each draw (DRAWS, length): blocks of geometric length; after the last day follows the
+    first.
+    """
     starts = rng.integers(0, length, (DRAWS, length))
     new = rng.random((DRAWS, length)) < 1.0 / block
     new[:, 0] = True

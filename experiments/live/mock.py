@@ -1,5 +1,5 @@
-"""A mock exchange on loopback: Binance's and Bybit's REST interface over recorded or made-up
-tables, with a clock of its own and any fault on request.
+"""A mock exchange on loopback: the REST interface of Binance and Bybit over recorded or synthetic
+tables, with its own clock and injected faults.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ class _Threads(ThreadingHTTPServer):
     world: World
 
     def handle_error(self, request: Any, client_address: Any) -> None:
-        """A client that goes away, or is killed, is part of what is tried here."""
+        """Ignore clients that disconnect or are killed: the studies kill them on purpose."""
 
 
 class _Handler(BaseHTTPRequestHandler):
@@ -50,10 +50,10 @@ class _Handler(BaseHTTPRequestHandler):
     server: _Threads
 
     def log_message(self, *args: Any) -> None:
-        """Silent."""
+        """Write no log line for a request."""
 
     def do_GET(self) -> None:
-        """Answer, or do what the fault says."""
+        """Answer the request, or apply the fault that is due."""
         world = self.server.world
         parts = urlsplit(self.path)
         fault = world.fault(self.path)
@@ -86,7 +86,7 @@ class _Handler(BaseHTTPRequestHandler):
             self.wfile.write(body)
 
     def _break(self, body: bytes, kind: str) -> None:
-        """Half of the answer, then the end of the connection."""
+        """Send half of the answer, then close the connection."""
         half = len(body) // 2
         self._send(200, body[:half], {}, short=len(body) - half)
         with suppress(OSError):

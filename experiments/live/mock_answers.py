@@ -1,4 +1,4 @@
-"""The answers of a mock exchange, in the shapes of Binance's and Bybit's documents:
+"""The answers of a mock exchange, in the form of the documents of Binance and Bybit:
 developers.binance.com/docs/derivatives/usds-margined-futures and /docs/binance-spot-api-docs,
 bybit-exchange.github.io/docs/v5.
 """
@@ -16,7 +16,7 @@ Query = dict[str, str]
 
 
 def answer_of(world: World, path: str, query: Query, fault: str) -> Any:
-    """The JSON value of an answer; None: no such address."""
+    """The JSON value of an answer; None for an unknown address."""
     if fault == "null":
         return None
     match = re.fullmatch(r"/(fapi/v1|api/v3)/(\w+)", path)
@@ -35,7 +35,7 @@ def answer_of(world: World, path: str, query: Query, fault: str) -> Any:
 
 
 def _changed(rows: list[Any], fault: str) -> list[Any]:
-    """Rows as a fault leaves them."""
+    """The rows after a fault changed them."""
     if fault == "empty":
         return []
     if fault == "double":

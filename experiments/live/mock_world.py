@@ -1,4 +1,4 @@
-"""What a mock exchange knows: rows, a clock of its own, and the faults that are due."""
+"""The data of a mock exchange: rows, its own clock, and the faults that are due."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from fundenv.market import SymbolFrames
 
 @dataclass
 class Fault:
-    """What happens to the next `times` requests whose address matches.
+    """A fault that hits the next `times` requests whose address matches.
 
     kind: "status" (with `status`), "reset", "truncate", "slow" (`seconds`), "page" (HTML in place
     of data), "null", "empty" (no rows), "holes" (nulls inside the rows), "double" (rows twice and
@@ -45,12 +45,12 @@ class Table:
 
 @dataclass(eq=False)
 class World:
-    """What the exchange knows.
+    """The data of the exchange.
 
-    tables: (venue, symbol, kind) -> rows. now_ms: its clock. ticks: iterator; what it yields is
-    added to the clock whenever somebody asks for the time. hidden: (venue, symbol, kind) -> (from,
-    to, until): rows stamped in [from, to) are not told before `until`. delisted: (venue, symbol) ->
-    instant of its last row. faults: those to come. met: those that requests have met. asked:
+    tables: (venue, symbol, kind) -> rows. now_ms: its clock. ticks: iterator; each request for the
+    time adds the next value to the clock. hidden: (venue, symbol, kind) -> (from, to, until): rows
+    stamped in [from, to) are not sent before `until`. delisted: (venue, symbol) -> instant of its
+    last row. faults: those to come. met: number of faults that requests have met. asked: number of
     requests.
     """
 
@@ -73,7 +73,7 @@ class World:
     def rows(
         self, venue: str, symbol: str, kind: str, first: int, last: int
     ) -> list[tuple[int, list[float]]]:
-        """Rows that the venue tells now."""
+        """The rows that the venue sends at present."""
         last = min(last, self.now_ms, self.delisted.get((venue, symbol), 2**62) - 1)
         found = self.tables[venue, symbol, kind].between(first, last)
         for start, end, until in self.hidden.get((venue, symbol, kind), []):
@@ -101,14 +101,14 @@ class World:
         return rate, int(table.times[at])
 
     def clock(self) -> int:
-        """The time, told to whoever asks; it moves on then where it ticks."""
+        """The time, as an answer to a request; a clock with `ticks` then advances."""
         with self.lock:
             if self.ticks is not None:
                 self.now_ms += int(next(self.ticks, 0))
             return self.now_ms
 
     def fault(self, address: str) -> Fault | None:
-        """The fault that strikes a request, if any."""
+        """The fault that hits a request, or None."""
         with self.lock:
             self.asked += 1
             for fault in self.faults:

@@ -1,4 +1,4 @@
-"""What a paper account assumed beside what the venue then showed: fills, books, settled rates."""
+"""The assumptions of a paper account beside later quotes of the venue: fills, books, rates."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from fundenv.dynamics import types as t
 from fundenv.live import Paper, Quote
 from fundenv.live.account import Step
 
-LATE_MS = 10 * 60_000  # after the close; what was decided later met another market
+LATE_MS = 10 * 60_000  # after the close; the market has changed for a later decision
 _MINUTE_MS = 60_000
 _LEGS = {
     "spot": (t.FILLED_SPOT, t.SPOT_VALUE, t.SPOT_QUANTITY),
@@ -25,7 +25,7 @@ RATES = "decision close symbol due expected last settled".split()
 
 
 def quotes_of(paper: Paper) -> dict[tuple[int, str], Quote]:
-    """What the venue showed: (decision, symbol) -> the quote."""
+    """The venue's quotes after the decisions: (decision, symbol) -> quote."""
     found = {}
     for record in paper.quotes:
         told = record["quote"]
@@ -38,12 +38,11 @@ def fills(paper: Paper) -> pd.DataFrame:
     """A row for each leg that a decision traded, with columns `FILLS`.
 
     filled: average price of the fill in the account. assumed: the open with the half-spread of the
-    venue's file alone. shown: the best ask that a purchase would have met, the best bid of a sale,
-    when the book was asked. extra_bp: how much worse `shown` was than `assumed`, of the price, + =
+    venue's file alone. shown: the best ask for a purchase, the best bid for a sale, when the book
+    was requested. extra_bp: how much worse `shown` was than `assumed`, of the price; positive:
     reality costs more. size_bp: what the account paid beyond `assumed`, for its size and in stress;
-    a best price knows nothing of size. seconds: from the decision to the book. value: quote traded.
-    Decisions made more than `LATE_MS` after their close,
-    and steps with a liquidation, are left out.
+    a best price does not include this. seconds: from the decision to the book. value: quote traded.
+    Decisions made more than `LATE_MS` after their close are left out, and steps with a liquidation.
     """
     quotes, rows = quotes_of(paper), []
     opens = {key: _opens(paper, *key) for key in paper.tables.rows if key[1] in _LEGS}
@@ -84,8 +83,9 @@ def books(paper: Paper) -> pd.DataFrame:
 
 
 def rates(paper: Paper) -> pd.DataFrame:
-    """The venue's estimate at each decision beside what settled, bp of one interval, with columns
-    `RATES`; last: the rate that had settled before. Settlements that are not sealed are left out.
+    """The venue's estimate at each decision beside the rate that settled, bp per interval, with
+    columns `RATES`; last: the rate that had settled before. Settlements that are not sealed are
+    left out.
     """
     settled = {symbol: _settled(paper, symbol) for symbol in paper.tables.symbols}
     rows = []
@@ -114,7 +114,7 @@ def _fill(
 ) -> dict[str, float] | None:
     filled, value, quantity = (float(trade[column]) for column in _LEGS[leg])
     if price is None or quantity <= 0.0 or not np.isclose(abs(filled), quantity):
-        return None  # nothing, or orders in both directions
+        return None  # no order, or orders in both directions
     side = float(np.sign(filled))
     book = {
         ("perp", 1.0): quote.ask,

@@ -1,1 +1,1 @@
-"""What the monitor is made of: what it hears, what it works out, when it calls, and its page."""
+"""The parts of the monitor: requests to the venues, rows, alerts and the page."""

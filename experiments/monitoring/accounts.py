@@ -1,4 +1,4 @@
-"""Paper accounts, read from their state files; nothing is written there."""
+"""Paper accounts, read from their state files; these are not written."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from fundenv.live.state import STATE
 
 DRIFT = "drift.json"
 _HOUR_MS = 3_600_000
-_PATIENCE_MS = 90 * 60_000  # behind the close of the bar that is due
+_PATIENCE_MS = 90 * 60_000  # after the close of the bar that is due
 
 
 def read(folders: Sequence[Path], now: int) -> tuple[list[dict[str, Any]], list[str]]:
-    """(the accounts below some folders of `fundenv paper`, what could not be read). now: ms.
+    """(the accounts in some folders of `fundenv paper`, a sentence for each failure). now: ms.
 
     An account is the entry of the state file with: venue, agent, closed (ms), waiting (a sentence),
     held (whether there is a position), behind (hours since its last bar, where the next one is

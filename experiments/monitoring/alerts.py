@@ -1,4 +1,4 @@
-"""When the monitor calls: what is true now that should be known, and what has begun or ended."""
+"""The alerts of the monitor: conditions that hold now, and alerts that begin or end."""
 
 from __future__ import annotations
 
@@ -13,27 +13,27 @@ from fundenv.settings import Range, Settings
 
 @dataclass(frozen=True, kw_only=True)
 class AlertLimits(Settings):
-    """When to call; 0 leaves an alert off."""
+    """Limits of the alerts; 0 switches an alert off."""
 
     error: ClassVar[type[ValueError]] = RunError
     rate: Annotated[float, Range(0, 1e4, "bp per 8 h")] = 10.0
-    """Predicted rate, on either side."""
+    """Size of the predicted rate, of either sign."""
     z: Annotated[float, Range(0, 100, "deviations")] = 3.0
-    """z-score of the settled rate, on either side."""
+    """Size of the z-score of the settled rate, of either sign."""
     flip: Annotated[float, Range(0, 1e4, "bp per 8 h")] = 0.5
-    """The predicted rate has the other sign than the settled one, and both are as large."""
+    """The predicted and the settled rate have opposite signs, and both are at least this large."""
     cap: Annotated[float, Range(0, 1, "of the cap")] = 0.99
     """Predicted rate as a share of the venue's largest."""
     stale: Annotated[float, Range(0, 1e6, "s")] = 300.0
-    """A venue has not told a rate for so long; such rows are grey and in no carry. A paper account
-    for whose next bar it waits for more than 1.5 h counts too.
+    """Time since the venue's last rate. Such rows are grey and in no carry. A paper account whose
+    next bar is more than 1.5 h late counts, too.
     """
     interval: bool = True
     """The settlement interval changed."""
     margin: Annotated[float, Range(0, 10, "daily volatilities")] = 3.0
     """Distance of a paper account to its liquidation: margin above maintenance over notional."""
     drift: bool = True
-    """Reality has left the band of the backtest (`fundenv paper --drift`)."""
+    """An alarm of the drift report (`fundenv paper --drift`)."""
 
 
 class Alert(NamedTuple):
@@ -49,7 +49,7 @@ Conditions = dict[tuple[str, str], str]
 
 
 def market_conditions(rows: Sequence[Row], limits: AlertLimits) -> Conditions:
-    """What is true of perpetuals: (kind, what) -> a sentence."""
+    """The conditions of perpetuals that hold: (kind, what) -> a sentence."""
     found: Conditions = {}
     for row in rows:
         what = f"{row.key.venue} {row.key.symbol}"
@@ -65,7 +65,7 @@ def market_conditions(rows: Sequence[Row], limits: AlertLimits) -> Conditions:
 
 
 def account_conditions(accounts: Sequence[Mapping[str, Any]], limits: AlertLimits) -> Conditions:
-    """What is true of paper accounts, as `accounts.read` gives them."""
+    """The conditions of paper accounts that hold, from the entries of `accounts.read`."""
     found: Conditions = {}
     for own in accounts:
         what = f"paper {own['venue']} {'+'.join(own['symbols'])}"
@@ -80,13 +80,13 @@ def account_conditions(accounts: Sequence[Mapping[str, Any]], limits: AlertLimit
 
 
 class Alarms:
-    """Which alerts stand."""
+    """The alerts that are active."""
 
     def __init__(self) -> None:
         self.standing: dict[tuple[str, str], Alert] = {}
 
     def update(self, found: Conditions, now: int) -> tuple[list[Alert], list[Alert]]:
-        """(alerts that begin now, alerts that end now); one that goes on is in neither."""
+        """(alerts that begin now, alerts that end now); one that continues is in neither."""
         begun = []
         for (kind, what), text in found.items():
             before = self.standing.get((kind, what))

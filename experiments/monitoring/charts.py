@@ -1,4 +1,4 @@
-"""The charts of the monitor: rates of every coin at every venue, and what has settled."""
+"""The charts of the monitor: predicted rates of every coin at every venue, and settled rates."""
 
 from __future__ import annotations
 

@@ -9,21 +9,21 @@ from numpy.typing import NDArray
 
 from fundenv.market.download.series import HOUR_MS
 
-LOOK_BACK = 90  # settlements of the z-score, as of the observation `funding_z`
+LOOK_BACK = 90  # settlements of the z-score, as in the observation `funding_z`
 WEEK = 21  # 8 h intervals
 _JITTER_MS = 60_000
 
 
 class History:
-    """Rates that have settled, as the venue gave them: a fraction for one interval, positive where
-    longs pay.
+    """Settled rates as the venue sent them: a fraction for one interval, positive where longs
+    pay.
     """
 
     def __init__(self) -> None:
         self._rates: dict[int, float] = {}
 
     def add(self, rows: Iterable[tuple[int, float]], *, keep_from: int = 0) -> None:
-        """Take in (time in ms, rate); forget those before `keep_from`."""
+        """Add pairs (time in ms, rate); drop those before `keep_from`."""
         for time, rate in rows:
             self._rates[round(time / _JITTER_MS) * _JITTER_MS] = rate
         self._rates = {t: self._rates[t] for t in sorted(self._rates) if t >= keep_from}
@@ -34,7 +34,7 @@ class History:
         return next(reversed(self._rates), None)
 
     def intervals(self) -> NDArray[np.float64]:
-        """Hours that each rate (n,) is for, from the settlement before; the first as the second."""
+        """Hours since the settlement before, for each rate (n,); the first equals the second."""
         times = np.array(list(self._rates), dtype=np.int64)
         if len(times) < 2:
             return np.full(len(times), np.nan)
@@ -42,14 +42,14 @@ class History:
         return np.asarray(np.r_[gaps[0], gaps])
 
     def per_8h(self) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
-        """(times in ms, rates in bp per 8 h), (n,) each; of one settlement no length is known."""
+        """(times in ms, rates in bp per 8 h), (n,) each; NaN for a single settlement."""
         times = np.array(list(self._rates), dtype=np.int64)
         rates = np.array(list(self._rates.values()), dtype=np.float64)
         return times, rates * 1e4 * 8.0 / self.intervals()
 
     def z(self) -> float | None:
-        """(last - mean) / sample deviation of the last `LOOK_BACK` rates per 8 h; None before so
-        many are known, 0 where all are equal.
+        """(last - mean) / sample deviation of the last `LOOK_BACK` rates per 8 h; None where fewer
+        are known, 0 where all are equal.
         """
         rates = self.per_8h()[1][-LOOK_BACK:]
         if len(rates) < LOOK_BACK or not np.isfinite(rates).all():
@@ -58,7 +58,7 @@ class History:
         return float((rates[-1] - rates.mean()) / spread)
 
     def week(self) -> float | None:
-        """Mean of the last week, bp per 8 h, each rate weighted by the hours that it is for."""
+        """Mean of the last week, bp per 8 h, each rate weighted by the length of its interval."""
         times, rates = self.per_8h()
         if len(times) < 2:
             return None
@@ -67,8 +67,8 @@ class History:
         return float(np.sum(rates[recent] * hours) / np.sum(hours))
 
     def changed(self, *later: int) -> tuple[float, float] | None:
-        """(hours before, hours now) where the last interval is not as long as the one before it;
-        later: settlements (ms) behind those that are known.
+        """(hours before, hours now) where the last interval and the one before it differ; later:
+        settlements (ms) after the known ones.
         """
         times = [*self._rates, *(time for time in later if time > (self.last or 0))][-3:]
         if len(times) < 3:

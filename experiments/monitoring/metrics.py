@@ -1,4 +1,6 @@
-"""What the monitor knows, for Prometheus: https://prometheus.io/docs/instrumenting/exposition_formats."""
+"""The rows and alerts of the monitor in the text format of Prometheus:
+https://prometheus.io/docs/instrumenting/exposition_formats.
+"""
 
 from __future__ import annotations
 
@@ -20,7 +22,7 @@ _OF_ROW = {
     "basis_bp": "perpetual over spot, bp",
     "open_interest_quote": "open interest in quote currency",
     "above_lowest_bp": "predicted rate over the lowest of the coin, bp per 8 h",
-    "age_seconds": "since the venue told a rate",
+    "age_seconds": "time since the venue's last rate",
 }
 
 
@@ -59,11 +61,11 @@ class _Collector:
             equity.add_metric(names, own["equity"])
             if own["held"] and own.get("margin_distance") is not None:
                 distance.add_metric(names, own["margin_distance"])
-        alerts = GaugeMetricFamily("fundenv_alert", "1 while it stands", labels=["kind", "what"])
+        alerts = GaugeMetricFamily("fundenv_alert", "1 while active", labels=["kind", "what"])
         for alert in view.alerts:
             alerts.add_metric([alert.kind, alert.what], 1.0)
         looks = GaugeMetricFamily(
-            "fundenv_looks", "looks at the venues since the start", view.looks
+            "fundenv_looks", "polls of the venues since the start", view.looks
         )
         yield from (equity, distance, alerts, looks)
 

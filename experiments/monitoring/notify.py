@@ -1,5 +1,5 @@
-"""Alerts to a webhook: one JSON object by POST, in the fields that Slack (`text`) and Discord
-(`content`) read too.
+"""Alerts to a webhook: one JSON object by POST, which also has the fields that Slack (`text`) and
+Discord (`content`) read.
 """
 
 from __future__ import annotations
@@ -12,13 +12,13 @@ from experiments.core.run_folder import RunError
 from experiments.monitoring.alerts import Alert
 from fundenv.market.download.http import needed
 
-_KEPT = 100  # calls that wait for a webhook that does not answer; older ones are dropped
+_KEPT = 100  # alerts that wait while the webhook does not answer; older ones are dropped
 _SECONDS = 5.0
 
 
 class Webhook:
-    """Sends alerts to `url`, in order; what fails is sent again at the next `deliver`. Raises
-    `RunError` for what is no address.
+    """Sends alerts to `url`, in order. One that fails is sent again at the next `deliver`. Raises
+    `RunError` where `url` is no address.
     """
 
     def __init__(self, url: str) -> None:
@@ -35,7 +35,7 @@ class Webhook:
         self._waiting.append({"text": text, "content": text, **fields})
 
     def deliver(self) -> list[str]:
-        """Send the alerts that are queued; returns a line where the webhook does not take it."""
+        """Send the alerts in the queue; returns a line if the webhook does not accept one."""
         httpx = needed("httpx")
         while self._waiting:
             try:

@@ -1,4 +1,4 @@
-"""The page: a Dash app over a `Watch`. It shows; there is nothing on it that trades or writes."""
+"""The page: a Dash app over a `Watch`. It only shows: nothing on it trades or writes."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ def build(watch: Watch, refresh: float) -> Any:
         ]
 
     def offer(_: int, offered: list[str], chosen: str | None) -> tuple[Any, Any]:
-        """The coins by the names that the venues give them, once they have told."""
+        """The coins by the venues' names for them, after the first answers."""
         coins = _coins(watch)
         if coins == offered:
             return dash.no_update, dash.no_update
@@ -119,7 +119,7 @@ def _told(view: View) -> Any:
     if view.looked is None:
         return "asking the venues for the first time ..."
     when = pd.Timestamp(view.looked, unit="ms")
-    return f"Look {view.looks} at {when:%Y-%m-%d %H:%M:%S} UTC."
+    return f"Poll {view.looks} at {when:%Y-%m-%d %H:%M:%S} UTC."
 
 
 def _alerts(view: View) -> Any:

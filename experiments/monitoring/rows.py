@@ -1,5 +1,5 @@
-"""What the monitor works out of quotes and settled rates: one row for each perpetual, and what a
-carry earns there.
+"""The figures that the monitor computes from quotes and settled rates: one row for each perpetual,
+and the return of a carry there.
 """
 
 from __future__ import annotations
@@ -28,16 +28,16 @@ class Key(NamedTuple):
 
 
 class Row(NamedTuple):
-    """One perpetual now; None where it is not known. bp are per 8 h of the notional.
+    """The present values of one perpetual; None where unknown. bp are per 8 h of the notional.
 
-    settled: last rate. predicted: of the next one, by the venue's running estimate. annual: the
-    predicted rate over a year, % without compounding. z: see `History.z`. week: mean settled rate.
-    seconds: to the next settlement. interval: hours. basis: perpetual over spot, middle of the
-    books, bp of the spot price; mark over index where there is no spot book. open_interest: quote.
-    above: predicted over the lowest of the coin at any venue that answers. cap: share of the
-    venue's largest rate that the predicted one takes. changed: hours of the settlement interval
-    before and now, where they differ. age: seconds since the venue answered. stale:
-    whether that is too long ago, or the settlement that it announced is.
+    settled: last rate. predicted: the venue's running estimate of the next rate. annual: the
+    predicted rate over a year, % without compounding. z: see `History.z`. week: mean settled rate
+    of the last week. seconds: time to the next settlement. interval: hours. basis: perpetual over
+    spot, mid prices of the books, bp of the spot price; mark over index where there is no spot
+    book. open_interest: in quote. above: predicted rate less the lowest one of the coin at any
+    venue that answers. cap: predicted rate over the venue's largest rate. changed: hours of the
+    settlement interval before and now, where they differ. age: seconds since the venue answered.
+    stale: whether the answer, or the settlement that it announced, is too long ago.
     """
 
     key: Key
@@ -61,22 +61,22 @@ class Row(NamedTuple):
 
 @dataclass(frozen=True, kw_only=True)
 class Carrying(Settings):
-    """How a carry is judged."""
+    """Assumptions on a carry."""
 
     error: ClassVar[type[ValueError]] = RunError
     leverage: Annotated[float, Range(1, 125, "times")] = 3.0
-    """Perpetual notional over perpetual wallet."""
+    """Perpetual notional over the wallet of the perpetual."""
     cash_rate: Annotated[float, Range(0, 1, "a year")] = 0.045
-    """What the capital earns otherwise."""
+    """Interest that the capital would earn as cash."""
     hold: Annotated[float, Range(0.1, 3650, "days")] = 7.0
     """Days over which the cost of a round trip is spread."""
 
 
 class Carry(NamedTuple):
     """A hedged position; % a year of the capital. gross: funding received, at the predicted rates.
-    costs: fees and half-spreads of a round trip spread over `hold`, and the coin loan of a reverse
-    carry. cash: interest forgone. net: what is left; week: the same at the mean rates of the last
-    week.
+    costs: fees and half-spreads of a round trip, spread over `hold`, and the coin loan of a reverse
+    carry. cash: interest that the capital forgoes. net: gross less costs and cash; week: net at the
+    mean rates of the last week.
     """
 
     base: str
@@ -105,7 +105,7 @@ def row_of(
     since: int | None = None,
 ) -> Row:
     """The row of one perpetual. now: the venue's time, ms. age, patience: seconds. since: the last
-    settlement, ms, which the venue may not have told yet; by default the last one of `history`.
+    settlement, ms, whose rate the venue may not have sent yet; by default the last of `history`.
     """
     _, rates = history.per_8h()
     since = history.last if since is None else since
@@ -226,8 +226,8 @@ def _half(bid: float | None, ask: float | None) -> float:
 
 
 def _interval(quote: Quote, since: int | None) -> float | None:
-    """Hours that the running rate is for: from the last settlement to the next; the venue's own
-    word, or its usual one, where that does not make sense.
+    """Hours of the running interval, from the last settlement to the next. Where these do not fit,
+    the interval that the venue states, or its usual one.
     """
     if quote.next is not None and since is not None:
         hours = round((quote.next - since) / 3_600_000, 2)

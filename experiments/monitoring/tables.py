@@ -1,4 +1,4 @@
-"""The tables of the monitor, as cells: what each column holds, and in which words."""
+"""The tables of the monitor as cells, with the heading and meaning of each column."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import pandas as pd
 
 from experiments.monitoring.rows import Carry, Row
 
-CARRIES = 12  # that are shown
+CARRIES = 12  # largest number of carries in the table
 _EMPTY = "–"
 
 

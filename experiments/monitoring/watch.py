@@ -1,5 +1,5 @@
-"""Looks at every perpetual again and again: what the venues tell goes to the journal first, then
-into the rows; what should be known is called out.
+"""Polls the venues of every perpetual. Their answers are written to the journal, then used for the
+rows; conditions that the limits name become alerts.
 """
 
 from __future__ import annotations
@@ -30,14 +30,14 @@ from fundenv.market.download import DownloadError, Series, Span
 from fundenv.market.download.series import DAY_MS
 
 KEPT = 600  # quotes of each perpetual in memory
-CALLED = 200  # lines of what was called
+CALLED = 200  # lines of past alerts in memory
 _MINUTE_MS = 60_000
-DAYS = 45  # of settlements that are asked for
+DAYS = 45  # days of settlements that are requested
 
 
 @dataclass(frozen=True)
 class View:
-    """What the page shows, worked out at one instant."""
+    """The contents of the page at one instant."""
 
     rows: list[Row]
     carries: list[Carry]
@@ -51,10 +51,10 @@ class View:
 
 @dataclass(eq=False)
 class Watch:
-    """What the monitor knows. Safe to look and to read from different threads.
+    """The state of the monitor. `look` and `view` may be called from different threads.
 
-    feed: the venues. spots: perpetual -> (venue, pair) of its spot leg, or None. journal: where
-    everything goes. papers: folders of paper accounts.
+    feed: the venues. spots: perpetual -> (venue, pair) of its spot leg, or None. journal: gets
+    every answer. papers: folders of paper accounts.
     """
 
     feed: Feed
@@ -70,8 +70,8 @@ class Watch:
         self._lock = threading.RLock()
         self.histories = {key: History() for key in self.spots}
         self.quotes: dict[Key, deque[Quote]] = {key: deque(maxlen=KEPT) for key in self.spots}
-        self._ahead: dict[str, int] = {}  # of a venue's clock before this machine's, ms
-        self._due: dict[Key, int] = {}  # the first settlement that was announced and is not known
+        self._ahead: dict[str, int] = {}  # how far a venue's clock is ahead of this machine's, ms
+        self._due: dict[Key, int] = {}  # the first announced settlement whose rate is unknown
         self._problems: dict[Key, list[str]] = {}
         self._alarms = Alarms()
         self._called: deque[str] = deque(maxlen=CALLED)
@@ -79,7 +79,7 @@ class Watch:
         self._looks, self._looked = 0, None if not self.quotes else self._recall()
 
     def look(self) -> None:
-        """Ask every venue, all at once; what fails is shown and asked again at the next look."""
+        """Poll all venues at the same time. A failure is shown; the next poll tries again."""
         venues = list(dict.fromkeys(key.venue for key in self.spots))
         with ThreadPoolExecutor(len(venues)) as pool:
             heard = [record for found in pool.map(self._hear, venues) for record in found]
@@ -91,14 +91,14 @@ class Watch:
         self._call()
 
     def forget(self, days: float) -> None:
-        """Delete the files of the journal that were written last more than `days` ago."""
+        """Delete the files of the journal whose last line is older than `days`."""
         files = sorted(self.journal.folder.glob("[0-9]*.jsonl"))[:-1]
         for path in files:
             if records.now_ms() - path.stat().st_mtime * 1000 > days * DAY_MS:
                 path.unlink()
 
     def view(self) -> View:
-        """Everything as it stands now."""
+        """The present contents of the page."""
         now = records.now_ms()
         own, problems = accounts.read(self.papers, now)
         with self._lock:
@@ -134,17 +134,17 @@ class Watch:
         return compared(found)
 
     def _since(self, key: Key, now: int) -> int | None:
-        """The last settlement, ms: known, or announced for an instant that is past."""
+        """The last settlement, ms: a known one, or one announced for an instant in the past."""
         due = self._due.get(key)
         return due if due is not None and due <= now else self.histories[key].last
 
     def _hear(self, venue: str) -> list[dict[str, Any]]:
-        """The records of one venue; none where it does not even tell its time."""
+        """The records of one venue; none if it does not send its time."""
         found: list[dict[str, Any]] = []
         try:
             clock = self.feed.clock_ms(venue)
         except DownloadError as error:
-            self._say(Key(venue, ""), [f"{venue} tells no time, and is not asked: {error}"])
+            self._say(Key(venue, ""), [f"{venue} sends no time, and is not polled: {error}"])
             return found
         self._say(Key(venue, ""), [])
         self._ahead[venue] = clock - records.now_ms()
@@ -205,14 +205,14 @@ class Watch:
                     self._await(key, newest)
 
     def _await(self, key: Key, newest: int) -> None:
-        """A settlement has come; what is due now is the one that was announced last."""
+        """Note that a settlement has arrived; the one that was announced last is due next."""
         self._due.pop(key, None)
         announced = self.quotes[key][-1].next if self.quotes[key] else None
         if announced is not None and announced > newest:
             self._due[key] = announced
 
     def _recall(self) -> int | None:
-        """Take in what the journal holds; when it was written last, ms."""
+        """Read the journal; returns when it was written last, ms."""
         last = None
         for record in self.journal.read():
             self._take(record)

@@ -2,10 +2,10 @@
 the parts of a step add up to the change of equity, and equity to balances and prices, to 1e-9 of
 the money that moved.
 
-Accounts take random and often extreme targets on coins that come and go, and keep most of them for
-a while. The table gives the largest error of each mode, and how often the rare rules were met: a
-law says little of rules that its sample lacks. A mode that breaks the law ends the command with an
-error that names account and decision.
+Accounts take random and often extreme targets on coins that are listed and delisted, and keep most
+targets for a while. The table gives the largest error of each mode, and how often the rare rules
+were applied: the check covers only rules that occur in its sample. A mode that breaks the law ends
+the command with an error that names account and decision.
 """
 
 from __future__ import annotations
@@ -72,13 +72,13 @@ class Args:
     steps: Annotated[int, Range(1, 10**9, "decisions")] = 1_000_000
     """Decisions of each mode, all accounts together."""
     accounts: Annotated[int, Range(1, 100_000, "accounts")] = 500
-    """Accounts side by side."""
+    """Number of accounts."""
     coins: Annotated[int, Range(2, 32, "coins")] = 4
     """Coins of each account."""
     modes: tuple[str, ...] = ()
     """Parts of the names of the modes to check; none: all."""
     seed: int = 0
-    """Of market, starts and actions."""
+    """Seed of the market, the starts and the actions."""
 
 
 def main(args: Args) -> None:
@@ -121,8 +121,8 @@ def chosen(parts: tuple[str, ...]) -> Iterator[str]:
 def checked(
     market: Market, args: Args, settings: dict[str, Any]
 ) -> tuple[int, float, int, int, int]:
-    """(decisions, largest relative error, liquidations, coins held as they were delisted or their
-    venue failed, ruined accounts) of one mode. Raises `RunError` where the law breaks.
+    """(decisions, largest relative error, liquidations, coins held when they were delisted or their
+    venue failed, ruined accounts) of one mode. Raises `RunError` where the law does not hold.
     """
     batch = Batch(args.accounts, market=market, **ONE | settings)
     rng = np.random.default_rng(args.seed)
@@ -148,7 +148,7 @@ def checked(
 
 
 def bold(batch: Batch, rng: np.random.Generator, before: Any) -> Any:
-    """Actions of which nine tenths stay and half of the dials of the others stand at an end."""
+    """Actions: nine tenths stay; of the others half of the dials are at an end of their range."""
     drawn = random_actions(batch, rng)
     if batch.config.actions == "continuous":
         drawn = np.where(rng.random(drawn.shape) < 0.5, np.sign(drawn), drawn)

@@ -1,10 +1,10 @@
 """Measures what the learners of sb3-contrib reach on SolvableCarry: TQC and CrossQ beside SAC, and
 PPO with an LSTM beside PPO.
 
-Memory is worth something where one look does not tell: in the tasks called blurred the signal is
-seen under noise of its own size, by PPO as it is, by PPO with an exponential mean of what it saw,
-as our observations hold of funding, and by an LSTM. Shares are of the optimum of who sees the
-signal itself.
+Memory helps where one observation does not show the signal. In the tasks called blurred, noise of
+the signal's own size covers it. Three learners get it: PPO with the noisy observation, PPO with an
+exponential mean of its observations, as the environment has one of funding, and an LSTM. Shares are
+of the optimum of a policy that observes the signal itself.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ class Learner:
     kind: str  # ppo, recurrent, sac, tqc or crossq
     steps: int
     blurred: bool = False
-    mean: bool = False  # whether it sees an exponential mean
+    mean: bool = False  # whether it observes an exponential mean
 
 
 LEARNERS = {
@@ -59,18 +59,18 @@ class Args:
     """Command line of the measurement."""
 
     learners: tuple[str, ...] = tuple(LEARNERS)
-    """Which of them."""
+    """Learners to train."""
     seeds: int = 2
-    """Trainings of each."""
+    """Number of trainings of each learner."""
     steps: int | None = None
-    """Environment steps of every training; default: 100,000 of those with a replay, 400,000 of the
-    others.
+    """Environment steps of every training; default: 100,000 for learners with a replay buffer,
+    400,000 for the others.
     """
 
 
 class Blur:
-    """What a policy sees of observations (n, D): the signal under noise, and in another column the
-    mean of what it saw since the episode began.
+    """Adds noise to the signal in observations (n, D), and writes the exponential mean of the noisy
+    signal since the begin of the episode into another column.
     """
 
     def __init__(self, table: Any, learner: Learner, seed: int) -> None:
@@ -84,7 +84,7 @@ class Blur:
         self.kept: Array | None = None
 
     def __call__(self, obs: Any, begun: Array) -> Array:
-        """Copies; `begun` (n,) says which episodes have just begun."""
+        """Changed copies of the observations; `begun` (n,): which episodes have just begun."""
         seen: Array = obs.copy()
         if self.sd:
             seen[:, self.signal] += self.sd * self.rng.standard_normal(len(obs)).astype(np.float32)
@@ -140,7 +140,7 @@ def train(learner: Learner, steps: int, seed: int) -> tuple[float, float]:
     blur = Blur(venv.batch.observation_table, learner, seed)
 
     class Seen(VecEnvWrapper):
-        """The env as the policy sees it."""
+        """The env with the observations of the policy."""
 
         def reset(self) -> Any:
             return blur(self.venv.reset(), np.ones(self.num_envs, bool))
@@ -160,7 +160,7 @@ def train(learner: Learner, steps: int, seed: int) -> tuple[float, float]:
 
 
 class _Settings:
-    """What `Judge` asks of an agent."""
+    """The interface that `Judge` needs of an agent."""
 
     def __init__(self, actions: dict[str, Any]) -> None:
         self.actions = actions
@@ -169,11 +169,11 @@ class _Settings:
         return self.actions
 
     def reset(self) -> None:
-        """The memory is that of `_greedy`."""
+        """Do nothing: `_greedy` holds the memory."""
 
 
 def _greedy(model: Any, blur: Blur) -> Callable[[Array], Array]:
-    """The most likely action, with the memory of one walk."""
+    """A function that returns the most likely action, with the memory of one rollout."""
     state, begun = None, True
 
     def act(obs: Array) -> Array:

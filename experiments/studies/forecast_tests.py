@@ -1,10 +1,10 @@
 """How often the tests of the comparison of forecasters reject where two forecasters are equally
 good.
 
-A rate is an autoregression of weight 0.9, its target the mean of the next h rates. Two forecasters
-say what is to be expected, each with a disturbance of its own; both are autoregressions of equal
-size, so neither is better. A test at 5 % should reject in 5 % of such comparisons, and a confidence
-set at 90 % should drop one of the two in 10 %.
+A rate is an autoregression of weight 0.9; its target is the mean of the next h rates. Two
+forecasters give the expected value plus a disturbance. Both disturbances are autoregressions of
+equal size, so neither forecaster is better. A test at 5 % should reject in 5 % of such comparisons,
+and a confidence set at 90 % should drop one of the two in 10 %.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ class Args:
     draws: int = 400
     """Comparisons of each line."""
     sets: int = 0
-    """Of these, how many also compute the model confidence set (slow)."""
+    """Number of these comparisons that also compute the model confidence set (slow)."""
 
 
 def main(args: Args) -> None:
@@ -60,7 +60,7 @@ def main(args: Args) -> None:
 def rejections(
     n: int, horizon: int, lasting: float, draws: int, sets: int = 0
 ) -> tuple[float, float, float]:
-    """Share of comparisons in which each test rejects at 5 %, and the set drops one, %."""
+    """Share of comparisons, %, in which each test rejects at 5 %, and the set drops one."""
     rng = np.random.default_rng([n, horizon, round(100 * lasting)])
     zero = np.zeros(n)
     told = np.zeros(3)

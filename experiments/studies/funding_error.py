@@ -1,8 +1,8 @@
 """Compares the running estimate of the funding rate, taken at the last close before each
 settlement, with the rate that was settled.
 
-The estimate knows closes of bars only, the exchange samples the order book every few seconds: the
-table says what that costs, per symbol and year.
+The estimate uses closes of bars only, while the exchange samples the order book every few seconds.
+The table shows the resulting error per symbol and year.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ class Args:
     data: Path
     """Folder of Parquet or CSV files."""
     symbols: tuple[str, ...] = ()
-    """Symbols as in the file names; none: all that the folder has."""
+    """Symbols as in the file names; none: all symbols of the folder."""
     venue: str = "binance"
     """Name of a venue, or the path of its TOML."""
     bar: str | None = None
@@ -100,7 +100,7 @@ def errors(
 
 
 def _correlation(a: NDArray[np.float64], b: NDArray[np.float64]) -> float:
-    """NaN where one of them never moves."""
+    """Correlation of two series; NaN where one of them is constant."""
     return float(np.corrcoef(a, b)[0, 1]) if np.ptp(a) > 0 and np.ptp(b) > 0 else float("nan")
 
 

@@ -1,5 +1,5 @@
 """Shows how settled rates, their normal scores and returns of coins correlate, pair by pair: in
-your files and in made-up portfolios.
+your files and in synthetic portfolios.
 """
 
 from __future__ import annotations
@@ -25,19 +25,19 @@ class Args:
     """Command line of the comparison."""
 
     data: Path | None = None
-    """Folder of Parquet or CSV files; none: made-up coins alone."""
+    """Folder of Parquet or CSV files; none: synthetic coins alone."""
     symbols: tuple[str, ...] = ("BTCUSDT", "ETHUSDT", "XRPUSDT", "LTCUSDT", "ADAUSDT")
     """Coins of the files."""
     start: str = "2022-01-01"
-    """First day of the files that counts."""
+    """First day that is read from the files."""
     coins: int = 5
-    """Made-up coins."""
+    """Number of synthetic coins."""
     years: float = 3.0
-    """Length of a made-up path."""
+    """Length of a synthetic path."""
     paths: int = 4
-    """Made-up paths; a pair shows the mean over them."""
+    """Number of synthetic paths; the table shows means over them."""
     seed: int = 0
-    """Seed of the made-up coins."""
+    """Seed of the synthetic coins."""
 
 
 def main(args: Args) -> None:
@@ -60,7 +60,7 @@ def _table(title: str, market: Market, names: tuple[str, ...] | list[str]) -> Ta
     """Pairs in rows, each the mean over the paths; the last rows show the mean and the range."""
     pairs = list(itertools.combinations(range(market.n_assets), 2))
     longest = np.argsort(-np.diff(market.paths, axis=1).ravel())
-    # of recorded history the longest path; made-up ones are all alike
+    # the longest path of recorded history; synthetic paths have equal length
     paths = range(market.n_paths) if len(set(market.symbols)) == market.n_paths else longest[:1]
     means = np.array(
         [

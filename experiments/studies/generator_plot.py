@@ -1,5 +1,5 @@
-"""One picture that shows made-up markets beside recorded ones: rates, their memory, returns, their
-clustering, and the basis.
+"""One picture of synthetic markets beside recorded ones: rates and their autocorrelation, returns
+and their volatility clustering, and the basis.
 """
 
 from __future__ import annotations

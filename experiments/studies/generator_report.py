@@ -1,8 +1,8 @@
-"""Prints the statistics of made-up markets beside their targets and beside those of recorded data,
-and draws them.
+"""Prints the statistics of synthetic markets beside their targets and beside those of recorded
+data, and draws them.
 
-Without --data the generator is held to its targets alone; with it every symbol gets a column for
-the data and one for its block bootstrap.
+Without --data the table compares the generator with its targets alone. With it every symbol gets a
+column for the data and one for its block bootstrap.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ from fundenv.market.synthetic.statistics import MEANINGS, PAIR_TARGETS, TARGETS,
 
 _CONSOLE = Console(width=max(Console().width, 150))
 _COINS = ("btc", "eth", "alt", "alt")
-_LOW, _HIGH = " 5 %", " 95 %"  # of the paths of a made-up market
+_LOW, _HIGH = " 5 %", " 95 %"  # quantiles over the paths of a synthetic market
 Columns = dict[str, dict[str, float]]  # heading -> fact -> value
 
 
@@ -48,8 +48,8 @@ class Args:
     data: Path | None = None
     """Folder of Parquet or CSV files to measure; none: targets and generator alone."""
     symbols: tuple[str, ...] = ("BTCUSDT", "ETHUSDT")
-    """Symbols of that folder; those that begin with BTC or ETH stand beside the preset of that
-    name, any other beside alt.
+    """Symbols of that folder; those that begin with BTC or ETH are compared with the preset of that
+    name, any other with alt.
     """
     span: str = "2022-01:2025-06"
     """Span START:END of the data, UTC, both included; the targets are those of this one."""
@@ -60,7 +60,7 @@ class Args:
     years: float = 5.0
     """Length of a path."""
     seed: int = 0
-    """Seed of both."""
+    """Seed of the generator and of the bootstrap."""
     block: float = 42.0
     """Mean length of the bootstrap's blocks, in settlements."""
     out: Path = Path("runs/generator")
@@ -119,7 +119,7 @@ def _recorded(args: Args) -> dict[str, Market]:
 
 
 def _longest(market: Market) -> Market:
-    """Its longest path alone: correlations in time do not cross a hole."""
+    """The market with its longest path alone, as autocorrelations must not cross a hole."""
     path = int(np.argmax(np.diff(market.paths, axis=1)))
     first, last = (
         pd.Timestamp(int(ns), tz="UTC") for ns in market.close_ns[market.paths[path] - [0, 1]]

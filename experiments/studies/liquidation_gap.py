@@ -1,11 +1,12 @@
-"""Measures how far mark runs on beyond a liquidation price, on coarse bars made of fine ones: what
-`liquidation_gap` stands for.
+"""Measures how far the mark price moves beyond a liquidation price, on coarse bars made of fine
+ones: the quantity that the setting `liquidation_gap` assumes.
 
-A leg is opened at the open of each coarse bar. Where mark reaches its liquidation price inside the
-bar, the table says how far it goes on to the extreme of the coarse bar, and which share of that way
-is behind it at the extreme and at the close of the fine bar of the liquidation.
+A leg is opened at the open of each coarse bar. Where the mark price reaches its liquidation price
+inside the bar, the table shows how far it moves from there to the extreme of the coarse bar, and
+which share of this distance it has moved at the extreme, and at the close, of the fine bar of the
+liquidation.
 
-With --start a second table says what always-on carry in isolated margin grows by under three
+With --start a second table shows the growth of always-on carry in isolated margin under three
 assumptions on liquidations.
 """
 
@@ -45,19 +46,19 @@ class Args:
     data: Path
     """Folder of Parquet or CSV files."""
     symbols: tuple[str, ...] = ()
-    """Symbols as in the file names; none: all that the folder has."""
+    """Symbols as in the file names; none: all symbols of the folder."""
     venue: str = "binance"
     """Name of a venue, or the path of its TOML."""
     bars: Annotated[int, Range(2, 1000, "fine bars")] = 8
-    """Fine bars of a coarse one."""
+    """Number of fine bars in a coarse one."""
     leverages: tuple[float, ...] = (10.0, 20.0, 50.0)
     """Leverages of the legs."""
     maintenance: Annotated[float, Range(0, 0.5, "of notional")] = 0.005
     """Maintenance margin."""
     start: Annotated[str | None, Day] = None
-    """First day of the second table; none: no such table."""
+    """First day of the second table; none: no second table."""
     days: Annotated[int, Range(1, 10_000, "days")] = 363
-    """Its length."""
+    """Length of the span of the second table."""
 
 
 def main(args: Args) -> None:
@@ -137,9 +138,10 @@ def overshoots(
     """One row per leverage, longs and shorts of all paths and assets together.
 
     bars (R, A, columns of `layout`), paths (P, 2); count: fine bars of a coarse one; rate:
-    maintenance margin, a fraction of notional. Columns: leverage, liquidations, "further": mean way
-    from the liquidation price to the extreme of the coarse bar over that price, and the shares of
-    it, means over means, at the "extreme" and at the "close" of the fine bar of the liquidation.
+    maintenance margin, a fraction of notional. Columns: leverage, liquidations, "further": mean
+    distance from the liquidation price to the extreme of the coarse bar, over that price, and the
+    shares of it, means over means, at the "extreme" and at the "close" of the fine bar of the
+    liquidation.
     """
     rows = []
     for leverage in leverages:
@@ -164,14 +166,15 @@ def overshoots(
 
 
 def _coarse(bars: Array, count: int) -> Array:
-    """(coarse bars, count, columns); what is left over at the end is left out."""
+    """(coarse bars, count, columns); an incomplete coarse bar at the end is left out."""
     whole = len(bars) // count * count
     return bars[:whole].reshape(-1, count, bars.shape[-1])
 
 
 def _beyond(coarse: Array, side: float, distance: float) -> Array:
-    """(3, liquidations): ways beyond the liquidation price, over that price, to the extreme of the
-    coarse bar, to that of the fine bar of the liquidation, and to its close. side: +1 a short.
+    """(3, liquidations): distances beyond the liquidation price, over that price, to the extreme of
+    the coarse bar, to that of the fine bar of the liquidation, and to the close of the fine bar.
+    side: +1 a short.
     """
     ways = coarse[..., layout.MARK_HIGH if side > 0 else layout.MARK_LOW]
     price = coarse[:, :1, layout.MARK_OPEN] * (1.0 + side * distance)

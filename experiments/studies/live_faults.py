@@ -1,12 +1,12 @@
-"""Paper accounts at a mock exchange that fails in every way: are they those of the backtest?
+"""Checks that paper accounts at a mock exchange with faults equal those of the backtest.
 
     python -m experiments.studies.live_faults
     python -m experiments.studies.live_faults --kills 50 --days 7
     python -m experiments.studies.live_faults --sound --venues binance --days 365
 
-A month of made-up days at two venues, with faults drawn at random: errors, broken answers, nulls,
-rows late, doubled or out of order, a process that sleeps. With --kills the command `paper` runs in
-processes of its own, which are killed (SIGKILL) at random instants and started again.
+A month of synthetic days at two venues, with faults drawn at random: errors, broken answers, nulls,
+rows that are late, doubled or out of order, a process that sleeps. With --kills the command `paper`
+runs in its own processes, which are killed (SIGKILL) at random instants and started again.
 """
 
 from __future__ import annotations
@@ -44,9 +44,9 @@ HOUR_MS = 3_600_000
 _DAY = 24 * HOUR_MS
 _WEEK = 7 * _DAY
 _MONTH = 30 * _DAY
-# everything arrives in the end here: no row is left out, or the accounts would rightly differ
+# every row arrives in the end: the accounts wait for it, so that they must equal the backtest
 WAITS = Waits(hole=_WEEK, gone=_WEEK)
-# how a server fails; the first kinds end an answer, the others spoil it
+# the faults of a server; the first kinds end an answer, the others change it
 KINDS = (
     "reset truncate slow page null empty holes double status:429 status:418 status:451 status:500"
     " status:503"
@@ -59,21 +59,21 @@ class Args:
     """Command line of the study."""
 
     agent: str = "har"
-    """Rule that trades."""
+    """The rule of the accounts."""
     venues: tuple[str, ...] = ("binance", "bybit")
-    """Of binance and bybit."""
+    """Venues: binance, bybit or both."""
     symbols: tuple[str, ...] = ("BTCUSDT", "ETHUSDT", "XRPUSDT", "LTCUSDT", "ADAUSDT")
-    """Coins."""
+    """Number of coins."""
     days: int = 30
     """Simulated days."""
     faults: int = 200
-    """Faults of the servers, and as many rows that come late."""
+    """Number of faults of each server; the same number of rows is late."""
     kills: int = 0
-    """Kill the process so many times."""
+    """How many times the process is killed."""
     sound: bool = False
-    """Only an exchange that never fails: how long looks take, and how memory grows."""
+    """Without faults: only measure the time of a poll and the growth of memory."""
     seed: int = 0
-    """Of everything that is drawn."""
+    """Seed of all random draws."""
 
 
 def main(args: Args) -> None:
@@ -113,7 +113,7 @@ def frames_of(args: Args, venue: str) -> dict[str, Any]:
 
 
 def plan(args: Args, venue: str, agent: Any) -> Plan:
-    """What the accounts of a venue are."""
+    """The plan of the accounts of a venue."""
     given = {"venue": venue} | agent.env_settings() | JUDGED
     return Plan(
         venue=load_venue(venue),
@@ -124,7 +124,7 @@ def plan(args: Args, venue: str, agent: Any) -> Plan:
 
 
 def draw_faults(args: Args, world: World, venue: str, rng: np.random.Generator) -> None:
-    """Faults of the server over the span, and rows that come late by up to an hour and a half."""
+    """Draw faults of the server over the span, and rows that are late by up to 1.5 hours."""
     world.faults += [_fault(rng) for _ in range(args.faults // len(args.venues))]
     start = world.now_ms
     for _ in range(args.faults // len(args.venues)):
@@ -143,8 +143,8 @@ def _fault(rng: np.random.Generator) -> Fault:
 
 
 def steps(rng: np.random.Generator, *, faulty: bool) -> Iterator[int]:
-    """How far the clock goes between two looks, ms: some hours, now and then a sleep of a day; two
-    days where nothing fails, for the number of looks changes nothing.
+    """Time between two polls, ms: some hours, and sometimes a sleep of a day. Without faults two
+    days, because the number of polls does not change the accounts.
     """
     while True:
         sleeps = rng.random() < 0.02
@@ -172,7 +172,7 @@ def _run(args: Args, venue: str, folder: Path, *, faulty: bool) -> dict[str, Any
     looks, cpu, peaks, slowest = 1, time.process_time(), [_peak()], 0.0
     if faulty:
         draw_faults(args, world, venue, rng)
-    # faults strike throughout: each look may meet those that are due by now
+    # faults happen all the time: each poll may meet those that are due by now
     due, world.faults = list(world.faults), []
     share = len(due)
     every = args.days * _DAY / max(1, share)
@@ -205,24 +205,24 @@ def _run(args: Args, venue: str, folder: Path, *, faulty: bool) -> dict[str, Any
 
 
 def _peak() -> int:
-    """Most memory that this process has held so far, MiB."""
+    """Peak memory of this process so far, MiB."""
     most = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return round(most / 2**20 if sys.platform == "darwin" else most / 1024)
 
 
 def _until(paper: Paper, end: int) -> str:
-    """The fingerprint of the steps that ended by `end`, for looks may go a little further."""
+    """The fingerprint of the steps that ended by `end`; the last poll may go a little further."""
     return paper.account.fingerprint(until=end - 12 * HOUR_MS)
 
 
 def _ticks(world: World, end: int, rng: np.random.Generator) -> Iterator[int]:
-    """How far the clock goes whenever it is asked, ms, until the last day is over."""
+    """Time that each request for the clock adds to it, ms, until the last day is over."""
     while True:
         yield int(rng.uniform(0.3, 2.5) * HOUR_MS) if world.now_ms < end + HOUR_MS else 0
 
 
 def _killed(args: Args, venue: str, folder: Path) -> dict[str, Any]:
-    """One venue in processes that are killed; the clock goes on whenever it is asked."""
+    """One venue in processes that are killed; each request for the clock advances it."""
     rng = np.random.default_rng([args.seed, 11, args.venues.index(venue)])
     start = pd.Timestamp("2024-03-01 05:30", tz="UTC").value // 1_000_000
     end = start + args.days * _DAY
@@ -235,7 +235,7 @@ def _killed(args: Args, venue: str, folder: Path) -> dict[str, Any]:
     subprocess.run([*command, "--once"], check=True, capture_output=True)  # all begin alike
     begun = time.monotonic()
     subprocess.run([*command, "--once"], check=True, capture_output=True)
-    whole = time.monotonic() - begun  # of a process that looks once
+    whole = time.monotonic() - begun  # of a process that polls once
     world.ticks = _ticks(world, end, rng)
     kills = 0
     lengths = set()

@@ -1,11 +1,11 @@
-"""Measures what leverage and rebalancing are worth in portfolio margin: always-on carry that goes
-back to its notional where that leaves a band, and carry by a mean of funding.
+"""Measures the growth from leverage and rebalancing in portfolio margin: always-on carry that
+returns to its notional when the notional leaves a band, and carry by a mean of funding.
 
-Growth above cash, % a year, of one account a coin (mean) and of one capital over all coins, beside
-figures that were published for one account a coin. Liquidated: accounts of that number that the
-venue liquidated. Range: the same rule, one account a coin, begun on each of --starts days. A rule
-looks every 8 h, so the look that first sees a price beyond the band decides at which price it
-trades.
+Growth above cash, % a year, of one account per coin (mean) and of one capital over all coins,
+beside figures that were published for one account per coin. Liquidated: number of accounts that the
+venue liquidated. Range: the same rule, one account per coin, begun on each of --starts days. A rule
+decides every 8 h, so the decision at which the price is first beyond the band sets the price of its
+trade.
 """
 
 from __future__ import annotations
@@ -52,7 +52,7 @@ class Args:
     cash_rate: float = 0.02
     """Yearly rate of idle cash."""
     starts: int = 7
-    """First days of each span on which the walk is begun, for the range."""
+    """Number of first days of each span on which the rollout begins, for the range."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -67,12 +67,12 @@ class Row:
 
 
 class MeanItself(Rotation):
-    """Rotation with thresholds of the mean itself, as the published ones are: no hurdle."""
+    """Rotation with thresholds on the mean itself, as in the published table: no hurdle."""
 
     name = "mean_itself"
 
     def hurdle(self, cash_rate: NDArray[np.float32]) -> NDArray[np.float64]:
-        """Nothing."""
+        """The hurdle: zero."""
         return np.zeros(cash_rate.shape)
 
 
@@ -133,10 +133,10 @@ ROWS = (
 
 @dataclass(frozen=True, kw_only=True)
 class Figures:
-    """What a row earned in a span."""
+    """The growth of a row in a span."""
 
-    single: float  # one account a coin
-    low: float  # the same over the starts
+    single: float  # one account per coin
+    low: float  # lowest of the same over the starts
     high: float
     liquidated: int
     together: float  # one capital
@@ -182,7 +182,7 @@ def figures(row: Row, coins: Coins, span: str, args: Args, venue: str) -> Figure
 
     def walk(market: Any) -> tuple[float, int]:
         found = sweep(row.agent, {}, values, market, settings)
-        assert found is not None  # nobody can stop it
+        assert found is not None  # it has no callback that could stop it
         return float(yearly(found).mean()), int((found.liquidations > 0).sum())
 
     singles = [walk(coins.within(span, day).single) for day in range(args.starts)]

@@ -1,14 +1,15 @@
-"""Selects a rule for one capital in portfolio margin by what it earns, and judges it once on two
-spans that the selection does not see.
+"""Selects a rule for one capital in portfolio margin by its growth, and judges it once on two spans
+that the selection does not use.
 
 Pieces are half-years of the training spans, for random subsets of the coins and for all of them on
-one capital, twice: with funding at about today's level and at a third of that, where it pays less
-than borrowed quote costs. Today's level is a factor for each span (--rich: 2020 and 2021 paid about
-three times what 2024 and 2025 do), or the same mean rate in every piece (--level; then each piece
-begins flat). Of the settings that were never liquidated and lost nothing on average in the
-thin pieces the one with the highest mean growth in the rich pieces is chosen. That is what the
-judgement asks for; a mean rank (margin_selection) gives a setting that is better by a hair in many
-pieces the vote over one that earns more.
+one capital. Each is used twice: with funding at about its present level (rich), and at a third of
+that (thin), where funding is lower than the interest on borrowed quote. The present level is a
+factor for each span (--rich: funding of 2020 and 2021 was about three times that of 2024 and 2025),
+or the same mean rate in every piece (--level; then each piece begins flat). Among the settings that
+were never liquidated and lost nothing on average in the thin pieces, the one with the highest mean
+growth in the rich pieces is chosen. The judgement uses the same measure. A mean rank
+(margin_selection) would prefer a setting that is slightly better in many pieces to one that earns
+more.
 """
 
 from __future__ import annotations
@@ -48,17 +49,17 @@ class Args(Selection):
     """Command line of the selection."""
 
     rich: tuple[float, ...] = (0.3, 1.0)
-    """Factor on the funding of each training span that makes it about that of 2024."""
+    """Factor on the funding of each training span, which makes its level about that of 2024."""
     level: float = 0.0
     """Mean funding of every rich piece, a fraction per year (0.075 is about that of BTC and ETH on
     Binance in 2024 and early 2025); 0: as --rich says.
     """
     fixed: tuple[str, ...] = ()
-    """Parameters that stay fixed, NAME=VALUE, and are not drawn."""
+    """Parameters with a fixed value, NAME=VALUE; they are not drawn."""
 
 
 def main(args: Args) -> None:
-    """Draw, walk, choose, judge."""
+    """Draw settings, run them, choose one, judge it."""
     if len(args.rich) != len(args.spans):
         raise RunError(f"--rich has {len(args.rich)} factors for {len(args.spans)} --spans")
     fixed = pairs(args.fixed, "--fixed")
@@ -121,7 +122,7 @@ def half_years(coins: Coins, span: str) -> list[Coins]:
 
 
 def yearly_rate(market: Market) -> float:
-    """Mean of what the coins settled, a fraction per year."""
+    """Mean settled rate of the coins, a fraction per year."""
     years = len(market.bars) * market.bar_hours / 8760.0
     return float(market.bars[:, :, SETTLE_RATE].sum(axis=0).mean()) / years
 

@@ -1,4 +1,4 @@
-"""What the studies of portfolio margin share: the coins as one account each and as one capital, the
+"""Parts of the studies of portfolio margin: the coins with one account each and on one capital, the
 spans, and growth per year.
 """
 
@@ -23,7 +23,7 @@ PORTFOLIO: dict[str, Any] = {"margin_mode": "portfolio"}
 
 @dataclass(frozen=True)
 class Coins:
-    """Some coins: a market with one path for each, and one path of all side by side."""
+    """Some coins: a market with one path for each, and a market with one path of all coins."""
 
     single: Market
     together: Market
@@ -36,8 +36,8 @@ class Coins:
 
 
 def load(data: Path, symbols: Sequence[str], venue: str = "binance") -> Coins:
-    """The coins of a folder; together on the bars that all of them have, as each alone would be on
-    its own.
+    """The coins of a folder. The joint path has the bars that all coins have; the path of each coin
+    has its own bars.
     """
     single = load_market(data, list(symbols), venue=venue)
     return Coins(single, joint(single, list(symbols), common=True))

@@ -1,5 +1,5 @@
-"""Draws how much of the capital rules and learned margin carry use in one coin: the notional
-over equity that they ask for from cash, over what the coin pays above cash and its volatility.
+"""Draws how much of the capital rules and learned margin carry use in one coin: the notional over
+equity that they request from cash, against the coin's funding above cash and its volatility.
 
 Observations that are not on an axis have their medians over the span.
 """
@@ -37,21 +37,21 @@ class Args:
     data: Path
     """Folder of the data files."""
     agents: tuple[str, ...]
-    """Rules with their parameters, "margin_carry compare=1", and folders of trained agents; a row
-    of pictures each.
+    """Rules with their parameters, "margin_carry compare=1", and folders of trained agents; each
+    has a row of pictures.
     """
     symbols: tuple[str, ...] = ("BTCUSDT", "ADAUSDT")
-    """The coins, a column each."""
+    """The coins; each has a column."""
     span: str = "2023-01:2024-06"
-    """START:END of the medians."""
+    """Span START:END of the medians."""
     cash_rate: float = 0.02
     """Cash rate of the account."""
     out: Path = Path("margin-policy.png")
-    """The picture."""
+    """File of the picture."""
 
 
 def main(args: Args) -> None:
-    """Ask, draw."""
+    """Compute the notionals and draw them."""
     import matplotlib
 
     matplotlib.use("Agg")
@@ -78,7 +78,7 @@ def main(args: Args) -> None:
             )
             cell.set(title=f"{Path(name).name}, {symbol}", xlabel="funding above cash, bp per 8 h")
         row[0].set_ylabel("volatility, per year")
-    figure.colorbar(image, ax=axes, shrink=0.6).set_label("notional asked for, of equity")
+    figure.colorbar(image, ax=axes, shrink=0.6).set_label("requested notional, of equity")
     args.out.parent.mkdir(parents=True, exist_ok=True)
     figure.savefig(args.out, dpi=110)
     print(args.out)
@@ -94,8 +94,8 @@ def _agent(text: str) -> Any:
 def notional(
     agent: Any, market: Market, net: Array, volatility: Sequence[float] | Array, cash_rate: float
 ) -> Array:
-    """Notional over equity (volatility, net) that the agent asks for from cash in the one coin of
-    `market`. net: settled rates less the cash rate, bp per 8 h; volatility: per year.
+    """Notional over equity, (volatilities, nets), that the agent requests from cash in the one coin
+    of `market`. net: settled rates less the cash rate, bp per 8 h; volatility: per year.
     """
     count = len(net) * len(volatility)
     settings = PORTFOLIO | agent.env_settings() | {"cash_rate": cash_rate, "start_invested": 0.0}

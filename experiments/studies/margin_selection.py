@@ -1,13 +1,13 @@
 """Selects a rule for portfolio margin on many short pieces of history, and judges it once on two
-spans that the selection does not see.
+spans that the selection does not use.
 
-A piece is a half-year of the training spans, for one account of a coin, a random subset of the
-coins or all of them on one capital, at funding as it was and scaled down (2021 paid five times what
-later years pay). Settings are drawn at random from the grid that `experiments.calibrate` searches.
-Each piece ranks all settings by growth, and the setting with the highest mean rank is chosen among
-those that were never liquidated: so a year of rich funding has one vote like any other. It chooses
-three times: for accounts of one coin, for one capital over several, and for both. How many settings
-were tried is printed.
+A piece is a half-year of the training spans: for one account per coin, for a random subset of the
+coins or for all of them on one capital, with recorded funding and with funding scaled down (that of
+2021 was five times as high as in later years). Settings are drawn at random from the grid that
+`experiments.calibrate` searches. Each piece ranks all settings by growth. The setting with the
+highest mean rank among those that were never liquidated is chosen, so that a year of rich funding
+has the same weight as any other. The script chooses three times: for accounts of one coin, for one
+capital over several coins, and for both. It prints how many settings were tried.
 """
 
 from __future__ import annotations
@@ -47,9 +47,9 @@ class Args:
     rule: str = "margin_carry"
     """The rule."""
     draws: int = 1000
-    """Settings drawn from its grid (experiments/calibration/search.py)."""
+    """Number of settings drawn from its grid (experiments/calibration/search.py)."""
     seed: int = 0
-    """Of the draws and of the subsets."""
+    """Seed of the draws and of the subsets."""
     spans: tuple[str, ...] = ("2020-02:2021-11", "2023-07:2024-04")
     """Training spans."""
     judged: tuple[str, ...] = (RICH, THIN)
@@ -57,7 +57,7 @@ class Args:
     scales: tuple[float, ...] = (1.0, 0.3, 0.1)
     """Factors on the funding of the training spans."""
     subsets: int = 4
-    """Random subsets of three coins."""
+    """Number of random subsets of three coins."""
     cash: float = 0.02
     """Cash rate of the training."""
     cash_rates: tuple[float, ...] = (0.0, 0.02, 0.045)
@@ -67,7 +67,7 @@ class Args:
 
 
 def main(args: Args) -> None:
-    """Draw, walk, choose, judge."""
+    """Draw settings, run them, choose, judge."""
     space = dimensions(args.rule, [])
     if not is_grid(space):
         raise RunError(f"--rule {args.rule}: its space has ranges; choose a rule with a grid")
@@ -100,8 +100,8 @@ def _small(space: Any) -> bool:
 
 
 def draw(rule: str, space: Any, args: Args, fixed: dict[str, Any] | None = None) -> Values:
-    """Settings that keep the order of the parameters: the whole grid where it is small, else random
-    ones; `fixed` parameters stand in each.
+    """Settings that keep the order of the parameters: the whole grid if it is small, otherwise
+    random ones; each has the `fixed` parameters.
     """
     rng = np.random.default_rng(args.seed)
     many = 20 * args.draws
@@ -156,7 +156,7 @@ def walk(
 
 
 def swept(rule: str, values: Values, market: Any, settings: dict[str, Any]) -> list[Sweep]:
-    """One sweep over all settings, walked in chunks."""
+    """A sweep over all settings, in chunks."""
     count = len(next(iter(values.values())))
     found = [
         sweep(rule, {}, {k: v[i : i + CHUNK] for k, v in values.items()}, market, settings)
@@ -166,7 +166,7 @@ def swept(rule: str, values: Values, market: Any, settings: dict[str, Any]) -> l
         name: np.concatenate([getattr(part, name) for part in found])
         for name in ("growth", "turnover", "liquidations")
     }
-    assert found[0] is not None  # nobody can stop it
+    assert found[0] is not None  # it has no callback that could stop it
     return [Sweep(symbols=found[0].symbols, days=found[0].days, **whole)]
 
 
@@ -206,7 +206,7 @@ def judge(args: Args, coins: Coins, chosen: dict[str, Any]) -> None:
             growth, fall, closed = [], 0.0, 0.0
             for rate in args.cash_rates:
                 found = sweep(args.rule, {}, values, market, PORTFOLIO | {"cash_rate": rate})
-                assert found is not None  # nobody can stop it
+                assert found is not None  # it has no callback that could stop it
                 growth.append(float(yearly(found).mean()))
                 fall = max(fall, float(deepest(found.growth, rate)[0]))
                 closed += float((found.liquidations > 0).sum())

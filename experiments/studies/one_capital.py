@@ -1,13 +1,14 @@
-"""Measures what one capital over several coins earns on paper and in the environment, line by line:
-the rotation rule and the clairvoyant that holds one coin at a time.
+"""Measures the growth of one capital over several coins on paper and in the environment, line by
+line: of the rotation rule, and of the clairvoyant that holds one coin at a time.
 
-Growth above cash, % a year. Paper: notional 0.75 of equity in one coin or none, funding alone, 34
-bp a round trip, decisions every 8 h, what is held is sold at the end. Each line changes one thing
-of the line before: what is held at the end counts at its price and is not sold; the change of the
-basis, the venue's fees and half-spreads in place of 34 bp, and everything else that the environment
-has (wallets and their keeper at leverage 3, drift of the notional, impact, lots). The clairvoyant
-chooses anew for each line; in the last one its schedule is played. Then portfolio margin: the rule,
-and the clairvoyant of `fundenv.optima.portfolio`, which may hold several coins and borrow.
+Growth above cash, % a year. Paper: a notional of 0.75 of equity in one coin or none, funding alone,
+34 bp for a round trip, decisions every 8 h; the position is sold at the end. Each line changes one
+thing of the line before: the last position counts at its price and is not sold; the change of the
+basis counts; the venue's fees and half-spreads replace the 34 bp; and last everything else that the
+environment has (wallets and their keeper at leverage 3, drift of the notional, impact, lots). The
+clairvoyant chooses a new schedule for each line; in the last one it follows its schedule. Then
+portfolio margin: the rule, and the clairvoyant of `fundenv.optima.portfolio`, which may hold
+several coins and borrow.
 """
 
 from __future__ import annotations
@@ -47,22 +48,22 @@ class Args:
     span: str = "2024-07:2025-06"
     """START:END."""
     cash_rates: tuple[float, ...] = (0.0, 0.02, 0.045)
-    """Cash rates, of which the mean is shown too."""
+    """Cash rates; the table also shows the mean over them."""
     portfolio: bool = True
-    """Portfolio margin too; its clairvoyant takes minutes."""
+    """Also compute portfolio margin; its clairvoyant takes minutes."""
 
 
 class Paper(NamedTuple):
-    """What one quote of notional earns and costs: K decisions of A coins."""
+    """Profit and cost per quote of notional: K decisions of A coins."""
 
-    before: Array  # (K, A) held before the orders, until they fill
-    move: Array  # (K, A) held after them, to the end of the step
+    before: Array  # (K, A) profit of a position before the orders, until they fill
+    move: Array  # (K, A) profit of a position after the orders, to the end of the step
     up: Array  # (K, A) cost of entering
     down: Array  # (K, A) cost of leaving
 
 
 def main(args: Args) -> None:
-    """Walk and print."""
+    """Compute and print the lines."""
     market = load(args.data, args.symbols).within(args.span).together
     head = "".join(f"{f'cash {100 * rate:g} %':>12}" for rate in args.cash_rates)
     print(f"{args.span}, {', '.join(args.symbols)}\n{'':<50}{head}{'mean':>8}{'step':>8}")
@@ -101,7 +102,7 @@ def batch_of(market: Market, cash_rate: float, **settings: Any) -> Batch:
 
 
 def paper(batch: Batch, *, basis: bool, venue: bool) -> Paper:
-    """The accounting of a line."""
+    """Profit and cost under the accounting of a line."""
     first, end = (int(row) for row in batch.world.paths[0])
     stride = round(STRIDE_HOURS / batch.market.bar_hours)
     steps = (end - first - 1) // stride
@@ -118,7 +119,7 @@ def paper(batch: Batch, *, basis: bool, venue: bool) -> Paper:
 
 def schedule(account: Paper, hold: float, *, closed: bool = False) -> NDArray[np.int64]:
     """The best coin of each decision (K,), -1 for none, with the future known; hold: cost of being
-    invested for a step; closed: what is held at the end is sold.
+    invested for a step; closed: the last position is sold.
     """
     steps, coins = account.move.shape
     value = -NOTIONAL * np.append(account.down[-1], 0.0) * closed
@@ -157,9 +158,7 @@ def rotation(batch: Batch, steps: int, cash_rate: float) -> NDArray[np.int64]:
 
 
 def earned(account: Paper, path: NDArray[np.int64], hold: float, *, closed: bool = False) -> float:
-    """Sum of what a schedule earns above cash, over equity; closed: what is held at the end is
-    sold.
-    """
+    """Sum of the gains of a schedule above cash, over equity; closed: the last position is sold."""
     total, held = 0.0, -1
     for k, coin in enumerate(path):
         total += NOTIONAL * account.before[k, held] if held >= 0 else 0.0

@@ -1,10 +1,10 @@
-"""How much of what a clairvoyant earns on one capital above a rule is noise that nobody can know.
+"""How much of a clairvoyant's growth above a rule, on one capital, is unforecastable noise.
 
-The clairvoyant holds one coin at one level or cash, and knows every gain of the half-year; changes
-cost fees and half-spreads. It is solved three times on the accounts of
-`agents.training.portfolio_accounts`: as recorded; with funding at zero, where all that it earns are
-moves of the basis; and its schedule of the record is played on the same record shifted in time by
-whole days, which keeps how often and how large it trades, and takes away what it knew.
+The clairvoyant holds one coin at one level, or cash, and knows every gain of the half-year; changes
+cost fees and half-spreads. The module computes its growth on the accounts of
+`agents.training.portfolio_accounts` in three ways: as recorded; with funding at zero, so that only
+changes of the basis earn; and with the recorded schedule on the same record shifted in time by
+whole days, which keeps the number and the size of the trades and removes the knowledge.
 """
 
 from __future__ import annotations

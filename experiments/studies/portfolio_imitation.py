@@ -1,8 +1,8 @@
-"""How well `portfolio_ppo` imitates its rule: on the path of the rule and on its own, which orders
-it gives that the rule gives too, and what both earn.
+"""How well `portfolio_ppo` imitates its rule. On the rule's path and on the policy's own path the
+table shows which orders both give, and the growth of both.
 
 Two trainings: the agent's own imitation, with 0 to 4 added to the logit of `stay` afterwards; and
-DAgger (S. Ross et al., AISTATS 2011), where the rule answers in the states that the policy reaches.
+DAgger (S. Ross et al., AISTATS 2011), where the rule labels the states that the policy reaches.
 """
 
 from __future__ import annotations
@@ -40,24 +40,24 @@ class Args:
     symbols: tuple[str, ...] = COINS
     """The coins."""
     trained: str = "2020-02:2023-05"
-    """START:END of the training."""
+    """Span START:END of the training."""
     judged: str = "2023-07:2024-06"
-    """START:END of the half-years that are walked."""
+    """Span START:END of the half-years of the evaluation."""
     samples: int = 30_000
-    """Observations of the agent's own imitation."""
+    """Number of observations of the agent's own imitation."""
     rounds: int = 4
-    """Rounds of DAgger."""
+    """Number of rounds of DAgger."""
     decisions: int = 120
-    """Decisions of every environment in a round."""
+    """Number of decisions of each environment in a round."""
     days: int = 240
     """Length of the episodes of DAgger."""
     cash_rates: tuple[float, ...] = (0.0, 0.02, 0.045)
-    """Cash rates of the walks."""
+    """Cash rates of the evaluation."""
 
 
 class Agreement(NamedTuple):
-    """On one path: orders of the rule, those that the policy gives too (and with the same choice),
-    its other orders, decisions, and the growth a year above cash of each half-year.
+    """On one path: the orders of the rule; those of them that the policy gives, too, and with the
+    same choice; the other orders of the policy; decisions; growth a year above cash per half-year.
     """
 
     orders: int
@@ -69,7 +69,7 @@ class Agreement(NamedTuple):
 
 
 def main(args: Args) -> None:
-    """Train, walk, print."""
+    """Train, evaluate, print."""
     coins = load(args.data, args.symbols).together
     market = between(coins, *span_edges(args.trained, "--trained"))
     _, halves = half_years(coins, args.judged)
@@ -143,7 +143,7 @@ def fit(model: Any, seen: Any, told: Any, epochs: int = 8) -> None:
 
 
 def show(label: str, agent: Any, halves: Market, rates: Any) -> None:
-    """Walk both paths and print them."""
+    """Evaluate on both paths and print the results."""
     print(label)
     for who, name in ((True, "rule"), (False, "policy")):
         found = compare(agent, halves, rates, follow_rule=who)
@@ -157,7 +157,7 @@ def show(label: str, agent: Any, halves: Market, rates: Any) -> None:
 
 
 def compare(agent: Any, halves: Market, rates: Any, *, follow_rule: bool) -> Agreement:
-    """Walk every half-year from cash at every cash rate, by the rule's choices or the policy's."""
+    """Run every half-year from cash at every cash rate, by the choices of the rule or policy."""
     paths, count = halves.n_paths, len(rates)
     cash = np.tile(rates, paths)
     batch = Batch(

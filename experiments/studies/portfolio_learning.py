@@ -1,11 +1,11 @@
 """Trains learners of one capital on the years before some half-years, and compares them with rules
 there, on random subsets of the coins.
 
-Each fold names a training span and the span that it is judged on; the half-years of the latter are
-walked from cash, with every subset, at every cash rate. Nothing is chosen on what is printed: how
-many configurations were tried stands in trials.csv of the folder above. The differences are paired:
-days in blocks, whole subsets and whole seeds are drawn. `--headroom` adds what part of the
-clairvoyant's growth is noise.
+Each fold names a training span and the span of its evaluation. Every half-year of the latter begins
+in cash, for every subset and every cash rate. Nothing is chosen on the printed results; trials.csv
+in the parent folder holds the number of configurations that were tried. The differences are paired:
+the bootstrap draws days in blocks, whole subsets and whole seeds. `--headroom` adds the share of
+the clairvoyant's growth that is noise.
 """
 
 from __future__ import annotations
@@ -62,26 +62,26 @@ class Args:
     params: tuple[str, ...] = ()
     """Parameters of the learners, LEARNER.NAME=VALUE."""
     seeds: int = 3
-    """Trainings of each learner in each fold."""
+    """Number of trainings of each learner in each fold."""
     steps: int = 150_000
-    """Environment steps of a training."""
+    """Number of environment steps of a training."""
     subsets: int = 6
-    """Subsets of the coins, all of them included."""
+    """Number of subsets of the coins, including the set of all coins."""
     cash_rates: tuple[float, ...] = (0.0, 0.02, 0.045)
     """Cash rates over which growth is averaged."""
     env: tuple[str, ...] = ()
-    """Settings of the env of the walks, NAME=VALUE, as quote_supply=300000; the trainings keep
-    theirs.
+    """Settings of the env of the evaluation, NAME=VALUE, as quote_supply=300000; the trainings keep
+    their own settings.
     """
     headroom: bool = False
-    """Show the clairvoyant, too."""
+    """Also show the clairvoyant."""
     out: Path = Path("runs/portfolio-learning")
-    """Folder of the trainings and of results.parquet; what is trained there is not trained again.
+    """Folder of the trainings and of results.parquet; finished trainings in it are not repeated.
     """
 
 
 def main(args: Args) -> None:
-    """Train, walk, compare."""
+    """Train, evaluate, compare."""
     settings = pairs(args.env, "--env")
     EnvConfig.from_dict(settings)
     coins = load(args.data, args.symbols).together

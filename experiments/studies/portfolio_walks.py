@@ -1,5 +1,5 @@
-"""Agents on one capital, walked over half-years and subsets of coins at several cash rates, and the
-paired comparison of two of them.
+"""Rollouts of agents on one capital over half-years and subsets of coins at several cash rates, and
+the paired comparison of two agents.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ DRAWS = 2000
 
 
 class Walk(NamedTuple):
-    """What one agent did in each half-year (H) with one subset of coins."""
+    """The results of one agent in each half-year (H) with one subset of coins."""
 
     days: Array  # (H, days) growth above cash of each day, mean over the cash rates
     growth: Array  # (H, cash rates) a year, above cash
@@ -73,8 +73,8 @@ def walk(
     cash_rates: Sequence[float],
     settings: Mapping[str, Any] | None = None,
 ) -> Walk:
-    """Walk every path of `market` at every cash rate, from cash at its first row, side by side, in
-    an env with `settings`.
+    """Run the agent on every path of `market` at every cash rate, from cash at its first row, in an
+    env with `settings`.
     """
     paths, count = market.n_paths, len(cash_rates)
     batch = Batch(
@@ -100,7 +100,7 @@ def walk(
     years = on.sum(axis=0) * step / 8760
     net = np.diff(line, axis=0) - on * np.tile(cash_rates, paths) * step / 8760
     decisions = (int(np.diff(market.paths).max()) - 1) // round(step / market.bar_hours)
-    # where all accounts are ruined the walk ends early: what is left of the span counts as zero
+    # the rollout ends early when all accounts are ruined: the rest of the span counts as zero
     net = np.pad(net, ((0, max(0, decisions - len(net))), (0, 0)))
     each = round(24 / step)
     whole = net[: len(net) // each * each].reshape(-1, each, paths, count).sum(axis=1)

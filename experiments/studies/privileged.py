@@ -1,11 +1,11 @@
-"""Measures what a critic would gain from knowing the future: how much more of the returns it
-explains, with shaped rewards and without.
+"""Measures how much more of the returns a critic explains if it knows the future, with shaped
+rewards and without.
 
-An asymmetric critic sees in training what the policy never will. A trained PPO plays its own
-training environments; two critics of the policy's size are fitted to the discounted returns of the
-next 64 decisions on half of the environments and judged on the other half: one sees the
-observations, one besides them what hindsight makes of the path from here, off and on (the values
-behind the potential).
+An asymmetric critic has inputs in training that the policy never has. A trained PPO acts in its own
+training environments. Two critics of the policy's size are fitted to the discounted returns of the
+next 64 decisions on half of the environments, and judged on the other half. One gets the
+observations; the other also gets the values with hindsight of the path from here, off and on (the
+values of the potential).
 """
 
 from __future__ import annotations
@@ -33,9 +33,9 @@ class Args(MarketArgs):
     agent: Path
     """Folder of a trained ppo."""
     decisions: int = 256
-    """Decisions played by each environment."""
+    """Number of decisions of each environment."""
     seed: int = 0
-    """Of the episodes and the critics."""
+    """Seed of the episodes and the critics."""
 
 
 class Played(NamedTuple):
@@ -48,7 +48,7 @@ class Played(NamedTuple):
 
 
 def main(args: Args) -> None:
-    """Play, fit, print."""
+    """Run the agent, fit the critics, print."""
     agent: Any = agents.load(args.agent)
     if agent.name != "ppo" or not agent.params.shaping:
         raise RunError(
@@ -79,7 +79,7 @@ def main(args: Args) -> None:
 
 
 def play(agent: Any, market: Any, settings: dict[str, Any], decisions: int, seed: int) -> Played:
-    """The agent's training environments under its own policy, actions drawn."""
+    """Run the agent's training environments under its own policy; actions are sampled."""
     env = agent.training_env(market, settings, seed)
     env.seed(seed)
     obs, scale = env.reset(), env.scale
@@ -99,7 +99,7 @@ def play(agent: Any, market: Any, settings: dict[str, Any], decisions: int, seed
 
 
 def _hindsight(env: Any) -> Any:
-    """(n, 2 A) growth that hindsight sees from here, off and on."""
+    """(n, 2 A) growth from here with hindsight, off and on."""
     potential, (path, row) = env.potential, env.batch.where
     flat, full = np.zeros((2, env.num_envs, env.batch.market.n_assets))
     off = potential(path, row, flat)

@@ -1,5 +1,5 @@
-"""The trainings on the solvable problems: which learner, with which numbers, on which problem, and
-how both are made.
+"""The trainings on the solvable problems: learner, parameters and problem of each, and functions
+that make them.
 """
 
 from __future__ import annotations
@@ -17,8 +17,8 @@ from fundenv.envs.solvable import split_settings
 
 @dataclass(frozen=True, kw_only=True)
 class Task:
-    """One learner on one problem: environment steps, what the environment gets in training, and the
-    learner's parameters.
+    """One learner on one problem: environment steps, settings of the training environment, and
+    parameters of the learner.
     """
 
     problem: str
@@ -97,7 +97,7 @@ TASKS: dict[str, Task] = {
         steps=300_000,
         env={"reward_scale": 0.1, "episode": "50D"},
         params=_PPO
-        # held, a position falls behind the equity
+        # while held, a position falls behind the growing equity
         | {"learning_rate": 1e-3, "entropy": 0.003, "gamma": 0.5, "hold_bias": 0.0},
     ),
     "D-ppo-continuous": Task(
@@ -155,8 +155,8 @@ SETTINGS: dict[str, Task] = (
     | _ppo("ppo", "ppo", 8, 1024, 64, 10, steps=150_000)  # minibatch and epochs of SB3's defaults
 )
 
-# Options of the learners, beside the same task without them; drowned: the reward is what was
-# realised, noise of twenty times the signal included.
+# Options of the learners, beside the same task without them. drowned: the reward is the realised
+# one, whose noise is twenty times the signal.
 _DROWNED = _NOISY | {"reward": "log_growth"}
 # 0.1 over the unit of the problem: what the critic is told, in rewards of the training
 _PRIVILEGED = {"critic": "privileged", "reward_scale": 200.0}
@@ -209,7 +209,7 @@ class Dial:
         return self.agent.build(env, seed)
 
     def reset(self) -> None:
-        """Nothing is remembered."""
+        """Do nothing: the policy has no memory."""
 
     def act(self, obs: Any) -> Any:
         """The most likely action."""

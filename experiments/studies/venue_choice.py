@@ -1,12 +1,13 @@
-"""Measures what a second venue for the short perpetual earns: the choice made once, switching by
-the spread, and the best switching with the future known, beside the price of the venues' risk.
+"""Measures the growth that a second venue for the short perpetual brings: by one choice at the
+start, by switching on the spread, and by the best switching with the future known, beside the price
+of the venues' risk.
 
-Spot lies on the home venue. First the mean of all settled rates in the files, then funding alone
-in the hours in which both venues have data and complete features, both on notional L / (1 + L) of
-equity. Then the account: always-on carry in the environment, with fees, spreads, margin and keeper
-of each venue, idle cash at --cash-rate. Each span of those hours begins flat, with the equity of
-the one before: the entries of the spans are costs that one long span has once. % a year of the
-hours counted.
+Spot is held on the home venue. The table first shows the mean of all settled rates in the files,
+then funding alone in the hours in which both venues have data and complete features, both on a
+notional of L / (1 + L) of equity. Then it shows the account: always-on carry in the environment,
+with fees, spreads, margin and keeper of each venue, and interest of --cash-rate on idle cash. Each
+span of those hours begins flat, with the equity at the end of the span before, so each span has
+entry costs that a single long span has once. Figures are % a year of the hours that count.
 """
 
 from __future__ import annotations
@@ -57,7 +58,7 @@ class Args:
     start: str = "2024-01-01"
     """First day, UTC."""
     end: str = "2025-07-01"
-    """Day behind the last one."""
+    """Day after the last one, UTC."""
     leverage: Annotated[float, Range(1, 50, "times")] = 3.0
     """Perpetual notional over margin."""
     cash_rate: Annotated[float, Range(-0.5, 1, "per year")] = 0.0
@@ -65,7 +66,7 @@ class Args:
     failure_rate: Annotated[float, Range(0, 1, "per year")] = 0.02
     """Probability that a venue fails: an assumption."""
     failure_loss: Annotated[float, Range(0, 1, "of the money there")] = 0.9
-    """What it then does not give back: an assumption."""
+    """Share of the money there that a failed venue does not return: an assumption."""
 
 
 def main(args: Args) -> None:
@@ -108,7 +109,7 @@ def names_of(coin: str) -> tuple[str, str]:
 
 
 def load(data: Path, coin: str, start: str, end: str) -> Market:
-    """Both on one clock, in the hours that both have: a path for each span."""
+    """Both venues in the hours that both have; a path for each span of them."""
     home, away = names_of(coin)
     lent = {away.partition("@")[0]: home}
     market = load_market(data, [home, away], stand_in=lent, start=start, end=end)
@@ -127,7 +128,7 @@ def _head(args: Args, coin: str, market: Market) -> None:
 
 
 def per_path(market: Market, path: int, leverage: float) -> Paper:
-    """What one quote of notional earns and costs on one span, per decision and asset."""
+    """Profit and cost per quote of notional on one span, for each decision and asset."""
     part = path_range(market, path, path + 1)
     batch = Batch(
         1,
@@ -160,7 +161,7 @@ def _in_files(args: Args, coin: str) -> list[float]:
 
 
 def _entries(market: Market, rollout: Rollout) -> None:
-    """How much of the costs of an account are the entries of its spans."""
+    """Print the share of an account's costs that the entries of its spans cause."""
     starts = market.close_ns[market.paths[:, 0]]
     first = np.searchsorted(rollout.time, starts, side="right")
     costs = rollout.parts[:, [PARTS.index(p) for p in _GROUPS["costs"]]].sum(axis=1)
@@ -172,7 +173,7 @@ def _entries(market: Market, rollout: Rollout) -> None:
 
 
 def _funding(account: Paper) -> Array:
-    """Funding of each decision (K, A) where the same is held all along."""
+    """Funding of each decision (K, A) for a constant position."""
     return np.asarray(account.move + np.vstack([np.zeros((1, 2)), account.before[1:]]))
 
 
@@ -213,8 +214,8 @@ def _carry(args: Args, market: Market, name: str, settings: dict[str, Any]) -> R
 
 
 def _rule(args: Args, market: Market, swap: float) -> Rollout:
-    """One capital in the venue whose mean of 90 settled rates was highest, changed where the other
-    is better by `swap` bp per 8 h.
+    """One capital on the venue with the highest mean of 90 settled rates; it changes the venue
+    where the other mean is higher by `swap` bp per 8 h.
     """
     agent = agents.make("best_coin", leverage=args.leverage, swap=swap)
     return roll_out(agent, market, _settings(args) | {"capital": "shared"})[0]
@@ -235,7 +236,9 @@ def _print(text: str, rollout: Rollout) -> float:
 
 
 def _risk(args: Args, share: float, home: float, away: float) -> None:
-    """What the venues' risk costs, and from which probability on the second venue does not pay."""
+    """Print the cost of the venues' risk, and the probability at which the second venue breaks
+    even.
+    """
     there = 1.0 - share
     price = 100.0 * args.failure_rate * args.failure_loss
     print(

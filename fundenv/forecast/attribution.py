@@ -2,7 +2,7 @@
 
 Exact for the regressions; Shapley values of the trees (Lundberg, Erion and Lee, 2018, by LightGBM);
 integrated gradients of the networks (Sundararajan, Taly and Yan, ICML 2017, by captum), whose sum
-meets the forecast up to the quadrature.
+equals the forecast up to the error of the numerical integration.
 """
 
 from __future__ import annotations
@@ -20,9 +20,9 @@ Key = tuple[str, str]  # group of inputs, input
 
 
 class Parts(NamedTuple):
-    """What makes the forecasts of n origins, bp per 8 h."""
+    """The parts whose sum is the forecast at each of n origins, bp per 8 h."""
 
-    base: Array  # (n, H) where no input moves it: mostly the slow mean of the coin's rate
+    base: Array  # (n, H) the forecast without any input: mostly the coin's slow mean
     values: dict[Key, Array]  # each (n, H)
 
     @property
@@ -32,7 +32,7 @@ class Parts(NamedTuple):
 
 
 def cannot(name: str) -> ForecastError:
-    """The refusal of a forecaster that does not say its parts."""
+    """The error for a forecaster that cannot name the parts of its forecasts."""
     return ForecastError(
         f"forecaster {name} does not say which inputs moved it; choose one that does, as"
         " ridge, boosting, ensemble or lstm, or write its method explain"
@@ -40,7 +40,7 @@ def cannot(name: str) -> ForecastError:
 
 
 def age_names(edges: Sequence[int] = AGES) -> list[Key]:
-    """Keys of rates by age: rate 1, rates 2-3, rates 4-21, rates 22-90."""
+    """Keys of the past rates by age, newest first: rate 1, rates 2-3, rates 4-21, rates 22-90."""
     firsts = [1, *(edge + 1 for edge in edges[:-1])]
     return [
         ("funding", f"rates {a}-{b}" if a < b else f"rate {a}")
@@ -50,7 +50,8 @@ def age_names(edges: Sequence[int] = AGES) -> list[Key]:
 
 def of_lags(history: History, since: int, constant: Array, weights: Array) -> Parts:
     """Parts of a forecast that is linear in the last L rates: constant (H,), weights (H, L), newest
-    first. Rates count from the slow mean at the origin; before the first rate it stood still.
+    first. Rates are measured from the slow mean at the origin; those before the first known rate
+    count as equal to it.
     """
     rows = history.ns >= since
     lags = weights.shape[1]

@@ -27,7 +27,7 @@ from fundenv.settings import Settings
 
 Span = tuple[Any, Any] | None
 LOOK_BACK = 400  # settlements before a span that a forecast of it may use; a month of bars and more
-_CHECKED = 60  # settlements before the end at which a forecast is asked again
+_CHECKED = 60  # settlements before the end whose forecasts `check_causal` makes a second time
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -44,8 +44,8 @@ class Predicted(NamedTuple):
     ns: NDArray[np.int64]  # (K,) settlement after which each was made
     mean: Array  # (K, H) bp per 8 h, mean of the next h settlements
     quantiles: Array  # (K, H, 5) at LEVELS, bp per 8 h
-    target: Array  # (K, H) what came; NaN where it is not settled yet
-    delay_ns: int = 0  # how long after the settlement it was made, and so was public
+    target: Array  # (K, H) the mean rate that was settled; NaN where it is not settled yet
+    delay_ns: int = 0  # time from the settlement to the origin, at which the forecast is public
 
 
 class Forecaster(ABC):
@@ -53,8 +53,9 @@ class Forecaster(ABC):
 
     A subclass has two methods. `learn` gets the panel of the training span alone, so no later rate
     can leak into it. `means` gets a panel and returns, for each history, (K, H) numbers of which
-    row k uses what was public at origin k; `check_causal` finds one that looks ahead. The quantiles
-    come from past errors (`fundenv.forecast.width`), for every forecaster alike.
+    row k uses only what was public at origin k; `check_causal` finds a forecaster that uses later
+    data. The quantiles come from past errors (`fundenv.forecast.width`), for every forecaster
+    alike.
     """
 
     name: ClassVar[str]
@@ -92,11 +93,11 @@ class Forecaster(ABC):
         """(K, H) forecasts of every history, bp per 8 h."""
 
     def state(self) -> dict[str, NDArray[Any]]:
-        """Everything that `learn` found, as arrays."""
+        """Everything that `learn` fitted, as arrays."""
         return {}
 
     def restore(self, state: dict[str, NDArray[Any]]) -> None:  # noqa: B027
-        """Take back what `state` returned."""
+        """Set what `learn` fitted from the arrays that `state` returned."""
 
     def fit(self, market: Market | Panel, span: Span = None) -> Self:
         """Learn from the settlements in `span` (start, end; UTC, the end excluded), by default all.
@@ -135,8 +136,8 @@ class Forecaster(ABC):
     ) -> list[Predicted]:
         """Forecasts at every settlement in `span`, by default all that follow the fitted ones.
 
-        Quantiles follow the errors of forecasts made since the fit and settled by then; with
-        `tracked=False` only their scale does, and their levels stay those of the fit.
+        The errors of forecasts that were made since the fit, and settled by then, move the
+        quantiles. With `tracked=False` they move only the scale; the levels stay those of the fit.
         """
         panel, start = self.asked_panel(market, span)
         with one_thread():
@@ -159,7 +160,7 @@ class Forecaster(ABC):
         return found
 
     def asked_panel(self, market: Market | Panel, span: Span) -> tuple[Panel, int]:
-        """What a forecast of a span reads, and the instant (ns) from which it was asked for."""
+        """The panel that a forecast of a span reads, and the start of the span (ns)."""
         if not self.width.known:
             raise ForecastError(f"forecaster {self.name} is not fitted; call fit first")
         panel = panel_of(market)
@@ -187,8 +188,8 @@ class Forecaster(ABC):
 
 @contextmanager
 def one_thread() -> Iterator[None]:
-    """Linear algebra on one thread: on matrices of this size more of them wait for each other, ten
-    times longer than the work takes where other programs run too.
+    """Run linear algebra on one thread. Several threads wait for each other on matrices of this
+    size: on a busy machine ten times longer than the computation takes.
     """
     from threadpoolctl import threadpool_limits
 
@@ -197,7 +198,7 @@ def one_thread() -> Iterator[None]:
 
 
 def edge(instant: Any) -> int:
-    """Nanoseconds since 1970 of the edge of a span; text and dates are UTC."""
+    """Nanoseconds since 1970 of the start or end of a span; text and dates are UTC."""
     if isinstance(instant, int | np.integer):
         return int(instant)
     stamp = pd.Timestamp(instant)
@@ -232,8 +233,8 @@ def before(panel: Panel, ns: int, settlements: int) -> Panel:
 
 
 def check_causal(forecaster: Forecaster, market: Market | Panel) -> None:
-    """Ask a fitted forecaster again without the last days. Raises `ForecastError` if an earlier
-    forecast then differs, because it has used later data.
+    """Forecast once more without the last days. Raises `ForecastError` if an earlier forecast then
+    differs, because it has used later data.
     """
     panel = panel_of(market)
     last = min(int(history.ns[-1]) for history in panel)

@@ -1,7 +1,7 @@
-"""Forecasts as columns of a market: observed by agents, read by rules.
+"""Forecasts as columns of a market, for the observations of agents and for rules.
 
-A row shows the last forecast that was made by the time its bar opened (at a settlement, or as long
-after it as the forecast was delayed), so that it holds nothing later than the other features.
+A row holds the newest forecast whose origin (a settlement plus the delay) is not later than the
+open of its bar. So it holds nothing later than the other features of the row.
 """
 
 from __future__ import annotations
@@ -93,8 +93,9 @@ def _of(
 
 
 def perfect(market: Market | Panel) -> list[Predicted]:
-    """What a forecaster that knows the future would say: targets as means, with no width. The last
-    settlements, whose targets are not settled, keep the last known mean. A yardstick only.
+    """Forecasts with perfect foresight: the targets as means, and all quantiles equal to them. The
+    last settlements, whose targets are not settled, keep the last known mean. For comparison only:
+    no forecaster can have them.
     """
     found = []
     for history in panel_of(market):

@@ -1,4 +1,4 @@
-"""The error of this room."""
+"""The error of this package."""
 
 from __future__ import annotations
 
@@ -6,4 +6,4 @@ from fundenv.market import DataError
 
 
 class ForecastError(DataError):
-    """A forecast that cannot be made; one line names what, the value, the limit and the remedy."""
+    """A forecast cannot be made; one line names the thing, the value, the limit and the remedy."""

@@ -1,4 +1,4 @@
-"""The forecasts of a span with the parts that each is made of."""
+"""The forecasts of a span, each with its parts."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ class Explained(NamedTuple):
 def explain(forecaster: Forecaster, market: Market | Panel, span: Span = None) -> list[Explained]:
     """The parts of the forecasts that `predict` makes for the same span.
 
-    Raises `ForecastError` where the forecaster is not fitted or does not say them.
+    Raises `ForecastError` where the forecaster is not fitted or cannot name its parts.
     """
     panel, start = forecaster.asked_panel(market, span)
     with one_thread():

@@ -1,4 +1,4 @@
-"""What a forecaster reads of a market: the settlements of each coin, and the bars between them.
+"""The data that a forecaster reads: the settlements of each coin, and the bars between them.
 
 A forecast is made at an origin: `delay` after a settlement (0: at its instant). It may use rates
 settled up to the origin and bars closed up to it. Rates are bp per 8 h, whatever the interval.
@@ -23,8 +23,8 @@ from fundenv.market import Market, layout
 
 Array = NDArray[np.float64]
 HOUR_NS = 3_600_000_000_000
-HORIZONS = (1, 3, 9, 21, 63)  # settlements ahead; a forecast is of the mean of their rates
-LEAST = 400  # settlements that a history must have to be learned from or forecast
+HORIZONS = (1, 3, 9, 21, 63)  # settlements ahead; the target is the mean of their rates
+LEAST = 400  # fewest settlements of a history for a fit or a forecast
 _INTERVAL_NS = 8 * HOUR_NS
 
 
@@ -35,8 +35,8 @@ class History:
     Attributes:
         symbol: its name. ns: (K,) int64 instant of each settlement. rate: (K,) settled rate, bp per
         8 h. delay_ns: how long after the settlement a forecast is made. close_ns: (T,) int64 when
-        each bar closes. columns: name -> (T,) what is public at that close: the features of the
-        market in their units, `perp` and `spot` (closes), `user:NAME` for a user's columns.
+        each bar closes. columns: name -> (T,) values that are public at that close: the features of
+        the market in their units, `perp` and `spot` (closes), `user:NAME` for a user's columns.
     """
 
     symbol: str
@@ -82,8 +82,8 @@ class History:
         return out
 
     def until(self, ns: int) -> History:
-        """What was known at the instant `ns`: bars up to it, and settlements whose origin is not
-        later, for no forecast is made before its origin.
+        """The part that was known at the instant `ns`: bars that close up to it, and settlements
+        whose origin is not later.
         """
         k, t = (int(np.searchsorted(a, ns, side="right")) for a in (self.origins, self.close_ns))
         return self.cut(0, k, 0, t)
@@ -138,7 +138,7 @@ class Panel:
 
     @cached_property
     def made(self) -> dict[Any, Any]:
-        """What was computed of this panel and is asked for again: inputs by their groups."""
+        """Results that were computed from this panel and are used again: inputs by their groups."""
         return {}
 
     @cached_property
@@ -159,7 +159,7 @@ def panel_of(
     """The histories of a market, one for each coin and path of at least `LEAST` settlements.
 
     Args:
-        market: where they come from; a `Panel` is returned as it is.
+        market: the market whose histories are wanted; a `Panel` is returned as it is.
         delay_hours: how long after a settlement a forecast is made; below the interval.
         extra: the user's columns, as `read_extra` returns them.
 
@@ -208,6 +208,6 @@ def _history(
 
 
 def _with_extra(history: History, extra: pd.DataFrame) -> History:
-    """The history with the user's columns: the last row known at each close, at most 24 h old."""
+    """The history with the user's columns: at each close the newest known row, at most 24 h old."""
     columns = dict(history.columns) | as_of(extra, history.symbol, history.close_ns)
     return replace(history, columns=columns)

@@ -17,14 +17,14 @@ from fundenv.forecast.registry import make
 from fundenv.market import Feature, Market, path_range, stack
 from fundenv.market.build import scaled
 
-FIRST = 540  # settlements that the first fit learns from, half a year of 8 h
+FIRST = 540  # settlements of the first fit, half a year of 8 h
 REFIT_MONTHS = 6
 SHOWN = (1, 9, 63)  # horizons, settlements
 
 
 def with_extra(market: Market, table: pd.DataFrame, scales: Mapping[str, float]) -> Market:
-    """The same market with the columns of `read_extra` as features: at each close the last value
-    known then, 0 where it is over 24 h old or missing.
+    """The same market with the columns of `read_extra` as features: at each close the newest value
+    known then, or 0 where that is over 24 h old or missing.
 
     scales: typical size of a column, by which observations are divided; 1 where none is given.
     Raises `ForecastError` for a name that the market has already, an unknown name among the scales
@@ -75,9 +75,9 @@ def with_extra(market: Market, table: pd.DataFrame, scales: Mapping[str, float])
 def forecast_ahead(
     panel: Panel, name: str, *, refit_months: int = REFIT_MONTHS, seed: int = 0
 ) -> list[Predicted]:
-    """Forecasts at every settlement but the first `FIRST`: each by a forecaster fitted on what was
-    settled before, refitted every `refit_months`. So no forecast has seen the time it is used in,
-    in a training span either.
+    """Forecasts at every settlement but the first `FIRST`. The forecaster is refitted every
+    `refit_months` on the settlements before, so that no forecast comes from a fit on later data,
+    not even within a training span.
 
     Raises `ForecastError` where the history is too short, and where the forecaster looks ahead.
     """

@@ -1,6 +1,6 @@
-"""Which class stands behind the name of a forecaster: import strings, so that listing the names
-loads no library. Your own needs no line here: give `package.module:Class` where a name is asked
-for, or declare an entry point in the group `fundenv.forecasters` of your own package.
+"""The table of forecasters: name -> import string of the class, so that listing the names loads no
+library. A forecaster of your own needs no line here: write `package.module:Class` in place of a
+name, or declare an entry point in the group `fundenv.forecasters` of your own package.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ FORECASTERS = {
     "transformer": f"{_NETS}.transformer:PatchTransformer",
     "ensemble": f"{_OWN}.ensemble:Ensemble",
 }
-NEEDS = {  # top-level module -> the extra that has it
+NEEDS = {  # top-level module -> the extra of fundenv that installs it
     "statsmodels": "forecast", "arch": "forecast", "scipy": "forecast",
     "lightgbm": "forecast", "scoringrules": "forecast", "torch": "forecast",
     "threadpoolctl": "forecast", "captum": "forecast",
@@ -51,7 +51,7 @@ NEEDS = {  # top-level module -> the extra that has it
 def table() -> dict[str, str]:
     """Name -> import string of every forecaster: the project's, then those of installed packages.
 
-    Raises `ForecastError` where an installed package takes a name that is taken.
+    Raises `ForecastError` where an installed package uses a name that is taken.
     """
     found = dict(FORECASTERS)
     for point in sorted(entry_points(group=GROUP), key=lambda each: each.name):
@@ -119,7 +119,7 @@ def forecaster_class(name: str) -> type[Forecaster]:
 
 
 def missing(name: str, library: str) -> str:
-    """The sentence for a library that is not installed."""
+    """The error text for a library that is not installed."""
     return (
         f"forecaster {name} needs {library}; install it with: pip install"
         f" 'fundenv[{NEEDS.get(library, 'forecast')}]'"

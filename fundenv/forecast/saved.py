@@ -1,4 +1,4 @@
-"""The folder of a saved forecaster: a record with the hash of its data, and arrays; no pickle."""
+"""The folder of a saved forecaster: a JSON record, with the hash of its data, and arrays."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _KEYS = (
 
 
 def write(forecaster: Any, folder: Path) -> None:
-    """Write `arrays.npz`, then the record that names its digest; each by an atomic rename."""
+    """Write `arrays.npz`, then the record that holds its hash; each by an atomic rename."""
     if not forecaster.width.known:
         raise ForecastError(f"forecaster {forecaster.name} is not fitted; call fit before save")
     folder.mkdir(parents=True, exist_ok=True)

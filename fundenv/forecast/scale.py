@@ -10,8 +10,8 @@ import pandas as pd
 from numpy.typing import NDArray
 
 Array = NDArray[np.float64]
-FLOOR_BP = 0.05  # smallest scale: a rate that stands still is not riskless
-SLOW = 90  # settlements; span of the mean that levels are measured from
+FLOOR_BP = 0.05  # smallest scale: a rate that did not change lately may still change
+SLOW = 90  # settlements; span of the slow mean, from which levels are measured
 
 
 class Scale(NamedTuple):
@@ -22,9 +22,11 @@ class Scale(NamedTuple):
 
 
 def scale_of(rate: Array) -> Scale:
-    """The slow exponential mean of a rate, and the size of its changes: the root of a mean square
-    that is four parts fast (weight .27 on the newest, as a GARCH(1,1) fitted to funding has it) and
-    one part slow (span 270). Both at k from rates up to k.
+    """The slow exponential mean of a rate, and the size of its changes.
+
+    The size is the root of a weighted mean of two mean squares: four parts of a fast one (weight
+    .27 on the newest change, as in a GARCH(1,1) fitted to funding) and one part of a slow one (span
+    270). Both values at k use the rates up to k.
     """
     series = pd.Series(rate)
     squared = series.diff().fillna(0.0) ** 2

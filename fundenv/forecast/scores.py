@@ -1,4 +1,4 @@
-"""How good forecasts are: errors, skill, calibration, and whether a difference is more than luck.
+"""Scores of forecasts: errors, skill, calibration, and tests whether two accuracies differ.
 
 All functions take arrays of the same n origins. Rates are bp per 8 h.
 """
@@ -17,7 +17,7 @@ from fundenv.forecast.width import LEVELS
 
 
 class DieboldMariano(NamedTuple):
-    """A test of equal accuracy: below 0 the first forecast is better."""
+    """A test of equal accuracy; a statistic below 0 means that the first forecast is better."""
 
     statistic: float
     p_value: float  # two-sided
@@ -34,15 +34,15 @@ def mae(target: Array, mean: Array) -> float:
 
 
 def skill(error: float, base: float) -> float:
-    """1 - error / base, %: how much smaller an error is than that of another forecast. NaN where
-    the other makes none.
+    """100 x (1 - error / base): by how many per cent an error is smaller than that of another
+    forecast. NaN where the other has no error.
     """
     return 100.0 * (1.0 - error / base) if base > 0 else float("nan")
 
 
 def mase(target: Array, mean: Array, usual: float) -> float:
-    """Mean absolute error over `usual`, that of no change on the training span (Hyndman and
-    Koehler, 2006); below 1 it is better.
+    """Mean absolute error divided by `usual`, the error of no change on the training span (Hyndman
+    and Koehler, 2006). Below 1 the forecast is better than no change there.
     """
     return mae(target, mean) / usual if usual > 0 else float("nan")
 
@@ -56,8 +56,8 @@ def sign_accuracy(target: Array, mean: Array) -> float:
 
 
 def direction_accuracy(target: Array, mean: Array, last: Array) -> float:
-    """Share of forecasts on the side of the last rate where the target came to lie, %; targets
-    equal to the last rate do not count.
+    """Share of forecasts that are on the same side of the last rate as the target, %; targets equal
+    to the last rate do not count.
     """
     known = target != last
     if not known.any():
@@ -84,13 +84,13 @@ def crps(target: Array, quantiles: Array) -> float:
 
 
 def coverage(target: Array, quantiles: Array) -> float:
-    """Share of targets within the outer quantiles, %: 90 where they are calibrated."""
+    """Share of targets within the outer quantiles, %: 90 if they are calibrated."""
     return 100.0 * float(np.mean((target >= quantiles[:, 0]) & (target <= quantiles[:, -1])))
 
 
 def below(target: Array, quantiles: Array) -> Array:
-    """(5,) share of targets at or below each quantile: `LEVELS` where they are calibrated. Half of
-    the ties count, for many rates are exactly the venue's interest rate.
+    """(5,) share of targets below each quantile: equal to `LEVELS` if they are calibrated. A target
+    equal to a quantile counts half, because many rates are exactly the venue's interest rate.
     """
     under = (target[:, None] < quantiles).mean(axis=0)
     ties = (target[:, None] == quantiles).mean(axis=0)
@@ -116,13 +116,15 @@ def diebold_mariano(target: Array, first: Array, second: Array, horizon: int) ->
 
 
 def fixed_smoothing(target: Array, first: Array, second: Array, horizon: int) -> DieboldMariano:
-    """The same question with fixed-smoothing critical values, as Coroneo and Iacone advise for
-    small samples (J. Applied Econometrics 35(4), 2020): the variance is that of the first B cosine
-    transforms of the loss difference, the p-value that of Student with B degrees of freedom
-    (Lazarus, Lewis, Stock and Watson, J. Business and Economic Statistics 36(4), 2018). B is .4
-    n^(2/3) as they recommend, at most half the number of targets that do not overlap.
+    """The test of `diebold_mariano` with fixed-smoothing critical values, as Coroneo and Iacone
+    advise for small samples (J. Applied Econometrics 35(4), 2020). The variance is the mean square
+    of the first B cosine transforms of the loss difference; the p-value is that of Student's t with
+    B degrees of freedom (Lazarus, Lewis, Stock and Watson, J. Business and Economic Statistics
+    36(4), 2018). B is .4 n^(2/3) as they recommend, at most half the number of targets that do not
+    overlap.
 
-    Where loss differences last, HAC rejects too often: `experiments.studies.forecast_tests`.
+    With HAC the test rejects too often where loss differences are autocorrelated:
+    `experiments.studies.forecast_tests`.
     """
     d = (first - target) ** 2 - (second - target) ** 2
     n = len(d)
@@ -145,7 +147,7 @@ def fixed_smoothing(target: Array, first: Array, second: Array, horizon: int) ->
 
 
 def smoothing_terms(n: int, horizon: int) -> int:
-    """Cosine transforms that the variance of `fixed_smoothing` is the mean of."""
+    """B of `fixed_smoothing`: the number of cosine transforms."""
     return max(1, int(min(0.4 * n ** (2.0 / 3.0), n / (2.0 * horizon))))
 
 
@@ -155,14 +157,14 @@ def confidence_set(
     """p-value of every forecaster in the model confidence set (Hansen, Lunde and Nason, 2011), by
     arch: those at or above `size` cannot be told from the best.
 
-    losses: (n, M) squared errors, a column for each forecaster; blocks of the bootstrap are as long
-    as the targets overlap.
+    losses: (n, M) squared errors, a column for each forecaster. The bootstrap draws blocks that are
+    as long as the overlap of the targets.
     """
     from arch.bootstrap import MCS
 
     if losses.shape[1] < 2:
         return {str(name): 1.0 for name in losses.columns}
-    distinct = losses.T.drop_duplicates().T  # equal columns have no variance between them
+    distinct = losses.T.drop_duplicates().T  # the difference of equal columns has no variance
     if distinct.shape[1] < 2:
         return {str(name): 1.0 for name in losses.columns}
     block = max(horizon, round(len(losses) ** (1 / 3)))

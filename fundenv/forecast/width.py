@@ -1,11 +1,11 @@
-"""How sure a forecast is: quantiles of its own past errors, scaled by how much funding moves now
-and by how far the same forecaster was off lately, over the same horizon; then corrected by how
-often the rate fell outside before.
+"""Quantiles of a forecast, from the past errors of the same forecaster at the same horizon. They
+are scaled by the recent changes of funding and by the forecaster's recent errors, then corrected by
+how often the rate was outside them.
 
 The correction is the quantile tracker of Angelopoulos, Candes and Tibshirani, "Conformal PID
 control for time series prediction" (NeurIPS 2023): after each settled target the quantile moves up
-by step x level, or down by step x (1 - level), so that in the long run each level is met whatever
-the process. It uses targets that were settled at the origin, no later ones.
+by step x level, or down by step x (1 - level). So each level is met in the long run, for any
+process. The tracker uses only targets that were settled at the origin.
 """
 
 from __future__ import annotations
@@ -24,15 +24,15 @@ LEVELS = (0.05, 0.25, 0.5, 0.75, 0.95)
 OUTER, INNER = 0.20, 0.10  # steps of the tracker, in scaled errors
 _MOVES = (3, 15, 90)  # spans of the exponential means of absolute changes
 _ERRORS = (15, 45, 135)  # spans of the exponential means of settled absolute errors
-_HALF_LIFE = 1095.0  # in 8 h, a year: how fast old errors lose weight in the fit
-_KEPT = 400  # settlements of errors that a fit hands on
+_HALF_LIFE = 1095.0  # in 8 h, a year: an error of this age has half the weight in the fit
+_KEPT = 400  # number of errors of the fit that later forecasts use
 _LEAST_SCALE = 0.02  # bp
 _EIGHT_HOURS_NS = 8 * 3_600_000_000_000
 
 
 def drivers(rate: Array) -> Array:
-    """(K, 5) what the size of an error may grow with: mean absolute changes, distance of the rate
-    from its slow mean, a constant. All are at least 0, known at each settlement.
+    """(K, 5) what the size of an error may depend on: mean absolute changes, the distance of the
+    rate from its slow mean, a constant. All are at least 0 and known at each settlement.
     """
     series = pd.Series(rate)
     moves = series.diff().abs().fillna(0.0)
@@ -42,8 +42,8 @@ def drivers(rate: Array) -> Array:
 
 
 def settled(error: Array, horizon: int) -> Array:
-    """(K, 3) exponential means of the absolute errors (K,) of one horizon whose targets were
-    settled at each row: that of row k - horizon is the newest. NaN before the first.
+    """(K, 3) exponential means of the absolute errors (K,) of one horizon. Row k uses the errors
+    whose targets were settled at k; the newest is that of row k - horizon. NaN before the first.
     """
     known = pd.Series(np.abs(error)).shift(horizon)
     means = [known.ewm(span=span, adjust=True, ignore_na=True).mean() for span in _ERRORS]
@@ -66,7 +66,8 @@ class Width:
 
     def fit(self, panel: Panel, means: Sequence[Array], since: int = 0) -> None:
         """Learn from the errors of `means` (K, H) at origins from `since` on whose targets settled
-        in the panel. Errors a year old count half, for the shape of the errors changes.
+        in the panel. An error that is a year old has half the weight, because their distribution
+        changes.
         """
         found = []
         for history, mean in zip(panel, means, strict=True):
@@ -88,8 +89,8 @@ class Width:
     def quantiles(
         self, history: History, mean: Array, since: int, *, tracked: bool = True
     ) -> Array:
-        """(K, H, 5) quantiles at every origin; errors of origins after `since` move them, unless
-        they are not `tracked`.
+        """(K, H, 5) quantiles at every origin; with `tracked` the errors of origins after `since`
+        move them.
         """
         first = int(np.searchsorted(history.ns, since, side="right"))
         error = self._errors(history, mean, first)
@@ -106,9 +107,9 @@ class Width:
         return np.sort(mean[:, :, None] + scale[:, :, None] * level, axis=2)
 
     def _errors(self, history: History, mean: Array, first: int) -> Array:
-        """(K, H) errors; before row `first` those that the fit measured, for a forecaster is
-        flattered by its errors at settlements that it learned from. A target that had not settled
-        then was not learned from: its error is taken as it is.
+        """(K, H) errors. Before row `first` they are those that the fit measured, because the
+        errors at settlements of the training span are too small. A target that had not settled at
+        the fit was not used in training: its error is taken as it is.
         """
         error = history.targets() - mean
         if history.symbol in self.errors:
@@ -120,7 +121,7 @@ class Width:
         return error
 
     def state(self) -> dict[str, NDArray[Any]]:
-        """As arrays."""
+        """Everything that `fit` found, as arrays."""
         found: dict[str, NDArray[Any]] = {
             "weights": self.weights,
             "start": self.start,
@@ -131,7 +132,7 @@ class Width:
         return {f"width_{name}": value for name, value in found.items()}
 
     def restore(self, state: dict[str, NDArray[Any]]) -> None:
-        """Take back what `state` returned."""
+        """Set what `fit` found from the arrays that `state` returned."""
         self.weights, self.start, self.usual = (
             state[f"width_{name}"] for name in ("weights", "start", "usual")
         )
@@ -158,7 +159,7 @@ def _fit_horizon(
     error, driver, recent = error[known], driver[known], 0.5 ** (age[known] / _HALF_LIFE)
     size = np.abs(error)
     usual = float(np.average(size, weights=recent))
-    # relative errors: a wild month does not decide alone
+    # relative errors: one volatile month must not set the fit
     relative = np.sqrt(recent) / np.maximum(driver[:, 1] + usual, _LEAST_SCALE)
     weights = nnls(driver * relative[:, None], size * relative)[0]
     scaled = error / _scale(driver, weights)
@@ -169,9 +170,9 @@ def _fit_horizon(
 
 def _tracked(moved: Array, start: Array) -> Array:
     """(K, H, 5) quantiles of scaled errors, moved by those settled at k (K, H); NaN moves none."""
-    # targets that overlap repeat each other, so that longer horizons move in smaller steps. The
-    # outer levels, which the coverage is made of, move faster: a median that follows each run of
-    # errors with a delay of h settlements would be worse than one that stands still
+    # overlapping targets repeat each other, so longer horizons move in smaller steps. The outer
+    # levels, which determine the coverage, move faster. A median that followed each run of errors,
+    # h settlements late, would be worse than a constant one
     h = np.array(HORIZONS, dtype=np.float64)
     outer, inner = OUTER / np.sqrt(h), INNER / h
     steps = np.column_stack([outer, inner, inner, inner, outer])

@@ -2,8 +2,8 @@
 
     Feed -> journal -> sealed tables -> the checks of files -> market -> kernel -> agent -> state
 
-The journal is the only truth: the account is a function of its records, so a process can be killed
-at any instant, and the journal run through the backtest gives the same account to the last bit.
+The account depends only on the records of the journal. So a process can be killed at any instant,
+and a backtest on the journal gives the same account to the last bit.
 Needs the extra `download`; `fundenv paper` is its command.
 """
 

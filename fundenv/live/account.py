@@ -1,9 +1,9 @@
 """The paper account: the kernel of the backtest, stepped through the market of the journal.
 
-Nothing of the account is carried from look to look: each time it is stepped again from its first
-decision, with the actions that were sent. So it is a function of the journal alone, and equal to
-the backtest of the same rows to the last bit. Only the memory of the agent lives on; a restarted
-process asks the agent again at every decision and compares what it says with the journal.
+No state of the account is kept from poll to poll: each time it is stepped again from its first
+decision, with the actions that were sent. So it depends on the journal alone, and equals the
+backtest of the same rows to the last bit. Only the agent keeps its memory. A restarted process asks
+the agent again at every decision and compares its actions with the journal.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ MEANING = [k for k in range(t.N_LEG) if k not in t.SCRATCH]  # columns of a leg 
 
 
 class Actor(Protocol):
-    """What an account needs of an agent; any of `agents` is one."""
+    """The interface that an account needs of an agent; every agent of the registry has it."""
 
     @property
     def name(self) -> str:
@@ -40,7 +40,7 @@ class Actor(Protocol):
         ...
 
     def bind(self, env: Any) -> None:
-        """Look up the columns of the observations."""
+        """Find the columns of the observations."""
 
     def reset(self, mask: Any = None) -> None:
         """Forget every episode."""
@@ -53,7 +53,7 @@ class Actor(Protocol):
 
 
 class Step(NamedTuple):
-    """One step of the accounts that was completed: n accounts, A coins each.
+    """One completed step of the accounts: n accounts, A coins each.
 
     close: ms at its end. equity (n,), parts (n, 9) and trades (n, A, 9) as `fundenv.dynamics.types`
     has them, liquidations (n,).
@@ -67,8 +67,8 @@ class Step(NamedTuple):
 
 
 class Standing(NamedTuple):
-    """The accounts at the last sealed close: state arrays, observations (n, D), whether each has
-    ended.
+    """The accounts at the last sealed close: state arrays, observations (n, D), and whether each
+    has ended.
     """
 
     close: int
@@ -82,9 +82,10 @@ class Standing(NamedTuple):
 class Account:
     """The accounts of one venue: one for each coin, or one for all of a joint market.
 
-    agent: decides. settings: fields of `EnvConfig`, those of the agent's actions included. gate:
-    limits. write: puts a decision on the disk before it counts. decisions: those of the journal.
-    steps: the completed ones. standing: where the accounts are; None before the first decision.
+    agent: makes the decisions. settings: fields of `EnvConfig`, those of the agent's actions
+    included. gate: applies the limits. write: writes a decision to the disk before it takes effect.
+    decisions: those of the journal. steps: the completed steps. standing: the accounts at the last
+    sealed close; None before the first decision.
     """
 
     agent: Actor
@@ -116,8 +117,8 @@ class Account:
         """Make every decision and step that the bars up to `closed` (ms) allow.
 
         whole: the market with its warm-up, which the agent is bound to. market: the rows since the
-        account began. now: the exchange's time. Returns a line for each new decision. Raises
-        `LiveError` where the agent contradicts the journal.
+        account began. now: the exchange's time, ms. Returns a line for each new decision. Raises
+        `LiveError` where the agent's action differs from that of the journal.
         """
         interval = self.step_ms // round(market.bar_hours * HOUR_MS)
         live = padded(market, interval, closed)
@@ -144,8 +145,9 @@ class Account:
         return lines
 
     def fingerprint(self, until: int | None = None) -> str:
-        """SHA-256 over the equity, the parts, the trades and the liquidations of every whole step
-        (that ended by `until`, ms): equal where and only where two accounts are, to the last bit.
+        """SHA-256 over the equity, the parts, the trades and the liquidations of every completed
+        step (that ended by `until`, ms). Two accounts have the same hash if they are equal to the
+        last bit.
         """
         kept = [
             one
@@ -175,7 +177,7 @@ class Account:
         self._bound = True
 
     def _decide(self, batch: Batch, number: int, close: int, now: int) -> list[str]:
-        """Ask the agent; a new decision is written, one of the journal compared."""
+        """Ask the agent. Write a new decision; compare one that the journal already holds."""
         wanted = np.asarray(self.agent.act(batch.obs))
         if batch.config.actions != "indexed":
             wanted = wanted.astype(np.float64)
@@ -218,7 +220,7 @@ class Account:
         return np.array(self.decisions[number]["sent"], dtype=kind)
 
     def _stand(self, batch: Batch, number: int, begin: int, closed: int) -> None:
-        """Keep where the accounts are at `closed`: the last whole step, and the bars since."""
+        """Store the accounts as they are at `closed`: after the last step, and the bars since."""
         ended = np.array(batch.terminated | batch.truncated)
         ahead = (closed - begin - number * self.step_ms) // round(batch.market.bar_hours * HOUR_MS)
         if ahead > 0 and not ended.all():
@@ -233,8 +235,8 @@ class Account:
 
 
 def _stand_where(seen: Batch, batch: Batch) -> None:
-    """Let the batch that the agent is bound to, with the warm-up in its market, stand where the
-    accounts begin: path and rules of each are then those of its account.
+    """Set the batch that the agent is bound to, whose market has the warm-up, to the begin of the
+    accounts, so that each environment has the path and the rules of its account.
     """
     episode, world = seen.store.episode, seen.world
     episode[:, t.PATH] = np.arange(seen.num_envs)
@@ -247,7 +249,7 @@ def _stand_where(seen: Batch, batch: Batch) -> None:
 def _part_of_a_step(
     batch: Batch, sent: NDArray[Any], bars: int, settings: Mapping[str, Any]
 ) -> Batch:
-    """The accounts `bars` bars into the step that `sent` has begun, on a batch of its own."""
+    """The accounts `bars` bars after the actions `sent`, within their step, on a separate batch."""
     shorter = dict(settings) | {"decision_interval": f"{bars * batch.market.bar_hours:g}h"}
     part = Batch(batch.num_envs, market=batch.market, **shorter)
     part.reset(0)

@@ -1,4 +1,4 @@
-"""The error of this room."""
+"""The error of this package."""
 
 from __future__ import annotations
 
@@ -6,4 +6,4 @@ from fundenv.market.files.schema import DataError
 
 
 class LiveError(DataError):
-    """A paper account that cannot go on; one line that names the remedy."""
+    """A paper account cannot go on; one line names the reason and the remedy."""

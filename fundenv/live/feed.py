@@ -1,4 +1,4 @@
-"""Where a paper account hears from: an exchange, a mock of one, or recorded tables on a clock."""
+"""The sources of a paper account: an exchange, a mock exchange, or recorded tables with a clock."""
 
 from __future__ import annotations
 
@@ -15,17 +15,17 @@ from fundenv.live.records import now_ms
 from fundenv.market.download import DownloadError, Policy, Rest, Series, Span
 from fundenv.market.download.exchange import APIS
 
-# A request is tried again soon; what still fails is left to the next look, some seconds later.
+# A request that fails is tried again soon; one that still fails waits for the next poll.
 _LOG = logging.getLogger("fundenv.live")
 _SKEW_MS = 60_000
 QUICK = Policy(retries=2, backoff=0.5, longest_wait=10.0, timeout=10.0)
 
 
 class Feed(Protocol):
-    """What an account needs to hear: the time, and rows."""
+    """The interface of a source: its time, its rows and its quotes."""
 
     def clock_ms(self, venue: str) -> int:
-        """The exchange's own time. Raises `DownloadError` where it does not tell it."""
+        """The exchange's own time, ms. Raises `DownloadError` where it gives none."""
         ...
 
     def covers(self, series: Series) -> bool:
@@ -33,15 +33,15 @@ class Feed(Protocol):
         ...
 
     def ask(self, series: Series, span: Span) -> Iterator[tuple[Span, pd.DataFrame]]:
-        """What the venue answers for a span, piece by piece: the piece asked for, and rows as they
-        came (`time` in ms, a bar's open). Raises `Missing` for a symbol that is not listed,
-        `DownloadError` for anything else.
+        """Request a span piece by piece: yields each piece, and its rows as the venue sent them
+        (`time` in ms, a bar's open). Raises `Missing` for a symbol that is not listed,
+        `DownloadError` for any other failure.
         """
         ...
 
     def quote(self, venue: str, symbol: str, spot: tuple[str, str] | None) -> Quote | None:
-        """What the venue shows now, with the book of the spot pair (venue, pair); None where
-        nothing is shown. Raises `DownloadError`.
+        """The venue's present quote, with the book of the spot pair (venue, pair); None where the
+        source has none. Raises `DownloadError`.
         """
         ...
 
@@ -50,14 +50,14 @@ class Feed(Protocol):
 class LiveFeed:
     """The REST interface of the venues that the downloader serves.
 
-    rest: its client; give one with a `mirror` to hear a mock exchange instead.
+    rest: the client; with a `mirror` it reads a mock exchange instead.
     """
 
     rest: Rest = field(default_factory=lambda: Rest(QUICK))
 
     def clock_ms(self, venue: str) -> int:
-        """See `Feed`: the earlier one of it and of this machine's, for either may be wrong, and a
-        bar that is still forming must not count as closed.
+        """See `Feed`: the earlier of the exchange's time and this machine's. Either may be wrong,
+        and a bar that is still forming must not count as closed.
         """
         told = self._spared(venue, lambda: self.rest.exchange(venue).clock_ms())
         if told is None:
@@ -87,7 +87,9 @@ class LiveFeed:
         return ask_quote(self.rest, venue, symbol, spot)
 
     def _spared(self, what: str, ask: Callable[[], Any]) -> Any:
-        """An answer of a shape that nobody documented costs one look, not the account."""
+        """The answer of `ask`; one in an undocumented form raises `DownloadError`, so that the
+        account asks again at the next poll.
+        """
         try:
             return ask()
         except DownloadError:
@@ -102,7 +104,7 @@ class LiveFeed:
 
 @dataclass(eq=False)
 class RecordedFeed:
-    """Recorded tables, told as time goes by.
+    """Recorded tables, each row of which becomes visible when the clock has reached it.
 
     tables: (symbol, kind) -> rows (`time` in ms, a bar's open). now: the clock, ms.
     """
@@ -126,5 +128,5 @@ class RecordedFeed:
         yield span, table[known & (times >= span.start) & (times < span.end)]
 
     def quote(self, venue: str, symbol: str, spot: tuple[str, str] | None) -> Quote | None:
-        """See `Feed`: tables hold no books."""
+        """See `Feed`: None, as tables hold no books."""
         return None

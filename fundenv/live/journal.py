@@ -1,9 +1,9 @@
-"""The journal: everything that a paper account was told and decided, in order, in files that are
-only ever appended to.
+"""The journal: everything that a paper account received and decided, in order, in files to which
+lines are only appended.
 
 One JSON object a line, with a checksum of the line; files of a bounded size, `000001.jsonl` and so
-on. A call of `append` is on the disk when it returns. A process that is killed leaves at most a
-line cut short at the very end, which the next one removes. Records: `fundenv.live.records`.
+on. When `append` returns, its lines are on the disk. A process that is killed leaves at most one
+incomplete line at the very end, which the next process removes. Records: `fundenv.live.records`.
 """
 
 from __future__ import annotations
@@ -24,9 +24,9 @@ _TAIL = len(_SUM) + 8 + len('"}')
 
 
 class Journal:
-    """The files of one account; one process at a time.
+    """The files of one account; one process at a time may write them.
 
-    folder: where they lie. largest: bytes after which a new file is begun.
+    folder: the folder of the files. largest: bytes of a file after which the next one begins.
     """
 
     def __init__(self, folder: Path, *, largest: int = 16 * 2**20) -> None:
@@ -44,14 +44,14 @@ class Journal:
         self._path: Path | None = None
 
     def read(self) -> Iterator[Record]:
-        """Every record in order. Removes a line that was cut short at the end of the last file.
+        """Every record in order. Removes an incomplete line at the end of the last file.
 
-        Raises `LiveError` for a line that is damaged anywhere else.
+        Raises `LiveError` for a damaged line anywhere else.
         """
         yield from read_journal(self.folder, repair=True)
 
     def append(self, *records: Record) -> None:
-        """Write records behind the others; they are on the disk when this returns."""
+        """Append records; they are on the disk when this returns."""
         if not records:
             return
         data = b"".join(map(_line, records))
@@ -67,7 +67,7 @@ class Journal:
         os.fsync(self._file)
 
     def close(self) -> None:
-        """Let another process have the journal."""
+        """Release the journal, so that another process may write it."""
         if self._file >= 0:
             os.close(self._file)
             self._file = -1
@@ -77,14 +77,14 @@ class Journal:
         self._file = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o644)
         self._path = path
         folder = os.open(self.folder, os.O_RDONLY)
-        os.fsync(folder)  # the name of a new file
+        os.fsync(folder)  # so that the name of a new file is on the disk, too
         os.close(folder)
 
 
 def read_journal(folder: Path, *, repair: bool = False) -> Iterator[Record]:
     """Every record of a journal, whether or not a process writes it.
 
-    repair: remove what was cut short at the end; else it is passed over.
+    repair: remove an incomplete line at the end; otherwise skip it.
     """
     files = _files(folder)
     for path in files:
@@ -117,7 +117,7 @@ def _line(record: Record) -> bytes:
 
 
 def _parsed(line: bytes) -> Record | None:
-    """The record of a line; None where the line is not whole."""
+    """The record of a line; None where the line is incomplete or damaged."""
     if not line.endswith(b'"}\n') or len(line) < _TAIL + 1:
         return None
     body, end = line[: -_TAIL - 1], line[-_TAIL - 1 :].decode(errors="replace")

@@ -1,7 +1,7 @@
-"""What stands between an agent and the paper account: the limits of a desk and its stops.
+"""Limits and stops of a paper account, as a trading desk has them.
 
-They change the action before it is sent, and each change leaves a line with its reason. Like every
-order they act at the next decision, for the kernel takes orders only there.
+They change the action of the agent before it is sent, and each change writes a line with its
+reason. Like every order they act at the next decision, because the kernel takes orders only there.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from fundenv.live.errors import LiveError
 from fundenv.market.layout import MARK_CLOSE
 from fundenv.settings import Range, Settings
 
-STOP_FILE = "STOP"  # in the folder of the account; while it is there, nothing is held
+STOP_FILE = "STOP"  # in the folder of the account; while it exists, no position is held
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -32,10 +32,10 @@ class Limits(Settings):
     max_exposure: Annotated[float, Range(0, 125, "times")] = 0.0
     """Largest sum of perpetual positions over equity."""
     drawdown: Annotated[float, Range(0, 1, "of the peak")] = 0.0
-    """Loss from the highest equity at which everything is closed for good."""
+    """Loss from the highest equity at which all positions are closed until --reset."""
     funding_flip: Annotated[int, Range(0, 1000, "settlements")] = 0
-    """Settlements in a row that a position has paid after which it is closed, until it would
-    receive again.
+    """Number of settlements in a row at which a position has paid; then it is closed until it would
+    receive funding again.
     """
 
     @property
@@ -46,7 +46,7 @@ class Limits(Settings):
 
 @dataclass(frozen=True)
 class Ruling:
-    """What the limits made of an action: rows (n, k) to send, reasons, stops that stay."""
+    """An action after the limits: rows (n, k) to send, the reasons, and the stops that stay."""
 
     actions: NDArray[Any]
     reasons: list[str]
@@ -60,7 +60,7 @@ class Gate:
         self.limits, self.stop = limits, folder / STOP_FILE
 
     def rule(self, batch: Any, wanted: NDArray[Any], latched: list[str]) -> Ruling:
-        """The actions to send for `wanted`; `latched` are the stops in force before."""
+        """The actions to send for `wanted`; `latched`: the stops that are in force already."""
         reasons: list[str] = []
         names = ["+".join(_symbols(batch, i)) for i in range(batch.num_envs)]
         rows = _rows(batch, wanted)
@@ -95,8 +95,8 @@ class Gate:
         return found
 
     def _flips(self, batch: Any, i: int, row: NDArray[Any]) -> list[str]:
-        """Coins in which the position held or asked for has paid for too many settlements; one
-        closes its account.
+        """A line for each coin whose held or requested position has paid at too many settlements;
+        one such coin closes its account.
         """
         if not self.limits.funding_flip:
             return []
@@ -118,7 +118,7 @@ class Gate:
         return found
 
     def _caps(self, batch: Any, i: int, a: int, row: NDArray[Any]) -> list[str]:
-        """Shrink what asset a of account i would hold to the largest position allowed."""
+        """Reduce the position that asset a of account i would hold to the largest one allowed."""
         allowed = self._largest(batch, i)
         if allowed is None:
             return []
@@ -165,8 +165,8 @@ def check_closable(batch: Any) -> None:
 
 
 def decoded(batch: Any, row: NDArray[Any], a: int) -> tuple[bool, float, float, float]:
-    """(hold, carry, hedge, leverage) that an action row (k,) asks of asset a, as `decode` of
-    `fundenv.dynamics.action` reads it; that one is for compiled code alone.
+    """(hold, carry, hedge, leverage) that an action row (k,) requests for asset a. It reads the row
+    as `decode` of `fundenv.dynamics.action` does, which only compiled code can call.
     """
     config, at = batch.config, a * _width(batch)
     if config.actions == "target":
@@ -205,8 +205,8 @@ def _width(batch: Any) -> int:
 
 
 def _set_carry(batch: Any, row: NDArray[Any], a: int, carry: float) -> None:
-    """Write the carry of asset a into an action row; on a grid the nearest value that is not
-    larger.
+    """Write the carry of asset a into an action row. On a grid it takes the nearest value that is
+    not larger.
     """
     config, at = batch.config, a * _width(batch)
     if config.actions == "target":
@@ -223,7 +223,7 @@ def _set_carry(batch: Any, row: NDArray[Any], a: int, carry: float) -> None:
 
 
 def _rows(batch: Any, wanted: NDArray[Any]) -> NDArray[Any]:
-    """Rows (n, k) of the actions; of `indexed` ones those that the numbers stand for."""
+    """Rows (n, k) of the actions; `indexed` actions become the rows that they number."""
     if batch.config.actions == "indexed":
         numbers = np.asarray(wanted).reshape(batch.num_envs).astype(int)
         return np.array(batch.decisions[numbers], dtype=np.float64)
@@ -231,7 +231,7 @@ def _rows(batch: Any, wanted: NDArray[Any]) -> NDArray[Any]:
 
 
 def _given_back(batch: Any, rows: NDArray[Any], wanted: NDArray[Any]) -> NDArray[Any]:
-    """Rows in the form that the agent gave."""
+    """The rows in the form of the agent's actions."""
     if batch.config.actions != "indexed":
         return rows.reshape(np.shape(wanted))
     table = np.asarray(batch.decisions)

@@ -1,5 +1,5 @@
-"""From sealed tables to the market that the account is stepped through: the checks, the grid and
-the features of files.
+"""Build the market of an account from its sealed tables, with the checks, the time grid and the
+features that market files have.
 """
 
 from __future__ import annotations
@@ -34,9 +34,9 @@ def live_market(
 ) -> Market:
     """The market of every sealed bar, warm-up included: as `build_market` makes it from files.
 
-    shared: all coins side by side, for one account. accept: findings of the plausibility check to
-    let through. judged: let the pass read the last `RECENT_DAYS`. Raises `DataError` where the
-    rows do not hold up.
+    shared: all coins on one path, for one account. accept: findings of the plausibility check to
+    accept. judged: run that check on the last `RECENT_DAYS`. Raises `DataError` where the rows fail
+    a check.
     """
     frames = [tables.frames(symbol) for symbol in tables.symbols]
     bar_ns = tables.step_ms * 1_000_000
@@ -52,7 +52,7 @@ def live_market(
 def cut(market: Market, begin_ms: int) -> Market:
     """The bars that close at `begin_ms` or later, one path for each account.
 
-    Raises `LiveError` where features are not complete yet at `begin_ms`, or a hole has cut a path.
+    Raises `LiveError` where features are not complete at `begin_ms`, or a hole divides a path.
     """
     names = market.symbols
     try:
@@ -80,8 +80,8 @@ def padded(market: Market, bars: int, closed_ms: int) -> Market:
     """The market with room for the next decision: paths that reach `closed_ms` continue by `bars`
     copies of their last row.
 
-    The observation at the last close needs a path that goes on; the account is never stepped into
-    the copies (a test fills them with nonsense).
+    The observation at the last close needs a path that goes on. The account is never stepped into
+    the copies: a test changes their prices, and the account stays the same.
     """
     pieces = []
     for path, (first, last) in enumerate(market.paths):
@@ -108,7 +108,7 @@ def padded(market: Market, bars: int, closed_ms: int) -> Market:
 
 
 def _since(frames: SymbolFrames, days: int) -> SymbolFrames:
-    """The last days of some tables."""
+    """The last `days` days of the tables of a coin."""
     start = int(times_ns(frames.perp)[-1]) - days * 24 * HOUR_NS
 
     def after(table: pd.DataFrame) -> pd.DataFrame:

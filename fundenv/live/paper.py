@@ -1,4 +1,6 @@
-"""A paper account at one venue, look after look: hear, seal, decide, step, write the state."""
+"""The paper accounts of one venue. Each poll receives rows, seals bars, makes decisions, steps the
+accounts and writes the state.
+"""
 
 from __future__ import annotations
 
@@ -29,13 +31,13 @@ JOURNAL = "journal"  # folder, below that of the account
 
 @dataclass(frozen=True, kw_only=True)
 class Plan:
-    """What an account is; the journal holds it, and a restart must agree.
+    """The definition of an account. The journal holds it, and a restart must give the same.
 
     Attributes:
         venue: its rules. symbols: perpetuals. agent: name or folder, as the user gave it. settings:
         fields of `EnvConfig`. step: length of a bar. shared: one account over all coins. asked:
         coin -> (venue, symbol) of a spot pair elsewhere. warm_up_days: history before the first
-        decision. accept: findings of the plausibility check to let through.
+        decision. accept: findings of the plausibility check to accept.
     """
 
     venue: Venue
@@ -49,7 +51,7 @@ class Plan:
     accept: tuple[str, ...] = ()
 
     def record(self) -> Record:
-        """What the journal keeps of it."""
+        """The record of the plan in the journal."""
         return {
             "venue": self.venue.name,
             "symbols": list(self.symbols),
@@ -88,8 +90,8 @@ class Plan:
 class Paper:
     """The accounts of one venue in one folder.
 
-    plan: what they are. feed: where they hear from. agent: decides. limits, waits: see there.
-    log: takes a line for whatever happens.
+    plan: their definition. feed: their source of rows. agent: makes the decisions. limits, waits:
+    see `Limits` and `Waits`. log: gets a line for every event.
     """
 
     plan: Plan
@@ -117,8 +119,8 @@ class Paper:
         self._open()
 
     def look(self) -> None:
-        """Hear what is new, and do what it allows. Whatever fails at the venue is said in the log
-        and in the state, and tried again at the next look.
+        """Poll the venue once: receive new rows, and make every decision and step that they allow.
+        A failure of the venue is written to the log and the state; the next poll tries again.
         """
         self._said, self.waiting = set(self.waiting), []
         try:
@@ -141,7 +143,7 @@ class Paper:
     def market(self, *, judged: bool = True) -> tuple[Market, Market]:
         """The market of the journal with its warm-up, and the rows since the account began.
 
-        judged: let the plausibility check look at it. Raises `DataError`.
+        judged: run the plausibility check. Raises `DataError`.
         """
         assert self.begin is not None
         whole = live_market(
@@ -154,12 +156,12 @@ class Paper:
         return whole, cut(whole, self.begin)
 
     def reset(self) -> None:
-        """Let stops that stay be lifted; the journal says so."""
+        """Lift the stops that stay, with a record in the journal."""
         self.account.latched = []
         self.journal.append({"kind": "control", "at": records.now_ms(), "reset": True})
 
     def _open(self) -> None:
-        """Take in what the journal holds; write who it belongs to where it is new."""
+        """Read the journal; in a new one write the plan of the account."""
         found = False
         for record in self.journal.read():
             if record["kind"] == "begin":
@@ -199,8 +201,8 @@ class Paper:
                 )
 
     def _hear(self, now: int) -> set[tuple[str, str]]:
-        """Ask for what is missing and put the answers on the disk, then use them. Returns (symbol,
-        kind) of what the venue did not answer.
+        """Request the missing rows, write the answers to the disk, then use them. Returns the
+        (symbol, kind) of every series for which the venue did not answer.
         """
         unheard: set[tuple[str, str]] = set()
         since = now - self.plan.warm_up_days * DAY_MS
@@ -245,7 +247,7 @@ class Paper:
         due = self.account.next_decision(self.begin) <= self.tables.closed
         try:
             whole, market = self.market(judged=due or bool(self.refused))
-        except DataError as error:  # the checks of files: nothing is traded on what they refuse
+        except DataError as error:  # the checks of files refuse the rows: no trading
             self.refused = str(error)
             self._wait(f"the rows are refused: {error}")
             return
@@ -258,8 +260,8 @@ class Paper:
             self._look_at_books(len(self.account.decisions) - 1)
 
     def _look_at_books(self, number: int) -> None:
-        """Keep what the venue shows right after the decision `number`: `fundenv paper --drift`
-        holds the fills that the account assumed against it. The account does not depend on it.
+        """Record the venue's quote right after the decision `number`. `fundenv paper --drift`
+        compares the fills that the account assumed with it; the account does not depend on it.
         """
         kept = []
         for symbol in self.tables.active:
@@ -276,7 +278,7 @@ class Paper:
         self.quotes += kept
 
     def _wait(self, line: str) -> None:
-        """Say what is waited for: in the state as long as it is, in the log once."""
+        """Name what the account waits for: once in the log, and in the state while it waits."""
         self.waiting.append(line)
         if line not in self._said:
             self.log.info("%s", line)

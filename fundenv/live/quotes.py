@@ -1,8 +1,8 @@
-"""What a venue shows of a perpetual at one instant: the funding that runs, the prices that it marks
-by, the best prices of its book and of the spot pair's, and the open interest.
+"""The quote of a perpetual at one instant: the running funding rate, the mark and index prices, the
+best prices of its book and of the spot pair's book, and the open interest.
 
-Asked through ccxt; where ccxt has no method, the venue's own fields are read. Sources: Binance GET
-/fapi/v1/premiumIndex and openInterest, Bybit GET /v5/market/tickers, OKX GET
+Requests go through ccxt; where ccxt has no method, the venue's own fields are read. Sources:
+Binance GET /fapi/v1/premiumIndex and openInterest, Bybit GET /v5/market/tickers, OKX GET
 /api/v5/public/funding-rate, Deribit public/get_book_summary_by_instrument, Hyperliquid
 metaAndAssetCtxs, dYdX GET /v4/perpetualMarkets, Kraken GET /derivatives/api/v3/tickers.
 """
@@ -19,13 +19,13 @@ from fundenv.market.download.exchange import Exchange
 from fundenv.market.download.series import HOUR_MS
 from fundenv.venues import load_venue
 
-_LEVELS = 5  # of a book that are asked for; the best one is read
+_LEVELS = 5  # levels of a book that are requested; only the best one is used
 
 
 class Quote(NamedTuple):
-    """What was told; None where it was not. `problems`: what could not be had, one sentence each.
+    """What the venue sent; None where it sent nothing. `problems`: a sentence for each failure.
 
-    at: this machine's clock when the last answer had come, ms. venue, symbol: as the venue's file
+    at: this machine's clock when the last answer arrived, ms. venue, symbol: as the venue's file
     spells them. base: the coin. rate: estimate of the rate that settles next, a fraction for one
     interval, positive where longs pay. next: that settlement, ms. interval: hours from one
     settlement to the next. mark, index_price, bid, ask: of the perpetual; spot_bid, spot_ask: of
@@ -50,15 +50,15 @@ class Quote(NamedTuple):
 
     @property
     def told(self) -> bool:
-        """Whether a rate or a price was told at all."""
+        """Whether the venue sent at least a rate or a price."""
         return any(each is not None for each in (self.rate, self.mark, self.bid, self.spot_bid))
 
 
 def ask_quote(rest: Rest, venue: str, symbol: str, spot: tuple[str, str] | None) -> Quote:
     """Ask a venue. spot: (venue, pair) of the spot leg; None where there is none.
 
-    Whatever fails is named in `problems`; the rest is told all the same. Raises `DownloadError`
-    where the symbol is not known.
+    A request that fails adds a sentence to `problems`; the other values are returned all the same.
+    Raises `DownloadError` where the symbol is not known.
     """
     exchange = rest.exchange(venue)
     market = exchange.market(symbol)
@@ -98,7 +98,7 @@ def number(value: Any) -> float | None:
 
 
 def _pair(exchange: Exchange, name: str, market: dict[str, Any]) -> dict[str, Any]:
-    """The spot pair called `name`, or of the coin and currency of a perpetual."""
+    """The spot pair `name`; without a name the pair of the perpetual's coin and currency."""
     try:
         return exchange.market(name)
     except Missing:
@@ -123,14 +123,16 @@ def _funding(exchange: Exchange, market: dict[str, Any]) -> dict[str, Any]:
 
 
 def _okx(exchange: Exchange, market: dict[str, Any]) -> dict[str, Any]:
-    """OKX tells the mark price elsewhere."""
+    """The funding of OKX, which gives the mark price by a second request."""
     found = _funding(exchange, market)
     row = exchange.call("fetch_mark_price", market["symbol"])
     return found | {"mark": number(row.get("markPrice"))}
 
 
 def _deribit(exchange: Exchange, market: dict[str, Any]) -> dict[str, Any]:
-    """The rate of now is given for 8 h, and accrues; the venue's file settles it hour by hour."""
+    """The funding of Deribit. Its present rate is for 8 h and accrues continuously; the venue's
+    file settles it every hour.
+    """
     info = exchange.call("fetch_ticker", market["symbol"])["info"]
     stats = {**info, **(info.get("stats") or {})}
     running, mark = number(stats.get("current_funding")), number(stats.get("mark_price"))
@@ -144,7 +146,7 @@ def _deribit(exchange: Exchange, market: dict[str, Any]) -> dict[str, Any]:
 
 
 def _dydx(exchange: Exchange, market: dict[str, Any]) -> dict[str, Any]:
-    """The oracle's price is mark and index in one."""
+    """The funding of dYdX, whose oracle price is both mark and index price."""
     rows = exchange.call("fetch_markets")
     info = next(row["info"] for row in rows if row["symbol"] == market["symbol"])
     price, interest = number(info.get("oraclePrice")), number(info.get("openInterest"))
@@ -189,7 +191,7 @@ def _hours(venue: str) -> float:
 
 
 def _next(venue: str, now: int) -> int:
-    """The next settlement of the venue's clock, where the venue does not tell it."""
+    """The next settlement by the venue's clock, for a venue that does not name it."""
     step = round(_hours(venue) * HOUR_MS)
     first = round(load_venue(venue).value("funding", "first_hour") * HOUR_MS)
     return now - (now - first) % step + step

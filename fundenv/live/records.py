@@ -1,14 +1,14 @@
 """The records of a journal, each a JSON object with `kind` and `at` (this machine's clock, ms):
 
-    begin     whose account it is: venue, symbols, agent, settings of the env
-    answer    rows as the venue gave them, for one series and span
-    seal      every bar up to `close` counts as it stands; `gone`: coins without rows any more
-    decision  what the agent wanted at `close`, what was sent after the limits, and why
-    quote     what the venue showed after the decision `number`, or what a monitor saw
-    control   what a person asked for: `reset` of a stop
+    begin     the account: venue, symbols, agent, settings of the env
+    answer    rows as the venue sent them, for one series and span
+    seal      no bar up to `close` changes any more; `gone`: coins whose rows have ended
+    decision  the agent's action at `close`, the action sent after the limits, and the reasons
+    quote     the venue's quote after the decision `number`, or one that a monitor received
+    control   a request of the user: `reset` of a stop
 
-The account is a function of these records alone. Rows that come after their bar was sealed are kept
-in the journal and change nothing.
+The account depends on these records alone. Rows that arrive after their bar was sealed stay in the
+journal and do not change the account.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ def now_ms() -> int:
 
 
 def answer(series: Series, span: Span, table: pd.DataFrame) -> Record:
-    """The record of what a venue answered."""
+    """The record of a venue's answer."""
     columns = ["time", *KINDS[series.kind].columns]
     rows: list[list[Any]] = [
         [int(row[0]), *(float(x) if math.isfinite(x) else None for x in row[1:])]
@@ -63,6 +63,6 @@ def seal(close: int, gone: list[str], holes: list[str]) -> Record:
 
 
 def quote(quote: Any, number: int | None = None) -> Record:
-    """The record of a `fundenv.live.Quote`; number: of the decision that it followed."""
+    """The record of a `fundenv.live.Quote`; number: the decision that it followed."""
     own = {"kind": "quote", "quote": quote._asdict()}
     return own if number is None else own | {"number": number}

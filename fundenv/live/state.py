@@ -1,5 +1,5 @@
-"""The state file: where an account stands, for people and programmes that look on. It can be
-deleted at any time: the journal holds everything.
+"""The state file: the present state of an account, for users and for other programs. It can be
+deleted at any time, because the journal holds everything.
 """
 
 from __future__ import annotations
@@ -19,14 +19,14 @@ _LEGS = ("spot", "perp", "entry", "margin")
 
 
 def write_state(paper: Any, now: int | None) -> None:
-    """Write the state of a `fundenv.live.paper.Paper`; `now`: the exchange's time, None where it
-    was not told.
+    """Write the state of a `fundenv.live.paper.Paper`; `now`: the exchange's time, None where the
+    exchange did not give it.
     """
     _write(paper.folder / STATE, describe(paper, now))
 
 
 def describe(paper: Any, now: int | None) -> dict[str, Any]:
-    """What the state file holds, as JSON values; times in ms since 1970 UTC, money in quote."""
+    """The contents of the state file as JSON values; times in ms since 1970 UTC, money in quote."""
     account, tables = paper.account, paper.tables
     rows = tables.rows.values()
     return {
@@ -82,7 +82,7 @@ def _accounts(paper: Any) -> list[dict[str, Any]]:
             if parts is None
             else {name: float(parts[i, k]) for k, name in enumerate(t.PARTS)},
         }
-        for name in ("margin_distance", "drawdown"):  # of several coins the one that is nearest
+        for name in ("margin_distance", "drawdown"):  # of several coins the smallest value
             told = [
                 float(standing.obs[i, at]) * float(scale)
                 for column, (at, scale) in columns.items()
@@ -95,7 +95,7 @@ def _accounts(paper: Any) -> list[dict[str, Any]]:
 
 
 def _write(path: Path, value: dict[str, Any]) -> None:
-    """Write JSON whole or not at all."""
+    """Write JSON by an atomic rename."""
     partial = path.with_name(f".{path.name}.partial")
     with partial.open("w", encoding="utf-8") as file:
         json.dump(value, file, indent=1)

@@ -16,14 +16,15 @@ from fundenv.market.download.tables import tidy
 from fundenv.market.files.frames import SymbolFrames
 
 _MINUTE_MS = 60_000
-_KNOWN = 64  # sealed rows of a series that what follows is compared with
+_KNOWN = 64  # last sealed rows of a series, whose instants count as known
 
 
 class Rows:
-    """Rows of one series: those sealed, and those that a later answer may still replace.
+    """Rows of one series: sealed ones, and those that a later answer may still replace.
 
-    series: which. asked_to: end of what the venue has answered for, ms. late: rows that came after
-    their bar was sealed. revised: rows that the venue later gave otherwise.
+    series: the series. asked_to: end of the span that the venue has answered, ms. late: number of
+    rows that arrived after their bar was sealed. revised: number of sealed rows that the venue
+    later sent with other values.
     """
 
     def __init__(self, series: Series) -> None:
@@ -39,7 +40,7 @@ class Rows:
         return time if self._bars else round(time / _MINUTE_MS) * _MINUTE_MS
 
     def take(self, table: pd.DataFrame) -> None:
-        """Take in tidy rows; of an instant that is not sealed the latest answer counts."""
+        """Add tidy rows; for an instant that is not sealed the latest answer counts."""
         for time, *values in table.itertuples(index=False, name=None):
             slot, row = self.slot(int(time)), tuple(map(float, values))
             if slot <= self._sealed:
@@ -50,7 +51,7 @@ class Rows:
                 self._open[slot] = (int(time), row)
 
     def seal(self, last: int) -> None:
-        """Rows up to the slot `last` (ms) change no more."""
+        """Seal the rows up to the slot `last` (ms): they no longer change."""
         done = sorted(slot for slot in self._open if slot <= last)
         if done:
             rows = [self._open.pop(slot) for slot in done]
@@ -59,14 +60,14 @@ class Rows:
         self._sealed = last
 
     def slots(self) -> NDArray[np.int64]:
-        """Slots at hand, in order: those that are not sealed, and the last ones that are."""
+        """Slots that have a row, in order: all that are not sealed, and the last sealed ones."""
         sealed = self._times[-_KNOWN:]
         if not self._bars:
             sealed = (sealed + _MINUTE_MS // 2) // _MINUTE_MS * _MINUTE_MS
         return np.concatenate([sealed, np.array(sorted(self._open), dtype=np.int64)])
 
     def sealed_table(self) -> pd.DataFrame:
-        """The sealed rows as `fundenv.market.files.schema` wants them."""
+        """The sealed rows in the form of `fundenv.market.files.schema`."""
         stamps = pd.to_datetime(self._times, unit="ms", utc=True).astype("datetime64[ns, UTC]")
         values = {c: self._values[:, k] for k, c in enumerate(KINDS[self.series.kind].columns)}
         return pd.DataFrame({"time": stamps, **values})
@@ -102,9 +103,9 @@ class Tables:
         return [symbol for symbol in self.symbols if symbol not in self.gone]
 
     def take(self, record: Record) -> list[str]:
-        """Take in an answer; returns what was done about its rows, one sentence each.
+        """Add the rows of an answer; returns a sentence for each correction.
 
-        It passes the checks of the downloader: what they refuse counts as not heard.
+        The answer must pass the checks of the downloader; one that they refuse is not used.
         """
         symbol = record["symbol"]
         rows = self.rows[symbol, record["series"]]
@@ -120,7 +121,7 @@ class Tables:
         return notes
 
     def seal(self, record: Record) -> None:
-        """Take in a seal."""
+        """Seal the rows that a seal record names."""
         self.closed = int(record["close"])
         for symbol in record["gone"]:
             kept = [self.rows[symbol, kind].slots() for kind in ("perp", "spot")]

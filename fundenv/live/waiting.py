@@ -1,7 +1,7 @@
-"""What is still missing, what to ask for, and up to which close every bar may be sealed.
+"""Which rows are missing, which spans to request, and up to which close bars may be sealed.
 
-A bar is sealed when every coin has it, and the settlements that were due before it opened. Nothing
-is made up: what has not come is waited for, and the account says so.
+A bar is sealed when every coin has it and every settlement that was due before it opened. No row is
+invented: the account waits for a missing row, and names it.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ def closed_by(now: int, step: int, waits: Waits) -> int:
 
 
 def questions(tables: Tables, now: int, waits: Waits, since: int) -> Iterator[tuple[Series, Span]]:
-    """What to ask for: the spans that are not at hand up to now, from `since` (ms) on."""
+    """The spans to request: those without rows from `since` (ms) up to `now`."""
     end = closed_by(now, tables.step_ms, waits)
     for symbol in tables.active:
         for rows in _of(tables, symbol):
@@ -49,7 +49,7 @@ def questions(tables: Tables, now: int, waits: Waits, since: int) -> Iterator[tu
 def next_seal(
     tables: Tables, now: int, waits: Waits, patience: Patience
 ) -> tuple[Record | None, list[str]]:
-    """The seal that may be written now, if any, and what is waited for, one sentence each."""
+    """The seal that may be written now, or None, and a sentence for each row that is missing."""
     end = closed_by(now, tables.step_ms, waits)
     reach = {symbol: _last_common(tables, symbol) for symbol in tables.active}
     if not reach or not max(reach.values()):
@@ -72,7 +72,7 @@ def next_seal(
         slow = [f"{s} (last {stamp(reach[s])})" for s in left if reach[s] < end]
         told.append(f"waiting for the bar that closed at {stamp(end)} of {', '.join(slow)}")
     if tables.closed is None and close < end:
-        return None, told  # an account begins now, not where a coin has stopped
+        return None, told  # an account begins at the present, not where a coin has stopped
     while close > first:
         lower, why = _obstacle(tables, left, close, waits, patience)
         if lower is None:
@@ -85,7 +85,7 @@ def next_seal(
 
 
 def _count(tables: Tables, end: int, patience: Patience) -> None:
-    """Count the time of every bar that is missing, at the end of the rows too."""
+    """Count how long each missing bar has been missing, also those at the end of the rows."""
     for symbol in tables.active:
         for rows in _of(tables, symbol):
             if rows.series.step_ms:
@@ -94,7 +94,7 @@ def _count(tables: Tables, end: int, patience: Patience) -> None:
 
 
 def _first(tables: Tables, symbol: str) -> int:
-    """The open from which a coin must have every bar: behind what is sealed, or its first one."""
+    """The open from which a coin must have every bar: after the last sealed bar, or its first."""
     if tables.closed is not None:
         return tables.closed
     slots = [rows.slots() for rows in _legs(tables, symbol)]
@@ -123,7 +123,7 @@ def _last_common(tables: Tables, symbol: str) -> int:
 
 
 def _lacking(rows: Rows, start: int, end: int, step: int) -> Span | None:
-    """From the first to the last open in [start, end) that is not at hand."""
+    """The span from the first to the last open in [start, end) that has no row."""
     missing = _absent(rows, -(-start // step) * step, end)
     return Span(missing[0], missing[-1] + step) if missing else None
 
@@ -131,7 +131,7 @@ def _lacking(rows: Rows, start: int, end: int, step: int) -> Span | None:
 def _obstacle(
     tables: Tables, symbols: list[str], close: int, waits: Waits, patience: Patience
 ) -> tuple[int | None, str]:
-    """The last close before what stands against a seal at `close`, and why; None: nothing does."""
+    """The last close that can be sealed, and why `close` cannot be; None where it can."""
     step = tables.step_ms
     for symbol in symbols:
         for rows in _of(tables, symbol):
@@ -178,7 +178,7 @@ def _unsettled(
 
 
 class _Due(NamedTuple):
-    """A settlement that is missing: when it seems due, the one before it, whether more than 8 h lie
+    """A missing settlement: when it seems due, the one before it, and whether more than 8 h pass
     without one.
     """
 
@@ -188,9 +188,9 @@ class _Due(NamedTuple):
 
 
 def _due(rows: Rows, instant: int, tables: Tables) -> _Due | None:
-    """The first settlement that seems due at or before `instant` (ms), behind what is sealed, and
-    is not there; None: there is none. It seems due as long after the last one as that came after
-    the one before it.
+    """The first missing settlement that seems due at or before `instant` (ms) and is not sealed;
+    None where there is none. A settlement seems due one interval after the last one; the interval
+    is the time between the last two.
     """
     slots = rows.slots()
     slots = slots[slots <= instant]
@@ -209,14 +209,16 @@ def _due(rows: Rows, instant: int, tables: Tables) -> _Due | None:
 
 
 def _late_start(rows: Rows, first: int) -> _Due | None:
-    """Before the first seal: settlements that begin long after the bars, from `first` (ms) on."""
+    """Before the first seal: a settlement that is missing because the settlements begin long after
+    the bars, which begin at `first` (ms).
+    """
     slots = rows.slots()
     late = int(slots[0]) - first > 3 * _LONGEST_MS
     return _Due(first + _LONGEST_MS, first, True) if late else None
 
 
 def _holes(tables: Tables, symbols: list[str], close: int) -> list[str]:
-    """The bars that a seal at `close` goes without, as the journal names them."""
+    """The bars that are missing at a seal at `close`, as the journal names them."""
     if tables.closed is None:
         return []
     return [

@@ -30,7 +30,7 @@ FIRST = {key: SPOTS[key] for key in (BTC, Key("bybit", "BTCUSDT"))}
 
 @pytest.fixture
 def hook() -> Iterator[tuple[str, list[Any], list[int]]]:
-    """(address of a webhook, what came, statuses that it answers first)."""
+    """(address of a webhook, received alerts, statuses that it answers first)."""
     came: list[Any] = []
     statuses: list[int] = []
 
@@ -150,7 +150,7 @@ def test_a_venue_that_fails_is_stale_and_the_others_go_on(tmp_path: Path) -> Non
         watch.look()
         view = watch.view()
     assert [(a.kind, a.what) for a in view.alerts] == [("stale", "bybit BTCUSDT")]
-    assert any("bybit tells no time" in line for line in view.problems)
+    assert any("bybit sends no time" in line for line in view.problems)
     rows = by_key(view.rows)
     assert (rows[there].stale, rows[BTC].stale) == (True, False)
     assert [carry.long for carry in view.carries] == ["binance spot"]

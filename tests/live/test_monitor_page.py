@@ -139,7 +139,7 @@ def test_rows_change_an_alert_appears_and_a_stale_venue_turns_grey(
     assert text(browser, "told") != before
     assert "binance ETHUSDT" in text(browser, "paper")
     desk.world.faults.append(Fault("/v5/", "status", status=503, times=10**9))
-    silent = "bybit tells no time"
+    silent = "bybit sends no time"
     until(lambda: any(silent in line for line in desk.watch.view().problems), "a venue that fails")
     for key, told in desk.watch.quotes.items():
         if key.venue == "bybit":  # and it has failed for more than an hour

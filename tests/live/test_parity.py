@@ -108,7 +108,7 @@ def test_the_check_finds_one_changed_bit(tmp_path: Path) -> None:
 
 
 def test_what_lies_ahead_of_the_last_close_is_never_read(tmp_path: Path) -> None:
-    """The room behind the last bar, filled with nonsense, changes no observation and no account."""
+    """The rows behind the last bar, with wrong prices, change no observation and no account."""
     own = paper(tmp_path, (feed := recorded(coins(BOTH), w := world_of({}, START))), agent="carry")
     walk(own, w, START + 3 * DAY, hours=73)
     assert isinstance(feed, RecordedFeed)

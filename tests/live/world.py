@@ -94,7 +94,7 @@ def recorded(frames: dict[str, SymbolFrames], world: World) -> RecordedFeed:
 
 
 def walk(own: Paper, world: World, until: int, *, hours: float = 8.0) -> None:
-    """Look again and again while the clock of the exchange goes on."""
+    """Poll repeatedly while the clock of the exchange advances."""
     while world.now_ms < until:
         own.look()
         world.now_ms += round(hours * HOUR)

@@ -1,4 +1,4 @@
-"""Autoregression of settled rates, its order by BIC (statsmodels), iterated over the horizon."""
+"""Autoregression of settled rates (statsmodels), iterated over the horizon; order chosen by BIC."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ class Ar(Forecaster):
     parameters: ClassVar[type[ForecasterSettings]] = ArSettings
 
     def learn(self, panel: Panel) -> None:
-        """Constant and lag weights of every coin."""
+        """Fit the constant and the lag weights of every coin."""
         from statsmodels.tsa.ar_model import AutoReg
 
         self.weights: dict[str, Array] = {}
@@ -53,7 +53,7 @@ class Ar(Forecaster):
         return found
 
     def explain(self, panel: Panel, since: int) -> list[Parts]:
-        """Exactly: an iterated autoregression is linear in the rates."""
+        """Parts by the age of the rates; exact, as an iterated autoregression is linear in them."""
         found = []
         for history in panel:
             weights = self.weights.get(history.symbol, self.weights[""])
@@ -70,7 +70,7 @@ class Ar(Forecaster):
 
 
 def effects(constant: float, weights: Array) -> tuple[Array, Array]:
-    """(H,) and (H, L): what the constant and each of the last rates, newest first, add to the
+    """What the constant, (H,), and each of the last L rates, (H, L), newest first, add to the
     forecasts of `iterated`.
     """
     lags = max(1, len(weights))
@@ -79,7 +79,7 @@ def effects(constant: float, weights: Array) -> tuple[Array, Array]:
 
 
 def iterated(rate: Array, constant: float, weights: Array) -> Array:
-    """(K, H) mean over the next h rates of an autoregression, each step fed to the next."""
+    """(K, H) mean over the next h rates of an autoregression; each step is an input of the next."""
     order = max(1, len(weights))
     padded = np.r_[np.full(order - 1, rate[0]), rate]
     lags = np.lib.stride_tricks.sliding_window_view(padded, order)[:, ::-1].copy()  # newest first

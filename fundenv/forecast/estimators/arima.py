@@ -15,7 +15,7 @@ from fundenv.forecast.base import HORIZONS, Forecaster, ForecasterSettings
 from fundenv.forecast.history import Array, Panel
 from fundenv.settings import Range
 
-_RECENT = 3285  # settlements, three years: the likelihood of more takes long and says little
+_RECENT = 3285  # settlements, three years; a longer fit takes long and changes the weights little
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -43,10 +43,11 @@ class Arima(Forecaster):
         return ARIMA(rate, order=order, trend="n" if self.params.d else "c")
 
     def learn(self, panel: Panel) -> None:
-        """Parameters of every coin."""
+        """Fit the parameters of every coin."""
         self.fitted: dict[str, Array] = {}
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # start values that are not stationary are replaced
+            # statsmodels warns that it replaces start values that are not stationary
+            warnings.simplefilter("ignore")
             for history in panel:
                 result = self._model(history.rate[-_RECENT:]).fit(
                     method="statespace", low_memory=True
@@ -59,8 +60,8 @@ class Arima(Forecaster):
         return [self._ahead(h.rate, self.fitted.get(h.symbol, self.fitted[""])) for h in panel]
 
     def _ahead(self, rate: Array, params: Array) -> Array:
-        filtered = self._model(rate).filter(params, return_ssm=True)  # states alone, no statistics
-        states = filtered.predicted_state[:, 1:]  # (m, K): of the next settlement, at each origin
+        filtered = self._model(rate).filter(params, return_ssm=True)  # only the states
+        states = filtered.predicted_state[:, 1:]  # (m, K): predicted for the next settlement
         design = filtered.design[:, :, -1]
         transition, intercept = filtered.transition[:, :, -1], filtered.obs_intercept[0, -1]
         total, out = np.zeros(len(rate)), np.empty((len(rate), len(HORIZONS)))

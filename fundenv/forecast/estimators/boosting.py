@@ -16,16 +16,16 @@ from fundenv.settings import Range
 
 @dataclass(frozen=True, kw_only=True)
 class BoostingSettings(ForecasterSettings):
-    """Parameters of the boosting."""
+    """Parameters of gradient boosting."""
 
     trees: Annotated[int, Range(1, 5000)] = 150
-    """Trees of each horizon."""
+    """Number of trees of each horizon."""
     leaves: Annotated[int, Range(2, 256)] = 15
-    """Leaves of a tree."""
+    """Largest number of leaves of a tree."""
     learning_rate: Annotated[float, Range(0.001, 1)] = 0.04
-    """Share of each tree that is added."""
+    """Learning rate: the share of each tree that is added."""
     least: Annotated[int, Range(1, 10_000, "settlements")] = 200
-    """Settlements that a leaf must hold."""
+    """Smallest number of settlements in a leaf."""
 
 
 class Boosting(ScaledForecaster):
@@ -66,7 +66,7 @@ class Boosting(ScaledForecaster):
         return np.asarray(self.trees[j].predict(x, num_threads=1), dtype=np.float64)
 
     def parts_horizon(self, j: int, x: Array) -> Array:
-        """(n, F + 1) Shapley values of the trees, and last the mean of their answers."""
+        """(n, F + 1) Shapley values of the trees, and in the last column their mean forecast."""
         found = self.trees[j].predict(x, num_threads=1, pred_contrib=True)
         return np.asarray(found, dtype=np.float64)
 

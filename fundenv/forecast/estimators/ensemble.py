@@ -19,7 +19,7 @@ class EnsembleSettings(ForecasterSettings):
     """Parameters of the ensemble."""
 
     members: tuple[str, ...] = ("clipped_har", "ridge", "boosting")
-    """Forecasters whose mean it is: names, or package.module:Class."""
+    """The forecasters that are averaged: names, or package.module:Class."""
 
 
 class Ensemble(Forecaster):
@@ -31,7 +31,7 @@ class Ensemble(Forecaster):
     draws: ClassVar[bool] = True
 
     def choose(self, panel: Panel) -> tuple[str, ...]:
-        """Members choose their own groups; those asked for are passed on."""
+        """The groups asked for, which every member gets; without them each chooses its own."""
         return self.asked if self.asked is not None else ()
 
     def _make(self) -> list[Forecaster]:
@@ -70,7 +70,7 @@ class Ensemble(Forecaster):
         return found
 
     def state(self) -> dict[str, NDArray[Any]]:
-        """Every member's state behind its number, and the groups that it reads."""
+        """The state of every member, its keys prefixed by the member's number, and its groups."""
         found: dict[str, NDArray[Any]] = {}
         for i, member in enumerate(self.members):
             found |= {f"member{i}/{name}": value for name, value in member.state().items()}

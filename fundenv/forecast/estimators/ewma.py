@@ -1,5 +1,5 @@
-"""Exponential means of settled rates; and the same with Gaussian quantiles, as a yardstick for the
-width.
+"""Exponential means of settled rates; and the same with Gaussian quantiles, against which the
+quantiles of the other forecasters are compared.
 """
 
 from __future__ import annotations
@@ -26,13 +26,13 @@ class EwmaSettings(ForecasterSettings):
     """Parameters of the exponential mean."""
 
     span: Annotated[float | None, Range(1, 2000, "settlements")] = None
-    """Span of the mean; none: for each horizon the best of 3, 5, 13, 21, 45 and 90 on the fitted
-    span.
+    """Span of the mean, settlements; none: for each horizon the one of 3, 5, 13, 21, 45 and 90 with
+    the smallest squared error on the training span.
     """
 
 
 class Ewma(Forecaster):
-    """The exponential mean of settled rates, its span fitted for each horizon."""
+    """The exponential mean of settled rates, with a fitted span for each horizon."""
 
     name: ClassVar[str] = "ewma"
     parameters: ClassVar[type[ForecasterSettings]] = EwmaSettings
@@ -56,7 +56,7 @@ class Ewma(Forecaster):
         ]
 
     def explain(self, panel: Panel, since: int) -> list[Parts]:
-        """Exactly, by the age of the rates, measured from the slow mean."""
+        """Parts by the age of the rates, measured from the slow mean; exact."""
         return [self._parts(history, history.ns >= since) for history in panel]
 
     def _parts(self, history: History, rows: NDArray[np.bool_]) -> Parts:
@@ -77,9 +77,11 @@ class Ewma(Forecaster):
 
 
 def ages_over(rate: Array, slow: Array, span: float, ages: Sequence[int]) -> Array:
-    """(A, K) what rates older than each age add to the exponential mean, less the slow mean."""
+    """(A, K) what the rates older than each age, less the slow mean, add to the exponential
+    mean.
+    """
     keep = 1.0 - 2.0 / (span + 1.0)
-    total = np.cumsum(keep ** np.arange(len(rate)))  # of the weights, newest 1
+    total = np.cumsum(keep ** np.arange(len(rate)))  # sum of the weights; the newest has weight 1
     sums = ewma(rate, span) * total
     out = np.zeros((len(ages), len(rate)))
     for i, age in enumerate(ages):
@@ -90,17 +92,19 @@ def ages_over(rate: Array, slow: Array, span: float, ages: Sequence[int]) -> Arr
 
 
 def ewma(rate: Array, span: float) -> Array:
-    """Exponential mean (K,) of a rate, at k from rates up to k."""
+    """Exponential mean (K,) of a rate; the value at k uses the rates up to k."""
     return np.asarray(pd.Series(rate).ewm(span=span, adjust=True).mean(), dtype=np.float64)
 
 
 class _Gaussian(Width):
-    """Normal quantiles with the exponential root mean square of the errors settled so far."""
+    """Normal quantiles; their standard deviation is the exponential root mean square of the errors
+    that had settled.
+    """
 
     def quantiles(
         self, history: History, mean: Array, since: int, *, tracked: bool = True
     ) -> Array:
-        """(K, H, 5) quantiles; none is tracked."""
+        """(K, H, 5) quantiles; past misses do not move their levels."""
         from scipy.stats import norm
 
         error = history.targets() - mean
@@ -113,7 +117,7 @@ class _Gaussian(Width):
 
 
 class GaussianEwma(Ewma):
-    """The exponential mean with normal quantiles, their size an exponential mean of its errors."""
+    """The exponential mean with normal quantiles, scaled by an exponential mean of its errors."""
 
     name: ClassVar[str] = "gaussian_ewma"
 

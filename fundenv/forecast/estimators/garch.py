@@ -1,5 +1,5 @@
-"""HAR whose errors follow a GARCH(1,1) (arch): weights by maximum likelihood, so that wild days
-count less than in least squares.
+"""HAR whose errors follow a GARCH(1,1) (arch). The weights are fitted by maximum likelihood, so
+days of high variance count less than in least squares.
 """
 
 from __future__ import annotations
@@ -27,12 +27,12 @@ class Garch(Forecaster):
     name: ClassVar[str] = "garch"
 
     def learn(self, panel: Panel) -> None:
-        """Constant, HAR weights and variance parameters of every coin."""
+        """Fit the constant, the HAR weights and the variance parameters of every coin."""
         from arch.univariate import GARCH, HARX
 
         self.fitted: dict[str, Array] = {}
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # of the optimiser, and of the scale of bp
+            warnings.simplefilter("ignore")  # the optimiser's, and one about the scale of bp
             for history in panel:
                 model = HARX(history.rate[-_RECENT:], lags=list(WINDOWS), rescale=False)
                 model.volatility = GARCH(1, 0, 1)
@@ -49,7 +49,7 @@ class Garch(Forecaster):
         return found
 
     def explain(self, panel: Panel, since: int) -> list[Parts]:
-        """Exactly: its mean is an iterated autoregression, linear in the rates."""
+        """Parts by the age of the rates; exact, as the mean is linear in them."""
         found = []
         for history in panel:
             params = self.fitted.get(history.symbol, self.fitted[""])
@@ -67,7 +67,7 @@ class Garch(Forecaster):
 
 
 def lag_weights(har: Array) -> Array:
-    """(90,) weights of the single lags that HAR weights of means over `WINDOWS` amount to."""
+    """(90,) weights of the single lags, from the HAR weights of the means over `WINDOWS`."""
     out = np.zeros(max(WINDOWS))
     for weight, window in zip(har, WINDOWS, strict=True):
         out[:window] += weight / window

@@ -26,8 +26,8 @@ class Har(Forecaster):
     high: ClassVar[float] = np.inf
 
     def learn(self, panel: Panel) -> None:
-        """Weights (5,) of every coin and horizon, and those of all coins together for one that was
-        not seen.
+        """Fit the weights (5,) of every coin and horizon, and those of all coins together, which
+        serve a coin that is not in the panel.
         """
         self.weights: dict[str, Array] = {}
         inputs, targets = zip(*(self._data(history) for history in panel), strict=True)
@@ -54,7 +54,7 @@ class Har(Forecaster):
         return found
 
     def explain(self, panel: Panel, since: int) -> list[Parts]:
-        """Exactly: what each mean adds, measured from the slow mean of the rate."""
+        """What each mean adds, measured from the slow mean of the rate; exact."""
         found = []
         for history in panel:
             rows = history.ns >= since
@@ -83,7 +83,7 @@ class Har(Forecaster):
 
 
 class ClippedHar(Har):
-    """HAR with rates clipped to -5 .. 6 bp in inputs and targets: the forecaster to beat."""
+    """HAR with rates clipped to -5 .. 6 bp in inputs and targets: the base of the comparison."""
 
     name: ClassVar[str] = "clipped_har"
     low: ClassVar[float] = LOW
@@ -91,7 +91,9 @@ class ClippedHar(Har):
 
 
 def least_squares(x: Array, y: Array) -> Array:
-    """(H, 1 + F) constant and weights of each target column, of the rows in which it is known."""
+    """(H, 1 + F) constant and weights of each target column, fitted to the rows in which the target
+    is known.
+    """
     design = np.column_stack([np.ones(len(x)), x])
     out = np.zeros((y.shape[1], design.shape[1]))
     for j in range(y.shape[1]):

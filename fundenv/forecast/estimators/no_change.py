@@ -1,4 +1,4 @@
-"""No change: the last settled rate stays."""
+"""No change: every forecast is the last settled rate."""
 
 from __future__ import annotations
 
@@ -24,6 +24,6 @@ class NoChange(Forecaster):
         return [np.repeat(history.rate[:, None], len(HORIZONS), axis=1) for history in panel]
 
     def explain(self, panel: Panel, since: int) -> list[Parts]:
-        """The last rate alone."""
+        """One part: the last rate."""
         h = len(HORIZONS)
         return [of_lags(history, since, np.zeros(h), np.ones((h, 1))) for history in panel]

@@ -1,4 +1,4 @@
-"""Boosting on what clipped HAR leaves over: HAR carries the level, trees the rest."""
+"""Clipped HAR, plus gradient boosting of its errors."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ class ResidualHar(Boosting):
         self.har.learn(panel)
 
     def base(self, panel: Panel) -> list[Array]:
-        """Its forecasts in units of the scale."""
+        """The forecasts of clipped HAR in units of the scale."""
         return in_scale(panel, self.har.means(panel))
 
     def explain_base(self, panel: Panel, since: int) -> list[Parts]:
@@ -32,7 +32,7 @@ class ResidualHar(Boosting):
         return self.har.explain(panel, since)
 
     def state(self) -> dict[str, NDArray[Any]]:
-        """Trees and weights."""
+        """The trees, and the weights of clipped HAR."""
         return super().state() | self.har.state()
 
     def restore(self, state: dict[str, NDArray[Any]]) -> None:

@@ -1,4 +1,4 @@
-"""Ridge regression on all inputs, pooled over coins, of targets in units of the funding's scale."""
+"""Ridge regression on all inputs, pooled over coins, of targets divided by the scale of funding."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from fundenv.forecast.history import Array, Panel
 from fundenv.forecast.inputs import matrices, owners
 from fundenv.settings import Range
 
-TARGET_LIMIT = 3.0  # scaled targets are clipped to +- this, so that one month does not decide
+TARGET_LIMIT = 3.0  # scaled targets are clipped to +- this: one extreme month must not set the fit
 ALL = (
     "funding", "premium", "basis", "volatility", "returns", "volume", "open_interest", "others",
     "other_venue", "user",
@@ -34,7 +34,7 @@ def scaled_targets(panel: Panel) -> list[Array]:
 
 
 def in_scale(panel: Panel, means: list[Array]) -> list[Array]:
-    """Forecasts (K, H) of every history as scaled ones."""
+    """Forecasts (K, H) of every history in units of the scale, measured from the slow mean."""
     out = []
     for history, each in zip(panel, means, strict=True):
         mean, size = history.scale
@@ -43,7 +43,7 @@ def in_scale(panel: Panel, means: list[Array]) -> list[Array]:
 
 
 def unscaled(panel: Panel, scaled: list[Array]) -> list[Array]:
-    """Back to bp per 8 h."""
+    """The reverse of `in_scale`: forecasts in bp per 8 h."""
     out = []
     for history, each in zip(panel, scaled, strict=True):
         mean, size = history.scale
@@ -61,7 +61,7 @@ class ScaledForecaster(Forecaster):
         return None
 
     def learn_base(self, panel: Panel) -> None:
-        """Fit what `base` gives."""
+        """Fit the model behind `base`."""
 
     def learn(self, panel: Panel) -> None:
         """Fit every horizon to the rows in which its target is known."""
@@ -82,14 +82,18 @@ class ScaledForecaster(Forecaster):
 
     @abstractmethod
     def ask_horizon(self, j: int, x: Array) -> Array:
-        """Scaled forecasts (n,) of horizon j."""
+        """Scaled forecasts (n,) of horizon j for inputs (n, F)."""
 
     @abstractmethod
     def parts_horizon(self, j: int, x: Array) -> Array:
-        """(n, F + 1) what each input adds to a scaled forecast of horizon j, last a constant."""
+        """(n, F + 1) what each input adds to a scaled forecast of horizon j; last column: a
+        constant.
+        """
 
     def explain_base(self, panel: Panel, since: int) -> list[Parts]:
-        """The parts of what the learned part is added to: the slow mean, or those of `base`."""
+        """The parts of the forecast to which the learned part is added: the slow mean alone, or the
+        parts of `base`.
+        """
         found = []
         for history in panel:
             slow = history.scale.mean[history.ns >= since]
@@ -124,7 +128,7 @@ class RidgeSettings(ForecasterSettings):
     """Parameters of the ridge regression."""
 
     penalty: Annotated[float, Range(0, 1e6)] = 300.0
-    """Penalty on squared weights of standardised inputs, in settlements' worth of evidence."""
+    """Penalty on the squared weights of standardised inputs; it counts as that many settlements."""
 
 
 class Ridge(ScaledForecaster):
@@ -139,9 +143,9 @@ class Ridge(ScaledForecaster):
         super().learn(panel)
 
     def fit_horizon(self, j: int, x: Array, y: Array) -> None:
-        """Weights in units of the inputs."""
+        """Fit the weights of the inputs in their own units."""
         centre, size = x.mean(axis=0), x.std(axis=0)
-        size = np.where(size > 1e-12, size, np.inf)  # an input that stands still gets no weight
+        size = np.where(size > 1e-12, size, np.inf)  # a constant input gets weight 0
         z = (x - centre) / size
         gram = z.T @ z + self.params.penalty * np.eye(z.shape[1])
         weights = np.linalg.solve(gram, z.T @ (y - y.mean())) / size
@@ -154,7 +158,7 @@ class Ridge(ScaledForecaster):
         return np.asarray(self.weights[j, 0] + x @ self.weights[j, 1:])
 
     def parts_horizon(self, j: int, x: Array) -> Array:
-        """(n, F + 1) what every input adds, exactly, and last the constant."""
+        """(n, F + 1) what every input adds, exact; last column: the constant."""
         return np.column_stack([x * self.weights[j, 1:], np.full(len(x), self.weights[j, 0])])
 
     def state(self) -> dict[str, NDArray[Any]]:

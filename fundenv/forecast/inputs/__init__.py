@@ -1,7 +1,7 @@
 """Inputs of the forecasters, in groups that can be switched: each is causal, one row per origin.
 
 Levels of funding and basis are measured from the slow mean of the coin's own rate and divided by
-the scale of its changes, so that one set of weights serves calm and wild years and every coin.
+the scale of its changes. So one set of weights fits every coin and years of any volatility.
 """
 
 from __future__ import annotations
@@ -78,8 +78,9 @@ def check_groups(groups: Sequence[str], panel: Panel | None = None) -> tuple[str
 
 
 def matrices(panel: Panel, groups: Sequence[str]) -> tuple[tuple[str, ...], list[Array]]:
-    """Names (F,) and, for each history, the inputs (K, F); unknown values are 0, which is the
-    middle of every input but the user's. Made once for a panel, so the arrays are read-only.
+    """Names (F,) and, for each history, the inputs (K, F). Unknown values are 0, which is the
+    middle of every input but the user's. A panel keeps the arrays for later calls, so they are
+    read-only.
     """
     names, _, found = _made(panel, tuple(groups))
     return names, found

@@ -1,4 +1,4 @@
-"""The groups of inputs that one coin has on its own: name -> (K,), NaN where unknown."""
+"""The groups of inputs that need one coin alone: name -> (K,), NaN where unknown."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def _funding(history: History, scale: Scale) -> dict[str, Array]:
     means = trailing_means(rate, windows)
     found = {"funding_1": (rate - mean) / size, "funding_lag1": (_lag(rate, 1) - mean) / size}
     found |= {f"funding_{w}": (means[:, i] - mean) / size for i, w in enumerate(windows)}
-    found["funding_level"] = (mean - 1.0) / size  # from the interest part of most venues, 1 bp
+    found["funding_level"] = (mean - 1.0) / size  # less 1 bp, the interest rate of most venues
     found["funding_size"] = np.log(size)
     return found
 
@@ -41,8 +41,8 @@ def _mean_over(history: History, values: Array, hours: float) -> Array:
 
 
 def _premium(history: History, scale: Scale) -> dict[str, Array]:
-    """What the venue's formula makes of the premium since the last settlement: at its instant (a
-    delay of 0) of the interval just ended, later of the one under way.
+    """The rate that the venue's formula gives for the premium since the last settlement: with a
+    delay of 0 for the interval that just ended, with a longer one for the interval that runs.
     """
     mean, size = scale
     basis = _basis_bp(history)
@@ -94,7 +94,9 @@ def _open_interest(history: History, scale: Scale) -> dict[str, Array]:
 
 
 def _other_venue(history: History, scale: Scale) -> dict[str, Array]:
-    """Its last rate and the mean of the last nine origins, measured as the coin's own rate is."""
+    """The last rate of the other venue and its mean over the last nine origins, measured from the
+    slow mean of the coin's own rate.
+    """
     found: dict[str, Array] = {}
     for name in (name for name in history.columns if name.startswith(RATE)):
         rate = history.at_origins(history.columns[name])

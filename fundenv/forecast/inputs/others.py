@@ -10,12 +10,12 @@ from fundenv.forecast.history import HOUR_NS, Panel
 from fundenv.market.files.frames import floats
 
 Array = NDArray[np.float64]
-_OLDEST_NS = 8 * HOUR_NS  # another coin's rate older than this is not used
+_OLDEST_NS = 8 * HOUR_NS  # a rate of another coin that is older counts as unknown
 
 
 def others(panel: Panel) -> list[dict[str, Array]]:
     """Mean, dispersion and first component of the other coins' scaled rates, at each origin of each
-    history. The component's weights come from the 270 settlements before each origin.
+    history. The weights of the component come from the 270 settlements before each origin.
     """
     known: dict[str, list[tuple[NDArray[np.int64], Array, Array]]] = {}
     for history in panel:
@@ -64,7 +64,9 @@ def _last_known(series: pd.Series, ns: NDArray[np.int64]) -> Array:
 
 
 def _component(table: Array, window: int = 270, every: int = 30) -> Array:
-    """Score on the first component, its weights from the `window` rows before each block."""
+    """Score on the first principal component; its weights come from the `window` rows before each
+    block of `every` rows.
+    """
     out = np.zeros(len(table))
     for start in range(0, len(table), every):
         past = table[max(0, start - window) : start]

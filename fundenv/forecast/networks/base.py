@@ -1,5 +1,5 @@
-"""What the networks share: windows of scaled rates, pooled over coins, early stopping on a later
-piece of the training span, several seeds whose mean is the forecast.
+"""The base of the networks: windows of scaled rates, pooled over coins; early stopping on a later
+piece of the training span; the forecast is the mean of several seeds.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ from fundenv.settings import Range
 Floats = NDArray[np.float32]
 WINDOW = 63  # settlements of a window, three weeks
 _LIMIT = 8.0  # scaled rates are clipped to +- this
-_SHARE = 0.15  # of the span, its last part, that stops the training
+_SHARE = 0.15  # the last part of the span, on which the validation error is measured
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -39,30 +39,30 @@ class NetworkSettings(ForecasterSettings):
     units: Annotated[int, Range(1, 1024)] = 32
     """Width of the hidden layers."""
     members: Annotated[int, Range(1, 50)] = 1
-    """Networks from different seeds whose mean is the forecast."""
+    """Number of networks, from different seeds, whose forecasts are averaged."""
     epochs: Annotated[int, Range(1, 1000)] = 10
-    """Passes over the training span at most."""
+    """Largest number of passes over the training span."""
     patience: Annotated[int, Range(1, 1000)] = 3
-    """Passes without a better validation error after which the training stops."""
+    """Passes without a smaller validation error after which the training stops."""
     learning_rate: Annotated[float, Range(1e-6, 1)] = 2e-3
-    """Step of AdamW."""
+    """Learning rate of AdamW."""
     decay: Annotated[float, Range(0, 10)] = 0.01
     """Weight decay of AdamW."""
     embedding: Annotated[int, Range(0, 64)] = 0
-    """Numbers learned for each coin and read beside the inputs; 0: coins share all weights."""
+    """Size of the embedding that is learned for each coin; 0: coins share all weights."""
     residual: bool = False
-    """Learn what clipped HAR leaves over, and add its forecast."""
+    """Learn the errors of clipped HAR, and add its forecast."""
     batch: Annotated[int, Range(1, 100_000)] = 512
-    """Windows of a step."""
+    """Number of windows of one gradient step."""
     device: str = "cpu"
-    """Where torch computes: cpu, cuda or cuda:1."""
+    """Device of torch: cpu, cuda or cuda:1."""
 
 
 class Network(Forecaster):
     """Base of the networks.
 
     A network reads a window of the coin's own rates, less the slow mean at the origin and divided
-    by the scale there, and the inputs of the other groups; it answers scaled forecasts (n, H).
+    by the scale there, and the inputs of the other groups; it returns scaled forecasts (n, H).
     """
 
     parameters: ClassVar[type[ForecasterSettings]] = NetworkSettings
@@ -75,7 +75,7 @@ class Network(Forecaster):
         """A network from (n, WINDOW) and (n, inputs) to (n, H)."""
 
     def learn(self, panel: Panel) -> None:
-        """Train every member until the validation piece gets no better."""
+        """Train every member until the validation error no longer falls."""
         coins = sorted({history.symbol for history in panel}) if self.params.embedding else ()
         self.coins = tuple(coins)
         if self.params.residual:
@@ -98,15 +98,15 @@ class Network(Forecaster):
         return (WithCoin(net, len(self.coins), size) if size else net).to(self._device())
 
     def _inputs(self, panel: Panel) -> list[Array]:
-        """(K, F + C) inputs of every history, and which coin it is."""
+        """(K, F + C) inputs of every history, the last C of them the coin as `one_hot`."""
         return [
             np.column_stack([x, one_hot(history.symbol, self.coins, len(x))]) if self.coins else x
             for history, x in zip(panel, matrices(panel, self.inputs)[1], strict=True)
         ]
 
     def _data(self, panel: Panel) -> tuple[Any, Array, Array, NDArray[np.bool_]]:
-        """Windows, inputs and targets of all coins; which rows stop the training. Rows between the
-        two pieces whose targets reach into the later one are left out.
+        """Windows, inputs and targets of all coins, and which rows belong to the validation piece.
+        Rows before it whose targets reach into it are left out.
         """
         last = max(int(history.ns[-1]) for history in panel)
         first = min(int(history.ns[0]) for history in panel)
@@ -211,7 +211,7 @@ class Network(Forecaster):
         return unscaled(panel, scaled)
 
     def explain(self, panel: Panel, since: int) -> list[Parts]:
-        """Integrated gradients from a window at the slow mean and inputs at their means."""
+        """Integrated gradients from a window at the slow mean, and inputs at their means."""
         from fundenv.forecast.networks.gradients import integrated
 
         keys = list(zip(owners(panel, self.inputs), matrices(panel, self.inputs)[0], strict=True))
@@ -234,7 +234,7 @@ class Network(Forecaster):
         return found
 
     def state(self) -> dict[str, NDArray[Any]]:
-        """The weights of every member, and what standardises the inputs."""
+        """The weights of every member, and the means and sizes that standardise the inputs."""
         found: dict[str, NDArray[Any]] = {"centre": self.centre, "size": self.size}
         found["coins"] = np.array(",".join(self.coins))
         for i, net in enumerate(self.members):
@@ -273,9 +273,9 @@ def _loss(ahead: torch.Tensor, y: torch.Tensor, known: torch.Tensor) -> torch.Te
 
 @contextmanager
 def _quiet(seed: int) -> Iterator[None]:
-    """Draws of the training come from the forecaster's seed; those of the user go on as before.
-
-    One thread: networks of this size gain nothing from more, and lose much on a busy machine.
+    """Draw random numbers of the training from the forecaster's seed, and leave the user's random
+    state as it was. Uses one thread: more make networks of this size no faster, and slower on a
+    busy machine.
     """
     threads = torch.get_num_threads()
     torch.set_num_threads(1)

@@ -12,7 +12,7 @@ from fundenv.forecast.history import Array
 
 
 def one_hot(symbol: str, coins: Sequence[str], n: int) -> Array:
-    """(n, C) which of the coins it is; one that was not learned counts as a part of each."""
+    """(n, C) one-hot rows of a coin; a coin that was not learned has 1 / C in each column."""
     row = np.array([float(symbol == coin) for coin in coins])
     if coins and not row.any():
         row[:] = 1.0 / len(coins)

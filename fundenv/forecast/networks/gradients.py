@@ -12,15 +12,15 @@ from torch import nn
 from fundenv.forecast.attribution import AGES, Key, age_names
 from fundenv.forecast.history import HORIZONS, Array
 
-_STEPS = 32  # of the quadrature (Gauss and Legendre)
-_BATCH = 8192  # rows of a gradient
+_STEPS = 32  # nodes of the Gauss-Legendre quadrature
+_BATCH = 8192  # rows whose gradients are computed at a time
 
 
 def integrated(
     members: Sequence[nn.Module], window: torch.Tensor, inputs: torch.Tensor, keys: Sequence[Key]
 ) -> tuple[Array, dict[Key, Array]]:
-    """Scaled base (1, H) and parts, each (n, H), means over the members: rates of the window by
-    age, newest first, and the inputs (F,) named by `keys`.
+    """Scaled base (1, H) and parts, each (n, H), averaged over the members. The parts are the rates
+    of the window by age, newest first, and the inputs (F,) named by `keys`.
     """
     from captum.attr import IntegratedGradients
 

@@ -9,7 +9,9 @@ from fundenv.forecast.history import HORIZONS
 
 
 class Head(nn.Module):
-    """From what a network makes of the window, and the inputs, to the forecasts of all horizons."""
+    """From the features that a network computes of the window, and the inputs, to the forecasts of
+    all horizons.
+    """
 
     def __init__(self, features: int, inputs: int, units: int) -> None:
         super().__init__()

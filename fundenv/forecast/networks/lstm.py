@@ -10,7 +10,7 @@ from torch import nn
 from fundenv.forecast.networks.base import WINDOW, Network
 from fundenv.forecast.networks.head import Head
 
-_DAY = 3  # settlements of a step
+_DAY = 3  # settlements of one step of the recurrence
 
 
 class _Net(nn.Module):
@@ -27,8 +27,8 @@ class _Net(nn.Module):
 
 
 class Lstm(Network):
-    """One layer of long short-term memory (Hochreiter and Schmidhuber, 1997) over the window, three
-    settlements a step.
+    """One layer of long short-term memory (Hochreiter and Schmidhuber, 1997) over the window, with
+    three settlements in each step.
     """
 
     name: ClassVar[str] = "lstm"

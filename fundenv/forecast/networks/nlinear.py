@@ -34,5 +34,7 @@ class NLinear(Network):
     name: ClassVar[str] = "nlinear"
 
     def build(self, inputs: int) -> nn.Module:
-        """The two layers, all weights 0: it begins at no change; with `residual` at clipped HAR."""
+        """The two layers. All weights are 0, so the first forecast is no change, or with `residual`
+        that of clipped HAR.
+        """
         return _Net(inputs, 0.0 if self.params.residual else 1.0)

@@ -12,13 +12,14 @@ from fundenv.forecast.networks.base import Network
 from fundenv.forecast.networks.head import Head
 
 _KERNEL = 3
-_LAYERS = 5  # dilated by 1, 2, 4, 8, 16: together they see 63 settlements
+_LAYERS = 5  # dilated by 1, 2, 4, 8, 16: the last output depends on 63 settlements
 
 
 class Convolutions(nn.Module):
-    """Only the newest output is asked for, and it depends on every second position of the layer
-    below: convolutions with a stride of 2 give the same number as dilated ones, at a sixth of the
-    cost (63, 31, 15, 7, 3, 1 positions instead of 63 each).
+    """Convolutions with a stride of 2, which compute the newest output of dilated ones.
+
+    Only that output is needed, and it depends on every second position of the layer below. So both
+    give the same number; strides cost a sixth (63, 31, 15, 7, 3, 1 positions instead of 63 each).
     """
 
     def __init__(self, inputs: int, units: int) -> None:

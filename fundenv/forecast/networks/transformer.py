@@ -40,7 +40,7 @@ class PatchTransformer(Network):
     name: ClassVar[str] = "transformer"
 
     def build(self, inputs: int) -> nn.Module:
-        """Patches, one layer, and the head."""
+        """The patches, one encoder layer and the head."""
         if self.params.units % _HEADS:
             raise ForecastError(
                 f"forecaster transformer: units = {self.params.units}; give a multiple of {_HEADS}"
