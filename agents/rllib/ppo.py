@@ -75,7 +75,7 @@ class RLlibPPO(RLlibAgent):
         )
 
     def prepare(self, algorithm: Any) -> None:
-        """Give `hold` its head start and hand it to the runners."""
+        """Set the initial bias of `hold` and send it to the runners."""
         torch, _ = libraries()
         module = algorithm.learner_group._learner.module[POLICY]
         with torch.no_grad():

@@ -120,8 +120,8 @@ class WithColumns(SB3Agent):
         )
 
     def start_from_rule(self, model: Any) -> None:
-        """Give the rule's answer a head start and set all other weights to 0: the new policy,
-        greedy, is the rule.
+        """Set the bias of the rule's action, and all other weights to 0, so that the new policy,
+        taken greedily, is the rule.
         """
         torch, _ = libraries()
         layer, rule = model.policy.action_net, model.policy.rule

@@ -110,7 +110,7 @@ class PPO(WithColumns):
         return libraries()[1].PPO
 
     def build(self, env: Any, seed: int) -> Any:
-        """A new model, its gates and leverages with their head starts."""
+        """A new model with the initial biases of its gates and leverages."""
         torch, _ = libraries()
         if self.continuous:
             return self.network(env, seed, log_std_init=self.params.log_std_init)

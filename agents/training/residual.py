@@ -2,9 +2,9 @@
 from it.
 
 At every decision the agent first asks the rule. The rule's action (hold, off or a carry, and a
-leverage) is appended to the observations, one column per logit, and adds a bonus to its own logit.
+leverage) is appended to the observations, one column per logit, and adds a bias to its own logit.
 So an untrained policy, taken greedily, is the rule. Where the network has learned that another
-action is better, the logit of this action exceeds the bonus. Rules have memory: in training it
+action is better, the logit of this action exceeds the bias. Rules have memory: in training it
 follows the episodes of the environments; when the agent acts, `reset` starts new episodes.
 """
 
@@ -33,7 +33,7 @@ class ResidualParams(Params):
     rule.
     """
     residual_bias: Annotated[float, Range(0, 20, "logit")] = 6.0
-    """Bonus on the logit of the rule's action, in place of `hold_bias` and `leverage_bias`; at 6 a
+    """Bias on the logit of the rule's action, in place of `hold_bias` and `leverage_bias`; at 6 a
     sampled gate differs from the rule once in 200 decisions.
     """
 
