@@ -128,7 +128,7 @@ def paired(mine: Array, other: Array, *, seed: int = 0, draws: int = DRAWS) -> P
     mean = float(difference.mean())
     if np.ptp(difference) < 1e-15 or len(difference) < LEAST_DAYS:
         return Paired(mean, _NAN, _NAN, _NAN)
-    counts = _day_counts(len(difference), round(block_length(difference)), seed, draws)
+    counts = day_counts(len(difference), round(block_length(difference)), seed, draws)
     rng = np.random.default_rng(seed)
     sides = [_drawn(counts @ side / len(side), rng) for side in (mine, other)]
     means = sides[0] - sides[1]
@@ -144,7 +144,7 @@ def _drawn(means: Array, rng: np.random.Generator) -> Array:
 
 
 @lru_cache(maxsize=8)
-def _day_counts(length: int, block: int, seed: int, draws: int) -> Array:
+def day_counts(length: int, block: int, seed: int, draws: int) -> Array:
     """How often each day is in each draw, (draws, length)."""
     sampler = StationaryBootstrap(block, np.arange(length), seed=seed)
     rows = [np.bincount(data[0][0], minlength=length) for data in sampler.bootstrap(draws)]

@@ -26,9 +26,10 @@ ALL = "mean of all"
 def growth(rollouts: Sequence[Rollout], looks: dict[str, Look]) -> go.Figure:
     """Growth above cash of every agent, per symbol and mean of all; the band spans the seeds."""
     figure = go.Figure()
+    days = _days(rollouts, lambda item: 100 * item.net_log())
     for symbol in _symbols(rollouts):
         for agent in looks:
-            curves = _curves(rollouts, agent, symbol, lambda item: 100 * item.net_log())
+            curves = _curves(days, agent, symbol)
             _add_line(figure, curves, looks, agent, symbol)
     return dress(figure, "growth above cash, %", 420)
 
@@ -36,11 +37,10 @@ def growth(rollouts: Sequence[Rollout], looks: dict[str, Look]) -> go.Figure:
 def money(rollouts: Sequence[Rollout], looks: dict[str, Look]) -> go.Figure:
     """Equity of every agent in the quote currency, per symbol and mean of all."""
     figure = go.Figure()
+    days = _days(rollouts, lambda item: pd.Series(item.equity[1:], item.times))
     for symbol in _symbols(rollouts):
         for agent in looks:
-            curves = _curves(
-                rollouts, agent, symbol, lambda item: pd.Series(item.equity[1:], item.times)
-            )
+            curves = _curves(days, agent, symbol)
             _add_line(figure, curves, looks, agent, symbol, digits=np.float64)
     dress(figure, "equity, quote", 340)
     figure.update_yaxes(tickformat=",.6~g", hoverformat=",.2f")
@@ -50,14 +50,10 @@ def money(rollouts: Sequence[Rollout], looks: dict[str, Look]) -> go.Figure:
 def falls(rollouts: Sequence[Rollout], looks: dict[str, Look]) -> go.Figure:
     """Drawdown of every agent, per symbol and of the mean of all."""
     figure = go.Figure()
+    days = _days(rollouts, lambda item: pd.Series(metrics.log_equity(item.equity)[1:], item.times))
     for symbol in _symbols(rollouts):
         for agent in looks:
-            curves = _curves(
-                rollouts,
-                agent,
-                symbol,
-                lambda item: pd.Series(metrics.log_equity(item.equity)[1:], item.times),
-            )
+            curves = _curves(days, agent, symbol)
             deep = {
                 seed: pd.Series(
                     -100 * metrics.drawdown(np.exp(np.append(0.0, curve)))[1:], curve.index
@@ -129,17 +125,20 @@ def _symbols(rollouts: Sequence[Rollout]) -> list[str]:
     return [ALL, *dict.fromkeys(item.symbol for item in rollouts)]
 
 
-def _curves(
-    rollouts: Sequence[Rollout],
-    agent: str,
-    symbol: str,
-    curve: Callable[[Rollout], pd.Series[float]],
-) -> dict[int, pd.Series[float]]:
-    """Per seed the value of `curve` at the end of each day, of one symbol or the mean of all."""
+Days = list[tuple[Rollout, "pd.Series[float]"]]
+
+
+def _days(rollouts: Sequence[Rollout], curve: Callable[[Rollout], pd.Series[float]]) -> Days:
+    """The value of `curve` of every rollout at the end of each day."""
+    return [(item, by_day(curve(item))) for item in rollouts]
+
+
+def _curves(days: Days, agent: str, symbol: str) -> dict[int, pd.Series[float]]:
+    """The values of an agent per seed, of one symbol or the mean of all."""
     found: dict[int, list[pd.Series[float]]] = {}
-    for item in rollouts:
+    for item, values in days:
         if item.agent == agent and symbol in (ALL, item.symbol):
-            found.setdefault(item.seed, []).append(by_day(curve(item)))
+            found.setdefault(item.seed, []).append(values)
     return {seed: pd.concat(curves, axis=1).ffill().mean(axis=1) for seed, curves in found.items()}
 
 

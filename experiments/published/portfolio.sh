@@ -1,17 +1,23 @@
 #!/usr/bin/env bash
-# One capital over five coins in portfolio margin: learners trained before half-years that they do not see, on subsets of the coins, against rules; then one look at the year after 2024-06; then accounts of one coin.
-# Estimate, from short trainings on a loaded machine: PPO takes about 1 minute of one core (imitation 15 s, the env 0.17 s for 1,000 steps, loading), SAC about 80 s. The three parts take about 30, 25 and 15 minutes on two quiet cores. Each goes on where it stopped.
+# One capital over five coins in portfolio margin: learners trained before half-years that they do not see, on subsets of the coins and on each coin alone, against rules as they stand and calibrated on the same data; the last fold is the year after 2024-06. Then what the policies do, in pictures.
+# `portfolio.sh rules` trains nobody, `portfolio.sh half-years` leaves out the judged year. SEEDS trainings of each learner in each fold (3); portfolio_ppo and portfolio_sac take about 30 s of one core each, learned_margin 25 s; rules, calibrations and walks 7 minutes once. Each part goes on where it stopped.
 set -euo pipefail
 data=${FUNDENV_DATA:?set it to the folder of the data files}
 coins=(BTCUSDT ETHUSDT XRPUSDT LTCUSDT ADAUSDT)
 out=runs/portfolio-binance
-python -m experiments.studies.portfolio_learning --data "$data" --symbols "${coins[@]}" \
-    --learners portfolio_ppo portfolio_sac --seeds 5 --headroom --out "$out/half-years"
-[ "${1:-}" = half-years ] && exit  # before anything of the judged year is seen
-spans=(--train 2020-02-01:2024-06-30 --test 2024-07-01:2025-06-30)
-margin=(--env margin_mode=portfolio keeper_watches=equity)
-rules=(flat rotation margin_carry best_coin equal_weight volatility_bands)
-python -m experiments.benchmark --joint --data "$data" --symbols "${coins[@]}" "${spans[@]}" "${margin[@]}" \
-    --agents "${rules[@]}" portfolio_ppo portfolio_sac --seeds 5 --folds 1 --resume --out "$out/joint"
-python -m experiments.benchmark --data "$data" --symbols "${coins[@]}" "${spans[@]}" "${margin[@]}" capital=shared \
-    --agents flat rotation margin_carry portfolio_ppo --seeds 5 --folds 0 --resume --out "$out/one-coin"
+folds=(2020-02:2022-06/2022-07:2023-06 2020-02:2023-06/2023-07:2024-06 2020-02:2024-06/2024-07:2025-06)
+learners=(learned_margin portfolio_ppo portfolio_sac)
+[ "${1:-}" != half-years ] || { folds=("${folds[@]:0:2}"); out=$out/half-years; }
+[ "${1:-}" != rules ] || learners=()
+python -m experiments.studies.portfolio_learning --data "$data" --symbols "${coins[@]}" --folds "${folds[@]}" \
+    --learners "${learners[@]}" --seeds "${SEEDS:-3}" --step-counts learned_margin=6000000 \
+    --rules ewma dynamic_leverage volatility_bands "rotation leverage=2 band=0.5" "margin_carry compare=1 highest=4" \
+    --calibrated carry ewma dynamic_leverage volatility_bands rotation margin_carry zscore_basket \
+    --slow "allocation leverage=2" "portfolio_clairvoyant leverage=3" \
+    --singles --costs 1 2 --headroom --out "$out"
+[ "${#learners[@]}" -gt 0 ] || exit 0
+shown=("$out/fold0-portfolio_ppo-0" "margin_carry compare=1 highest=4" "rotation leverage=2 band=0.5")
+python -m experiments.studies.margin_policy --data "$data" --agents "${shown[@]}" \
+    --symbols BTCUSDT --held 0 1 3 --span 2022-07:2023-06 --out "$out/policy.png"
+python -m experiments.studies.portfolio_shocks --data "$data" --symbols "${coins[@]}" \
+    --agents "${shown[@]}" --trained 2020-02:2022-06 --out "$out/shocks"

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -69,7 +70,7 @@ class Rollout:
                 f" else; {', '.join(short) or 'equity'} differs"
             )
 
-    @property
+    @cached_property
     def times(self) -> pd.DatetimeIndex:
         """(T,) end of each step, UTC."""
         return pd.DatetimeIndex(pd.to_datetime(self.time, utc=True))

@@ -1,7 +1,9 @@
-"""Draws how much of the capital rules and learned margin carry use in one coin: the notional over
-equity that they request from cash, against the coin's funding above cash and its volatility.
+"""Draws how much of the capital rules and trained agents use in one coin: the notional over equity
+after their decision, over what the coin pays above cash and its volatility, from cash and from
+positions that are nearer and nearer to liquidation.
 
-Observations that are not on an axis have their medians over the span.
+Observations that are not on an axis have their medians over the span. In portfolio margin a
+position and the volatility give the distance to liquidation, which the right axis shows.
 """
 
 from __future__ import annotations
@@ -9,13 +11,15 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 import agents
+from agents.base import observed
 from agents.params import read_pairs
+from agents.rules.capital import Capital
 from experiments.core.cli import run
 from experiments.core.market_args import span_edges
 from experiments.core.run_folder import RunError
@@ -27,6 +31,7 @@ from fundenv.market import Market, between, narrowed
 
 Array = NDArray[np.float64]
 POINTS = 33
+_DISTANCES = ("margin_distance", "liquidation_distance")
 _FUNDING = ("funding_last", *(f"funding_ewma_{span}" for span in (3, 9, 21, 90)))
 
 
@@ -41,7 +46,9 @@ class Args:
     has a row of pictures.
     """
     symbols: tuple[str, ...] = ("BTCUSDT", "ADAUSDT")
-    """The coins; each has a column."""
+    """The coins, a column each."""
+    held: tuple[float, ...] = (0.0,)
+    """Notionals over equity held before the decision, a column each for every coin; 0: cash."""
     span: str = "2023-01:2024-06"
     """Span START:END of the medians."""
     cash_rate: float = 0.02
@@ -59,61 +66,110 @@ def main(args: Args) -> None:
 
     if not args.agents:
         raise RunError("--agents is empty; give rules of one capital or folders of trained agents")
-    asked = [_agent(text) for text in args.agents]
+    asked = [agent_named(text) for text in args.agents]
     market = between(load(args.data, args.symbols).together, *span_edges(args.span, "--span"))
+    columns = [(symbol, held) for symbol in args.symbols for held in args.held]
     figure, axes = plt.subplots(
         len(asked),
-        len(args.symbols),
-        figsize=(4.2 * len(args.symbols) + 1, 3.2 * len(asked)),
+        len(columns),
+        figsize=(3.4 * len(columns) + 1, 2.9 * len(asked)),
         constrained_layout=True,
         squeeze=False,
+        sharex=True,
     )
     net, volatility = np.linspace(-0.5, 4.0, POINTS), np.linspace(0.2, 1.6, POINTS)
     image: Any = None
     for row, name, agent in zip(axes, args.agents, asked, strict=True):
-        for cell, symbol in zip(row, args.symbols, strict=True):
-            size = notional(agent, narrowed(market, [symbol]), net, volatility, args.cash_rate)
+        for cell, (symbol, held) in zip(row, columns, strict=True):
+            one = narrowed(market, [symbol])
+            found = answer(agent, one, net, volatility, args.cash_rate, held)
             image = cell.pcolormesh(
-                net, volatility, size, cmap="viridis", vmin=0, vmax=7, shading="nearest"
+                net, volatility, found.size, cmap="viridis", vmin=0, vmax=5, shading="nearest"
             )
-            cell.set(title=f"{Path(name).name}, {symbol}", xlabel="funding above cash, bp per 8 h")
+            state = f"holds {held:g}" if held else "in cash"
+            cell.set_title(f"{shown(name)}\n{symbol}, {state}", fontsize=10)
+            if held:
+                _show_distance(cell, volatility, found.distance)
         row[0].set_ylabel("volatility, per year")
-    figure.colorbar(image, ax=axes, shrink=0.6).set_label("requested notional, of equity")
+    for cell in axes[-1]:
+        cell.set_xlabel("funding above cash, bp per 8 h")
+    figure.colorbar(image, ax=axes, shrink=0.6).set_label("notional after the decision, of equity")
     args.out.parent.mkdir(parents=True, exist_ok=True)
-    figure.savefig(args.out, dpi=110)
+    figure.savefig(args.out, dpi=100, facecolor="white")
     print(args.out)
 
 
-def _agent(text: str) -> Any:
+def shown(name: str) -> str:
+    """How a picture names it."""
+    return Path(name).name if Path(name).is_dir() else name
+
+
+def _show_distance(cell: Any, volatility: Array, distance: Array) -> None:
+    """Distances to liquidation on the right, where the volatility has them."""
+    right = cell.twinx()
+    at = np.linspace(0, len(volatility) - 1, 4).round().astype(int)
+    right.set_ylim(cell.get_ylim())
+    right.set_yticks(volatility[at], [f"{distance[i]:.0f}" for i in at])
+    right.set_ylabel("daily volatilities to liquidation", fontsize=8)
+
+
+def agent_named(text: str) -> Any:
+    """A rule from its name and parameters, or a trained agent from its folder."""
     if Path(text).is_dir():
         return agent_of(text)
     name, *pairs = text.split() or [""]
     return agents.make(name, **read_pairs(pairs))
 
 
-def notional(
-    agent: Any, market: Market, net: Array, volatility: Sequence[float] | Array, cash_rate: float
-) -> Array:
-    """Notional over equity, (volatilities, nets), that the agent requests from cash in the one coin
-    of `market`. net: settled rates less the cash rate, bp per 8 h; volatility: per year.
+class Answer(NamedTuple):
+    """What an agent does at every point of the map."""
+
+    size: Array  # (volatility, net) notional over equity after the decision
+    distance: Array  # (volatility,) to liquidation before it, daily volatilities
+
+
+def answer(
+    agent: Any,
+    market: Market,
+    net: Array,
+    volatility: Sequence[float] | Array,
+    cash_rate: float,
+    held: float = 0.0,
+) -> Answer:
+    """What the agent asks for in the one coin of `market`, with a notional `held` before.
+
+    net: settled rates less the cash rate, bp per 8 h; volatility: per year.
     """
     count = len(net) * len(volatility)
     settings = PORTFOLIO | agent.env_settings() | {"cash_rate": cash_rate, "start_invested": 0.0}
     batch = Batch(count, market=market, episode="30D", **settings)
-    obs = np.repeat(np.median(batch.reset(0), axis=0)[None], count, axis=0)
+    batch.reset(0)
+    capital = Capital(batch)
+    agent.bind(batch)
+    agent.reset()
+    if held:
+        carry, leverage = capital.asked(np.full((count, 1), held))
+        order = np.asarray(agent.act(batch.obs), float)
+        order[:, :4] = np.column_stack([np.zeros(count), carry, np.ones(count), leverage])
+        batch.step(order)
+        agent.reset()
+    obs = np.repeat(np.median(batch.obs, axis=0)[None], count, axis=0)
     table = batch.observation_table
+    calm = observed(table, "volatility_7d").of(obs)[0, 0]
     rates, risks = (each.ravel() for each in np.meshgrid(net, volatility))
     values = dict.fromkeys(_FUNDING, rates + cash_rate * 10000.0 / 1095)
     values |= {f"volatility_{days}d": risks for days in (1, 7, 30)}
+    distance = capital.distance(np.full((count, 1), held), risks[:, None])[:, 0]
     for at, column in enumerate(table):
         own = column.name.rpartition(":")[2]
         if own in values:
             obs[:, at] = values[own] / column.scale
-    agent.bind(batch)
-    agent.reset()
-    hold, carry, _, leverage = agent.act(obs)[:, :4].T
-    full = getattr(agent, "rule", agent).capital.notional(leverage[:, None])[:, 0]
-    return np.asarray(np.where(hold > 0.5, 0.0, carry * full).reshape(len(volatility), len(net)))
+        elif own in _DISTANCES and held:  # in daily volatilities: the move is as far as it was
+            obs[:, at] *= calm / risks
+    hold, carry, _, leverage = np.asarray(agent.act(obs))[:, :4].T
+    full = capital.notional(leverage[:, None])[:, 0]
+    size = np.where(hold > 0.5, held, carry * full).reshape(len(volatility), len(net))
+    return Answer(np.asarray(size), distance.reshape(len(volatility), len(net))[:, 0])
 
 
 if __name__ == "__main__":

@@ -34,19 +34,37 @@ class Headroom(NamedTuple):
     highest: float  # the highest of the shifts
 
 
+class Played(NamedTuple):
+    """What was earned in each decision above cash, in thousandths of equity."""
+
+    known: Array  # (T,) the clairvoyant
+    basis: Array  # (T,) with funding at zero
+    shifted: Array  # (SHIFTS, T) its schedule at the wrong time
+
+
 def headroom(market: Market, levels: tuple[float, ...], cash_rate: float, seed: int) -> Headroom:
     """Of the first path of `market`, all coins and levels."""
+    known, basis, shifted = schedules(market, levels, cash_rate, seed)
+    year = 1e-3 * 1095 / len(known)
+    grown = shifted.sum(axis=1)
+    return Headroom(
+        float(known.sum()) * year,
+        float(basis.sum()) * year,
+        float(grown.mean()) * year,
+        float(grown.max()) * year,
+    )
+
+
+def schedules(market: Market, levels: tuple[float, ...], cash_rate: float, seed: int) -> Played:
+    """The clairvoyant and its shuffled decisions on the first path of `market`."""
     record = accounts(market, levels, cash_rate, 1.0)
-    schedule, known = solve(record)
-    _, basis = solve(accounts(market, levels, cash_rate, 0.0))
+    schedule, _ = solve(record)
+    unpaid = accounts(market, levels, cash_rate, 0.0)
     rng = np.random.default_rng(seed)
     length = len(schedule)
     by = rng.integers(min(21, length // 3), length - min(21, length // 3) + 1, SHIFTS)
-    shifted = [played(record, np.roll(schedule, 3 * (shift // 3))) for shift in by]
-    year = 1e-3 * 1095 / length
-    return Headroom(
-        known * year, basis * year, float(np.mean(shifted)) * year, float(np.max(shifted)) * year
-    )
+    shifted = [gains(record, np.roll(schedule, 3 * (shift // 3))) for shift in by]
+    return Played(gains(record, schedule), gains(unpaid, solve(unpaid)[0]), np.array(shifted))
 
 
 def accounts(market: Market, levels: tuple[float, ...], cash_rate: float, scale: float) -> Answers:
@@ -92,10 +110,14 @@ def solve(record: Answers) -> tuple[NDArray[np.int64], float]:
 
 def played(record: Answers, schedule: NDArray[np.int64]) -> float:
     """Growth of a schedule, in thousandths."""
+    return float(gains(record, schedule).sum())
+
+
+def gains(record: Answers, schedule: NDArray[np.int64]) -> Array:
+    """Growth of a schedule in each decision (T,), in thousandths."""
     cost = change_costs(record)[:, 0]
-    state, total = 0, 0.0
+    state, found = 0, np.zeros(len(schedule))
     for k, then in enumerate(schedule):
-        total -= 0.0 if then == state else float(cost[k, state, then])
-        total += float(record.gain[k, 0, then])
+        found[k] = record.gain[k, 0, then] - (0.0 if then == state else cost[k, state, then])
         state = 0 if record.liquidated[k, 0, then] else int(then)
-    return total
+    return found

@@ -1,6 +1,4 @@
-"""Rollouts of agents on one capital over half-years and subsets of coins at several cash rates, and
-the paired comparison of two agents.
-"""
+"""Rollouts of agents on one capital over half-years and subsets of coins at several cash rates."""
 
 from __future__ import annotations
 
@@ -9,17 +7,16 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
-from arch.bootstrap import StationaryBootstrap
 from numpy.typing import NDArray
 
 from agents.base import Agent
-from experiments.analysis.statistics import Paired, block_length
 from experiments.core.market_args import span_edges
 from experiments.rollout.make import JUDGED
+from fundenv import metrics
 from fundenv.batch.cpu import Batch
 from fundenv.config import hours
 from fundenv.dynamics import types as t
-from fundenv.market import Market, between, narrowed, stack
+from fundenv.market import Market, between, stack
 
 Array = NDArray[np.float64]
 PORTFOLIO: dict[str, Any] = {
@@ -27,16 +24,21 @@ PORTFOLIO: dict[str, Any] = {
     "capital": "shared",
     "keeper_watches": "equity",
 }
-DRAWS = 2000
 
 
 class Walk(NamedTuple):
-    """The results of one agent in each half-year (H) with one subset of coins."""
+    """What one agent did in each half-year (H) with one subset of coins, at each cash rate (R)."""
 
-    days: Array  # (H, days) growth above cash of each day, mean over the cash rates
-    growth: Array  # (H, cash rates) a year, above cash
-    fall: Array  # (H, cash rates) deepest fall of equity from its highest
-    liquidations: Array  # (H,) of legs, over all cash rates
+    # (H, days) growth above cash of each day, mean over the cash rates: 365 x its mean over the
+    # days of the half-year is the growth; 0 after them
+    days: Array
+    length: NDArray[np.int64]  # (H,) days of the half-year
+    growth: Array  # (H, R) a year, above cash
+    fall: Array  # (H, R) deepest fall of equity from its highest
+    cvar: Array  # (H, R) mean of the worst 5 % of daily returns above cash
+    liquidations: Array  # (H, R) of legs
+    parts: Array  # (H, R, 9) of the growth a year, cash included, in the order of `types.PARTS`
+    turnover: Array  # (H, R) traded on both legs over equity, a year
 
 
 def half_years(market: Market, span: str) -> tuple[list[str], Market]:
@@ -87,64 +89,67 @@ def walk(
     agent.reset()
     batch.reset(0, paths=np.repeat(np.arange(paths), count))
     equity = batch.store.account[:, t.EQUITY]
-    active, liquidated = np.ones(len(equity), bool), np.zeros(len(equity))
-    held, walked_on = [equity.copy()], []
+    active, held = np.ones(len(equity), bool), [equity.copy()]
+    steps: dict[str, list[Array]] = {"on": [], "liquidated": [], "ledger": [], "traded": []}
     while active.any():
-        walked_on.append(active.copy())
+        steps["on"].append(active.astype(float))
         batch.step(agent.act(batch.obs))
+        steps["liquidated"].append(active * batch.store.legs[:, :, t.LIQUIDATED].sum(axis=1))
+        steps["ledger"].append(batch.ledger[:, : t.N_PARTS].copy())
+        steps["traded"].append(active * batch.trades[:, :, t.TURNOVER].sum(axis=1) / held[-1])
         held.append(np.where(active, equity, held[-1]))
-        liquidated += active * batch.store.legs[:, :, t.LIQUIDATED].sum(axis=1)
         active &= ~(batch.terminated | batch.truncated)
-    line, on = np.log(np.maximum(np.array(held), 1e-9)), np.array(walked_on)
     step = hours(batch.config.decision_interval, "decision_interval")
-    years = on.sum(axis=0) * step / 8760
-    net = np.diff(line, axis=0) - on * np.tile(cash_rates, paths) * step / 8760
-    decisions = (int(np.diff(market.paths).max()) - 1) // round(step / market.bar_hours)
-    # the rollout ends early when all accounts are ruined: the rest of the span counts as zero
-    net = np.pad(net, ((0, max(0, decisions - len(net))), (0, 0)))
-    each = round(24 / step)
-    whole = net[: len(net) // each * each].reshape(-1, each, paths, count).sum(axis=1)
+    whole = {name: np.array(values) for name, values in steps.items()}
+    return _walk(np.array(held), whole, market, np.asarray(cash_rates, float), step)
+
+
+def _walk(
+    held: Array, steps: Mapping[str, Array], market: Market, rates: Array, step: float
+) -> Walk:
+    """The walk of accounts (paths x cash rates) from their equity (T + 1, n) and their steps."""
+    shape = (market.n_paths, len(rates))
+    cash = np.tile(rates, market.n_paths) * step / metrics.HOURS_PER_YEAR
+    line, on = np.log(np.maximum(held, 1e-9)), steps["on"]
+    years = on.sum(axis=0) * step / metrics.HOURS_PER_YEAR
+    net = np.diff(line, axis=0) - on * cash
     fall = -np.expm1((line - np.maximum.accumulate(line, axis=0)).min(axis=0))
+    lengths = on.sum(axis=0).astype(int)
+    parts = [
+        metrics.log_contributions(held[: last + 1, i], steps["ledger"][:last, i]).sum(axis=0)
+        for i, last in enumerate(lengths)
+    ]
+    counts, each_path = _decisions(market, step), net.reshape(len(net), *shape)
+    daily = [_by_day(each_path[:, path], count, step) for path, count in enumerate(counts)]
+    length = np.array([len(each) for each in daily])
+    days = np.zeros((len(daily), length.max()))
+    for path, (each, count) in enumerate(zip(daily, counts, strict=True)):
+        scale = len(each) * 24 / (count * step)  # the last day may be longer than the others
+        days[path, : len(each)] = scale * each.mean(axis=1)
     return Walk(
-        whole.mean(axis=2).T,
-        (net.sum(axis=0) / years).reshape(paths, count),
-        fall.reshape(paths, count),
-        liquidated.reshape(paths, count).sum(axis=1),
+        days=days,
+        length=length,
+        growth=(net.sum(axis=0) / years).reshape(shape),
+        fall=fall.reshape(shape),
+        cvar=np.array(
+            [[metrics.cvar(each[:, i], 0.95) for i in range(len(rates))] for each in daily]
+        ),
+        liquidations=steps["liquidated"].sum(axis=0).reshape(shape),
+        parts=(np.array(parts) / years[:, None]).reshape(*shape, -1),
+        turnover=(steps["traded"].sum(axis=0) / years).reshape(shape),
     )
 
 
-def walked(
-    agents: Sequence[Agent],
-    market: Market,
-    span: str,
-    chosen: Any,
-    cash_rates: Any,
-    tell: Any,
-    settings: Mapping[str, Any] | None = None,
-) -> tuple[list[str], list[list[Walk]]]:
-    """(names of the half-years, the walk of each agent with each subset of coins)."""
-    names, halves = half_years(market, span)
-    found: list[list[Walk]] = []
-    for agent in agents:
-        found.append([])
-        for own in chosen:
-            found[-1].append(walk(agent, narrowed(halves, own), cash_rates, settings))
-            tell()
-    return names, found
+def _decisions(market: Market, step: float) -> list[int]:
+    """Decisions of each path, where no account is ruined."""
+    return [int(rows - 1) // round(step / market.bar_hours) for rows in np.diff(market.paths)[:, 0]]
 
 
-def paired_over(difference: Array, *, seed: int = 0, draws: int = DRAWS) -> Paired:
-    """Mean of `difference` (days, subsets, seeds) of daily growth, its 95 % interval and one-sided
-    p-value: each draw takes days in blocks, whole subsets and whole seeds with replacement.
+def _by_day(net: Array, count: int, step: float) -> Array:
+    """Sums (days, R) of what steps (T, R) earned, `count` of them; a ruined account earns 0, and
+    the last day has what is left of the last.
     """
-    days, count, seeds = difference.shape
-    mean = difference.mean(axis=(1, 2))
-    rng = np.random.default_rng(seed)
-    sampler = StationaryBootstrap(max(1, round(block_length(mean))), np.arange(days), seed=seed)
-    found = np.empty(draws)
-    for k, data in enumerate(sampler.bootstrap(draws)):
-        own = difference[data[0][0]].mean(axis=0)
-        picked, trained = rng.integers(count, size=count), rng.integers(seeds, size=seeds)
-        found[k] = own[np.ix_(picked, trained)].mean()
-    low, high = np.quantile(found, (0.025, 0.975))
-    return Paired(float(mean.mean()), float(low), float(high), float((found <= 0.0).mean()))
+    net = np.pad(net, ((0, max(0, count - len(net))), (0, 0)))[:count]
+    each = max(1, round(24 / step))
+    edges = np.arange(0, max(1, count // each)) * each
+    return np.asarray(np.add.reduceat(net, edges, axis=0))

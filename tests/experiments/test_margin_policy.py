@@ -25,11 +25,16 @@ def test_the_notional_is_what_the_rule_asks_for(name: str) -> None:
     one = joint(market, list(market.symbols[0]))
     net = np.array([0.1, 0.3, INTEREST + 0.1, INTEREST + 0.3])
     calm = 0.2
-    found = margin_policy.notional(agent, one, net, [calm], 0.0)
+    found = margin_policy.answer(agent, one, net, [calm], 0.0).size
     np.testing.assert_allclose(found[0], [0.0, 0.9, 0.9, 1.5], rtol=1e-4)
     # so wild that the distance allows less than the notional wanted
-    wild = margin_policy.notional(agent, one, net, [calm, 8.0], 0.0)[1]
+    wild = margin_policy.answer(agent, one, net, [calm, 8.0], 0.0).size[1]
     assert 0 < wild[3] < 1.5
+    # what is held is kept while it pays, left where it does not, and cut near liquidation
+    kept = margin_policy.answer(agent, one, np.array([-3.0, INTEREST + 0.1]), [calm, 8.0], 0.0, 1.5)
+    np.testing.assert_allclose(kept.size[0], [0.0, 1.5], atol=0.01)
+    assert kept.distance[0] > 4.0 > kept.distance[1]
+    assert kept.size[1, 1] < 1.0
 
 
 def test_the_command_draws_a_picture(tmp_path: Path) -> None:
@@ -38,6 +43,7 @@ def test_the_command_draws_a_picture(tmp_path: Path) -> None:
     out = tmp_path / "policy.png"
     words = ["--data", str(tmp_path), "--symbols", "AAAUSDT", "--span", "2023-01:2023-05"]
     named = ["--agents", "margin_carry highest=3", "rotation", "--out", str(out)]
+    named += ["--held", "0", "2"]
     margin_policy.main(tyro.cli(margin_policy.Args, args=[*words, *named]))
     assert out.stat().st_size > 5000
     empty = margin_policy.Args(data=tmp_path, agents=())

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import json
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -14,15 +15,12 @@ import pytest
 import agents
 from agents.training.portfolio_accounts import Answers
 from experiments.rollout.make import roll_out_paths
+from experiments.studies import portfolio_calibration as calibration
 from experiments.studies import portfolio_learning as study
-from experiments.studies.portfolio_headroom import headroom, played, solve
-from experiments.studies.portfolio_walks import (
-    PORTFOLIO,
-    half_years,
-    paired_over,
-    subsets,
-    walk,
-)
+from experiments.studies.portfolio_headroom import headroom, played, schedules, solve
+from experiments.studies.portfolio_panel import SOURCES
+from experiments.studies.portfolio_walks import PORTFOLIO, half_years, subsets, walk
+from fundenv.dynamics.types import PARTS
 from fundenv.market import Market, synthetic_frames, synthetic_market, write_frames
 
 
@@ -46,7 +44,27 @@ def test_a_walk_is_the_rollouts_of_every_half_year_and_cash_rate(market: Market)
         np.testing.assert_allclose(found.growth[:, at], growth, atol=1e-9)
         falls = [abs(item.max_drawdown) for item in own]
         np.testing.assert_allclose(found.fall[:, at], falls, atol=1e-9)
+        for path, item in enumerate(own):
+            parts = [item.parts[name] for name in PARTS]
+            np.testing.assert_allclose(found.parts[path, at], parts, atol=1e-9)
+            whole = abs(item.years * 365 - round(item.years * 365)) < 1e-6
+            if whole:  # a rollout leaves out a last piece of a day
+                assert found.cvar[path, at] == pytest.approx(item.cvar_95, abs=1e-9)
     assert np.ptp(found.growth[0]) > 0.01
+    for path, days in enumerate(found.length):
+        own_days = found.days[path, :days]
+        assert 365 * own_days.mean() == pytest.approx(found.growth[path].mean(), abs=1e-9)
+        assert not found.days[path, days:].any()
+
+
+def test_an_account_that_is_ruined_keeps_its_loss_in_the_days(market: Market) -> None:
+    _, halves = half_years(market, "2020-01:2020-09")
+    agent = agents.make("equal_weight", leverage=3.0, band=0.02)
+    found = walk(agent, halves, (0.0,), {"ruin_fraction": 0.99, "fee_scale": 10.0})
+    assert (found.fall > 0.01).all()
+    assert (found.days.sum(axis=1) < -0.009).all()
+    assert list(found.length) == [181, 73]
+    assert not found.days[0, -20:].any()  # ruined long before
 
 
 def test_subsets_are_different_and_begin_with_all() -> None:
@@ -55,22 +73,6 @@ def test_subsets_are_different_and_begin_with_all() -> None:
     assert len(set(found)) == len(found) == 7
     assert [len(names) for names in found[1:]] == [3, 2, 4, 1, 3, 2]
     assert subsets(("A",), 3, 0) == [("A",)]
-
-
-def test_the_interval_of_a_pair_holds_what_is_true_as_often_as_it_says() -> None:
-    rng, inside, below = np.random.default_rng(0), 0, 0
-    for trial in range(60):
-        common = rng.normal(size=(120, 1, 1))
-        own = rng.normal(size=(1, 6, 1)) + rng.normal(size=(1, 1, 4))
-        noise = rng.normal(size=(120, 6, 4))
-        found = paired_over(common + own + noise, seed=trial, draws=300)
-        inside += found.low <= 0.0 <= found.high
-        below += found.p_value < 0.05
-    assert 45 <= inside <= 60
-    assert below <= 12
-    sure = paired_over(1.0 + 0.1 * noise, draws=200)
-    assert sure.p_value == 0.0
-    assert sure.low > 0.9
 
 
 def test_the_clairvoyant_is_the_best_of_all_schedules() -> None:
@@ -99,6 +101,33 @@ def test_without_funding_the_clairvoyant_has_less(market: Market) -> None:
     found = headroom(market, (0.95, 2.0), 0.0, 0)
     assert found.known > found.basis > 0.0
     assert found.known > found.highest >= found.shifted
+    each = schedules(market, (0.95, 2.0), 0.0, 0)
+    year = 1e-3 * 1095 / len(each.known)
+    assert each.known.sum() * year == pytest.approx(found.known)
+    assert each.shifted.sum(axis=1).max() * year == pytest.approx(found.highest)
+
+
+def test_a_calibration_knows_nothing_of_the_fold(market: Market) -> None:
+    values = calibration.drawn("rotation", 5, 0)
+    assert len(values["span"]) == 6
+    assert values["enter"][0] == agents.make("rotation").params.enter
+    short = synthetic_market(("btc", "eth", "alt"), years=1.6, seed=2)
+    seen = calibration.pieces("rotation", values, short, {}, lambda: None)
+    first = seen.ends.min()
+    early = calibration.chosen(values, seen, pd.Timestamp(first).tz_localize("UTC"))
+    later = seen.ends > first
+    assert later.any()
+    seen.growth[:, later] = np.random.default_rng(0).normal(size=seen.growth[:, later].shape)
+    assert calibration.chosen(values, seen, pd.Timestamp(first).tz_localize("UTC")) == early
+    # nothing is known before the first half-year ends: the defaults
+    none = calibration.chosen(values, seen, pd.Timestamp("2000-01-01", tz="UTC"))
+    assert none == {name: array[0] for name, array in values.items()}
+    # the criterion prefers what grows more than the defaults in every episode
+    seen.growth[:] = 0.01
+    seen.fall[:] = 0.0
+    seen.growth[3] = 0.02
+    best = calibration.chosen(values, seen, pd.Timestamp(seen.ends.max()).tz_localize("UTC"))
+    assert best == {name: array[3] for name, array in values.items()}
 
 
 def test_the_command_trains_walks_and_compares(
@@ -106,7 +135,7 @@ def test_the_command_trains_walks_and_compares(
 ) -> None:
     folder = tmp_path / "data"
     for seed, symbol in enumerate(("AAAUSDT", "BBBUSDT")):
-        frames = synthetic_frames(years=0.9, seed=seed, symbol=symbol, start="2020-01-01")
+        frames = synthetic_frames(years=0.75, seed=seed, symbol=symbol, start="2020-01-01")
         write_frames(frames, folder, venue="binance")
     tiny: dict[str, Any] = {
         "n_envs": 4,
@@ -118,28 +147,72 @@ def test_the_command_trains_walks_and_compares(
     args = study.Args(
         data=folder,
         symbols=("AAAUSDT", "BBBUSDT"),
-        folds=("2020-01:2020-05/2020-06:2020-10",),
-        rules=("rotation leverage=1",),
+        folds=("2020-01:2020-05/2020-06:2020-08",),
+        thin=("2020-06",),
+        rules=("rotation leverage=1", "ewma"),
+        slow=("portfolio_clairvoyant leverage=2",),
+        calibrated=("equal_weight",),
+        draws=3,
         seeds=2,
         steps=256,
         subsets=2,
+        singles=True,
         cash_rates=(0.0, 0.02),
+        costs=(1.0, 2.0),
         params=tuple(f"portfolio_ppo.{name}={value}" for name, value in tiny.items()),
         headroom=True,
         out=tmp_path / "run",
     )
     study.main(args)
     said = capsys.readouterr().out
-    assert "portfolio_ppo less rotation leverage=1:" in said
-    assert "clairvoyant" in said
-    frame = pd.read_parquet(tmp_path / "run" / "results.parquet")
-    assert len(frame) == 3 * 2 * 1
+    assert "portfolio_ppo less rotation leverage=1" in said
+    assert "clairvoyant less shuffled" in said
     assert (tmp_path / "trials.csv").is_file()
-    before = frame.set_index(["agent", "coins"])["growth"]
-    study.main(replace(args, env=("cost_scale=5", "fee_scale=5")))  # nothing is trained again
+    check_results(tmp_path / "run")
+    files = {path: path.stat().st_mtime_ns for path in (tmp_path / "run" / "walks").glob("*")}
+    assert len(files) == 2 * 5 + 1
+    before = pd.read_parquet(tmp_path / "run" / "results.parquet")
+    study.main(replace(args, headroom=False))  # nothing is trained or walked again
+    assert files == {path: path.stat().st_mtime_ns for path in files}
+    study.main(replace(args, headroom=False, env=("cost_scale=5", "fee_scale=5")))
     dear = pd.read_parquet(tmp_path / "run" / "results.parquet")
-    dear = dear.set_index(["agent", "coins"])["growth"]
+    keys = ["coins", "cash_rate", "cost", "half"]
     rule = "rotation leverage=1"
-    assert (dear[rule] <= before[rule]).all()
-    assert (dear[rule] < before[rule]).any()
+    less, more = (
+        each[each["agent"] == rule].set_index(keys)["growth"].sort_index()
+        for each in (dear, before)
+    )
+    assert (less <= more).all()
+    assert (less < more).any()
     assert len(pd.read_csv(tmp_path / "trials.csv")) == 2
+
+
+def check_results(folder: Path) -> None:
+    """One table in three files: growth is the sum of its sources, figures and rows agree."""
+    frame = pd.read_parquet(folder / "results.parquet")
+    np.testing.assert_allclose(frame[list(SOURCES)].sum(axis=1), frame["growth"], atol=1e-6)
+    told = json.loads((folder / "results.json").read_text())
+    text = (folder / "results.md").read_text()
+    together = frame[(frame["cost"] == 1.0)]
+    for each in told["standings"]:
+        own = together[together["agent"] == each["agent"]]
+        walked = own[own["coins"].isin(["AAAUSDT BBBUSDT", each_subset(own)])]
+        assert each["mean"] == pytest.approx(walked["growth"].mean())
+        assert f"{each['mean']:+.2f}" in text or each["mean"] == pytest.approx(0.0, abs=0.005)
+        assert each["mean"] == pytest.approx(sum(each["sources"].values()), abs=1e-6)
+    twice = frame[(frame["cost"] == 2.0) & (frame["agent"] == "ewma")]["growth"].mean()
+    once = frame[(frame["cost"] == 1.0) & (frame["agent"] == "ewma")]["growth"].mean()
+    assert twice < once
+    pooled = next(
+        each
+        for each in told["differences"]
+        if each["agent"] == "portfolio_ppo" and each["other"] == "ewma" and each["where"] == "all"
+    )
+    by_name = {each["agent"]: each["mean"] for each in told["standings"]}
+    wanted = by_name["portfolio_ppo"] - by_name["ewma"]
+    assert pooled["value"] == pytest.approx(wanted, abs=1e-6)
+
+
+def each_subset(own: pd.DataFrame) -> str:
+    """The second subset of the two that are compared."""
+    return subsets(("AAAUSDT", "BBBUSDT"), 2, 0)[1][0] if len(own) else ""
