@@ -221,6 +221,7 @@ class Learner(Agent):
     counts_steps: ClassVar[bool] = True  # False: it is fitted at once, `steps` changes nothing
     steps_done: int = 0
     steps_wanted: int = 0
+    verdict: str | None = None  # what a selection after the training has found, in one line
 
     def warm_start(self) -> tuple[int, float]:
         """(rounds before the first step, each of which calls `update` of the callback once; what a

@@ -24,6 +24,8 @@ AGENTS = {
     "best_coin": "agents.rules.best_coin:BestCoin",
     "buy_and_hold": "agents.rules.buy_and_hold:BuyAndHold",
     "carry": "agents.rules.carry:Carry",
+    "choice_ppo": "agents.sb3.portfolio.choice_ppo:ChoicePPO",
+    "choice_sac": "agents.sb3.portfolio.choice_sac:ChoiceSAC",
     "clairvoyant": "agents.rules.clairvoyant:Clairvoyant",
     "device_ppo": "agents.sb3.device.ppo:DevicePPO",
     "device_sac": "agents.sb3.device.sac:DeviceSAC",
@@ -54,6 +56,9 @@ AGENTS = {
     "zscore": "agents.rules.zscore:ZScore",
     "zscore_basket": "agents.rules.zscore_basket:ZScoreBasket",
 }
+# what the learners with counted choices were called before others took their names; an agent that
+# was saved then has `levels`
+_CHOICES = {"portfolio_ppo": "choice_ppo", "portfolio_sac": "choice_sac"}
 
 
 @cache
@@ -133,6 +138,8 @@ def load(folder: str | os.PathLike[str]) -> Agent:
     record names runs, and a saved learner is more than numbers.
     """
     record = read_record(Path(folder))
+    if "levels" in record["params"] and record["agent"] in _CHOICES:
+        record["agent"] = _CHOICES[record["agent"]]
     known = record["agent"] in table() or "class" not in record  # a name outlives a moved class
     agent = make(record["agent" if known else "class"], **record["params"])
     agent.provenance = Provenance(record["env"], record["market"], tuple(record["observations"]))

@@ -41,8 +41,8 @@ class Args(MarketArgs):
     """Command line of the training."""
 
     agent: str = "ppo"
-    """Name of a learner: ppo, sac, portfolio_ppo, portfolio_sac, learned_margin,
-    device_ppo, device_sac, rllib_ppo, rllib_sac or threshold.
+    """Name of a learner: ppo, sac, portfolio_ppo, portfolio_sac, learned_margin, choice_ppo,
+    choice_sac, device_ppo, device_sac, rllib_ppo, rllib_sac or threshold.
     """
     steps: int = 300_000
     """Environment steps in all (the recipe of SAC takes 1.2 million). With --resume and a larger

@@ -11,11 +11,10 @@ from numpy.typing import NDArray
 
 from agents.base import Learner, TrainingCallback, goes_on
 from agents.margin.episodes import Episodes, merits
-from agents.margin.params import LearnedMarginParams
+from agents.margin.params import LearnedMarginParams, start
 from agents.margin.rule import DIALS, SHAPE, LearnedMarginCarry
-from agents.params import AgentError, Params, read_pairs
+from agents.params import Params
 from agents.rules.capital import OneCapital
-from agents.rules.margin_carry import MarginCarryParams
 from agents.training.augmentation import with_crashes
 from agents.training.coordinate_search import CoordinateSearch
 from agents.training.randomisation import draw_borrowing, draw_terms
@@ -36,7 +35,7 @@ class LearnedMargin(OneCapital, Learner):
 
     def __init__(self, params: Params | None = None) -> None:
         super().__init__(params)
-        self.rule = LearnedMarginCarry(_start(self.params.rule))
+        self.rule = LearnedMarginCarry(start(self.params.rule))
         self.search: CoordinateSearch | None = None
 
     @property
@@ -160,10 +159,3 @@ class LearnedMargin(OneCapital, Learner):
                 size = len(file["centre"])
                 self.search = CoordinateSearch(size, probe=p.probe)
                 self.search.restore(file)
-
-
-def _start(text: str) -> MarginCarryParams:
-    try:
-        return MarginCarryParams.from_dict(read_pairs(text.split()), owner="margin_carry")
-    except AgentError as error:
-        raise AgentError(f"rule = {text!r}: {error}") from None

@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Annotated, ClassVar
 
-from agents.params import AgentError, Params, Range
+from agents.params import AgentError, Params, Range, read_pairs
+from agents.rules.margin_carry import MarginCarryParams
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -88,3 +89,11 @@ class LearnedMarginParams(Params):
                     f"{low} = {getattr(self, low)!r} is above {high} = {getattr(self, high)!r};"
                     " lower it"
                 )
+
+
+def start(text: str) -> MarginCarryParams:
+    """Parameters of margin carry written as "compare=1 highest=4"; `AgentError` names the text."""
+    try:
+        return MarginCarryParams.from_dict(read_pairs(text.split()), owner="margin_carry")
+    except AgentError as error:
+        raise AgentError(f"rule = {text!r}: {error}") from None

@@ -182,6 +182,8 @@ def train(
             callback=Learning(agent, folder, tracker, progress, interrupt, steps, opened),
         )
         agent.save(folder)
+    if agent.verdict is not None:
+        print(f"{name}, seed {seed}: {agent.verdict}", flush=True)
     if agent.steps_done == 0 < agent.warm_start()[0]:
         raise Stopped(
             f"interrupted in the warm start of {name}, before its first step; --resume begins it"

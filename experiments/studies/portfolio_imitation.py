@@ -1,4 +1,4 @@
-"""How well `portfolio_ppo` imitates its rule. On the rule's path and on the policy's own path the
+"""How well `choice_ppo` imitates its rule. On the rule's path and on the policy's own path the
 table shows which orders both give, and the growth of both.
 
 Two trainings: the agent's own imitation, with 0 to 4 added to the logit of `stay` afterwards; and
@@ -89,7 +89,7 @@ def main(args: Args) -> None:
 
 
 def _new(market: Market, params: dict[str, Any]) -> tuple[Any, Teacher]:
-    agent: Any = agents.make("portfolio_ppo", **params)
+    agent: Any = agents.make("choice_ppo", **params)
     env = agent.training_env(market, PORTFOLIO | {"cash_rate": 0.02}, 0)
     agent.model = agent.build(env, 0)
     agent.model.set_random_seed(0)

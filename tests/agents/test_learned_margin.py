@@ -18,7 +18,7 @@ from agents.training.coordinate_search import CoordinateSearch
 from fundenv.batch.cpu import Batch
 from fundenv.market import Market, narrowed
 from fundenv.market.split import stack
-from tests.agents.test_portfolio_learners import PORTFOLIO, coins
+from tests.agents.test_choice_learners import PORTFOLIO, coins
 from tests.agents.watching import until
 
 TINY: dict[str, Any] = {"n_envs": 4, "episode_days": 6, "crash_share": 0.0}

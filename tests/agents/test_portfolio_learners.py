@@ -1,8 +1,10 @@
-"""PPO and SAC on one capital: order and number of coins, masks, files, refused settings."""
+"""PPO and SAC that steer margin carry: untrained the rule, paired rewards, order and number of
+coins, files, selection, refused settings.
+"""
 
 from __future__ import annotations
 
-from dataclasses import replace
+import json
 from pathlib import Path
 from typing import Any
 
@@ -12,55 +14,29 @@ import torch
 
 import agents
 from agents import AgentError
-from agents.sb3.portfolio.choices import CASH, COINS, STAY, Choices
+from agents.margin.dials import DIALS, DialledCarry
+from agents.margin.episodes import Played, merits
+from agents.margin.params import LearnedMarginParams
 from agents.sb3.portfolio.params import OBSERVE
-from agents.sb3.portfolio.teacher import Teacher
-from agents.training.portfolio_accounts import Answers
-from agents.training.portfolio_counterfactual import merit
-from agents.training.portfolio_imitation import imitate
+from agents.sb3.portfolio.selection import SCALES, judged, parts, verdict
+from experiments.studies.portfolio_walks import PORTFOLIO as STUDY
+from experiments.studies.portfolio_walks import walk
 from fundenv.batch.cpu import Batch
+from fundenv.dynamics import types as t
 from fundenv.envs.portfolio import by_asset
-from fundenv.market import Market, joint, synthetic_market
+from fundenv.market import Market, narrowed
 from fundenv.market.join import singles
 from fundenv.market.split import stack
+from tests.agents.test_choice_learners import PORTFOLIO, coins
 from tests.agents.watching import until
 
+COMMON = {"hidden": 8, "episode_days": 5, "crash_share": 0.0, "n_steps": 8}
 TINY: dict[str, dict[str, Any]] = {
-    "portfolio_ppo": {
-        "n_envs": 8,
-        "n_steps": 16,
-        "batch_size": 64,
-        "hidden": 8,
-        "episode_days": 10,
-        "imitate": 256,
-        "counterfactual_rounds": 2,
-        "counterfactual_envs": 2,
-        "counterfactual_days": 12,
-    },
-    "portfolio_sac": {
-        "n_envs": 4,
-        "batch_size": 16,
-        "hidden": 8,
-        "learning_starts": 40,
-        "episode_days": 5,
-    },
+    "portfolio_ppo": COMMON | {"n_envs": 8, "batch_size": 64},
+    "portfolio_sac": COMMON | {"n_envs": 4, "batch_size": 16, "gradient_steps": 4},
 }
-STEPS = {"portfolio_ppo": 512, "portfolio_sac": 240}
+STEPS = {"portfolio_ppo": 256, "portfolio_sac": 160}
 LEARNERS = tuple(TINY)
-PORTFOLIO = {"margin_mode": "portfolio"}
-
-
-def coins(count: int, seed: int = 3) -> Market:
-    """A joint market of `count` made coins with names of their own."""
-    names = ["BTCUSDT", *(f"C{number}USDT" for number in range(1, count))]
-    made = [
-        replace(
-            synthetic_market(("btc", "eth", "alt")[number % 3], years=0.3, seed=seed + number),
-            symbols=((name,),),
-        )
-        for number, name in enumerate(names)
-    ]
-    return joint(stack(made), names)
 
 
 @pytest.fixture(scope="module")
@@ -72,9 +48,9 @@ def market() -> Market:
 def trained(market: Market) -> dict[str, Any]:
     made: dict[str, Any] = {}
     for name in LEARNERS:
-        made[name] = agents.make(name, **TINY[name])
+        made[name] = agents.make(name, **TINY[name], select=False)
         made[name].learn(market, PORTFOLIO, steps=STEPS[name], seed=0)
-        # weights far from those of a new network, so that every coin matters
+        # weights far from those of the rule, so that every coin matters
         generator = torch.Generator().manual_seed(1)
         with torch.no_grad():
             for weight in made[name].model.policy.parameters():
@@ -82,89 +58,132 @@ def trained(market: Market) -> dict[str, Any]:
     return made
 
 
-def bound(agent: Any, market: Market, count: int = 16) -> Batch:
-    batch = Batch(count, market=market, **PORTFOLIO | agent.env_settings())
+def untrained(name: str, market: Market, **params: Any) -> Any:
+    agent: Any = agents.make(name, **TINY[name] | params)
+    env = agent.training_env(market, PORTFOLIO, seed=0)
+    agent.build(env, 0)
+    env.close()
+    return agent
+
+
+def acted(agent: Any, market: Market, steps: int = 60, count: int = 8) -> np.ndarray:
+    """Actions of every decision."""
+    terms = {"cash_rate": np.linspace(-0.02, 0.04, count)}
+    batch = Batch(count, market=market, per_env=terms, **PORTFOLIO | agent.env_settings())
     agent.bind(batch)
+    agent.reset()
     batch.reset(1)
-    return batch
-
-
-def walked(agent: Any, batch: Batch, steps: int = 12) -> np.ndarray:
-    """Observations after some steps of random choices, so that coins are held."""
-    rng = np.random.default_rng(0)
-    choices = Choices(batch, agent.params.levels, (1.6,))
-    zeros = np.zeros(batch.num_envs, int)
+    found = []
     for _ in range(steps):
-        choice = rng.integers(0, choices.count, batch.num_envs)
-        actions = choices.targets(batch.obs, choice, zeros)
-        batch.step(actions)
-    return batch.obs.copy()
-
-
-def answers(agent: Any, obs: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """(of stay and cash, of the coins (n, A, L), values and the rest) of the networks."""
-    seen, levels = torch.as_tensor(obs), len(agent.params.levels)
-    with torch.no_grad():
-        if agent.name == "portfolio_sac":
-            said, rest = agent.model.q_net(seen), torch.zeros(len(seen), 1)
-        else:
-            logits = agent.model.policy.mlp_extractor.forward_actor(seen)
-            said, bands = logits[:, :-2], logits[:, -2:]
-            rest = torch.cat([bands, agent.model.policy.predict_values(seen)], dim=1)
-    rows = said[:, 2:].reshape(len(seen), -1, levels)
-    return said[:, :2].numpy(), rows.numpy(), rest.numpy()
-
-
-@pytest.mark.parametrize("name", LEARNERS)
-def test_what_is_computed_does_not_depend_on_the_order_of_the_coins(
-    name: str, market: Market, trained: dict[str, Any]
-) -> None:
-    agent = trained[name]
-    batch = bound(agent, market)
-    obs = walked(agent, batch)
-    rows, _ = by_asset(np.arange(obs.shape[1]), 5, OBSERVE)
-    order = np.array([3, 0, 4, 2, 1])
-    mixed = obs.copy()
-    mixed[:, rows.ravel()] = obs[:, rows[order].ravel()]
-    first, each, rest = answers(agent, obs)
-    then, moved, also = answers(agent, mixed)
-    np.testing.assert_allclose(moved, each[:, order], atol=1e-4)
-    np.testing.assert_allclose(then, first, atol=1e-4)
-    np.testing.assert_allclose(also, rest, atol=1e-4)
-    assert np.abs(each - each[:, order]).max() > 0.01  # the coins are told apart
+        found.append(np.array(agent.act(batch.obs)))
+        batch.step(found[-1])
+    return np.array(found)
 
 
 @pytest.mark.parametrize("name", LEARNERS)
 @pytest.mark.parametrize("count", [1, 3, 10])
-def test_it_acts_on_any_number_of_coins_and_leaves_those_alone_that_do_not_trade(
-    name: str, count: int, trained: dict[str, Any]
+def test_untrained_it_is_the_rule_to_the_bit(name: str, count: int, market: Market) -> None:
+    said = acted(untrained(name, market), coins(count))
+    told = acted(agents.make("margin_carry", compare=1, highest=4), coins(count))
+    np.testing.assert_array_equal(said, told)
+    assert (told.reshape(*told.shape[:2], -1, 4)[..., 0] == 0).any()  # the rule gave orders
+
+
+@pytest.mark.parametrize("dial", range(len(DIALS)))
+def test_every_dial_moves_its_parameters_within_its_reach(dial: int, market: Market) -> None:
+    rule = DialledCarry.of("compare=1 highest=4")
+    batch = Batch(4, market=market, **PORTFOLIO | rule.env_settings())
+    rule.look_up(batch)
+    batch.reset(1)
+    own, moved = rule.params, DIALS[dial]
+    for way in (-1.0, 0.0, 1.0):
+        rule.dials = np.zeros((4, len(DIALS)))
+        rule.dials[:, dial] = way
+        rule.reset()
+        rule.act(batch.obs)
+        for name in moved.moves:
+            value = getattr(own, name)
+            most = value * np.exp(moved.reach * way) if moved.times else value + moved.reach * way
+            most = {"own": min(most, own.own), "low": min(most, 0.95)}.get(name, most)
+            np.testing.assert_allclose(getattr(rule.p, name), most)
+        assert (rule.p.exit <= rule.p.enter).all()
+        assert (rule.p.repay <= rule.p.borrow).all()
+        assert (rule.p.near <= rule.p.distance).all()
+
+
+def test_recent_funding_and_volatility_enter_the_comparison_of_coins(market: Market) -> None:
+    rule = DialledCarry.of("")
+    batch = Batch(4, market=market, **PORTFOLIO | rule.env_settings())
+    rule.look_up(batch)
+    batch.reset(1)
+    rule.capital.see(batch.obs)
+
+    def worth(**dials: float) -> tuple[np.ndarray, np.ndarray]:
+        rule.reset()
+        rule.dials = np.array([[dials.get(dial.name, 0.0) for dial in DIALS]])
+        seen = rule.see(batch.obs)
+        return seen.mean, rule.worth(seen)
+
+    mean, plain = worth()
+    recent = rule.recent.of(batch.obs)
+    np.testing.assert_allclose(worth(recent=1.0)[0], 0.5 * mean + 0.5 * recent, atol=1e-6)
+    week = rule.column["volatility_7d"].of(batch.obs)
+    np.testing.assert_allclose(worth(calm=1.0)[1], plain - 0.3 * np.log(week / 0.8), atol=1e-6)
+
+
+def test_a_reward_is_the_growth_beyond_the_rules_and_zero_where_nothing_is_moved(
+    market: Market,
+) -> None:
+    agent: Any = agents.make("portfolio_ppo", **TINY["portfolio_ppo"] | {"small": 10.0})
+    env = agent.training_env(market, PORTFOLIO, seed=3)
+    obs, n = env.reset(), env.num_envs
+    ends = 0
+    for _ in range(40):
+        obs, rewards, dones, infos = env.step(np.zeros((n, len(DIALS))))
+        assert not rewards.any()
+        assert dones.all() or not dones.any()
+        ends += int(dones.all())
+        for info in infos[: n if dones.all() else 0]:
+            assert info["terminal_observation"].shape == obs[0].shape
+    assert ends == 2  # 15 decisions of 8 h in five days
+    moved = np.tile(np.linspace(-1.0, 1.0, n)[:, None], (1, len(DIALS)))
+    total = np.zeros(n)
+    env.reset()
+    before = env.batch.store.account[:, t.EQUITY].copy()
+    weight = env.weight.copy()
+    for _ in range(14):
+        _, rewards, _, _ = env.step(moved)
+        total += rewards
+    own = np.log(env.batch.store.account[:, t.EQUITY] / before)
+    np.testing.assert_allclose(
+        total, 500 * (own[:n] - own[n:]) * weight, atol=1e-3
+    )  # both pay the same for cash
+    assert np.abs(total).max() > 0.01
+    env.close()
+
+
+@pytest.mark.parametrize("name", LEARNERS)
+def test_what_it_does_does_not_depend_on_the_order_of_the_coins(
+    name: str, market: Market, trained: dict[str, Any]
+) -> None:
+    order = [3, 0, 4, 2, 1]
+    said = acted(trained[name], market)
+    moved = narrowed(market, tuple(market.symbols[0][i] for i in order))
+    told = acted(trained[name], moved)
+    first, then = (each.reshape(*each.shape[:2], 5, 4) for each in (said, told))
+    assert (first[..., 0] == 0).any()  # orders
+    np.testing.assert_allclose(then, first[:, :, order], atol=1e-4)
+
+
+@pytest.mark.parametrize("name", LEARNERS)
+def test_the_state_moves_the_dials_and_a_coin_that_is_not_listed_does_not(
+    name: str, market: Market, trained: dict[str, Any]
 ) -> None:
     agent = trained[name]
-    wide = coins(count)
-    batch = bound(agent, wide)
-    actions = agent.act(batch.obs)
-    assert actions.shape == (16, 4 * count + 1)
-    batch.step(actions)
-    closed = batch.obs.copy()
-    names = [column.name for column in batch.observation_table]
-    masked = [i for i, each in enumerate(names) if each.split(":")[-1] == "available"]
-    closed[:, masked[-1]] = 0.0  # the last coin
-    _, each, _ = answers(agent, closed)
-    for greedy in (True, False):
-        asked = agent.act(closed, deterministic=greedy).reshape(16, -1)[:, :-1]
-        last = asked.reshape(16, count, 4)[:, -1]
-        np.testing.assert_array_equal(last[:, 0], 1)  # no order
-        np.testing.assert_array_equal(last[:, 1], 0)
-    if name == "portfolio_ppo":
-        assert (each[:, -1] < -1e6).all()
-
-
-def test_a_coin_that_is_not_listed_yet_changes_nothing_but_the_width(
-    market: Market, trained: dict[str, Any]
-) -> None:
-    agent = trained["portfolio_ppo"]
-    batch = bound(agent, market)
-    obs = walked(agent, batch)
+    batch = Batch(16, market=market, **PORTFOLIO | agent.env_settings())
+    agent.bind(batch)
+    batch.reset(1)
+    obs = batch.obs.copy()
     rows, account = by_asset(np.arange(obs.shape[1]), 5, OBSERVE)
     absent = obs.copy()
     absent[:, rows[1]] = 0.0
@@ -174,11 +193,12 @@ def test_a_coin_that_is_not_listed_yet_changes_nothing_but_the_width(
     new_rows, new_account = by_asset(np.arange(width), 4, OBSERVE)
     less[:, new_rows.ravel()] = obs[:, rows[four].ravel()]
     less[:, new_account] = obs[:, account]
-    first, each, rest = answers(agent, absent)
-    then, others, also = answers(agent, less)
-    np.testing.assert_allclose(each[:, four], others, atol=1e-4)
-    np.testing.assert_allclose(first, then, atol=1e-4)
-    np.testing.assert_allclose(rest, also, atol=1e-4)
+    np.testing.assert_allclose(agent.dials(absent), agent.dials(less), atol=1e-5)
+    assert np.ptp(agent.dials(obs), axis=0).max() > 0.05
+    assert np.abs(agent.dials(absent) - agent.dials(obs)).max() > 1e-3
+    drawn = agent.dials(obs, deterministic=False)
+    assert (np.abs(drawn) <= 1).all()
+    assert (drawn != agent.dials(obs)).any()
 
 
 @pytest.mark.parametrize("name", LEARNERS)
@@ -187,23 +207,17 @@ def test_a_saved_learner_acts_as_before_and_opens_in_plain_sb3(
 ) -> None:
     import stable_baselines3
 
-    from agents.sb3.portfolio.taught import TaughtQ
-
     agent = trained[name]
-    bound(agent, coins(2))  # the last env does not change what is written
     agent.save(tmp_path)
     again: Any = agents.load(tmp_path)
-    batch = bound(again, market, 32)
-    bound(agent, market, 32)
-    obs = walked(again, batch)
-    np.testing.assert_array_equal(again.act(obs), agent.act(obs))
-    for kind in (
-        (stable_baselines3.PPO,) if name == "portfolio_ppo" else (stable_baselines3.DQN, TaughtQ)
-    ):
-        model: Any = kind.load(tmp_path / "model.zip", device="cpu")
-        said = model.predict(obs, deterministic=True)[0].reshape(32, -1)
-        choice, _ = again.decide(torch.as_tensor(obs), True)
-        np.testing.assert_array_equal(said[:, 0], choice)
+    np.testing.assert_array_equal(acted(again, coins(3), 10), acted(agent, coins(3), 10))
+    batch = Batch(8, market=market, **PORTFOLIO | again.env_settings())
+    again.bind(batch)
+    batch.reset(2)
+    kind: Any = getattr(stable_baselines3, name.removeprefix("portfolio_").upper())
+    model = kind.load(tmp_path / "model.zip", device="cpu")
+    said = model.predict(batch.obs, deterministic=True)[0]
+    np.testing.assert_allclose(said, again.dials(batch.obs), atol=1e-6)
 
 
 @pytest.mark.parametrize("name", LEARNERS)
@@ -216,114 +230,126 @@ def test_a_stopped_training_ends_as_if_it_had_not_been_stopped(
     first: Any = agents.make(name, **TINY[name])
     first.learn(market, PORTFOLIO, steps=steps, seed=5, callback=until(steps * 6 // 10))
     assert 0 < first.steps_done < steps
+    assert first.verdict is None
     first.save(tmp_path)
     second: Any = agents.load(tmp_path)
     second.learn(market, PORTFOLIO, steps=steps, seed=5)
     assert second.steps_done == whole.steps_done
+    assert second.verdict == whole.verdict
     for key, value in whole.model.policy.state_dict().items():
         np.testing.assert_array_equal(second.model.policy.state_dict()[key], value, err_msg=key)
 
 
-def test_a_policy_that_has_imitated_a_rule_gives_its_orders(market: Market) -> None:
-    params = TINY["portfolio_ppo"] | {"hidden": 32, "funding_low": 1.0, "n_envs": 16}
-    agent: Any = agents.make("portfolio_ppo", **params)
-    env = agent.training_env(market, PORTFOLIO, seed=0)
-    model = agent.build(env, 0)
-    model.set_random_seed(0)
-    teacher = Teacher("rotation leverage=2 band=0.5", env.batch, agent.choices)
-    stays, orders = imitate(model, teacher, samples=6000, seed=0)
-    env.close()
-    assert stays > 0.7
-    assert orders > 0.3  # one of 22 choices, and 0 where the policy learned to stay for ever
-
-
-def test_one_coin_in_portfolio_margin_has_the_same_heads() -> None:
-    one = stack(singles(coins(3)))  # three accounts of one coin each
+def test_each_path_of_one_coin_is_an_account_too() -> None:
+    one = stack(singles(coins(3)))
     agent: Any = agents.make("portfolio_ppo", **TINY["portfolio_ppo"])
-    agent.learn(one, PORTFOLIO, steps=256, seed=0)
+    agent.learn(one, PORTFOLIO, steps=64, seed=0)
     batch = Batch(3, market=one, random_start=False, **PORTFOLIO | agent.env_settings())
     agent.bind(batch)
     batch.reset(0)
-    assert agent.act(batch.obs).shape == (3, 5)
-    assert agent.model.action_space.nvec.tolist() == [2 + 4, 2]
+    assert agent.act(batch.obs).shape == (3, 4)
 
 
-def test_choices_move_the_whole_capital_and_come_back_from_the_targets_of_a_rule(
+@pytest.mark.parametrize("seed", [0, 1, 2])
+def test_half_years_of_the_selection_are_not_learned_from(seed: int) -> None:
+    long = coins(2, years=2.6)
+    learned, kept, same = parts(long, seed)
+    assert not same
+    times = [
+        np.concatenate([each.close_ns[first:last] for first, last in each.paths])
+        for each in (learned, kept)
+    ]
+    assert not np.intersect1d(*times).size
+    whole = np.sort(np.concatenate(times))
+    np.testing.assert_array_equal(whole, np.unique(long.close_ns))
+    assert kept.n_paths in (1, 2)
+    assert parts(coins(2), seed)[2]  # too short: the same for both
+
+
+def test_a_learner_that_is_not_clearly_better_falls_back_to_the_rule_and_says_so(
     market: Market,
 ) -> None:
-    agent: Any = agents.make("portfolio_ppo")
-    batch = bound(agent, market, 4)
-    choices = Choices(batch, (0.5, 0.95, 1.5, 2.0), (1.6, 4.0))
-    ask = np.array([STAY, CASH, COINS + 4 * 2 + 1, COINS + 4 * 4 + 3])
-    actions = choices.targets(batch.obs, ask, np.array([0, 1, 0, 1]))
-    np.testing.assert_allclose(actions[:, -1], [1.6, 4.0, 1.6, 4.0])
-    batch.step(actions)
-    names = [column.name for column in batch.observation_table]
-    held = [i for i, name in enumerate(names) if name.split(":")[-1] == "perp_weight"]
-    wanted = np.zeros((4, 5))
-    wanted[2, 2], wanted[3, 4] = -0.95, -2.0
-    np.testing.assert_allclose(batch.obs[:, held], wanted, atol=0.06)
-    # all to cash, and from one coin to another in one decision
-    ask = np.array([STAY, STAY, CASH, COINS + 1])
-    batch.step(choices.targets(batch.obs, ask, np.zeros(4, int)))
-    wanted = np.zeros((4, 5))
-    wanted[3, 0] = -0.95
-    np.testing.assert_allclose(batch.obs[:, held], wanted, atol=0.06)
-    everywhere = bound(agent, market, choices.count)
-    each = np.arange(choices.count)
-    told = choices.targets(everywhere.obs, each, np.zeros(len(each), int))[:, :-1]
-    back = choices.nearest(told)
-    # nothing is held, so cash asks for nothing
-    np.testing.assert_array_equal(back, np.where(each == CASH, STAY, each))
+    none = verdict(np.array([0.1, -0.2, 0.0]), np.array([0.2, 0.1, 0.1]), 3, 72, False)
+    assert none.scale == 0
+    assert (
+        "the agent is its fallback, the rule that it started from (1: +0.100 +- 0.2" in none.words()
+    )
+    half = verdict(np.array([0.1, 0.3, 0.0]), np.array([0.2, 0.1, 0.1]), 3, 72, False)
+    assert half.scale == 0.5
+    assert "kept at 0.5 of its strength" in half.words()
+    assert verdict(np.full(3, -0.1), np.zeros(3), 3, 72, False).scale == 0
+    agent: Any = agents.make("portfolio_ppo", **TINY["portfolio_ppo"])
+    heard: dict[str, float] = {}
+
+    class Hears:
+        def step(self, steps: int, batch: Any) -> bool:
+            return True
+
+        def update(self, steps: int, scalars: dict[str, float]) -> bool:
+            heard.update(scalars)
+            return True
+
+    agent.learn(market, PORTFOLIO, steps=256, seed=0, callback=Hears())
+    assert heard["selection/fallback"] == float(heard["selection/strength"] == 0)
+    assert {"time/env_and_rule", "time/networks", "time/selection"} <= set(heard)
+    agent.verdict = None
+    bad = -0.5 * np.ones(len(DIALS))  # a policy that borrows early and holds little
+    with torch.no_grad():
+        agent.model.policy.action_net.weight.mul_(0.0)
+        agent.model.policy.action_net.bias.copy_(torch.as_tensor(bad))
+    agent.kept, agent.seen_too = parts(market, 0)[1:]
+    told = agent.select(PORTFOLIO, 0)
+    if told["selection/fallback"]:
+        assert not agent.dials(np.ones((1, agent.width), np.float32)).any()
+    assert "half-years" in agent.verdict
 
 
-def test_a_hidden_coin_is_drawn_anew_with_every_episode_and_never_traded(market: Market) -> None:
-    agent: Any = agents.make("portfolio_ppo", **TINY["portfolio_ppo"] | {"fewest_coins": 2})
-    env = agent.training_env(market, PORTFOLIO, seed=1)
-    env.seed(0)
-    env.reset()
-    first, shown = env.hidden.copy(), []
-    rng = np.random.default_rng(0)
-    for _ in range(80):
-        before = env.hidden.copy()
-        obs, _, dones, infos = env.step(
-            np.stack([rng.integers(0, env.choices.count, 8), np.zeros(8, int)], axis=1)
+def test_the_selection_compares_what_walks_of_the_rules_earn(market: Market) -> None:
+    """A policy that moves one dial by its reach is the rule with another parameter."""
+    params: Any = agents.make("portfolio_ppo", **TINY["portfolio_ppo"], fewest_coins=5).params
+    less = np.zeros((1, len(DIALS)))
+    less[0, 5] = -1.0  # `own`
+    settings = STUDY | {"actions": "target", "observe": OBSERVE}
+    kept = parts(market, 0)[1]
+    rates = (0.0, 0.03)
+
+    def found(policy: np.ndarray) -> Any:
+        return judged(
+            lambda obs, scale: scale * policy,
+            DialledCarry.of("enter=-3 exit=-3.5"),
+            kept,
+            settings,
+            params,
+            seed=0,
+            subsets=2,
+            cash_rates=rates,
         )
-        weight = env.choices.column["perp_weight"].of(env.batch.obs)
-        assert not weight[env.hidden].any()
-        assert not obs[:, env.places][env.hidden].any()
-        for i in np.flatnonzero(dones):
-            assert not infos[i]["terminal_observation"][env.places[before[i]]].any()
-        shown.append((~env.hidden).sum(axis=1))
-    env.close()
-    assert not np.array_equal(first, env.hidden)
-    assert set(np.unique(shown)) == {2, 3, 4, 5}
 
-
-def test_training_envs_differ_in_interest_and_pools_of_quote(market: Market) -> None:
-    agent: Any = agents.make("portfolio_ppo", **TINY["portfolio_ppo"] | {"scarce_share": 0.25})
-    env = agent.training_env(market, PORTFOLIO, seed=1)
-    given = agent.training_inputs[3]
-    env.close()
-    rates, pools = given["quote_borrow_rate"], given["quote_supply"]
-    assert len(np.unique(rates)) == 8
-    assert 0.5 * 0.073 < rates.min() < rates.max() < 1.5 * 0.073
-    assert (pools > 0).sum() == 2
-    assert (pools[pools > 0] >= 3e5).all()
+    merit, error = found(less)
+    walks = [
+        walk(agents.make("margin_carry", enter=-3, exit=-3.5, own=own), kept, rates)
+        for own in (0.95, 0.95 * np.exp(-0.6))
+    ]
+    growth, fall = (
+        np.stack([getattr(each, name).ravel() for each in walks]) for name in ("growth", "fall")
+    )
+    assert (growth[0] != growth[1]).any()
+    told = merits(Played(growth, fall, np.zeros(growth.shape)), LearnedMarginParams())
+    np.testing.assert_allclose(merit[SCALES.index(1.0)], told[1].mean(), atol=1e-6)
+    nothing, no_error = found(0.0 * less)
+    assert not nothing.any()
+    assert not no_error.any()
+    assert error.shape == (len(SCALES),)
 
 
 @pytest.mark.parametrize(
     ("name", "params", "said"),
     [
-        ("portfolio_ppo", {"levels": (1.0, 0.5)}, "levels = .* does not rise"),
-        ("portfolio_ppo", {"levels": ()}, "levels"),
-        ("portfolio_ppo", {"bands": (4.0, 1.6)}, "bands = .* does not rise"),
+        ("portfolio_ppo", {"rule": "highest=abc"}, "rule = 'highest=abc': .*highest"),
+        ("portfolio_sac", {"rule": "exit=1"}, "rule = 'exit=1': .*exit"),
         ("portfolio_ppo", {"shaping": True}, "shaping = True .* set shaping = False"),
-        ("portfolio_ppo", {"start_invested": 0.5}, "start_invested = 0.5 .*set start_invested"),
-        ("portfolio_sac", {"teacher": "ewma"}, "ewma is no rule of one capital; choose one of"),
-        ("portfolio_ppo", {"teacher": "rotation span"}, "after the rule, span: expected NAME=VALU"),
-        ("portfolio_ppo", {"teacher": "rotation spam=1"}, "rotation has no parameter 'spam'"),
         ("portfolio_sac", {"borrow_low": 2.0}, "borrow_low = 2.0 is above borrow_high = 1.5"),
+        ("portfolio_ppo", {"levels": (1.0,)}, "no parameter 'levels'"),
     ],
 )
 def test_what_does_not_fit_is_refused_in_one_line(
@@ -334,53 +360,17 @@ def test_what_does_not_fit_is_refused_in_one_line(
     assert "\n" not in str(error.value)
 
 
-def test_an_env_that_does_not_fit_is_refused(market: Market, trained: dict[str, Any]) -> None:
-    agent = trained["portfolio_ppo"]
-    with pytest.raises(AgentError, match="they differ in available, borrow_cost"):
-        agent.bind(Batch(1, market=market, actions="target"))
-    settings = agent.env_settings() | {"capital": "parts"}
-    with pytest.raises(AgentError, match="needs an env with capital = 'shared'"):
-        agent.bind(Batch(1, market=market, **settings))
-    with pytest.raises(AgentError, match="has not learned yet"):
-        agents.make("portfolio_sac").act(np.zeros((1, 10), np.float32))
+def test_an_agent_with_levels_that_was_saved_under_this_name_still_acts(
+    market: Market, tmp_path: Path
+) -> None:
+    from tests.agents.test_choice_learners import TINY as CHOICES
 
-
-def test_values_of_choices_are_those_of_every_schedule_played_out() -> None:
-    """Against all schedules of three decisions over cash and two coins, one by one."""
-    rng = np.random.default_rng(2)
-    length, states = 3, 3
-    record = Answers(
-        obs=np.zeros((length, 1, states, 1), np.float32),
-        gain=rng.normal(size=(length, 1, states)).astype(np.float32),
-        liquidated=np.zeros((length, 1, states), bool),
-        held=np.array([[[0.0, 0.9, 0.4]]] * length, np.float32),
-        asked=np.array([[0.0, 1.0, 0.5]], np.float32),
-        cost=np.array([2.0], np.float32),
-        coin=np.array([-1, 0, 1]),
-    )
-    record.liquidated[1, 0, 2] = True
-    chances = rng.dirichlet(np.ones(1 + states), (length, 1, states)).astype(np.float32)
-    start = np.array([[0.2, 0.5, 0.3]], np.float32)
-
-    def play(k: int, state: int) -> float:
-        """Expected sum of what follows, written out."""
-        if k == length:
-            return 0.0
-        total = 0.0
-        for choice in range(1 + states):
-            then = state if choice == 0 else choice - 1
-            left, new = record.held[k, 0, state], record.asked[0, then]
-            moved = 0.0 if choice == 0 else abs(new - left) if then == state else left + new
-            paid = record.gain[k, 0, then] - 2.0 * moved
-            if record.liquidated[k, 0, then]:
-                paid, then = paid - 7.0, 0
-            total += float(chances[k, 0, state, choice]) * (paid + play(k + 1, then))
-        return total
-
-    found = merit(chances, record, 1.0, 7.0, start)
-    expected = [play(0, state) for state in range(states)]
-    np.testing.assert_allclose(found.value[0, 0], expected, rtol=1e-5)
-    np.testing.assert_allclose(found.growth * length, start[0] @ expected, rtol=1e-5)
-    np.testing.assert_allclose(found.chance.sum(axis=-1), 1.0, rtol=1e-5)
-    mean = (chances * found.better).sum(axis=-1)
-    np.testing.assert_allclose(mean, 0.0, atol=1e-5)
+    agent: Any = agents.make("choice_ppo", **CHOICES["choice_ppo"])
+    agent.learn(market, PORTFOLIO, steps=128, seed=0)
+    agent.save(tmp_path)
+    path = tmp_path / "checkpoint.json"
+    record = json.loads(path.read_text())
+    record |= {"agent": "portfolio_ppo", "class": "agents.sb3.portfolio.ppo:PortfolioPPO"}
+    path.write_text(json.dumps(record))
+    again = agents.load(tmp_path)
+    assert again.name == "choice_ppo"

@@ -139,10 +139,9 @@ def test_the_command_trains_walks_and_compares(
         write_frames(frames, folder, venue="binance")
     tiny: dict[str, Any] = {
         "n_envs": 4,
-        "imitate": 64,
-        "counterfactual_rounds": 1,
-        "counterfactual_envs": 2,
-        "counterfactual_days": 10,
+        "n_steps": 16,
+        "episode_days": 10,
+        "crash_share": 0.0,
     }
     args = study.Args(
         data=folder,

@@ -36,7 +36,7 @@ def threshold(folder: Path) -> Any:
 
 
 def portfolio(folder: Path) -> Any:
-    made: Any = agents.make("portfolio_ppo", **TINY)
+    made: Any = agents.make("choice_ppo", **TINY)
     market = joint(build_market(list(coins(BOTH).values())), BOTH)
     made.learn(market, {"margin_mode": "portfolio"}, steps=128, seed=0)
     return made
@@ -50,7 +50,7 @@ def portfolio(folder: Path) -> Any:
         (threshold, False, {}),
         (portfolio, True, {"margin_mode": "portfolio"}),
     ],
-    ids=["ensemble", "overlay", "threshold", "portfolio_ppo"],
+    ids=["ensemble", "overlay", "threshold", "choice_ppo"],
 )
 def test_an_agent_that_learned_has_the_account_of_its_backtest(
     tmp_path: Path, make: Callable[[Path], Any], shared: bool, env: dict[str, Any]

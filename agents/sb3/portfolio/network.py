@@ -55,11 +55,10 @@ def _last(inputs: int, outputs: int) -> nn.Linear:
     return layer
 
 
-class CoinNetwork(nn.Module):
-    """Values of all choices and of further outputs of the context."""
+class CoinContext(nn.Module):
+    """What the network says of each coin, pooled into one context of the account."""
 
-    def __init__(self, layout: Layout, hidden: int, levels: int, more: int) -> None:
-        """levels: outputs of each coin (0: none). more: outputs of the context."""
+    def __init__(self, layout: Layout, hidden: int) -> None:
         super().__init__()
         self.layout = layout
         seen, shared = len(layout.coin), len(layout.account) + 1
@@ -70,15 +69,10 @@ class CoinNetwork(nn.Module):
         self.context = nn.Sequential(
             nn.Linear(shared + 3 * pooled, hidden), nn.Tanh(), nn.Linear(hidden, hidden), nn.Tanh()
         )
-        self.whole = _last(hidden, more)
-        self.choice = None
-        if levels:
-            first = nn.Linear(pooled + hidden, hidden)
-            self.choice = nn.Sequential(first, nn.Tanh(), _last(hidden, levels))
 
-    def forward(self, obs: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
-        """(outputs of the context (n, more), of the coins (n, A, levels), whether each coin takes
-        an order (n, A)) for observations (n, D).
+    def look(self, obs: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+        """(context (n, hidden), coins (n, A, pooled), whether each coin takes an order (n, A)) for
+        observations (n, D).
         """
         layout = self.layout
         coins, account = _places(obs.shape[1], layout.assets(obs.shape[1]))
@@ -97,7 +91,26 @@ class CoinNetwork(nn.Module):
         highest = highest.masked_fill(~trades.any(dim=1, keepdim=True), 0.0)
         own = (each * (held / total.clamp(min=1e-6))[..., None]).sum(dim=1)
         context = self.context(torch.cat([shared, mean, highest, own], dim=1))
-        orders = trades & (rows[..., layout.pending] == 0)
+        return context, each, trades & (rows[..., layout.pending] == 0)
+
+
+class CoinNetwork(CoinContext):
+    """Values of all choices and of further outputs of the context."""
+
+    def __init__(self, layout: Layout, hidden: int, levels: int, more: int) -> None:
+        """levels: outputs of each coin (0: none). more: outputs of the context."""
+        super().__init__(layout, hidden)
+        self.whole = _last(hidden, more)
+        self.choice = None
+        if levels:
+            first = nn.Linear(len(layout.coin) + 2 * hidden, hidden)
+            self.choice = nn.Sequential(first, nn.Tanh(), _last(hidden, levels))
+
+    def forward(self, obs: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+        """(outputs of the context (n, more), of the coins (n, A, levels), whether each coin takes
+        an order (n, A)) for observations (n, D).
+        """
+        context, each, orders = self.look(obs)
         if self.choice is None:
             return self.whole(context), each[..., :0], orders
         around = context[:, None].expand(-1, each.shape[1], -1)

@@ -1,4 +1,4 @@
-"""SAC with discrete actions on one capital over any number of coins."""
+"""SAC on one capital over any number of coins: it steers margin carry."""
 
 from __future__ import annotations
 
@@ -7,122 +7,92 @@ from dataclasses import dataclass
 from typing import Annotated, Any
 
 import numpy as np
-from gymnasium import spaces
 from numpy.typing import NDArray
 
-from agents.params import Params, Range
+from agents.params import Range
 from agents.sb3.base import libraries
-from agents.sb3.portfolio.base import PortfolioLearner
-from agents.sb3.portfolio.params import PortfolioParams
-from agents.sb3.portfolio.teacher import Teacher, read_teacher
+from agents.sb3.portfolio.learner import DialLearner
+from agents.sb3.portfolio.params import DialParams
 from agents.sb3.replay_file import KeepsReplay
 
 
 @dataclass(frozen=True, kw_only=True)
-class PortfolioSACParams(PortfolioParams):
+class PortfolioSACParams(DialParams):
     """Parameters of SAC on one capital."""
 
-    learning_rate: Annotated[float, Range(1e-7, 1)] = 1e-3
-    gradient_steps: Annotated[int, Range(1, 1000, "updates")] = 2
-    """Updates for each step of all environments."""
-    buffer_size: Annotated[int, Range(1, 100_000_000, "steps")] = 100_000
+    n_envs: Annotated[int, Range(1, 65536, "environments")] = 128
+    batch_size: Annotated[int, Range(1, 1_000_000, "samples")] = 512
+    learning_rate: Annotated[float, Range(1e-7, 1)] = 3e-4
+    n_steps: Annotated[int, Range(1, 4096, "decisions")] = 60
+    """Decisions between two series of updates, in which each environment keeps its noise."""
+    gradient_steps: Annotated[int, Range(1, 10_000, "updates")] = 30
+    """Updates after these decisions."""
+    buffer_size: Annotated[int, Range(1, 100_000_000, "steps")] = 200_000
     """Environment steps that the replay buffer keeps."""
-    learning_starts: Annotated[int, Range(0, 10_000_000, "steps")] = 10_000
-    """Environment steps in which the rule `teacher` acts, at most a fifth of the training; without
-    a rule, steps of uniform exploration.
-    """
-    entropy: Annotated[float, Range(1e-6, 100, "scaled reward")] = 0.002
+    entropy: Annotated[float, Range(1e-6, 100, "scaled reward")] = 0.0005
     """Temperature."""
-    explore: Annotated[float, Range(0, 1, "of actions")] = 0.05
-    """Share of uniform choices in training."""
-    tau: Annotated[float, Range(0, 1, "per update")] = 0.02
-    """How fast the target network follows."""
-    band: Annotated[float, Range(1, 100, "of the target")] = 4.0
-    """Value of `keeper_up`: beyond it the keeper trades the account back to its target."""
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        if self.teacher:
-            read_teacher(self.teacher)
+    tau: Annotated[float, Range(0, 1, "per update")] = 0.01
+    """How fast the target networks follow."""
 
 
-class PortfolioSAC(KeepsReplay, PortfolioLearner):
-    """SAC with discrete actions on one capital: the critic gives a value to staying, to cash, and
-    to every coin at every level. The policy is the softmax of these values, and a greedy action has
-    the highest. The network treats every coin alike. The replay begins with rollouts of a rule.
+class PortfolioSAC(KeepsReplay, DialLearner):
+    """SAC on one capital: a squashed Gaussian around margin carry, whose parameters it moves at
+    every decision. Its reward is the growth beyond what the rule earns on the same path.
     """
 
     name = "portfolio_sac"
     parameters = PortfolioSACParams
     params: PortfolioSACParams
-    step_cost = 4.0
-
-    def __init__(self, params: Params | None = None) -> None:
-        super().__init__(params)
-        self.bands = (self.params.band,)
+    step_cost = 2.0
 
     def algorithm(self) -> Any:
-        """The class of the model."""
-        libraries()
-        from agents.sb3.portfolio.taught import TaughtQ
-
-        return TaughtQ
-
-    def space(self) -> spaces.Space[Any]:
-        """A choice."""
-        return spaces.Discrete(self.choices.count)
+        """SB3's class."""
+        return libraries()[1].SAC
 
     def build(self, env: Any, seed: int) -> Any:
-        """A new model."""
-        libraries()
+        """A new model, which is the rule."""
         from stable_baselines3.common.utils import LinearSchedule
-
-        from agents.sb3.portfolio.policies import PortfolioQPolicy
 
         p = self.params
         with warnings.catch_warnings():
-            # the target network follows after every step of all environments, as it is meant to
-            warnings.simplefilter("ignore")
-            model = self.algorithm()(
-                PortfolioQPolicy,
+            warnings.simplefilter("ignore")  # several updates after several steps, as it is meant
+            self.model = self.algorithm()(
+                "MlpPolicy",
                 env,
                 learning_rate=LinearSchedule(p.learning_rate, 0.0, 1.0),
                 buffer_size=min(p.buffer_size, max(self.steps_wanted, p.n_envs)),
-                learning_starts=min(p.learning_starts, self.steps_wanted // 5),
+                learning_starts=0,
                 batch_size=p.batch_size,
                 tau=p.tau,
                 gamma=p.gamma,
-                train_freq=1,
+                train_freq=p.n_steps,
                 gradient_steps=p.gradient_steps,
-                target_update_interval=1,
-                exploration_initial_eps=p.explore,
-                exploration_final_eps=p.explore,
-                max_grad_norm=10.0,
-                policy_kwargs=self.shape(env),
+                ent_coef=p.entropy,
+                use_sde=True,
+                policy_kwargs=self.shape(env) | {"net_arch": [p.hidden]},
                 seed=seed,
                 device=self.place(),
             )
-        model.temperature = p.entropy
-        return model
-
-    def add_columns(self, env: Any) -> Any:
-        """The training env, which knows the rule that plays until the learning starts."""
-        env = super().add_columns(env)
-        if self.params.teacher:
-            env.teacher = Teacher(self.params.teacher, env.batch, self.choices)
-        return env
+        self.scale(0.0)
+        return self.model
 
     def log_interval(self) -> int:
         """SB3 counts finished episodes here."""
         return self.params.n_envs
 
-    def decide(self, seen: Any, deterministic: bool) -> tuple[NDArray[Any], NDArray[Any]]:
-        """See `PortfolioLearner.decide`."""
-        torch, _ = libraries()
-        values = self.model.q_net(seen)
-        if deterministic:
-            choice = values.argmax(dim=1)
-        else:
-            chances = torch.softmax(values / self.model.temperature, dim=1)
-            choice = torch.multinomial(chances, 1)[:, 0]
-        return choice.cpu().numpy(), np.zeros(len(choice), np.int64)
+    def last_layer(self) -> Any:
+        """See `DialLearner.last_layer`."""
+        return self.model.policy.actor.mu
+
+    def last(self, seen: Any) -> Any:
+        """See `DialLearner.last`."""
+        return self.model.policy.actor.get_action_dist_params(seen)[0]
+
+    def squashed(self, said: NDArray[np.float64]) -> NDArray[np.float64]:
+        """See `DialLearner.squashed`."""
+        return np.asarray(np.tanh(said))
+
+    def drawn(self, seen: Any) -> NDArray[np.float64]:
+        """See `DialLearner.drawn`."""
+        actions = self.model.policy.actor(seen).cpu().numpy()
+        return np.asarray(actions, np.float64)

@@ -1,5 +1,5 @@
-"""What PPO and SAC on one capital share: their env, their training, and acting with any number of
-coins.
+"""What PPO and SAC with counted choices on one capital share: their env, their training, and acting
+with any number of coins.
 """
 
 from __future__ import annotations
@@ -15,17 +15,17 @@ from numpy.typing import NDArray
 from agents.params import AgentError
 from agents.sb3.base import SB3Agent, libraries
 from agents.sb3.portfolio.choices import Choices
-from agents.sb3.portfolio.params import PortfolioParams, coin_columns, env_settings
+from agents.sb3.portfolio.params import ChoiceParams, coin_columns, env_settings
 from agents.training.randomisation import draw_borrowing
 from fundenv.config import EnvConfig
 
 
-class PortfolioLearner(SB3Agent):
+class ChoiceLearner(SB3Agent):
     """A learner on one capital. The same weights look at every coin, so what was trained with some
     coins acts with any other number of them, and with one.
     """
 
-    params: PortfolioParams
+    params: ChoiceParams
     choices: Choices
     bands: tuple[float, ...] = (1.6,)  # of the learner: values of `keeper_up`
 

@@ -1,0 +1,163 @@
+"""Is what was learned kept? The greedy policy, at several parts of its strength, against the rule
+that it steers, on half-years of the training span that it has not learned from.
+
+Every half-year is played from cash, with random subsets of the coins, at several cash rates.
+"""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from agents.base import observed
+from agents.margin.dials import DialledCarry
+from agents.margin.episodes import Played, merits
+from agents.margin.params import LearnedMarginParams
+from agents.sb3.portfolio.paired import WALKED
+from agents.sb3.portfolio.params import OBSERVE
+from fundenv.config import hours
+from fundenv.envs.portfolio import by_asset
+from fundenv.envs.vector import FundingHedgeVectorEnv
+from fundenv.market import Market, between, stack
+
+SCALES = (1.0, 0.5, 0.25)  # parts of the learned dials that are tried
+SUBSETS, CASH_RATES = 8, (0.0, 0.02, 0.045)  # walks of each half-year
+_SHORTEST = pd.Timedelta(days=60)  # of the last one
+_EVERY = 3  # every third half-year is kept for the selection
+
+
+class Verdict(NamedTuple):
+    """What the selection found."""
+
+    scale: float  # part of the learned dials that is kept; 0: the rule
+    merit: tuple[float, ...]  # of each part: relative growth above the rule's, less the charges
+    error: tuple[float, ...]  # standard errors over the half-years
+    halves: int
+    walks: int  # of each part
+    seen: bool  # whether the half-years were learned from, too
+
+    def words(self) -> str:
+        """One line for the log."""
+        tried = ", ".join(
+            f"{scale:g}: {merit:+.3f} +- {error:.3f}"
+            for scale, merit, error in zip(SCALES, self.merit, self.error, strict=True)
+        )
+        told = (
+            f"dropped, the agent is its fallback, the rule that it started from ({tried})"
+            if self.scale == 0
+            else f"kept at {self.scale:g} of its strength ({tried})"
+        )
+        kind = "the only half-years" if self.seen else "half-years not learned from"
+        return (
+            f"what was learned is {told}; relative growth above the rule's on {self.halves}"
+            f" {kind}, {self.walks} walks of each of {len(SCALES)} strengths"
+        )
+
+
+def parts(market: Market, seed: int) -> tuple[Market, Market, bool]:
+    """(market to learn from, half-years to select on, whether these are the same).
+
+    The training span is cut into half-years. Every third is kept for the selection, from which one
+    on depends on the seed; where there are fewer than three, all serve for both.
+    """
+    first = pd.Timestamp(int(market.close_ns.min()), tz="UTC")
+    last = pd.Timestamp(int(market.close_ns.max()), tz="UTC")
+    months = pd.date_range(first, last, freq=pd.DateOffset(months=6))
+    edges = [*months[months < last - _SHORTEST], last + pd.Timedelta(1, "ns")]
+    spans = list(zip(edges, edges[1:], strict=False))
+    if len(spans) < _EVERY:
+        return market, stack([between(market, *span) for span in spans]), True
+    kept = [number % _EVERY == (seed + 1) % _EVERY for number in range(len(spans))]
+    learned: list[tuple[pd.Timestamp, pd.Timestamp]] = []
+    for number, (start, end) in enumerate(spans):
+        if kept[number]:
+            continue
+        if number and not kept[number - 1]:  # two half-years in a row are one path
+            start = learned.pop()[0]
+        learned.append((start, end))
+    chosen = [span for span, its in zip(spans, kept, strict=True) if its]
+    first_part, second = (
+        stack([between(market, *span) for span in own]) for own in (learned, chosen)
+    )
+    return first_part, second, False
+
+
+def judged(
+    policy: Any,
+    rule: DialledCarry,
+    market: Market,
+    settings: dict[str, Any],
+    params: Any,
+    *,
+    seed: int,
+    subsets: int = SUBSETS,
+    cash_rates: tuple[float, ...] = CASH_RATES,
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """(merit, standard error), each (scales,). policy: (obs (n, D), scales (n, 1)) -> dials."""
+    scales = np.array((0.0, *SCALES))
+    halves, rng = market.n_paths, np.random.default_rng([seed, 0x5E1])
+    each = halves * subsets * len(cash_rates)
+    n = len(scales) * each
+    path = np.repeat(np.arange(halves), subsets * len(cash_rates))
+    env = FundingHedgeVectorEnv(
+        n,
+        autoreset_mode="same_step",
+        copy=False,
+        market=market,
+        threads=params.threads,
+        per_env={"cash_rate": np.tile(cash_rates, n // len(cash_rates))},
+        **settings | WALKED | {"reward": "log_growth"},
+    )
+    batch: Any = env.batch
+    rule.look_up(batch)
+    rule.reset()
+    batch.reset([int(seed)] * n, paths=np.tile(path, len(scales)))
+    assets, table = market.n_assets, batch.observation_table
+    rows, _ = by_asset(np.arange(len(table)), assets, OBSERVE)
+    liquidated = observed(table, "liquidated")
+    shown = np.ones(batch.obs.shape, np.float32)
+    count = rng.integers(min(params.fewest_coins, assets), assets, halves * subsets, endpoint=True)
+    count[::subsets] = assets  # of every half-year one walk with all coins
+    hidden = rng.random((halves * subsets, assets)).argsort(axis=1) >= count[:, None]
+    hidden = np.tile(np.repeat(hidden, len(cash_rates), axis=0), (len(scales), 1))
+    index, coins = np.nonzero(hidden)
+    shown[index[:, None], rows[coins]] = 0.0
+    part = np.repeat(scales, each)[:, None]
+    step = hours(batch.config.decision_interval, "decision_interval")
+    cash = np.tile(cash_rates, n // len(cash_rates))
+    grown, top, fall, lost, years = np.zeros((5, n))
+    active = np.ones(n, bool)
+    while active.any():
+        obs = batch.obs * shown
+        rule.dials = policy(obs, part)
+        batch.step(rule.act(obs))
+        years += active * step / 8760
+        grown += active * batch.reward / 1e3
+        equity = grown + years * cash
+        top = np.maximum(top, equity)
+        fall = np.maximum(fall, -np.expm1(equity - top))
+        closed = (liquidated.of(batch.obs) > 0).sum(axis=1)
+        ends = batch.terminated | batch.truncated
+        lost += active * np.where(ends, batch.terminated, closed)
+        active &= ~ends
+    batch.close()
+    shape = (len(scales), each)
+    played = Played((grown / years).reshape(shape), fall.reshape(shape), lost.reshape(shape))
+    merit = merits(played, LearnedMarginParams(small=params.small))[1:].reshape(
+        len(SCALES), halves, -1
+    )
+    by_half = merit.mean(axis=2)
+    spread = by_half if halves > 1 else merit[:, 0]
+    return by_half.mean(axis=1), spread.std(axis=1, ddof=1) / np.sqrt(spread.shape[1])
+
+
+def verdict(
+    merit: NDArray[np.float64], error: NDArray[np.float64], halves: int, walks: int, seen: bool
+) -> Verdict:
+    """The strength with the highest merit, where that is clear of its standard error; else 0."""
+    best = int(np.argmax(merit))
+    scale = SCALES[best] if merit[best] > max(error[best], 0.0) else 0.0
+    return Verdict(scale, tuple(merit.tolist()), tuple(error.tolist()), halves, walks, seen)
