@@ -49,6 +49,7 @@ from experiments.core.market_args import MARKET_FIXED, MarketArgs, fold_markets,
 from experiments.core.pool import run_jobs
 from experiments.core.preset import Preset, read_preset
 from experiments.core.provenance import begin_provenance, forget_agents, record_agents
+from experiments.core.ray_pool import RayPool
 from experiments.core.run_folder import RunError, open_run, read_json, write_frame
 from experiments.report import conclude
 from experiments.rollout.make import say_overruled
@@ -93,6 +94,10 @@ class Args(MarketArgs):
     """File of calibrated parameters of rules (calibrated.toml of experiments.calibrate)."""
     workers: int = min(2, os.cpu_count() or 1)
     """Processes that train side by side."""
+    ray: str = ""
+    """Train on a Ray cluster instead: its address, "auto" for the one that this machine belongs to,
+    "local" for one of --workers CPUs started here. All nodes must see --out.
+    """
     out: Path | None = None
     """Folder of the run; default: runs/benchmark-<time>."""
     resume: bool = False
@@ -157,7 +162,7 @@ def _jobs(
     """Do all jobs, the ensembles of what was trained last. Returns every job."""
     done = _singles(args, preset, params, context)
     joined = ensembles(args.agents, done)
-    _run(joined, context, 1)
+    _run(joined, context, args)
     return [*done, *joined]
 
 
@@ -185,13 +190,13 @@ def _singles(
         for candidates in preset.candidates.values()
     ]
     if single:
-        _run([*rules, *final, *tried], context, args.workers)
+        _run([*rules, *final, *tried], context, args)
         return [*rules, *final, *tried]
     if not preset.folds:
         raise RunError(
             f"preset {args.preset} has several candidates and no folds to choose on; give --folds"
         )
-    _run([*rules, *tried], context, args.workers)
+    _run([*rules, *tried], context, args)
     tidy = rows_of([read_json(context.out / PARTS / f"{job.key}.json") for job in tried])
     chosen = {
         name: choose(tidy, name) if len(candidates) > 1 else 0
@@ -202,27 +207,30 @@ def _singles(
         for seed in range(preset.seeds)
         for name, number in chosen.items()
     ]
-    _run(final, context, args.workers)
+    _run(final, context, args)
     return [*rules, *final, *tried]
 
 
-def _run(jobs: list[Job], context: JobContext, workers: int) -> None:
+def _run(jobs: list[Job], context: JobContext, args: Args) -> None:
     """The jobs that are not done yet, with one bar."""
     waiting = [job for job in jobs if not context.done(job)]
-    learned = sum(
-        cost_of(
-            agents.make(job.agent, **job.params),
-            job.steps,
-            done_steps(context.out / "agents" / job.key),
-        )
-        for job in waiting
-        if job.steps
-    )
-    progress = Progress(learned + sum(map(context.judging_cost, waiting)))
+    rules = [job for job in waiting if not job.steps]
+    trained = [job for job in waiting if job.steps]
+
+    def left(job: Job) -> float:
+        done = done_steps(context.out / "agents" / job.key)
+        learned = cost_of(agents.make(job.agent, **job.params), job.steps, done)
+        return learned + context.judging_cost(job)
+
+    progress = Progress(sum(map(context.judging_cost, rules)) + sum(map(left, trained)))
     try:
-        rules = [job for job in waiting if not job.steps]
         run_jobs(rules, do, context, progress, 1)  # seconds each: not worth a process
-        run_jobs([job for job in waiting if job.steps], do, context, progress, workers)
+        if args.ray and trained:
+            with RayPool(args.ray, context.out, args.workers) as pool:
+                far = dataclasses.replace(context, out=pool.folder)
+                pool.run(trained, do, far, progress, left)
+        else:
+            run_jobs(trained, do, context, progress, args.workers)
     except KeyboardInterrupt:
         raise Stopped(
             f"interrupted; finished parts are kept in {context.out}, go on with --resume --out"

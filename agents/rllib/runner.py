@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import logging
 import os
+import socket
 from collections.abc import Mapping
 from types import SimpleNamespace
 from typing import Any
@@ -153,14 +154,22 @@ def start(address: str, runners: int, store: int) -> bool:
         else {}
     )
     try:
+        _knock(where)
         ray.init(address=where, log_to_driver=False, logging_level=logging.ERROR, **here)
-    except (ConnectionError, ValueError, RuntimeError) as error:
+    except (OSError, ValueError, RuntimeError) as error:
         reason = " ".join(str(error).split())[:200]
         raise AgentError(
             f"no Ray cluster at {where!r} ({reason}); start one with 'ray start --head', or leave"
             " the address away"
         ) from None
     return True
+
+
+def _knock(address: str) -> None:
+    """Raise `OSError` where nobody listens at `address`: Ray itself waits for minutes."""
+    host, colon, port = address.removeprefix("ray://").rpartition(":")
+    if colon and port.isdigit():
+        socket.create_connection((host, int(port)), timeout=10).close()
 
 
 def diagnostics(result: Mapping[str, Any]) -> dict[str, float]:

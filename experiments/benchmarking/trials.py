@@ -29,6 +29,11 @@ from agents.params import FORMER
 from experiments.core.run_folder import RunError
 from fundenv.metrics import sharpe
 
+try:
+    import fcntl
+except ImportError:  # Windows
+    fcntl = None  # type: ignore[assignment]
+
 LOG = "trials.csv"
 RECIPE = Path(__file__).with_name(LOG)
 _NONE = pd.DataFrame({"agent": [], "configuration": [], "daily_sharpe": np.array([], float)})
@@ -84,6 +89,8 @@ class Training(NamedTuple):
                 " choose another --out"
             ) from None
         try:
+            if fcntl is not None:  # where the file lies on storage of several machines
+                fcntl.lockf(descriptor, fcntl.LOCK_EX)
             os.write(
                 descriptor,
                 _csv([(line | {"training": self.name}).get(name, "") for name in COLUMNS]),
