@@ -11,13 +11,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from agents.base import observed
+from agents.params import AgentError
 from agents.rules.venue_rules import venues_of
-from fundenv.optima.env_terms import first_day
+from fundenv.optima.env_terms import first_day, params
 from fundenv.venues import Venue
 
 Array = NDArray[np.float64]
 KINK = 0.8  # share of a pool up to which its rate is flat
 _DAYS = 365.0
+_TINY = 1e-12  # of `borrow_slope`
 # The account's daily volatility is an exponential mean of squared returns with a half-life of three
 # days; in it the last day, the days 2 to 7 and those before weigh .21, .59 and .20. These are the
 # weights of the variances over 1, 7 and 30 days that say the same.
@@ -55,11 +57,8 @@ class Loans:
         # the dearest venue of the coins
         self.coin_rate = flat(config.base_borrow_rate, "base_annual", venues_of(batch, "spot"))
         self.quote_rate = flat(config.quote_borrow_rate, "quote_annual", [batch.venue])
-        self._coins, self._quote = (
-            supply / config.initial_equity for supply in (config.base_supply, config.quote_supply)
-        )
-        self._used, self._norm = config.borrow_used, config.borrow_norm
-        self._steep = config.borrow_steep
+        self._batch, self._norm_of_all = batch, config.borrow_norm
+        self._own(batch.num_envs)
         table = batch.observation_table
         self._columns = {name: observed(table, name) for name in _WEIGHTS}
         self._lent: Any = self._used
@@ -68,7 +67,9 @@ class Loans:
         """Take in the volatilities of an observation (n, D); listed: (n, A), the coins that count
         for the pool of quote.
         """
-        if self._coins == self._quote == 0.0:
+        if len(self._batch.store.params) > 1:
+            self._own(len(obs))
+        if not np.any(self._coins) and not np.any(self._quote):
             return
         seen = {name: column.of(obs).astype(np.float64) for name, column in self._columns.items()}
         sigma = daily(seen)
@@ -92,13 +93,39 @@ class Loans:
 
     def quote(self, owed: Any) -> Any:
         """Rate of a loan of `owed` of the equity in quote, (n, A) or (n, 1); portfolio margin."""
-        if self._quote == 0.0:
+        if not np.any(self._quote):
             return self.quote_rate
         return self.quote_rate + self._scarce(self._quote_lent, owed, self._quote)
 
-    def _scarce(self, lent: Any, owed: Any, supply: float) -> Any:
-        if supply == 0.0:
+    def _scarce(self, lent: Any, owed: Any, supply: Any) -> Any:
+        if not np.any(supply):
             return 0.0
-        used = lent + np.asarray(owed) / supply
+        endless = np.asarray(supply) == 0.0
+        used = lent + np.asarray(owed) / np.where(endless, 1.0, supply)
         extra = self._steep * np.maximum(used - KINK, 0.0) / (1.0 - KINK)
-        return np.where(np.asarray(owed) > 0.0, extra, 0.0)
+        return np.where((np.asarray(owed) > 0.0) & ~endless, extra, 0.0)
+
+    def _own(self, count: int) -> None:
+        """Take in the environments' own rates and pools, which `per_env` and `randomize` may set:
+        numbers where all have the same, else (n, 1).
+
+        Raises `AgentError` where they differ and `count` is not the number of environments.
+        """
+
+        def of(name: str) -> Any:
+            column = params(self._batch, range(self._batch.num_envs), name)[:, :, 0]
+            if (column == column[0]).all():
+                return float(column[0, 0])
+            if count != len(column):
+                raise AgentError(
+                    f"the rule is bound to {len(column)} environments of different {name} and got"
+                    f" {count} observations; bind it to the env that it acts in"
+                )
+            return column
+
+        equity, self.quote_rate = of("initial_equity"), of("quote_borrow_rate")
+        self._coins, self._quote = of("base_supply") / equity, of("quote_supply") / equity
+        self._used, self._steep, slope = of("borrow_used"), of("borrow_steep"), of("borrow_slope")
+        self._norm = self._norm_of_all
+        if np.any(slope != self._used / self._norm):
+            self._norm = self._used / np.maximum(slope, _TINY)

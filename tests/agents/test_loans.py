@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 import agents
+from agents import AgentError
 from agents.rules.loans import KINK, VOLATILITIES, Loans, daily
 from agents.rules.threshold_fit import next_position
 from fundenv.batch.cpu import Batch
@@ -68,6 +69,68 @@ def test_the_rates_are_those_of_the_account(market: Market, sigma: float, owed: 
     assert loans.quote(owed)[0] == pytest.approx(0.07 + scarce(0.75 * sigma, owed / 10), rel=1e-5)
     loans.look(seen(batch, wild(sigma), wild(9.0)), np.array([[True, False]]))  # not listed
     assert loans.quote(owed)[0] == pytest.approx(0.07 + expected[0], rel=1e-5)
+
+
+OWN: dict[str, list[float]] = {
+    "quote_supply": [0.0, 1e6, 3e5],
+    "base_supply": [1e6, 0.0, 4e5],
+    "quote_borrow_rate": [0.05, 0.07, 0.1],
+    "borrow_used": [0.6, 0.7, 0.5],
+    "borrow_slope": [12.0, 12.0, 20.0],
+    "borrow_steep": [1.0, 2.0, 0.5],
+    "initial_equity": [1e5, 2e5, 1e5],
+}
+
+
+def test_each_environment_has_its_own_rates_and_pools(market: Market) -> None:
+    """`per_env` says other numbers than the config; the rule has to see those of the account."""
+    three = Batch(3, market=market, margin_mode="portfolio", per_env=OWN)
+    three.reset(0)
+    loans = Loans(three)
+    coins = (wild(0.06), wild(0.08))
+    loans.look(np.repeat(seen(three, *coins)[:1], 3, axis=0))
+    owed = np.array([[0.9, 1.5]])
+    for at in range(3):
+        own = {name: values[at] for name, values in OWN.items()}
+        own["borrow_norm"] = own["borrow_used"] / own.pop("borrow_slope")
+        one = Batch(1, market=market, margin_mode="portfolio", **own)
+        one.reset(0)
+        alone = Loans(one)
+        alone.look(seen(one, *coins))
+        for said, told in (
+            (loans.quote(owed), alone.quote(owed)),
+            (loans.coins(owed), alone.coins(owed)),
+        ):
+            found, expected = np.broadcast_to(said, (3, 2)), np.broadcast_to(told, (1, 2))
+            np.testing.assert_allclose(found[at], expected[0], rtol=1e-12)
+    with pytest.raises(AgentError, match="is bound to 3 environments of different"):
+        loans.look(np.zeros((2, three.obs.shape[1]), np.float32))
+
+
+def test_an_account_repays_a_loan_that_its_own_pool_makes_dear(market: Market) -> None:
+    """The pool in `per_env` is the pool in the config: same orders, same equity."""
+    settings: dict[str, Any] = {"margin_mode": "portfolio", "keeper_watches": "equity"}
+    pools = [0.0, 2e5]
+
+    def played(count: int, **more: Any) -> np.ndarray:
+        agent = agents.make("margin_carry", highest=4, enter=-5, exit=-9, borrow=-2, repay=-3)
+        batch = Batch(
+            count,
+            market=market,
+            random_start=False,
+            **settings | agent.env_settings() | more,
+        )
+        agent.bind(batch)
+        agent.reset()
+        batch.reset([0] * count)
+        for _ in range(100):
+            batch.step(agent.act(batch.obs))
+        return batch.store.account[:, t.EQUITY].copy()
+
+    together = played(2, per_env={"quote_supply": pools})
+    alone = [played(1, quote_supply=pool)[0] for pool in pools]
+    np.testing.assert_array_equal(together, alone)
+    assert alone[0] != alone[1]
 
 
 def test_the_pools_have_the_kink_of_the_kernel() -> None:
