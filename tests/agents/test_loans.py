@@ -15,7 +15,7 @@ from fundenv.batch.cpu import Batch
 from fundenv.dynamics import lending
 from fundenv.dynamics import types as t
 from fundenv.market import Market, layout, splice, synthetic_market
-from tests.agents.test_portfolio_rules import look
+from tests.agents.one_capital import look
 
 POOL: dict[str, Any] = {"borrow_used": 0.6, "borrow_norm": 0.05, "borrow_steep": 1.0}
 

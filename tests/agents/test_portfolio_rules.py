@@ -7,88 +7,30 @@ from typing import Any
 
 import numpy as np
 import pytest
-from numpy.typing import NDArray
 
 import agents
-from agents import AgentError, Reason
+from agents import AgentError
 from agents.base import observed
-from agents.rules import allocation
 from agents.rules.capital import Capital
-from agents.rules.zscore_basket import Together
 from fundenv.batch.cpu import Batch
 from fundenv.dynamics import types as t
 from fundenv.market import (
     Market,
     load_market,
     synthetic_frames,
-    synthetic_market,
     write_frames,
 )
 from fundenv.market.layout import SIGMA_DAY
+from tests.agents.one_capital import DAY, answer, bound, held, look, two_coins
 
 RULES = (
     "allocation best_coin equal_weight margin_carry rotation volatility_bands zscore_basket".split()
 )
-INTEREST = 0.073 * 1e4 / 1095  # of borrowed quote on Binance, bp per 8 h: 0.667
-DAY = 0.05  # daily volatility of the observations
 
 
 @pytest.fixture(scope="module")
 def market() -> Market:
-    return synthetic_market(("btc", "eth"), years=0.3, seed=1)
-
-
-def bound(name: str, market: Market, count: int = 1, **params: Any) -> tuple[Any, Batch]:
-    """A rule in portfolio margin, cash rate 0, and its batch."""
-    agent: Any = agents.make(name, **params)
-    settings = agent.env_settings() | {"margin_mode": "portfolio", "cash_rate": 0.0}
-    batch = Batch(count, market=market, episode=None, random_start=False, **settings)
-    agent.bind(batch)
-    batch.reset(0)
-    return agent, batch
-
-
-def look(batch: Batch, *coins: dict[str, float]) -> NDArray[np.float32]:
-    """One observation with the values of each coin; the rest is 0, means all equal `mean`."""
-    values = np.zeros((1, len(batch.observation_table)), np.float32)
-    for at, column in enumerate(batch.observation_table):
-        prefix, _, name = column.name.rpartition(":")
-        given = dict(coins[int(prefix)] if prefix else {})
-        mean = given.pop("mean", 0.0)
-        given |= {f"funding_ewma_{span}": mean for span in (3, 9, 21, 90)}
-        given |= {"funding_last": mean, "settlement_cos": 1.0}
-        given |= {f"volatility_{days}d": DAY * np.sqrt(365) for days in (7, 30)}
-        given.setdefault("available", 1.0)
-        values[0, at] = given.get(name, 0.0) / column.scale
-    return values
-
-
-def held(notional: float, *, target: float | None = None, collateral: float = 0.6) -> Any:
-    """Observations of a coin with this notional over equity, the target of which was `target`."""
-    target = notional if target is None else target
-    leverage = max(target / (1 - (1 - collateral) * target), 1.0)
-    gross = (1 + (1 - collateral) * leverage) / leverage
-    return {
-        "carry": notional * gross,
-        "perp_weight": -notional,
-        "spot_weight": notional,
-        "target_carry": target * gross,
-        "target_leverage": leverage,
-    }
-
-
-def answer(agent: Any, obs: NDArray[np.float32]) -> list[Any]:
-    """Per coin "hold", or the notional over equity that is asked."""
-    agent.reset()
-    rows = agent.act(obs).reshape(-1, 4)
-    full = np.broadcast_to(agent.capital.notional(rows[:, 3]), len(rows))
-    return [
-        "hold" if row[0] > 0.5 else pytest.approx(row[1] * n, rel=1e-4)
-        for row, n in zip(rows, full, strict=True)
-    ]
-
-
-# --- the arithmetic -------------------------------------------------------------------------------
+    return two_coins()
 
 
 def test_capital_by_hand(market: Market) -> None:
@@ -144,9 +86,6 @@ def test_paths_of_different_coins_have_their_own_collateral(tmp_path: Path) -> N
         agent.act(batch.obs[:1])
 
 
-# --- equal weight, best coin ----------------------------------------------------------------------
-
-
 def test_equal_weight_restores_the_coin_that_is_off(market: Market) -> None:
     """At leverage 1 full carry is 1 / 1.4 of the equity, half of it in each of two coins."""
     agent, batch = bound("equal_weight", market, leverage=1, band=0.2)
@@ -177,89 +116,6 @@ def test_rotation_restores_the_coin_held_where_it_is_off(market: Market) -> None
     assert answer(agent, look(batch, held(3 * full, target=full) | {"mean": 1.0}, {}))[0] == "hold"
 
 
-# --- margin carry ---------------------------------------------------------------------------------
-
-
-def margin(market: Market, **params: Any) -> tuple[Any, Batch]:
-    given = {"own": 0.9, "highest": 1.5, "distance": 10.0, "near": 4.0} | params
-    return bound("margin_carry", market, **given)
-
-
-SAFE = 1 / (1.5 * 0.40525)  # the notional 10 daily volatilities away: 1.645
-
-
-@pytest.mark.parametrize(
-    ("means", "expected"),
-    [
-        ((0.1, 0.15), ["hold", "hold"]),  # nothing above 0.2
-        ((0.3, 0.5), ["hold", 0.9]),  # the best coin, with the own capital
-        ((0.3, INTEREST + 0.19), ["hold", 0.9]),  # does not pay the interest by 0.2
-        ((0.3, INTEREST + 0.21), ["hold", 1.5]),  # pays it: borrowed
-    ],
-)
-def test_margin_carry_borrows_where_the_carry_pays_the_interest(
-    market: Market, means: tuple[float, float], expected: list[Any]
-) -> None:
-    agent, batch = margin(market)
-    assert answer(agent, look(batch, {"mean": means[0]}, {"mean": means[1]})) == expected
-
-
-@pytest.mark.parametrize(
-    ("state", "expected"),
-    [
-        (held(1.5) | {"mean": INTEREST - 0.19}, "hold"),  # above `repay`
-        (held(1.5) | {"mean": INTEREST - 0.21}, 0.9),  # repaid
-        (held(0.9) | {"mean": INTEREST - 0.19}, "hold"),  # nothing was borrowed
-        (held(1.5) | {"mean": -0.21}, 0.0),  # left
-        (held(1.3, target=0.9) | {"mean": 0.3}, "hold"),  # a rise enlarges it: borrows nothing
-        (held(0.44, target=0.9) | {"mean": 0.3}, 0.9),  # below half of what is wanted
-        (held(0.46, target=0.9) | {"mean": 0.3}, "hold"),
-        (held(2.1, target=1.5) | {"mean": 2.0}, 1.5),  # 3.5 daily volatilities left
-        (held(2.0, target=1.5) | {"mean": 2.0}, "hold"),  # 4.7
-    ],
-)
-def test_margin_carry_leaves_a_position_alone_until_it_has_to_act(
-    market: Market, state: dict[str, float], expected: Any
-) -> None:
-    agent, batch = margin(market)
-    assert answer(agent, look(batch, state, {}))[0] == expected
-
-
-def test_margin_carry_is_sized_by_the_distance_to_liquidation(market: Market) -> None:
-    agent, batch = margin(market, highest=3.0)
-    use = float(agent.capital.use[0])
-    assert answer(agent, look(batch, {"mean": 3.0}, {}))[0] == 1 / (1.5 * use)
-    agent, batch = margin(market, highest=3.0, distance=60.0)
-    assert answer(agent, look(batch, {"mean": 3.0}, {}))[0] == 1 / (4.0 * use)
-
-
-@pytest.mark.parametrize(("compare", "expected"), [(0.0, [0.812, "hold"]), (1.0, ["hold", 1.5])])
-def test_margin_carry_compares_coins_by_their_mean_or_by_what_the_equity_grows(
-    market: Market, compare: float, expected: list[Any]
-) -> None:
-    """The first coin pays more, but moves 20 % a day: 10 such days away lies 1 / (3 x 0.4105) =
-    0.812 of the equity, which borrows nothing: 1.6 bp. The other carries 1.5 of the equity: 1.5 +
-    0.5 x (1.5 - 0.667) = 1.92 bp.
-    """
-    agent, batch = margin(market, compare=compare)
-    seen = look(batch, {"mean": 1.6}, {"mean": 1.5})
-    for at, column in enumerate(batch.observation_table):
-        if column.name in ("0:volatility_7d", "0:volatility_30d"):
-            seen[0, at] *= 4.0
-    found = [each if each == "hold" else round(each.expected, 4) for each in answer(agent, seen)]
-    assert found == expected
-
-
-def test_margin_carry_splits_the_capital(market: Market) -> None:
-    agent, batch = margin(market, coins=2)
-    assert answer(agent, look(batch, {"mean": 0.3}, {"mean": 0.5})) == [0.45, 0.45]
-    # one coin is good enough: the other half stays cash
-    assert answer(agent, look(batch, {"mean": 0.1}, {"mean": 0.5})) == ["hold", 0.45]
-
-
-# --- volatility bands -----------------------------------------------------------------------------
-
-
 def test_volatility_bands_by_hand(market: Market) -> None:
     agent, batch = bound(
         "volatility_bands",
@@ -278,64 +134,6 @@ def test_volatility_bands_by_hand(market: Market) -> None:
     for left, expected in ((0.24, half), (0.26, "hold"), (0.99, "hold"), (1.01, half)):
         state = held(0.5 / ((1 + left) * use), target=half)
         assert answer(agent, look(batch, state, state)) == [expected, expected]
-
-
-# --- z-score basket -------------------------------------------------------------------------------
-
-
-def test_basket_limits_a_coin_and_keeps_apart_what_moves_together(market: Market) -> None:
-    agent, batch = bound("zscore_basket", market, most=0.4, apart=0.8, correlation=False)
-    strong = look(batch, {"mean": 3.0, "funding_z": 3.0}, {"mean": 3.0, "funding_z": 4.0})
-    agent.together.see = lambda *seen: np.array([[[1.0, 0.7], [0.7, 1.0]]])
-    assert agent.act(strong).reshape(2, 4)[:, :2].tolist() == [[0, 0.4], [0, 0.4]]
-    agent.reset()
-    agent.together.see = lambda *seen: np.array([[[1.0, 0.9], [0.9, 1.0]]])
-    assert agent.act(strong).reshape(2, 4)[:, :2].tolist() == [[1, 0], [0, 0.4]]  # the stronger
-    assert agent.reasons[0, 0] == Reason.UNCONFIRMED
-
-
-def test_correlation_of_settled_rates() -> None:
-    together = Together()
-    rng = np.random.default_rng(0)
-    x = rng.standard_normal((400, 3))
-    x[:, 1] = 0.6 * x[:, 0] + 0.8 * x[:, 1]
-    for rates in x:
-        found = together.see(rates[None], np.ones((1, 3), bool), 400.0)
-    weight = np.cumprod(np.full(400, 1 - 2 / 401))[::-1]
-    assert np.diagonal(found[0]) == pytest.approx(1.0)
-    assert found[0, 0, 1] == pytest.approx(np.cov(x.T, aweights=weight)[0, 1], abs=0.1)
-    assert abs(found[0, 0, 2]) < 0.15
-
-
-# --- allocation -----------------------------------------------------------------------------------
-
-
-def test_forecast_path_by_hand() -> None:
-    path = allocation.path(np.array([[3.0]]), np.array([[1.0]]), 0.5, np.array([[0.5]]))
-    # 1 - 0.5 + 2 x 0.5^h: h = 1, then 2 and 3
-    assert path[0, 0, :2] == pytest.approx([0.5 + 1.0, 2 * 0.5 + 0.5 + 0.25])
-    assert path.shape == (1, 1, len(allocation.BLOCKS))
-
-
-@pytest.mark.parametrize(
-    ("value", "held", "expected"),
-    [
-        ([[33, 0], [0, 0]], [0, 0], [0, 0]),  # a round trip costs 34
-        ([[35, 0], [0, 0]], [0, 0], [1, 0]),
-        ([[10, 10], [30, 30]], [1, 0], [0, 1]),  # worth 40 more than what is held, 34 to change
-        ([[10, 10], [26, 26]], [1, 0], [1, 0]),
-        ([[-16, 0], [0, 0]], [1, 0], [0, 0]),  # leaving costs 17 now or then
-        ([[-16, 20], [0, 0]], [1, 0], [1, 0]),
-    ],
-)
-def test_plan_by_hand(value: Any, held: Any, expected: Any) -> None:
-    numbers = np.zeros((1, 2, len(allocation.BLOCKS)))
-    numbers[0, :, :2] = value
-    found = allocation.plan(numbers, np.array([held], float), np.full((1, 2), 17.0))
-    assert found[0] == pytest.approx(expected, abs=1e-9)
-
-
-# --- in the environment ---------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("margin_mode", ["isolated", "cross", "portfolio"])

@@ -11,7 +11,7 @@ import agents
 from agents import Reason
 from fundenv.batch.cpu import Batch
 from fundenv.market import synthetic_market
-from tests.agents.test_portfolio_rules import look
+from tests.agents.one_capital import look
 
 
 def answer(funding: tuple[float, float], carry: tuple[float, float]) -> list[str]:

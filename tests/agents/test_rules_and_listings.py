@@ -20,7 +20,7 @@ from fundenv.batch.cpu import Batch
 from fundenv.dynamics import types as t
 from fundenv.market import Market, joint, layout, listed, stack, synthetic_portfolio
 from fundenv.market.join import singles
-from tests.agents.test_portfolio_rules import answer, bound, held, look
+from tests.agents.one_capital import answer, bound, held, look
 
 RULES = sorted(name for name, kind in agent_classes().items() if issubclass(kind, OneCapital))
 CAUSAL = [name for name in RULES if name != "portfolio_clairvoyant"]

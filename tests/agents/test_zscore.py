@@ -18,7 +18,7 @@ from agents.rules.zscore_reasons import State, Zone
 from fundenv.batch.cpu import Batch
 from fundenv.market import between, joint, stack, synthetic_market
 from fundenv.market.layout import SETTLE_PRICE, SETTLE_RATE
-from tests.agents.test_rules import hold, observe
+from tests.agents.by_hand import hold, observe
 from tests.agents.zscore_rule import reasons, rule
 
 # --- signal ---------------------------------------------------------------------------------------

@@ -12,7 +12,7 @@ from agents import Reason
 from agents.rules.zscore_reasons import State
 from fundenv.batch.cpu import Batch
 from fundenv.market import synthetic_market
-from tests.agents.test_rules import bound, observe
+from tests.agents.by_hand import bound, observe
 from tests.agents.zscore_rule import reasons, rule
 
 HIGH = {"funding_z": 3.0, "funding_last": 5.0}

@@ -6,7 +6,7 @@ from typing import Any
 
 import agents
 from agents import Reason
-from tests.agents.test_rules import bound
+from tests.agents.by_hand import bound
 
 
 def rule(**params: Any) -> Any:

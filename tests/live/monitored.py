@@ -1,4 +1,4 @@
-"""A monitor over made-up venues: two exchanges behind a mock, a paper account at one of them."""
+"""A monitor over synthetic venues: two exchanges behind a mock, a paper account at one of them."""
 
 from __future__ import annotations
 
@@ -18,6 +18,7 @@ from tests.live.world import PATIENT, START, coins, paper, walk
 COINS = ("BTCUSDT", "ETHUSDT", "XRPUSDT")
 VENUES = ("binance", "bybit")
 SPOTS: dict[Key, tuple[str, str] | None] = {Key(v, s): (v, s) for v in VENUES for s in COINS}
+FIRST = {key: SPOTS[key] for key in (Key(venue, COINS[0]) for venue in VENUES)}
 
 
 def world() -> World:
