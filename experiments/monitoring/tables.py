@@ -37,7 +37,7 @@ def funding(rows: Sequence[Row]) -> Table:
         ("above lowest", "predicted rate over the lowest of the coin at any venue, bp per 8 h"),
         ("basis", "perpetual over spot, middles of the books, bp; mark over index without spot"),
         ("open interest, M", "millions of the quote currency"),
-        ("told", "seconds since the venue answered"),
+        ("age", "time since the venue answered"),
     )
     order = sorted(rows, key=lambda row: [r.base for r in rows].index(row.base))
     cells = [

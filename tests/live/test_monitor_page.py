@@ -3,7 +3,7 @@ grey; at the width of a desk and of a phone, light and dark.
 
 Needs the extra `monitor`, and Chromium with its driver (Debian: chromium, chromium-driver); without
 them the tests say that they skip. With FUNDENV_SCREENSHOTS=FOLDER the pages are also saved as
-pictures there: that is how data/monitor.png is made.
+pictures there: that is how data/monitor.png and data/monitor-dark.png are made.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ in_a_browser = pytest.mark.skipif(
     not (BROWSER and DRIVER),
     reason="no Chromium with its driver here (Debian: apt install chromium chromium-driver)",
 )
-DESK, PHONE = 1400, 390
+DESK, COLUMN, PHONE = 1400, 960, 390  # COLUMN: of the picture in the documentation
 pytestmark = pytest.mark.slow
 
 
@@ -150,7 +150,9 @@ def test_rows_change_an_alert_appears_and_a_stale_venue_turns_grey(
     faded = "return getComputedStyle(document.querySelector('#funding tr.stale td')).opacity"
     assert float(browser.execute_script(faded)) < 1
     until(lambda: "stale bybit BTCUSDT" in text(browser, "alerts"), "the alert")
-    picture(browser, "monitor", DESK)
+    for dark in (False, True):
+        open_page(browser, desk, COLUMN, dark=dark)
+        picture(browser, "monitor-dark" if dark else "monitor", COLUMN)
     desk.world.faults.clear()
     until(lambda: browser.execute_script(grey) == [], "rows that are told again")
     until(lambda: "stale" not in text(browser, "alerts"), "no alert")
