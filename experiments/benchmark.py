@@ -129,8 +129,8 @@ def main(args: Args) -> None:
     settings, markets = args.settings(), args.markets()
     if preset.folds and args.train_on != "history":
         raise RunError(
-            f"--train-on {args.train_on}: made-up markets have no order in time to fold; give"
-            " --folds 0"
+            f"--train-on {args.train_on}: synthetic markets have no order in time for folds;"
+            " give --folds 0"
         )
     markets |= fold_markets(markets["train"], preset.folds)
     learned_on = [market for name, market in markets.items() if name.endswith("train")]

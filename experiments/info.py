@@ -97,10 +97,13 @@ def show(settings: list[Row], title: str, value: str = "default") -> None:
         print("it has no settings")
         return
     table = Table(title=title, box=box.SIMPLE_HEAD, title_justify="left", show_edge=False)
-    for column in ("name", value, "range", "unit", "meaning"):
-        table.add_column(column, no_wrap=column == "name", overflow="fold")
+    table.add_column("name", no_wrap=True)
+    table.add_column(value, overflow="fold", max_width=18)
+    table.add_column("range and unit", overflow="fold", max_width=24)
+    table.add_column("meaning", overflow="fold")
     for each in settings:
-        table.add_row(each.name, each.default, each.range or each.type, each.unit, each.text)
+        allowed = f"{each.range or each.type} {each.unit}".strip()
+        table.add_row(each.name, each.default, allowed, each.text)
     console = Console()
     Console(width=max(console.width, 100)).print(table)
 

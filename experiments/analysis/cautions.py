@@ -111,7 +111,7 @@ def overlaps(markets: dict[str, Any]) -> list[str]:
 def _made_up(symbols: Iterable[str]) -> list[str]:
     own = [symbol for symbol in symbols if symbol.startswith(GENERATED)]
     return (
-        [f"{', '.join(own)}: a made-up market. Its figures say nothing about a real one."]
+        [f"{', '.join(own)}: a synthetic market. Its figures say nothing about a real one."]
         if own
         else []
     )
@@ -148,8 +148,8 @@ def _unsourced(book: Rulebook, symbols: Iterable[str]) -> list[str]:
                 venue.unsourced(own)
             )
     return [
-        f"Venue {name}: no exchange document backs {', '.join(sorted(own))}; results that hang on"
-        " them are assumptions."
+        f"Venue {name}: no exchange document backs {', '.join(sorted(own))}; results that depend"
+        " on them are assumptions."
         for name, own in keys.items()
         if own
     ]

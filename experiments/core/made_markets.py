@@ -35,8 +35,8 @@ def preset_of(symbol: str) -> str:
 
 
 def training_market(history: Market, kind: TrainOn, paths: int, venue: str) -> Market:
-    """The history itself, or `paths` made-up years of each of its symbols (of its set of symbols,
-    where they stand side by side).
+    """The history itself, or `paths` synthetic years of each of its symbols (of all its symbols
+    together, where they share a path).
     """
     if kind == "history":
         return history

@@ -52,6 +52,6 @@ def check(paper: Paper, agent: Agent) -> str:
                     " journal and the backtest; keep the folder and report it"
                 )
     return (
-        f"{paper.folder}: {len(steps)} steps of {len(rollouts)} account(s) equal the backtest to"
-        " the last bit"
+        f"{paper.folder}: {len(steps)} steps in each of {len(rollouts)} accounts equal the backtest"
+        " to the last bit"
     )

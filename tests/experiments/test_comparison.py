@@ -218,7 +218,7 @@ def test_cautions_name_few_seeds_short_spans_numbers_without_a_source_and_the_da
     assert "ppo: 2 seeds: no statement" in said
     assert "carry:" not in said
     assert "The test span has 1.00 years" in said
-    assert "SYNTH-BTC-0: a made-up market" in said
+    assert "SYNTH-BTC-0: a synthetic market" in said
     assert "borrow.base_annual" in said
     assert "Accepted though it looks wrong: AAAUSDT: rates repeat every 8 h." in said
 

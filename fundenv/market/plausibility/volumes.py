@@ -18,8 +18,8 @@ _REMEDY = (
 
 
 def volumes(subject: Subject) -> Iterator[Finding]:
-    """Volumes whose unit does not seem to be the coin. A note: only orders' sizes and costs hang on
-    them.
+    """Volumes whose unit does not seem to be the coin. A note: they affect only the size and the
+    cost of orders.
     """
     days = {leg: _daily(subject, leg) for leg in ("perp", "spot")}
     if min(map(len, days.values())) < limits.VOLUME_DAYS:

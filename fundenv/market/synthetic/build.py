@@ -1,5 +1,5 @@
-"""A made-up market that looks like a real one: tables as from an exchange, and markets of any
-number of paths.
+"""A synthetic market with the statistics of a real one: tables as from an exchange, and markets of
+any number of paths.
 
 The numbers come from `fundenv.market.synthetic.generator`; what they should look like, and how
 close they come, `python -m experiments.studies.generator_report` prints.

@@ -1,4 +1,6 @@
-"""Many made-up coins on one clock, with a common factor in their funding, that come and go."""
+"""Many synthetic coins on one clock, with a common factor in their funding, that are listed and
+delisted.
+"""
 
 from __future__ import annotations
 
@@ -38,8 +40,8 @@ def synthetic_portfolio(
     bar_hours: int = 1,
     first_path: int = 0,
 ) -> Market:
-    """`paths` histories of `coins` coins on one clock: BTC, ETH and made-up others, SYNTH-BTC-0,
-    SYNTH-ETH-0, SYNTH-ALT-0, SYNTH-ALT2-0, ..
+    """`paths` histories of `coins` coins on one clock: BTC, ETH and other synthetic coins,
+    SYNTH-BTC-0, SYNTH-ETH-0, SYNTH-ALT-0, SYNTH-ALT2-0, ..
 
     Of the others a share `late` is listed at a random time within the first 60 % of the span, and a
     share `gone` delisted at a random time later (`fundenv.market.joint` says what the market then

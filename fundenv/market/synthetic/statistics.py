@@ -1,4 +1,4 @@
-"""Stylised facts of a market: the statistics by which a made-up history is compared with a real
+"""Stylised facts of a market: the statistics by which a synthetic history is compared with a real
 one.
 
 Measured on `Market` rows, so generated, resampled and recorded markets go through the same lines.
