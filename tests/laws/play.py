@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from fundenv.config import EnvConfig
 from fundenv.envs.single import FundingHedgeEnv
 from fundenv.market.market import Market
-from tests.markets import PLAIN_VENUE
+from tests.markets import PLAIN_VENUE, bar, tape
 from tests.oracle.linear import PARTS
 
 Target = tuple[float, float, float]
@@ -39,6 +39,21 @@ FRICTIONLESS: dict[str, Any] = {
     "max_participation": 0.0,
     "base_supply": 0.0,
 }
+
+
+def rally(last: float = 150.0) -> Market:
+    """Five bars of COSTLY, which rises from 100 to 150 in the third, is then at 150 and at `last`
+    from the end of the fourth. Volatility is 0, so that orders have no impact.
+    """
+    still = {"sigma_day": 0.0}
+    return tape(
+        bar(100, **still),
+        bar(100, **still),
+        bar(100, 150, **still),
+        bar(150, last, **still),
+        bar(last, **still),
+        symbols=("COSTLY",),
+    )
 
 
 def frictionless(**settings: Any) -> EnvConfig:

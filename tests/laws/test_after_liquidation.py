@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import pytest
 
-from tests.laws.play import FLAT, HOLD, make_env, play
+from tests.laws.play import FLAT, HOLD, make_env, play, rally
 from tests.markets import bar, tape
 
 SHORT = (1.0, 1.0, 2.0)
@@ -21,15 +21,7 @@ MODES = pytest.mark.parametrize("margin_mode", ["isolated", "cross"])
 @MODES
 def test_flatten_sells_the_spot_leg_at_the_next_open_at_stressed_cost(margin_mode):
     # COSTLY half-spread of spot 20 bp, stressed x 5 = 1 %; impact off by sigma 0
-    row = {"sigma_day": 0.0}
-    market = tape(
-        bar(100, **row),
-        bar(100, **row),
-        bar(100, 150, **row),
-        bar(150, 140, **row),
-        bar(140, **row),
-        symbols=("COSTLY",),
-    )
+    market = rally(140.0)
     _, hit, sold, after = play(
         make_env(market, margin_mode=margin_mode, after_liquidation="flatten"),
         [(0.5, 1.0, 2.0), HOLD, HOLD, HOLD],
@@ -86,15 +78,7 @@ def test_the_pending_order_runs_inside_a_step_of_several_bars():
 @MODES
 def test_a_decision_in_the_bar_of_a_pending_order_pays_stressed_cost(margin_mode):
     # COSTLY half-spread of spot 20 bp x 5; the agent sells the naked leg itself
-    row = {"sigma_day": 0.0}
-    market = tape(
-        bar(100, **row),
-        bar(100, **row),
-        bar(100, 150, **row),
-        bar(150, **row),
-        bar(150, **row),
-        symbols=("COSTLY",),
-    )
+    market = rally()
     _, hit, sold = play(
         make_env(market, margin_mode=margin_mode, after_liquidation="flatten"),
         [(0.5, 1.0, 2.0), HOLD, FLAT],

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import pytest
 
-from tests.laws.play import FLAT, HOLD, make_env, play
+from tests.laws.play import FLAT, HOLD, make_env, play, rally
 from tests.markets import bar, tape
 
 HALF = (0.5, 1.0, 2.0)
@@ -243,15 +243,7 @@ def test_no_sale_gets_a_negative_price():
 def test_a_half_spread_is_at_most_the_price():
     # stress 10 x cost_scale 100 x 20 bp = 200 %: the spot leg of a liquidated short goes for
     # nothing, and not for -100 %
-    row = {"sigma_day": 0.0}
-    market = tape(
-        bar(100, **row),
-        bar(100, **row),
-        bar(100, 150, **row),
-        bar(150, **row),
-        bar(150, **row),
-        symbols=("COSTLY",),
-    )
+    market = rally()
     _, hit, sold = play(
         make_env(market, cost_scale=100.0, stress_multiplier=10.0), [HALF, HOLD, HOLD]
     )

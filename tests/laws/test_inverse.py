@@ -27,7 +27,7 @@ from tests.laws.coin_env import COIN, LONG, SHORT, WALLETS, coin_env
 from tests.laws.play import FLAT, HOLD, action, equity_of, make_env, play
 from tests.laws.test_accounting import books_are_wrong
 from tests.laws.test_causality import corrupted, random_moves, same
-from tests.laws.test_reference import EVERYTHING, walk
+from tests.laws.test_reference import EVERYTHING, PATHS, walk, walk_paths
 from tests.laws.wild import (
     SEEDS,
     SYMBOLS,
@@ -48,20 +48,8 @@ def test_kernel_and_reference_agree_on_wild_markets():
     @hypothesis_settings(max_examples=int(os.environ.get("FUNDENV_EXAMPLES", "100")), **EVERYTHING)
     @given(SEEDS, SYMBOLS, inverse_settings())
     def check(seed, symbols, chosen):
-        market = wild_market(seed, symbols, 4)
-        env, rng = make_env(market, **chosen), np.random.default_rng(seed)
-        for path in range(4):
-            walk(
-                env,
-                market,
-                chosen,
-                path,
-                int(rng.integers(0, 20)),
-                rng,
-                40,
-                seen,
-                account=InverseAccount,
-            )
+        market = wild_market(seed, symbols, PATHS)
+        walk_paths(market, chosen, seed, seen, account=InverseAccount)
 
     check()
     assert seen["steps"] > 2_000
@@ -88,11 +76,8 @@ def test_kernel_and_reference_agree_where_impact_stays_behind():
     @hypothesis_settings(max_examples=60, **EVERYTHING)
     @given(SEEDS, SYMBOLS, remembering_settings(inverse_settings))
     def check(seed, symbols, chosen):
-        market = wild_market(seed, symbols, 4)
-        env, rng = make_env(market, **chosen), np.random.default_rng(seed)
-        for path in range(4):
-            start = int(rng.integers(0, 20))
-            walk(env, market, chosen, path, start, rng, 40, seen, account=InverseAccount)
+        market = wild_market(seed, symbols, PATHS)
+        walk_paths(market, chosen, seed, seen, account=InverseAccount)
 
     check()
     assert seen["steps"] > 1_000, seen

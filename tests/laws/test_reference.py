@@ -95,16 +95,22 @@ def walk(
             break
 
 
+def walk_paths(
+    market: Market, chosen: dict[str, Any], seed: int, seen: Counter[str], **more: Any
+) -> None:
+    """`walk` 40 steps of every path, from a random row; `more` goes to `walk`."""
+    env, rng = make_env(market, **chosen), np.random.default_rng(seed)
+    for path in range(PATHS):
+        walk(env, market, chosen, path, int(rng.integers(0, 20)), rng, 40, seen, **more)
+
+
 def test_kernel_and_reference_agree_on_wild_markets():
     seen: Counter[str] = Counter()
 
     @hypothesis_settings(max_examples=EXAMPLES, **EVERYTHING)
     @given(SEEDS, SYMBOLS, settings())
     def check(seed, symbols, chosen):
-        market = wild_market(seed, symbols, PATHS)
-        env, rng = make_env(market, **chosen), np.random.default_rng(seed)
-        for path in range(PATHS):
-            walk(env, market, chosen, path, int(rng.integers(0, 20)), rng, 40, seen)
+        walk_paths(wild_market(seed, symbols, PATHS), chosen, seed, seen)
 
     check()
     assert seen["steps"] > 5_000
@@ -135,10 +141,7 @@ def test_kernel_and_reference_agree_where_the_purse_is_empty():
     @hypothesis_settings(max_examples=EXAMPLES // 2, **EVERYTHING)
     @given(SEEDS, SEVERAL, poor_settings())
     def check(seed, symbols, chosen):
-        market = wild_market(seed, symbols, PATHS)
-        env, rng = make_env(market, **chosen), np.random.default_rng(seed)
-        for path in range(PATHS):
-            walk(env, market, chosen, path, int(rng.integers(0, 20)), rng, 40, seen, full_targets)
+        walk_paths(wild_market(seed, symbols, PATHS), chosen, seed, seen, draw=full_targets)
 
     check()
     assert seen["not enough funds"] > 500, seen
@@ -151,10 +154,7 @@ def test_kernel_and_reference_agree_where_impact_stays_behind():
     @hypothesis_settings(max_examples=EXAMPLES // 2, **EVERYTHING)
     @given(SEEDS, SYMBOLS, remembering_settings())
     def check(seed, symbols, chosen):
-        market = wild_market(seed, symbols, PATHS)
-        env, rng = make_env(market, **chosen), np.random.default_rng(seed)
-        for path in range(PATHS):
-            walk(env, market, chosen, path, int(rng.integers(0, 20)), rng, 40, seen)
+        walk_paths(wild_market(seed, symbols, PATHS), chosen, seed, seen)
 
     check()
     assert seen["steps"] > 2_500, seen
@@ -169,10 +169,7 @@ def test_kernel_and_reference_agree_where_coins_are_listed_and_delisted():
     @hypothesis_settings(max_examples=EXAMPLES // 2, **EVERYTHING)
     @given(SEEDS, SEVERAL, settings())
     def check(seed, symbols, chosen):
-        market = wild_market(seed, symbols, PATHS, listings=True)
-        env, rng = make_env(market, **chosen), np.random.default_rng(seed)
-        for path in range(PATHS):
-            walk(env, market, chosen, path, int(rng.integers(0, 20)), rng, 40, seen)
+        walk_paths(wild_market(seed, symbols, PATHS, listings=True), chosen, seed, seen)
 
     check()
     assert seen["delisted"] > 50, seen
