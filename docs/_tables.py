@@ -40,13 +40,13 @@ def table(head: Sequence[str], rows: Iterable[Sequence[Any]]) -> str:
 
 
 def settings(kind: type[Settings] = EnvConfig) -> str:
-    """Every setting of a class: default, limits with unit, and what it is."""
+    """Every setting of a class: meaning, default, and limits with unit."""
     rows = []
     for row in describe(kind):
         limits = f"{row.range} {row.unit}".strip() or row.type
         default = f"`{row.default}`" if row.default else "empty"
-        rows.append((f"`{row.name}`", default, limits, row.text))
-    return table(("setting", "default", "allowed", "what it is"), rows)
+        rows.append((f"`{row.name}`", row.text, default, limits))
+    return table(("setting", "meaning", "default", "allowed"), rows)
 
 
 def agent_settings() -> str:

@@ -1,6 +1,6 @@
 """
-Funding, and what a carry earns of it
-=====================================
+Funding and the growth of a carry
+=================================
 
 An always-on carry on one year of a synthetic market: where does its growth come from?
 """
@@ -37,7 +37,7 @@ total = np.sum(parts, axis=0)
 print(f"sum of the parts {total.sum():,.2f}, change of equity {equity[-1] - start:,.2f}")
 
 # %%
-# Funding pays; fees are paid once; price profits of the two legs cancel out.
+# The account receives funding and pays fees once; the price profits of the two legs cancel out.
 
 groups = {
     "funding": total[names.index("funding")],
@@ -54,7 +54,7 @@ ax.set_xlabel("% of the initial equity, one year")
 ax.invert_yaxis()
 
 # %%
-# The same money over time.
+# Equity and funding over time.
 
 figure, ax = plt.subplots()
 days = np.arange(len(equity)) / 3

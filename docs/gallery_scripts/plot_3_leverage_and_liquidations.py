@@ -3,7 +3,7 @@ Leverage, growth and liquidations
 =================================
 
 The same carry at nine leverages on twelve synthetic paths of an alternative coin. It decides once a
-day, and no margin keeper looks in between. All accounts are environments of one batch.
+day, and no margin keeper acts in between. All accounts are environments of one batch.
 """
 
 import matplotlib.pyplot as plt
@@ -33,7 +33,8 @@ for _ in range(179):
 growth = np.log(batch.audit()["equity"] / start) * 2 * 100  # half a year to a year
 
 # %%
-# More leverage puts more money to work. From some leverage on, liquidations take it back.
+# Growth rises with leverage, because more of the equity earns funding. Above some leverage
+# liquidations cost more than that.
 
 figure, (upper, lower) = plt.subplots(2, sharex=True, figsize=(5.6, 4.6))
 x = leverages[::12]

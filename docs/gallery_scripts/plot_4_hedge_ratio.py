@@ -2,8 +2,8 @@
 The hedge ratio and risk
 ========================
 
-Thirteen accounts with hedge ratios from 0 to 1.5 on the same paths: how much does the price move
-them?
+Thirteen accounts with hedge ratios from 0 to 1.5 on the same paths: how much does their equity vary
+with the price?
 """
 
 import matplotlib.pyplot as plt

@@ -2,7 +2,8 @@
 Two rules side by side
 ======================
 
-Always-on carry against a rule that waits for rich funding, on eight synthetic paths.
+Always-on carry against a rule that is invested only while funding is high, on eight synthetic
+paths.
 """
 
 import matplotlib.pyplot as plt

@@ -1,9 +1,9 @@
 """
-Does funding say what the price will do?
-========================================
+Does funding predict the price?
+===============================
 
-Means of funding against the return of the next seven days, on a made-up coin: how a signal that
-knows nothing is made to look predictive.
+Means of funding against the return of the next seven days, on a synthetic coin: how a signal
+without predictive power can look predictive.
 """
 
 import matplotlib.pyplot as plt
@@ -32,8 +32,9 @@ ax.tick_params(axis="x", rotation=30)
 figure.colorbar(dots, label="FR3, % a year")
 
 # %%
-# Least squares. Two days in a row share six of their seven days of return. A t that counts every
-# day as new is far too large; the HAC one allows for the overlap.
+# Least squares. The returns of two consecutive days share six of their seven days. The plain t
+# value treats every day as independent and is far too large; the HAC t value allows for the
+# overlap.
 
 print("model         slope    t plain   t HAC     R2    R2 ahead")
 for name, columns in regressions.MODELS.items():
@@ -63,8 +64,8 @@ for found in regressions.divergence(rows, limit=2.0):
     print(f"{found['side']:<8} {found['n']:5d} days, mean return {found['mean']:+.2f} %")
 
 # %%
-# A t beyond 3 looks like proof. But it is one path, and one of four regressions on it. On other
-# paths of the same market the sign comes and goes:
+# A t value beyond 3 looks like proof. But it is one path, and one of four regressions on it. On
+# other paths of the same market the sign changes:
 
 others = panel_of(synthetic_market(("btc", "eth"), years=3, paths=6, seed=5))
 t_values = []
@@ -75,10 +76,9 @@ print("t, HAC:", " ".join(f"{t:+.1f}" for t in t_values), f"  mean {np.mean(t_va
 
 # %%
 # A random forest, judged in four ways. On shuffled folds every judged day has neighbours among the
-# days learned from, and their returns overlap with its own. So the date alone "predicts" four
-# fifths of the variance. A slow mean of funding identifies the date, so it scores too, the better
-# the slower it is. With the overlap cut out nothing is left: the mean of the past is the better
-# forecast.
+# training days, and their returns overlap with its own. So the date alone "predicts" four fifths of
+# the variance. A slow mean of funding determines the date, so it also scores, and the slower the
+# better. Without the overlap the forest has no skill: the mean of the past is the better forecast.
 
 scores = forests.scores(rows, trees=20)
 figure, ax = plt.subplots()
