@@ -92,13 +92,12 @@ class EpisodePicture:
 
         Args:
             history: arrays over the n >= 0 steps so far. `time` (n,) datetime64, end of the step;
-            `equity` (n,) quote; `parts` (n, 9) quote booked in
-                the step, in the order of `types.PARTS`; and (n, A): `spot_price`, `perp_price`,
-                `mark_price`; `funding_rate`, settled last, bp per 8 h; `carry` and `hedge`,
-                targets; `leverage`, effective; `margin_distance`, from mark to the liquidation
-                price as a fraction of mark, nan or inf when flat; `liquidated`, counts; `perp`,
-                signed size in base units. `reason` (n, A), where given: why the agent decided so,
-                in words.
+            `equity` (n,) quote; `parts` (n, 9) quote booked in the step, in the order of
+            `types.PARTS`; and (n, A): `spot_price`, `perp_price`, `mark_price`; `funding_rate`,
+            settled last, bp per 8 h; `carry` and `hedge`, targets; `leverage`, effective;
+            `margin_distance`, from mark to the liquidation price as a fraction of mark, nan or inf
+            when flat; `liquidated`, counts; `perp`, signed size in base units. `reason` (n, A), if
+            given: the reason of the agent's decision, a text.
         """
         edges = plot.edges(
             np.asarray(history["time"], dtype="datetime64[ns]").astype(np.int64) / DAY_NS

@@ -1,5 +1,5 @@
-"""Open archives that a stranger made: the checksum holds, there is one member of the expected name,
-it is small enough and it is text.
+"""Open downloaded archives safely: the checksum is right, there is one member with the expected
+name, it is small enough and it is text.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from fundenv.market.download.series import DownloadError
 
 
 class Corrupt(DownloadError):
-    """The file that came is not the one that was published."""
+    """The downloaded file is not the one that was published."""
 
 
 def sha256(path: Path) -> str:
@@ -29,7 +29,7 @@ def sha256(path: Path) -> str:
 
 def check_sum(path: Path, text: str, name: str) -> None:
     """Compare a file with the line "<sha256>  <name>" that the venue publishes beside it. Raises
-    `DownloadError` where it does not hold.
+    `DownloadError` where the checksum differs.
     """
     words = text.split()
     if len(words) != 2 or words[1].lstrip("*") != name or len(words[0]) != 64:
@@ -66,7 +66,7 @@ def unzip(path: Path, member: str, largest: int) -> str:
             if info.file_size > largest:
                 raise _bomb(path, largest)
             with archive.open(member) as file:
-                raw = file.read(largest + 1)  # the size in the directory may lie
+                raw = file.read(largest + 1)  # the size in the directory may be wrong
                 if len(raw) > largest:
                     raise _bomb(path, largest)
     except (
@@ -109,8 +109,7 @@ def read_rows(text: str, columns: tuple[str, ...], used: int, name: str) -> pd.D
     """A CSV with or without a header line as columns of text; no rows give an empty table.
 
     A first line that begins with the first name of `columns` is a header; the first `used` names
-    must then be these. Raises `DownloadError` where they are others, or where the number of columns
-    is.
+    must then be these. Raises `DownloadError` where the names or the number of columns differ.
     """
     if not text.strip():
         return pd.DataFrame({c: [] for c in columns}, dtype=str)

@@ -1,5 +1,5 @@
-"""What a data folder holds and what is odd about it: gaps, age, bases far off, settlements twice,
-funding that its own premium does not explain.
+"""The contents of a data folder and checks of them: gaps, age, an implausible basis, settlements
+that occur twice, funding that its own premium does not explain.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from fundenv.market.files.frames import floats
 from fundenv.market.files.read import read_table
 from fundenv.venues import load_venue
 
-FAR_BASIS = 0.01  # fraction: neighbouring prices of one coin further apart than this are looked at
+FAR_BASIS = 0.01  # fraction: a larger difference between two prices of one coin is odd
 FAR_FUNDING_BP = 5.0  # basis points per settlement
 _TWICE_MS = 60_000
 
@@ -132,8 +132,8 @@ def _table(store: Store, series: Series) -> pd.DataFrame | None:
 
 
 def _basis(symbol: str, kind: str, perp: pd.DataFrame, other: pd.DataFrame) -> Finding:
-    """Perpetual against another price at the close of the same bar: a wrong bar, a wrong clock or
-    another coin shows here.
+    """Perpetual against another price at the close of the same bar. It finds a wrong bar, a wrong
+    clock or another coin.
     """
     both = perp.merge(other, on="time", suffixes=("", " other"))
     value = (both["close"] / both["close other"] - 1.0).to_numpy()
@@ -148,7 +148,7 @@ def _basis(symbol: str, kind: str, perp: pd.DataFrame, other: pd.DataFrame) -> F
 
 
 def _twice(symbol: str, funding: pd.DataFrame) -> Finding:
-    """Minutes between settlements; two within one are one that was counted twice."""
+    """Minutes between settlements; two within a minute are the same one, stored twice."""
     times = funding["time"].to_numpy()
     spacing = np.diff(times)
     return Finding(
@@ -162,8 +162,8 @@ def _explained(
     """Settled rate less the venue's own rule on the average of the premium bars since the
     settlement before, basis points.
 
-    A bar stands for the mean of its four prices; the venue averages samples some seconds apart, so
-    that small differences are no error.
+    The mean of its four prices represents a bar. The venue averages samples some seconds apart, so
+    small differences are no error.
     """
     times, rate = funding["time"].to_numpy(), funding["rate"].to_numpy()
     settled = np.round(times / 60_000).astype(np.int64) * 60_000

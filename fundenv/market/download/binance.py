@@ -2,8 +2,8 @@
 
 Formats: github.com/binance/binance-public-data. Klines came without a header line at first and have
 one now; spot epochs are microseconds since 2025-01-01; funding exists by month only, metrics by day
-only. A bucket listing tells which files exist, so that nothing is asked for in vain; where a mirror
-has none, every name is tried.
+only. A bucket listing says which files exist, so that only these are requested; where a mirror has
+no listing, every name is tried.
 """
 
 from __future__ import annotations
@@ -51,9 +51,8 @@ class BinanceArchive:
     """Archives of one period, by month or by day.
 
     Attributes:
-        http: the client. scratch: folder for what is being downloaded. period: length of one
-        archive. files, listing: addresses of the files and of the bucket's listing; a mirror of
-        one's own goes here.
+        http: the client. scratch: folder for running downloads. period: length of one archive.
+        files, listing: addresses of the files and of the bucket's listing, or those of a mirror.
     """
 
     http: Http
@@ -70,7 +69,7 @@ class BinanceArchive:
         return f"binance {self.period} archives"
 
     def covers(self, series: Series) -> bool:
-        """Every kind at the venue, apart from funding by day and metrics by month."""
+        """Every kind at the venue, except funding by day and metrics by month."""
         absent = "funding" if self.period == "daily" else "metrics"
         return series.venue == "binance" and series.kind != absent
 
@@ -140,8 +139,7 @@ class BinanceArchive:
             if prefix not in self._seen:
                 try:
                     self._seen[prefix] = self._ask(prefix) if self.listing else None
-                # out of reach, or none: every name is tried instead, and what is not there answers
-                # 404
+                # no listing can be read: every name is tried, and a missing file answers 404
                 except DownloadError:
                     self.listing = ""
                     self._seen[prefix] = None

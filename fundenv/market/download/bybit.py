@@ -3,7 +3,7 @@ month, 2020 to 2024, without checksums.
 
 Rows are "2022.05.01 00:00,open,high,low,close,volume", without a header. THE CLOCK IS UTC+3, summer
 and winter: found by comparing one-minute closes with Binance's over shifts of +-14 h in ten months
-of three symbols, 2021 to 2024. Taken for UTC, a bar would tell a price three hours before its time.
+of three symbols, 2021 to 2024. If read as UTC, a bar would have its price three hours too early.
 So a file named after a month holds the 3 h before it and lacks the last 3 h.
 """
 

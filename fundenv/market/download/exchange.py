@@ -1,5 +1,5 @@
-"""A ccxt client that is careful: one at a time, answers bounded in size and time, addresses that
-can point to a mirror, symbols resolved without guessing.
+"""A careful ccxt client: one request at a time, limits on the size and time of answers, optional
+mirror addresses, and symbols that are resolved without guessing.
 """
 
 from __future__ import annotations
@@ -65,14 +65,14 @@ class Exchange:
     _lock: threading.RLock = field(default_factory=threading.RLock)
 
     def call(self, method: str, *args: Any, **params: Any) -> Any:
-        """Call a ccxt method with patience. Raises `Missing` for an unknown symbol, `DownloadError`
-        for anything that does not mend itself.
+        """Call a ccxt method, with retries. Raises `Missing` for an unknown symbol, `DownloadError`
+        for a failure that retries do not resolve.
         """
         return self._patiently(method, lambda client: getattr(client, method)(*args, params=params))
 
     def clock_ms(self) -> int | None:
-        """The exchange's time: its own answer, else the date of its last answer; None where it
-        tells neither.
+        """The exchange's time: its own answer, else the date of its last answer; None where it has
+        sent neither.
         """
         if self.client().has.get("fetchTime"):
             answer = float(self._patiently("fetch_time", lambda c: c.fetch_time()))
@@ -149,7 +149,7 @@ class Exchange:
 
 
 def _judged(venue: str, client: Any, ask: Callable[[Any], T]) -> T:
-    """ccxt's errors as this package's."""
+    """Call `ask`, and raise ccxt's errors as errors of this package."""
     ccxt = needed("ccxt")
     try:
         return ask(client)
@@ -254,8 +254,8 @@ def _read(response: Any, policy: Policy) -> bytes:
 
 
 def _some(response: Any) -> bytes:
-    """The bytes that have come by now; empty at the end. ccxt knows the errors of requests, not
-    those of the layer below.
+    """The bytes that have arrived by now; empty at the end. Errors of the layer below become those
+    of requests, which ccxt handles.
     """
     try:
         return bytes(response.raw.read1(65536, decode_content=True))

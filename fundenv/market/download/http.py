@@ -1,5 +1,5 @@
-"""Fetch bytes from servers that are slow, busy, broken or hostile: every fault is retried, resumed
-or refused with one clear line.
+"""Fetch bytes from servers that may be slow, busy, broken or hostile. Every failure is retried,
+resumed, or refused with an error of one line.
 """
 
 from __future__ import annotations
@@ -17,11 +17,11 @@ from typing import Any, TypeVar
 from fundenv.market.download.series import DownloadError, Missing
 
 T = TypeVar("T")
-_BUSY = (408, 418, 425, 429)  # 418: Binance's word for a client that did not heed 429
+_BUSY = (408, 418, 425, 429)  # 418: Binance sends it to a client that ignored 429
 
 
 class Again(Exception):
-    """Worth another try; `after`: seconds to wait at least."""
+    """A failure that another try may resolve; `after`: seconds to wait at least."""
 
     def __init__(self, reason: str, after: float = 0.0) -> None:
         super().__init__(reason)
@@ -30,15 +30,15 @@ class Again(Exception):
 
 @dataclass(frozen=True, kw_only=True)
 class Policy:
-    """How patient and how careful a client is; seconds and bytes.
+    """Time-outs, retries and size limits of a client; seconds and bytes.
 
     Attributes:
         retries: further tries after the first. backoff: wait before the first retry, doubled each
         time, with up to a quarter at random on top. longest_wait: a server that asks for more
         (Retry-After) ends the attempt with a message. timeout: for a connection, and for the next
-        bytes of an answer. patience, least_rate: an answer that after `patience` came slower than
-        `least_rate` bytes a second is cut off and resumed. largest: an answer may hold so much, an
-        archive unpacked ten times as much. rate: requests a second and host.
+        bytes of an answer. patience, least_rate: an answer that after `patience` has been slower
+        than `least_rate` bytes a second is cut off and resumed. largest: largest size of an answer;
+        an unpacked archive may have ten times as much. rate: requests a second to each host.
     """
 
     retries: int = 6
@@ -68,8 +68,8 @@ def persist(
     *,
     later: str = "run the same command again",
 ) -> T:
-    """Call `attempt` until it does not raise `Again`. Raises `DownloadError` when the tries are
-    used up, with the last reason.
+    """Call `attempt` until it does not raise `Again`. After the last try raises `DownloadError`
+    with the last reason.
     """
     for number in range(policy.retries + 1):
         try:
@@ -93,7 +93,7 @@ class Http:
     """A client for archives; safe to share between threads."""
 
     policy: Policy = field(default_factory=Policy)
-    skew_ms: int | None = None  # clock of the last server that told its time, less this machine's
+    skew_ms: int | None = None  # clock of the last server that sent its time, less this machine's
 
     def __post_init__(self) -> None:
         httpx = needed("httpx")
@@ -127,15 +127,15 @@ class Http:
             ) from None
 
     def file(self, url: str, target: Path) -> None:
-        """Download to `target`, going on where an earlier attempt, of this process or another,
-        stopped. Raises as `text` does.
+        """Download to `target`, continuing where an earlier attempt of this or another process
+        stopped. Raises the errors of `text`.
         """
         target.parent.mkdir(parents=True, exist_ok=True)
         persist(url, lambda: self._resume(url, target), self.policy)
 
     def _resume(self, url: str, target: Path) -> None:
-        """One attempt: `.partial` holds what has come so far, `.validator` which version of the
-        file that was.
+        """One attempt. `.partial` holds the bytes received so far, `.validator` the version of the
+        file that they belong to.
         """
         partial, validator = (
             target.with_name(target.name + ".partial"),
@@ -187,8 +187,8 @@ class Http:
     def _stream(
         self, url: str, headers: dict[str, str], begin: Callable[[Any], Callable[[bytes], None]]
     ) -> None:
-        """Send a request and hand each chunk of the answer on; faults become `Again`, `Missing` or
-        `DownloadError`.
+        """Send a request and pass on each chunk of the answer; failures become `Again`, `Missing`
+        or `DownloadError`.
         """
         self._wait_turn(url)
         httpx, started, received = self._httpx, time.monotonic(), 0
@@ -251,8 +251,8 @@ def _judge(url: str, response: Any) -> None:
 
 
 def _retry_after(response: Any) -> float:
-    """Seconds that the server asks to wait, given as a number or as a date (RFC 9110, 10.2.3); 0
-    where it asks for nothing that can be read.
+    """Seconds for which the server asks to wait, a number or a date (RFC 9110, 10.2.3); 0 where it
+    sends nothing readable.
     """
     text = response.headers.get("Retry-After", "").strip()
     if text.isdecimal():

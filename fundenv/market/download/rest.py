@@ -1,5 +1,5 @@
-"""The exchanges' REST interfaces, through ccxt: what archives do not hold, and every venue without
-archives.
+"""The exchanges' REST interfaces, through ccxt, for data that archives do not hold and for venues
+without archives.
 """
 
 from __future__ import annotations
@@ -29,10 +29,10 @@ _BAR = ("time", *PRICES, "volume")
 class Rest:
     """Bars and settlements of the venues in `exchange.APIS`.
 
-    A request asks for a window of time that holds no more rows than the venue returns at once, with
-    both ends named where ccxt can. What an answer leaves open is asked for again until nothing more
-    comes, so that neither the end a venue counts from nor a page that has become shorter loses a
-    row.
+    A request is for a window of time that holds no more rows than the venue returns at once, with
+    both ends where ccxt supports them. Spans that an answer does not cover are requested again
+    until no more rows arrive. So no row is lost, whichever end a venue counts from, and if a page
+    becomes shorter.
     """
 
     policy: Policy = field(default_factory=Policy)
@@ -56,7 +56,7 @@ class Rest:
         return self._open.setdefault((venue, spot), Exchange(venue, spot, self.policy, self.mirror))
 
     def covers(self, series: Series) -> bool:
-        """What ccxt has a method for."""
+        """Whether ccxt has a method for the series."""
         if (
             series.venue not in APIS
             or series.kind == "metrics"
@@ -66,7 +66,7 @@ class Rest:
         return series.kind not in _PRICE or self.exchange(series.venue).can(_PRICE[series.kind][1])
 
     def pieces(self, series: Series, span: Span) -> list[Piece]:
-        """Windows that one request answers each."""
+        """The windows, one for each request."""
         api = APIS[series.venue]
         # no venue settles more often than each hour
         window = api.bars * series.step_ms if series.step_ms else (api.fundings - 1) * HOUR_MS
@@ -108,7 +108,7 @@ class Rest:
             api.fundings,
             **_until(api.until, span),
         )
-        # ccxt hands out the trailing 8 h rate; what accrued in the hour is another field
+        # ccxt returns the trailing 8 h rate; another field holds the accrual of the hour
         if series.venue == "deribit":
             rows = [row | {"fundingRate": row["info"]["interest_1h"]} for row in rows]
         return _numeric(
@@ -132,8 +132,8 @@ def _until(word: str, span: Span) -> dict[str, int]:
 
 
 def _edges(times: NDArray[np.int64], span: Span) -> list[Span]:
-    """Where an answer with the settlements `times` (n,) stops short of its window by more than
-    their own usual spacing.
+    """The parts of a window that the settlements `times` (n,) leave open by more than their own
+    usual spacing.
     """
     if len(times) < 2:
         return []

@@ -1,5 +1,5 @@
-"""What is downloaded: a series of one venue, symbol and kind, month by month, and what a source of
-it must be able to do.
+"""Series of one venue, symbol and kind, which are downloaded month by month, and the interface of
+their sources.
 """
 
 from __future__ import annotations
@@ -21,23 +21,22 @@ _STEP = re.compile(r"[1-9]\d?[mh]")
 
 
 class DownloadError(DataError):
-    """Nothing usable came back; one line with the address, what was wrong and what to do."""
+    """A download failed; one line with the address, the reason and the remedy."""
 
 
 class Missing(DownloadError):
-    """The source does not hold this piece: no error where another source does, or where nothing was
-    traded.
+    """The source does not hold this piece. This is no failure if another source holds it, or if
+    nothing was traded.
     """
 
 
 class Layout(NamedTuple):
     """How a kind is stored.
 
-    columns: those a source gives beside `time`; the first ones are required. longest_ms: widest
-    regular spacing of rows where no step gives it. known_late_ms: None: `time` stays the bar's
-    open. Else what is added to it, the step included where `bars`, so that `time` is the instant
-    from
-        which the row is known.
+    columns: those that a source gives beside `time`; the first ones are required. longest_ms:
+    widest regular spacing of rows of a kind without a step. known_late_ms: None: `time` stays the
+    bar's open. Otherwise the time that is added to it, with the step where `bars`, so that `time`
+    is the instant from which the row is known.
     """
 
     columns: tuple[str, ...]
@@ -80,9 +79,9 @@ class Series:
     Attributes:
         venue, symbol: as the venue file spells them; the folder that the table is kept in. kind: a
         name in `KINDS`. step: length of a bar such as "1h"; empty where the kind has none. asked:
-        (venue, symbol) pairs to fetch it from, the first one that has a row wins: another
-        exchange's spot market, the name of a contract and
-            the one that it had before; empty: the series' own.
+        (venue, symbol) pairs to fetch it from, as another exchange's spot market, or the present
+        and the former name of a contract; the first one that has a row counts. Empty: the series'
+        own.
     """
 
     venue: str
@@ -124,13 +123,13 @@ class Series:
 
     @property
     def shift_ms(self) -> int:
-        """What the stored `time` of a row is later than the source's."""
+        """How much later the stored `time` of a row is than the source's."""
         late = KINDS[self.kind].known_late_ms
         return 0 if late is None else late + self.step_ms
 
     @property
     def folder(self) -> str:
-        """Where the table lies below the data folder, as `fundenv.market.files.load` reads it."""
+        """The folder of the table in the data folder, as `fundenv.market.files.load` reads it."""
         return f"{self.venue}/{self.symbol}/{self.kind}{'_' + self.step if self.step else ''}"
 
     def origins(self) -> tuple[Series, ...]:
@@ -149,8 +148,8 @@ class Piece(NamedTuple):
 
 
 class Source(Protocol):
-    """Where data come from; one file each. Tables have `time` (int64 ms, a bar's open) and the
-    columns of the kind, in any order, with any defect.
+    """The interface of a source of data. Its tables have `time` (int64 ms, a bar's open) and the
+    columns of the kind, in any order and with any defect.
     """
 
     @property
@@ -169,8 +168,8 @@ class Source(Protocol):
         ...
 
     def fetch(self, piece: Piece) -> pd.DataFrame:
-        """Fetch, verify and read one piece. Raises `Missing` where it does not exist after all,
-        `DownloadError` for anything else.
+        """Fetch, verify and read one piece. Raises `Missing` where it does not exist,
+        `DownloadError` for any other failure.
         """
         ...
 

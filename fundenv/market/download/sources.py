@@ -1,4 +1,4 @@
-"""All sources together, in the order in which they are asked, and whose clock counts."""
+"""All sources together, in the order of requests, and the clock that counts."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ NAMES = ("archives", "rest")
 
 @dataclass(frozen=True, kw_only=True)
 class Mirrors:
-    """Addresses that stand in for the venues' own; empty: the venue's."""
+    """Addresses that replace those of the venues; empty: the venue's."""
 
     binance: str = ""
     """In place of https://data.binance.vision"""
@@ -73,8 +73,8 @@ class Sources:
         ]
 
     def clock_ms(self, venue: str) -> tuple[int, str]:
-        """Now, by the exchange's clock where it tells one and it is earlier than this machine's;
-        and a sentence where they differ by over a minute.
+        """The time now: the earlier of the exchange's clock, if it sends one, and this machine's;
+        and a sentence where they differ by more than a minute.
         """
         here = int(time.time() * 1000)
         there = None
@@ -82,7 +82,7 @@ class Sources:
             try:
                 there = self.rest.exchange(venue).clock_ms()
             except DownloadError:
-                there = None  # out of reach: the same error is reported where data are asked for
+                there = None  # not reachable: the same error is reported when data are requested
         if there is None and "archives" in self.names:
             there = self._archive_clock_ms(venue)
         if there is None or abs(there - here) <= 60_000:
@@ -101,14 +101,12 @@ class Sources:
         )
 
     def _archive_clock_ms(self, venue: str) -> int | None:
-        """What the archive's server says in the date of any answer; None where there is no archive
-        or no date.
-        """
+        """The date in an answer of the archive's server; None without an archive or a date."""
         address = {
             "binance": self.mirrors.binance or BINANCE_FILES,
             "bybit": self.mirrors.bybit or BYBIT_FILES,
         }.get(venue)
         if address:
-            with contextlib.suppress(DownloadError):  # an error page tells the time as well
+            with contextlib.suppress(DownloadError):  # an error page has the time as well
                 self.http.text(address)
         return None if self.http.skew_ms is None else int(time.time() * 1000) + self.http.skew_ms

@@ -1,11 +1,11 @@
-"""The folder of a series: one Parquet file a month and `manifest.toml`, which says what each file
-holds and whether it is whole.
+"""The folder of a series: one Parquet file a month, and `manifest.toml`, which describes each file
+and says whether it is complete.
 
     {root}/{venue}/{symbol}/{kind}[_{step}]/2024-01.parquet, manifest.toml
 
-A month is written to a temporary file and renamed, then so is the manifest. A process that dies
-leaves the old state, or a file that its manifest does not know: both are told apart by the SHA-256
-in the manifest, and such a month is fetched again. One process at a time works on a series (a file
+A month is written to a temporary file and renamed; then the manifest is, too. A process that is
+killed leaves the old state, or a file that is not in the manifest. The SHA-256 in the manifest
+shows which, and such a month is fetched again. One process at a time works on a series (a file
 lock).
 """
 
@@ -41,9 +41,9 @@ class Part:
     Attributes:
         rows: number of rows; 0: no file. sha256: of the file, empty without one. first, last:
         `time` of the first and the last row as stored; None without rows. covered: instant up to
-        which every source has been asked (UTC); the rows after it are still to come. complete:
-        nothing is still to come: later runs leave the month alone. sources: addresses that rows
-        came from. fetched: when. notes: what was dropped, what is missing.
+        which every source has answered (UTC); later rows are still to come. complete: no rows are
+        still to come, and later runs do not fetch the month. sources: addresses of the rows.
+        fetched: when. notes: rows that were dropped or are missing.
     """
 
     rows: int
@@ -64,9 +64,7 @@ class Store:
     root: Path
 
     def folder(self, series: Series) -> Path:
-        """Where a series lies. Raises `DownloadError` where a link leads it out of the data
-        folder.
-        """
+        """The folder of a series. Raises `DownloadError` if a link leads out of the data folder."""
         return within(self.root, self.root / series.folder)
 
     def series(self) -> list[Series]:
@@ -74,7 +72,7 @@ class Store:
         return [self._document(path)[0] for path in sorted(self.root.glob(f"*/*/*/{MANIFEST}"))]
 
     def parts(self, series: Series) -> dict[str, Part]:
-        """Month -> what the manifest says of it, in order; empty where there is none yet."""
+        """Month -> its entry in the manifest, in order; empty without a manifest."""
         path = self.folder(series) / MANIFEST
         return self._document(path)[1] if path.exists() else {}
 
@@ -85,8 +83,8 @@ class Store:
         return self.folder(series) / f"{month}.parquet"
 
     def damage(self, series: Series, month: str, part: Part) -> str:
-        """What is wrong with the file of a month, in words; empty where it is the one that the
-        manifest describes.
+        """A sentence that says what is wrong with the file of a month; empty where it is the file
+        that the manifest describes.
         """
         path = self.file(series, month)
         if not part.rows:
@@ -105,8 +103,8 @@ class Store:
         return unstored(pd.read_parquet(self.file(series, month)), series)
 
     def write(self, series: Series, month: str, table: pd.DataFrame, **described: Any) -> Part:
-        """Replace a month by `table` (as sources give it), then its entry in the manifest. Needs
-        the lock.
+        """Replace a month by `table` (in the form of sources), then its entry in the manifest.
+        Needs the lock.
         """
         folder, path = self.folder(series), self.file(series, month)
         digest, first, last = "", None, None
@@ -136,8 +134,8 @@ class Store:
 
     @contextlib.contextmanager
     def lock(self, series: Series, waiting: Callable[[], None] = lambda: None) -> Iterator[None]:
-        """Hold the series; `waiting` is called where another process holds it already. Clears what
-        a dead process left.
+        """Lock the series; `waiting` is called if another process has the lock. Removes the
+        temporary files of a process that was killed.
         """
         filelock = needed("filelock")
         folder = self.folder(series)
@@ -192,8 +190,8 @@ class Store:
 
 
 def within(root: Path, path: Path) -> Path:
-    """`path`, which lies below `root`. Raises `DownloadError` where a link in a folder that came
-    from elsewhere leads it out.
+    """`path`, which must be below `root`. Raises `DownloadError` where a link in a copied folder
+    leads out of it.
     """
     if not path.resolve().is_relative_to(root.resolve()):
         raise DownloadError(
@@ -204,11 +202,11 @@ def within(root: Path, path: Path) -> Path:
 
 
 def write_whole(path: Path, write: Callable[[Path], object]) -> None:
-    """Let `write` fill a temporary file, then put it in place at once, on disk: `path` is the old
-    file or the new one, never a piece of one.
+    """Let `write` fill a temporary file, then rename it: on the disk `path` is always the whole old
+    file or the whole new one.
     """
     partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
-    partial.unlink(missing_ok=True)  # what lies there may be a link
+    partial.unlink(missing_ok=True)  # it may be a link
     try:
         write(partial)
         with partial.open("rb") as file:

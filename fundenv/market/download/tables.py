@@ -1,5 +1,5 @@
-"""From what a source gave to rows that can be trusted: epochs to milliseconds, order, duplicates,
-impossible bars, gaps.
+"""Check and clean the rows of a source: epochs to milliseconds, order, duplicates, impossible bars,
+gaps.
 """
 
 from __future__ import annotations
@@ -23,8 +23,8 @@ _ROUNDING = 1e-9  # relative, of a high or low against open and close
 
 
 def to_ms(stamps: NDArray[np.int64], name: str) -> NDArray[np.int64]:
-    """Epochs in ms, µs or ns, each told by its size, as ms. Raises `DownloadError` for anything
-    else (2001 .. 2100 are admitted).
+    """Epochs in ms, µs or ns, whose unit follows from their size, as ms. Raises `DownloadError` for
+    instants outside 2001 .. 2100.
     """
     out = np.zeros_like(stamps)
     known = np.zeros(len(stamps), dtype=bool)
@@ -42,11 +42,11 @@ def to_ms(stamps: NDArray[np.int64], name: str) -> NDArray[np.int64]:
 
 
 def tidy(table: pd.DataFrame, series: Series, name: str) -> tuple[pd.DataFrame, list[str]]:
-    """Rows in order and each once; a copy, and what was done about it, one sentence each.
+    """A copy with the rows in order and without repetitions, and a sentence for each correction.
 
-    Rows that repeat another one are dropped, so are a few bars with an impossible price or off the
-    grid. Raises `DownloadError` where there are many of them, or two rows of one instant differ:
-    then nothing of the table can be trusted.
+    Rows that repeat another one are dropped, and also a few bars with an impossible price or off
+    the grid. Raises `DownloadError` where there are many of them, or where two rows of one instant
+    differ, because then no row of the table is reliable.
     """
     notes: list[str] = []
     columns = ["time", *(c for c in table.columns if c != "time")]
@@ -80,7 +80,7 @@ def tidy(table: pd.DataFrame, series: Series, name: str) -> tuple[pd.DataFrame, 
 
 
 def _one_a_settlement(table: pd.DataFrame) -> pd.DataFrame:
-    """Of settlements within a minute that agree, the first."""
+    """The rows without settlements that repeat another one within a minute."""
     same = (table["time"].diff() <= JITTER_MS) & (table["rate"].diff() == 0.0)
     close = (table["time"].diff() <= JITTER_MS) & ~same & (table["time"].diff() > 0)
     if close.any():
@@ -92,7 +92,7 @@ def _one_a_settlement(table: pd.DataFrame) -> pd.DataFrame:
 
 
 def _impossible(table: pd.DataFrame, series: Series) -> NDArray[np.bool_]:
-    """Rows (n,) that the Market would refuse."""
+    """Which rows (n,) the market would refuse."""
     if series.kind == "funding":
         return ~(table["rate"].abs() <= MAX_FUNDING).to_numpy()
     if series.kind == "metrics":
@@ -112,7 +112,9 @@ def _impossible(table: pd.DataFrame, series: Series) -> NDArray[np.bool_]:
 def merge(
     kept: pd.DataFrame | None, fresh: pd.DataFrame, name: str
 ) -> tuple[pd.DataFrame, list[str]]:
-    """Both tables' rows in order; where both have one, `kept`'s stays, and a difference is told."""
+    """The rows of both tables in order, and a sentence for differences. Where both have a row, that
+    of `kept` stays.
+    """
     if kept is None or kept.empty:
         return fresh, []
     both = kept.merge(fresh, on="time", suffixes=("", " fresh"))
@@ -131,8 +133,8 @@ def merge(
 
 
 def gaps(times: NDArray[np.int64], series: Series, span: Span) -> list[Span]:
-    """Where rows are missing in `span`, `times` (n,) int64 ms being those at hand: for bars from
-    the first missing open to the next one present.
+    """The parts of `span` without rows; `times` (n,) int64 ms: those of the rows. For bars a part
+    goes from the first missing open to the next one present.
     """
     longest, inside = series.longest_ms, times[(times >= span.start) & (times < span.end)]
     regular = bool(series.step_ms)
@@ -153,8 +155,8 @@ def join(tables: Sequence[pd.DataFrame], series: Series) -> pd.DataFrame:
 
 
 def stored(table: pd.DataFrame, series: Series) -> pd.DataFrame:
-    """A tidy table as it is written: `time` as UTC datetimes, shifted to when a row is known where
-    the kind says so, columns named.
+    """A tidy table in its stored form: `time` as UTC datetimes, shifted to the instant from which a
+    row is known if the kind says so, and the stored column names.
     """
     layout = KINDS[series.kind]
     out = table.rename(columns={c: layout.prefix + c for c in layout.columns})

@@ -1,8 +1,8 @@
-"""A venue file of today from the exchange's own public answer: maintenance brackets, lots, least
-order values, fees where the interface tells them.
+"""A venue file of today from the exchange's own public answer: maintenance brackets, lots, smallest
+order values, and fees where the interface has them.
 
-The file names the shipped venue file that it extends and holds only what the exchange answered,
-each number with where it came from and the day.
+The file extends a shipped venue file and holds only numbers of the exchange's answer, each with its
+source and day.
 """
 
 from __future__ import annotations
@@ -18,8 +18,8 @@ from fundenv.market.download.series import DownloadError
 from fundenv.market.download.store import write_whole
 from fundenv.venues import load_venue
 
-# Where ccxt hands on a fee that the interface told; for other venues its fees are constants of its
-# own and no answer of the exchange.
+# Venues of which ccxt returns the fees of the interface; for others its fees are its own constants
+# and not an answer of the exchange.
 _TOLD_FEES = {"deribit": ("taker_commission", "maker_commission")}
 _IN_CONTRACTS = ("okx",)  # venues whose brackets count contracts
 
@@ -27,11 +27,11 @@ _IN_CONTRACTS = ("okx",)  # venues whose brackets count contracts
 def write_tiers(
     rest: Rest, venue: str, symbols: tuple[str, ...], folder: Path, day: dt.date
 ) -> tuple[Path, list[str]]:
-    """Ask the venue about `symbols`, write `{venue}_{day}.toml` and read it back. Returns its path
-    and what could not be had, one line each.
+    """Request the rules of `symbols`, write `{venue}_{day}.toml` and read it back. Returns its path
+    and a line for each number that is missing.
 
-    Raises `DownloadError` where the exchange answers nothing of use, `VenueError` where its numbers
-    are none that a venue file may hold.
+    Raises `DownloadError` where the answers hold none of these numbers, `VenueError` where a number
+    is not allowed in a venue file.
     """
     perp = rest.exchange(venue)
     spot = rest.exchange(venue, spot=True) if APIS[venue].spot else None
@@ -102,8 +102,8 @@ def _lots(
     size: float,
     source: dict[str, Any],
 ) -> None:
-    """Step of an order in base units, and its least value in quote; what the market record lacks is
-    left out.
+    """Step of an order in base units, and its smallest value in quote, as far as the market record
+    has them.
     """
     step = market["precision"]["amount"]
     least = (market["limits"].get("cost") or {}).get("min")
@@ -114,8 +114,8 @@ def _lots(
 
 
 def _brackets(perp: Exchange, market: dict[str, Any], size: float) -> list[list[float]]:
-    """Rows (floor in quote, largest leverage, maintenance rate), floors ascending; neighbours of
-    one rate joined.
+    """Rows (floor in quote, largest leverage, maintenance rate) with ascending floors; neighbours
+    with the same rate are joined.
     """
     if (
         perp.can("fetchMarketLeverageTiers")

@@ -1,5 +1,5 @@
-"""Bring series up to date: for each month ask the sources in turn for what is missing, keep what
-holds up, write it whole.
+"""Bring series up to date: for each month request the missing rows from the sources in turn, keep
+the rows that pass the checks, and write the month by an atomic rename.
 """
 
 from __future__ import annotations
@@ -27,20 +27,20 @@ from fundenv.market.download.series import (
 from fundenv.market.download.store import Part, Store
 from fundenv.market.download.tables import gaps, join, merge, tidy
 
-# a settlement is published a little after its instant: what is younger is left for the next run
+# a settlement is published a little after its instant: a younger one is left for the next run
 _LATE_MS = 5 * 60_000
-# archives are out so long after their rows: what nobody has answered for by then does not exist
+# archives are published within this time: a span that no source has by then has no rows
 _PUBLISHED_MS = 35 * DAY_MS
-_LEAP = 2.0  # factor between neighbouring closes that two names of one coin do not show
+_LEAP = 2.0  # larger factors between neighbouring closes mean that two names are different coins
 
 
 @dataclass
 class Outcome:
-    """What happened to one series.
+    """The result of an update of one series.
 
-    written: months written; kept: months that were whole already; rows: rows now in those written.
-    failures: what could not be had, one line each; the next run tries again. notes: what was
-    repaired, dropped or is missing.
+    written: months that were written; kept: months that were complete before; rows: rows in the
+    written months. failures: a line for each failure; the next run tries again. notes: rows that
+    were corrected, dropped or are missing.
     """
 
     series: Series
@@ -61,10 +61,10 @@ class _Found:
     sources: list[str] = field(default_factory=list)
     failures: list[str] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
-    # what sources say that do not hold the symbol at all
+    # messages of sources that do not hold the symbol at all
     absent: list[str] = field(default_factory=list)
     answered: list[Span] = field(default_factory=list)
-    # spans that some source could not be asked about
+    # spans for which a request to some source failed
     still: list[Span] = field(default_factory=list)
     later: list[Span] = field(default_factory=list)  # spans that no source publishes yet
 
@@ -74,11 +74,11 @@ class Updater:
     """Fetches series into a store.
 
     Attributes:
-        store: where to. sources: in the order in which they are asked; a later one fills what the
-        earlier ones lack. clock_ms: the exchange's time, which decides whether a bar has closed;
-        the earlier one of it and this machine's counts. jobs: months fetched at a time. stop: asked
-        between months; True ends the work, what is finished is kept. done: called after each month,
-        with its name. waiting: called with the folder where another process works on a series.
+        store: the folder to write to. sources: in the order of requests; a later one fills the gaps
+        of the earlier ones. clock_ms: the exchange's time, which decides whether a bar has closed;
+        the earlier of it and this machine's counts. jobs: months fetched at a time. stop: called
+        between months; True ends the work, and finished months are kept. done: called after each
+        month, with its name. waiting: called with the folder if another process works on a series.
     """
 
     store: Store
@@ -90,11 +90,11 @@ class Updater:
     waiting: Callable[[str], None] = lambda folder: None
 
     def update(self, series: Series, start: str, end_ms: int | None = None) -> Outcome:
-        """Have every month of a series from `start` ("2020-01") to `end_ms` (default: now); bars
-        that have not closed are left for later.
+        """Complete every month of a series from `start` ("2020-01") to `end_ms` (default: now);
+        bars that have not closed are left for later.
 
-        Raises `DownloadError` for a start in the future or a damaged manifest; what a source cannot
-        give is in `Outcome.failures`.
+        Raises `DownloadError` for a start in the future or a damaged manifest. Failures of sources
+        are in `Outcome.failures`.
         """
         now = self.clock_ms() - _LATE_MS
         end = min(now, end_ms or now)
@@ -106,7 +106,7 @@ class Updater:
                 absent += found.absent
                 self.done(found.month)
             if not any(part.rows for part in self.store.parts(series).values()):
-                self.store.forget(series)  # a name that nobody knows leaves nothing behind
+                self.store.forget(series)  # a symbol that no source has leaves no files
                 why = absent[-1] if absent else "every source answers without a row"
                 outcome.failures = outcome.failures or [
                     f"{series.folder}: no data from {start} on; {why}"
@@ -116,8 +116,8 @@ class Updater:
     def _todo(
         self, series: Series, names: Sequence[str], end: int, outcome: Outcome
     ) -> Iterator[tuple[str, Part | None, Span]]:
-        """Months with something to fetch: name, what is there already and can be trusted, and the
-        span that must be covered.
+        """Months with rows to fetch: name, the part that is stored and undamaged, and the span that
+        must be covered.
         """
         parts = self.store.parts(series)
         for month in names:
@@ -138,8 +138,8 @@ class Updater:
     def _each(
         self, series: Series, todo: Sequence[tuple[str, Part | None, Span]], now: int
     ) -> Iterator[tuple[_Found, Span]]:
-        """Fetch `jobs` months at a time, the newest first: what a symbol has no history of is then
-        known early.
+        """Fetch `jobs` months at a time, the newest first, so that a symbol without any data is
+        noticed early.
         """
         waiting, running = list(todo), dict[Future[_Found], Span]()
         with ThreadPoolExecutor(self.jobs) as pool:
@@ -152,7 +152,7 @@ class Updater:
                     yield future.result(), span
 
     def _month(self, series: Series, month: str, part: Part | None, span: Span, now: int) -> _Found:
-        """Ask every source in turn for what is missing of a month."""
+        """Request the missing rows of a month from every source in turn."""
         kept = self.store.read(series, month) if part and part.rows else join([], series)
         found = _Found(
             series,
@@ -185,7 +185,7 @@ class Updater:
         return found
 
     def _ask(self, source: Source, origin: Series, missing: Sequence[Span], found: _Found) -> None:
-        """Fetch what one source has of the missing spans, and merge what holds up into `found`."""
+        """Fetch the missing spans from one source, and merge the rows that pass the checks."""
         pieces = []
         for gap in missing:
             try:
@@ -218,7 +218,7 @@ class Updater:
             )
 
     def _keep(self, series: Series, found: _Found, span: Span, outcome: Outcome) -> None:
-        """Write a month, complete where it is over and every source that matters has answered."""
+        """Write a month; it is complete if it is over and every relevant source has answered."""
         table = found.table[found.table["time"] < span.end]
         covered = min([span.end, *(gap.start for gap in (*found.still, *found.later))])
         over = span.end == month_span(found.month).end
@@ -241,15 +241,13 @@ class Updater:
 
 
 def _closed(series: Series, end: int) -> int:
-    """Where the last bar that has closed by `end` ends; settlements and snapshots are whole at
-    once.
-    """
+    """The end of the last bar that has closed by `end`; for settlements and snapshots `end`."""
     return end - end % series.step_ms if series.step_ms else end
 
 
 def _missing(found: _Found, series: Series, span: Span) -> list[Span]:
-    """What is still to be asked for. Bars: those not at hand. Settlements, whose spacing nobody
-    knows: what nobody has answered for, and wide gaps.
+    """The spans that are still to be requested. Bars: the missing ones. Settlements, whose spacing
+    is not known in advance: spans that no source has answered, and wide gaps.
     """
     if series.step_ms or span.start >= span.end:
         return gaps(found.table["time"].to_numpy(), series, span) if span.start < span.end else []
@@ -269,8 +267,8 @@ def _without(span: Span, answered: Sequence[Span]) -> list[Span]:
 
 
 def _check_seam(before: pd.DataFrame, joined: pd.DataFrame, origin: Series, series: Series) -> None:
-    """Refuse to continue one contract's prices by another's where they do not meet: that coin was
-    split or is another one.
+    """Refuse to continue one contract's prices by another's where they differ too much: the coin
+    was split, or is another one.
     """
     if origin == series.origins()[0] or "volume" not in joined.columns or before.empty:
         return

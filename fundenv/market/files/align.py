@@ -1,8 +1,8 @@
-"""Lay the tables of one symbol on one grid of bars.
+"""Align the tables of one symbol on one grid of bars.
 
 A bar is genuine where both legs traded: its file has the row (all the rows, where bars were
-resampled), the volume is not zero and the row is not in `KNOWN_DEFECTS`. What stands in for any
-other bar says `fundenv.market.files.bar_matrix`.
+resampled), the volume is not zero and the row is not in `KNOWN_DEFECTS`.
+`fundenv.market.files.bar_matrix` describes the values of all other bars.
 """
 
 from __future__ import annotations
@@ -113,7 +113,7 @@ def _phase(frames: SymbolFrames, bar_ns: int) -> int:
 
 
 def _nests(frames: SymbolFrames, bar_ns: int, phase: int, notes: list[str]) -> bool:
-    """Whether the mark prices, which are optional, can make the bars; told where they cannot."""
+    """Whether bars can be made of the mark prices, which are optional; a note says if not."""
     assert frames.mark is not None
     step = step_ns(frames.mark, frames.name("mark"))
     off = (int(times_ns(frames.mark)[0]) - phase) % step

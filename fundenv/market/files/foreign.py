@@ -1,9 +1,8 @@
-"""Tables in the formats of exchanges, ccxt and data sites: which of their columns hold which of
-ours.
+"""Tables in the formats of exchanges, ccxt and data sites: the map from our columns to theirs.
 
-`FORMATS` is the one table of them; `data/README.md` shows it. A table that has all the columns of
-a format, whatever their case, is read by it; anything else needs `columns=` (`--columns`), which
-comes first: our name -> their column, with a factor where the unit differs (`"rate":
+`FORMATS` is the table of all formats; `data/README.md` shows it. A table that has all the columns
+of a format, in any case of letters, is read by it; any other table needs `columns=` (`--columns`),
+which has precedence: our name -> their column, with a factor where the unit differs (`"rate":
 "funding*0.01"`).
 """
 
@@ -19,16 +18,15 @@ import pandas as pd
 from fundenv.market.files.schema import PRICES, DataError, Kind
 
 _EPOCHS = (1.0, 1e3, 1e6, 1e9)  # ticks in a second: s, ms, us, ns
-_EARLIEST, _LATEST = 1.0e9, 4.2e9  # seconds: 2001 .. 2103, so that each unit is told by its size
+_EARLIEST, _LATEST = 1.0e9, 4.2e9  # seconds: 2001 .. 2103, so that the size shows the unit
 _FACTOR = re.compile(r"(?P<column>.+?)\s*\*\s*(?P<factor>[-+0-9.eE]+)")
 
 
 class Format(NamedTuple):
-    """One way in which others write a table.
+    """One format of other sources.
 
-    columns: our name -> their column, all of which must be there; `{base}` stands for the coin
-    whose name the symbol begins with. refusal: why such a table is not taken, and what would do;
-    empty where it is taken.
+    columns: our name -> their column, all of which must be there; `{base}` is the coin with which
+    the symbol begins. refusal: why such a table is refused, and the remedy; empty where it is read.
     """
 
     name: str
@@ -128,10 +126,10 @@ HEADERLESS: Mapping[int, tuple[str, ...]] = {
 def adopt(
     frame: pd.DataFrame, kind: Kind, name: str, symbol: str, columns: Mapping[str, str]
 ) -> tuple[pd.DataFrame, list[str]]:
-    """`frame` with our column names and units, and what was done, one sentence each.
+    """`frame` with our column names and units, and a sentence for each change.
 
     columns: the user's own mapping, keys NAME or KIND.NAME. A table that has our names already
-    stays as it is. Raises `DataError` for a format that cannot be taken.
+    does not change. Raises `DataError` for a format that cannot be read.
     """
     own = _own(frame, kind, columns)
     if own:
@@ -166,7 +164,7 @@ def _own(frame: pd.DataFrame, kind: Kind, columns: Mapping[str, str]) -> dict[st
 def _matched(
     row: Format, kind: Kind, found: Mapping[str, str], symbol: str
 ) -> dict[str, str] | None:
-    """Our name -> their column as it stands in the table; None where the format does not fit."""
+    """Our name -> their column as the table spells it; None where the format does not fit."""
     if kind not in row.kinds:
         return None
     theirs = {}
@@ -194,7 +192,7 @@ def _source(text: str, frame: pd.DataFrame) -> tuple[str, float]:
 
 
 def _taken(frame: pd.DataFrame, theirs: Mapping[str, str], name: str) -> pd.DataFrame:
-    """Our columns from theirs, beside those that nothing was made of."""
+    """Our columns, made from theirs, and the columns that were not used."""
     made, used = {}, set()
     for ours, text in theirs.items():
         column, factor = _source(text, frame)
@@ -221,7 +219,7 @@ def _percent(column: pd.Series) -> pd.Series:
 
 
 def epochs(column: pd.Series, name: str, factor: float = 1.0) -> pd.Series:
-    """Epochs, each told by its size, as UTC datetimes; anything else as it is."""
+    """Epochs, whose unit follows from their size, as UTC datetimes; other values unchanged."""
     if not pd.api.types.is_numeric_dtype(column):
         return column
     ticks = column.to_numpy(dtype=np.float64) * factor
@@ -241,7 +239,7 @@ def epochs(column: pd.Series, name: str, factor: float = 1.0) -> pd.Series:
 
 
 def _ascending(frame: pd.DataFrame) -> pd.DataFrame:
-    """Oldest row first, where the table stands newest first throughout."""
+    """The table with the oldest row first, if its rows are in the reverse order."""
     times = frame["time"]
     if len(times) > 1 and times.is_monotonic_decreasing and not times.is_monotonic_increasing:
         return frame.iloc[::-1].reset_index(drop=True)

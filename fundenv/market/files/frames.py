@@ -26,12 +26,12 @@ class SymbolFrames:
     Attributes:
         symbol: name of the contract, as the venue file spells it, or of an asset whose legs trade
         elsewhere (`fundenv.venues.legs_of`). funding, perp, spot: required tables. mark: mark-price
-        bars; without them the perpetual's own prices stand in. extras: column name -> table (time,
+        bars; without them the perpetual's own prices are used. extras: column name -> table (time,
         column); `time` is the instant from which a row is known. names: kind -> file name, for
         messages. notes: what was done to read them, one sentence each. lender: the contract whose
-        perp and mark tables stand in for the asset's own; none: they are its own.
+        perp and mark tables replace the asset's own; none: they are its own.
 
-    Raises `DataError` where a table does not hold up.
+    Raises `DataError` where a table fails a check.
     """
 
     symbol: str
@@ -61,7 +61,7 @@ class SymbolFrames:
         object.__setattr__(self, "extras", extras)
 
     def name(self, kind: str) -> str:
-        """What messages call the table of `kind`."""
+        """The name of the table of `kind` in messages."""
         return self.names.get(kind, f"{self.symbol} {kind}")
 
     def place(self, kind: str) -> Place:
@@ -72,9 +72,7 @@ class SymbolFrames:
         return self.lender if self.lender and kind in ("perp", "mark") else legs.perp
 
     def known_at(self, instant: str | pd.Timestamp) -> SymbolFrames:
-        """The tables as they stood at `instant` (UTC): bars that had closed, settlements and extra
-        rows that had happened.
-        """
+        """The tables as known at `instant` (UTC): closed bars, past settlements and extra rows."""
         ns = to_ns(instant)
         bars = {
             k: _until(f, ns - step_ns(f, self.name(k)))

@@ -44,26 +44,25 @@ def load_market(
     """Load, check, align and compute the features of `symbols`.
 
     Args:
-        folder: where the files lie. symbols: names as in the files, or with the venue on which they
-        trade before them: hyperliquid:BTC, hyperliquid:BTC@binance:BTCUSDT for the perpetual of one
-        venue beside the spot of another. None: every symbol of the venue
-        with funding, perp and spot whose bars are short enough for `bar`
-            (default: for the shortest step that any of them has); the notes name those left out.
-        venue: name, path or `Venue`; its `prefix` is the first part of the file names. venues: your
-        own venue files for names that say one. stand_in: perpetual -> contract whose perp and mark
-        files stand for its own where the folder has funding alone, {"hyperliquid:BTC":
-        "binance:BTCUSDT"}; `Market.cautions` says so. bar: length
-        of the bars, "1h" or longer. start: keep bars that close at `start` (UTC) or later; their
-        features still look back before it. end: and before `end`. extra: column name -> scale of
-        extra features. volume_required: False lets files without volumes pass; their volumes are 0
-        and `Market.has_volume` is False. columns: our column, or kind.column -> the files' own,
-        "theirs" or "theirs*0.01", for files that neither our names nor a known format
-        (`fundenv.market.files.foreign`) fit. accept: kinds of findings of the plausibility check
-        (`fundenv.market.plausibility.KINDS`), KIND or KIND:SYMBOL, that are let through; each one
-        is then named in `Market.cautions`.
+        folder: the folder of the files. symbols: names as in the files, or with the venue on which
+        they trade before them: hyperliquid:BTC, hyperliquid:BTC@binance:BTCUSDT for the perpetual
+        of one venue beside the spot of another. None: every symbol of the venue with funding, perp
+        and spot whose bars are short enough for `bar` (default: for the shortest step that any of
+        them has); the notes name the others. venue: name, path or `Venue`; its `prefix` is the
+        first part of the file names. venues: your own venue files, for names that contain a venue.
+        stand_in: perpetual -> contract whose perp and mark files replace its own where the folder
+        has funding alone, {"hyperliquid:BTC": "binance:BTCUSDT"}; `Market.cautions` says so. bar:
+        length of the bars, "1h" or longer. start: keep bars that close at `start` (UTC) or later;
+        their features still use earlier rows. end: keep bars that close before `end`. extra: column
+        name -> scale of extra features. volume_required: False lets files without volumes pass;
+        their volumes are 0 and `Market.has_volume` is False. columns: our column, or kind.column ->
+        the files' own, "theirs" or "theirs*0.01", for files that neither our names nor a known
+        format (`fundenv.market.files.foreign`) fit. accept: kinds of findings of the plausibility
+        check (`fundenv.market.plausibility.KINDS`), KIND or KIND:SYMBOL, that are accepted;
+        `Market.cautions` then names each of them.
 
     Raises `DataError` for a missing folder, an unknown symbol (the message lists those available)
-    and for data that do not hold up.
+    and for data that fail a check.
     """
     if not isinstance(folder, str | os.PathLike):
         raise DataError(
