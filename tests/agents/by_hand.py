@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from agents.base import Agent
 from fundenv.config import EnvConfig
+from fundenv.dynamics import types as t
 from fundenv.dynamics.observation import ACCOUNT_COLUMNS, LEG_COLUMNS
 from fundenv.market.layout import N_COLUMNS
 from fundenv.market.table import FEATURES
@@ -41,8 +42,18 @@ def bound(agent: Agent, assets: int = 1) -> Any:
         n_paths=1,
         close_ns=np.arange(1000),
     )
+    loans = {
+        "initial_equity": config.initial_equity,
+        "quote_borrow_rate": 0.0876,
+        "borrow_used": config.borrow_used,
+        "borrow_slope": config.borrow_used / config.borrow_norm,
+        "borrow_steep": config.borrow_steep,
+    }
+    params = np.array([[loans.get(name, 0.0) for name in t.Params._fields]])
     agent.bind(
         SimpleNamespace(
+            num_envs=1,
+            store=SimpleNamespace(params=params),
             observation_table=(*legs, *ACCOUNT_COLUMNS),
             config=config,
             market=market,

@@ -16,13 +16,19 @@ from agents.base import observed
 from agents.registry import agent_classes
 from agents.rules.capital import OneCapital
 from agents.rules.rotation import Rotation
+from agents.training.learner import NetworkLearner
 from fundenv.batch.cpu import Batch
 from fundenv.dynamics import types as t
 from fundenv.market import Market, joint, layout, listed, stack, synthetic_portfolio
 from fundenv.market.join import singles
 from tests.agents.one_capital import answer, bound, held, look
 
-RULES = sorted(name for name, kind in agent_classes().items() if issubclass(kind, OneCapital))
+# without the learners that act only after a training; what they steer is margin carry
+RULES = sorted(
+    name
+    for name, kind in agent_classes().items()
+    if issubclass(kind, OneCapital) and not issubclass(kind, NetworkLearner)
+)
 CAUSAL = [name for name in RULES if name != "portfolio_clairvoyant"]
 SETTINGS: dict[str, Any] = {
     "margin_mode": "portfolio",
