@@ -175,7 +175,12 @@ def _cache() -> Line:
             " minute; name another folder with NUMBA_CACHE_DIR",
         )
     there = any(Path(kept).glob("*.code"))
-    said = "compiled rules are there" if there else "empty: the first start compiles for a minute"
+    said = (
+        "compiled rules are there"
+        if there
+        else "empty: the first training compiles for a minute, a single environment steps in plain"
+        " Python meanwhile (--warm compiles all now)"
+    )
     where = f"{kept}: {said} (numba in {time.perf_counter() - began:.1f} s)"
     if kept != str(wished):
         return Line("note", "cache", f"{wished} takes no files; {where}")

@@ -98,9 +98,17 @@ def cases(args: Args, closing: ExitStack) -> Iterator[Case]:
     yield from _check(args.batch, closing)
 
 
+def _compile() -> None:
+    """Wait until the compiled step is kept, so that no environment steps in plain Python."""
+    env: Any = gymnasium.make(ID)
+    env.unwrapped.batch.use_compiled()
+    env.close()
+
+
 def _vectors(
     kind: str, count: int, closing: ExitStack, clock: Callable[[], float]
 ) -> Iterator[Case]:
+    _compile()
     parent = ", parent's time" if kind == "async" else ""
     names = {name: f"{kind} {count}, {name.rpartition('/')[2]}{parent}" for name in (PENDULUM, ID)}
     for name, shown in names.items():
@@ -113,6 +121,7 @@ def _vectors(
 
 def _single(name: str, closing: ExitStack, beside: str = "", **settings: Any) -> Case:
     """A single env, reset where an episode ends."""
+    _compile()
     env = gymnasium.make(ID, **settings)
     closing.callback(env.close)
     env.reset(seed=0)

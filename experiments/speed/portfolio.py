@@ -89,6 +89,7 @@ def _walked(envs: Sequence[Any], coins: int) -> Steps:
     rng = np.random.default_rng(0)
     given = [rng.uniform(-1, 1, (64, *env.action_space.shape)).astype(np.float32) for env in envs]
     for env in envs:
+        env.unwrapped.batch.use_compiled()
         env.reset(seed=0)
     state = {"k": 0}
 

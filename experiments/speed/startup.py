@@ -10,23 +10,29 @@ import tempfile
 from rich.table import Table
 
 _FIRST_STEP = """
-import time; t = time.perf_counter(); import gymnasium
-a = time.perf_counter(); import fundenv
-b = time.perf_counter(); env = gymnasium.make("fundenv/FundingHedge-v0"); env.reset(seed=0)
+import time; t = time.perf_counter(), time.process_time()
+import gymnasium; import fundenv
+a = time.perf_counter(), time.process_time()
+env = gymnasium.make("fundenv/FundingHedge-v0"); env.reset(seed=0)
 env.step(env.action_space.sample())
-print(a - t, b - a, time.perf_counter() - b)
+b = time.perf_counter(), time.process_time()
+env.unwrapped.batch.use_compiled()
+c = time.perf_counter()
+print(a[0] - t[0], b[0] - a[0], c - t[0], b[1] - t[1])
 """
 
 
 def startup_table() -> Table:
-    """Seconds of import and first step in a fresh process, compiled anew and from the disk."""
-    table = Table("start-up", "import gymnasium", "import fundenv", "make, reset, first step")
+    """Seconds of import and first step in a fresh process, and until its compiled code steps:
+    without compiled code and with it.
+    """
+    columns = ("imports", "make, reset, first step", "until compiled code steps")
+    table = Table("start-up", *columns, "processor until the first step")
     with tempfile.TemporaryDirectory() as folder:
-        for name in ("compiling", "compiled before", "compiled before"):
-            environment = os.environ | {"NUMBA_CACHE_DIR": folder}
+        for name in ("nothing compiled", "compiled before", "compiled before"):
             done = subprocess.run(
                 [sys.executable, "-c", _FIRST_STEP],
-                env=environment,
+                env=os.environ | {"NUMBA_CACHE_DIR": folder},
                 capture_output=True,
                 text=True,
                 check=True,

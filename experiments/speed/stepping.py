@@ -30,7 +30,8 @@ class Stepper(NamedTuple):
 
 def single(count: int, settings: dict[str, Any], threads: int, device: str) -> Stepper:
     """One environment through `gymnasium.make`."""
-    env = gymnasium.make(ID, **settings)
+    env: Any = gymnasium.make(ID, **settings)
+    env.unwrapped.batch.use_compiled()
     env.reset(seed=0)
     actions = (
         np.random.default_rng(0)

@@ -70,7 +70,7 @@ class Args:
     instructions: bool = False
     """Also count the machine instructions of a step (Linux; half a minute)."""
     startup: bool = False
-    """Also time import and first step, compiled anew and from the disk."""
+    """Also time import and first step, without compiled code and with it."""
     json: Path | None = None
     """Also write the rows to this file."""
 

@@ -51,10 +51,12 @@ class Batch(Setup):
         threads: int = 1,
         per_env: Mapping[str, Any] | None = None,
         config: EnvConfig | None = None,
+        wait: bool = True,
         **settings: Any,
     ) -> None:
         """Build the arrays; `settings` are fields of `EnvConfig` (or pass a whole `config`),
         `per_env` gives one value per environment for fields of `fundenv.dynamics.types.Params`.
+        `wait`: where nothing is compiled yet, wait for it, or step in plain Python meanwhile.
         Raises `ConfigError`, `VenueError` or `DataError` with one line that names the setting.
         """
         num_envs, threads = (
@@ -62,7 +64,7 @@ class Batch(Setup):
             for name, value in (("num_envs", num_envs), ("threads", threads))
         )
         super().__init__(num_envs, market, symbols, autoreset, config, settings)
-        self._gives_away = False
+        self._gives_away, self._wait = False, wait
         self._allocate(build_params(self.config, self.venue, self.market, num_envs, per_env))
         # the caller takes the first chunk
         self._pool = Threads(threads - 1) if threads > 1 else None
@@ -188,6 +190,16 @@ class Batch(Setup):
         for _, calls in self._faces:
             calls.use_vectors()
 
+    def use_compiled(self) -> None:
+        """Step by compiled code from now on, and wait for it where it is not compiled yet."""
+        for _, calls in self._faces:
+            calls.use_compiled()
+
+    def use_python(self) -> None:
+        """Step in plain Python from now on, to the same bits."""
+        for _, calls in self._faces:
+            calls.use_python()
+
     def advance(self, stream: int = 0) -> None:
         """Step with the actions that stand in `actions` (n, A x entries per asset), unchecked;
         `stream` is for a batch on a GPU. Raises `ResetNeeded` before the first reset.
@@ -284,7 +296,8 @@ class Batch(Setup):
     def _connect(self, outs: list[t.Out]) -> None:
         """The compiled calls on the arrays of the world, the store and both outputs."""
         starts = (self.actions, self._start_paths, self._start_rows)
-        self._faces = [(out, Calls(self.world, self.store, out, *starts)) for out in outs]
+        calls = [Calls(self.world, self.store, out, *starts, wait=self._wait) for out in outs]
+        self._faces = list(zip(outs, calls, strict=True))
         self.out, self.calls = self._faces[0]
         self._hand_out()
 

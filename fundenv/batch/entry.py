@@ -5,6 +5,9 @@ single environment. Their addresses and sizes never change while a batch lives, 
 a table once and every call passes one pointer (0.3 us). Sizes that the types fix are constants
 here, so the compiler folds them into the addressing.
 
+While they are compiled for the first time in another process, a single environment steps in plain
+Python, to the same bits.
+
 A batch with the settings that `fits` names is stepped in vectors (`fundenv.batch.simd.lanes`), to
 the same bits. They are compiled apart, and only for a run that lasts: a first step waits for the
 plain loop alone.
@@ -14,10 +17,11 @@ from __future__ import annotations
 
 import ctypes
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import cache, partial
 from typing import Any
 
+import numpy as np
 from numba import types
 from numba.core import config as numba_config
 
@@ -43,9 +47,11 @@ from fundenv.batch.tables import (
     table_of,
     world_of,
 )
+from fundenv.compiler.beside import Beside
 from fundenv.compiler.cache import cache_folder, compile_entry, is_kept
 from fundenv.compiler.memory import f4_at, f8_at
 from fundenv.compiler.pipelines import EntryCompiler, LanesCompiler
+from fundenv.compiler.plain import plain
 from fundenv.dynamics import types as t
 
 # in each of the two buffers, half a second of the plain loop: a run that lasts is worth a
@@ -111,26 +117,38 @@ _ENTRIES = {
 _SIGNATURE = types.void(types.CPointer(types.int64), types.int64, types.int64)
 
 
-@cache
-def _announce(what: str) -> None:
+def _announce(said: str) -> None:
     folder = cache_folder()
     then = (
         f"later runs load it from {folder}"
         if folder
         else "no folder can be written to keep it in, so every run compiles; set NUMBA_CACHE_DIR"
     )
-    sys.stderr.write(f"fundenv: compiling {what}, half a minute or more; {then}\n")
+    sys.stderr.write(f"fundenv: {said}; {then}\n")
 
 
 @cache
-def _compiled(entry: Callable[..., None]) -> Any:
+def _announce_wait(what: str) -> None:
+    _announce(f"compiling {what}, half a minute or more")
+
+
+def _announce_beside() -> None:
+    _announce(
+        "another process compiles the simulation for the first time; until then, half a minute or"
+        " more, this one steps in plain Python, the same numbers, but slowly"
+    )
+
+
+@cache
+def _compiled(entry: Callable[..., None], has_turn: bool = False) -> Any:
     in_vectors = entry is _step_lanes
     what = "the vector form of the step" if in_vectors else "the simulation for the first time"
     compiled = compile_entry(
         entry,
         _SIGNATURE,
         LanesCompiler if in_vectors else EntryCompiler,
-        partial(_announce, what),
+        partial(_announce_wait, what),
+        has_turn,
     )
     return (
         ctypes.CFUNCTYPE(None, ctypes.c_void_p, ctypes.c_int64, ctypes.c_int64)(compiled.address),
@@ -138,8 +156,22 @@ def _compiled(entry: Callable[..., None]) -> Any:
     )
 
 
+def compile_ahead(names: Sequence[str]) -> None:
+    """Compile and keep entry points: what `fundenv.compiler.beside` starts."""
+    for name in names:
+        _compiled(globals()[name], has_turn=True)
+
+
+@cache
+def _beside(stepped: Callable[..., None], begun: Callable[..., None]) -> Beside:
+    return Beside((stepped, begun), _announce_beside)
+
+
 class Calls:
-    """Steps and resets of one set of arrays; each call releases the GIL."""
+    """Steps and resets of one set of arrays; those of compiled code release the GIL.
+
+    `wait`: whether to wait until they are compiled, or to step in plain Python meanwhile.
+    """
 
     def __init__(
         self,
@@ -149,20 +181,36 @@ class Calls:
         actions: t.Float32,
         paths: t.Int64,
         rows: t.Int64,
+        wait: bool = True,
     ) -> None:
         self._arrays, self._obs = (world, store, out, actions, paths, rows), out.obs
         self.steps_to_lanes = 0  # 0: nothing to wait for
         self.fits_vectors = False
         self.table = table_of(world, store, out, Given(actions, paths, rows))
         self._address = self.table.ctypes.data
-        if numba_config.DISABLE_JIT:
-            self.step, self.reset = self._plain_step, self._plain_reset
-            return
         stepped, begun = _ENTRIES[world.contract]
         if world.contract == t.LINEAR and world.bars.shape[1] == 1:
             stepped = _step_one_asset
-        step, own = _compiled(stepped)
-        reset = _compiled(begun)[0]
+        self._entries = stepped, begun
+        # Intel's vector library has a logarithm of its own, which may differ by its last bit
+        if numba_config.DISABLE_JIT:
+            self.use_python()
+        elif wait or numba_config.USING_SVML or _beside(*self._entries).is_over():
+            self.use_compiled()
+        else:
+            self.step, self.reset = self._step_meanwhile, self._reset_meanwhile
+
+    def use_python(self) -> None:
+        """Step in plain Python from now on: the same numbers, some hundred times as slowly."""
+        self.step, self.reset = self._plain_step, self._plain_reset
+        self.steps_to_lanes = 0
+
+    def use_compiled(self) -> None:
+        """Step by compiled code from now on, and compile it where it is not kept."""
+        if numba_config.DISABLE_JIT:
+            return
+        world, store = self._arrays[:2]
+        (step, own), (reset, _) = map(_compiled, self._entries)
         self.step, self.reset = partial(step, self._address), partial(reset, self._address)
         self._plain_address = own.address
         self.fits_vectors = fits(world, store.params, len(store.account))
@@ -193,10 +241,26 @@ class Calls:
         self.table[AT_PLAIN] = self._plain_address
         self.step, self.steps_to_lanes = partial(_compiled(_step_lanes)[0], self._address), 0
 
+    def _step_meanwhile(self, first: int, last: int) -> None:
+        if _beside(*self._entries).is_over():
+            self.use_compiled()
+            self.step(first, last)
+        else:
+            self._plain_step(first, last)
+
+    def _reset_meanwhile(self, first: int, last: int) -> None:
+        if _beside(*self._entries).is_over():
+            self.use_compiled()
+            self.reset(first, last)
+        else:
+            self._plain_reset(first, last)
+
     def _plain_step(self, first: int, last: int) -> None:
         world, store, out, actions, _, _ = self._arrays
-        step_range(world, store, out._replace(obs=self._obs), actions, first, last)
+        with np.errstate(all="ignore"):
+            plain(step_range)(world, store, out._replace(obs=self._obs), actions, first, last)
 
     def _plain_reset(self, first: int, last: int) -> None:
         world, store, out, _, paths, rows = self._arrays
-        reset_range(world, store, out._replace(obs=self._obs), paths, rows, first, last)
+        with np.errstate(all="ignore"):
+            plain(reset_range)(world, store, out._replace(obs=self._obs), paths, rows, first, last)

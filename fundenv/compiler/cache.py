@@ -246,16 +246,37 @@ def _wait_for(file: Any) -> None:
             return
 
 
+def take_turn(function: Callable[..., Any]) -> Any:
+    """The open file that holds the turn of whoever compiles `function`, for as long as it or what
+    inherits it is open; None where another process has the turn. Raises `OSError` where there is no
+    folder to keep code in, or nothing can be locked.
+    """
+    folder = cache_folder()
+    if fcntl is None or folder is None:
+        raise OSError("nothing can be locked here")
+    file = (Path(folder) / f"{file_name(function)}.lock").open("a")
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        file.close()
+        return None
+    except OSError:
+        file.close()
+        raise
+    return file
+
+
 def compile_entry(
     function: Callable[..., Any],
     signature: Any,
     pipeline: Any,
     announce: Callable[[], None],
+    has_turn: bool = False,
 ) -> Any:
     """`function` as a C callback (`numba.cfunc`), loaded from disk or compiled and kept there.
 
     `announce` is called before whatever is compiled, for whatever reason: no file, another Python,
-    another processor, a damaged file.
+    another processor, a damaged file. `has_turn`: this process holds the turn already.
     """
     made: Any = CFunc(
         function,
@@ -265,7 +286,7 @@ def compile_entry(
         pipeline_class=pipeline,
     )
     made._cache = _Kept(function, announce)
-    if is_kept(function):
+    if has_turn or is_kept(function):
         made.compile()
     else:
         with _turn(function):

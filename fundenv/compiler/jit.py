@@ -20,6 +20,10 @@ F = TypeVar("F", bound=Callable[..., Any])
 _OPTIONS: dict[str, Any] = {"nogil": True, "fastmath": False, "error_model": "numpy", "_nrt": False}
 
 
+# public function -> the formula that compiled rules call in its place (`inlined`)
+BODIES: dict[Callable[..., Any], Callable[..., Any]] = {}
+
+
 class _Rule(CPUDispatcher):  # type: ignore[misc]
     """A rule for compiled callers alone."""
 
@@ -32,6 +36,11 @@ class _Rule(CPUDispatcher):  # type: ignore[misc]
         raise TypeError(
             f"{name} is a rule for compiled code; call {name}.py_func, or set NUMBA_DISABLE_JIT=1"
         )
+
+
+def is_rule(thing: Any) -> bool:
+    """Whether something is what the decorators of this file return."""
+    return isinstance(thing, _Rule)
 
 
 def _rule(
@@ -68,6 +77,7 @@ def inlined(face: F, body: F) -> F:
     if numba_config.DISABLE_JIT:
         return body
     options = {"error_model": "numpy", "fastmath": False, "forceinline": True}
+    BODIES[face] = body
     overload(face, jit_options=options, strict=False)(lambda *args, **kwargs: body)
     return face
 

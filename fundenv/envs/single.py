@@ -63,7 +63,7 @@ class FundingHedgeEnv(gym.Env[Any, Any]):
             raise ConfigError(f"info = {info!r} is not one of False, True, 'brief'")
         if render_mode not in (None, "rgb_array"):
             raise ConfigError(f"render_mode = {render_mode!r} is not one of None, 'rgb_array'")
-        self.batch = Batch(1, market=market, symbols=symbols, **settings)
+        self.batch = Batch(1, market=market, symbols=symbols, wait=False, **settings)
         self._view()
         infos = {False: dict, True: self.audit, "brief": self._brief}
         self._info: Callable[[], dict[str, Any]] = infos[info]

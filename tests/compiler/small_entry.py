@@ -5,11 +5,16 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import pytest
+from numba import types
 from numba.core import config as numba_config
+
+from fundenv.compiler import cache
+from fundenv.compiler.pipelines import EntryCompiler
 
 ROOT = Path(__file__).parents[2]
 CALL = """
@@ -35,7 +40,9 @@ def double(table: Any, first: int, last: int) -> None:
     table[0] = 2 * table[0] + first - last
 
 
-def start(folder: Path | None, root: Path = ROOT, **variables: str) -> subprocess.Popen[str]:
+def start(
+    folder: Path | None, root: Path = ROOT, script: str = CALL, **variables: str
+) -> subprocess.Popen[str]:
     """A fresh process that calls `double`, its code below `folder`; None: no folder is named."""
     named = {} if folder is None else {"NUMBA_CACHE_DIR": str(folder)}
     kept = {
@@ -44,7 +51,7 @@ def start(folder: Path | None, root: Path = ROOT, **variables: str) -> subproces
         if name not in ("NUMBA_CACHE_DIR", "XDG_CACHE_HOME")
     }
     return subprocess.Popen(
-        [sys.executable, "-B", "-W", "ignore", "-c", CALL],
+        [sys.executable, "-B", "-W", "ignore", "-c", script],
         cwd=root,
         env=kept | named | {"PYTHONPATH": str(root)} | variables,
         stdout=subprocess.PIPE,
@@ -60,3 +67,15 @@ def end(process: subprocess.Popen[str]) -> tuple[str, str]:
     number, _, folder = out.strip().partition(" ")
     assert number == "42"
     return folder, said
+
+
+def compile_ahead(names: Sequence[str]) -> None:
+    """What `fundenv.compiler.beside` starts; leaves a note of who compiled."""
+    folder = Path(str(cache.cache_folder()))
+    with (folder / "compiled.log").open("a") as log:
+        log.write(f"{os.getpid()} {' '.join(names)}\n")
+    if (folder / "fail").exists():
+        raise RuntimeError("out of memory, say")
+    kind = types.void(types.CPointer(types.int64), types.int64, types.int64)
+    for name in names:
+        cache.compile_entry(globals()[name], kind, EntryCompiler, lambda: None, has_turn=True)
