@@ -19,7 +19,9 @@ FAST := $(wildcard tests/test_*.py) tests/formulas tests/golden tests/venues tes
   $(addprefix tests/laws/test_,by_hand.py funding.py execution.py keeper.py shared_capital.py)
 
 .DEFAULT_GOAL := help
-.PHONY: help demo check test install lint types format docs review clean
+.PHONY: help demo check test install lint types warm format docs review clean
+# mypy and the compiler of the simulation, which both take a minute where nothing is kept, at once
+first := $(MAKE) --no-print-directory -j 2 lint types warm
 
 help:  ## list the targets
 	@sed -n 's/^\([a-z]*\):.*  ## \(.*\)/  make \1|\2/p' Makefile | while IFS='|' read -r name text; do printf '%-16s %s\n' "$$name" "$$text"; done
@@ -27,10 +29,12 @@ help:  ## list the targets
 demo: $(VENV)/.train  ## train PPO and SAC on the embedded market and compare them with the rules, into runs/demo
 	$(python) -m experiments.benchmark $(DEMO)
 
-check: lint types  ## lint, types and the fast tests: what to run before every commit
+check: $(VENV)/.dev  ## lint, types and the fast tests: what to run before every commit
+	@$(first)
 	$(python) -m pytest -q -n 2 --dist loadfile -m "not slow and not learn" $(FAST) $(PYTEST)
 
-test: lint types  ## lint, types and all tests (those on real data only where FUNDENV_DATA names a folder)
+test: $(VENV)/.dev  ## lint, types and all tests (those on real data only where FUNDENV_DATA names a folder)
+	@$(first)
 	$(python) -m pytest $(PYTEST)
 
 install: $(VENV)/.dev  ## only install what development needs, into .venv
@@ -41,6 +45,9 @@ lint: $(VENV)/.dev  ## style and likely bugs
 
 types: $(VENV)/.dev  ## mypy
 	$(python) -m mypy
+
+warm: $(VENV)/.dev  ## compile the simulation, where that was not done yet
+	$(python) -m fundenv.batch.warm
 
 format: $(VENV)/.dev  ## rewrite the sources in the project's format
 	$(python) -m ruff check --fix .

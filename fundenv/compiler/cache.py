@@ -12,26 +12,25 @@ from __future__ import annotations
 
 import hashlib
 import os
-import pickle
 import stat
 import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager, nullcontext, suppress
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import llvmlite
+import llvmlite.binding
 import numba
 from numba.core import config as numba_config
-from numba.core.caching import NullCache
 from numba.core.ccallback import CFunc
-from numba.core.compiler import CompileResult
-from numba.core.registry import cpu_target
-from numba.core.serialize import dumps
+from numba.core.codegen import get_host_cpu_features
 from numba.core.sigutils import normalize_signature
+
+from fundenv.compiler.object_code import ObjectCode, load, object_code
 
 try:
     import fcntl
@@ -141,7 +140,9 @@ def file_name(function: Callable[..., Any]) -> str:
         sys.implementation.cache_tag,
         sys.abiflags if hasattr(sys, "abiflags") else "",
         llvmlite.__version__,
-        cpu_target.target_context.codegen().magic_tuple(),  # system and processor
+        llvmlite.binding.get_process_triple(),
+        numba_config.CPU_NAME or llvmlite.binding.get_host_cpu_name(),
+        get_host_cpu_features() if numba_config.CPU_FEATURES is None else numba_config.CPU_FEATURES,
         numba_config.OPT,
         numba_config.LOOP_VECTORIZE,
         numba_config.SLP_VECTORIZE,
@@ -190,29 +191,40 @@ def is_kept(function: Callable[..., Any]) -> bool:
     return any(_read(path) is not None for path in _places(function))
 
 
-class _Kept(NullCache):  # type: ignore[misc]
-    """numba's idea of a cache, for one entry point."""
+class Loaded(NamedTuple):
+    """An entry point in this process: its address, and what has to live as long as it is called."""
 
-    def __init__(self, function: Callable[..., Any], announce: Callable[[], None]) -> None:
-        self._function, self._announce = function, announce
+    address: int
+    owner: Any
 
-    def load_overload(self, sig: Any, target_context: Any) -> Any:
-        """The compiled entry point; None, after it was announced, where it must be compiled."""
-        target_context.refresh()
-        for path in _places(self._function):
-            code = _read(path)
-            if code is not None:
-                return CompileResult._rebuild(target_context, *pickle.loads(code))
-        self._announce()
-        return None
 
-    def save_overload(self, sig: Any, data: Any) -> None:
-        """Keep it for the processes to come."""
-        folder = cache_folder()
-        if data.library.has_dynamic_globals:
-            raise RuntimeError(f"{self._function.__name__} holds addresses of this process")
-        if folder is not None:
-            write_code(Path(folder) / file_name(self._function), dumps(data._reduce()))
+def _kept(function: Callable[..., Any]) -> Loaded | None:
+    """The entry point as it was compiled before; None where it was not."""
+    for path in _places(function):
+        code = _read(path)
+        address = None if code is None else load(ObjectCode.from_bytes(code))
+        if address is not None:
+            return Loaded(address, None)
+    return None
+
+
+def _compiled(function: Callable[..., Any], signature: Any, pipeline: Any) -> Loaded:
+    """Compile the entry point, and keep it for the processes to come."""
+    made: Any = CFunc(
+        function,
+        normalize_signature(signature),
+        {},
+        {"error_model": "numpy", "_nrt": False},
+        pipeline_class=pipeline,
+    )
+    made.compile()
+    if made._library.has_dynamic_globals:
+        raise RuntimeError(f"{function.__name__} holds addresses of this process")
+    folder = cache_folder()
+    if folder is not None:
+        code = object_code(made._library, made.native_name)
+        write_code(Path(folder) / file_name(function), code.to_bytes())
+    return Loaded(made.address, made)
 
 
 @contextmanager
@@ -272,23 +284,18 @@ def compile_entry(
     pipeline: Any,
     announce: Callable[[], None],
     has_turn: bool = False,
-) -> Any:
+) -> Loaded:
     """`function` as a C callback (`numba.cfunc`), loaded from disk or compiled and kept there.
 
     `announce` is called before whatever is compiled, for whatever reason: no file, another Python,
     another processor, a damaged file. `has_turn`: this process holds the turn already.
     """
-    made: Any = CFunc(
-        function,
-        normalize_signature(signature),
-        {},
-        {"error_model": "numpy"},
-        pipeline_class=pipeline,
-    )
-    made._cache = _Kept(function, announce)
-    if has_turn or is_kept(function):
-        made.compile()
-    else:
-        with _turn(function):
-            made.compile()
+    made = _kept(function)
+    if made is not None:
+        return made
+    with nullcontext() if has_turn else _turn(function):
+        made = _kept(function)  # by whoever had the turn before
+        if made is None:
+            announce()
+            made = _compiled(function, signature, pipeline)
     return made

@@ -113,7 +113,8 @@ def test_plain_python_steps_the_same_bits(mode: str) -> None:
         envs[1].batch.use_python()
         for path in range(2):
             moves = (action(draw(rng, market.n_assets)) for _ in range(STEPS))
-            walk(envs, moves, seen, options={"path": path, "start": int(rng.integers(0, 20))})
+            start = {"path": path, "start": int(rng.integers(0, 20))}
+            walk(envs, moves, seen, seed=seed, options=start)
 
     check()
     assert seen["steps"] > 200

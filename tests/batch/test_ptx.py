@@ -1,6 +1,7 @@
-"""The whole kernel compiles for two generations of data-centre GPUs, without a GPU.
+"""The whole kernel compiles for data-centre GPUs, without a GPU.
 
-`python -m experiments.speed.ptx` measures registers and spills.
+`python -m experiments.speed.ptx` compiles it for two generations, and measures registers and
+spills. Here it is the older one: its code runs on the newer one as well.
 """
 
 from __future__ import annotations
@@ -17,10 +18,9 @@ def test_the_step_kernel_compiles_and_rounds_every_operation() -> None:
     lack = ptx.missing()
     if lack:
         pytest.skip(lack)
-    for capability in ((8, 0), (9, 0)):
-        code = ptx.compile_kernel("step", capability)
-        assert f".target sm_{capability[0]}{capability[1]}" in code
-        # what is not rounded step by step comes from exp and log alone
-        products = re.findall(r"\b(?:mul|add|sub)\.(?:rn\.)?f64", code)
-        assert len(products) > 1000
-        assert all(".rn." in instruction for instruction in products)
+    code = ptx.compile_kernel("step", (8, 0))
+    assert ".target sm_80" in code
+    # what is not rounded step by step comes from exp and log alone
+    products = re.findall(r"\b(?:mul|add|sub)\.(?:rn\.)?f64", code)
+    assert len(products) > 1000
+    assert all(".rn." in instruction for instruction in products)
