@@ -20,7 +20,7 @@ def plain(rule: Any) -> Callable[..., Any]:
 
     Where numpy divides by zero it warns, and compiled code does not: call it under `np.errstate`.
     """
-    return _of(rule) if is_rule(rule) or rule in BODIES else rule  # type: ignore[no-any-return]
+    return _of(rule) if is_rule(rule) or rule in BODIES else rule
 
 
 def _of(rule: Any) -> Any:
