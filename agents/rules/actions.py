@@ -1,4 +1,4 @@
-"""Target actions (`actions="target"`): what rule agents speak."""
+"""Target actions (`actions="target"`), the form of the actions of rules."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-HELD = 0.02  # |carry| below which an account counts as flat: dust that lot rounding leaves
+HELD = 0.02  # |carry| below which an account counts as flat: a remainder of lot rounding
 
 
 def targets(

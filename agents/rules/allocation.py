@@ -18,7 +18,7 @@ from agents.rules.base import BP_PER_YEAR, Rule
 from agents.rules.capital import Array, Capital, OneCapital
 from agents.rules.memory import Mean, Settled
 
-_NOTHING = -1e4  # bp: worth less than any cost
+_NOTHING = -1e4  # bp: a loss larger than any cost, so that the coin is not held
 BLOCKS = (1, 2, 4, 8, 16, 32)  # settlements over which the shares of the plan stay as they are
 
 
@@ -31,7 +31,7 @@ class AllocationParams(Params):
     long: Annotated[float, Range(1, 2000, "settlements")] = 270.0
     """Span of the mean to which the forecast reverts."""
     persistence: Annotated[float, Range(0, 1, "of the distance")] = 0.98
-    """Part of the distance between the two means that is left after one settlement."""
+    """Share of the distance between the two means that remains after one settlement."""
     cost: Annotated[float, Range(0, 1000, "bp of notional")] = 17.0
     """Cost of entering or leaving, both legs; 34 for a round trip."""
     leverage: Annotated[float, Range(1, 125, "times")] = 3.0
@@ -43,11 +43,12 @@ class Allocation(OneCapital, Rule):
 
     Forecast h settlements ahead: long mean + (mean - long mean) x persistence^h, less the hurdle of
     rotation, over the next 63 settlements. Variables are the share of the capital in each coin in
-    each block of settlements and what is bought and sold between them; shares sum to 1 at most, and
-    what is held at the end is sold. The programmes of all environments are one call of HiGHS (Q.
+    each block of settlements, and the purchases and sales between blocks. Shares sum to 1 at most,
+    and the last position is sold. The programmes of all environments are one call of HiGHS (Q.
     Huangfu and J. Hall, Math. Program. Comput. 10, 2018), by `scipy.optimize.linprog`.
 
-    A known baseline below rotation: forecasts that revert leave too soon.
+    It is a baseline with a lower growth than rotation: with forecasts that revert to the mean it
+    leaves too soon.
     """
 
     name = "allocation"
@@ -55,7 +56,7 @@ class Allocation(OneCapital, Rule):
     params: AllocationParams
 
     def look_up(self, batch: Any) -> None:
-        """Find the columns, and what the margin mode asks of each coin."""
+        """Find the columns, and the margin that each coin needs in this margin mode."""
         table = batch.observation_table
         self.carry, self.pending, self.cash_rate = (
             observed(table, name) for name in ("carry", "pending", "cash_rate")
@@ -110,8 +111,8 @@ def path(short: Array, long: Array, persistence: Any, hurdle: Array) -> Array:
 def plan(value: Array, held: Array, cost: Array, room: Array | None = None) -> Array:
     """The shares (n, A) of the first block that maximise the value of all blocks less costs.
 
-    value: (n, A, B) of a share of 1. held, cost: (n, A) the shares now, and the cost of buying or
-    selling a share of 1. room: (n,) what the shares may sum to, 1 where it is not given. Raises
+    value: (n, A, B) of a share of 1. held, cost: (n, A) the present shares, and the cost of buying
+    or selling a share of 1. room: (n,) largest sum of the shares, by default 1. Raises
     `RuntimeError` where HiGHS finds no optimum.
     """
     from scipy.optimize import linprog

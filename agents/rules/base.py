@@ -1,5 +1,5 @@
-"""What rules share: parameters that may differ from environment to environment, and a memory that
-follows the episodes.
+"""The base of rules: parameters that may differ between environments, and a memory that follows the
+episodes.
 """
 
 from __future__ import annotations
@@ -76,8 +76,8 @@ class Memory:
             self.fresh |= np.asarray(mask, dtype=bool)
 
     def arrive(self, n: int) -> bool:
-        """Get ready for n observations; True where the arrays have to be made. Raises `AgentError`
-        where n has changed without a `reset`.
+        """Prepare for n observations; True if the arrays have to be created. Raises `AgentError` if
+        n has changed without a `reset`.
         """
         if not len(self.fresh):
             self.fresh = np.ones(n, dtype=bool)

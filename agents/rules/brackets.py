@@ -1,5 +1,5 @@
-"""What the venue asks of a position: by the rules that hold for the account, not by those of
-today.
+"""The margin that the venue requires of a position, by the rules in force for the account and not
+by the present ones.
 """
 
 from __future__ import annotations

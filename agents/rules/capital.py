@@ -1,5 +1,5 @@
-"""What a carry costs and how large it may be in each margin mode: the arithmetic that the rules of
-one capital share.
+"""The arithmetic of the rules of one capital: the cost of a carry and its largest size in each
+margin mode.
 """
 
 from __future__ import annotations
@@ -20,9 +20,9 @@ _DAYS = 365.0
 
 
 class OneCapital:
-    """Mixin of agents whose carries are shares of one capital. They see which coins trade, and ask
-    nothing of those that do not: of a halted coin they keep what they hold, and its capital with
-    it, and what is not listed counts as if it were not there.
+    """Mixin of agents whose carries are shares of one capital. They observe which coins trade, and
+    give no order for the others. A position in a halted coin is kept, with its share of the
+    capital; a coin that is not listed is ignored.
     """
 
     def env_settings(self) -> dict[str, Any]:
@@ -39,7 +39,7 @@ class Shares(Memory):
 
     def see(self, counts: NDArray[np.bool_]) -> tuple[Array, NDArray[np.bool_]]:
         """(share of each of the coins that count (n, 1), whether their number has changed since the
-        last look (n, 1)); counts: (n, A).
+        last decision (n, 1)); counts: (n, A).
         """
         count = np.maximum(counts.sum(axis=1, keepdims=True), 1).astype(np.float64)
         if self.arrive(len(counts)):
@@ -52,12 +52,11 @@ class Shares(Memory):
 
 class Capital:
     """Collateral, maintenance and interest of the coins of an env, each (A,), or (n, A) where its
-    environments have different coins or days: what the venue asks is what it asks of the account,
-    by the rules in force when the episode began.
+    environments have different coins or days, by the rules in force when the episode began.
 
-    `use` of a coin is what one quote of hedged notional takes of the equity that guards against
-    liquidation. Portfolio margin: (1 - collateral rate) + 1.05 x maintenance; the account is
-    liquidated where the notionals times their `use` reach the equity. Isolated and cross margin
+    `use` of a coin is the part of the equity that one quote of hedged notional needs as a margin
+    against liquidation. Portfolio margin: (1 - collateral rate) + 1.05 x maintenance; the account
+    is liquidated where the notionals times their `use` reach the equity. Isolated and cross margin
     have a wallet: see `notional_at`.
     """
 
@@ -72,15 +71,15 @@ class Capital:
         self.look(batch.num_envs)
 
     def see(self, obs: NDArray[np.float32]) -> None:
-        """Get ready for observations (n, D): the coins that each environment has, which of them
-        trade (`available`, (n, A)), and what loans cost.
+        """Read observations (n, D): the coins that each environment has, which of them trade
+        (`available`, (n, A)), and the cost of loans.
         """
         self.look(len(obs))
         self.available = self._available.of(obs) > 0.5
         self.loans.look(obs, self.available)
 
     def look(self, count: int) -> None:
-        """Get ready for `count` observations: what the venue asks of each environment."""
+        """Read the rules of the venue for each of `count` environments."""
         self.maintenance, self.collateral = self._maintenance.of(count), self._collateral.of(count)
         self.use = 1.0 - self.collateral + _CALL * self.maintenance
 
@@ -109,8 +108,8 @@ class Capital:
         return np.asarray(share * np.minimum(notional * self.gross(leverage), 1.0)), leverage
 
     def hurdle(self, leverage: Any, cash_rate: Any) -> Array:
-        """Cost of one quote of notional a year: cash pays up to the equity, borrowed quote the
-        rest; isolated and cross: the cash rate on spot and margin.
+        """Cost of one quote of notional a year: the cash rate on the part that the equity pays, the
+        interest on the part that is borrowed. Isolated and cross: the cash rate on spot and margin.
         """
         gross = self.gross(leverage)
         if not self.portfolio:
@@ -120,8 +119,8 @@ class Capital:
         return np.asarray(cash_rate * (1.0 - borrowed) + rate * borrowed)
 
     def interest(self, notional: Any) -> Any:
-        """Interest on the quote that this notional over equity borrows, bp per 8 h; isolated and
-        cross margin lend none.
+        """Interest on the quote that this notional over equity borrows, bp per 8 h; 0 in isolated
+        and cross margin, which have no loans of quote.
         """
         if not self.portfolio:
             return 0.0
@@ -140,7 +139,7 @@ class Capital:
         )
 
     def notional_at(self, distance: Any, volatility: Any) -> Array:
-        """Largest notional over equity that stands `distance` daily volatilities from liquidation.
+        """Largest notional over equity that is `distance` daily volatilities from liquidation.
 
         A rise by x multiplies the notional with 1 + x and leaves the equity of a hedged account as
         it is, so portfolio margin allows 1 / (use (1 + x)). Isolated and cross: the rise of (1 / L

@@ -31,9 +31,9 @@ class EqualWeightParams(Params):
 
 
 class EqualWeight(OneCapital, Rule):
-    """Holds carry 1/N in each of the N coins of one capital that trade, and brings a coin back to
-    its target where its notional has left the band, or all where N changes: a coin is listed or
-    delisted. With one coin: always-on carry with a rebalancing band.
+    """Holds carry 1/N in each of the N coins of one capital that trade. It returns a coin to its
+    target when its notional has left the band, and all coins when N changes, because one is listed
+    or delisted. With one coin: always-on carry with a rebalancing band.
 
     A notional changes with the price of its coin, while the equity of a hedged account does not.
     """
@@ -43,7 +43,7 @@ class EqualWeight(OneCapital, Rule):
     params: EqualWeightParams
 
     def look_up(self, batch: Any) -> None:
-        """Find the columns, and what the margin mode asks of each coin."""
+        """Find the columns, and the margin that each coin needs in this margin mode."""
         self.carry, self.pending, self.weight = (
             observed(batch.observation_table, name) for name in ("carry", "pending", "perp_weight")
         )

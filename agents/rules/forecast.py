@@ -40,9 +40,9 @@ class ForecastParams(Params):
 class Forecast(Hysteresis):
     """Full carry by forecast funding, net of the cash rate and of costs over the holding time.
 
-    It enters where the forecast exceeds the hurdle r (1 + L) / L by cost / hold, leaves where it
-    falls short of it by as much, and stays as it is in between. The market needs the columns
-    that --forecast adds (`fundenv.forecast.observed`).
+    It enters where the forecast exceeds the hurdle r (1 + L) / L by cost / hold, leaves where it is
+    below the hurdle by as much, and does nothing in between. The market needs the columns that
+    --forecast adds (`fundenv.forecast.observed`).
     """
 
     name = "forecast"
@@ -50,7 +50,7 @@ class Forecast(Hysteresis):
     params: Any
 
     def look_up(self, batch: Any) -> None:
-        """Find the columns, and what a round trip costs."""
+        """Find the columns, and the cost of a round trip."""
         table = batch.observation_table
         self.ahead = Ahead(table, self.name, self.p.horizon)
         self.carry, self.pending, self.cash_rate = (

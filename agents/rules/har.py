@@ -84,9 +84,9 @@ class Har(Ewma):
         """Base and weights by least squares, pooled over all paths and assets of `market`, which
         must be the training span.
 
-        What a position entered at one instant receives begins with the settlement after it: the
-        target is the mean of the 2nd .. (horizon + 1)th rate seen from there on. Raises
-        `AgentError` where the market is too short.
+        A position that is entered at one instant first receives the settlement after it. So the
+        target is the mean of the 2nd .. (horizon + 1)th rate from there on. Raises `AgentError`
+        where the market is too short.
         """
         names = [feature.name for feature in market.table]
         columns = [names.index(name) for name in SIGNALS]

@@ -1,5 +1,5 @@
-"""In and out of full carry by a signal, with two thresholds: the decision that rules share which
-differ in their signal alone.
+"""Enter and leave full carry by a signal with two thresholds: the decision of all rules that differ
+only in their signal.
 """
 
 from __future__ import annotations
@@ -16,8 +16,8 @@ from agents.rules.base import Rule
 
 
 class Hysteresis(Rule):
-    """Full carry where the signal is above the upper threshold, flat where it is below the lower,
-    in between as it is; each asset on its own.
+    """Full carry where the signal is above the upper threshold, flat where it is below the lower
+    one, no order in between; each asset on its own.
 
     A subclass finds the columns `carry` and `pending`, and its parameters have `leverage`.
     """
@@ -27,7 +27,7 @@ class Hysteresis(Rule):
 
     @abstractmethod
     def signal(self, obs: NDArray[np.float32]) -> NDArray[np.float64]:
-        """What the thresholds are compared with, (n, A)."""
+        """The signal that is compared with the thresholds, (n, A)."""
 
     @abstractmethod
     def thresholds(self) -> tuple[Any, Any]:

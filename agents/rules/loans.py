@@ -1,4 +1,4 @@
-"""What loans cost a rule: the account's own rate, which rises with the loan and with volatility
+"""The cost of loans in rules: the account's own rate, which rises with the loan and with volatility
 where the pools of the env are limited (specification 11.2).
 """
 
@@ -42,8 +42,8 @@ class Loans:
     """Rates a year of loans of coins and of quote in the env of a batch, at the volatilities that a
     rule observes.
 
-    Loans are given over the equity; pools are taken to be as large beside it as they are beside the
-    initial equity, for no observation tells how far the account has come.
+    Loans are divided by the equity. The ratio of a pool to the equity is assumed to be that at the
+    initial equity, because no observation shows how much the equity has grown.
     """
 
     def __init__(self, batch: Any) -> None:
@@ -54,7 +54,7 @@ class Loans:
                 return float(given)
             return max(float(venue.value("borrow", name, date=day)) for venue in venues)
 
-        # the dearest venue of the coins
+        # the most expensive venue of the coins
         self.coin_rate = flat(config.base_borrow_rate, "base_annual", venues_of(batch, "spot"))
         self.quote_rate = flat(config.quote_borrow_rate, "quote_annual", [batch.venue])
         self._batch, self._norm_of_all = batch, config.borrow_norm
@@ -64,8 +64,8 @@ class Loans:
         self._lent: Any = self._used
 
     def look(self, obs: NDArray[np.float32], listed: Any = True) -> None:
-        """Take in the volatilities of an observation (n, D); listed: (n, A), the coins that count
-        for the pool of quote.
+        """Read the volatilities of an observation (n, D); listed: (n, A), the coins that count for
+        the pool of quote.
         """
         if len(self._batch.store.params) > 1:
             self._own(len(obs))
@@ -86,8 +86,8 @@ class Loans:
         return self.coin_rate + self._scarce(self._lent, owed, self._coins)
 
     def dearer(self, seen: Mapping[str, Array], owed: Any) -> Array:
-        """What such a loan costs beyond the flat rate at other volatilities than those of an
-        observation, in their shape.
+        """The cost of such a loan above the flat rate at given volatilities, in their
+        shape.
         """
         return np.asarray(self._scarce(self._share(daily(seen)), owed, self._coins))
 
@@ -106,7 +106,7 @@ class Loans:
         return np.where((np.asarray(owed) > 0.0) & ~endless, extra, 0.0)
 
     def _own(self, count: int) -> None:
-        """Take in the environments' own rates and pools, which `per_env` and `randomize` may set:
+        """Read the environments' own rates and pools, which `per_env` and `randomize` may set:
         numbers where all have the same, else (n, 1).
 
         Raises `AgentError` where they differ and `count` is not the number of environments.

@@ -1,5 +1,5 @@
-"""Margin carry: how much of one capital works, and how much is borrowed, decided by what the carry
-pays and by the distance to liquidation.
+"""Margin carry: the invested share of one capital and the loan, decided by the funding of the carry
+and by the distance to liquidation.
 """
 
 from __future__ import annotations
@@ -60,7 +60,7 @@ class MarginCarryParams(Params):
 
 
 class Seen(NamedTuple):
-    """What one decision looks at, each (n, A)."""
+    """The inputs of one decision, each (n, A)."""
 
     mean: Array  # forecast, bp per 8 h
     cash: Array  # cash rate, bp per 8 h
@@ -76,12 +76,13 @@ class MarginCarry(OneCapital, Rule):
     funding pays more than cash, with borrowed quote while it pays more than the interest.
 
     Enter, leave and change coins as in rotation. The notional is `own`, or `highest` where the
-    forecast pays the interest, but no larger than what stands `distance` daily volatilities (the
-    higher of 7 and 30 days) from liquidation. A position is left alone until the account is nearer
-    than `near`, or a fall of the price has left less than `low` of the notional wanted: every order
-    costs both legs, and a hedged notional drifts with the price alone. The interest is that of the
-    whole loan, which rises with it where the pool of quote is limited. Isolated and cross margin
-    lend nothing: there, `highest` is the notional of a higher target leverage.
+    forecast pays the interest, but at most the notional that is `distance` daily volatilities (the
+    higher of 7 and 30 days) from liquidation. The rule gives no order for a position until the
+    account is nearer than `near`, or a fall of the price has reduced the notional below `low` of
+    its target: every order costs both legs, and a hedged notional changes with the price alone. The
+    interest is that of the whole loan, which rises with the loan where the pool of quote is
+    limited. Isolated and cross margin have no loans of quote: there, `highest` is the notional of a
+    higher target leverage.
     """
 
     name = "margin_carry"
@@ -89,7 +90,7 @@ class MarginCarry(OneCapital, Rule):
     params: MarginCarryParams
 
     def look_up(self, batch: Any) -> None:
-        """Find the columns, and what the margin mode asks of each coin."""
+        """Find the columns, and the margin that each coin needs in this margin mode."""
         table = batch.observation_table
         names = (
             "carry pending cash_rate perp_weight target_carry target_leverage volatility_7d"
@@ -101,7 +102,7 @@ class MarginCarry(OneCapital, Rule):
         self.capital = Capital(batch)
 
     def act(self, obs: NDArray[np.float32], *, deterministic: bool = True) -> NDArray[Any]:
-        """Which coins, how much of each, and whether that is worth an order."""
+        """Choose the coins and their notionals, and give the orders that are needed."""
         self.capital.see(obs)
         see = self.see(obs)
         wanted = self.coins_wanted(see)
@@ -137,7 +138,7 @@ class MarginCarry(OneCapital, Rule):
         return targets(hold, np.where(wanted, asked, 0.0), leverage=leverage)
 
     def see(self, obs: NDArray[np.float32]) -> Seen:
-        """What one decision looks at."""
+        """The inputs of one decision."""
         see = {name: column.of(obs).astype(np.float64) for name, column in self.column.items()}
         mean = self.mean.see(obs, *self.settled.see(obs), self.p.span)
         inside = see["carry"] > HELD
@@ -164,13 +165,13 @@ class MarginCarry(OneCapital, Rule):
         worth = self.worth(see)
         worth = np.where(stays, worth + self.p.swap, worth)
         worth = np.where(stays | (net > self.p.enter), worth, -np.inf)
-        # a coin held is kept while it is halted, and its place with it
+        # a held coin is kept while it is halted, and counts among `coins`
         worth = np.where(see.trades, worth, np.where(see.inside, _KEPT, -np.inf))
         rank = (-worth).argsort(axis=1, kind="stable").argsort(axis=1, kind="stable")
         return np.asarray(np.isfinite(worth) & (rank < self.p.coins))
 
     def worth(self, see: Seen) -> Array:
-        """By what coins are compared (n, A), bp of equity per 8 h."""
+        """The figure by which coins are compared (n, A), bp of equity per 8 h."""
         p = self.p
         if np.ndim(p.compare) == 0 and p.compare == 0.0:
             return see.mean

@@ -1,5 +1,5 @@
-"""Memories of rules, built from nothing but the observations: settled funding rates (which are new,
-their mean, their score), and what positions have lost.
+"""Memories of rules, built from the observations alone: settled funding rates (which are new, their
+mean, their score), and the losses of positions.
 """
 
 from __future__ import annotations
@@ -19,10 +19,10 @@ _LATER = 1e-3  # of an interval; smaller differences of the phase are rounding
 
 
 class Settled(Memory):
-    """Tells in which observations a newly settled rate stands: the phase since the last settlement
-    has started anew, or is full again.
+    """Finds the observations with a newly settled rate: the phase since the last settlement has
+    started again, or is full again.
 
-    A rule that looks less often than rates settle sees the last one of each step only.
+    A rule that decides less often than rates settle observes only the last rate of each step.
     """
 
     def __init__(self, table: Any) -> None:
@@ -90,7 +90,7 @@ class Deviation(Memory):
     `FLOOR`.
     """
 
-    FLOOR = 0.1  # bp per 8 h: a rate that has stood still for weeks is no riskless one
+    FLOOR = 0.1  # bp per 8 h: a rate that was constant for weeks may still change
 
     def __init__(self, table: Any) -> None:
         super().__init__()
@@ -116,7 +116,7 @@ class Deviation(Memory):
 
 
 class Window(Memory):
-    """Mean and sample deviation of the last N settled rates, N up to each environment.
+    """Mean and sample deviation of the last N settled rates; N may differ between environments.
 
     Rates are kept as whole multiples of 1e-4 bp, as venues publish them, so that the running sums
     are exact and equal rates have no deviation.
@@ -131,8 +131,8 @@ class Window(Memory):
     def see(
         self, rate: Array, new: NDArray[np.bool_], window: Any
     ) -> tuple[Array, Array, NDArray[np.int64]]:
-        """(mean, deviation, how many rates have been seen), each (n, A) [bp per 8 h]; of all rates
-        seen while they are fewer than `window`.
+        """(mean, deviation, number of rates so far), each (n, A) [bp per 8 h]; over all rates while
+        there are fewer than `window`.
         """
         longest = int(np.max(window))
         if self.arrive(len(rate)) or len(self._kept) != longest:
@@ -160,7 +160,7 @@ class Window(Memory):
 
 
 class Trades(Memory):
-    """What each position has lost since it was entered, and which assets cool down after a stop."""
+    """The loss of each position since its entry, and the assets that wait after a stop."""
 
     def __init__(self) -> None:
         super().__init__()

@@ -40,7 +40,7 @@ class Reverse(Rule):
     params: ReverseParams
 
     def look_up(self, batch: Any) -> None:
-        """Find the columns, and what loans cost."""
+        """Find the columns, and the cost of loans."""
         table = batch.observation_table
         self.carry, self.pending, self.cash_rate = (
             observed(table, name) for name in ("carry", "pending", "cash_rate")

@@ -19,8 +19,8 @@ from agents.rules.memory import Mean, Settled
 
 @dataclass(frozen=True, kw_only=True)
 class RotationParams(Params):
-    """Parameters of the rotation rule; its signal is the mean of settled rates minus what the money
-    costs, in bp per 8 h.
+    """Parameters of the rotation rule; its signal is the mean of settled rates minus the hurdle, in
+    bp per 8 h.
     """
 
     span: Annotated[float, Range(1, 2000, "settlements")] = 90.0
@@ -43,7 +43,7 @@ class RotationParams(Params):
 class Rotation(OneCapital, Rule):
     """Holds full carry in at most one coin of a shared capital.
 
-    The hurdle is what one quote of notional costs a year. Isolated and cross margin: the cash rate
+    The hurdle is the cost of one quote of notional a year. Isolated and cross margin: the cash rate
     on spot and margin, (1 + L) / L. Portfolio margin: notional / equity is L / (1 + (1 - collateral
     rate) L); cash pays for the spot up to the equity, borrowed quote for the rest. The rule keeps a
     held coin while it is halted.
@@ -54,7 +54,7 @@ class Rotation(OneCapital, Rule):
     params: Any
 
     def look_up(self, batch: Any) -> None:
-        """Find the columns, and what portfolio margin asks of each coin."""
+        """Find the columns, and the margin that each coin needs in portfolio margin."""
         table = batch.observation_table
         self.carry, self.pending, self.cash_rate = (
             observed(table, name) for name in ("carry", "pending", "cash_rate")
@@ -74,12 +74,12 @@ class Rotation(OneCapital, Rule):
         return self.capital.hurdle(self.p.leverage, cash_rate)
 
     def act(self, obs: NDArray[np.float32], *, deterministic: bool = True) -> NDArray[Any]:
-        """Stay, swap, enter or leave; orders pending after a liquidation are waited for."""
+        """Stay, change the coin, enter or leave; wait for orders that a liquidation has left."""
         self.capital.see(obs)
         signal, carry, pending = self.signal(obs), self.carry.of(obs), self.pending.of(obs) != 0
         inside, trades = carry > HELD, self.capital.available
         coins = np.arange(signal.shape[1])
-        signal = np.where(trades, signal, np.where(inside, np.inf, -np.inf))  # no leaving a halt
+        signal = np.where(trades, signal, np.where(inside, np.inf, -np.inf))  # kept in a halt
         best = signal.argmax(axis=1)[:, None]
         kept = np.where(inside, signal, -np.inf).argmax(axis=1)[:, None]
         top, own = (np.take_along_axis(signal, at, axis=1) for at in (best, kept))

@@ -1,5 +1,5 @@
-"""The threshold rule: the optimum for funding that follows a fitted Markov signal, costs and hurdle
-included. Knows the training span, not the future.
+"""The threshold rule: the optimum for funding that follows a fitted Markov signal, with costs and
+hurdle. It uses the training span, not the future.
 """
 
 from __future__ import annotations
@@ -48,11 +48,11 @@ class ThresholdParams(Params):
     leverage: Annotated[float, Range(1, 125, "times")] = 3.0
     """Perpetual notional over perpetual wallet."""
     two_sided: bool = False
-    """Reverse carry (short spot, long perpetual) too."""
+    """Also hold reverse carry (short spot, long perpetual)."""
 
 
 class Threshold(Learner):
-    """Forecasts funding by a regression on its averages, takes the forecast for an AR(1), and
+    """Forecasts funding by a regression on its averages, treats the forecast as an AR(1), and
     trades at the thresholds that are optimal for it.
 
     Each unit of carry is bought where its marginal value (fixed point of `fundenv.optima.linear`)
@@ -70,7 +70,7 @@ class Threshold(Learner):
     fit: Fit | None = None
 
     def training_settings(self) -> dict[str, Any]:
-        """The fit looks at whole paths."""
+        """The env settings of the fit, which uses whole paths."""
         return {"episode": None, "random_start": False}
 
     def learn(

@@ -1,5 +1,5 @@
-"""What the threshold rule reads from a training span, and the thresholds that are the best for it:
-the forecast of funding is taken for an AR(1), and its optimum is that of `fundenv.optima.linear`.
+"""The fit of the threshold rule to a training span, and its optimal thresholds: the forecast of
+funding is treated as an AR(1), whose optimum is that of `fundenv.optima.linear`.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ _POINTS, _DEVIATIONS = 301, 6.0
 
 @dataclass(frozen=True, kw_only=True)
 class Fit:
-    """What the training span says; rates are fractions of the notional per decision."""
+    """The result of the fit; rates are fractions of the notional per decision."""
 
     # of 1 and the signals [bp per 8 h] in the forecast of the funding until the next decision
     weights: tuple[float, ...]
@@ -149,9 +149,9 @@ def _earned(
 
 
 def next_position(forecast: Array, held: Array, rules: Array, dearer: Any = 0.0) -> Array:
-    """Next position (-1, 0, 1): the units -1..0 and 0..1 follow their own thresholds. What coins
-    cost beyond the flat rate (`dearer`, per decision) counts for reverse carry like funding that is
-    so much less negative.
+    """Next position (-1, 0, 1): the units -1..0 and 0..1 follow their own thresholds. For reverse
+    carry the cost of coins above the flat rate (`dearer`, per decision) counts as less negative
+    funding.
     """
     carry = (forecast >= rules[..., 0, 0]) | ((held > 0) & (forecast > rules[..., 0, 1]))
     net = forecast + dearer

@@ -1,4 +1,4 @@
-"""Which files of a folder are market data, by their names, and why the others were passed over.
+"""Which files of a folder are market data, by their names, and why the others were skipped.
 
 A table is a file `{venue}_{symbol}_{kind}[_{step}].parquet` or `.csv`, or a folder
 `{venue}/{symbol}/{kind}[_{step}]` of Parquet files whose rows follow one another.
@@ -50,7 +50,7 @@ class File(NamedTuple):
 
     @property
     def called(self) -> str:
-        """What messages call it."""
+        """Its name in messages."""
         return "/".join(self.path.parts[-3:]) if self.path.is_dir() else self.path.name
 
 

@@ -28,9 +28,9 @@ def read_placed(
 ) -> SymbolFrames:
     """The checked tables of `asset`.
 
-    stand_in: perpetual -> the contract whose prices and volumes stand for its own, for venues of
-    which the folder has funding alone. Raises `DataError` where a table is missing, or is there
-    although another is to stand for it.
+    stand_in: perpetual -> the contract whose prices and volumes replace its own, for venues of
+    which the folder has funding alone. Raises `DataError` where a table is missing, or exists
+    although another one is to replace it.
     """
     legs = legs_of(asset)
     lender = stand_in.get(str(legs.perp))
@@ -84,7 +84,7 @@ def check_stand_ins(stand_in: Mapping[str, str], assets: Sequence[str]) -> None:
 
 
 def lent(frames: Sequence[SymbolFrames]) -> tuple[str, ...]:
-    """What a reader of figures must know of assets whose prices are those of another contract."""
+    """The cautions for assets whose prices are those of another contract."""
     return tuple(
         f"{f.symbol}: {', '.join(f.names[k] for k in ('perp', 'mark') if k in f.names)} of"
         f" {f.lender} stand in for prices, ranges and volumes of {f.place('funding')}: the account"

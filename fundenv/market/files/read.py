@@ -19,13 +19,13 @@ def read_table(
     path: str | Path, kind: Kind, *, symbol: str = "", columns: Mapping[str, str] | None = None
 ) -> pd.DataFrame:
     """Read and check one Parquet or CSV file, or a folder of Parquet files whose rows follow one
-    another; see `check_table` for what comes back.
+    another; `check_table` describes the result.
 
-    columns: our name, or kind.name -> the file's column, "theirs" or "theirs*0.01"; see
-    `fundenv.market.files.foreign` for what is read without. symbol: finds the volume column of
-    formats that name the coin in it.
+    columns: our name, or kind.name -> the file's column, "theirs" or "theirs*0.01";
+    `fundenv.market.files.foreign` has the formats that need none. symbol: finds the volume column
+    of formats that name the coin in it.
 
-    Raises `DataError` where the file cannot be read or does not hold up.
+    Raises `DataError` where the file cannot be read or fails a check.
     """
     return read_noted(path, kind, symbol=symbol, columns=columns)[0]
 
@@ -33,7 +33,7 @@ def read_table(
 def read_noted(
     path: str | Path, kind: Kind, *, symbol: str = "", columns: Mapping[str, str] | None = None
 ) -> tuple[pd.DataFrame, tuple[str, ...]]:
-    """The same, and what was done to read it, one sentence each."""
+    """The same table, and a sentence for each change that was needed to read it."""
     path = Path(path)
     if path.is_dir():
         return _read_parts(path, kind), ()
@@ -73,8 +73,8 @@ def _read_parts(folder: Path, kind: Kind) -> pd.DataFrame:
 
 
 def _read_csv(path: Path) -> tuple[pd.DataFrame, list[str]]:
-    """Rows of a CSV; a line above the header that is an address alone, a missing header of a known
-    format and headers that stand again are dealt with and told.
+    """Rows of a CSV. A line above the header with an address alone, a missing header of a known
+    format, and repeated headers are handled, with a note.
     """
     try:
         with path.open(encoding="utf-8-sig") as file:

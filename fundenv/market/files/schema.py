@@ -1,4 +1,4 @@
-"""What a tidy table holds; one that cannot be trusted is refused with one line that says why.
+"""The contents of a tidy table. A table that fails a check is refused with an error of one line.
 
 A table has a column `time` and, by kind:
 
@@ -48,7 +48,7 @@ def check_table(frame: pd.DataFrame, kind: Kind, name: str) -> pd.DataFrame:
     """A checked copy of `frame` (n rows): `time` as datetime64[ns, UTC], every other column
     float64, index 0 .. n-1.
 
-    `name` stands for the table in messages. Raises `DataError` at the first offence.
+    `name`: name of the table in messages. Raises `DataError` at the first error.
     """
     required = {"funding": ("rate",), "extra": ()}.get(kind, PRICES)
     for column in ("time", *required):
@@ -76,7 +76,7 @@ def check_table(frame: pd.DataFrame, kind: Kind, name: str) -> pd.DataFrame:
 
 
 def missing_remedy(kind: str, column: str, have: Sequence[str]) -> str:
-    """What to do about a column that is missing: rename it, or the mapping to give."""
+    """The remedy for a missing column: rename it, or give this mapping."""
     words = {"time": ("time", "date", "stamp", "unix"), "rate": ("rate", "funding")}
     near = [h for h in have if any(word in h.lower() for word in words.get(column, (column,)))]
     theirs = near[0] if near else "THEIRS"

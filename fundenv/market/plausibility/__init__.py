@@ -20,7 +20,7 @@ from fundenv.venues import Venue
 
 __all__ = ["CHECKS", "KINDS", "Finding", "across", "check_accept", "findings", "judge"]
 
-# In this order; what explains the later ones comes first.
+# In this order: a finding may be the cause of later ones.
 CHECKS = (
     bars.lengths,
     bars.optional,
@@ -36,17 +36,17 @@ CHECKS = (
     schedule.lag,
     volumes.volumes,
 )
-_NEEDS_PRICES = (funding.rates, funding.lag)  # say nothing where the prices do not fit together
+_NEEDS_PRICES = (funding.rates, funding.lag)  # not run where the prices do not fit together
 _NEEDS_VENUE = (schedule.hours, funding.lag)  # a generator settles at hours of its own
 
 
 def findings(
     frames: SymbolFrames, venue: Venue, *, aligned: Aligned | None = None
 ) -> tuple[Finding, ...]:
-    """What does not look like real data in the tables of one symbol.
+    """The findings in the tables of one symbol: places that do not look like real data.
 
-    aligned: `align(frames)` where it is at hand; the tables are aligned at their own step
-    otherwise, and where `aligned` has merged bars. Raises `DataError` where they do not align.
+    aligned: `align(frames)` if it exists; otherwise, and where `aligned` has merged bars, the
+    tables are aligned at their own step. Raises `DataError` where they do not align.
     """
     native = native_bar_ns(frames)
     if aligned is None or aligned.bar_ns != native:

@@ -1,7 +1,7 @@
 """Prices of one coin on several venues against each other: a factor, a lag.
 
-What joins the venues of one account must be one clock and one coin: hours of another time zone, or
-a contract of 1,000 coins, would be earned as a spread that is not there.
+The files of one account must have one clock and one coin: with hours of another time zone, or a
+contract of 1,000 coins, the account would earn a spread that does not exist.
 """
 
 from __future__ import annotations
@@ -23,8 +23,8 @@ _QUOTES = ("-PERPETUAL", "-USD", "USDT", "USDC", "FDUSD", "BUSD", "USD")
 
 
 def across(frames: Sequence[SymbolFrames], aligned: Sequence[Aligned]) -> tuple[Finding, ...]:
-    """What does not fit between the perpetuals of one coin on two venues, in the order of the
-    symbols. Symbols of one venue, and of different coins, are not compared.
+    """The findings between the perpetuals of one coin on two venues, in the order of the symbols.
+    Symbols of one venue, and of different coins, are not compared.
     """
     found: list[Finding] = []
     for (one, a), (two, b) in itertools.combinations(zip(frames, aligned, strict=True), 2):

@@ -1,4 +1,4 @@
-"""What the plausibility check says, and what becomes of it."""
+"""The findings of the plausibility check, and the decision whether they stop the market."""
 
 from __future__ import annotations
 
@@ -29,11 +29,11 @@ KINDS: dict[str, str] = {
 
 
 class Finding(NamedTuple):
-    """One thing that does not look like real data.
+    """A place in the tables that does not look like real data.
 
-    symbol, where: whose, and the file and column; first: when it begins, UTC, None where it is not
-    at an instant; value, limit: what was found and what is expected, in words; refused: whether it
-    turns into money and stops the market unless it is accepted.
+    symbol, where: the symbol, and the file and column; first: when it begins, UTC, None where it
+    has no instant; value, limit: what was found and what is expected, in words; refused: whether it
+    would change profits, so that it stops the market unless it is accepted.
     """
 
     kind: str
@@ -51,7 +51,7 @@ class Finding(NamedTuple):
         return f"{self.where}{when}: {self.value}; expected {self.limit} ({self.kind})"
 
     def error(self) -> str:
-        """One line with the remedy and how to let it through."""
+        """One line with the remedy, and how to accept the finding."""
         return (
             f"{self.line()}; {self.remedy}; or let it through knowingly: accept=('{self.kind}',),"
             f" --accept {self.kind}"
@@ -78,7 +78,7 @@ def check_accept(accept: Sequence[str]) -> tuple[str, ...]:
 def judge(
     findings: Sequence[Finding], accept: Sequence[str] = ()
 ) -> tuple[tuple[str, ...], tuple[str, ...]]:
-    """(notes, cautions): lesser findings, and those that would stop the market but are accepted.
+    """(notes, cautions): minor findings, and those that would stop the market but are accepted.
 
     Raises `DataError` for the first one that is neither.
     """

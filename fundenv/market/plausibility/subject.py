@@ -1,4 +1,4 @@
-"""What the checks compare: prices on one grid of bars, and one symbol with its tables and venue."""
+"""The data of the checks: prices on one grid of bars, and one symbol with its tables and venue."""
 
 from __future__ import annotations
 
