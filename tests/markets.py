@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from fundenv.market import layout
 from fundenv.market.layout import N_COLUMNS
 from fundenv.market.market import Feature, Market
+from fundenv.venues import legs_of
 
 PLAIN_VENUE = str(Path(__file__).parent / "laws" / "plain.toml")
 TABLE = (
@@ -83,10 +84,11 @@ def wild_market(
     bar_hours: float = 1.0,
     listings: bool = False,
     failures: bool = False,
+    account: str = "plain",
 ) -> Market:
     """Paths with crashes, gaps, wicks, funding at the caps, thin or halted bars; each path has its
     own temper. `listings`: all assets but the first come late, go early, or go and come back.
-    `failures`: the venue of the last asset fails.
+    `failures`: a venue of the last asset fails; `account`: that of names that say none.
     """
     rng = np.random.default_rng(seed)
     rows, assets = paths * length, len(symbols)
@@ -99,27 +101,42 @@ def wild_market(
             _come_and_go(rng, bars[path * length : (path + 1) * length, 1 + asset])
     if failures:
         for path in range(paths):
-            _fail(rng, bars[path * length : (path + 1) * length, -1])
+            _fail(rng, bars[path * length : (path + 1) * length], symbols, account)
     return _market(bars, length, (tuple(symbols),) * paths, bar_hours, "2024-01-01", features)
 
 
-def _fail(rng: np.random.Generator, bars: NDArray[np.float64]) -> None:
-    """Let the venue of an asset (n, 16) freeze and, mostly, default."""
+def _fail(
+    rng: np.random.Generator, bars: NDArray[np.float64], symbols: Sequence[str], account: str
+) -> None:
+    """Let a venue of the last asset of a path (n, A, 16) freeze and, mostly, default, for all that
+    lies there; `account`: the venue of names that say none.
+    """
     first = int(rng.integers(5, 30))
     last = first + int(rng.integers(0, 12))
-    trades = bars[first:last, layout.HALTED] == layout.TRADED
-    bars[first:last, layout.HALTED] = np.where(
-        trades, layout.FROZEN, bars[first:last, layout.HALTED]
-    )
-    if rng.random() < 0.2:
-        return
-    whole = rng.random() < 0.5
-    bars[last, layout.HALTED] = layout.FAILED_WHOLE if whole else layout.FAILED
-    bars[last + 1 :, layout.HALTED] = layout.UNLISTED
-    bars[last:, [layout.SETTLE_RATE, layout.SETTLE_PRICE]] = 0.0
-    bars[last:, 2:8] = bars[last - 1, [3, 3, 7, 7, 7, 7]]
-    if whole:
-        bars[last:, :2] = bars[last - 1, 1]
+    places = [[place.venue or account for place in legs_of(name)] for name in symbols]
+    venue, defaults = places[-1][int(rng.random() < 0.3)], rng.random() < 0.8
+    for a, (perp, spot) in enumerate(places):
+        if venue in (perp, spot):
+            _freeze(bars[first:last, a], layout.FROZEN if perp == venue else layout.FROZEN_SPOT)
+        if venue in (perp, spot) and defaults:
+            _default(bars[last - 1 :, a], perp == venue, spot == venue)
+
+
+def _freeze(bars: NDArray[np.float64], state: float) -> None:
+    trades = bars[:, layout.HALTED] == layout.TRADED
+    bars[:, layout.HALTED] = np.where(trades, state, bars[:, layout.HALTED])
+
+
+def _default(bars: NDArray[np.float64], perp: bool, spot: bool) -> None:
+    """Rows of an asset from the last before its venue defaults; perp, spot: what lies there."""
+    state = layout.FAILED_WHOLE if perp and spot else layout.FAILED
+    bars[1, layout.HALTED] = state if perp else layout.FAILED_SPOT
+    bars[2:, layout.HALTED] = layout.UNLISTED
+    bars[1 if perp else 2 :, [layout.SETTLE_RATE, layout.SETTLE_PRICE]] = 0.0
+    if perp:
+        bars[1:, 2:8] = bars[0, [3, 3, 7, 7, 7, 7]]
+    if spot:
+        bars[1:, :2] = bars[0, 1]
 
 
 def _market(

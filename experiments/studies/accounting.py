@@ -33,6 +33,7 @@ POOLS = {"quote_supply": 4e5, "base_supply": 3e5, "borrow_used": 0.5, "margin_le
 MEMORY = {"initial_equity": 2e7, "impact_lasting": 0.8, "funding_response": 2.0}
 HARSH = {"liquidation_gap": 0.5, "deficit_share": 0.5, "adl_sigma": 0.3, "crash_sigma": 2.0}
 VENUES = {"margin_mode": "isolated", "max_leverage": 10.0}
+CROSS = {"margin_mode": "cross"}
 TRAVEL = {"transfer_delay": "8h", "transfer_cost": 5.0}
 # title -> settings beside those of the portfolio env
 MODES: dict[str, dict[str, Any]] = {
@@ -62,6 +63,10 @@ MODES: dict[str, dict[str, Any]] = {
     "two venues": VENUES,
     "two venues, money travels": VENUES | TRAVEL,
     "two venues, one fails": VENUES | TRAVEL | HARSH,
+    "two venues, cross": VENUES | CROSS,
+    "two venues, cross, money travels": VENUES | CROSS | TRAVEL,
+    "two venues, cross, one fails": VENUES | CROSS | TRAVEL | HARSH,
+    "two venues, cross, that of coins and cash fails": VENUES | CROSS | TRAVEL | HARSH,
 }
 
 
@@ -89,16 +94,23 @@ def main(args: Args) -> None:
     )
     console = Console(width=110)
     for name in chosen(args.modes):
-        held = on_venues(args.seed, "fails" in name) if "venues" in name else market
+        held = on_venues(args.seed, failing(name)) if "venues" in name else market
         found = checked(held, args, MODES[name])
         table.add_row(name, f"{found[0]:,}", f"{found[1]:.1e}", *(f"{n:,}" for n in found[2:]))
         console.print(f"{name}: {found[1]:.1e}", highlight=False)
     console.print(table)
 
 
-def on_venues(seed: int, fails: bool) -> Market:
-    """Three coins on each of two venues, Hyperliquid's beside spot on Binance; with `fails`
-    Hyperliquid fails half-way.
+def failing(mode: str) -> str:
+    """The venue that fails in a mode, "" for none."""
+    if "fails" not in mode:
+        return ""
+    return "binance" if "coins" in mode else "hyperliquid"
+
+
+def on_venues(seed: int, fails: str) -> Market:
+    """Three coins on each of two venues, Hyperliquid's beside spot on Binance; the venue `fails`,
+    if any, fails half-way.
     """
     market = synthetic_market(("btc", "eth", "alt") * 2, years=2.0, paths=2, seed=seed)
     names = [name.removeprefix("SYNTH-").rsplit("-", 1)[0] for name in market.symbols[0]]
@@ -107,7 +119,7 @@ def on_venues(seed: int, fails: bool) -> Market:
         for k, name in enumerate(names)
     )
     market = replace(market, symbols=(placed,) * market.n_paths)
-    return fail_venue(market, "hyperliquid", "2020-12-15") if fails else market
+    return fail_venue(market, fails, "2020-12-15") if fails else market
 
 
 def chosen(parts: tuple[str, ...]) -> Iterator[str]:

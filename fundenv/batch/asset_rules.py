@@ -5,6 +5,7 @@ venue, what belongs to the coins from that of the spot.
 from __future__ import annotations
 
 import datetime as dt
+from collections.abc import Sequence
 
 from fundenv import choices
 from fundenv.config import ConfigError, EnvConfig
@@ -19,8 +20,16 @@ _QUOTE = "borrow.quote_annual"
 _OF_SPOT = ("spot", "base_annual", "collateral")  # in the keys that the venue of the spot answers
 
 
-def asset_rules(book: Rulebook, config: EnvConfig, name: str, date: dt.date) -> t.AssetRules:
-    """The rules of the asset `name` that are in force on `date`."""
+def venue_numbers(book: Rulebook, names: Sequence[str]) -> dict[str, float]:
+    """A number for each venue of the legs of some assets: 0 for the account's."""
+    used = [place[0].name for name in names for place in (book.perp(name), book.spot(name))]
+    return {name: float(k) for k, name in enumerate(dict.fromkeys((book.account.name, *used)))}
+
+
+def asset_rules(
+    book: Rulebook, config: EnvConfig, name: str, date: dt.date, numbers: dict[str, float]
+) -> t.AssetRules:
+    """The rules of the asset `name` that are in force on `date`; numbers: of `venue_numbers`."""
     (venue, symbol), (market, pair) = book.perp(name), book.spot(name)
     crossing = 1e-4 * (1.0 - config.maker_share)  # what rests in the book pays no half-spread
 
@@ -53,8 +62,15 @@ def asset_rules(book: Rulebook, config: EnvConfig, name: str, date: dt.date) -> 
         partial_above=venue.value("liquidation", "partial_above", date=date),
         entry_margin=float(venue.choice("liquidation", "maintenance_on") == "entry"),
         settles_on_spot=float(venue.choice("funding", "price") != "mark"),
-        away=float(venue.name != book.account.name),
+        perp_venue=numbers[venue.name],
+        spot_venue=numbers[market.name],
+        wallet_rate=wallet_rate(venue, book, date),
     )
+
+
+def wallet_rate(venue: Venue, book: Rulebook, date: dt.date) -> float:
+    """What a venue pays a year on money in a perpetual's wallet, where it is not the account's."""
+    return 0.0 if venue.name == book.account.name else venue.value("wallet", "annual", date=date)
 
 
 def _fee(venue: Venue, config: EnvConfig, leg: str, own: float | None, date: dt.date) -> float:
@@ -118,7 +134,7 @@ def _used_keys(config: EnvConfig) -> list[str]:
 
 def check_venues(market: Market, config: EnvConfig, book: Rulebook) -> None:
     """Raise `ConfigError` where one account cannot hold the assets of a path: contracts of two
-    kinds, or one wallet for positions on several venues.
+    kinds, or portfolio margin over several venues.
     """
     for path in dict.fromkeys(market.symbols):
         names = [contract_of(name) for name in path]
@@ -132,28 +148,24 @@ def check_venues(market: Market, config: EnvConfig, book: Rulebook) -> None:
                     f" {venue.name!r} with assets of its kind"
                 )
         away = [name for name, venue in perps.items() if venue.name != book.account.name]
-        if (
-            config.transfer_delay is not None
-            and away
-            and (config.margin_mode != "isolated" or book.account.contract == "inverse")
-        ):
+        inverse, portfolio = book.account.contract == "inverse", config.margin_mode == "portfolio"
+        if config.transfer_delay is not None and away and (portfolio or inverse):
             raise ConfigError(
-                f"transfer_delay = {config.transfer_delay!r} is for isolated wallets of linear"
-                f" contracts, and {away[0]} has another; use None"
+                f"transfer_delay = {config.transfer_delay!r} is for isolated and cross wallets of"
+                f" linear contracts, and {away[0]} has another; use None"
             )
-        if market.has_failures and (
-            config.margin_mode != "isolated" or book.account.contract == "inverse"
-        ):
+        if market.has_failures and (portfolio or inverse):
             raise ConfigError(
-                "a venue of this market fails, which is told of isolated wallets of linear"
-                f" contracts; margin_mode = {config.margin_mode!r} on {book.account.name} is"
-                " another: use 'isolated' and linear contracts"
+                "a venue of this market fails, which is told of isolated and cross wallets of"
+                f" linear contracts; margin_mode = {config.margin_mode!r} on {book.account.name} is"
+                " another: use 'isolated' or 'cross' and linear contracts"
             )
-        used = {venue.name for venue in perps.values()}
-        if config.margin_mode == "portfolio":
-            used |= {book.spot(name)[0].name for name in names}
-        if config.margin_mode != "isolated" and len(used) > 1:
+        used = {venue.name for venue in perps.values()} | {
+            book.spot(name)[0].name for name in names
+        }
+        if portfolio and len(used) > 1:
             raise ConfigError(
-                f"margin_mode = {config.margin_mode!r} is one wallet, and {'+'.join(path)} trades"
-                f" on several venues ({', '.join(sorted(used))}); use 'isolated'"
+                f"margin_mode = {config.margin_mode!r} is one wallet of one venue, and"
+                f" {'+'.join(path)} trades on several ({', '.join(sorted(used))}); use 'cross' or"
+                " 'isolated'"
             )

@@ -25,8 +25,8 @@ def audit(
     `time`: end of the step, datetime64[ns] UTC. `row`: its row in `Market.bars`. `equity` [quote].
     `parts`: the nine parts of the change of equity [quote]. `account`: cash [quote] and per asset
     spot [base], perp [base], entry [quote per base], margin [quote] (cross: the shared wallet
-    stands at asset 0), sent [quote]: on its way to the wallet of another venue, below 0 on its way
-    home; inverse contracts: perp in quote (contracts x face), margin in coin, a
+    of a venue stands at its first asset), sent [quote]: on its way to the wallet of another venue,
+    below 0 on its way home; inverse contracts: perp in quote (contracts x face), margin in coin, a
     wallet for every asset. `prices`: spot, perp and mark at the close, average fill prices of the
     step (0 without a fill: a NaN would fail Gymnasium's checker). `trade`: units requested by the
     decision and filled in the whole step, reason of the last shortfall (where funds are short or a

@@ -50,6 +50,7 @@ from fundenv.dynamics.types import (
     TARGET_HEDGE,
     TARGET_LEVERAGE,
 )
+from fundenv.dynamics.wallets import wallet_of
 from fundenv.market.layout import HALTED, MARK_CLOSE, SPOT_CLOSE, UNLISTED
 
 _AHEAD = (
@@ -134,12 +135,12 @@ def _open_at_start(world, store, p, i, path, row):
     """
     legs = store.legs
     assets = legs.shape[1]
-    cross = world.codes[MARGIN_MODE] == MARGIN_CROSS
     portfolio = world.codes[MARGIN_MODE] == MARGIN_PORTFOLIO
     for a in range(assets):
         if world.bars[row, a, HALTED] >= UNLISTED:
             continue  # its share stays cash
-        symbol = world.symbols[_book(world, path, row), a]
+        book = _book(world, path, row)
+        symbol = world.symbols[book, a]
         if world.contract == INVERSE:
             _open_coins_at_start(world, store, p, i, a, row, symbol)
             continue
@@ -149,7 +150,7 @@ def _open_at_start(world, store, p, i, path, row):
         size = p.initial_equity / assets / (hedge * spot_price * unbacked + mark / leverage)
         legs[i, a, PERP], legs[i, a, ENTRY], legs[i, a, SPOT] = -size, mark, hedge * size
         wallet = 0.0 if portfolio else size * mark / leverage
-        legs[i, 0 if cross else a, MARGIN] += wallet
+        legs[i, wallet_of(world, book, a), MARGIN] += wallet
         legs[i, a, TARGET_CARRY] = capital_parts(world, assets) / assets
         store.account[i, CASH] -= hedge * size * spot_price + wallet
 

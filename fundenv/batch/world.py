@@ -17,6 +17,7 @@ from fundenv.batch.asset_rules import (
     asset_rules,
     changes,
     check_venues,
+    venue_numbers,
     warn_unsourced,
 )
 from fundenv.batch.params import remembers, span
@@ -77,7 +78,8 @@ def build_world(market: Market, config: EnvConfig, book: Rulebook, autoreset: in
         for date in dates:
             warn_unsourced(book, name, config, date)
     tables = [_brackets(book, config, name, date) for date in dates for name in names]
-    rules = [asset_rules(book, config, name, date) for date in dates for name in names]
+    numbers = venue_numbers(book, names)
+    rules = [asset_rules(book, config, name, date, numbers) for date in dates for name in names]
     tiers = np.full((len(tables), max(map(len, tables)), 4), _NO_FLOOR)
     for s, table in enumerate(tables):
         tiers[s, : len(table)] = [(b.floor, b.rate, b.amount, b.max_leverage) for b in table]
@@ -88,7 +90,9 @@ def build_world(market: Market, config: EnvConfig, book: Rulebook, autoreset: in
     )
     codes = _codes(market, config, rules, autoreset)
     contract = choices.names(choices.Contract).index(book.account.contract)
-    if codes[t.TRANSFER_BARS] or codes[t.FAILURES]:  # of linear contracts alone
+    if contract == t.LINEAR and (
+        codes[t.TRANSFER_BARS] or codes[t.FAILURES] or _has_venue_wallets(codes, rules)
+    ):
         contract = t.PLACED
     grids = [config.carry_grid, config.hedge_grid, config.leverage_grid, config.keeper_grid]
     return t.World(
@@ -110,6 +114,13 @@ def build_world(market: Market, config: EnvConfig, book: Rulebook, autoreset: in
         ranges=range_table(config),
         contract=contract,
     )
+
+
+def _has_venue_wallets(codes: t.Int64, rules: Sequence[t.AssetRules]) -> bool:
+    """Whether wallets are apart by venue, or earn interest of another venue than the account's."""
+    several = len({rule.perp_venue for rule in rules}) > 1
+    shared = codes[t.MARGIN_MODE] == t.MARGIN_CROSS
+    return bool((shared and several) or any(rule.wallet_rate for rule in rules))
 
 
 def bars_of(duration: str, name: str, bar_hours: float) -> int:
@@ -182,7 +193,7 @@ def _codes(
         codes[column] = names.index(name)
     codes[t.OPEN_PATHS] = market.n_paths
     codes[t.ENTRY_MARGIN] = _concerned([rule.entry_margin for rule in rules])
-    if config.transfer_delay is not None and any(rule.away for rule in rules):
+    if config.transfer_delay is not None and any(rule.perp_venue for rule in rules):
         codes[t.TRANSFER_BARS] = bars_of(config.transfer_delay, "transfer_delay", market.bar_hours)
     codes[t.SETTLE_ON_SPOT] = _concerned([rule.settles_on_spot for rule in rules])
     codes[t.ACTION_WIDTH] = action_width(config)

@@ -1,7 +1,7 @@
 """Wallets on another venue than the account's: money needs time and a fee to reach them and to come
 back.
 
-Such a wallet holds all money that the account has there for its perpetual. Orders are limited by
+Such a wallet holds all money that the account has there for its perpetuals. Orders are limited by
 it, settlements go through it, and no rule moves cash into it at once.
 """
 
@@ -9,16 +9,15 @@ from fundenv.compiler.jit import jit, jit_rare
 from fundenv.dynamics.access import rules_of
 from fundenv.dynamics.borrowing import locked_cash
 from fundenv.dynamics.capital import capital_parts, gross_of
-from fundenv.dynamics.legs import profit_of
 from fundenv.dynamics.margin import maintenance, wallet_floor
 from fundenv.dynamics.types import (
     CASH,
+    CASH_INTEREST,
     ENTRY,
     EQUITY,
     FEES,
     MARGIN,
     PERP,
-    PLACED,
     SENT,
     SENT_BARS,
     TARGET_CARRY,
@@ -26,26 +25,11 @@ from fundenv.dynamics.types import (
     TOUCH,
     TOUCH_NONE,
     TRANSFER_BARS,
+    WANT_PERP,
 )
-from fundenv.formulas.contract import notional
-from fundenv.market.layout import FROZEN, HALTED, PERP_OPEN, SPOT_OPEN
-
-
-@jit
-def is_frozen(world, row, a):
-    """Whether the venue of the perpetual of leg a lets no money go in bar `row`."""
-    return world.contract == PLACED and world.bars[row, a, HALTED] == FROZEN
-
-
-@jit
-def is_away(world, row, a, symbol):
-    """Whether no money moves at once between cash and the wallet of leg a, of that symbol: it
-    travels, or the venue is frozen in bar `row`.
-    """
-    if world.contract != PLACED:
-        return False
-    travels = world.codes[TRANSFER_BARS] != 0 and rules_of(world.rules, symbol).away != 0.0
-    return travels or is_frozen(world, row, a)
+from fundenv.dynamics.wallets import is_away, is_frozen, wallet_of
+from fundenv.formulas.contract import notional, unrealised
+from fundenv.market.layout import PERP_OPEN, SPOT_OPEN
 
 
 @jit_rare
@@ -73,28 +57,64 @@ def receive(world, store, p, i):
             sent[i, a, SENT] = 0.0
 
 
-@jit
-def backed_size(world, store, i, a, row):
+@jit_rare
+def backed_size(world, store, i, a, row, book):
     """Largest size of the perpetual of leg a [base] that its wallet backs at the target leverage
-    and the open of bar `row`.
+    and the open of bar `row`, beside what the other legs of the wallet hold or, of the legs before
+    it, are to hold.
     """
-    legs, price = store.legs, world.bars[row, a, PERP_OPEN]
-    balance = legs[i, a, MARGIN] + profit_of(
-        world.contract, legs[i, a, PERP], legs[i, a, ENTRY], price
-    )
-    return max(balance, 0.0) * legs[i, a, TARGET_LEVERAGE] / price
+    legs, wallet = store.legs, wallet_of(world, book, a)
+    balance, used = legs[i, wallet, MARGIN], 0.0
+    for b in range(legs.shape[1]):
+        if wallet_of(world, book, b) != wallet:
+            continue
+        size, price = legs[i, b, PERP], world.bars[row, b, PERP_OPEN]
+        balance += unrealised(size, legs[i, b, ENTRY], price)
+        if b != a:
+            size += legs[i, b, WANT_PERP] if b < a else 0.0
+            used += notional(size, price) / legs[i, b, TARGET_LEVERAGE]
+    leverage = legs[i, a, TARGET_LEVERAGE]
+    return max(balance - used, 0.0) * leverage / world.bars[row, a, PERP_OPEN]
 
 
 @jit
 def _needed(world, store, i, a, row, symbol):
-    """Margin [quote] that the wallet of leg a is to hold: that of the remembered target, or of what
-    is held at the open of bar `row` where that is more.
+    """Margin [quote] that leg a asks of its wallet: for the remembered target, or for what is held
+    at the open of bar `row` where that is more.
     """
     legs = store.legs
     leverage = legs[i, a, TARGET_LEVERAGE]
     value = abs(legs[i, a, TARGET_CARRY]) * max(store.account[i, EQUITY], 0.0)
     value /= gross_of(world, symbol, leverage) * capital_parts(world, legs.shape[1])
     return max(value, notional(legs[i, a, PERP], world.bars[row, a, PERP_OPEN])) / leverage
+
+
+@jit
+def _lacking(world, store, i, row, book, wallet):
+    """(what a wallet lacks of the margin that its legs ask, below 0 what it has too much; that
+    margin; whether a leg has a position; whether one has an order) at the open of bar `row`.
+    """
+    legs, margin = store.legs, store.legs[i, wallet, MARGIN]
+    needed, floor, profit, positions, touched = 0.0, 0.0, 0.0, False, False
+    for a in range(wallet, legs.shape[1]):
+        if wallet_of(world, book, a) != wallet:
+            continue
+        symbol, price, size = (
+            world.symbols[book, a],
+            world.bars[row, a, PERP_OPEN],
+            legs[i, a, PERP],
+        )
+        needed += _needed(world, store, i, a, row, symbol)
+        floor += maintenance(world.tiers, symbol, notional(size, price))
+        profit += unrealised(size, legs[i, a, ENTRY], price)
+        positions = positions or size != 0.0
+        touched = touched or legs[i, a, TOUCH] != TOUCH_NONE
+    return (
+        max(needed - profit, wallet_floor(margin, floor)) - margin,
+        needed,
+        positions,
+        touched,
+    )
 
 
 @jit_rare
@@ -106,21 +126,18 @@ def send(world, store, out, p, i, row, book):
     equity = max(account[i, EQUITY], 0.0)
     least = p.rebalance_band * equity / capital_parts(world, legs.shape[1])
     for a in range(legs.shape[1]):
-        symbol = world.symbols[book, a]
-        away = is_away(world, row, a, symbol) and not is_frozen(world, row, a)
-        if legs[i, a, TOUCH] == TOUCH_NONE or not away:
+        away = is_away(world, store, row, a, book) and not is_frozen(world, store, row, a, book)
+        if wallet_of(world, book, a) != a or not away:
             continue
-        price, size, margin = world.bars[row, a, PERP_OPEN], legs[i, a, PERP], legs[i, a, MARGIN]
-        if size == 0.0 and margin < 0.0:  # a debt is paid at once
-            account[i, CASH] += margin
+        move, needed, positions, touched = _lacking(world, store, i, row, book, a)
+        if not touched:
+            continue
+        if not positions and legs[i, a, MARGIN] < 0.0:  # a debt is paid at once
+            account[i, CASH] += legs[i, a, MARGIN]
             legs[i, a, MARGIN] = 0.0
             continue
         if sent[i, a, SENT_BARS] > 0.0:
             continue
-        needed = _needed(world, store, i, a, row, symbol)
-        floor = maintenance(world.tiers, symbol, notional(size, price))
-        profit = profit_of(world.contract, size, legs[i, a, ENTRY], price)
-        move = max(needed - profit, wallet_floor(margin, floor)) - margin
         if move > 0.0:
             free = account[i, CASH] - locked_cash(world, store, i, row, SPOT_OPEN)
             move = min(move, max(free, 0.0))
@@ -134,3 +151,15 @@ def send(world, store, out, p, i, row, book):
             sent[i, a, SENT] = move + p.transfer_cost
         sent[i, a, SENT_BARS] = float(world.codes[TRANSFER_BARS])
         out.ledger[i, FEES] -= p.transfer_cost
+
+
+@jit_rare
+def earn_away(world, store, out, p, i, row, book):
+    """Book the interest of bar `row` that wallets on other venues than the account's earn there."""
+    legs = store.legs
+    for a in range(legs.shape[1]):
+        rule = rules_of(world.rules, world.symbols[book, a])
+        if rule.perp_venue != 0.0 and legs[i, a, MARGIN] > 0.0:
+            earned = legs[i, a, MARGIN] * rule.wallet_rate * p.bar_years
+            legs[i, a, MARGIN] += earned
+            out.ledger[i, CASH_INTEREST] += earned

@@ -16,6 +16,7 @@ from fundenv.dynamics.types import (
     PERP,
     SPOT,
 )
+from fundenv.dynamics.wallets import shares_wallet
 from fundenv.formulas.collateral import LIQUIDATION_RATIO, spot_collateral
 from fundenv.market.layout import MARK_CLOSE, SPOT_CLOSE
 
@@ -46,8 +47,8 @@ def coin_balance(world, store, i, first, last, row):
 
 @jit
 def margin_balance(world, store, i, first, last, row):
-    """(margin balance, maintenance, notional) [quote] of the legs first..last-1 at the close of bar
-    `row`; the wallet is that of leg `first`.
+    """(margin balance, maintenance, notional) [quote] of those legs first..last-1 that have the
+    wallet of leg `first`, at the close of bar `row`.
 
     Portfolio mode: adjusted equity, and 1.05 x maintenance. Inverse: valued at the spot close.
     """
@@ -57,6 +58,8 @@ def margin_balance(world, store, i, first, last, row):
     book = store.episode[i, BOOK]
     balance, needed, value = legs[i, first, MARGIN], 0.0, 0.0
     for a in range(first, last):
+        if last > first + 1 and not shares_wallet(world, book, a, first):
+            continue
         mark, size = world.bars[row, a, MARK_CLOSE], legs[i, a, PERP]
         balance += profit_of(world.contract, size, legs[i, a, ENTRY], mark)
         held = value_of(world.contract, size, mark)

@@ -2,7 +2,6 @@
 
 from fundenv.compiler.jit import jit, jit_rare
 from fundenv.dynamics.access import rules_of
-from fundenv.dynamics.away import is_away
 from fundenv.dynamics.costs import perp_slippage
 from fundenv.dynamics.funds import to_cash
 from fundenv.dynamics.impact_memory import PERP_LEG, impact_at_rest, remember_order
@@ -32,6 +31,7 @@ from fundenv.dynamics.types import (
     REMEMBERS,
     SPOT,
 )
+from fundenv.dynamics.wallets import is_away
 from fundenv.market.layout import MARK_CLOSE, MARK_HIGH, MARK_LOW, PERP_OPEN, SPOT_CLOSE, SPOT_OPEN
 
 _FIRST_ORDER = 0.2  # Hyperliquid's first liquidation order, share of the position
@@ -140,7 +140,7 @@ def release_wallet(world, store, out, p, i, row, wallet, worth):
         borne = rest * (1.0 - p.deficit_share)
         out.ledger[i, LIQUIDATION_LOSS] -= borne * worth
         rest -= borne
-    elif is_away(world, row, wallet, world.symbols[store.episode[i, BOOK], wallet]):
+    elif is_away(world, store, row, wallet, store.episode[i, BOOK]):
         return  # what is left stays on the venue until it is sent home
     if world.contract == INVERSE:
         store.legs[i, wallet, SPOT] += rest

@@ -6,15 +6,15 @@ from fundenv.compiler.jit import jit, jit_rare
 from fundenv.dynamics.close_position import empty_wallets, take_off, valued_at, worth_of
 from fundenv.dynamics.legs import profit_of
 from fundenv.dynamics.types import (
+    BOOK,
     ENTRY,
-    INVERSE,
     MARGIN,
-    MARGIN_ISOLATED,
     MARGIN_MODE,
     MARGIN_PORTFOLIO,
     PERP,
     PERP_PNL,
 )
+from fundenv.dynamics.wallets import wallet_of
 from fundenv.market.layout import MARK_HIGH, MARK_LOW, MARK_OPEN, SIGMA_DAY
 
 
@@ -42,9 +42,7 @@ def deleverage(world, store, out, p, i, row):
             continue
         price = _deleverage_price(world, row, a, size, p.adl_sigma)
         if price > 0.0 and profit_of(world.contract, size, legs[i, a, ENTRY], price) > 0.0:
-            wallet = (
-                a if world.contract == INVERSE or world.codes[MARGIN_MODE] == MARGIN_ISOLATED else 0
-            )
+            wallet = wallet_of(world, store.episode[i, BOOK], a)
             closed = size * p.adl_share
             legs[i, wallet, MARGIN] += profit_of(world.contract, closed, legs[i, a, ENTRY], price)
             out.ledger[i, PERP_PNL] += profit_of(

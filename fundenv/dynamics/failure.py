@@ -17,14 +17,36 @@ from fundenv.dynamics.types import (
     SPOT,
     TARGET_CARRY,
 )
-from fundenv.market.layout import FAILED, FAILED_WHOLE, HALTED, MARK_CLOSE, SPOT_CLOSE
+from fundenv.dynamics.wallets import wallet_of
+from fundenv.market.layout import (
+    FAILED,
+    FAILED_SPOT,
+    FAILED_WHOLE,
+    HALTED,
+    MARK_CLOSE,
+    SPOT_CLOSE,
+)
 
 
 @jit
-def _close_at_mark(world, store, i, a, row):
+def _perp_fails(world, row, a):
+    """Whether the venue of the perpetual of leg a fails at the open of bar `row`."""
+    state = world.bars[row, a, HALTED]
+    return state in (FAILED, FAILED_WHOLE)
+
+
+@jit
+def _coins_fail(world, row, a):
+    """Whether the venue of the spot of leg a fails at the open of bar `row`."""
+    state = world.bars[row, a, HALTED]
+    return state in (FAILED_SPOT, FAILED_WHOLE)
+
+
+@jit
+def _close_at_mark(world, store, i, a, row, book):
     """Settle the perpetual of leg a at the last mark, into its wallet."""
     legs = store.legs
-    legs[i, a, MARGIN] += profit_of(
+    legs[i, wallet_of(world, book, a), MARGIN] += profit_of(
         world.contract, legs[i, a, PERP], legs[i, a, ENTRY], world.bars[row - 1, a, MARK_CLOSE]
     )
     legs[i, a, PERP], legs[i, a, ENTRY], legs[i, a, ACCRUED] = 0.0, 0.0, 0.0
@@ -47,6 +69,15 @@ def _pay_out(world, store, p, i, a):
     return lost
 
 
+@jit
+def _wallet_fails(world, store, row, book, wallet):
+    """Whether the venue of the wallet of this index fails; False where none has the index."""
+    for a in range(wallet, store.legs.shape[1]):
+        if _perp_fails(world, row, a) and wallet_of(world, book, a) == wallet:
+            return True
+    return False
+
+
 @jit_rare
 def fail_venues(world, store, out, p, i, row, book):
     """Book what is lost at the venues that fail at the open of bar `row`; returns it [quote]. Where
@@ -55,13 +86,15 @@ def fail_venues(world, store, out, p, i, row, book):
     legs, lost, own = store.legs, 0.0, False
     cash = max(store.account[i, CASH], 0.0)
     for a in range(legs.shape[1]):
-        state = world.bars[row, a, HALTED]
-        if state != FAILED and state != FAILED_WHOLE:
-            continue
-        own = own or rules_of(world.rules, world.symbols[book, a]).away == 0.0
-        _close_at_mark(world, store, i, a, row)
-        lost += _pay_out(world, store, p, i, a)
-        if state == FAILED_WHOLE and legs[i, a, SPOT] > 0.0:
+        rule = rules_of(world.rules, world.symbols[book, a])
+        if _perp_fails(world, row, a):
+            own = own or rule.perp_venue == 0.0
+            _close_at_mark(world, store, i, a, row, book)
+        own = own or (_coins_fail(world, row, a) and rule.spot_venue == 0.0)
+    for a in range(legs.shape[1]):
+        if _wallet_fails(world, store, row, book, a):
+            lost += _pay_out(world, store, p, i, a)
+        if _coins_fail(world, row, a) and legs[i, a, SPOT] > 0.0:
             coins = p.failure_loss * legs[i, a, SPOT]
             legs[i, a, SPOT] -= coins
             lost += coins * world.bars[row - 1, a, SPOT_CLOSE]

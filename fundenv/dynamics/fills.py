@@ -8,6 +8,7 @@ from fundenv.dynamics.impact_memory import PERP_LEG, SPOT_LEG, remember_order
 from fundenv.dynamics.legs import base_of, fill_of, quote_of, value_of
 from fundenv.dynamics.types import (
     ACCRUED,
+    BOOK,
     CASH,
     ENTRY,
     FEES,
@@ -17,8 +18,6 @@ from fundenv.dynamics.types import (
     IMPACT,
     INVERSE,
     MARGIN,
-    MARGIN_ISOLATED,
-    MARGIN_MODE,
     PERP,
     PERP_QUANTITY,
     PERP_VALUE,
@@ -32,6 +31,7 @@ from fundenv.dynamics.types import (
     WANT_PERP,
     WANT_SPOT,
 )
+from fundenv.dynamics.wallets import wallet_of
 from fundenv.market.layout import PERP_OPEN, SPOT_OPEN
 
 
@@ -68,7 +68,7 @@ def fill_perp(world, store, out, p, rule, i, a, row):
     """
     legs, order = store.legs, store.legs[i, a, WANT_PERP]
     inverse = world.contract == INVERSE
-    wallet = a if inverse or world.codes[MARGIN_MODE] == MARGIN_ISOLATED else 0
+    wallet = wallet_of(world, store.episode[i, BOOK], a)
     size, mid = abs(order), world.bars[row, a, PERP_OPEN]
     stress = stress_of(p, legs[i, a, TOUCH])
     spread, impact = perp_slippage(world, store, p, i, a, row, rule, order, stress)

@@ -5,7 +5,6 @@ Payments are cash flows to the holder: + received. A positive rate means that lo
 
 from fundenv.compiler.jit import jit
 from fundenv.dynamics.access import settles_on_spot
-from fundenv.dynamics.away import is_away
 from fundenv.dynamics.impact_memory import displaced_rate
 from fundenv.dynamics.inverse import settle_coin
 from fundenv.dynamics.types import (
@@ -22,6 +21,7 @@ from fundenv.dynamics.types import (
     PERP,
     REMEMBERS,
 )
+from fundenv.dynamics.wallets import is_away, wallet_of
 from fundenv.formulas.payments import inverse_payment, payment
 from fundenv.market.layout import SETTLE_PRICE, SETTLE_RATE, SPOT_CLOSE
 
@@ -64,7 +64,8 @@ def settle(world, store, out, p, i, row, free):
         price = world.bars[row, a, SETTLE_PRICE]
         if price <= 0.0 or legs[i, a, PERP] == 0.0:
             continue
-        symbol = world.symbols[store.episode[i, BOOK], a]
+        book = store.episode[i, BOOK]
+        symbol = world.symbols[book, a]
         if settles_on_spot(world, symbol):
             price = world.bars[row - 1, a, SPOT_CLOSE]
         rate = _settled_rate(world, store, p, i, row, a)
@@ -83,11 +84,11 @@ def settle(world, store, out, p, i, row, free):
         legs[i, a, ACCRUED] += flow
         if world.codes[MARGIN_MODE] != MARGIN_ISOLATED:
             if world.codes[MARGIN_MODE] == MARGIN_CROSS:
-                legs[i, 0, MARGIN] += flow
+                legs[i, wallet_of(world, book, a), MARGIN] += flow
             else:
                 account[i, CASH] += flow
             continue
-        if is_away(world, row, a, symbol):
+        if is_away(world, store, row, a, book):
             legs[i, a, MARGIN] += flow
             continue
         from_cash = max(flow, -max(free, 0.0))

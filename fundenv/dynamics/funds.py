@@ -4,7 +4,6 @@ wallets.
 
 from fundenv.compiler.jit import jit, jit_rare
 from fundenv.dynamics.access import rules_of
-from fundenv.dynamics.away import is_away
 from fundenv.dynamics.borrowing import locked_cash
 from fundenv.dynamics.costs import order_cost, perp_slippage, spot_slippage, stress_of
 from fundenv.dynamics.inverse import (
@@ -25,6 +24,7 @@ from fundenv.dynamics.types import (
     MARGIN_MODE,
     MARGIN_PORTFOLIO,
     PERP,
+    PLACED,
     SHRINK,
     SHRINK_USES,
     SPOT,
@@ -32,17 +32,16 @@ from fundenv.dynamics.types import (
     TOUCH,
     TOUCH_NONE,
 )
+from fundenv.dynamics.venue_funds import (
+    free_of_venues,
+    set_wallet,
+    share_left,
+    transfer_at_venues,
+)
+from fundenv.dynamics.wallets import is_away
 from fundenv.formulas.collateral import spot_collateral
 from fundenv.formulas.contract import notional, unrealised
 from fundenv.market.layout import PERP_OPEN, SPOT_OPEN
-
-
-@jit
-def _share_left(size, order):
-    """Share of the old position that the order leaves open, in [0, 1]."""
-    if size * order >= 0.0:
-        return 1.0
-    return max(1.0 - abs(order) / abs(size), 0.0)
 
 
 @jit
@@ -54,7 +53,9 @@ def free_cash_after(world, store, p, i, row, book, using, rest):
     if world.contract == INVERSE:
         return free_cash_after_coins(world, store, p, i, row, book, using, rest)
     legs = store.legs
-    cross = world.codes[MARGIN_MODE] == MARGIN_CROSS
+    shared = world.codes[MARGIN_MODE] == MARGIN_CROSS
+    of_venues = shared and world.contract == PLACED
+    cross = shared and not of_venues
     free = store.account[i, CASH]
     wallet, left, need, kept, touched = 0.0, 0.0, 0.0, 0.0, False
     for a in range(legs.shape[1]):
@@ -86,7 +87,7 @@ def free_cash_after(world, store, p, i, row, book, using, rest):
         )
         profit = unrealised(size, legs[i, a, ENTRY], perp_open)
         required = notional(size + perp_order, perp_open) / legs[i, a, TARGET_LEVERAGE]
-        profit_left = profit * _share_left(size, perp_order)
+        profit_left = profit * share_left(size, perp_order)
         floor = maintenance(
             world.tiers, world.symbols[book, a], notional(size + perp_order, perp_open)
         )
@@ -96,11 +97,13 @@ def free_cash_after(world, store, p, i, row, book, using, rest):
             need += required
             kept += floor
             touched = touched or touch != TOUCH_NONE
-        elif not is_away(world, row, a, world.symbols[book, a]):
+        elif not of_venues and not is_away(world, store, row, a, book):
             balance = legs[i, a, MARGIN] + profit - cost
             free += balance - max(
                 profit_left + wallet_floor(balance - profit_left, floor), required
             )
+    if of_venues:
+        free += free_of_venues(world, store, p, i, row, book, using, rest)
     if cross and touched:
         free += wallet - max(left + wallet_floor(wallet - left, kept), need)
     return free
@@ -141,27 +144,6 @@ def free_collateral_after(world, store, p, i, row, book, k):
 
 
 @jit
-def _set_wallet(store, i, wallet, profit, required, floor, positions, free, top_up):
-    """Move cash so that the wallet plus its unrealised profit holds the required margin; returns
-    the free cash left.
-
-    floor: maintenance margin of the wallet, which is never withdrawn, however large the profit.
-
-    Acts only on wallets that take cash (`top_up`, limited by `free`), or only on those that give it
-    back or hold no position any more.
-    """
-    margin = store.legs[i, wallet, MARGIN]
-    move = max(required - profit, wallet_floor(margin, floor)) - margin if positions else -margin
-    if (positions and move > 0.0) != top_up:
-        return free
-    if positions and top_up:
-        move = min(move, max(free, 0.0))
-    store.legs[i, wallet, MARGIN] = margin + move
-    store.account[i, CASH] -= move
-    return free - move
-
-
-@jit
 def to_cash(store, i):
     """Portfolio mode: what went through the wallet of asset 0 belongs to cash."""
     store.account[i, CASH] += store.legs[i, 0, MARGIN]
@@ -182,18 +164,19 @@ def transfer(world, store, p, i, row, book):
         return
     free = store.account[i, CASH] - locked_cash(world, store, i, row, SPOT_OPEN)
     if world.codes[MARGIN_MODE] == MARGIN_CROSS:
-        _transfer_shared(world, store, i, row, book, free)
+        if world.contract == PLACED:
+            transfer_at_venues(world, store, i, row, book)
+        else:
+            _transfer_shared(world, store, i, row, book, free)
         return
     for top_up in (False, True):
         for a in range(legs.shape[1]):
-            if legs[i, a, TOUCH] != TOUCH_NONE and not is_away(
-                world, row, a, world.symbols[book, a]
-            ):
+            if legs[i, a, TOUCH] != TOUCH_NONE and not is_away(world, store, row, a, book):
                 size, price = legs[i, a, PERP], world.bars[row, a, PERP_OPEN]
                 required = notional(size, price) / legs[i, a, TARGET_LEVERAGE]
                 profit = unrealised(size, legs[i, a, ENTRY], price)
                 floor = maintenance(world.tiers, world.symbols[book, a], notional(size, price))
-                free = _set_wallet(store, i, a, profit, required, floor, size != 0.0, free, top_up)
+                free = set_wallet(store, i, a, profit, required, floor, size != 0.0, free, top_up)
 
 
 @jit
@@ -208,5 +191,5 @@ def _transfer_shared(world, store, i, row, book, free):
         touched = touched or legs[i, a, TOUCH] != TOUCH_NONE
         positions = positions or size != 0.0
     if touched:
-        free = _set_wallet(store, i, 0, profits, needs, floor, positions, free, False)
-        _set_wallet(store, i, 0, profits, needs, floor, positions, free, True)
+        free = set_wallet(store, i, 0, profits, needs, floor, positions, free, False)
+        set_wallet(store, i, 0, profits, needs, floor, positions, free, True)

@@ -1,7 +1,6 @@
 """The margin keeper: it restores what the wallets, or the account, were asked to hold."""
 
 from fundenv.compiler.jit import jit, jit_rare
-from fundenv.dynamics.away import is_away
 from fundenv.dynamics.borrowing import locked_cash
 from fundenv.dynamics.capital import capital_parts
 from fundenv.dynamics.inverse import keep_coins
@@ -28,8 +27,9 @@ from fundenv.dynamics.types import (
     WANT_PERP,
     WANT_SPOT,
 )
+from fundenv.dynamics.wallets import is_away, is_stopped, shares_wallet, wallet_places
 from fundenv.formulas.contract import notional, unrealised
-from fundenv.market.layout import HALTED, MARK_CLOSE, NO_PRICE, SPOT_CLOSE, UNLISTED
+from fundenv.market.layout import HALTED, MARK_CLOSE, SPOT_CLOSE, UNLISTED
 
 _EVEN = 1e-9  # relative difference below which a wallet counts as holding its required margin
 
@@ -51,13 +51,14 @@ def _keep_exposure(world, store, p, i, row, equity):
     leaves `keeper_down` .. `keeper_up` times what the targets ask, each of them goes back to its
     target. It waits while another order is due. Equity in quote, prices of the last close.
     """
-    legs = store.legs
+    legs, book = store.legs, store.episode[i, BOOK]
     used, asked = 0.0, 0.0
     for a in range(legs.shape[1]):
         held = legs[i, a, PERP] != 0.0
         halted = world.bars[row, a, HALTED]
         # a coin that is not listed bars the way only in the bar in which it is closed
-        if legs[i, a, TOUCH] != TOUCH_NONE or halted == NO_PRICE or (held and halted >= UNLISTED):
+        waits = halted < UNLISTED and is_stopped(world, row, a, world.symbols[book, a])
+        if legs[i, a, TOUCH] != TOUCH_NONE or waits or (held and halted >= UNLISTED):
             return
         if held:
             used += used_share(world, store, i, a, row, equity)
@@ -71,9 +72,11 @@ def _keep(world, store, p, i, row, first, last, wallet):
     """Margin keeper over the legs first..last-1 that share the wallet of index `wallet`; prices of
     the last close.
     """
-    legs, bars = store.legs, world.bars
+    legs, bars, book = store.legs, world.bars, store.episode[i, BOOK]
     balance, required, spot_value = legs[i, wallet, MARGIN], 0.0, 0.0
     for a in range(first, last):
+        if not shares_wallet(world, book, a, wallet):
+            continue
         size, mark = legs[i, a, PERP], bars[row - 1, a, MARK_CLOSE]
         balance += unrealised(size, legs[i, a, ENTRY], mark)
         required += notional(size, mark) / legs[i, a, TARGET_LEVERAGE]
@@ -82,7 +85,7 @@ def _keep(world, store, p, i, row, first, last, wallet):
         balance >= required / p.keeper_up and balance * p.keeper_down <= required
     ):
         return
-    away = is_away(world, row, first, world.symbols[store.episode[i, BOOK], first])
+    away = is_away(world, store, row, wallet, book)
     if balance < required and not away:
         free = store.account[i, CASH] - locked_cash(world, store, i, row - 1, SPOT_CLOSE)
         top_up = min(required - balance, max(free, 0.0))
@@ -95,9 +98,24 @@ def _keep(world, store, p, i, row, first, last, wallet):
     if away:  # the wallet alone, which gives back what it has too much
         factor = min(max(balance, 0.0) / required, 1.0)
     for a in range(first, last):
+        if not shares_wallet(world, book, a, wallet):
+            continue
         legs[i, a, WANT_PERP] = (factor - 1.0) * legs[i, a, PERP]
         legs[i, a, WANT_SPOT] = (factor - 1.0) * legs[i, a, SPOT]
         legs[i, a, TOUCH] = TOUCH_NORMAL
+
+
+@jit
+def _keep_shared(world, store, p, i, row):
+    """`_keep` of every wallet that legs share, where none of them has an order."""
+    legs, book = store.legs, store.episode[i, BOOK]
+    for wallet in range(wallet_places(world, legs.shape[1])):
+        touched = False
+        for a in range(legs.shape[1]):
+            here = legs[i, a, TOUCH] != TOUCH_NONE and shares_wallet(world, book, a, wallet)
+            touched = touched or here
+        if not touched and shares_wallet(world, book, wallet, wallet):
+            _keep(world, store, p, i, row, 0, legs.shape[1], wallet)
 
 
 @jit
@@ -123,10 +141,7 @@ def keep_margin(world, store, p, i, row, path, equity):
                 keep_coins(world, store, p, i, a, row, _EVEN)
         return
     if world.codes[MARGIN_MODE] == MARGIN_CROSS:
-        for a in range(legs.shape[1]):
-            if legs[i, a, TOUCH] != TOUCH_NONE:
-                return
-        _keep(world, store, p, i, row, 0, legs.shape[1], 0)
+        _keep_shared(world, store, p, i, row)
         return
     for a in range(legs.shape[1]):
         if legs[i, a, TOUCH] == TOUCH_NONE and legs[i, a, PERP] != 0.0:

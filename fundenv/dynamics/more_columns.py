@@ -21,9 +21,11 @@ from fundenv.dynamics.types import (
     MARGIN_PORTFOLIO,
     OBSERVED,
     PERP,
+    PLACED,
     SPOT,
     TARGET_LEVERAGE,
 )
+from fundenv.dynamics.wallets import wallet_of
 from fundenv.formulas.collateral import LIQUIDATION_RATIO
 from fundenv.market.layout import HALTED, MARK_CLOSE, SIGMA_DAY, SPOT_CLOSE, TRADED
 
@@ -99,9 +101,10 @@ def _excess(world, store, i, a, row):
     assets = store.legs.shape[1]
     mode = world.codes[MARGIN_MODE]
     own = mode == MARGIN_ISOLATED or (world.contract == INVERSE and mode != MARGIN_PORTFOLIO)
-    balance, needed, value = margin_balance(
-        world, store, i, a if own else 0, a + 1 if own else assets, row
-    )
+    first = a if own else 0
+    if world.contract == PLACED and not own:
+        first = wallet_of(world, store.episode[i, BOOK], a)
+    balance, needed, value = margin_balance(world, store, i, first, a + 1 if own else assets, row)
     return balance - needed, value
 
 
@@ -147,7 +150,10 @@ def _unused(world, store, i, row):
     own = mode == MARGIN_ISOLATED or (world.contract == INVERSE and mode != MARGIN_PORTFOLIO)
     left = 0.0
     for a in range(assets):
-        if own or a == 0:
+        first = a if own else 0
+        if world.contract == PLACED and not own:
+            first = wallet_of(world, store.episode[i, BOOK], a)
+        if first == a:
             left += margin_balance(world, store, i, a, a + 1 if own else assets, row)[0]
         size, mark = legs[i, a, PERP], world.bars[row, a, MARK_CLOSE]
         left -= abs(quote_of(world.contract, size, mark)) / legs[i, a, TARGET_LEVERAGE]

@@ -30,12 +30,14 @@ from fundenv.dynamics.types import (
     OBSERVED,
     PENDING,
     PERP,
+    PLACED,
     ROW,
     SPOT,
     TARGET_CARRY,
     TARGET_HEDGE,
     TARGET_LEVERAGE,
 )
+from fundenv.dynamics.wallets import wallet_of
 from fundenv.market.layout import MARK_CLOSE, SIGMA_DAY, SPOT_CLOSE
 
 # Place, scale and limits of an observation stand here alone: `observe` reads them by its name.
@@ -178,10 +180,13 @@ def observe(world, store, obs, i):
         )
         at += features
         size, spot, mark = legs[i, a, PERP], legs[i, a, SPOT], bars[row, a, MARK_CLOSE]
+        first = 0 if cross else a
+        if cross and world.contract == PLACED:
+            first = wallet_of(world, store.episode[i, BOOK], a)
         balance, needed, value = margin_balance(
-            world, store, i, 0 if cross else a, assets if cross else a + 1, row
+            world, store, i, first, assets if cross else a + 1, row
         )
-        if not cross or a == 0:
+        if first == a:
             wallets += balance
         leverage, hedge = 0.0, 0.0
         distance = LEG.margin_distance.high / LEG.margin_distance.per

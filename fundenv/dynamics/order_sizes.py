@@ -4,7 +4,7 @@ import math
 
 from fundenv.compiler.jit import jit
 from fundenv.dynamics.access import rules_of
-from fundenv.dynamics.away import backed_size, is_away
+from fundenv.dynamics.away import backed_size
 from fundenv.dynamics.holdings import hedge_held, spot_target
 from fundenv.dynamics.legs import base_of, quote_of, value_of
 from fundenv.dynamics.margin import largest_value
@@ -12,6 +12,7 @@ from fundenv.dynamics.types import (
     PERP,
     REASON,
     REASON_BRACKET,
+    REASON_FROZEN,
     REASON_FUNDS,
     REASON_HALTED,
     REASON_PARTICIPATION,
@@ -22,6 +23,7 @@ from fundenv.dynamics.types import (
     WANT_PERP,
     WANT_SPOT,
 )
+from fundenv.dynamics.wallets import is_away, is_stopped
 from fundenv.market.layout import (
     HALTED,
     MARK_CLOSE,
@@ -29,6 +31,7 @@ from fundenv.market.layout import (
     PERP_VOLUME,
     SPOT_CLOSE,
     SPOT_VOLUME,
+    TRADED,
     UNLISTED,
 )
 
@@ -150,18 +153,19 @@ def limit_orders(world, store, p, i, row, book):
         spot, perp = legs[i, a, WANT_SPOT], legs[i, a, WANT_PERP]
         if spot == 0.0 and perp == 0.0:
             continue
-        if bars[row, a, HALTED] > 0.0:
+        if is_stopped(world, row, a, world.symbols[book, a]):
             if bars[row, a, HALTED] < UNLISTED:  # what is delisted is closed, whatever was traded
                 legs[i, a, WANT_SPOT], legs[i, a, WANT_PERP] = 0.0, 0.0
-                legs[i, a, REASON] = REASON_HALTED
+                halted = bars[row, a, HALTED] > TRADED
+                legs[i, a, REASON] = REASON_HALTED if halted else REASON_FROZEN
             continue
         mark, size = bars[row - 1, a, MARK_CLOSE], legs[i, a, PERP]
         limit = largest_value(
             world.tiers, world.symbols[book, a], legs[i, a, TARGET_LEVERAGE]
         ) / value_of(world.contract, 1.0, mark)
         share, reason = bracket_share(perp, size, limit), REASON_BRACKET
-        if is_away(world, row, a, world.symbols[book, a]):
-            backed = bracket_share(perp, size, backed_size(world, store, i, a, row))
+        if is_away(world, store, row, a, book):
+            backed = bracket_share(perp, size, backed_size(world, store, i, a, row, book))
             if backed < share:
                 share, reason = backed, REASON_FUNDS
         if share < 1.0:

@@ -37,6 +37,7 @@ from fundenv.dynamics.types import (
     WANT_PERP,
     WANT_SPOT,
 )
+from fundenv.dynamics.wallets import is_stopped
 from fundenv.market.layout import (
     HALTED,
     MARK_CLOSE,
@@ -44,7 +45,6 @@ from fundenv.market.layout import (
     MARK_LOW,
     SIGMA_DAY,
     SPOT_CLOSE,
-    TRADED,
     UNLISTED,
 )
 
@@ -109,7 +109,7 @@ def _decide_leg(world, store, out, p, i, a, row, equity, hold, carry, hedge, lev
         leverage,
     )
     legs[i, a, TOUCH] = TOUCH_NORMAL if legs[i, a, PENDING] == PENDING_NONE else TOUCH_STRESSED
-    if world.bars[row, a, HALTED] <= TRADED:
+    if not is_stopped(world, row, a, world.symbols[store.episode[i, BOOK], a]):
         legs[i, a, PENDING] = PENDING_NONE
     order_to_target(world, store, p, i, a, row, equity, band)
     out.trades[i, a, REQUESTED_SPOT], out.trades[i, a, REQUESTED_PERP] = (
@@ -158,20 +158,21 @@ def decide(world, store, out, p, actions, i, row, equity):
 def _order_what_is_owed(world, store, p, i, a, row, equity):
     """The pending after-liquidation order of leg a."""
     legs = store.legs
+    stopped = is_stopped(world, row, a, world.symbols[store.episode[i, BOOK], a])
     legs[i, a, TOUCH] = TOUCH_STRESSED
     if legs[i, a, PENDING] == PENDING_FLATTEN:
         legs[i, a, WANT_SPOT] = (
             spot_target(world, store, i, a, row, legs[i, a, PERP], False) - legs[i, a, SPOT]
         )
         legs[i, a, WANT_PERP] = 0.0
-        if legs[i, a, PERP] != 0.0 and world.bars[row, a, HALTED] <= TRADED:
+        if legs[i, a, PERP] != 0.0 and not stopped:
             legs[i, a, PENDING] = (
                 # after a partial liquidation the hedge of what is left is restored once
                 PENDING_NONE
             )
     else:
         order_to_target(world, store, p, i, a, row, equity, 0.0)
-        if world.bars[row, a, HALTED] <= TRADED:
+        if not stopped:
             legs[i, a, PENDING] = PENDING_NONE
 
 

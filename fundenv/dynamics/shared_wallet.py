@@ -27,6 +27,7 @@ from fundenv.dynamics.types import (
     PERP,
     SPOT,
 )
+from fundenv.dynamics.wallets import shares_wallet, wallet_of, wallet_places
 from fundenv.formulas.collateral import LIQUIDATION_RATIO, spot_collateral
 from fundenv.market.layout import MARK_OPEN, SPOT_OPEN
 
@@ -53,8 +54,8 @@ def _spot_at(world, row, a, size, price):
 
 
 @jit
-def _cross_excess(world, store, i, row, book, way):
-    """Margin above maintenance of the shared wallet when every leg stands at mark open + way x
+def _cross_excess(world, store, i, row, book, wallet, way):
+    """Margin above maintenance of a shared wallet when every leg of it stands at mark open + way x
     (adverse extreme - mark open).
 
     Portfolio: adjusted equity above 1.05 x maintenance; the spot price of an asset moves in
@@ -64,10 +65,12 @@ def _cross_excess(world, store, i, row, book, way):
     portfolio = world.codes[MARGIN_MODE] == MARGIN_PORTFOLIO
     if world.contract == INVERSE:
         return _coin_excess(world, store, i, row, book, way)
-    excess = legs[i, 0, MARGIN]
+    excess = legs[i, wallet, MARGIN]
     if portfolio:
         excess += store.account[i, CASH]
     for a in range(legs.shape[1]):
+        if not shares_wallet(world, book, a, wallet):
+            continue
         size, symbol = legs[i, a, PERP], world.symbols[book, a]
         price = _price_at(world.bars, row, a, size, way)
         if size != 0.0:
@@ -107,28 +110,20 @@ def _coin_excess(world, store, i, row, book, way):
 
 
 @jit_rare
-def _cross_trigger(world, store, i, row, book, start):
+def _cross_trigger(world, store, i, row, book, wallet, start):
     """First share of the way, from `start` on, at which the shared wallet fails; the caller knows
     that it fails at 1.
     """
-    if _cross_excess(world, store, i, row, book, start) <= 0.0:
+    if _cross_excess(world, store, i, row, book, wallet, start) <= 0.0:
         return start
     low, high = start, 1.0
     for _ in range(_BISECTIONS):
         middle = 0.5 * (low + high)
-        if _cross_excess(world, store, i, row, book, middle) > 0.0:
+        if _cross_excess(world, store, i, row, book, wallet, middle) > 0.0:
             low = middle
         else:
             high = middle
     return high
-
-
-@jit
-def _wallet(world, a):
-    """Index of the wallet through which leg a is closed: the shared one, or the asset's own
-    coins.
-    """
-    return a if world.contract == INVERSE else 0
 
 
 @jit_rare
@@ -139,24 +134,23 @@ def _close_at(world, store, out, p, i, a, row, book, way, at_open, end, share):
     size = store.legs[i, a, PERP]
     price = _price_at(world.bars, row, a, size, way)
     filled = gap_price(p, price, _price_at(world.bars, row, a, size, end))
-    close_leg(
-        world, store, out, p, i, a, _wallet(world, a), row, book, price, filled, at_open, share
-    )
+    wallet = wallet_of(world, book, a)
+    close_leg(world, store, out, p, i, a, wallet, row, book, price, filled, at_open, share)
 
 
 @jit_rare
-def _reduce_cross(world, store, out, p, i, row, book, way, first, at_open, end):
-    """Close a share of every leg whose procedure allows a partial liquidation; returns how many
-    there were.
+def _reduce_cross(world, store, out, p, i, row, book, wallet, way, first, at_open, end):
+    """Close a share of every leg of a wallet whose procedure allows a partial liquidation; returns
+    how many there were.
     """
     legs = store.legs
     count = 0
     for a in range(legs.shape[1]):
         size = legs[i, a, PERP]
-        if size != 0.0:
+        if size != 0.0 and shares_wallet(world, book, a, wallet):
             symbol, price = world.symbols[book, a], _price_at(world.bars, row, a, size, way)
             unit = _spot_at(world, row, a, size, price) if world.contract == INVERSE else 1.0
-            balance = _cross_excess(world, store, i, row, book, way) / unit
+            balance = _cross_excess(world, store, i, row, book, wallet, way) / unit
             balance += required_maintenance(world, symbol, size, legs[i, a, ENTRY], price)
             share = share_to_close(
                 world, symbol, value_of(world.contract, size, price), balance, first
@@ -168,38 +162,44 @@ def _reduce_cross(world, store, out, p, i, row, book, way, first, at_open, end):
 
 
 @jit_rare
-def _liquidate_shared(world, store, out, p, i, row, book, at_open, end):
+def _liquidate_shared(world, store, out, p, i, row, book, wallet, at_open, end):
     """Close what the procedures ask at the first common failing point, again and again until the
     account passes its test at the share `end` of the way.
     """
     legs = store.legs
     way, first, failing = 0.0, True, True
     while failing:
-        way = _cross_trigger(world, store, i, row, book, way)
-        if _reduce_cross(world, store, out, p, i, row, book, way, first, at_open, end) == 0:
+        way = _cross_trigger(world, store, i, row, book, wallet, way)
+        reduced = _reduce_cross(
+            world, store, out, p, i, row, book, wallet, way, first, at_open, end
+        )
+        if reduced == 0:
             for a in range(legs.shape[1]):
-                if legs[i, a, PERP] != 0.0:
+                if legs[i, a, PERP] != 0.0 and shares_wallet(world, book, a, wallet):
                     _close_at(world, store, out, p, i, a, row, book, way, at_open, end, 1.0)
             if world.codes[MARGIN_MODE] == MARGIN_CROSS:
-                release_wallet(world, store, out, p, i, row, 0, 1.0)
+                release_wallet(world, store, out, p, i, row, wallet, 1.0)
             failing = False
         first = False
-        failing = failing and _cross_excess(world, store, i, row, book, end) <= 0.0
+        failing = failing and _cross_excess(world, store, i, row, book, wallet, end) <= 0.0
     if world.codes[MARGIN_MODE] == MARGIN_PORTFOLIO:
         empty_wallets(world, store, i)
 
 
 @jit
 def liquidate_cross(world, store, out, p, i, row, book, at_open):
-    """Test the shared wallet, at the open or with every leg at its adverse extreme at once.
+    """Test every shared wallet, at the open or with every leg at its adverse extreme at once.
 
-    Legs that can be reduced are reduced first, all at the same point; when none can, all legs are
-    closed.
+    Legs that can be reduced are reduced first, all at the same point; when none can, all legs of
+    the wallet are closed.
     """
     legs = store.legs
-    positions = False
-    for a in range(legs.shape[1]):
-        positions = positions or legs[i, a, PERP] != 0.0
     end = 0.0 if at_open else 1.0
-    if positions and _cross_excess(world, store, i, row, book, end) <= 0.0:
-        _liquidate_shared(world, store, out, p, i, row, book, at_open, end)
+    for wallet in range(wallet_places(world, legs.shape[1])):
+        positions = False
+        for a in range(legs.shape[1]):
+            positions = positions or (
+                legs[i, a, PERP] != 0.0 and shares_wallet(world, book, a, wallet)
+            )
+        if positions and _cross_excess(world, store, i, row, book, wallet, end) <= 0.0:
+            _liquidate_shared(world, store, out, p, i, row, book, wallet, at_open, end)

@@ -5,7 +5,7 @@ when.
 from fundenv.compiler.jit import jit, jit_order, jit_outer
 from fundenv.dynamics.access import params_of, rules_of
 from fundenv.dynamics.action import set_keeper
-from fundenv.dynamics.away import money_sent, receive, send
+from fundenv.dynamics.away import earn_away, money_sent, receive, send
 from fundenv.dynamics.borrowing import accrue, locked_cash
 from fundenv.dynamics.deleveraging import deleverage
 from fundenv.dynamics.expected import expect_to_close, expect_to_open
@@ -234,6 +234,8 @@ def step_bar(world, store, out, p, actions, i, row, path, book, first):
     if p.adl_sigma > 0.0:
         deleverage(world, store, out, p, i, row)  # at the favourable one
     accrue(world, store, out, p, i, row, book)
+    if world.contract == PLACED:
+        earn_away(world, store, out, p, i, row, book)
     equity = _mark(world, store, out, i, row)  # at mark and spot close
     store.account[i, EQUITY] = equity
     return equity

@@ -36,8 +36,8 @@ _column = count()
 SPOT = next(_column)  # base units; negative = borrowed base
 PERP = next(_column)  # signed size: base units; inverse contracts: quote units (contracts x face)
 ENTRY = next(_column)  # average entry price of the perpetual; 0 when flat
-# perp wallet, quote (inverse: coins), without unrealised profit; in cross mode of linear contracts
-# the shared wallet stands at asset 0
+# perp wallet, quote (inverse: coins), without unrealised profit; a wallet that legs share (cross
+# mode of linear contracts) stands at the first of them
 MARGIN = next(_column)
 TARGET_CARRY = next(_column)  # carry of the last decision that was not `hold`
 TARGET_HEDGE = next(_column)
@@ -72,7 +72,7 @@ PENDING_NONE, PENDING_FLATTEN, PENDING_REHEDGE = 0, 1, 2
 REASON_BORROW, REASON_BRACKET, REASON_CALLED = 7, 8, 9
 REASON_UNLISTED, REASON_DELISTED = 10, 11
 REASON_SUPPLY, REASON_RECALLED = 12, 13
-REASON_FAILED = 14
+REASON_FAILED, REASON_FROZEN = 14, 15
 REASONS = (
     "none",
     "hold",
@@ -89,6 +89,7 @@ REASONS = (
     "no more coins to borrow",
     "loan recalled",
     "the venue failed",
+    "the coins are frozen",
 )
 
 # --- displaced prices, money on its way: one row per environment and asset, of no meaning to drafts
@@ -194,7 +195,9 @@ OF_NONE, OF_ALL, OF_SOME = 0, 1, 2  # assets that a rule of a venue concerns
 ACTION_CONTINUOUS, ACTION_DISCRETE, ACTION_TARGET, ACTION_INDEXED = codes(choices.Actions)
 MARGIN_ISOLATED, MARGIN_CROSS, MARGIN_PORTFOLIO = codes(choices.MarginMode)
 LINEAR, INVERSE = codes(choices.Contract)
-PLACED = 2  # linear, where money travels between venues or a venue fails
+# linear, where a venue has a wallet of its own: all legs there share it, money travels to it, it
+# earns interest, or the venue fails
+PLACED = 2
 CAPITAL_PARTS, CAPITAL_SHARED = codes(choices.Capital)
 KEEPER_WALLET, KEEPER_EQUITY = codes(choices.KeeperWatches)
 AFTER_FLATTEN, AFTER_REHEDGE, AFTER_NAKED = codes(choices.AfterLiquidation)
@@ -282,7 +285,13 @@ class AssetRules(NamedTuple):
     entry_margin: float  # 1 = maintenance margin of the value at ENTRY, not at mark
     # 1 = funding is paid on the oracle or index price, for which the last spot close stands
     settles_on_spot: float
-    away: float  # 1 = the perpetual trades on another venue than the account's
+    # number of the venue of the perpetual, and of the spot, among those of the market; 0 = the
+    # account's
+    perp_venue: float
+    spot_venue: float
+    wallet_rate: (
+        float  # annual, earned in the wallet of the perpetual away from the account's venue
+    )
 
 
 N_PARAMS, N_RULES = len(Params._fields), len(AssetRules._fields)

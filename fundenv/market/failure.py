@@ -19,7 +19,7 @@ from fundenv.market.split import SplitError
 from fundenv.settings import nearest
 from fundenv.venues import legs_of
 
-_OF_BAR = (c.SETTLE_RATE, c.SETTLE_PRICE, c.PERP_VOLUME)
+_SETTLED = (c.SETTLE_RATE, c.SETTLE_PRICE)
 _PERP = (c.PERP_OPEN, c.MARK_OPEN, c.MARK_HIGH, c.MARK_LOW)
 
 
@@ -55,12 +55,11 @@ def fail_venue(
     """The market in which `venue` fails: from the first bar that opens at `at` (UTC) or later no
     money leaves it for the hours of `failure`, and then it defaults.
 
-    market: its assets say where they trade (`fundenv.venues.legs_of`). Perpetuals of the venue are
-    gone with the default: prices carried, features 0, not listed any more. The coins of a spot
-    elsewhere keep their prices. Rows before `at` keep every number. In a path that begins later the
-    venue is not listed from its first bar on. Raises `SplitError` where no
-    path holds the time, a bar of it has no price, or coins lie on the venue beside a perpetual
-    elsewhere, which the account does not describe.
+    market: its assets say where they trade (`fundenv.venues.legs_of`). An asset with a leg on the
+    venue is gone with the default: prices of that leg carried, features 0, not listed any more. A
+    leg elsewhere keeps its prices. Rows before `at` keep every number. In a path that begins later
+    these assets are not listed from its first bar on. Raises `SplitError` where no path holds the
+    time, or a bar of it has no price.
     """
     given = _known(failure)
     start, bars, features = to_ns(at), market.bars.copy(), market.features.copy()
@@ -71,15 +70,15 @@ def fail_venue(
         assets = [a for a, name in enumerate(market.symbols[path]) if _lies_on(name, venue)]
         if market.close_ns[first] - bar_ns > start and given.defaults:  # it stays gone
             for a in assets:
-                _default(bars, features, int(first), int(last), a, market.symbols[path][a])
+                _default(bars, features, int(first), int(last), a, market.symbols[path][a], venue)
                 bars[first, a, c.HALTED] = c.UNLISTED
         if market.close_ns[first] - bar_ns > start or begin + frozen + 1 >= last or not assets:
             continue
         for a in assets:
             asset = market.symbols[path][a]
-            _freeze(bars, begin, begin + frozen, a, asset)
+            _freeze(bars, begin, begin + frozen, a, asset, venue)
             if given.defaults:
-                _default(bars, features, begin + frozen, int(last), a, asset)
+                _default(bars, features, begin + frozen, int(last), a, asset, venue)
             hit += 1
     if not hit:
         raise SplitError(
@@ -104,21 +103,16 @@ def _known(failure: str | Failure) -> Failure:
 
 
 def _lies_on(asset: str, venue: str) -> bool:
-    """Whether the perpetual of an asset trades on a venue; the spot alone is refused."""
-    perp, spot = legs_of(contract_of(asset))
-    if spot.venue == venue and perp.venue != venue:
-        raise SplitError(
-            f"the spot of {asset} lies on {venue} and its perpetual elsewhere: the failure of such"
-            " a venue is not described; let the venue of the perpetual fail"
-        )
-    return perp.venue == venue
+    """Whether a leg of an asset trades on a venue."""
+    return venue in [place.venue for place in legs_of(contract_of(asset))]
 
 
-def _freeze(bars: NDArray[np.float64], begin: int, end: int, a: int, what: str) -> None:
+def _freeze(bars: NDArray[np.float64], begin: int, end: int, a: int, what: str, venue: str) -> None:
     """Freeze the rows begin .. end - 1 of an asset; the one behind them has a price too."""
     if (bars[begin : end + 1, a, c.HALTED] != c.TRADED).any():
         raise SplitError(f"{what} has no price in a bar of the failure; take another time")
-    bars[begin:end, a, c.HALTED] = c.FROZEN
+    perp, _ = legs_of(contract_of(what))
+    bars[begin:end, a, c.HALTED] = c.FROZEN if perp.venue == venue else c.FROZEN_SPOT
 
 
 def _default(
@@ -128,20 +122,23 @@ def _default(
     last: int,
     a: int,
     asset: str,
+    venue: str,
 ) -> None:
-    """The perpetual of an asset is gone from `row` on, and the coins where they lie there too."""
-    perp, spot = legs_of(contract_of(asset))
-    whole = perp.venue == spot.venue
+    """The legs of an asset that trade on a venue are gone from `row` on, and so is the asset."""
+    perp, spot = (place.venue == venue for place in legs_of(contract_of(asset)))
     gone, known = slice(row, last), bars[row - 1 if row else row, a].copy()
-    bars[gone, a, c.PERP_CLOSE], bars[gone, a, c.MARK_CLOSE] = known[[c.PERP_CLOSE, c.MARK_CLOSE]]
-    for column in _PERP:
-        close = c.PERP_CLOSE if column == c.PERP_OPEN else c.MARK_CLOSE
-        bars[gone, a, column] = known[close]
-    for column in _OF_BAR:
-        bars[gone, a, column] = 0.0
-    if whole:
+    if perp:
+        bars[gone, a, c.PERP_CLOSE] = known[c.PERP_CLOSE]
+        bars[gone, a, c.MARK_CLOSE] = known[c.MARK_CLOSE]
+        for column in _PERP:
+            close = c.PERP_CLOSE if column == c.PERP_OPEN else c.MARK_CLOSE
+            bars[gone, a, column] = known[close]
+        bars[gone, a, c.PERP_VOLUME] = 0.0
+    for column in _SETTLED:  # a perpetual elsewhere settles once more, before it is closed
+        bars[row if perp else row + 1 : last, a, column] = 0.0
+    if spot:
         bars[gone, a, c.SPOT_OPEN] = bars[gone, a, c.SPOT_CLOSE] = known[c.SPOT_CLOSE]
         bars[gone, a, c.SPOT_VOLUME] = 0.0
-    bars[row, a, c.HALTED] = c.FAILED_WHOLE if whole else c.FAILED
+    bars[row, a, c.HALTED] = c.FAILED_SPOT if not perp else c.FAILED_WHOLE if spot else c.FAILED
     bars[row + 1 : last, a, c.HALTED] = c.UNLISTED
     features[gone, a] = 0.0

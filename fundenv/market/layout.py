@@ -32,5 +32,7 @@ N_COLUMNS = 16
 # values of HALTED, as the numbers of a bar are: places of columns are whole numbers
 TRADED, NO_PRICE, UNLISTED = 0.0, 1.0, 2.0
 # a venue that fails: FROZEN where it trades and lets no money go; then, once, FAILED where the
-# money at the perpetual is lost, or FAILED_WHOLE where the coins lay there too; UNLISTED behind
+# money at the perpetual is lost, or FAILED_WHOLE where the coins lay there too; UNLISTED behind.
+# FROZEN_SPOT and FAILED_SPOT where the coins alone lie there, and the perpetual elsewhere
 FROZEN, FAILED, FAILED_WHOLE = -1.0, 3.0, 4.0
+FROZEN_SPOT, FAILED_SPOT = -2.0, 5.0

@@ -63,7 +63,8 @@ def carry_bound(
 
     leverage: the highest that the account may ask for; reverse: whether it may be long the
     perpetual; steps: bars, to the end of the path by default. The account begins in cash. Raises
-    `ValueError` for inverse contracts, portfolio margin, auto-deleveraging and naked legs.
+    `ValueError` for inverse contracts, portfolio margin, auto-deleveraging, naked
+    legs and interest of wallets away.
     """
     if batch.world.contract == t.INVERSE:
         raise ValueError(
@@ -83,6 +84,12 @@ def carry_bound(
         raise ValueError(
             f"adl_sigma = {param(batch, 'adl_sigma'):g}: auto-deleveraging leaves spot open, which"
             " no bound covers; set it to 0"
+        )
+    paid = batch.world.rules[:, t.AssetRules._fields.index("wallet_rate")].max()
+    if paid > 0.0:
+        raise ValueError(
+            f"wallet.annual = {paid:g}: a wallet away from the account's venue earns interest, which"
+            " no bound covers; set it to 0 in the venue file"
         )
     first, end = (int(row) for row in batch.world.paths[path])
     rows = np.arange(

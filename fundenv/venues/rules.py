@@ -108,6 +108,14 @@ class Borrow(Settings):
 
 
 @dataclass(frozen=True, kw_only=True)
+class Wallet(Settings):
+    """What the venue pays for money that lies there."""
+
+    annual: Annotated[float, Range(0, 1, "per year")]
+    """Interest on money in the wallet of a perpetual."""
+
+
+@dataclass(frozen=True, kw_only=True)
 class Execution(Settings):
     """Costs and sizes of orders."""
 
@@ -136,6 +144,7 @@ class VenueRules(Settings):
     funding: Funding
     liquidation: Liquidation
     borrow: Borrow
+    wallet: Wallet
     collateral: Annotated[float, Range(0, 1, "of the value"), PerSymbol()]
     """Share of a coin's value that counts as collateral in portfolio margin."""
     execution: Execution

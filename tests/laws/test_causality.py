@@ -28,16 +28,19 @@ SETTINGS: dict[str, Any] = {
 }
 
 
-def corrupted(market: Market, after: int, seed: int) -> Market:
+# what every account may meet
+STATES = (layout.TRADED, layout.NO_PRICE, layout.UNLISTED)
+
+
+def corrupted(market: Market, after: int, seed: int, states: tuple[float, ...] = STATES) -> Market:
     """The market with every number of every row after `after` replaced: prices, rates and volumes
-    by any, the state of the market by one that every account may meet.
+    by any, the state of the market by one of `states`.
     """
     rng = np.random.default_rng(seed)
     bars, features = market.bars.copy(), market.features.copy()
     bars[after + 1 :] = rng.uniform(1.0, 100.0, bars[after + 1 :].shape)
     bars[after + 1 :, :, layout.MARK_HIGH] += 100
     bars[after + 1 :, :, layout.MARK_LOW] *= 0.01
-    states = (layout.TRADED, layout.NO_PRICE, layout.UNLISTED)
     bars[after + 1 :, :, layout.HALTED] = rng.choice(states, bars[after + 1 :, :, 0].shape)
     features[after + 1 :] = rng.uniform(-5, 5, features[after + 1 :].shape)
     return dataclasses.replace(market, bars=bars, features=features)

@@ -74,7 +74,8 @@ def test_kernel_and_reference_agree_where_a_venue_fails():
     @hypothesis_settings(max_examples=EXAMPLES, **EVERYTHING)
     @given(SEEDS, PLACED, failing_settings())
     def check(seed, assets, chosen):
-        market = wild_market(seed, assets, PATHS, failures=True)
+        account = Path(chosen["venue"]).stem
+        market = wild_market(seed, assets, PATHS, failures=True, account=account)
         env, rng = make_env(market, **chosen), np.random.default_rng(seed)
         for path in range(PATHS):
             walk(env, market, chosen, path, int(rng.integers(0, 20)), rng, 40, seen)
@@ -150,9 +151,8 @@ def test_a_rally_takes_the_leg_whose_venue_asks_for_more_margin():
 
 def test_what_one_account_cannot_hold_is_refused():
     market = two_shorts("plain:PLAIN", "tiered:PLAIN")
-    for mode in ("cross", "portfolio"):
-        with pytest.raises(ConfigError, match=r"one wallet, and .* several venues .*isolated"):
-            make_env(market, venues=OWN_VENUES, margin_mode=mode)
+    with pytest.raises(ConfigError, match=r"one wallet of one venue, and .* on several .*'cross'"):
+        make_env(market, venues=OWN_VENUES, margin_mode="portfolio")
     alone = tape(bar(100.0), bar(100.0), symbols=("tiered:PLAIN@plain:PLAIN",))
     make_env(alone, venues=OWN_VENUES, margin_mode="cross")
     with pytest.raises(ConfigError, match="portfolio"):
@@ -221,7 +221,7 @@ def test_a_rally_liquidates_while_the_profit_waits_on_the_other_venue():
 
 def test_what_travels_belongs_to_no_other_margin():
     for settings, words in (
-        ({"margin_mode": "cross"}, "isolated wallets of linear"),
+        ({"margin_mode": "portfolio"}, "isolated and cross wallets of linear"),
         ({"transfer_delay": None}, "transfer_delay is None; set it"),
         ({"transfer_delay": "90min"}, "not a multiple"),
     ):

@@ -22,6 +22,8 @@ from tests.markets import TABLE
 PATHS, BARS, PARTS = 3_000, 16, 6
 JUMP, OFTEN, MOVE = 0.1, 0.02, 0.0008  # gap, its probability in a bar, and the usual step
 ASSETS = ("binance:BTCUSDT", "hyperliquid:BTC@binance:BTCUSDT")
+# two contracts on each venue, which share a wallet there in cross mode
+FOUR = (*ASSETS, "binance:ETHUSDT", "hyperliquid:ETH@binance:ETHUSDT")
 FAIR: dict[str, Any] = {
     "venue_date": "2025-06-01",
     "actions": "target",
@@ -84,7 +86,8 @@ def scores(market: Market, **settings: Any) -> dict[tuple[float, ...], float]:
         for hour in range(BARS - 2):
             asked, leaves = hour < 6, hour > BARS - 6
             hold = float(not (asked or leaves))
-            move = [x for c in (here, there) for x in (hold, c * asked, hedge, leverage)]
+            carries = (here, there, -here, there) if market.n_assets == 4 else (here, there)
+            move = [x for c in carries for x in (hold, c * asked, hedge, leverage)]
             batch.step(np.tile(np.float32(move), (PATHS, 1)))
             if (batch.terminated | batch.truncated).all():
                 break
@@ -100,6 +103,27 @@ def test_no_policy_earns_on_two_venues_with_one_price(
     martingale: Market, delay: str | None
 ) -> None:
     found = scores(martingale, transfer_delay=delay, keeper_interval="1h")
+    assert len(found) == 36
+    assert max(found.values()) < 4.0, max(found, key=found.__getitem__)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("delay", [None, "4h"])
+def test_no_policy_earns_where_the_legs_of_a_venue_share_its_wallet(
+    martingale: Market, delay: str | None
+) -> None:
+    """The second coin's price is that of another path; on the first venue it is held the other way
+    round, so that its wallet nets the two.
+    """
+    other = martingale.bars.reshape(PATHS, BARS, 2, -1)[np.roll(np.arange(PATHS), 1)]
+    bars = np.concatenate([martingale.bars, other.reshape(martingale.bars.shape)], axis=1)
+    market = replace(
+        martingale,
+        bars=bars,
+        features=np.repeat(martingale.features, 2, axis=1),
+        symbols=(FOUR,) * PATHS,
+    )
+    found = scores(market, transfer_delay=delay, keeper_interval="1h", margin_mode="cross")
     assert len(found) == 36
     assert max(found.values()) < 4.0, max(found, key=found.__getitem__)
 

@@ -43,6 +43,8 @@ PLACED = st.sampled_from(
         ("FINE", "tiered:COSTLY"),
         ("entry:COSTLY@plain:FINE", "PLAIN@twofold:COSTLY", "fifths:COSTLY"),
         ("twofold:FINE", "tiered:FINE@entry:FINE"),
+        ("entry:FINE", "plain:COSTLY", "entry:COSTLY@plain:FINE", "plain:FINE@entry:FINE"),
+        ("tiered:FINE@fifths:FINE", "fifths:COSTLY", "tiered:PLAIN", "fifths:PLAIN@tiered:COSTLY"),
         ("entry:FINE@fifths:PLAIN",),
     ]
 )
@@ -129,7 +131,7 @@ def placed_settings(draw: st.DrawFn) -> dict[str, Any]:
     """Accounts on several venues: every leg pays what its own venue asks."""
     return draw(settings()) | {
         "venues": OWN_VENUES,
-        "margin_mode": "isolated",
+        "margin_mode": draw(st.sampled_from(["isolated", "cross"])),
         "perp_fee": draw(st.sampled_from([None, None, 0.01])),
         "spot_fee": draw(st.sampled_from([None, None, 0.0])),
         "quote_borrow_rate": None,

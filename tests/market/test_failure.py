@@ -81,6 +81,78 @@ def test_coins_and_cash_are_lost_where_they_lie_there() -> None:
     assert play(own, [half, *[HOLD] * 6])[5]["equity"] == pytest.approx(0.4 * 30_000)
 
 
+def test_the_venue_of_the_coins_fails_beside_a_perpetual_elsewhere() -> None:
+    """A full hedged short of 30,000 at leverage 1: 15,000 of spot on plain, 15,000 of margin on
+    tiered. plain defaults: 60 % of the coins are lost, the rest is sold, and the perpetual, which
+    settles once more at 1 %, is closed on its own venue and gives its margin back.
+    """
+    rows = [[bar(100.0)]] * 6 + [[bar(100.0, settle_rate=0.01, settle_price=100.0)]] * 6
+    market = fail_venue(tape(*rows, symbols=(AWAY,)), "plain", AT, DAY)
+    state = market.bars[:, 0, layout.HALTED].tolist()
+    frozen, gone = layout.FROZEN_SPOT, layout.UNLISTED
+    assert state == [0, 0, 0, *[frozen] * 3, layout.FAILED_SPOT, *[gone] * 5]
+    assert (market.bars[7:, 0, layout.SETTLE_PRICE] == 0.0).all()
+    infos = play(env_of(market), [SHORT, *[HOLD] * 8])
+    at_default = infos[5]
+    assert at_default["trade"]["reason"] == ("the venue failed",)
+    assert at_default["parts"]["liquidation_loss"] == pytest.approx(-0.6 * 15_000)
+    assert at_default["parts"]["funding"] == pytest.approx(150.0)
+    assert at_default["account"]["spot"][0] == at_default["account"]["perp"][0] == 0.0
+    assert at_default["equity"] == pytest.approx(21_150)
+    assert infos[-1]["equity"] == pytest.approx(21_150)
+
+
+@pytest.mark.parametrize(("venue", "lost"), [(0, 0.6 * 22_500), (1, 0.6 * 7_500)])
+def test_cash_is_lost_with_the_coins_where_their_venue_is_that_of_the_account(
+    venue: int, lost: float
+) -> None:
+    """Half a hedged short at leverage 1: 7,500 of coins on plain, 7,500 of margin on tiered,
+    15,000 of cash on the venue of the account, plain or tiered.
+    """
+    market = fail_venue(flat(AWAY), "plain", AT, DAY)
+    env = env_of(market, venue=OWN_VENUES[venue])
+    infos = play(env, [(0.5, 1.0, 1.0), *[HOLD] * 6])
+    assert infos[5]["equity"] == pytest.approx(30_000 - lost)
+
+
+def test_no_money_leaves_a_frozen_venue_of_the_account() -> None:
+    """Its cash reaches no other venue, though money moves at once otherwise, and what comes free
+    there stays there.
+    """
+    market = fail_venue(flat(AWAY, "tiered:PLAIN", rows=14), "plain", AT, Failure(4.0, False, "no"))
+    moves = [[SHORT, HOLD], [HOLD, HOLD], [(0.0, 1.0, 1.0), SHORT], [HOLD, SHORT]]
+    infos = play(env_of(market), [*moves, *[[HOLD, HOLD]] * 3, [HOLD, SHORT]])
+    assert infos[2]["account"]["perp"] == pytest.approx([0.0, 0.0])
+    assert infos[2]["trade"]["reason"][1] == "not enough funds"
+    assert infos[2]["account"]["margin"] == pytest.approx([7_500, 0.0])
+    assert infos[-1]["account"]["perp"] == pytest.approx([0.0, -75.0])
+
+
+def test_coins_on_a_frozen_venue_are_neither_bought_nor_sold_for_cash_elsewhere() -> None:
+    market = fail_venue(flat("tiered:PLAIN"), "tiered", AT, DAY)
+    infos = play(env_of(market), [SHORT, HOLD, (0.0, 1.0, 1.0), HOLD])
+    assert infos[2]["trade"]["reason"] == ("the coins are frozen",)
+    assert infos[2]["account"]["spot"][0] == pytest.approx(150.0)
+    assert infos[2]["account"]["perp"][0] == pytest.approx(-150.0)
+    # an account of the venue itself has its cash there
+    own = env_of(market, venue=OWN_VENUES[1])
+    assert play(own, [SHORT, HOLD, (0.0, 1.0, 1.0)])[2]["account"]["spot"][0] == 0.0
+
+
+def test_the_wallet_of_a_venue_is_lost_once_for_all_its_legs() -> None:
+    """Cross: two shorts of a quarter of 30,000 each at leverage 1, one of which has lost 10 x 75
+    and the other won as much: 15,000 are in their wallet.
+    """
+    rows = [[bar(100.0), bar(100.0)]] * 3 + [[bar(110.0), bar(90.0)]] * 9
+    names = ("tiered:PLAIN@plain:PLAIN", "tiered:OTHER@plain:OTHER")
+    market = fail_venue(tape(*rows, symbols=names), "tiered", AT, DAY)
+    env = env_of(market, margin_mode="cross")
+    infos = play(env, [[SHORT, SHORT], *[[HOLD, HOLD]] * 6])
+    assert infos[4]["account"]["margin"] == pytest.approx([15_000, 0])
+    assert infos[5]["parts"]["liquidation_loss"] == pytest.approx(-0.6 * 15_000)
+    assert infos[5]["equity"] == pytest.approx(21_000)
+
+
 def test_money_cannot_leave_while_the_venue_is_frozen() -> None:
     """The position may be closed; its margin stays and is lost."""
     moves = [SHORT, HOLD, (0.0, 1.0, 1.0), *[HOLD] * 6]
@@ -121,8 +193,6 @@ def test_what_is_not_described_is_refused() -> None:
         fail_venue(market, "okx", AT, DAY)
     with pytest.raises(SplitError, match="holds 2024-01-01 10:00"):
         fail_venue(market, "tiered", "2024-01-01 10:00", DAY)
-    with pytest.raises(SplitError, match="its perpetual elsewhere"):
-        fail_venue(market, "plain", AT, DAY)
     halted = market.bars.copy()
     halted[4, 0, layout.HALTED] = layout.NO_PRICE
     with pytest.raises(SplitError, match="has no price in a bar of the failure"):
@@ -130,5 +200,5 @@ def test_what_is_not_described_is_refused() -> None:
     failed = fail_venue(market, "tiered", AT, DAY)
     with pytest.raises(SplitError, match="let it fail last"):
         splice(failed, "2020-03-12")
-    with pytest.raises(ConfigError, match="isolated wallets of linear contracts"):
-        env_of(failed, margin_mode="cross")
+    with pytest.raises(ConfigError, match="isolated and cross wallets of linear contracts"):
+        env_of(failed, margin_mode="portfolio")

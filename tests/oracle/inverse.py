@@ -25,7 +25,8 @@ class InverseAccount(ReferenceAccount):
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self.wallets = [[a] for a in range(self.n)]
-        self.margin = [0.0] * self.n
+        self.margin, self.away = [0.0] * self.n, [False] * self.n
+        self.sent, self.due = [0.0] * self.n, [0] * self.n
         self.isolated = self.config.margin_mode == "isolated"
 
     # --- spec 15.1: coins -------------------------------------------------------------------------
@@ -436,6 +437,9 @@ class InverseAccount(ReferenceAccount):
         gap = abs(inverse_profit(closed, p, there))
         self.parts["liquidation_loss"] -= spread + impact + (fee + gap) * worth
         self._after_closing(a, closed, share)
+
+    def _earn_away(self) -> None:
+        """Spec 11.3 is of linear contracts."""
 
     # --- spec 15.15, 15.16: parts and the reward `expected` ---------------------------------------
 

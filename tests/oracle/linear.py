@@ -31,8 +31,10 @@ PARTS = (
 )
 Target = tuple[float, float, float]  # carry, hedge, leverage
 GONE = 2.0  # `halted` of a coin that is not listed, spec 3.3
-# of one whose venue lets no money go, spec 9.10, and that fails, spec 10.13, with its coins
+# of one whose venue lets no money go, spec 9.10, and that fails, spec 10.13, with its coins; the
+# same of the venue of the coins alone
 FROZEN, FAILED, FAILED_WHOLE = -1.0, 3.0, 4.0
+FROZEN_SPOT, FAILED_SPOT = -2.0, 5.0
 
 
 class Bar(NamedTuple):
@@ -54,11 +56,6 @@ class Bar(NamedTuple):
     perp_day_volume: float
     sigma_day: float
     halted: float
-
-    @property
-    def stopped(self) -> bool:
-        """Nothing fills."""
-        return self.halted > 0
 
     @property
     def gone(self) -> bool:
@@ -145,6 +142,10 @@ class Rules:
         self.min_notional_spot = market.value("execution", "min_notional_spot", pair)
         self.collateral_rate = market.value("collateral", "", pair)
         self.brackets = venue.brackets(symbol, date)
+        self.perp_venue, self.spot_venue = venue.name, market.name
+        self.at_home = venue == account
+        self.coins_at_home = market == account
+        self.wallet_rate = 0.0 if self.at_home else venue.value("wallet", "annual", date=date)
 
     def maintenance(self, notional: float) -> float:
         bracket = [b for b in self.brackets if b.floor <= notional][-1]
@@ -207,18 +208,21 @@ class ReferenceAccount:
         self.rules = [Rules(venue, config, name, date) for name in market.symbols[path]]
         self.n = market.n_assets
         self.legs = [Leg() for _ in range(self.n)]
-        self.wallets = (
-            [[a] for a in range(self.n)]
-            if config.margin_mode == "isolated"
-            else [list(range(self.n))]
-        )
-        self.margin = [0.0] * len(self.wallets)
-        # spec 9.4: perpetuals on another venue, money on its way (+ to the wallet), bars to go
-        self.elsewhere = [
-            places(name, venue, config)[0][0] != venue for name in market.symbols[path]
+        # spec 2.3 to 2.5: the assets behind each wallet
+        owners = [
+            str(a) if config.margin_mode == "isolated" else "" if self.portfolio else r.perp_venue
+            for a, r in enumerate(self.rules)
         ]
-        self.away = [config.transfer_delay is not None and there for there in self.elsewhere]
-        self.sent, self.due = [0.0] * self.n, [0] * self.n
+        self.wallets = [
+            [a for a in range(self.n) if owners[a] == owner] for owner in dict.fromkeys(owners)
+        ]
+        self.margin = [0.0] * len(self.wallets)
+        # spec 9.4: wallets on another venue, money on its way (+ to the wallet), bars to go
+        self.away = [
+            config.transfer_delay is not None and not self.rules[members[0]].at_home
+            for members in self.wallets
+        ]
+        self.sent, self.due = [0.0] * len(self.wallets), [0] * len(self.wallets)
         self.travels = (
             round(hours(config.transfer_delay, "") / market.bar_hours)
             if config.transfer_delay
@@ -302,10 +306,11 @@ class ReferenceAccount:
             [b.perp_open for b in self.now],
         )
         self._fill()  # spec 8.1 to 8.6
-        for leg, bar in zip(self.legs, self.now, strict=True):
+        for a, leg in enumerate(self.legs):
+            stopped = self._stopped(a)
             if (
-                leg.pending == "flatten" and (self._gone(leg) or (leg.attempt and not bar.stopped))
-            ) or (leg.pending == "rehedge" and not bar.stopped):
+                leg.pending == "flatten" and (self._gone(leg) or (leg.attempt and not stopped))
+            ) or (leg.pending == "rehedge" and not stopped):
                 leg.pending = ""
         self._transfer(moved)  # spec 9.1 to 9.3
         for a, deviation in enumerate(self._basis_deviation()):
@@ -333,10 +338,8 @@ class ReferenceAccount:
             self.parts["funding"] += received
             if self.portfolio:
                 self.cash += received
-            elif self.config.margin_mode == "cross":
-                self.margin[0] += received
-            elif self._is_away(a):  # spec 9.7
-                self.margin[a] += received
+            elif self.config.margin_mode == "cross" or self._is_away(self._wallet(a)):  # spec 9.7
+                self.margin[self._wallet(a)] += received
             elif received >= 0:
                 self.cash += received
             else:
@@ -370,7 +373,7 @@ class ReferenceAccount:
                 used = self._used(a, equity)  # at the leverage until now
                 leg.carry, leg.hedge, leg.leverage = target
                 leg.carry *= granted
-                if not self.now[a].stopped:
+                if not self._stopped(a):
                     leg.pending = ""
                 self._order_to_target(a, equity, self._band(used, abs(leg.carry)))
                 moved.add(a)
@@ -437,8 +440,8 @@ class ReferenceAccount:
     def _keep_exposure(self, busy: set[int], equity: float) -> set[int]:
         """The margin keeper that watches the equity, spec 6.16."""
         held = [a for a, leg in enumerate(self.legs) if leg.perp]
-        waits = any(bar.halted == 1 for bar in self.now)
-        if busy or waits or any(self.now[a].stopped for a in held) or not held:
+        waits = any(self._stopped(a) and not bar.gone for a, bar in enumerate(self.now))
+        if busy or waits or any(self.now[a].gone for a in held) or not held:
             return set()
         used = sum(self._used(a, equity) for a in held)
         asked = sum(abs(self.legs[a].carry) for a in held) / self._parts_of_capital()
@@ -457,7 +460,6 @@ class ReferenceAccount:
             (self.portfolio and self.config.keeper_watches == "wallet")
             or not self.keeper_bars
             or opened % self.keeper_bars
-            or (self.config.margin_mode == "cross" and busy)
         ):
             return set()
         if self.config.keeper_watches == "equity":
@@ -530,7 +532,7 @@ class ReferenceAccount:
             leg.order_spot, leg.order_perp, leg.pending = -held, -leg.perp, ""
             if held or leg.perp:
                 leg.stress = self.config.stress_multiplier
-                failed = now.halted in (FAILED, FAILED_WHOLE)
+                failed = now.halted in (FAILED, FAILED_WHOLE, FAILED_SPOT)
                 self.reasons[a] = "the venue failed" if failed else "delisted"
                 closed.add(a)
             elif first and leg.carry:
@@ -620,17 +622,17 @@ class ReferenceAccount:
         orders.
         """
         for a, (leg, bar) in enumerate(zip(self.legs, self.now, strict=True)):
-            if bar.stopped:
+            if self._stopped(a):
                 if not bar.gone:
-                    self._cut(a, 0.0, 0.0, "halted")
+                    why = "halted" if bar.halted > 0 else "the coins are frozen"
+                    self._cut(a, 0.0, 0.0, why)
                 continue
             _, base = self._sizes(a)
             after = leg.perp + leg.order_perp
             limit = self.rules[a].largest(leg.leverage)
             allowed, reason = limit / self._bracket_value(a, 1.0), "leverage limit of the bracket"
-            if self._is_away(a):  # spec 9.6
-                balance = self.margin[a] + leg.unrealised(bar.perp_open)
-                backed = max(balance, 0.0) * leg.leverage / bar.perp_open
+            if self._is_away(self._wallet(a)):  # spec 9.6
+                backed = max(self._unused(a), 0.0) * leg.leverage / bar.perp_open
                 if backed < allowed:
                     allowed, reason = backed, "not enough funds"
             if abs(after) > abs(leg.perp) and abs(after) > allowed:
@@ -828,7 +830,7 @@ class ReferenceAccount:
             free -= order * bar.spot_open + fee + spread + impact
             free -= max(-(leg.spot + order), 0.0) * bar.spot_open
         for w, members in enumerate(self.wallets):
-            if not moved & set(members) or self._is_away(members[0]):
+            if not moved & set(members) or self._is_away(w):
                 continue
             unrealised = left = cost = required = needed = 0.0
             for a in members:
@@ -1058,7 +1060,7 @@ class ReferenceAccount:
             return
         wanted: dict[int, float] = {}
         for w, members in enumerate(self.wallets):
-            if moved & set(members) and not self._is_away(members[0]):
+            if moved & set(members) and not self._is_away(w):
                 required = sum(
                     abs(self.legs[a].perp) * self.now[a].perp_open / self.legs[a].leverage
                     for a in members
@@ -1080,23 +1082,26 @@ class ReferenceAccount:
                 top_up = min(top_up, max(0.0, self._free([b.spot_open for b in self.now])))
             self.cash -= top_up
             self.margin[w] += top_up
-        for a in sorted(moved):
-            if self.away[a] and self.now[a].halted != FROZEN:
-                self._send(a)
+        for w, members in enumerate(self.wallets):
+            if moved & set(members) and self.away[w] and not self._frozen(w):
+                self._send(w, members)
 
-    def _send(self, a: int) -> None:
+    def _send(self, w: int, members: list[int]) -> None:
         """Spec 9.5."""
-        leg, price = self.legs[a], self.now[a].perp_open
-        if leg.perp == 0 and self.margin[a] < 0:
-            self.cash, self.margin[a] = self.cash + self.margin[a], 0.0
+        legs = [(self.legs[a], self.now[a].perp_open, self.rules[a]) for a in members]
+        if all(leg.perp == 0 for leg, _, _ in legs) and self.margin[w] < 0:
+            self.cash, self.margin[w] = self.cash + self.margin[w], 0.0
             return
-        if self.due[a]:
+        if self.due[w]:
             return
-        parts = self._parts_of_capital()
-        target = abs(leg.carry) * self.before * leg.leverage / (1 + leg.leverage) / parts
-        wanted = max(target, abs(leg.perp) * price) / leg.leverage
-        kept = min(max(self.margin[a], 0.0), self.rules[a].maintenance(abs(leg.perp) * price))
-        d = max(wanted - leg.unrealised(price), kept) - self.margin[a]
+        parts, wanted = self._parts_of_capital(), 0.0
+        for leg, price, _ in legs:
+            target = abs(leg.carry) * self.before * leg.leverage / (1 + leg.leverage) / parts
+            wanted += max(target, abs(leg.perp) * price) / leg.leverage
+        needed = sum(rules.maintenance(abs(leg.perp) * price) for leg, price, rules in legs)
+        kept = min(max(self.margin[w], 0.0), needed)
+        profit = sum(leg.unrealised(price) for leg, price, _ in legs)
+        d = max(wanted - profit, kept) - self.margin[w]
         if d > 0:
             d = min(d, max(0.0, self._free([b.spot_open for b in self.now])))
         small = wanted > 0 and abs(d) <= self.config.rebalance_band * self.before / parts
@@ -1106,53 +1111,85 @@ class ReferenceAccount:
         if d > 0:
             self.cash -= d
         else:
-            self.margin[a] += d
-        self.sent[a], self.due[a] = math.copysign(abs(d) - cost, d), self.travels
+            self.margin[w] += d
+        self.sent[w], self.due[w] = math.copysign(abs(d) - cost, d), self.travels
         self.parts["fees"] -= cost
 
-    def _is_away(self, a: int) -> bool:
+    def _unused(self, a: int) -> float:
+        """Spec 9.6: what the wallet of an asset has beyond the margin of its other assets."""
+        w = self._wallet(a)
+        left = self.margin[w]
+        for b in self.wallets[w]:
+            leg, price = self.legs[b], self.now[b].perp_open
+            left += leg.unrealised(price)
+            if b != a:
+                size = leg.perp + (leg.order_perp if b < a else 0.0)
+                left -= abs(size) * price / leg.leverage
+        return left
+
+    def _frozen(self, w: int) -> bool:
+        """Spec 9.10: its venue, or that of the account, lets no money go."""
+        states = [(bar.halted, rules) for bar, rules in zip(self.now, self.rules, strict=True)]
+        home = any(
+            (state == FROZEN and rules.at_home) or (state == FROZEN_SPOT and rules.coins_at_home)
+            for state, rules in states
+        )
+        return home or any(self.now[a].halted == FROZEN for a in self.wallets[w])
+
+    def _is_away(self, w: int) -> bool:
         """Spec 9.4, 9.10: of linear contracts, which alone have such wallets."""
-        return self.away[a] or self.now[a].halted == FROZEN
+        return self.away[w] or self._frozen(w)
+
+    def _stopped(self, a: int) -> bool:
+        """Nothing fills, spec 7.1 and 9.10."""
+        state, rules = self.now[a].halted, self.rules[a]
+        there = state == FROZEN_SPOT or (state == FROZEN and rules.perp_venue == rules.spot_venue)
+        return state > 0 or (there and not rules.coins_at_home)
 
     def _fail(self) -> None:
         """Spec 10.13."""
-        share, cash = self.config.failure_loss, max(self.cash, 0.0)
-        lost, own = 0.0, False
-        for a, (leg, bar, last) in enumerate(zip(self.legs, self.now, self.last, strict=True)):
-            if bar.halted not in (FAILED, FAILED_WHOLE):
-                continue
-            wallet = self.margin[a] + leg.unrealised(last.mark_close)
-            arriving = max(self.sent[a], 0.0)
+        share, cash, lost = self.config.failure_loss, max(self.cash, 0.0), 0.0
+        state = [bar.halted for bar in self.now]
+        gone = [a for a in range(self.n) if state[a] in (FAILED, FAILED_WHOLE)]
+        coins = [a for a in range(self.n) if state[a] in (FAILED_SPOT, FAILED_WHOLE)]
+        for a in gone:
+            leg = self.legs[a]
+            self.margin[self._wallet(a)] += leg.unrealised(self.last[a].mark_close)
+            leg.perp = leg.entry = leg.carry = 0.0
+            leg.pending = ""
+        for w in sorted({self._wallet(a) for a in gone}):
+            wallet, arriving = self.margin[w], max(self.sent[w], 0.0)
             if wallet < 0:
                 self.cash += wallet + self._forgiven(wallet)
                 lost -= self._forgiven(wallet)
             else:
                 self.cash += wallet * (1 - share)
                 lost += wallet * share
+            self.margin[w] = 0.0
             if arriving:
                 self.cash += arriving * (1 - share)
                 lost += arriving * share
-                self.sent[a], self.due[a] = 0.0, 0
-            if bar.halted == FAILED_WHOLE and leg.spot > 0:
-                lost += share * leg.spot * last.spot_close
+                self.sent[w], self.due[w] = 0.0, 0
+        for a in coins:
+            leg = self.legs[a]
+            if leg.spot > 0:
+                lost += share * leg.spot * self.last[a].spot_close
                 leg.spot *= 1 - share
-            self.margin[a] = leg.perp = leg.entry = leg.carry = 0.0
-            leg.pending = ""
-            own |= not self.elsewhere[a]
-        if own:
+        own = any(self.rules[a].at_home for a in gone)
+        if own or any(self.rules[a].coins_at_home for a in coins):
             self.cash -= share * cash
             lost += share * cash
         self.parts["liquidation_loss"] -= lost
 
     def _arrive(self) -> None:
         """Spec 9.4."""
-        for a in range(self.n):
-            if self.due[a]:
-                self.due[a] -= 1
-                if not self.due[a]:
-                    self.margin[a] += max(self.sent[a], 0.0)
-                    self.cash += max(-self.sent[a], 0.0)
-                    self.sent[a] = 0.0
+        for w in range(len(self.wallets)):
+            if self.due[w]:
+                self.due[w] -= 1
+                if not self.due[w]:
+                    self.margin[w] += max(self.sent[w], 0.0)
+                    self.cash += max(-self.sent[w], 0.0)
+                    self.sent[w] = 0.0
 
     # --- spec 5 and 10: liquidation ---------------------------------------------------------------
 
@@ -1338,6 +1375,14 @@ class ReferenceAccount:
         self.parts["cash_interest"] += earned
         self.parts["borrow_interest"] -= paid
         self.cash += earned - paid
+        self._earn_away()
+
+    def _earn_away(self) -> None:
+        """Spec 11.3."""
+        for w, members in enumerate(self.wallets):
+            earned = max(self.margin[w], 0.0) * self.rules[members[0]].wallet_rate * self.years
+            self.margin[w] += earned
+            self.parts["cash_interest"] += earned
 
     def _scarcity(self, supply: float, sigma: float, debt: float) -> float:
         """Spec 11.2: annual rate beyond the flat one."""
@@ -1364,7 +1409,13 @@ class ReferenceAccount:
         )
 
     def _wallet(self, a: int) -> int:
-        return a if self.config.margin_mode == "isolated" else 0
+        return next(w for w, members in enumerate(self.wallets) if a in members)
+
+    def _at_first(self, values: list[float]) -> np.ndarray[Any, Any]:
+        """Numbers of the wallets, each at the first asset of the wallet."""
+        found = np.zeros(self.n)
+        found[[members[0] for members in self.wallets]] = values
+        return found
 
     def _basis_profit(self, a: int, deviation: float) -> float:
         return self.legs[a].perp * self.last[a].spot_close * -self.basis_reverted * deviation
@@ -1397,11 +1448,6 @@ class ReferenceAccount:
         self, before: float, bars: int, terminated: bool, truncated: bool
     ) -> dict[str, Any]:
         now = self._read(self.row)
-        margin = (
-            self.margin
-            if self.config.margin_mode == "isolated"
-            else self.margin + [0.0] * (self.n - 1)
-        )
         # 0 without a fill
         averages = [(s / q if q else 0.0, p / r if r else 0.0) for s, q, p, r in self.values]
         return {
@@ -1414,8 +1460,8 @@ class ReferenceAccount:
                 "spot": np.array([leg.spot for leg in self.legs]),
                 "perp": np.array([leg.perp for leg in self.legs]),
                 "entry": np.array([leg.entry for leg in self.legs]),
-                "margin": np.array(margin),
-                "sent": np.array(self.sent),
+                "margin": self._at_first(self.margin),
+                "sent": self._at_first(self.sent),
             },
             "prices": {
                 "spot": np.array([b.spot_close for b in now]),
