@@ -88,7 +88,7 @@ def carry_bound(
     paid = batch.world.rules[:, t.AssetRules._fields.index("wallet_rate")].max()
     if paid > 0.0:
         raise ValueError(
-            f"wallet.annual = {paid:g}: a wallet away from the account's venue earns interest, which"
+            f"wallet.annual = {paid:g}: wallets away from the account's venue earn interest, which"
             " no bound covers; set it to 0 in the venue file"
         )
     first, end = (int(row) for row in batch.world.paths[path])
