@@ -41,8 +41,8 @@ def venues(c: Theme) -> Iterator[Figure]:
         below.set_ylabel("where the money lies,\n% of the start")
         below.set_xlabel("days")
         below.set_xticks(range(0, DAYS + 1, 2))
-        below.set_ylim(0, 135)
-        below.legend(loc="upper left", ncols=2, fontsize=9)
+        below.set_ylim(0, 150)
+        below.legend(loc="upper left", fontsize=9)
         for ax in (above, below):
             ax.axvspan(ends, ends + frozen, color=c.red, alpha=0.18, lw=0)
         above.text(ends - 0.2, above.get_ylim()[1] * 0.06, "no money\nleaves", ha="right")
