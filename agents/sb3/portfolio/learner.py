@@ -7,6 +7,7 @@ from __future__ import annotations
 import time
 from abc import abstractmethod
 from dataclasses import replace
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -42,6 +43,7 @@ class DialLearner(OneCapital, SB3Agent):
         self.paired: Any = None
         self.kept: Any = None
         self.seen_too = False
+        self.learned: Any = ()  # weights of the last layer before the selection
 
     def env_settings(self) -> dict[str, Any]:
         """Targets on one capital; margin mode and venue are the user's."""
@@ -88,6 +90,8 @@ class DialLearner(OneCapital, SB3Agent):
             "time/env_and_rule": self.paired.seconds,
             "time/networks": learned - begun - self.paired.seconds,
         }
+        if callback is not None and find_spec("captum") is not None:
+            told |= self.attribution()
         if self.params.select:
             told |= self.select(settings, seed)
             told["time/selection"] = time.perf_counter() - learned
@@ -133,6 +137,9 @@ class DialLearner(OneCapital, SB3Agent):
         halves = self.kept.n_paths
         walks = halves * SUBSETS * len(CASH_RATES)
         found = verdict(merit, error, halves, walks, self.seen_too)
+        torch, _ = libraries()
+        with torch.no_grad():
+            self.learned = [weight.clone() for weight in self.last_layer().parameters()]
         self.scale(found.scale)
         self.verdict = found.words()
         told = {"selection/strength": found.scale, "selection/fallback": float(found.scale == 0)}
@@ -142,6 +149,16 @@ class DialLearner(OneCapital, SB3Agent):
                 f"selection/error_at_{scale:g}": float(off),
             }
         return told
+
+    def attribution(self) -> dict[str, float]:
+        """Shares of the groups of inputs in what moves the dials, in the last observations of the
+        training, to log.
+        """
+        from agents.sb3.portfolio.attribution import shares
+
+        names = [column.name for column in self.paired.batch.observation_table]
+        seen = self.paired.seen[: self.paired.num_envs]
+        return {f"inputs/{name}": value for name, value in shares(self, seen, names).items()}
 
     def act(self, obs: NDArray[Any], *, deterministic: bool = True) -> NDArray[Any]:
         """The rule's decisions under the dials of this state, greedy or drawn."""
@@ -212,6 +229,13 @@ class DialLearner(OneCapital, SB3Agent):
         with torch.no_grad():
             for weight in self.last_layer().parameters():
                 weight.mul_(factor)
+
+    def full_strength(self) -> None:
+        """Act as before the selection, to study what it dropped."""
+        torch, _ = libraries()
+        with torch.no_grad():
+            for weight, kept in zip(self.last_layer().parameters(), self.learned, strict=True):
+                weight.copy_(kept)
 
     def extra(self) -> dict[str, Any]:
         """How far the training has come, and what the selection found."""
