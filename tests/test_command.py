@@ -122,6 +122,7 @@ def test_the_doctor_finds_faults(tmp_path: Path, capsys: pytest.CaptureFixture[s
     assert doctor.main(["--data", str(tmp_path / "nowhere")]) == 1
 
 
+@pytest.mark.slow
 def test_the_doctor_compiles_every_form_ahead(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -59,12 +59,11 @@ def test_it_goes_on_when_the_process_that_began_it_ends(tmp_path: Path) -> None:
 
 @compiled
 @locking
-def test_where_it_fails_whoever_waits_compiles_and_sees_why(tmp_path: Path) -> None:
-    folder = Path(end(start(tmp_path, script=LOOK_WAIT_CALL))[0])
-    (code,) = folder.glob("double-*.code")
+def test_where_it_fails_whoever_waits_compiles_and_sees_why(folder: Path) -> None:
+    (code,) = folder.rglob("double-*.code")
     code.unlink()
-    (folder / "fail").touch()
-    assert end(start(tmp_path, script=LOOK_WAIT_CALL))[1] == "beside\ncompiling\nwaited"
+    (code.parent / "fail").touch()
+    assert end(start(folder, script=LOOK_WAIT_CALL))[1] == "beside\ncompiling\nwaited"
 
 
 @compiled

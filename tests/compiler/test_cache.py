@@ -37,14 +37,13 @@ def test_code_is_compiled_once_and_announced_whenever_it_is(tmp_path: Path) -> N
 
 
 @compiled
-def test_another_processor_compiles_for_itself(tmp_path: Path) -> None:
+def test_another_processor_compiles_for_itself(folder: Path) -> None:
     """As where a home is shared by machines, or an image was built on another one."""
     other = {"NUMBA_CPU_NAME": "generic", "NUMBA_CPU_FEATURES": ""}
-    end(start(tmp_path))
-    assert end(start(tmp_path, **other))[1] == "compiling\n"
+    assert end(start(folder, **other))[1] == "compiling\n"
     for variables in ({}, other):
-        assert end(start(tmp_path, **variables))[1] == ""
-    assert len(list(tmp_path.rglob("double-*.code"))) == 2
+        assert end(start(folder, **variables))[1] == ""
+    assert len(list(folder.rglob("double-*.code"))) == 2
 
 
 def test_another_python_has_another_file(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -58,16 +57,15 @@ def test_another_python_has_another_file(monkeypatch: pytest.MonkeyPatch) -> Non
 
 
 @compiled
-def test_of_several_processes_one_compiles_and_the_others_wait(tmp_path: Path) -> None:
+def test_of_several_processes_one_compiles_and_the_others_wait(folder: Path) -> None:
     import fcntl
 
-    folder, _ = end(start(tmp_path))
-    (code,) = Path(folder).glob("double-*.code")
+    (code,) = folder.rglob("double-*.code")
     kept = code.read_bytes()
     code.unlink()
     with Path(f"{code}.lock").open("a") as turn:
         fcntl.flock(turn, fcntl.LOCK_EX)  # a process that compiles
-        others = [start(tmp_path) for _ in range(2)]
+        others = [start(folder) for _ in range(2)]
         waiting = "fundenv: another process compiles the simulation; waiting\n"
         assert [other.stderr.readline() for other in others if other.stderr] == [waiting] * 2
         assert [other.poll() for other in others] == [None, None]
@@ -85,14 +83,13 @@ def test_processes_that_begin_at_once_all_end_well(tmp_path: Path) -> None:
 
 @compiled
 @pytest.mark.parametrize("damage", ["cut off", "changed", "empty"])
-def test_a_damaged_file_is_compiled_anew(tmp_path: Path, damage: str) -> None:
-    folder, _ = end(start(tmp_path))
-    (code,) = Path(folder).glob("double-*.code")
+def test_a_damaged_file_is_compiled_anew(folder: Path, damage: str) -> None:
+    (code,) = folder.rglob("double-*.code")
     kept = code.read_bytes()
     changed = {"cut off": kept[:-100], "changed": kept[:-1] + b"?", "empty": b""}
     code.write_bytes(changed[damage])
-    assert end(start(tmp_path)) == (folder, "compiling\n")
-    assert end(start(tmp_path)) == (folder, "")
+    assert end(start(folder)) == (str(code.parent), "compiling\n")
+    assert end(start(folder)) == (str(code.parent), "")
 
 
 # --- what the hash covers -------------------------------------------------------------------------

@@ -40,10 +40,12 @@ def as_user(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @compiled
 @pytest.mark.skipif(not hasattr(os, "getuid"), reason="rights are told otherwise here")
-def test_a_read_only_folder_gives_way_to_a_temporary_one(tmp_path: Path, as_user: None) -> None:
+def test_a_read_only_folder_gives_way_to_a_temporary_one(
+    tmp_path: Path, first_folder: Path, as_user: None
+) -> None:
     """It exists, so making it raises nothing; numba fell back to a `__pycache__` in the source."""
-    probe, read_only, temporary = (tmp_path / name for name in ("probe", "ro", "tmp"))
-    name = Path(end(start(probe))[0]).name
+    read_only, temporary = tmp_path / "ro", tmp_path / "tmp"
+    (name,) = (path.name for path in first_folder.iterdir())
     (read_only / name).mkdir(parents=True)
     temporary.mkdir()
     unwritable(read_only)
@@ -57,12 +59,11 @@ def test_a_read_only_folder_gives_way_to_a_temporary_one(tmp_path: Path, as_user
 
 @compiled
 @pytest.mark.skipif(not hasattr(os, "getuid"), reason="rights are told otherwise here")
-def test_code_in_a_read_only_folder_is_used(tmp_path: Path, as_user: None) -> None:
+def test_code_in_a_read_only_folder_is_used(tmp_path: Path, folder: Path, as_user: None) -> None:
     """As in the image of a container that was warmed up when it was built."""
-    end(start(tmp_path / "ro"))
     (tmp_path / "tmp").mkdir()
-    unwritable(tmp_path / "ro")
-    _, said = end(start(tmp_path / "ro", TMPDIR=str(tmp_path / "tmp")))
+    unwritable(folder)
+    _, said = end(start(folder, TMPDIR=str(tmp_path / "tmp")))
     assert said == ""
 
 
