@@ -8,7 +8,6 @@ from collections import Counter
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import settings as hypothesis_settings
@@ -17,7 +16,7 @@ from fundenv.checks import check_accounting
 from fundenv.config import ConfigError
 from fundenv.venues import VenueError
 from tests.laws.play import HOLD, make_env, play
-from tests.laws.test_reference import EVERYTHING, EXAMPLES, PATHS, walk
+from tests.laws.test_reference import EVERYTHING, EXAMPLES, PATHS, walk_paths
 from tests.laws.wild import (
     OWN_VENUES,
     PLACED,
@@ -38,9 +37,7 @@ def test_kernel_and_reference_agree_on_several_venues():
     @given(SEEDS, PLACED, placed_settings())
     def check(seed, assets, chosen):
         market = wild_market(seed, assets, PATHS)
-        env, rng = make_env(market, **chosen), np.random.default_rng(seed)
-        for path in range(PATHS):
-            walk(env, market, chosen, path, int(rng.integers(0, 20)), rng, 40, seen)
+        walk_paths(market, chosen, seed, seen)
 
     check()
     assert seen["steps"] > 2_500, seen
@@ -57,9 +54,7 @@ def test_kernel_and_reference_agree_where_money_travels():
     @given(SEEDS, PLACED, away_settings())
     def check(seed, assets, chosen):
         market = wild_market(seed, assets, PATHS, listings=len(assets) > 1)
-        env, rng = make_env(market, **chosen), np.random.default_rng(seed)
-        for path in range(PATHS):
-            walk(env, market, chosen, path, int(rng.integers(0, 20)), rng, 40, seen)
+        walk_paths(market, chosen, seed, seen)
 
     check()
     assert seen["steps"] > 5_000, seen
@@ -76,9 +71,7 @@ def test_kernel_and_reference_agree_where_a_venue_fails():
     def check(seed, assets, chosen):
         account = Path(chosen["venue"]).stem
         market = wild_market(seed, assets, PATHS, failures=True, account=account)
-        env, rng = make_env(market, **chosen), np.random.default_rng(seed)
-        for path in range(PATHS):
-            walk(env, market, chosen, path, int(rng.integers(0, 20)), rng, 40, seen)
+        walk_paths(market, chosen, seed, seen)
 
     check()
     assert seen["steps"] > 4_000, seen
