@@ -62,6 +62,14 @@ SPACES: dict[str, tuple[str, ...]] = {
         "leverage=1,1.5,2,3",
         "band=0,0.3,0.5",
     ),
+    "static_venue": ("span=21,45,90,180,400", "leverage=1,1.5,2,3"),
+    "venue_spread": ("span=3,9,21,45,90,180", "swap=0,0.2,0.4,0.8,1.2,2", "leverage=1,1.5,2,3"),
+    "venue_pair": (
+        "span=3,9,21,45,90",
+        "enter=0.2,0.5,1,1.5,2,3",
+        "exit=-1,-0.5,0,0.2",
+        "leverage=1,2,3,5",
+    ),
     "equal_weight": ("leverage=1,1.5,2,3,5", "band=0,0.05,0.1,0.2,0.3,0.5,0.8"),
     "margin_carry": (
         "span=45,90,180,270,400",

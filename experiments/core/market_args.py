@@ -19,7 +19,7 @@ from experiments.core.provenance import label
 from experiments.core.run_folder import RunError
 from fundenv.batch.cpu import Batch
 from fundenv.config import EnvConfig
-from fundenv.market import Market, joint, load_market, split, synthetic_market
+from fundenv.market import Market, joint, load_market, split, synthetic_market, synthetic_venues
 
 EMBARGO = "14D"  # left out between training and test: the longest look-back that still matters
 _DAY = pd.Timedelta(days=1)
@@ -34,6 +34,10 @@ class MarketArgs:
     symbols: tuple[str, ...] = ()
     """Symbols as in the file names, or with their venue: hyperliquid:BTC@binance:BTCUSDT is a
     perpetual beside the spot of another venue; none: all that the folder has for the venue.
+    """
+    synthetic_venues: tuple[str, ...] = ()
+    """Without --data: these made-up coins, btc and eth, each on Binance and on Hyperliquid, in one
+    account.
     """
     joint: bool = False
     """One account over all symbols instead of one account for each; a coin without bars counts as
@@ -116,6 +120,12 @@ class MarketArgs:
         """The market of the files, or the embedded one, before it is parted."""
         if self.common and not self.joint:
             raise RunError("--common says which hours a joint account has; add --joint")
+        if self.synthetic_venues:
+            if self.data is not None:
+                raise RunError(
+                    "--synthetic-venues makes its own market and --data gives another; drop one"
+                )
+            return synthetic_venues(self.synthetic_venues, years=2.0, paths=2, seed=0)
         if self.data is None:
             in_files = tuple(f"{name}={scale:g}" for name, scale in in_data.items())
             for flag, given, what in (

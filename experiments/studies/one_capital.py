@@ -16,7 +16,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -29,6 +29,7 @@ from experiments.studies.margin_markets import COINS, load
 from fundenv.batch.cpu import Batch
 from fundenv.market import Market
 from fundenv.optima.env_terms import settlements
+from fundenv.optima.one_place import Paper, earned, schedule
 from fundenv.optima.portfolio import inputs
 
 Array = NDArray[np.float64]
@@ -51,15 +52,6 @@ class Args:
     """Cash rates; the table also shows the mean over them."""
     portfolio: bool = True
     """Also compute portfolio margin; its clairvoyant takes minutes."""
-
-
-class Paper(NamedTuple):
-    """Profit and cost per quote of notional: K decisions of A coins."""
-
-    before: Array  # (K, A) profit of a position before the orders, until they fill
-    move: Array  # (K, A) profit of a position after the orders, to the end of the step
-    up: Array  # (K, A) cost of entering
-    down: Array  # (K, A) cost of leaving
 
 
 def main(args: Args) -> None:
@@ -117,28 +109,6 @@ def paper(batch: Batch, *, basis: bool, venue: bool) -> Paper:
     return Paper(before / data.last, move / data.last, up, down)
 
 
-def schedule(account: Paper, hold: float, *, closed: bool = False) -> NDArray[np.int64]:
-    """The best coin of each decision (K,), -1 for none, with the future known; hold: cost of being
-    invested for a step; closed: the last position is sold.
-    """
-    steps, coins = account.move.shape
-    value = -NOTIONAL * np.append(account.down[-1], 0.0) * closed
-    choice = np.zeros((steps, coins + 1), dtype=np.int64)
-    for k in range(steps - 1, -1, -1):
-        after = np.append(NOTIONAL * account.move[k] - hold, 0.0) + value
-        enter, leave = np.append(account.up[k], 0.0), np.append(account.down[k], 0.0)
-        change = NOTIONAL * (leave[:, None] + enter[None, :])
-        np.fill_diagonal(change, 0.0)
-        worth = after[None, :] - change
-        choice[k] = worth.argmax(axis=1)
-        value = worth.max(axis=1) + NOTIONAL * np.append(account.before[k], 0.0)
-    held, path = coins, np.zeros(steps, dtype=np.int64)
-    for k in range(steps):
-        held = choice[k, held]
-        path[k] = held
-    return np.where(path == coins, -1, path)
-
-
 def rotation(batch: Batch, steps: int, cash_rate: float) -> NDArray[np.int64]:
     """The coin that the rotation rule holds after each decision (K,), -1 for none."""
     first = int(batch.world.paths[0, 0])
@@ -157,21 +127,6 @@ def rotation(batch: Batch, steps: int, cash_rate: float) -> NDArray[np.int64]:
     return path
 
 
-def earned(account: Paper, path: NDArray[np.int64], hold: float, *, closed: bool = False) -> float:
-    """Sum of the gains of a schedule above cash, over equity; closed: the last position is sold."""
-    total, held = 0.0, -1
-    for k, coin in enumerate(path):
-        total += NOTIONAL * account.before[k, held] if held >= 0 else 0.0
-        if coin != held:
-            total -= NOTIONAL * account.down[k, held] if held >= 0 else 0.0
-            total -= NOTIONAL * account.up[k, coin] if coin >= 0 else 0.0
-        total += NOTIONAL * account.move[k, coin] - hold if coin >= 0 else 0.0
-        held = int(coin)
-    if closed and held >= 0:
-        total -= NOTIONAL * account.down[-1, held]
-    return total
-
-
 def on_paper(
     basis: bool, venue: bool, closed: bool = False
 ) -> Callable[[str, Market, float], float]:
@@ -182,11 +137,12 @@ def on_paper(
         account = paper(batch, basis=basis, venue=venue)
         steps, hold = len(account.move), cash_rate * STRIDE_HOURS / 8760
         path = (
-            schedule(account, hold, closed=closed)
+            schedule(account, hold, NOTIONAL, closed=closed)
             if name == "clairvoyant"
             else rotation(batch, steps, cash_rate)
         )
-        return 100 * earned(account, path, hold, closed=closed) / (steps * STRIDE_HOURS / 8760)
+        years = steps * STRIDE_HOURS / 8760
+        return 100 * earned(account, path, hold, NOTIONAL, closed=closed) / years
 
     return earn
 
@@ -199,7 +155,7 @@ def played(name: str, market: Market, cash_rate: float) -> float:
     batch = batch_of(market, cash_rate)
     account = paper(batch, basis=True, venue=True)
     hold = cash_rate * STRIDE_HOURS / 8760
-    path, held = schedule(account, hold), -1
+    path, held = schedule(account, hold, NOTIONAL), -1
     start, coins = float(batch.store.account[0, 1]), np.arange(batch.n_assets)
     for coin in path:
         same = np.full((1, len(coins)), coin == held)

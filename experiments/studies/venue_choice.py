@@ -25,12 +25,13 @@ import agents
 from experiments.core.cli import run
 from experiments.rollout.make import roll_out
 from experiments.rollout.rollout import Rollout
-from experiments.studies.one_capital import STRIDE_HOURS, Paper, paper, schedule
+from experiments.studies.one_capital import NOTIONAL, STRIDE_HOURS, paper
 from fundenv.batch.cpu import Batch
 from fundenv.dynamics.types import PARTS
 from fundenv.market import Market, joint, load_market, narrowed, read_table
 from fundenv.market.files.frames import HOUR_NS, times_ns
 from fundenv.market.split import path_range
+from fundenv.optima.one_place import Paper, schedule
 from fundenv.settings import Range
 from fundenv.venues import legs_of
 
@@ -38,6 +39,12 @@ Array = NDArray[np.float64]
 COINS = {"BTC": "BTCUSDT", "ETH": "ETHUSDT"}
 PUBLISHED = {"BTC": (7.1, 14.9), "ETH": (7.6, 12.3)}  # paper: home alone, the other venue
 LAGS = (1, 7, 14)  # days
+RULES = {
+    "static_venue": "choice made at the start",
+    "venue_spread": "switch by the spread",
+    "venue_pair": "pair: short the dear, long the cheap",
+    "venue_clairvoyant": "best venue with the future known",
+}
 
 _GROUPS = {
     "funding": ("funding",),
@@ -95,8 +102,8 @@ def main(args: Args) -> None:
         for text, name, settings in _rows(home, away):
             rollouts[text] = _carry(args, market, name, settings)
             found[text] = _print(text, rollouts[text])
-        for text, params in (("choice made at the start", 100.0), ("switch by the spread", 0.0)):
-            _print(text, _rule(args, market, swap=params))
+        for name, text in RULES.items():
+            _print(text, _rule(args, market, name))
         _entries(market, rollouts[f"always-on, {away}"])
         _risk(args, share, found[f"always-on, {home}"], found[f"always-on, {away}"])
         _spread(accounts)
@@ -181,7 +188,7 @@ def _clairvoyant(accounts: Sequence[Paper], share: float) -> tuple[float, int]:
     """Growth, and how often the best schedule changes venue, over all spans."""
     grown, changes = 0.0, 0
     for account in accounts:
-        held = schedule(account, hold=0.0)
+        held = schedule(account, 0.0, NOTIONAL)
         before = np.r_[-1, held[:-1]]
         steps = np.arange(len(held))
         inside = held >= 0
@@ -213,12 +220,10 @@ def _carry(args: Args, market: Market, name: str, settings: dict[str, Any]) -> R
     return roll_out(agent, narrowed(market, [name]), _settings(args) | settings)[0]
 
 
-def _rule(args: Args, market: Market, swap: float) -> Rollout:
-    """One capital on the venue with the highest mean of 90 settled rates; it changes the venue
-    where the other mean is higher by `swap` bp per 8 h.
-    """
-    agent = agents.make("best_coin", leverage=args.leverage, swap=swap)
-    return roll_out(agent, market, _settings(args) | {"capital": "shared"})[0]
+def _rule(args: Args, market: Market, name: str) -> Rollout:
+    """A rule over both venues, at the leverage of the others."""
+    agent = agents.make(name, leverage=args.leverage)
+    return roll_out(agent, market, _settings(args))[0]
 
 
 def _print(text: str, rollout: Rollout) -> float:

@@ -23,6 +23,7 @@ from fundenv.market.split import (
 from fundenv.market.synthetic.bootstrap import bootstrap_market
 from fundenv.market.synthetic.build import synthetic_frames, synthetic_market
 from fundenv.market.synthetic.portfolio import synthetic_portfolio
+from fundenv.market.synthetic.second_venue import synthetic_venues
 from fundenv.market.synthetic.splice import splice
 from fundenv.market.table import FEATURES, feature_table
 
@@ -56,5 +57,6 @@ __all__ = [
     "synthetic_frames",
     "synthetic_market",
     "synthetic_portfolio",
+    "synthetic_venues",
     "write_frames",
 ]

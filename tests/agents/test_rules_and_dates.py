@@ -17,6 +17,7 @@ from tests.markets import PLAIN_VENUE
 
 KEPT = ("interval_hours", "first_hour", "scaled", "lag_intervals")  # of the funding of the market
 OTHER = {"flat", "random", "forecast", "forecast_leverage", "clairvoyant", "portfolio_clairvoyant"}
+OTHER |= {"venue_clairvoyant", "venue_pair"}  # the future, and two perpetuals of a coin
 RULES = [n for n in agents.names() if not agents.agent_class(n).learns and n not in OTHER]
 
 

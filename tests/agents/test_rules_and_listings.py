@@ -23,13 +23,16 @@ from fundenv.market import Market, joint, layout, listed, stack, synthetic_portf
 from fundenv.market.join import singles
 from tests.agents.one_capital import answer, bound, held, look
 
-# without the learners that act only after a training; what they steer is margin carry
+# without the learners that act only after a training (what they steer is margin carry), and
+# without the pair, which needs two perpetuals of a coin
 RULES = sorted(
     name
     for name, kind in agent_classes().items()
-    if issubclass(kind, OneCapital) and not issubclass(kind, NetworkLearner)
+    if issubclass(kind, OneCapital)
+    and not issubclass(kind, NetworkLearner)
+    and name != "venue_pair"
 )
-CAUSAL = [name for name in RULES if name != "portfolio_clairvoyant"]
+CAUSAL = [name for name in RULES if not agent_classes()[name].sees_future]
 SETTINGS: dict[str, Any] = {
     "margin_mode": "portfolio",
     "cash_rate": 0.0,
@@ -43,6 +46,8 @@ EAGER: dict[str, dict[str, Any]] = {
     "best_coin": {"leverage": 1.0, "swap": 0.1},
     "rotation": {"leverage": 1.0, "swap": 0.1},
     "margin_carry": {"coins": 2, "swap": 0.1},
+    "static_venue": {"leverage": 1.0},
+    "venue_spread": {"leverage": 1.0},
 }
 
 

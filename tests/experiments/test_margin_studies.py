@@ -14,6 +14,7 @@ from experiments.rollout.sweep import Sweep
 from experiments.studies import margin, margin_growth, margin_selection, one_capital
 from experiments.studies.margin_markets import yearly
 from fundenv.market import synthetic_frames, write_frames
+from fundenv.optima import one_place
 
 SYMBOLS = ("AAAUSDT", "BBBUSDT")
 
@@ -133,25 +134,27 @@ def test_the_schedule_is_the_best_of_all() -> None:
     rng = np.random.default_rng(0)
     for _ in range(20):
         numbers = rng.normal(0, 0.01, (2, 5, 2))
-        account = one_capital.Paper(*numbers, *np.abs(rng.normal(0, 0.004, (2, 5, 2))))
+        account = one_place.Paper(*numbers, *np.abs(rng.normal(0, 0.004, (2, 5, 2))))
         paths = [np.array(path) for path in product((-1, 0, 1), repeat=5)]
-        best = max(one_capital.earned(account, path, 0.001) for path in paths)
-        found = one_capital.earned(account, one_capital.schedule(account, 0.001), 0.001)
+        best = max(one_place.earned(account, path, 0.001, 0.75) for path in paths)
+        found = one_place.earned(account, one_place.schedule(account, 0.001, 0.75), 0.001, 0.75)
         assert found == pytest.approx(best, abs=1e-12)
         sold = {"closed": True}
-        best = max(one_capital.earned(account, path, 0.001, **sold) for path in paths)
-        path = one_capital.schedule(account, 0.001, **sold)
-        assert one_capital.earned(account, path, 0.001, **sold) == pytest.approx(best, abs=1e-12)
+        best = max(one_place.earned(account, path, 0.001, 0.75, **sold) for path in paths)
+        path = one_place.schedule(account, 0.001, 0.75, **sold)
+        assert one_place.earned(account, path, 0.001, 0.75, **sold) == pytest.approx(
+            best, abs=1e-12
+        )
 
 
 def test_paper_by_hand() -> None:
     """Enters coin 0, changes to coin 1 and leaves: 0.75 of the equity each time."""
     ones = np.ones((3, 2))
-    account = one_capital.Paper(0.01 * ones, 0.1 * ones, 0.002 * ones, 0.003 * ones)
-    found = one_capital.earned(account, np.array([0, 1, -1]), 0.05)
+    account = one_place.Paper(0.01 * ones, 0.1 * ones, 0.002 * ones, 0.003 * ones)
+    found = one_place.earned(account, np.array([0, 1, -1]), 0.05, 0.75)
     assert found == pytest.approx(0.75 * (0.2 + 0.02 - 2 * 0.002 - 2 * 0.003) - 2 * 0.05)
-    held = one_capital.earned(account, np.array([0, 1, 1]), 0.05)
-    sold = one_capital.earned(account, np.array([0, 1, 1]), 0.05, closed=True)
+    held = one_place.earned(account, np.array([0, 1, 1]), 0.05, 0.75)
+    sold = one_place.earned(account, np.array([0, 1, 1]), 0.05, 0.75, closed=True)
     assert held - sold == pytest.approx(0.75 * 0.003)
 
 

@@ -23,7 +23,7 @@ from tests.live.world import HOUR, START, coins, paper, plan, recorded, walk
 DAY = 24 * HOUR
 SAVED = Path(__file__).parents[1] / "agents" / "saved_before_the_move.zip"
 BOTH = ("BTCUSDT", "ETHUSDT")
-OFF = {"clairvoyant", "portfolio_clairvoyant", "forecast"}
+OFF = {"clairvoyant", "portfolio_clairvoyant", "venue_clairvoyant", "forecast"}
 RULES = [name for name in agents.names() if not agents.agent_class(name).learns and name not in OFF]
 
 
