@@ -16,8 +16,9 @@ python -m experiments.studies.portfolio_learning --data "$data" --symbols "${coi
     --slow "allocation leverage=2" "portfolio_clairvoyant leverage=3" \
     --singles --costs 1 2 --headroom --out "$out"
 [ "${#learners[@]}" -gt 0 ] || exit 0
-shown=("$out/fold0-portfolio_ppo-0" "margin_carry compare=1 highest=4" "rotation leverage=2 band=0.5")
+# agents of the first fold: they have seen nothing from 2022-07 on
+shown=("$out/fold0-learned_margin-0" "$out/fold0-portfolio_ppo-0" "margin_carry compare=1 highest=4" "rotation leverage=2 band=0.5")
 python -m experiments.studies.margin_policy --data "$data" --agents "${shown[@]}" \
-    --symbols BTCUSDT --held 0 1 3 --span 2022-07:2023-06 --out "$out/policy.png"
+    --symbols ADAUSDT --held 0 1.8 --span 2022-07:2025-06 --out "$out/policy.png"
 python -m experiments.studies.portfolio_shocks --data "$data" --symbols "${coins[@]}" \
     --agents "${shown[@]}" --trained 2020-02:2022-06 --out "$out/shocks"

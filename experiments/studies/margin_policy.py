@@ -17,12 +17,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 import agents
-from agents.base import observed
+from agents.base import CHECKPOINT, observed
 from agents.params import read_pairs
 from agents.rules.capital import Capital
 from experiments.core.cli import run
 from experiments.core.market_args import span_edges
-from experiments.core.run_folder import RunError
+from experiments.core.run_folder import RunError, read_json
 from experiments.evaluate import agent_of
 from experiments.studies.margin_markets import load
 from experiments.studies.portfolio_walks import PORTFOLIO
@@ -72,36 +72,46 @@ def main(args: Args) -> None:
     figure, axes = plt.subplots(
         len(asked),
         len(columns),
-        figsize=(3.4 * len(columns) + 1, 2.9 * len(asked)),
+        figsize=(3.3 * len(columns), 2.4 * len(asked) + 0.8),
         constrained_layout=True,
         squeeze=False,
         sharex=True,
     )
-    net, volatility = np.linspace(-0.5, 4.0, POINTS), np.linspace(0.2, 1.6, POINTS)
+    net, volatility = np.linspace(-0.5, 4.0, POINTS), np.linspace(0.2, 2.0, POINTS)
+    told = [
+        [
+            answer(agent, narrowed(market, [symbol]), net, volatility, args.cash_rate, held)
+            for symbol, held in columns
+        ]
+        for agent in asked
+    ]
+    most = max(1.0, *(float(found.size.max()) for row in told for found in row))
     image: Any = None
-    for row, name, agent in zip(axes, args.agents, asked, strict=True):
-        for cell, (symbol, held) in zip(row, columns, strict=True):
-            one = narrowed(market, [symbol])
-            found = answer(agent, one, net, volatility, args.cash_rate, held)
+    for row, name, own in zip(axes, args.agents, told, strict=True):
+        for cell, (symbol, held), found in zip(row, columns, own, strict=True):
             image = cell.pcolormesh(
-                net, volatility, found.size, cmap="viridis", vmin=0, vmax=5, shading="nearest"
+                net, volatility, found.size, cmap="viridis", vmin=0, vmax=most, shading="nearest"
             )
-            state = f"holds {held:g}" if held else "in cash"
+            state = f"holds {held:g} of equity" if held else "in cash"
             cell.set_title(f"{shown(name)}\n{symbol}, {state}", fontsize=10)
             if held:
                 _show_distance(cell, volatility, found.distance)
         row[0].set_ylabel("volatility, per year")
     for cell in axes[-1]:
         cell.set_xlabel("funding above cash, bp per 8 h")
-    figure.colorbar(image, ax=axes, shrink=0.6).set_label("notional after the decision, of equity")
+    bar = figure.colorbar(image, ax=axes, location="bottom", shrink=0.8, aspect=40)
+    bar.set_label("notional after the decision, of equity")
     args.out.parent.mkdir(parents=True, exist_ok=True)
     figure.savefig(args.out, dpi=100, facecolor="white")
     print(args.out)
 
 
-def shown(name: str) -> str:
-    """How a picture names it."""
-    return Path(name).name if Path(name).is_dir() else name
+def shown(text: str) -> str:
+    """How tables and pictures name an agent that is given like this: a trained one by its name."""
+    folder = Path(text)
+    if not folder.is_dir():
+        return text
+    return f"{read_json(folder / CHECKPOINT)['agent']}, trained"
 
 
 def _show_distance(cell: Any, volatility: Array, distance: Array) -> None:
@@ -110,7 +120,7 @@ def _show_distance(cell: Any, volatility: Array, distance: Array) -> None:
     at = np.linspace(0, len(volatility) - 1, 4).round().astype(int)
     right.set_ylim(cell.get_ylim())
     right.set_yticks(volatility[at], [f"{distance[i]:.0f}" for i in at])
-    right.set_ylabel("daily volatilities to liquidation", fontsize=8)
+    right.set_ylabel("daily volatilities\nto liquidation")
 
 
 def agent_named(text: str) -> Any:

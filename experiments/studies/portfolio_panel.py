@@ -25,7 +25,7 @@ SOURCES: dict[str, tuple[str, ...]] = {
     "orders": ("fees", "spread", "impact"),
     "loans": ("borrow_interest",),
     "cash": ("cash_interest",),
-    "liquidations": ("liquidation_loss",),
+    "losses": ("liquidation_loss",),  # in liquidations
 }
 
 
@@ -103,7 +103,7 @@ class Panel:
         each = own.groupby(["coins", "half", "seed"])["growth"].mean()
         found = self.difference(name, None)
         rates = own.groupby("cash_rate")["growth"].mean()
-        lost = own[own["liquidations"] > 0]
+        lost = own[own["liquidated"] > 0]
         figures: dict[str, Any] = {
             "agent": name,
             "kind": self.kinds[name],
@@ -135,7 +135,8 @@ class Panel:
         figures["double_costs"] = float(dear["growth"].mean()) if len(dear) else None
         figures["thin"] = float(own[own["half"].isin(self.thin)]["growth"].mean())
         single = self._own(name, singles=True)
-        figures["one_coin"] = float(single["growth"].mean()) if len(single) else None
+        whole = len(self.singles) > 0 and single["coins"].nunique() == len(self.singles)
+        figures["one_coin"] = float(single["growth"].mean()) if whole else None
         return figures
 
     def sources(self, mine: str, other: str) -> dict[str, float]:
@@ -149,7 +150,7 @@ class Panel:
 
     def _frame(self) -> pd.DataFrame:
         """A row for each account: agent, kind, seed, fold, half, coins, cost, cash rate; growth,
-        fall and cvar in %; liquidations, turnover; and the sources of growth above cash, % a year.
+        fall and cvar in %; legs liquidated, turnover; and the sources of growth above cash.
         """
         rows = []
         for record in self.records:
@@ -176,7 +177,7 @@ class Panel:
                                 "growth": 100 * float(w.growth[s, h, r]),
                                 "fall": 100 * float(w.fall[s, h, r]),
                                 "cvar": 100 * float(w.cvar[s, h, r]),
-                                "liquidations": float(w.liquidations[s, h, r]),
+                                "liquidated": float(w.liquidations[s, h, r]),
                                 "turnover": float(w.turnover[s, h, r]),
                             }
                             | told

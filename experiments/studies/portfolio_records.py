@@ -83,7 +83,7 @@ def recorded(
     if found is None:
         each = [walk(entrant.agent, narrowed(market, own), cash_rates, settings) for own in subsets]
         found = Walk(*(np.stack(values) for values in zip(*each, strict=True)))
-        _write(path, text, found)
+        write_arrays(path, text, found._asdict())
     return Record(entrant, fold, cost, tuple(names), tuple(subsets), found)
 
 
@@ -108,19 +108,28 @@ def _slug(entrant: Entrant) -> str:
 
 
 def _read(path: Path, text: str) -> Walk | None:
+    found = read_arrays(path, text)
+    return None if found is None else Walk(*(found[name] for name in Walk._fields))
+
+
+def read_arrays(path: Path, conditions: str) -> dict[str, NDArray[Any]] | None:
+    """Arrays from a file of `write_arrays`; None where it is not there or was made under other
+    conditions.
+    """
     if not path.is_file():
         return None
     try:
         with np.load(path, allow_pickle=False) as file:
-            if str(file["conditions"]) != text:
+            if str(file["conditions"]) != conditions:
                 return None
-            return Walk(*(file[name] for name in Walk._fields))
+            return {name: file[name] for name in file.files if name != "conditions"}
     except (OSError, ValueError, KeyError) as error:
         raise RunError(f"{path} is damaged ({error}); delete it to have it made again") from None
 
 
-def _write(path: Path, text: str, found: Walk) -> None:
+def write_arrays(path: Path, conditions: str, arrays: Mapping[str, NDArray[Any]]) -> None:
+    """Write arrays and the conditions of their making by an atomic rename."""
     path.parent.mkdir(parents=True, exist_ok=True)
     partial = path.with_name(f".{path.stem}.partial.npz")
-    np.savez_compressed(partial, conditions=np.array(text), **found._asdict())
+    np.savez_compressed(partial, conditions=np.array(conditions), **arrays)
     partial.replace(path)

@@ -180,36 +180,37 @@ def picture(frame: pd.DataFrame, path: Path) -> None:
     names = list(dict.fromkeys(frame["agent"]))
     looks = palette(names)
     figure, axes = plt.subplots(
-        2,
         len(shocks),
-        figsize=(3.2 * len(shocks), 5.2),
+        2,
+        figsize=(7.0, 2.1 * len(shocks) + 0.8),
         constrained_layout=True,
         sharex=True,
         squeeze=False,
     )
-    for column, shock in enumerate(shocks):
+    for row, shock in zip(axes, shocks, strict=True):
         for name in names:
             own = frame[(frame["shock"] == shock) & (frame["agent"] == name)]
             own = own[own["hour"] <= 2 * SHOWN].groupby("hour")[["notional", "growth"]].mean()
-            for row, values in enumerate((own["notional"], 100 * own["growth"])):
-                axes[row, column].plot(
+            for cell, values in zip(row, (own["notional"], 100 * own["growth"]), strict=True):
+                cell.plot(
                     own.index / 24,
                     values,
                     color=looks[name].colour,
                     linestyle=looks[name].line,
                     label=name,
-                    drawstyle="steps-post" if row == 0 else "default",
+                    drawstyle="steps-post" if cell is row[0] else "default",
                 )
-        for row in (0, 1):
-            axes[row, column].axvline(0, color="0.7", linewidth=0.8, zorder=0)
-        axes[0, column].set_title(f"{shock}, laid")
-        axes[1, column].set_xlabel("days since it began")
-    axes[0, 0].set_ylabel("notional over equity")
-    axes[1, 0].set_ylabel("growth since it began, %")
+        for cell in row:
+            cell.axvline(0, color="0.7", linewidth=0.8, zorder=0)
+        row[0].set_ylabel(shock)
+    axes[0, 0].set_title("notional over equity")
+    axes[0, 1].set_title("growth since it began, %")
+    for cell in axes[-1]:
+        cell.set_xlabel("days since it began")
     figure.legend(
         *axes[0, 0].get_legend_handles_labels(),
         loc="outside lower center",
-        ncols=min(3, len(names)),
+        ncols=2,
         frameon=False,
     )
     partial = path.with_name(f".{path.stem}.partial.png")

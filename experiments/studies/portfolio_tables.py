@@ -99,8 +99,8 @@ def _duels(panel: Panel) -> list[tuple[str, str, str, Paired]]:
             top = panel.best(half=half)
             found.append((mine, top, half, panel.difference(mine, top, [half])))
         if panel.singles:
-            own = panel.accounts(singles=True)
-            top = str(own[own["kind"] == "rule"].groupby("agent")["growth"].mean().idxmax())
+            walked = [name for name in rules if panel.standing(name)["one_coin"] is not None]
+            top = max(walked, key=lambda name: panel.standing(name)["one_coin"])
             found.append((mine, top, "one coin", panel.difference(mine, top, singles=True)))
     if not learners:
         found += [

@@ -18,8 +18,9 @@ from experiments.rollout.make import roll_out_paths
 from experiments.studies import portfolio_calibration as calibration
 from experiments.studies import portfolio_learning as study
 from experiments.studies.portfolio_headroom import headroom, played, schedules, solve
-from experiments.studies.portfolio_panel import SOURCES
-from experiments.studies.portfolio_walks import PORTFOLIO, half_years, subsets, walk
+from experiments.studies.portfolio_panel import SOURCES, Panel
+from experiments.studies.portfolio_records import Entrant, Record
+from experiments.studies.portfolio_walks import PORTFOLIO, Walk, half_years, subsets, walk
 from fundenv.dynamics.types import PARTS
 from fundenv.market import Market, synthetic_frames, synthetic_market, write_frames
 
@@ -184,6 +185,40 @@ def test_the_command_trains_walks_and_compares(
     assert (less <= more).all()
     assert (less < more).any()
     assert len(pd.read_csv(tmp_path / "trials.csv")) == 2
+
+
+def test_a_liquidation_is_counted_and_named() -> None:
+    """One account of one subset at one cash rate lost its legs; its loss is one of the sources."""
+    subsets_, halves, rates, days = [("A", "B"), ("A",)], 2, (0.0, 0.02), 30
+    shape = (len(subsets_), halves, len(rates))
+    parts = np.zeros((*shape, len(PARTS)))
+    parts[..., PARTS.index("funding")] = 0.05
+    parts[..., PARTS.index("cash_interest")] = rates
+    parts[1, 0, 1, PARTS.index("liquidation_loss")] = -0.04
+    growth = parts.sum(axis=-1) - np.array(rates)
+    closed = np.zeros(shape)
+    closed[1, 0, 1] = 2.0
+    daily = np.repeat(growth.mean(axis=2)[..., None] / 365, days, axis=2)
+    walks = Walk(
+        days=daily,
+        length=np.full(shape[:2], days),
+        growth=growth,
+        fall=np.full(shape, 0.01),
+        cvar=np.full(shape, -0.001),
+        liquidations=closed,
+        parts=parts,
+        turnover=np.ones(shape),
+    )
+    who = Entrant(name="flat", agent=agents.make("flat"), kind="rule")
+    record = Record(who, 0, 1.0, ("2022-07", "2023-01"), tuple(subsets_), walks)
+    panel = Panel([record], subsets=subsets_, singles=[], cash_rates=rates, thin=["2022-07"])
+    told = panel.standing("flat")
+    assert told["liquidated"] == 1
+    assert told["where"] == ["A, 2022-07, cash 2 %, seed 0"]
+    assert told["sources"]["losses"] == pytest.approx(-4.0 / 8)
+    assert told["mean"] == pytest.approx(5.0 - 4.0 / 8)
+    assert told["thin"] == pytest.approx(5.0 - 4.0 / 4)
+    assert told["sources"]["cash"] == pytest.approx(0.0)
 
 
 def check_results(folder: Path) -> None:
