@@ -1,12 +1,12 @@
 #!/usr/bin/env bash
 # One capital over five coins in portfolio margin: learners trained before half-years that they do not see, on subsets of the coins and on each coin alone, against rules as they stand and calibrated on the same data; the last fold is the year after 2024-06. Then what the policies do, in pictures.
-# `portfolio.sh rules` trains nobody, `portfolio.sh half-years` leaves out the judged year. SEEDS trainings of each learner in each fold (3); portfolio_ppo and portfolio_sac take about 30 s of one core each, learned_margin 25 s; rules, calibrations and walks 7 minutes once. Each part goes on where it stopped.
+# `portfolio.sh rules` trains nobody, `portfolio.sh half-years` leaves out the judged year. SEEDS trainings of each learner in each fold (3); portfolio_ppo takes about 20 s of one core each, learned_margin 25 s; rules, calibrations and walks 8 minutes once. Each part goes on where it stopped.
 set -euo pipefail
 data=${FUNDENV_DATA:?set it to the folder of the data files}
 coins=(BTCUSDT ETHUSDT XRPUSDT LTCUSDT ADAUSDT)
 out=runs/portfolio-binance
 folds=(2020-02:2022-06/2022-07:2023-06 2020-02:2023-06/2023-07:2024-06 2020-02:2024-06/2024-07:2025-06)
-learners=(learned_margin portfolio_ppo portfolio_sac)
+read -ra learners <<< "${LEARNERS:-learned_margin portfolio_ppo}"  # portfolio_sac takes 40 s a training
 [ "${1:-}" != half-years ] || { folds=("${folds[@]:0:2}"); out=$out/half-years; }
 [ "${1:-}" != rules ] || learners=()
 python -m experiments.studies.portfolio_learning --data "$data" --symbols "${coins[@]}" --folds "${folds[@]}" \

@@ -131,5 +131,6 @@ def write_arrays(path: Path, conditions: str, arrays: Mapping[str, NDArray[Any]]
     """Write arrays and the conditions of their making by an atomic rename."""
     path.parent.mkdir(parents=True, exist_ok=True)
     partial = path.with_name(f".{path.stem}.partial.npz")
-    np.savez_compressed(partial, conditions=np.array(conditions), **arrays)
+    whole: Any = {"conditions": np.array(conditions), **arrays}
+    np.savez_compressed(partial, **whole)
     partial.replace(path)
