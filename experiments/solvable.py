@@ -103,10 +103,12 @@ def train(
     *,
     progress: Callable[[int], Any] = lambda done: None,
     clock: Callable[[], float] = time.thread_time,
+    settle: Callable[[], Any] = lambda: None,
 ) -> Row:
     """One training and its row. Seconds are those of `clock` for the training alone, by default CPU
     time of one thread; evaluations on the way are not counted. `env_share` is the part of them that
-    goes into the step of the environments, adapter included.
+    goes into the step of the environments, adapter included. `settle` waits for the device before
+    the clock is read: a GPU may lag behind.
     """
     import torch
     from stable_baselines3.common.callbacks import BaseCallback
@@ -133,6 +135,7 @@ def train(
                 self.look()
 
         def look(self) -> float:
+            settle()
             self.spent += clock() - self.begun
             share = judge.share()
             progress(min(self.num_timesteps, steps) - min(self.counted, steps))

@@ -84,7 +84,7 @@ class StepCallback(BaseCallback):
         if self.agent.place() != "cpu":
             from agents.sb3.device.env import LOOK_EVERY, on_host
 
-            if self.n_calls % LOOK_EVERY:
+            if self.n_calls % getattr(self.model, "look_every", LOOK_EVERY):
                 return True
             batch = on_host(batch)
         self.stopped = not goes_on(

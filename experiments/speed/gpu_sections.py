@@ -59,7 +59,7 @@ def stepping(market: Market, device: str, batches: tuple[int, ...], repeats: int
 def learning(
     name: str, market: Market, device: str, batches: tuple[int, ...], rounds: int, repeats: int
 ) -> Iterator[Row]:
-    """Of `device_ppo` or `device_sac`, for each number of environments: decisions a second of the
+    """Of `device_sac`, for each number of environments: decisions a second of the
     environments alone, with the policy's inference, and of training end to end.
     """
     timing = Timing(device, 1, "wall", repeats)
@@ -81,12 +81,122 @@ def learning(
         } | _memory(device)
 
 
-def known_optimum(device: str, steps: int) -> Iterator[Row]:
+def engines(
+    market: Market, device: str, batches: tuple[int, ...], repeats: int, steps: int
+) -> Iterator[Row]:
+    """Of `device_ppo`, for each engine and number of environments, on the wall clock: decisions a
+    second of the environments alone, with the policy's inference (a rollout), and of training end
+    to end. Rollouts of 64 decisions, four passes in minibatches of at most 32,768; with `graph` one
+    pass too. At last the seconds to 97 % of a known optimum with `steps` steps, 256 environments.
+    """
+    timing = Timing(device, 1, "wall", repeats)
+    fast = "graph" if device != "cpu" else "functions"
+    for count in batches:
+        alone = mode_row("torch", count, "8h", market, timing)["steps_per_s"]
+        env = _env(market, device, count)
+        for engine, epochs in ((fast, 4), (fast, 1), ("loop", 4)):
+            yield {
+                "learner": "device_ppo",
+                "engine": engine,
+                "envs": count,
+                "epochs": epochs,
+                "steps_per_s": alone,
+                **_rates(env, device, count, engine, epochs, timing),
+            } | _memory(device)
+        env.close()
+    for engine in (fast, "loop"):
+        yield from known_optimum(device, engine, steps)
+
+
+def captured(market: Market, device: str, count: int) -> Iterator[Row]:
+    """`device_ppo` with the same seed twice: by its functions, and on a GPU by their graphs, until
+    one rollout and one update were replayed. Every action must be the same, and `gap`, the largest
+    difference of a weight, at most 1e-5.
+    """
+    from agents.sb3.device.section import WARM
+
+    fast = "graph" if device != "cpu" else "functions"
+    models = []
+    for engine in ("functions", fast):
+        env = _env(market, device, count)
+        model, callback = _begun(env, device, count, engine, 4)
+        for _ in range(WARM + 1):
+            model.collect_rollouts(env, callback, model.rollout_buffer, model.n_steps)
+            model.train()
+        models.append(model)
+    plain, recorded = models
+    pairs = zip(plain.policy.parameters(), recorded.policy.parameters(), strict=True)
+    gap = max(float((one - other).detach().abs().max()) for one, other in pairs)
+    one, other = (model.rollout_buffer.held["actions"] for model in models)
+    differing = int((one != other).sum())
+    sections = (recorded._parts.rollout, recorded._parts.minibatch)
+    unrecorded = [each.name for each in sections if device != "cpu" and not each.recorded]
+    wrong = [f"{differing:,} actions differ"] if differing else []
+    wrong += [f"weights differ by {gap:.1e}"] if gap > 1e-5 else []
+    wrong += [f"{name} was not captured" for name in unrecorded]
+    yield {"case": "a captured training", "envs": count, "gap": gap, "differs": ", ".join(wrong)}
+
+
+def known_optimum(device: str, engine: str, steps: int) -> Iterator[Row]:
     """`device_ppo` on problem A of `experiments.solvable`: wall clock until 97 % of the optimum."""
     task = SETTINGS[_OPTIMUM]
-    task = replace(task, steps=steps, params=task.params | {"device": device})
-    row = solvable.train(task, seed=0, clock=time.perf_counter)
-    yield {"task": _OPTIMUM, "device": device, **row}
+    params = task.params | {"device": device, "engine": engine}
+    task = replace(task, steps=steps, params=params)
+    row = solvable.train(task, seed=0, clock=time.perf_counter, settle=lambda: _settle(device))
+    yield {"task": _OPTIMUM, "engine": engine, "device": device, **row}
+
+
+def _env(market: Market, device: str, count: int) -> Any:
+    """The environments of a training of `device_ppo`."""
+    return plain_learner("device_ppo", count, device).training_env(market, {}, 0)
+
+
+def _begun(env: Any, device: str, count: int, engine: str, epochs: int) -> tuple[Any, Any]:
+    """A model of `device_ppo` whose training on `env` has begun, and SB3's callback."""
+    import torch
+    from stable_baselines3.common.logger import Logger
+
+    torch.set_num_threads(1)
+    samples = 64 * count
+    sizes = {"n_steps": 64, "batch_size": min(samples, 32_768), "epochs": epochs}
+    agent = plain_learner("device_ppo", count, device, engine=engine, **sizes)
+    agent.steps_wanted = 10**9
+    agent.bind(env.batch)
+    env.looks = device == "cpu"
+    model = agent.build(env, 0)
+    model.set_logger(Logger(None, []))
+    _, callback = model._setup_learn(agent.steps_wanted, None)
+    return model, callback
+
+
+def _rates(env: Any, device: str, count: int, engine: str, epochs: int, timing: Timing) -> Row:
+    from agents.sb3.device.section import WARM
+
+    model, callback = _begun(env, device, count, engine, epochs)
+
+    def collect() -> int:
+        model.collect_rollouts(env, callback, model.rollout_buffer, model.n_steps)
+        _settle(device)
+        return int(model.n_steps * count)
+
+    def whole() -> int:
+        model.collect_rollouts(env, callback, model.rollout_buffer, model.n_steps)
+        model.train()
+        _settle(device)
+        return int(model.n_steps * count)
+
+    for _ in range(WARM + 1):
+        whole()
+    found = {"with_inference_per_s": collect, "end_to_end_per_s": whole}
+    return {name: float(np.median(speeds(run, timing))) for name, run in found.items()}
+
+
+def _settle(device: str) -> None:
+    """Wait for the device."""
+    if device != "cpu":
+        import torch
+
+        torch.cuda.synchronize(device)
 
 
 def _inference(name: str, market: Market, device: str, count: int, timing: Timing) -> float:

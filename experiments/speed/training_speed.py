@@ -90,9 +90,9 @@ def main(args: Args) -> None:
         )
 
 
-def plain_learner(name: str, envs: int, device: str) -> Any:
+def plain_learner(name: str, envs: int, device: str, **more: Any) -> Any:
     """A learner with `envs` environments, without the warm start; those that learn in tensors are
-    on `device`.
+    on `device`. `more` are further parameters.
     """
     own: dict[str, Any] = (
         {"imitate": 0, "counterfactual_rounds": 0}
@@ -100,7 +100,7 @@ def plain_learner(name: str, envs: int, device: str) -> Any:
         else {"learning_starts": 0}
     )
     place = {"device": device} if name.startswith("device") else {}
-    return agents.make(name, n_envs=envs, **own, **place)
+    return agents.make(name, n_envs=envs, **own, **place, **more)
 
 
 def train_timed(

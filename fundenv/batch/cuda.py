@@ -10,7 +10,8 @@ what is drawn on a log scale come from another library, and may differ in the la
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Literal
 
@@ -120,6 +121,21 @@ class CudaBatch(Batch):
         self.obs = self.out.obs
         with cuda.gpus[self.device]:
             self._launch("step", stream)
+
+    @contextmanager
+    def recorded(self) -> Iterator[None]:
+        """Around steps that a CUDA graph records and does not do: afterwards `obs` is what it was.
+        Raises `RuntimeError` for an odd number of steps, whose replay would read what it writes.
+        """
+        before = self._front
+        try:
+            yield
+        finally:
+            odd, self._front = self._front != before, before
+            self.out = self._own.outs[before]
+            self.obs = self.out.obs
+        if odd:
+            raise RuntimeError("the number of recorded steps is odd; record an even number")
 
     def audit(self) -> dict[str, Any]:
         """As `Batch.audit`, copied to the host."""

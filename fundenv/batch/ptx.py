@@ -8,7 +8,7 @@ import re
 import shutil
 import subprocess
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from importlib.util import find_spec
 from pathlib import Path
@@ -60,10 +60,7 @@ def compile_kernel(name: str, capability: tuple[int, int], **settings: Any) -> s
     """PTX of the kernel `step` or `reset` for a compute capability such as (9, 0), with the memory
     layout of `CudaBatch`; settings as for `Batch`.
     """
-    from numba import cuda
-    from numba.cuda.typing.typeof import Purpose, typeof
-
-    from fundenv.batch.cuda_kernels import KERNELS, arguments, arrays, exact_arithmetic
+    from fundenv.batch.cuda_kernels import KERNELS, arguments, arrays
 
     batch = Batch(2, autoreset="same_step", **settings)
     entries = action_entries(batch.config, batch.n_assets)
@@ -75,12 +72,25 @@ def compile_kernel(name: str, capability: tuple[int, int], **settings: Any) -> s
         batch.store.params,
         lambda array: array,
     )
-    signature = tuple(
-        typeof(given, Purpose.argument) for given in arguments(batch.world, own, own.outs[0])[name]
-    )
+    given = arguments(batch.world, own, own.outs[0])[name]
+    return compile_function(KERNELS[name], given, capability)
+
+
+def compile_function(
+    function: Callable[..., None], given: tuple[Any, ...], capability: tuple[int, int]
+) -> str:
+    """PTX of a function that is a kernel, for arguments of the types of `given`; every product is
+    rounded before it is added.
+    """
+    from numba import cuda
+    from numba.cuda.typing.typeof import Purpose, typeof
+
+    from fundenv.batch.cuda_kernels import exact_arithmetic
+
+    signature = tuple(typeof(each, Purpose.argument) for each in given)
     with _stand_in(capability), exact_arithmetic():
         code, _ = cuda.compile(
-            KERNELS[name], signature, cc=capability, device=False, abi="numba", opt=True
+            function, signature, cc=capability, device=False, abi="numba", opt=True
         )
     return str(code)
 

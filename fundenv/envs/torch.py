@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import AbstractContextManager, nullcontext
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -52,7 +53,8 @@ class FundingHedgeTorchEnv:
 
     On a GPU `step` queues its work on torch's current stream and returns at once. It can be
     captured in a CUDA graph: run one `reset` and two `step`s first (they compile the kernels), then
-    capture an even number of steps, since the observation alternates between two buffers.
+    capture an even number of steps inside `recorded`, since the observation alternates between two
+    buffers.
 
     Environment i seeded with s draws the same random numbers as every other interface of fundenv
     with seed s + i. Settings are those of `FundingHedgeEnv`, and `per_env` as for
@@ -144,6 +146,13 @@ class FundingHedgeTorchEnv:
             self._final_obs,
             self.info,
         )
+
+    def recorded(self) -> AbstractContextManager[None]:
+        """Enter it around steps that a CUDA graph records: recording does no step, and afterwards
+        the env stands where it stood, also where the recording failed. Raises `RuntimeError` for an
+        odd number of steps.
+        """
+        return getattr(self.batch, "recorded", nullcontext)()
 
     def close(self) -> None:
         """Stop the threads."""

@@ -138,6 +138,22 @@ first.reset(mask=[True, False])
 at = [each.name for each in first.observation_table].index("cash_rate")
 shown = first.obs.copy_to_host()[:, at] / 20
 assert abs(shown[0] - 0.25) < 1e-6 and shown[1] < 0.1, shown
+shown = first.obs
+with first.recorded():
+    first.step(np.zeros((2, 3)))
+    first.step(np.zeros((2, 3)))
+assert first.obs is shown
+for problem in (RuntimeError, KeyError):  # an odd number of steps, and a recording that failed
+    try:
+        with first.recorded():
+            first.step(np.zeros((2, 3)))
+            assert first.obs is not shown
+            if problem is KeyError:
+                raise problem
+    except problem:
+        assert first.obs is shown
+    else:
+        raise AssertionError(problem)
 try:
     first.refresh(first.market)
 except ConfigError:

@@ -29,14 +29,25 @@ def test_every_section_leaves_rows(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     report = json.loads(file.read_text())
     assert "a trial without a GPU" in report["machine"]
     rows = {name: each["rows"] for name, each in report["sections"].items()}
-    assert list(rows) == ["parity", "stepping", "ppo", "sac", "optimum"]
+    assert list(rows) == ["parity", "stepping", "captured", "ppo", "sac"]
     assert [each["failed"] for each in report["sections"].values()] == [""] * 5
     assert len(rows["parity"]) == 12
     assert all(row["steps"] == 40 and row["gap"] == 0.0 for row in rows["parity"])
     assert [row["decision_bars"] for row in rows["stepping"]] == [1, 8]
-    for row in (*rows["ppo"], *rows["sac"]):
-        assert row["end_to_end_per_s"] < row["steps_per_s"]
-    assert rows["optimum"][0]["env_steps"] == 8192
+    assert rows["captured"] == [
+        {"case": "a captured training", "envs": 8, "gap": 0.0, "differs": ""}
+    ]
+    *timed, first, second = rows["ppo"]
+    assert [(row["engine"], row["epochs"]) for row in timed] == [
+        ("functions", 4),
+        ("functions", 1),
+        ("loop", 4),
+    ]
+    for row in (*timed, *rows["sac"]):
+        assert 0 < row["end_to_end_per_s"] < row["steps_per_s"]
+        assert row["with_inference_per_s"] > 0
+    assert (first["engine"], second["engine"]) == ("functions", "loop")
+    assert first["env_steps"] == second["env_steps"] == 8192
 
 
 def test_a_difference_is_told_and_the_next_section_runs(

@@ -70,6 +70,8 @@ class DeviceEnv(OneBatchVecEnv):
         translation: tuple[spaces.Space[Any], Callable[[Tensor], Tensor]] | None = None,
     ) -> None:
         self.env, self.batch, self.device = env, env.batch, env.device
+        # whether a step may ask the device what happened; on a GPU it would wait
+        self.looks = env.device.type == "cpu"
         self.scale, self.gamma, self.clip = scale, gamma, clip if clip > 0 else float("inf")
         self.potential = None if potential is None else DevicePotential(potential, self.device)
         weight, liquidated = (
@@ -107,7 +109,7 @@ class DeviceEnv(OneBatchVecEnv):
         self.reset_infos: list[dict[str, Any]] = [{} for _ in range(self.num_envs)]
         self._stand()
         if self.potential is not None:
-            self.phi = self.potential(self.path, self.row, self._short(obs))
+            self.phi.copy_(self.potential(self.path, self.row, self._short(obs)))
         return obs.cpu().numpy().copy()
 
     def advance(self, actions: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor]:
@@ -134,32 +136,34 @@ class DeviceEnv(OneBatchVecEnv):
         final: Tensor,
     ) -> Tensor:
         """1000 (gamma Phi' - Phi), (n,) float32. Nothing waits for the device: whether an episode
-        has ended is asked on the CPU only, where it saves work.
+        has ended is asked only where `looks` says so, because that saves work on the CPU.
         """
-        before, path, row = self.phi, self.path, self.row
-        self._stand()
+        path, row = self.env.info["path"], self.env.info["row"]
         ended = terminated | truncated
-        begun = potential(self.path, self.row, self._short(obs))
-        if self.device.type == "cuda" or bool(ended.any()):
-            last = torch.where(ended, row + potential.bars, self.row)
+        begun = potential(path, row, self._short(obs))
+        after = begun
+        if not self.looks or bool(ended.any()):
             left = potential(
-                torch.where(ended, path, self.path),
-                last,
+                torch.where(ended, self.path, path),
+                torch.where(ended, self.row + potential.bars, row),
                 self._short(torch.where(ended[:, None], final, obs)),
             )
             after = torch.where(terminated, torch.zeros_like(left), left)
-        else:
-            after = begun
-        self.phi = begun
-        return (1e3 * (self.gamma * after - before)).float()
+        shaped = (1e3 * (self.gamma * after - self.phi)).float()
+        self.phi.copy_(begun)
+        self._stand()
+        return shaped
 
     def _short(self, obs: Tensor) -> Tensor:
         """Perpetual notional sold over equity, (n, A)."""
         return obs[:, self._at] * self._sold
 
     def _stand(self) -> None:
-        """Keep path, row and potential of every environment."""
-        self.path, self.row = self.env.info["path"].clone(), self.env.info["row"].clone()
+        """Keep path and row of every environment, where the next step finds them: these tensors and
+        `phi` stay where they are, as a recorded step needs.
+        """
+        self.path.copy_(self.env.info["path"])
+        self.row.copy_(self.env.info["row"])
 
     def state(self) -> dict[str, Any]:
         """Copies of what the next step depends on."""
@@ -167,9 +171,8 @@ class DeviceEnv(OneBatchVecEnv):
 
     def restore(self, state: dict[str, Any]) -> None:
         """Go on from what `state` returned."""
-        self.phi, self.path, self.row = (
-            state[name].clone().to(self.device) for name in ("phi", "path", "row")
-        )
+        for name, held in (("phi", self.phi), ("path", self.path), ("row", self.row)):
+            held.copy_(state[name])
 
     def step_async(self, actions: Any) -> None:
         """Keep the actions for `step_wait`."""

@@ -20,6 +20,8 @@ from stable_baselines3.common.type_aliases import RolloutBufferSamples
 from torch import Tensor
 from torch.distributions import Distribution
 
+from agents.sb3.device.advantages import advantages
+
 
 class TensorRollouts(RolloutBuffer):
     """SB3's rollout buffer on the device: the same arrays (T, n, ...), advantages and minibatches,
@@ -55,14 +57,8 @@ class TensorRollouts(RolloutBuffer):
         """Advantages by GAE(lambda), backwards in time, as
         `RolloutBuffer.compute_returns_and_advantage`; both (n,).
         """
-        held, carried = self.held, torch.zeros_like(last_values)
-        following, going = last_values, 1.0 - ended.float()
-        for step in range(self.buffer_size - 1, -1, -1):
-            delta = held["rewards"][step] + self.gamma * following * going - held["values"][step]
-            carried = delta + self.gamma * self.gae_lambda * going * carried
-            held["advantages"][step] = carried
-            following, going = held["values"][step], 1.0 - held["starts"][step]
-        held["returns"] = held["advantages"] + held["values"]
+        held = self.held
+        advantages(held, last_values, ended.float(), self.gamma, self.gae_lambda)
         self.values, self.returns = held["values"].cpu().numpy(), held["returns"].cpu().numpy()
 
     def get(self, batch_size: int | None = None) -> Generator[RolloutBufferSamples, None, None]:
