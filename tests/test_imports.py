@@ -191,6 +191,10 @@ def test_fundenv_needs_only_its_core_dependencies_when_imported() -> None:
             "import fundenv.forecast",
             "numba scipy torch statsmodels arch lightgbm scoringrules agents experiments",
         ),
+        (
+            "import experiments.benchmarking.jobs, experiments.calibrate",
+            "matplotlib scipy.stats arch statsmodels torch plotly optuna",
+        ),
         ("import agents", "matplotlib torch stable_baselines3 tensorboard ray experiments"),
     ],
 )

@@ -11,7 +11,6 @@ from itertools import combinations
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import stats
 
 from experiments.analysis.statistics import block_length
 
@@ -27,6 +26,8 @@ def expected_best_sharpe(variance: float, trials: int) -> float:
     """
     if trials < 2:
         return 0.0
+    from scipy import stats  # takes a second, so not where the module is imported
+
     quantiles = stats.norm.ppf([1 - 1 / trials, 1 - 1 / (trials * np.e)])
     return float(
         np.sqrt(variance) * ((1 - np.euler_gamma) * quantiles[0] + np.euler_gamma * quantiles[1])
@@ -42,6 +43,8 @@ def deflated_sharpe(
     sharpe and benchmark (`expected_best_sharpe`) per period, not annualised; length: number of
     returns; kurtosis: 3 for the normal distribution.
     """
+    from scipy import stats
+
     spread = 1 - skewness * sharpe + (kurtosis - 1) / 4 * sharpe**2
     return float(stats.norm.cdf((sharpe - benchmark) * np.sqrt((length - 1) / spread)))
 
@@ -56,6 +59,8 @@ def deflated(returns: Array, trial_sharpes: Array) -> float:
     than two known ratios it is the variance of a Sharpe ratio that is estimated from so many
     returns, 1 / (T - 1).
     """
+    from scipy import stats
+
     length = independent_length(returns)
     deviation = float(np.std(returns, ddof=1))
     if deviation <= 1e-12:

@@ -9,7 +9,8 @@ Courville and Bellemare, "Deep Reinforcement Learning at the Edge of the Statist
 NeurIPS 2021. (rliable 1.2 offers them too, but fails with arch 8, the first that works with pandas
 3.)
 
-Scores are arrays (seeds, symbols); daily returns are arrays (days, seeds).
+Scores are arrays (seeds, symbols); daily returns are arrays (days, seeds). arch and scipy.stats
+take a second to import, so the functions that need them import them: no training does.
 """
 
 from __future__ import annotations
@@ -19,14 +20,7 @@ from functools import lru_cache
 from typing import NamedTuple
 
 import numpy as np
-from arch.bootstrap import (
-    IIDBootstrap,
-    IndependentSamplesBootstrap,
-    StationaryBootstrap,
-    optimal_block_length,
-)
 from numpy.typing import NDArray
-from scipy import stats
 
 Array = NDArray[np.float64]
 DRAWS = 2000
@@ -59,6 +53,8 @@ class Paired(NamedTuple):
 
 def iqm(scores: Array) -> float:
     """Interquartile mean: of the middle half of all seeds and symbols."""
+    from scipy import stats
+
     return float(stats.trim_mean(np.ravel(scores), 0.25))
 
 
@@ -70,6 +66,8 @@ def seed_interval(
     value = statistic(scores)
     if len(scores) < 2:
         return Interval(value, _NAN, _NAN)
+    from arch.bootstrap import IIDBootstrap
+
     sampler = IIDBootstrap(scores, seed=seed)
     ends = sampler.conf_int(
         lambda x: np.array([statistic(x)]), reps=draws, method="percentile", size=LEVEL
@@ -100,6 +98,8 @@ def improvement_interval(
     value = improvement(mine, other)
     if len(mine) < 2 and len(other) < 2:
         return Interval(value, _NAN, _NAN)
+    from arch.bootstrap import IndependentSamplesBootstrap
+
     sampler = IndependentSamplesBootstrap(mine, other, seed=seed)
     ends = sampler.conf_int(
         lambda x, y: np.array([improvement(x, y)]), reps=draws, method="percentile", size=LEVEL
@@ -111,6 +111,8 @@ def block_length(series: Array) -> float:
     """Mean length of the blocks of a stationary bootstrap of a series (T,), at least 1, as Politis
     and White (2004) advise.
     """
+    from arch.bootstrap import optimal_block_length
+
     return max(1.0, float(optimal_block_length(series)["stationary"].iloc[0]))
 
 
@@ -146,6 +148,8 @@ def _drawn(means: Array, rng: np.random.Generator) -> Array:
 @lru_cache(maxsize=8)
 def day_counts(length: int, block: int, seed: int, draws: int) -> Array:
     """How often each day is in each draw, (draws, length)."""
+    from arch.bootstrap import StationaryBootstrap
+
     sampler = StationaryBootstrap(block, np.arange(length), seed=seed)
     rows = [np.bincount(data[0][0], minlength=length) for data in sampler.bootstrap(draws)]
     return np.array(rows, np.float64)
