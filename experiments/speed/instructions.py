@@ -9,6 +9,7 @@ import signal
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from rich.console import Console
@@ -16,6 +17,7 @@ from rich.table import Table
 
 from experiments.core.cli import run
 from experiments.core.run_folder import RunError
+from experiments.speed.stepping import drawn
 from fundenv.batch.cpu import Batch
 
 _TRACE_ME, _SINGLE_STEP = 0, 9  # requests of ptrace(2)
@@ -84,30 +86,26 @@ def _run_traced(trace: Callable[..., int], run: Callable[[], object]) -> None:
         os._exit(1)
 
 
-def per_step(batch: Batch, steps: int = 1, seed: int = 0) -> float:
-    """Instructions of one step of one environment of the compiled loop, on average over so many
-    steps of all; random actions from -1 to 1.
-
-    The batch is stepped forty times before, so that accounts are invested; what the counted steps
-    do is lost with the copy.
+def per_step(batch: Batch, seed: int = 0) -> float:
+    """Instructions of one step of one environment of the compiled loop, on average over all;
+    random actions.
     """
     rng = np.random.default_rng(seed)
+    return of_first(batch, batch.num_envs, lambda: drawn(batch, rng))
 
-    def act() -> None:
-        batch.actions[:] = rng.uniform(-1, 1, batch.actions.shape)
 
-    batch.reset(seed)
+def of_first(batch: Batch, several: int, act: Callable[[], Any]) -> float:
+    """The same of the first `several` environments with the actions that `act` gives.
+
+    The batch is stepped forty times before, so that accounts are invested; what the counted step
+    does is lost with the copy.
+    """
+    batch.reset(0)
     for _ in range(40):
-        act()
-        batch.advance()
-    total = 0
-    for _ in range(steps):
-        act()
-        total += count(lambda: batch.calls.step(0, batch.num_envs)) - count(
-            lambda: batch.calls.step(0, 0)
-        )
-        batch.advance()
-    return total / (steps * batch.num_envs)
+        batch.step(act())
+    batch.gate.take(act())
+    step = batch.calls.step
+    return (count(lambda: step(0, several)) - count(lambda: step(0, 0))) / several
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -116,8 +114,6 @@ class Args:
 
     intervals: tuple[str, ...] = ("1h", "8h")
     """Decision intervals; the embedded market has bars of 1 h."""
-    steps: int = 1
-    """Steps of every environment to count."""
 
 
 def main(args: Args) -> None:
@@ -128,7 +124,7 @@ def main(args: Args) -> None:
             batch = Batch(count_of, decision_interval=interval, autoreset="same_step")
             if form == "vector":
                 batch.use_vectors()
-            taken = per_step(batch, args.steps)
+            taken = per_step(batch)
             table.add_row(interval, form, str(count_of), f"{taken:,.0f}")
     Console().print(table)
 

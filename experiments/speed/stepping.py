@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 import fundenv  # noqa: F401  registers the environment
 from fundenv.batch.cpu import Batch
+from fundenv.envs.spaces import action_space
 from fundenv.market import layout
 
 ID = "fundenv/FundingHedge-v0"
@@ -125,6 +126,16 @@ MODES: dict[str, Callable[[int, dict[str, Any], int, str], Stepper]] = {
     "torch": torch,
     "ppo": ppo,
 }
+
+
+def drawn(batch: Batch, rng: np.random.Generator) -> NDArray[Any]:
+    """Random actions of all environments, for `gate.take`."""
+    space, n = action_space(batch), batch.num_envs
+    if isinstance(space, gymnasium.spaces.Discrete):
+        return rng.integers(0, int(space.n), n)
+    if isinstance(space, gymnasium.spaces.MultiDiscrete):
+        return rng.integers(0, space.nvec, (n, len(space.nvec)))
+    return rng.uniform(space.low, space.high, (n, *space.shape)).astype(np.float32)
 
 
 def step_as_long_runs_do(batch: Batch) -> None:

@@ -39,6 +39,7 @@ from fundenv.batch.tables import (
     AT_ROWS,
     AT_SYMBOLS,
     AT_TAPE,
+    AT_WIDTH,
     Given,
     out_of,
     reset_table,
@@ -54,13 +55,17 @@ from fundenv.compiler.pipelines import EntryCompiler, LanesCompiler
 from fundenv.compiler.plain import plain
 from fundenv.dynamics import types as t
 
-# in each of the two buffers, half a second of the plain loop: a run that lasts is worth a
-# compilation
-STEPS_TO_LANES = 1_000_000
+# In each of the two buffers: a compilation costs about as much as the vector form saves in 50
+# million steps, so whoever steps on costs at most twice the least that was possible. `fundenv
+# doctor --warm` compiles it ahead; then it is used at once.
+STEPS_TO_LANES = 25_000_000
 
 
 def _step_lanes(table: Any, first: int, last: int) -> None:
-    world, actions = world_of(table, 1, 0), f4_at(table[AT_ACTIONS], (table[AT_ENVS], 3))
+    world, actions = (
+        world_of(table, 1, 0),
+        f4_at(table[AT_ACTIONS], (table[AT_ENVS], table[AT_WIDTH])),
+    )
     facts, size = f8_at(table[AT_FACTS], (table[AT_SYMBOLS], N_FACTS)), table[AT_ROWS] * RECORD
     f8, f4 = f8_at(table[AT_TAPE], (size,)), f4_at(table[AT_TAPE], (2 * size,))
     step_blocks(
@@ -184,6 +189,7 @@ class Calls:
         wait: bool = True,
     ) -> None:
         self._arrays, self._obs = (world, store, out, actions, paths, rows), out.obs
+        self.step_first: Callable[[], Any]  # of the single environment, quicker than `step`
         self.steps_to_lanes = 0  # 0: nothing to wait for
         self.fits_vectors = False
         self.table = table_of(world, store, out, Given(actions, paths, rows))
@@ -199,11 +205,12 @@ class Calls:
             self.use_compiled()
         else:
             self.step, self.reset = self._step_meanwhile, self._reset_meanwhile
+            self.step_first = partial(self._step_meanwhile, 0, 1)
 
     def use_python(self) -> None:
         """Step in plain Python from now on: the same numbers, some hundred times as slowly."""
         self.step, self.reset = self._plain_step, self._plain_reset
-        self.steps_to_lanes = 0
+        self.step_first, self.steps_to_lanes = partial(self._plain_step, 0, 1), 0
 
     def use_compiled(self) -> None:
         """Step by compiled code from now on, and compile it where it is not kept."""
@@ -212,6 +219,9 @@ class Calls:
         world, store = self._arrays[:2]
         (step, own), (reset, _) = map(_compiled, self._entries)
         self.step, self.reset = partial(step, self._address), partial(reset, self._address)
+        # the numbers of the call made once: that halves what the call itself costs
+        numbers = ctypes.c_void_p(self._address), ctypes.c_int64(0), ctypes.c_int64(1)
+        self.step_first = partial(step, *numbers)
         self._plain_address = own.address
         self.fits_vectors = fits(world, store.params, len(store.account))
         if self.fits_vectors:
@@ -235,8 +245,8 @@ class Calls:
 
     def use_vectors(self) -> None:
         """Step by vector instructions from now on: the same numbers."""
-        world = self._arrays[0]
-        self._extra = facts(world), tape(world)
+        world, store = self._arrays[:2]
+        self._extra = facts(world, store.params), tape(world)
         self.table[[AT_FACTS, AT_TAPE]] = [array.ctypes.data for array in self._extra]
         self.table[AT_PLAIN] = self._plain_address
         self.step, self.steps_to_lanes = partial(_compiled(_step_lanes)[0], self._address), 0

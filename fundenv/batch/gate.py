@@ -27,6 +27,8 @@ from fundenv.config import ConfigError
 from fundenv.dynamics import types as t
 from fundenv.market import Market
 
+_FLOAT32 = np.dtype(np.float32)
+FEW = 8  # entries of a discrete action that Python checks sooner than numpy
 LARGEST = 2**62  # of a seed; environment i adds i
 _CHECKED: WeakSet[Market] = WeakSet()  # markets are immutable: one look is enough
 
@@ -61,6 +63,11 @@ def as_array(name: str, given: Any, kinds: str, expected: str) -> NDArray[Any]:
     return array
 
 
+def _is_in_grid(index: float, size: float) -> bool:
+    """Whether a number is one of 0 .. size - 1; NaN is not."""
+    return 0.0 <= index < size and index.is_integer()
+
+
 class Actions:
     """The gate of the actions of one batch: it copies what fits into `target` (n, W), float32.
 
@@ -75,6 +82,9 @@ class Actions:
         self._flat = target.ravel(order="K")  # a view: the order of memory
         self._sizes = None if sizes is None else np.array(sizes, dtype=np.float32)
         self._shapes = target.shape, self._row.shape
+        self._view = memoryview(self._row)  # read and written in a third of an array's time
+        few = sizes is not None and len(sizes) <= FEW
+        self._few = [float(size) for size in sizes] if few and sizes is not None else None
 
     def take(self, given: Any) -> None:
         """Actions of all environments. Raises `ValueError`; nothing is stepped then."""
@@ -101,9 +111,15 @@ class Actions:
             given = as_array("action", given, "fiu", self._expected(1))
         if given.shape != self._shapes[1]:
             raise ValueError(f"action = {shown(given)}: expected {self._expected(1)}")
-        self._row[...] = given
+        if given.dtype is _FLOAT32:
+            self._view[:] = given
+        else:
+            self._row[...] = given
         # quicker than `_look` for so few; infinite ones of both signs make a NaN
-        if self._sizes is not None or not math.isfinite(sum(self._row.tolist())):
+        if self._sizes is None:
+            if not math.isfinite(sum(self._view)):
+                self._look()
+        elif self._few is None or not all(map(_is_in_grid, self._view, self._few)):
             self._look()
 
     def expects(self, given: Any) -> str:

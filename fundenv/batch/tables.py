@@ -81,7 +81,7 @@ AT = {
 AT_ROWS, AT_ASSETS, AT_SYMBOLS, AT_ENVS = (
     AT[name] for name in ("rows", "assets", "symbols", "envs")
 )
-AT_OBS, AT_ACTIONS = AT["Out.obs"], AT["Given.actions"]
+AT_OBS, AT_ACTIONS, AT_WIDTH = AT["Out.obs"], AT["Given.actions"], AT["actions"]
 AT_FACTS, AT_TAPE, AT_PLAIN = (AT[f"Vectors.{name}"] for name in Vectors._fields)
 
 

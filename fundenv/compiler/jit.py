@@ -160,6 +160,20 @@ def jit_rare_but_for(common: Any) -> Callable[[Callable[..., Any]], Any]:
     return decorated
 
 
+def jit_but_for(common: Any) -> Callable[[Callable[..., Any]], Any]:
+    """As `jit`, for a rule in whose place `common`, a rule with the same arguments, runs on a
+    draft.
+    """
+
+    def decorated(function: Callable[..., Any]) -> Any:
+        rule = _rule(function, _RareRule, forceinline=True)
+        if not numba_config.DISABLE_JIT:
+            rule.instead = common
+        return rule
+
+    return decorated
+
+
 def jit_order(function: Callable[..., Any]) -> Any:
     """As `jit` for a rule that makes or fills orders: between two decisions few bars reach it. Its
     first arguments are (world, store).

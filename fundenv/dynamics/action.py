@@ -5,6 +5,7 @@ import math
 from fundenv.compiler.jit import jit, jit_rare
 from fundenv.dynamics.types import (
     ACTION_CONTINUOUS,
+    ACTION_DECODED,
     ACTION_MODE,
     ACTION_TARGET,
     ACTION_WIDTH,
@@ -22,6 +23,12 @@ _KEEPER_SPAN = math.log(KEEPER_MOST / KEEPER_LEAST)
 
 
 @jit
+def dial_of(x):
+    """A number of the action, clipped to [-1, 1]."""
+    return min(max(float(x), -1.0), 1.0)
+
+
+@jit
 def hedge_of(x):
     """Hedge dial in [-1, 1] to hedge ratio: -1 -> 0, 0 -> 1 (delta-neutral), +1 -> 1.5, linear
     between.
@@ -32,7 +39,13 @@ def hedge_of(x):
 @jit
 def leverage_of(x, max_leverage):
     """Leverage dial in [-1, 1] to leverage on a log scale: -1 -> 1, +1 -> max_leverage."""
-    return exp_of(0.5 * (1.0 + x) * math.log(max_leverage))
+    return leverage_at(x, math.log(max_leverage))
+
+
+@jit
+def leverage_at(x, log_max):
+    """`leverage_of` where the logarithm of the maximum is known."""
+    return exp_of(0.5 * (1.0 + x) * log_max)
 
 
 @jit
@@ -43,7 +56,7 @@ def dial_value(world, dial, x, max_leverage):
     if world.codes[ACTION_MODE] != ACTION_CONTINUOUS:
         last = world.codes[GRID_CARRY + dial] - 1
         return world.grids[dial, min(max(int(x), 0), last)]
-    x = min(max(float(x), -1.0), 1.0)
+    x = dial_of(x)
     if dial == 0:
         return x
     return hedge_of(x) if dial == 1 else leverage_of(x, max_leverage)
@@ -66,6 +79,8 @@ def decode(world, p, actions, i, a):
         hedge = min(max(float(actions[i, at + 2]), 0.0), 1.5)
         leverage = min(max(float(actions[i, at + 3]), 1.0), p.max_leverage)
         return actions[i, at] > 0.5, carry, hedge, leverage
+    if mode == ACTION_DECODED:
+        return actions[i, 0] > 0.5, 1.0 * actions[i, 1], 1.0 * actions[i, 2], 1.0 * actions[i, 3]
     carry, hedge, leverage = p.frozen_carry, p.frozen_hedge, p.frozen_leverage
     gate = 0.0
     hold = False

@@ -3,7 +3,7 @@
 Payments are cash flows to the holder: + received. A positive rate means that longs pay shorts.
 """
 
-from fundenv.compiler.jit import jit
+from fundenv.compiler.jit import jit, jit_but_for
 from fundenv.dynamics.access import settles_on_spot
 from fundenv.dynamics.impact_memory import displaced_rate
 from fundenv.dynamics.inverse import settle_coin
@@ -17,6 +17,7 @@ from fundenv.dynamics.types import (
     MARGIN_CROSS,
     MARGIN_ISOLATED,
     MARGIN_MODE,
+    N_RULES,
     PATH,
     PERP,
     REMEMBERS,
@@ -25,15 +26,23 @@ from fundenv.dynamics.wallets import is_away, wallet_of
 from fundenv.formulas.payments import inverse_payment, payment
 from fundenv.market.layout import SETTLE_PRICE, SETTLE_RATE, SPOT_CLOSE
 
-_LONGEST_YEARS = 8.0 / 8760.0
+LONGEST_YEARS = 8.0 / 8760.0
 
 
 @jit
+def _usual_years_closed(world, store, p, i, row, a):
+    """`_years_closed` on a draft, which knows no earlier bars: the number behind the rules of its
+    symbol (`fundenv.batch.simd.market_copy.facts`).
+    """
+    return world.rules[world.symbols[store.episode[i, BOOK], a], N_RULES] * p.bar_years
+
+
+@jit_but_for(_usual_years_closed)
 def _years_closed(world, store, p, i, row, a):
     """Length of the interval that the settlement at the open of bar `row` closes; eight hours, the
     longest there is, where none came before.
     """
-    first, longest = world.paths[store.episode[i, PATH], 0], round(_LONGEST_YEARS / p.bar_years)
+    first, longest = world.paths[store.episode[i, PATH], 0], round(LONGEST_YEARS / p.bar_years)
     bars = 1
     while bars < longest and (row - bars < first or world.bars[row - bars, a, SETTLE_PRICE] <= 0.0):
         bars += 1

@@ -130,6 +130,14 @@ _DAYS = 365.0
 
 
 @jit
+def moved_level(p, seen, added, low, high):
+    """A feature that was `seen`, at the level of funding of the episode; added, low, high: columns
+    of `World.levels`.
+    """
+    return clip(p.funding_scale * seen + p.funding_shift * added, low, high)
+
+
+@jit
 def _shift_level(world, p, obs, i, at):
     """Bring the funding features of one asset, which stand from obs[i, at] on, to the level of
     funding of the episode.
@@ -137,8 +145,8 @@ def _shift_level(world, p, obs, i, at):
     levels = world.levels
     for f in range(levels.shape[0]):
         if levels[f, 0] > 0.0:
-            moved = p.funding_scale * obs[i, at + f] + p.funding_shift * levels[f, 1]
-            obs[i, at + f] = clip(moved, levels[f, 2], levels[f, 3])
+            moved = moved_level(p, obs[i, at + f], levels[f, 1], levels[f, 2], levels[f, 3])
+            obs[i, at + f] = moved
 
 
 @jit

@@ -193,6 +193,8 @@ KEEPER_DIAL = 8  # bit of FREE_DIALS
 OF_NONE, OF_ALL, OF_SOME = 0, 1, 2  # assets that a rule of a venue concerns
 
 ACTION_CONTINUOUS, ACTION_DISCRETE, ACTION_TARGET, ACTION_INDEXED = codes(choices.Actions)
+# the numbers that `action.decode` returns, as the vector form hands them to a step
+ACTION_DECODED = len(choices.codes(choices.Actions))
 MARGIN_ISOLATED, MARGIN_CROSS, MARGIN_PORTFOLIO = codes(choices.MarginMode)
 LINEAR, INVERSE = codes(choices.Contract)
 # linear, where a venue has a wallet of its own: all legs there share it, money travels to it, it

@@ -106,13 +106,15 @@ class FundingHedgeEnv(gym.Env[Any, Any]):
         batch.gate.take_one(action)
         own = batch.own_reward
         before = own.look(batch) if own else None
-        batch.calls.step(0, 1)
+        batch.calls.step_first()
         if own and before:
             own.write(batch, before)
         if self.recorder is not None:
             self.recorder.record()
         terminated, truncated = self._terminated[0], self._truncated[0]
-        return batch.out.obs[0].copy(), self._reward[0], terminated, truncated, self._info()
+        if batch.out.obs is not self._shown:  # after a step of the batch itself
+            self._show(batch.out.obs)
+        return self._copied(), self._reward[0], terminated, truncated, self._info()
 
     def audit(self) -> dict[str, Any]:
         """What an auditor needs to replay the last step from outside, or the start after `reset`:
@@ -152,6 +154,7 @@ class FundingHedgeEnv(gym.Env[Any, Any]):
         one of an array takes.
         """
         out, store = self.batch.out, self.batch.store
+        self._show(out.obs)
         read: tuple[Any, ...] = (out.reward, out.terminated, out.truncated, store.episode[0])
         read += (store.account[0], store.legs[0, :, t.LIQUIDATED])
         views: tuple[Any, ...] = tuple(memoryview(array) for array in read)
@@ -159,12 +162,16 @@ class FundingHedgeEnv(gym.Env[Any, Any]):
         self._account, self._liquidated = views[4:]
         self._lists = self.batch.market.has_listings
 
+    def _show(self, obs: t.Float32) -> None:
+        self._shown = obs
+        self._copied: Callable[[], t.Float32] = obs[0].copy
+
     def _brief(self) -> dict[str, Any]:
-        closes = self.batch.market.close_ns
+        liquidated, closes = self._liquidated, self.batch.market.close_ns
         info = {
             "equity": self._account[t.EQUITY],
             "unix_time": closes.item(self._episode[t.ROW]) // 1_000_000_000,
-            "liquidated": int(sum(self._liquidated)),
+            "liquidated": int(liquidated[0] if len(liquidated) == 1 else sum(liquidated)),
         }
         if self._lists:
             reasons = self.batch.store.legs[0, :, t.REASON]

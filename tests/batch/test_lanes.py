@@ -4,6 +4,7 @@ meets.
 
 import ctypes
 
+import gymnasium
 import numpy as np
 import pytest
 from numba.core import config as numba_config
@@ -15,6 +16,7 @@ from fundenv.batch.simd.market_copy import fits
 from fundenv.checks import check_parity
 from fundenv.compiler.memory import LANES
 from fundenv.dynamics import types as t
+from fundenv.envs.spaces import action_space
 from fundenv.market import stack, synthetic_market
 from tests.markets import PLAIN_VENUE, wild_market
 
@@ -70,6 +72,19 @@ def arrays(batch):
     }
 
 
+def drawn(batch, rng):
+    """Actions of every environment, as they stand in `actions`; dials go a little beyond their
+    limits.
+    """
+    space, shape = action_space(batch), batch.actions.shape
+    if isinstance(space, gymnasium.spaces.Discrete):
+        return batch.decisions[rng.integers(space.n, size=len(batch.actions))]
+    if isinstance(space, gymnasium.spaces.MultiDiscrete):
+        return rng.integers(0, space.nvec, shape).astype(np.float32)
+    reach = 0.05 if batch.config.actions == "target" else 0.0
+    return rng.uniform(space.low - reach, space.high + reach, shape).astype(np.float32)
+
+
 def play(plain, lanes, steps=150, seed=5, odd=0.0):
     """Step both; returns how often legs were liquidated, orders were short of funds, and episodes
     ended. odd: share of actions that are no numbers.
@@ -78,7 +93,7 @@ def play(plain, lanes, steps=150, seed=5, odd=0.0):
     plain.reset(seed)
     lanes.reset(seed)
     for _ in range(steps):
-        actions = rng.uniform(-1.0, 1.0, plain.actions.shape).astype(np.float32)
+        actions = drawn(plain, rng)
         actions = np.where(
             rng.random(actions.shape) < odd,
             rng.choice([np.nan, np.inf, -np.inf], actions.shape),
@@ -105,10 +120,9 @@ def test_lanes_give_the_bits_of_the_plain_loop(monkeypatch, autoreset, interval)
     assert (met > 0).all()
 
 
-@pytest.mark.parametrize("interval", ["1h", "8h"])
-def test_most_steps_of_a_usual_market_need_no_fallback(monkeypatch, interval):
-    """Else both batches would be stepped by the plain loop, and the bits be the same for no merit
-    of the vectors.
+def observed_fallbacks(interval, **settings):
+    """A batch after some steps of a usual market, and how many environments each call of the plain
+    loop took in the last one.
     """
     market = synthetic_market("btc", years=1, seed=0)
     stepped_plain, call = (
@@ -116,12 +130,24 @@ def test_most_steps_of_a_usual_market_need_no_fallback(monkeypatch, interval):
         ctypes.CFUNCTYPE(None, ctypes.c_void_p, ctypes.c_int64, ctypes.c_int64),
     )
     note = call(lambda table, first, last: stepped_plain.append(last - first))
-    lanes = Batch(10 * LANES, market=market, decision_interval=interval)
+    lanes = Batch(10 * LANES, market=market, decision_interval=interval, **settings)
     lanes.use_vectors()
-    lanes.calls.table[-1] = ctypes.cast(note, ctypes.c_void_p).value
     lanes.reset(0)
-    lanes.actions[:] = np.random.default_rng(0).uniform(-1.0, 1.0, lanes.actions.shape)
+    rng = np.random.default_rng(0)
+    for _ in range(10):
+        lanes.step(rng.uniform(-1.0, 1.0, lanes.actions.shape))
+    lanes.actions[:] = rng.uniform(-1.0, 1.0, lanes.actions.shape)
+    lanes.calls.table[-1] = ctypes.cast(note, ctypes.c_void_p).value
     lanes.calls.step(0, lanes.num_envs)
+    return lanes, stepped_plain
+
+
+@pytest.mark.parametrize("interval", ["1h", "8h"])
+def test_most_steps_of_a_usual_market_need_no_fallback(monkeypatch, interval):
+    """Else both batches would be stepped by the plain loop, and the bits be the same for no merit
+    of the vectors.
+    """
+    lanes, stepped_plain = observed_fallbacks(interval)
     assert sum(stepped_plain) < 2 * LANES
     assert (lanes.store.legs[:, 0, t.PERP] != 0.0).mean() > 0.9
 
@@ -206,7 +232,7 @@ def test_a_state_with_other_numbers_is_stepped_by_the_plain_loop(monkeypatch):
     """
     monkeypatch.setattr(entry, "is_kept", lambda _: False)
     plain, batch = (
-        Batch(COUNT, **(SETTINGS | {"funding_scale": 3.0})),
+        Batch(COUNT, **(SETTINGS | {"crash_sigma": 0.5})),
         batches(monkeypatch, initial_equity=50_000.0)[1],
     )
     plain.reset(7)
@@ -224,17 +250,108 @@ def test_another_library_of_logarithms_keeps_the_plain_loop(monkeypatch):
     assert not fits(batch.world, batch.store.params, COUNT)
 
 
+SPREAD = np.linspace(0.0, 1.0, COUNT + LANES)
+# what trainings, calibrations and evaluations set: PPO, SAC, rules
+USED = {
+    "discrete": {"actions": "discrete"},
+    "discrete, held gate": {"actions": "discrete", "dials": ("hedge", "leverage"), "carry": 0.7},
+    "numbered": {"actions": "indexed"},
+    "targets": {"actions": "target"},
+    "two dials": {"dials": ("carry", "leverage"), "hedge": 0.9},
+    "one dial": {"dials": ("hedge",), "carry": -0.8, "leverage": 2.5},
+    "own terms": {
+        "per_env": {
+            "cash_rate": 0.2 * SPREAD - 0.05,
+            "fee_scale": 0.5 + SPREAD,
+        }
+    },
+    "own level of funding": {
+        "actions": "discrete",
+        "per_env": {"funding_scale": 2 * SPREAD, "funding_shift": SPREAD - 0.5},
+    },
+    "one level of funding": {"funding_scale": 0.5, "funding_shift": 0.3},
+    "drawn terms": {
+        "randomize": {
+            "fee_scale": ("log", 0.5, 2.0),
+            "funding_scale": (0.5, 2.0),
+            "funding_shift": (-0.2, 0.2),
+        }
+    },
+    "invested starts": {"start_invested": 0.5, "random_start": True, "actions": "target"},
+}
+
+
+@pytest.mark.parametrize("interval", ["1h", "8h"])
+@pytest.mark.parametrize("name", USED)
+def test_what_is_really_run_is_stepped_in_lanes_to_the_same_bits(monkeypatch, name, interval):
+    settings = {"decision_interval": interval, "autoreset": "same_step"} | USED[name]
+    for equity in (50_000.0, 1_000_000.0):
+        plain, lanes = batches(
+            monkeypatch, COUNT + LANES, **settings, initial_equity=equity, episode="4D"
+        )
+        assert equity > 60_000.0 or fits(lanes.world, lanes.store.params, COUNT)
+        assert (play(plain, lanes, steps=100) > 0)[2]
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_random_settings_give_the_same_bits(monkeypatch, seed):
+    rng = np.random.default_rng([seed, 23])
+
+    def numbers(limits, size=None):
+        return {
+            name: low + (high - low) * rng.random(size)
+            for name, (low, high) in limits.items()
+            if rng.random() < 0.7
+        }
+
+    terms = {
+        "cash_rate": (-0.05, 0.1),
+        "fee_scale": (0.0, 3.0),
+        "cost_scale": (0.0, 3.0),
+        "funding_scale": (0.0, 3.0),
+        "funding_shift": (-1.0, 1.0),
+    }
+    shared = {
+        "quote_borrow_rate": (0.0, 0.3),
+        "rebalance_band": (0.0, 0.2),
+        "max_participation": (0.0, 0.05),
+        "keeper_down": (0.2, 0.9),
+        "keeper_up": (1.1, 4.0),
+        "hedge": (0.5, 1.5),
+        "leverage": (1.0, 5.0),
+        "carry": (-1.0, 1.0),
+        "liquidation_gap": (0.0, 1.0),
+        "deficit_share": (0.0, 1.0),
+    }
+    dials = [dial for dial in ("carry", "hedge", "leverage") if rng.random() < 0.6] or ["carry"]
+    settings = {
+        "actions": rng.choice(["continuous", "discrete", "target", "indexed"]).item(),
+        "dials": tuple(dials),
+        "decision_interval": rng.choice(["1h", "4h", "8h"]).item(),
+        "after_liquidation": rng.choice(["flatten", "rehedge", "naked"]).item(),
+        "per_env": numbers(terms, COUNT),
+    } | numbers(shared)
+    play(*batches(monkeypatch, initial_equity=50_000.0, episode="4D", **settings), steps=100)
+
+
+@pytest.mark.parametrize("interval", ["1h", "8h"])
+def test_a_shifted_level_of_funding_needs_no_fallback_where_settlements_are_regular(interval):
+    terms = {"funding_shift": np.linspace(-0.2, 0.2, 10 * LANES)}
+    lanes, stepped_plain = observed_fallbacks(interval, per_env=terms)
+    assert sum(stepped_plain) < 2 * LANES
+    assert (lanes.ledger[:, t.FUNDING] != 0.0).any()
+
+
 UNUSUAL = [
     {"margin_mode": "cross"},
-    {"actions": "discrete"},
     {"reward": "expected"},
-    {"dials": ("carry",)},
+    {"dials": ("carry", "keeper")},
     {"keeper_interval": None},
     {"crash_sigma": 2.0},
     {"adl_sigma": 2.0},
     {"margin_level": 1.1},
-    {"funding_shift": 0.1},
-    {"randomize": {"fee_scale": (0.5, 2.0)}},
+    {"randomize": {"crash_sigma": (0.0, 2.0)}},
+    {"per_env": {"keeper_up": np.linspace(1.2, 2.0, COUNT)}},
     {"initial_equity": 80_000.0},  # positions may leave the first brackets of COSTLY
 ]
 

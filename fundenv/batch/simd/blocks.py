@@ -4,16 +4,31 @@
 
 from __future__ import annotations
 
+import math
+
+from fundenv.batch.simd.asked import MAX_LEVERAGE, N_DIALS, load_asked
 from fundenv.batch.simd.draft import AT_NEEDS_FALLBACK, AT_TERMINATED, AT_TRUNCATED, N_AFTER
-from fundenv.batch.simd.lanes import bar_lanes, end_lanes, step_lanes
-from fundenv.batch.simd.market_copy import tape_of
-from fundenv.batch.simd.rows import keep_aside, load_bars, load_state, new_lanes, save
+from fundenv.batch.simd.lanes import bar_lanes, end_lanes, step_lanes, turn_lanes
+from fundenv.batch.simd.market_copy import RUN, tape_of
+from fundenv.batch.simd.rows import (
+    is_shifted,
+    keep_aside,
+    load_bars,
+    load_state,
+    load_terms,
+    new_lanes,
+    save,
+    shift_levels,
+    spread_terms,
+    turned_levels,
+)
 from fundenv.compiler.jit import jit_outer
 from fundenv.compiler.memory import (
     LANES,
     LINE,
     alone,
     call_entry,
+    local_f4,
     local_f8,
     local_i8,
     local_u1,
@@ -84,7 +99,17 @@ def _next_bar(world, store, scale, tape, start, later, ahead, lanes, held, moved
     _ask(store, tape, later, ahead, 0, LANES // 2)
     load_bars(world, store, tape, start, ahead, lanes)
     _ask(store, tape, later, ahead, LANES // 2, LANES)
-    bar_lanes(world, store.params, scale, lanes.bars, lanes.features, lanes.facts, held, moved)
+    bar_lanes(
+        world,
+        store.params,
+        lanes.terms,
+        scale,
+        lanes.bars,
+        lanes.features,
+        lanes.facts,
+        held,
+        moved,
+    )
 
 
 @jit_outer
@@ -100,6 +125,7 @@ def _other_bars(world, store, scale, tape, start, later, lanes, first, second):
     end_lanes(
         world,
         store.params,
+        lanes.terms,
         scale,
         lanes.bars,
         lanes.features,
@@ -141,6 +167,16 @@ def step_blocks(plain, table, world, store, out, actions, facts, f8, f4, first, 
         local_u1((2, LANES)),
     )
     deferred = local_i8((MOST_FALLBACKS,))
+    dials = local_f4((N_DIALS, LANES))
+    log_max = math.log(store.params[0, MAX_LEVERAGE])
+    shared = store.params.shape[0] == 1
+    if shared:
+        spread_terms(store.params, lanes)
+    shifted = not shared or is_shifted(lanes, 0)
+    opening = turned_levels(world.levels, 0)
+    closing = turned_levels(world.levels, max(world.features.shape[2] - RUN, 0))
+    run = local_f4((RUN,))
+    turned = world.codes[t.ACTION_MODE] == t.ACTION_CONTINUOUS
     width, tape = (
         world.features.shape[2],
         tape_of(f8, f4, world.features.shape[0], world.codes[t.DECISION_BARS]),
@@ -153,22 +189,43 @@ def step_blocks(plain, table, world, store, out, actions, facts, f8, f4, first, 
         later = min(start + AHEAD * LANES, end - LANES)
         _ask(store, tape, later, 1, 0, 5)
         load_bars(world, store, tape, start, 1, lanes)
-        load_state(world, store, actions, facts, start, lanes)
+        load_state(world, store, facts, start, lanes)
+        if not shared:
+            load_terms(store.params, start, lanes)
+        load_asked(world, store.params, actions, start, log_max, dials, lanes.asked)
         _ask(store, tape, later, 1, 5, 10)
-        step_lanes(
-            world,
-            store.params,
-            scale,
-            lanes.bars,
-            lanes.features,
-            lanes.facts,
-            lanes.actions,
-            lanes.before,
-            lanes.when[t.DECISION],
-            lanes.left,
-            lanes.after,
-            lanes.seen,
-        )
+        if turned:
+            turn_lanes(
+                world,
+                store.params,
+                lanes.terms,
+                scale,
+                lanes.bars,
+                lanes.features,
+                lanes.facts,
+                lanes.asked,
+                lanes.before,
+                lanes.when[t.DECISION],
+                lanes.left,
+                lanes.after,
+                lanes.seen,
+            )
+        else:
+            step_lanes(
+                world,
+                store.params,
+                lanes.terms,
+                scale,
+                lanes.bars,
+                lanes.features,
+                lanes.facts,
+                lanes.asked,
+                lanes.before,
+                lanes.when[t.DECISION],
+                lanes.left,
+                lanes.after,
+                lanes.seen,
+            )
         _ask(store, tape, later, 1, 10, LANES)
         if tape.bars > 1:
             _other_bars(world, store, scale, tape, start, later, lanes, held, moved)
@@ -176,6 +233,8 @@ def step_blocks(plain, table, world, store, out, actions, facts, f8, f4, first, 
         if rare > 0:
             keep_aside(store, out, start, tape.bars, needs_fallback, account, legs, flags, False)
         save(store, out, tape, start, width, lanes)
+        if shifted:
+            shift_levels(world, store.params, out.obs, tape, start, lanes, opening, closing, run)
         if rare > 0:
             keep_aside(store, out, start, tape.bars, needs_fallback, account, legs, flags, True)
             count_off = _defer(start, needs_fallback, deferred, count_off)

@@ -37,7 +37,7 @@ N_ACCOUNT, N_LEG, N_EPISODE, N_LEDGER, N_TRADE, N_CODES = (
     t.N_CODES,
 )
 N_PARAMS, N_RULES = t.N_PARAMS, t.N_RULES
-N_ACTIONS = 3
+N_ASKED = 4  # hold, carry, hedge ratio and leverage: what `action.decode` returns
 
 # Columns of the state before the step (`before`) and of what it gives (`after`, and `held` between
 # its bars): the account and the leg stand alike in all.
@@ -47,9 +47,12 @@ AT_LEDGER = N_BEFORE
 AT_TRADES = AT_LEDGER + N_LEDGER
 AT_REWARD = AT_TRADES + N_TRADE
 AT_TERMINATED, AT_TRUNCATED, AT_NEEDS_FALLBACK, N_AFTER = range(AT_REWARD + 1, AT_REWARD + 5)
-# Columns of the rules of the symbol (`facts`): the fields of AssetRules, the value from which its
-# first brackets do not tell, these brackets.
-AT_LIMIT, AT_TIERS = N_RULES, -(-(N_RULES + 1) // 8) * 8  # whole cache lines
+# Columns of the rules of the symbol (`facts`): the fields of AssetRules, the bars that each of its
+# settlements closes (NaN where they differ), the value from which its first brackets do not tell,
+# these brackets.
+AT_CLOSED, AT_LIMIT = N_RULES, N_RULES + 1
+AT_TIERS = -(-(N_RULES + 2) // 8) * 8  # whole cache lines
+N_KNOWN = N_RULES + 1  # columns that the rules of a draft know
 N_FACTS = AT_TIERS + 4 * FEW_BRACKETS
 # Observations: one market feature, from which the rules compute another, then the leg's and the
 # account's.
@@ -64,12 +67,9 @@ N_READ = t.ACCRUED + 1
 
 # what `_codes` takes for granted
 CODES = {
-    t.ACTION_MODE: t.ACTION_CONTINUOUS,
     t.MARGIN_MODE: t.MARGIN_ISOLATED,
     t.REWARD: t.REWARD_LOG_GROWTH,
     t.KEEPER_BARS: 1,
-    t.FREE_DIALS: 7,
-    t.ACTION_WIDTH: N_ACTIONS,
     t.ENTRY_MARGIN: 0,
     t.SETTLE_ON_SPOT: 0,
     t.CAPITAL: t.CAPITAL_PARTS,
@@ -82,13 +82,15 @@ CODES = {
 }
 # what `_params` takes for granted
 PARAMS = {
-    "funding_scale": 1.0,
-    "funding_shift": 0.0,
     "crash_sigma": 0.0,
     "adl_sigma": 0.0,
     "margin_level": 0.0,
 }
-_SCALE, _SHIFT, _CRASH, _ADL, _LEVEL = (t.Params._fields.index(name) for name in PARAMS)
+# what may differ from one environment to the next
+TERMS = ("cash_rate", "fee_scale", "cost_scale", "funding_scale", "funding_shift")
+N_TERMS, AT_SCALE, AT_SHIFT = len(TERMS), 3, 4
+TERM_FIELDS = tuple(t.Params._fields.index(name) for name in TERMS)
+_CRASH, _ADL, _LEVEL = (t.Params._fields.index(name) for name in PARAMS)
 
 
 @jit_outer
@@ -97,7 +99,7 @@ def _codes(codes, decision_bars):
     for k in range(N_CODES):
         own[k] = codes[k]
     own[t.DECISION_BARS], own[t.KEEPER_BARS] = decision_bars, 1
-    own[t.ACTION_MODE], own[t.FREE_DIALS], own[t.ACTION_WIDTH] = t.ACTION_CONTINUOUS, 7, N_ACTIONS
+    own[t.ACTION_MODE], own[t.FREE_DIALS], own[t.ACTION_WIDTH] = t.ACTION_DECODED, 0, N_ASKED
     own[t.MARGIN_MODE], own[t.REWARD] = t.MARGIN_ISOLATED, t.REWARD_LOG_GROWTH
     own[t.ENTRY_MARGIN], own[t.SETTLE_ON_SPOT] = 0, 0
     own[t.CAPITAL], own[t.KEEPER_WATCHES] = t.CAPITAL_PARTS, t.KEEPER_WALLET
@@ -108,17 +110,22 @@ def _codes(codes, decision_bars):
 
 
 @jit_outer
-def _params(params):
+def _params(params, terms, lane):
     own = local_f8((1, N_PARAMS))
     for k in range(N_PARAMS):
         own[0, k] = params[0, k]
-    own[0, _SCALE], own[0, _SHIFT], own[0, _CRASH], own[0, _ADL], own[0, _LEVEL] = (
-        1.0,
-        0.0,
-        0.0,
-        0.0,
-        0.0,
-    )
+    for k in range(N_TERMS):
+        own[0, TERM_FIELDS[k]] = terms[k, lane]
+    own[0, _CRASH], own[0, _ADL], own[0, _LEVEL] = 0.0, 0.0, 0.0
+    return own
+
+
+@jit_outer
+def _levels(levels, feature):
+    """Those of one feature."""
+    own = local_f8((1, 4))
+    for c in range(4):
+        own[0, c] = levels[feature, c]
     return own
 
 
@@ -160,22 +167,22 @@ def world_of(world, bars, features, facts, scale, decision_bars, lane):
         world.starts,
         world.eras,
         symbols,
-        lane_table(facts, lane, (N_RULES,)),
+        lane_table(facts, lane, (N_KNOWN,)),
         _tiers(facts, lane),
         _codes(world.codes, decision_bars),
         world.grids,
         scales,
-        world.levels,
+        _levels(world.levels, world.codes[t.FUNDING_FEATURE]),
         world.ranges,
         0,
     )
 
 
 @jit_outer
-def draft_of(params, before, decided, left, lane):
+def draft_of(params, terms, before, decided, left, lane):
     """The state before the step."""
     draft = t.Draft(
-        _params(params),
+        _params(params, terms, lane),
         local_f8((1, N_ACCOUNT)),
         local_f8((1, 1, N_LEG)),
         local_i8((1, N_EPISODE)),
@@ -253,10 +260,10 @@ def store_end(draft, out, after, seen, needs_fallback, lane):
 
 
 @jit_outer
-def draft_between(params, held, lane):
+def draft_between(params, terms, held, lane):
     """The state between two bars of a step."""
     draft = t.QuietDraft(
-        _params(params),
+        _params(params, terms, lane),
         local_f8((1, N_ACCOUNT)),
         local_f8((1, 1, N_LEG)),
         local_i8((1, N_EPISODE)),

@@ -19,14 +19,15 @@ from fundenv.batch.simd.draft import (
     AT_NEEDS_FALLBACK,
     AT_TERMINATED,
     AT_TRADES,
-    N_ACTIONS,
     N_AFTER,
+    N_ASKED,
     N_BARS,
     N_BEFORE,
     N_FACTS,
     N_LEDGER,
     N_PARAMS,
     N_SEEN,
+    N_TERMS,
     N_TRADE,
     draft_between,
     draft_of,
@@ -37,7 +38,7 @@ from fundenv.batch.simd.draft import (
     world_of,
 )
 from fundenv.compiler.jit import jit_lanes, jit_outer
-from fundenv.compiler.memory import LANES, fixed, local_f4
+from fundenv.compiler.memory import LANES, fixed, local_f8
 from fundenv.dynamics import types as t
 from fundenv.dynamics.access import params_of
 from fundenv.dynamics.observation import observe
@@ -61,34 +62,42 @@ def _counts(decided, left, seen):
     return fixed(decided, (LANES,)), fixed(left, (LANES,)), fixed(seen, (N_SEEN, LANES))
 
 
-@jit_lanes
-def step_lanes(
-    world, params, scale, bars, features, facts, actions, before, decided, left, after, seen
+@jit_outer
+def _step_each(
+    world,
+    params,
+    terms,
+    scale,
+    bars,
+    features,
+    facts,
+    asked,
+    before,
+    decided,
+    left,
+    after,
+    seen,
+    may_hold,
 ):
-    """Step every lane by one decision of one bar: reads (columns, LANES) arrays up to `before`,
-    writes `after` and `seen`.
-
-    bars (N_COLUMNS, LANES), features (1, N_BARS, LANES), scale: of that feature; decided (LANES,):
-    decisions taken before; left (LANES,): rows from the one that closed last to the last one of the
-    path.
-    """
+    """The body of `step_lanes`; may_hold: a constant."""
     bars, features, facts = _market(bars, features, facts)
-    actions, before, after = (
-        fixed(actions, (N_ACTIONS, LANES)),
+    asked, before, after = (
+        fixed(asked, (N_ASKED, LANES)),
         fixed(before, (N_BEFORE, LANES)),
         fixed(after, (N_AFTER, LANES)),
     )
     decided, left, seen = _counts(decided, left, seen)
-    params = fixed(params, (1, N_PARAMS))
+    params, terms = fixed(params, (1, N_PARAMS)), fixed(terms, (N_TERMS, LANES))
     for lane in range(LANES):
         own, draft, out = (
             world_of(world, bars, features, facts, scale, 1, lane),
-            draft_of(params, before, decided, left, lane),
+            draft_of(params, terms, before, decided, left, lane),
             out_of(params),
         )
-        action = local_f4((1, N_ACTIONS))
-        for c in range(N_ACTIONS):
-            action[0, c] = actions[c, lane]
+        action = local_f8((1, N_ASKED))
+        action[0, 0] = asked[0, lane] if may_hold else 0.0
+        for c in range(1, N_ASKED):
+            action[0, c] = asked[c, lane]
         step_one(own, draft, out, action, 0)
         draft.account[0, t.EPISODE_REWARD] += out.reward[0]
         observe(own, draft, out.obs, 0)
@@ -103,7 +112,59 @@ def step_lanes(
 
 
 @jit_lanes
-def bar_lanes(world, params, scale, bars, features, facts, held, moved):
+def step_lanes(
+    world, params, terms, scale, bars, features, facts, asked, before, decided, left, after, seen
+):
+    """Step every lane by one decision of one bar: reads (columns, LANES) arrays up to `before`,
+    writes `after` and `seen`.
+
+    terms (N_TERMS, LANES), bars (N_COLUMNS, LANES), features (1, N_BARS, LANES), scale: of that
+    feature; asked (N_ASKED, LANES): what `action.decode` returns; decided (LANES,): decisions taken
+    before; left (LANES,): rows from the one that closed last to the last one of the path.
+    """
+    _step_each(
+        world,
+        params,
+        terms,
+        scale,
+        bars,
+        features,
+        facts,
+        asked,
+        before,
+        decided,
+        left,
+        after,
+        seen,
+        True,
+    )
+
+
+@jit_lanes
+def turn_lanes(
+    world, params, terms, scale, bars, features, facts, asked, before, decided, left, after, seen
+):
+    """`step_lanes` where no action holds: without the choice a fifth is saved."""
+    _step_each(
+        world,
+        params,
+        terms,
+        scale,
+        bars,
+        features,
+        facts,
+        asked,
+        before,
+        decided,
+        left,
+        after,
+        seen,
+        False,
+    )
+
+
+@jit_lanes
+def bar_lanes(world, params, terms, scale, bars, features, facts, held, moved):
     """Move every lane on by one bar without a decision: from `held` to `moved`, columns of `after`
     both; the trades of the step stay where they are.
 
@@ -115,16 +176,17 @@ def bar_lanes(world, params, scale, bars, features, facts, held, moved):
         fixed(moved, (N_AFTER, LANES)),
         fixed(params, (1, N_PARAMS)),
     )
+    terms = fixed(terms, (N_TERMS, LANES))
     for lane in range(LANES):
         own, draft, out = (
             world_of(world, bars, features, facts, scale, 1, lane),
-            draft_between(params, held, lane),
+            draft_between(params, terms, held, lane),
             out_of(params),
         )
         for c in range(N_LEDGER):
             out.ledger[0, c] = held[AT_LEDGER + c, lane]
         p = params_of(draft.params, 0)
-        equity = step_bar(own, draft, out, p, local_f4((1, N_ACTIONS)), 0, 1, 0, 0, False)
+        equity = step_bar(own, draft, out, p, local_f8((1, N_ASKED)), 0, 1, 0, 0, False)
         store_state(draft, out, moved, lane)
         within = is_within(bars, facts, abs(held[AT_LEG + t.PERP, lane]), equity, lane)
         moved[AT_NEEDS_FALLBACK, lane] = 1.0 if draft.needs_fallback[0] or not within else 0.0
@@ -133,7 +195,20 @@ def bar_lanes(world, params, scale, bars, features, facts, held, moved):
 
 @jit_lanes
 def end_lanes(
-    world, params, scale, bars, features, facts, before, held, decided, left, count, after, seen
+    world,
+    params,
+    terms,
+    scale,
+    bars,
+    features,
+    facts,
+    before,
+    held,
+    decided,
+    left,
+    count,
+    after,
+    seen,
 ):
     """Close the step of `count` bars that `before` began and whose last bar, of which `bars` and
     `features` are, gave `held`.
@@ -147,11 +222,11 @@ def end_lanes(
         fixed(after, (N_AFTER, LANES)),
     )
     decided, left, seen = _counts(decided, left, seen)
-    params = fixed(params, (1, N_PARAMS))
+    params, terms = fixed(params, (1, N_PARAMS)), fixed(terms, (N_TERMS, LANES))
     for lane in range(LANES):
         own, draft, out = (
             world_of(world, bars, features, facts, scale, count, lane),
-            draft_between(params, held, lane),
+            draft_between(params, terms, held, lane),
             out_of(params),
         )
         for c in range(N_LEDGER):

@@ -13,6 +13,7 @@ from numba.core import config as numba_config
 from numpy.typing import NDArray
 
 from fundenv.batch.simd.draft import (
+    AT_CLOSED,
     AT_LIMIT,
     AT_TIERS,
     CODES,
@@ -21,13 +22,24 @@ from fundenv.batch.simd.draft import (
     N_FACTS,
     N_RULES,
     PARAMS,
+    TERMS,
 )
 from fundenv.compiler.jit import jit_outer
 from fundenv.compiler.memory import LANES, aligned
 from fundenv.dynamics import types as t
+from fundenv.dynamics.funding import LONGEST_YEARS
 from fundenv.dynamics.margin import FEW_BRACKETS
-from fundenv.market.layout import HALTED, MARK_CLOSE, N_COLUMNS, SIGMA_DAY, SPOT_CLOSE
+from fundenv.market.layout import (
+    HALTED,
+    MARK_CLOSE,
+    N_COLUMNS,
+    SETTLE_PRICE,
+    SIGMA_DAY,
+    SPOT_CLOSE,
+)
 
+_AT_STARTS = ("start_invested",)  # what no step reads
+_EQUITY, _BAR_YEARS = (t.Params._fields.index(name) for name in ("initial_equity", "bar_years"))
 RUN = 16  # features copied at once
 RECORD = 32  # doubles of a row of the tape: a bar and up to 32 features
 
@@ -36,25 +48,24 @@ _TAPES: WeakValueDictionary[tuple[int, int, bool], t.Float64] = WeakValueDiction
 
 
 def fits(world: t.World, params: t.Float64, n: int) -> bool:
-    """Whether n environments have what `step_lanes` takes for granted: one linear asset, continuous
-    actions with all dials, isolated margin, `log_growth` and a keeper that looks at every bar
-    (`CODES`), no scaled funding, no stress (`PARAMS`), at most 32 features, and one row of Params
-    for all.
+    """Whether n environments have what `step_lanes` takes for granted: one linear asset, isolated
+    margin, `log_growth` and a keeper that looks at every bar and is no dial (`CODES`), no stress
+    (`PARAMS`), the same numbers of all environments but for `TERMS`, and at most 32 features.
 
     Where Intel's vector library is installed, a logarithm in a vector might differ from one alone
     by its last bit.
     """
-    sized = (
-        n >= LANES
-        and world.bars.shape[1] == 1
-        and len(params) == 1
-        and world.features.shape[2] <= 2 * RUN
-    )
+    sized = n >= LANES and world.bars.shape[1] == 1 and world.features.shape[2] <= 2 * RUN
     usual = sized and world.contract == t.LINEAR and not numba_config.USING_SVML
-    return usual and (
+    if not usual or world.codes[t.FREE_DIALS] & t.KEEPER_DIAL:
+        return False
+    shared = [k for k, name in enumerate(t.Params._fields) if name not in (*TERMS, *_AT_STARTS)]
+    return (
         all(world.codes[code] == value for code, value in CODES.items())
         and all(params[0, t.Params._fields.index(name)] == value for name, value in PARAMS.items())
-        and bool((params[0, t.Params._fields.index("initial_equity")] < 0.5 * _limits(world)).all())
+        and bool((params[:, shared] == params[0, shared]).all())
+        and bool((world.ranges[shared, 0] == t.RANGE_NONE).all())
+        and bool((params[0, _EQUITY] < 0.5 * _limits(world)).all())
     )
 
 
@@ -66,10 +77,27 @@ def _limits(world: t.World) -> t.Float64:
     )
 
 
-def facts(world: t.World) -> t.Float64:
+def _closed(world: t.World, longest: int) -> t.Float64:
+    """(S,): bars that every settlement of a symbol closes, as `funding._years_closed` counts them,
+    `longest` at most; NaN where they differ.
+    """
+    found: list[set[int]] = [set() for _ in world.rules]
+    books = world.symbols[:, 0].reshape(-1, len(world.paths))
+    for path, (first, last) in enumerate(world.paths):
+        settled = np.flatnonzero(world.bars[first:last, 0, SETTLE_PRICE] > 0.0)
+        closed = set(np.minimum(np.diff(settled), longest).tolist())
+        if len(settled) and settled[0] > 0:
+            closed.add(longest)
+        for symbol in books[:, path]:
+            found[symbol] |= closed
+    return np.array([each.pop() if len(each) == 1 else math.nan for each in found])
+
+
+def facts(world: t.World, params: t.Float64) -> t.Float64:
     """(S, N_FACTS): what `step_lanes` knows of each symbol."""
     table = np.zeros((len(world.rules), N_FACTS))
     table[:, :N_RULES] = world.rules
+    table[:, AT_CLOSED] = _closed(world, round(LONGEST_YEARS / params[0, _BAR_YEARS]))
     # the rules divide where `step_lanes` multiplies
     table[:, AT_LIMIT] = (1.0 - 1e-9) * _limits(world)
     first = np.full((len(table), FEW_BRACKETS, 4), np.inf)

@@ -9,20 +9,27 @@ from fundenv.batch.simd.draft import (
     AT_LEDGER,
     AT_LEG,
     AT_REWARD,
+    AT_SCALE,
+    AT_SHIFT,
     AT_TRADES,
-    N_ACTIONS,
     N_AFTER,
+    N_ASKED,
     N_BARS,
     N_BEFORE,
     N_FACTS,
+    N_PARAMS,
     N_READ,
     N_SEEN,
+    N_TERMS,
+    TERM_FIELDS,
 )
 from fundenv.batch.simd.market_copy import RUN
 from fundenv.compiler.jit import jit_outer
 from fundenv.compiler.memory import LANES, alone, copy_run, local_f4, local_f8, local_i8, put
 from fundenv.compiler.squares import collect, turn_in, turn_out
 from fundenv.dynamics import types as t
+from fundenv.dynamics.access import params_of
+from fundenv.dynamics.observation import moved_level
 from fundenv.market.layout import N_COLUMNS
 
 N_ACCOUNT, N_LEG, N_EPISODE, N_LEDGER, N_TRADE = (
@@ -32,6 +39,7 @@ N_ACCOUNT, N_LEG, N_EPISODE, N_LEDGER, N_TRADE = (
     t.N_LEDGER,
     t.N_TRADE,
 )
+_CASH_RATE, _FEE_SCALE, _COST_SCALE, _FUNDING_SCALE, _FUNDING_SHIFT = TERM_FIELDS
 READ_REST = N_READ - 8  # columns of the leg that are read, beyond a square of eight
 
 
@@ -45,7 +53,8 @@ class Lanes(NamedTuple):
     bars: Any  # (N_COLUMNS, LANES): that bar, see `fundenv.batch.simd.draft`
     features: Any  # (1, N_BARS, LANES) float32
     facts: Any  # (N_FACTS, LANES)
-    actions: Any  # (N_ACTIONS, LANES) float32
+    terms: Any  # (N_TERMS, LANES): numbers that may differ from one environment to the next
+    asked: Any  # (N_ASKED, LANES): what `action.decode` returns
     before: Any  # (N_BEFORE, LANES)
     left: Any  # (LANES,) int64: rows from the one that closed last to the last one of the path
     after: Any  # (N_AFTER, LANES)
@@ -61,7 +70,8 @@ def new_lanes():
         local_f8((N_COLUMNS, LANES)),
         local_f4((1, N_BARS, LANES)),
         local_f8((N_FACTS, LANES)),
-        local_f4((N_ACTIONS, LANES)),
+        local_f8((N_TERMS, LANES)),
+        local_f8((N_ASKED, LANES)),
         local_f8((N_BEFORE, LANES)),
         local_i8((LANES,)),
         local_f8((N_AFTER, LANES)),
@@ -96,7 +106,31 @@ def load_bars(world, store, tape, start, ahead, lanes):
 
 
 @jit_outer
-def load_state(world, store, actions, facts, start, lanes):
+def _put_terms(params, row, lanes, lane):
+    at = row * N_PARAMS
+    lanes.terms[0, lane] = alone(params, at + _CASH_RATE)
+    lanes.terms[1, lane] = alone(params, at + _FEE_SCALE)
+    lanes.terms[2, lane] = alone(params, at + _COST_SCALE)
+    lanes.terms[AT_SCALE, lane] = alone(params, at + _FUNDING_SCALE)
+    lanes.terms[AT_SHIFT, lane] = alone(params, at + _FUNDING_SHIFT)
+
+
+@jit_outer
+def spread_terms(params, lanes):
+    """Those that all environments share."""
+    for lane in range(LANES):
+        _put_terms(params, 0, lanes, lane)
+
+
+@jit_outer
+def load_terms(params, start, lanes):
+    """Those of the environments start..start+LANES-1, each of which has a row of `params`."""
+    for lane in range(LANES):
+        _put_terms(params, start + lane, lanes, lane)
+
+
+@jit_outer
+def load_state(world, store, facts, start, lanes):
     """From the rows of the environments start..start+LANES-1 to lanes."""
     facts_at = local_i8((LANES,))
     for lane in range(LANES):
@@ -124,8 +158,6 @@ def load_state(world, store, actions, facts, start, lanes):
         )
     for lane in range(LANES):
         lanes.left[lane] = lanes.when[t.LAST_ROW, lane] - lanes.when[t.ROW, lane]
-        for c in range(N_ACTIONS):
-            lanes.actions[c, lane] = actions[start + lane, c]
 
 
 @jit_outer
@@ -190,3 +222,52 @@ def save(store, out, tape, start, features, lanes):
                 out.obs[start + lane, c] = tape.f4[
                     2 * (tape.row_step * lanes.rows[lane] + tape.first_seen) + c
                 ]
+
+
+@jit_outer
+def is_shifted(lanes, lane):
+    """Whether the level of funding of a lane is another than the market's."""
+    return lanes.terms[AT_SCALE, lane] != 1.0 or lanes.terms[AT_SHIFT, lane] != 0.0
+
+
+@jit_outer
+def turned_levels(levels, first):
+    """RUN lines of `World.levels` from `first` on by columns, (4, RUN)."""
+    own = local_f8((4, RUN))
+    for f in range(RUN):
+        for c in range(4):
+            own[c, f] = levels[min(first + f, levels.shape[0] - 1), c]
+    return own
+
+
+@jit_outer
+def _shift_run(levels, p, f4, at, obs, place, run):
+    """A run of features, from the tape; run (RUN,): scratch."""
+    copy_run(f4, at, run, 0, RUN)
+    for f in range(RUN):
+        seen = run[f]
+        moved = moved_level(p, seen, levels[1, f], levels[2, f], levels[3, f])
+        put(obs, place + f, moved if levels[0, f] > 0.0 else seen)
+
+
+@jit_outer
+def shift_levels(world, params, obs, tape, start, lanes, first, second, run):
+    """Bring the features in the observations of the lanes to the level of funding of each; first,
+    second: `turned_levels` of the first and of the last run.
+    """
+    features = world.features.shape[2]
+    for lane in range(LANES):
+        if is_shifted(lanes, lane):
+            p = params_of(params, start + lane)
+            at = 2 * (tape.row_step * lanes.rows[lane] + tape.first_seen)
+            place = (start + lane) * obs.shape[1]
+            if features >= RUN:
+                last = features - RUN
+                _shift_run(first, p, tape.f4, at, obs, place, run)
+                _shift_run(second, p, tape.f4, at + last, obs, place + last, run)
+            else:
+                for f in range(features):
+                    if first[0, f] > 0.0:
+                        seen = tape.f4[at + f]
+                        moved = moved_level(p, seen, first[1, f], first[2, f], first[3, f])
+                        put(obs, place + f, moved)
