@@ -173,6 +173,8 @@ def _seconds(
     """
     spent, steps = 0.0, 0
     while spent < seconds or steps < 3:
+        if (batch.terminated | batch.truncated).all():  # a walk to the end of the data
+            batch.reset(0)
         batch.gate.take(act())
         begun = time.thread_time()
         for first, last in parts:
