@@ -1,7 +1,7 @@
 """Compiles every form of the simulation ahead of the first run: for the image of a container, or
 after an installation.
 
-All in one process: a further form costs a third of what it costs alone. `python -m
+All in one process: a further form costs less than half of what it costs alone. `python -m
 fundenv.batch.warm` compiles what the fast tests need, all forms but that of vectors.
 """
 
