@@ -12,6 +12,7 @@ import agents
 from experiments.core.run_folder import RunError
 from experiments.studies import portfolio_shocks as study
 from fundenv.market import Market, joint, load_market, synthetic_frames, write_frames
+from fundenv.market.synthetic.shocks import SHOCKS
 
 SYMBOLS = ("AAAUSDT", "BBBUSDT")
 
@@ -59,7 +60,7 @@ def test_a_shock_is_measured_from_its_beginning(
 ) -> None:
     args = args_for(folder, tmp_path)
     found = study.laid(agents.make("equal_weight"), coins, args)
-    assert set(found["shock"]) == set(study.SHOCKS)
+    assert set(found["shock"]) == set(SHOCKS)
     for _, own in found.groupby(["shock", "place"]):
         begun = own[own["hour"] <= 0]
         assert begun["growth"].iloc[-1] == pytest.approx(0.0, abs=1e-12)
