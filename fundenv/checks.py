@@ -47,23 +47,20 @@ def account_equity(batch: Batch) -> t.Float64:
     """Equity (n,) [quote] from balances and prices alone: cash + sum(spot x price + margin + perp x
     (mark - entry) + |money on its way|).
 
-    Inverse contracts: cash + sum(spot price x (spot + margin + perp x (1 / entry - 1 / mark))).
+    An inverse contract: spot price x (spot + margin + perp x (1 / entry - 1 / mark)).
     """
     legs, bars = batch.store.legs, batch.market.bars[batch.store.episode[:, t.ROW]]
-    if batch.world.contract == t.INVERSE:
-        entry = np.where(legs[:, :, t.PERP] != 0.0, legs[:, :, t.ENTRY], np.inf)
-        profit = legs[:, :, t.PERP] * (1.0 / entry - 1.0 / bars[:, :, layout.MARK_CLOSE])
-        coins = legs[:, :, t.SPOT] + legs[:, :, t.MARGIN] + profit
-        held: t.Float64 = batch.store.account[:, t.CASH] + (
-            coins * bars[:, :, layout.SPOT_CLOSE]
-        ).sum(axis=1)
-        return held
-    spot = legs[:, :, t.SPOT] * bars[:, :, layout.SPOT_CLOSE]
-    perp = legs[:, :, t.MARGIN] + legs[:, :, t.PERP] * (
-        bars[:, :, layout.MARK_CLOSE] - legs[:, :, t.ENTRY]
-    )
+    spot, mark = bars[:, :, layout.SPOT_CLOSE], bars[:, :, layout.MARK_CLOSE]
+    perp, entry = legs[:, :, t.PERP], legs[:, :, t.ENTRY]
+    inverse = batch.inverse
+    # of an inverse contract coin, of a linear one quote
+    start = np.where(perp != 0.0, entry, np.inf) if inverse.any() else entry
+    profit = np.where(inverse, perp * (1.0 / start - 1.0 / mark), 0.0) if inverse.any() else 0.0
+    profit = np.where(inverse, profit, perp * (mark - entry))
+    own = legs[:, :, t.MARGIN] + profit
+    held = legs[:, :, t.SPOT] * spot + np.where(inverse, own * spot, own)
     sent = np.abs(batch.store.displaced[:, :, t.SENT])
-    equity: t.Float64 = batch.store.account[:, t.CASH] + (spot + perp + sent).sum(axis=1)
+    equity: t.Float64 = batch.store.account[:, t.CASH] + (held + sent).sum(axis=1)
     return equity
 
 

@@ -134,14 +134,16 @@ def test_the_doctor_compiles_every_form_ahead(
         ["one", "asset:"],
         ["several", "assets:"],
         ["inverse", "contracts:"],
+        ["both", "kinds"],
         ["money", "that"],
         ["vectors:", "ready"],
     ]
     kept = cache_folder()
     assert kept is not None
     forms = {path.name.rsplit("-", 1)[0] for path in Path(kept).glob("*.code")}
-    steps = {"_step_one_asset", "_step_assets", "_step_inverse", "_step_placed", "_step_lanes"}
-    assert forms >= steps | {"_reset_assets", "_reset_inverse", "_reset_placed"}
+    steps = {"_step_one_asset", "_step_assets", "_step_inverse", "_step_placed", "_step_mixed"}
+    resets = {"_reset_assets", "_reset_inverse", "_reset_placed", "_reset_mixed"}
+    assert forms >= steps | resets | {"_step_lanes"}
 
 
 def test_the_doctor_finds_a_cache_that_takes_no_files(

@@ -138,7 +138,7 @@ def _fees(batch: Batch, moved: Any) -> Any:
     several = moved.sum(axis=1) > 1
     if not several.any():
         return booked
-    if batch.world.contract == t.INVERSE:
+    if batch.inverse.any():
         return np.where(several[:, None] & moved, np.nan, booked)
     rules = batch.world.rules[batch.world.symbols[batch.store.episode[:, t.BOOK]]]
     rates = {

@@ -64,6 +64,8 @@ MODES: dict[str, dict[str, Any]] = {
     "two venues, money travels": VENUES | TRAVEL,
     "two venues, one fails": VENUES | TRAVEL | HARSH,
     "two venues, cross": VENUES | CROSS,
+    "two venues, inverse beside linear, isolated": VENUES,
+    "two venues, inverse beside linear, cross": VENUES | CROSS | HARSH,
     "two venues, cross, money travels": VENUES | CROSS | TRAVEL,
     "two venues, cross, one fails": VENUES | CROSS | TRAVEL | HARSH,
     "two venues, cross, that of coins and cash fails": VENUES | CROSS | TRAVEL | HARSH,
@@ -94,7 +96,9 @@ def main(args: Args) -> None:
     )
     console = Console(width=110)
     for name in chosen(args.modes):
-        held = on_venues(args.seed, failing(name)) if "venues" in name else market
+        held = market
+        if "venues" in name:
+            held = on_venues(args.seed, failing(name), inverse="inverse" in name)
         found = checked(held, args, MODES[name])
         table.add_row(name, f"{found[0]:,}", f"{found[1]:.1e}", *(f"{n:,}" for n in found[2:]))
         console.print(f"{name}: {found[1]:.1e}", highlight=False)
@@ -108,14 +112,18 @@ def failing(mode: str) -> str:
     return "binance" if "coins" in mode else "hyperliquid"
 
 
-def on_venues(seed: int, fails: str) -> Market:
-    """Three coins on each of two venues, Hyperliquid's beside spot on Binance; the venue `fails`,
-    if any, fails half-way.
+def on_venues(seed: int, fails: str, inverse: bool) -> Market:
+    """Three coins on each of two venues: on Binance, and on Hyperliquid beside spot on Binance or,
+    with `inverse`, as Bybit's inverse contracts. The venue `fails`, if any, fails half-way.
     """
     market = synthetic_market(("btc", "eth", "alt") * 2, years=2.0, paths=2, seed=seed)
     names = [name.removeprefix("SYNTH-").rsplit("-", 1)[0] for name in market.symbols[0]]
     placed = tuple(
-        f"binance:{name}" if k < 3 else f"hyperliquid:{name}@binance:{name}"
+        f"binance:{name}"
+        if k < 3
+        else f"bybit_inverse:{name}"
+        if inverse
+        else f"hyperliquid:{name}@binance:{name}"
         for k, name in enumerate(names)
     )
     market = replace(market, symbols=(placed,) * market.n_paths)

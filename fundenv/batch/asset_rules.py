@@ -62,6 +62,7 @@ def asset_rules(
         partial_above=venue.value("liquidation", "partial_above", date=date),
         entry_margin=float(venue.choice("liquidation", "maintenance_on") == "entry"),
         settles_on_spot=float(venue.choice("funding", "price") != "mark"),
+        inverse=float(venue.contract == "inverse"),
         perp_venue=numbers[venue.name],
         spot_venue=numbers[market.name],
         wallet_rate=wallet_rate(venue, book, date),
@@ -69,8 +70,9 @@ def asset_rules(
 
 
 def wallet_rate(venue: Venue, book: Rulebook, date: dt.date) -> float:
-    """What a venue pays a year on money in a perpetual's wallet, where it is not the account's."""
-    return 0.0 if venue.name == book.account.name else venue.value("wallet", "annual", date=date)
+    """What a venue pays a year on quote in a perpetual's wallet, where it is not the account's."""
+    at_home, coins = venue.name == book.account.name, venue.contract == "inverse"
+    return 0.0 if at_home or coins else venue.value("wallet", "annual", date=date)
 
 
 def _fee(venue: Venue, config: EnvConfig, leg: str, own: float | None, date: dt.date) -> float:
@@ -133,32 +135,26 @@ def _used_keys(config: EnvConfig) -> list[str]:
 
 
 def check_venues(market: Market, config: EnvConfig, book: Rulebook) -> None:
-    """Raise `ConfigError` where one account cannot hold the assets of a path: contracts of two
-    kinds, or portfolio margin over several venues.
+    """Raise `ConfigError` where one account cannot hold the assets of a path: portfolio margin over
+    several venues, or inverse contracts where money travels or a venue fails.
     """
     for path in dict.fromkeys(market.symbols):
         names = [contract_of(name) for name in path]
         perps = {name: book.perp(name)[0] for name in names}
-        for name, venue in perps.items():
-            if venue.contract != book.account.contract:
-                raise ConfigError(
-                    f"{name}: {venue.name} trades {venue.contract} contracts and the account's"
-                    f" venue, {book.account.name}, {book.account.contract} ones; one account holds"
-                    " one kind: choose another contract, or venue ="
-                    f" {venue.name!r} with assets of its kind"
-                )
+        inverse = [name for name, venue in perps.items() if venue.contract == "inverse"]
+        portfolio = config.margin_mode == "portfolio"
         away = [name for name, venue in perps.items() if venue.name != book.account.name]
-        inverse, portfolio = book.account.contract == "inverse", config.margin_mode == "portfolio"
-        if config.transfer_delay is not None and away and (portfolio or inverse):
+        coins_away = [name for name in inverse if name in away]
+        if config.transfer_delay is not None and away and (portfolio or coins_away):
             raise ConfigError(
                 f"transfer_delay = {config.transfer_delay!r} is for isolated and cross wallets of"
-                f" linear contracts, and {away[0]} has another; use None"
+                f" linear contracts, and {(coins_away or away)[0]} has another; use None"
             )
         if market.has_failures and (portfolio or inverse):
             raise ConfigError(
                 "a venue of this market fails, which is told of isolated and cross wallets of"
-                f" linear contracts; margin_mode = {config.margin_mode!r} on {book.account.name} is"
-                " another: use 'isolated' or 'cross' and linear contracts"
+                f" linear contracts; {(inverse or names)[0]} has another: use 'isolated' or 'cross'"
+                " and linear contracts"
             )
         used = {venue.name for venue in perps.values()} | {
             book.spot(name)[0].name for name in names
@@ -169,3 +165,11 @@ def check_venues(market: Market, config: EnvConfig, book: Rulebook) -> None:
                 f" {'+'.join(path)} trades on several ({', '.join(sorted(used))}); use 'cross' or"
                 " 'isolated'"
             )
+
+
+def contract_kind(rules: Sequence[t.AssetRules]) -> int:
+    """LINEAR or INVERSE where all assets are, else MIXED."""
+    kinds = {rule.inverse for rule in rules}
+    if len(kinds) > 1:
+        return t.MIXED
+    return t.INVERSE if 1.0 in kinds else t.LINEAR

@@ -96,6 +96,13 @@ class Batch(Setup):
         return self.store.episode[:, t.PATH].copy(), self.store.episode[:, t.ROW].copy()
 
     @property
+    def inverse(self) -> t.Bool:
+        """Which assets (n, A) are inverse contracts."""
+        rules = self.world.rules[self.world.symbols[self.store.episode[:, t.BOOK]]]
+        found: t.Bool = rules[:, :, t.AssetRules._fields.index("inverse")] != 0.0
+        return found
+
+    @property
     def book(self) -> t.Int64:
         """Row (n,) of `world.symbols` of every environment: its coins, under the rules that were in
         force when its episode began.

@@ -212,6 +212,11 @@ class CudaBatch(Batch):
         )
 
     def _allocate(self, params: t.Float64) -> None:
+        if self.world.contract == t.MIXED:
+            raise ConfigError(
+                f"{'+'.join(self.market.symbols[0])}: an account of linear and inverse contracts"
+                " has no code for a GPU; use the CPU batch"
+            )
         assets, width = self.n_assets, len(self.observation_table)
         with cuda.gpus[self.device]:
             self._own = arrays(

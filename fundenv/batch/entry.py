@@ -42,7 +42,9 @@ from fundenv.batch.tables import (
     AT_WIDTH,
     Given,
     out_of,
+    reset_mixed_table,
     reset_table,
+    step_mixed_table,
     step_table,
     store_of,
     table_of,
@@ -113,11 +115,20 @@ def _reset_placed(table: Any, first: int, last: int) -> None:
     reset_table(table, table[AT_ASSETS], 2, first, last)
 
 
+def _step_mixed(table: Any, first: int, last: int) -> None:
+    step_mixed_table(table, table[AT_ASSETS], 3, first, last)
+
+
+def _reset_mixed(table: Any, first: int, last: int) -> None:
+    reset_mixed_table(table, table[AT_ASSETS], 3, first, last)
+
+
 # kind of contract -> entries of step and reset; linear contracts of one asset have their own step
 _ENTRIES = {
     t.LINEAR: (_step_assets, _reset_assets),
     t.INVERSE: (_step_inverse, _reset_inverse),
     t.PLACED: (_step_placed, _reset_placed),
+    t.MIXED: (_step_mixed, _reset_mixed),
 }
 _SIGNATURE = types.void(types.CPointer(types.int64), types.int64, types.int64)
 

@@ -8,6 +8,7 @@ from fundenv.compiler.jit import jit, jit_outer, jit_rare
 from fundenv.compiler.prefetch import prefetch_row
 from fundenv.dynamics.access import params_of, rules_of
 from fundenv.dynamics.capital import capital_parts, gross_of
+from fundenv.dynamics.kinds import is_inverse, of_leg
 from fundenv.dynamics.observation import observe
 from fundenv.dynamics.rng import below, uniform
 from fundenv.dynamics.step import step_one
@@ -26,7 +27,6 @@ from fundenv.dynamics.types import (
     EQUITY,
     EQUITY_PEAK,
     FIRST_PATH,
-    INVERSE,
     LAST_ROW,
     MARGIN,
     MARGIN_CROSS,
@@ -141,8 +141,8 @@ def _open_at_start(world, store, p, i, path, row):
             continue  # its share stays cash
         book = _book(world, path, row)
         symbol = world.symbols[book, a]
-        if world.contract == INVERSE:
-            _open_coins_at_start(world, store, p, i, a, row, symbol)
+        if is_inverse(world, book, a):
+            _open_coins_at_start(of_leg(world, book, a), store, p, i, a, row, symbol)
             continue
         mark, spot_price = world.bars[row, a, MARK_CLOSE], world.bars[row, a, SPOT_CLOSE]
         leverage, hedge = p.frozen_leverage, p.frozen_hedge

@@ -117,20 +117,28 @@ def _size(size: Any) -> str:
     return "assets" if size == "assets" else " ".join(words)
 
 
-def _reader(kind: type[Any], name: str, arguments: str, *rest: str) -> Any:
-    """The rule that makes a `kind` of the table; `rest`: fields that are no arrays."""
-    scope, entries = {kind.__name__: kind}, []
+def _reader(
+    kind: type[Any], name: str, arguments: str, *rest: str, made: type[Any] | None = None
+) -> Any:
+    """The rule that makes a `kind` of the table, or `made`, which has its fields; `rest`: fields
+    that are no arrays.
+    """
+    made = made or kind
+    scope, entries = {made.__name__: made}, []
     for field, shape in SHAPES[kind].items():
         read = _READERS[shape.dtype]
         scope[f"{shape.dtype}_at"] = read
         sizes = "".join(f"{_size(size)}, " for size in shape.sizes)
         place = AT[f"{kind.__name__}.{field}"]
         entries.append(f"{shape.dtype}_at(table[{place}], ({sizes}))")
-    return jit(written(name, arguments, tuple_of(kind, [*entries, *rest]), scope))
+    return jit(written(name, arguments, tuple_of(made, [*entries, *rest]), scope))
 
 
 # assets and contract are constants of the entry point
 world_of = _reader(t.World, "world_of", "table, assets, contract", "contract")
+mixed_world_of = _reader(
+    t.World, "mixed_world_of", "table, assets, contract", "contract", made=t.MixedWorld
+)
 store_of = _reader(t.Store, "store_of", "table, assets")  # the state of the environments
 out_of = _reader(t.Out, "out_of", "table, assets")  # what a step writes
 given_of = _reader(Given, "given_of", "table")
@@ -155,6 +163,34 @@ def reset_table(table, assets, contract, first, last):
     given = given_of(table)
     reset_range(
         world_of(table, assets, contract),
+        store_of(table, assets),
+        out_of(table, assets),
+        given.paths,
+        given.rows,
+        first,
+        last,
+    )
+
+
+@jit_outer
+def step_mixed_table(table, assets, contract, first, last):
+    """`step_table` of accounts of both kinds of contract."""
+    step_range(
+        mixed_world_of(table, assets, contract),
+        store_of(table, assets),
+        out_of(table, assets),
+        given_of(table).actions,
+        first,
+        last,
+    )
+
+
+@jit_outer
+def reset_mixed_table(table, assets, contract, first, last):
+    """`reset_table` of accounts of both kinds of contract."""
+    given = given_of(table)
+    reset_range(
+        mixed_world_of(table, assets, contract),
         store_of(table, assets),
         out_of(table, assets),
         given.paths,

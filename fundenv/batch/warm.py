@@ -19,13 +19,15 @@ _ENVS = 64  # as many as the vector form takes at the least, and more
 
 def warm() -> Iterator[tuple[str, Callable[[], None]]]:
     """(name, function that compiles it, or loads it where it is kept) of every form: a single
-    asset, vectors of them, several assets, inverse contracts, money that travels.
+    asset, vectors of them, several assets, inverse contracts, both kinds, money that travels.
     """
     market = synthetic_market("btc", years=0.5, seed=0)
     coins = synthetic_portfolio(2, years=0.5, seed=0, late=0.0, gone=0.0)
     yield "one asset", lambda: _made(Batch(1, market=market))
     yield "several assets", lambda: _made(Batch(1, market=coins))
     yield "inverse contracts", lambda: _made(Batch(1, market=market, venue="bybit_inverse"))
+    both = replace(coins, symbols=(("binance:BTCUSDT", "bybit_inverse:BTCUSD"),) * coins.n_paths)
+    yield "both kinds of contract", lambda: _made(Batch(1, market=both))
     placed = replace(market, symbols=(("hyperliquid:BTC@binance:BTCUSDT",),) * market.n_paths)
     yield "money that travels", lambda: _made(Batch(1, market=placed, transfer_delay="8h"))
     yield VECTORS, lambda: Batch(_ENVS, market=market).use_vectors()

@@ -11,12 +11,12 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from fundenv import choices
 from fundenv.batch.action_sizes import action_width
 from fundenv.batch.asset_rules import (
     asset_rules,
     changes,
     check_venues,
+    contract_kind,
     venue_numbers,
     warn_unsourced,
 )
@@ -89,7 +89,7 @@ def build_world(market: Market, config: EnvConfig, book: Rulebook, autoreset: in
         dtype=np.int64,
     )
     codes = _codes(market, config, rules, autoreset)
-    contract = choices.names(choices.Contract).index(book.account.contract)
+    contract = contract_kind(rules)
     if contract == t.LINEAR and (
         codes[t.TRANSFER_BARS] or codes[t.FAILURES] or _has_venue_wallets(codes, rules)
     ):

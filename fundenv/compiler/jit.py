@@ -133,6 +133,24 @@ class _OrderRule(_RareRule):
         return hasattr(getattr(kind, "instance_class", None), "between_decisions")
 
 
+class _MixedRule(_Rule):
+    """A rule of accounts of both kinds of contract alone (`types.MixedWorld`, the first argument):
+    in the others `instead` runs.
+    """
+
+    instead: Any = None
+
+    def _chosen(self, kind: Any) -> Any:
+        mixed = hasattr(getattr(kind, "instance_class", None), "is_mixed")
+        return super() if mixed else self.instead
+
+    def get_call_template(self, args: Any, kws: Any) -> Any:
+        return self._chosen(args[0]).get_call_template(args, kws)
+
+    def get_overload(self, sig: Any) -> Any:
+        return self._chosen(sig[0]).get_overload(sig)
+
+
 _ASK_FALLBACK = _rule(_ask_fallback, forceinline=True)
 
 
@@ -193,6 +211,20 @@ def jit_order_but_for(common: Any) -> Callable[[Callable[..., Any]], Any]:
         rule = _rule(function, _OrderRule, forceinline=True)
         if not numba_config.DISABLE_JIT:
             rule.instead = common
+        return rule
+
+    return decorated
+
+
+def jit_mixed_but_for(usual: Any) -> Callable[[Callable[..., Any]], Any]:
+    """As `jit`, for a rule that a `types.MixedWorld` alone needs, its first argument; `usual`, a
+    rule with the same arguments, stands in its place in every other world.
+    """
+
+    def decorated(function: Callable[..., Any]) -> Any:
+        rule = _rule(function, _MixedRule, forceinline=True)
+        if not numba_config.DISABLE_JIT:
+            rule.instead = usual
         return rule
 
     return decorated

@@ -9,6 +9,7 @@ from fundenv.compiler.jit import jit, jit_rare
 from fundenv.dynamics.access import rules_of
 from fundenv.dynamics.borrowing import locked_cash
 from fundenv.dynamics.capital import capital_parts, gross_of
+from fundenv.dynamics.kinds import is_inverse
 from fundenv.dynamics.margin import maintenance, wallet_floor
 from fundenv.dynamics.types import (
     CASH,
@@ -127,7 +128,7 @@ def send(world, store, out, p, i, row, book):
     least = p.rebalance_band * equity / capital_parts(world, legs.shape[1])
     for a in range(legs.shape[1]):
         away = is_away(world, store, row, a, book) and not is_frozen(world, store, row, a, book)
-        if wallet_of(world, book, a) != a or not away:
+        if wallet_of(world, book, a) != a or is_inverse(world, book, a) or not away:
             continue
         move, needed, positions, touched = _lacking(world, store, i, row, book, a)
         if not touched:

@@ -3,6 +3,7 @@
 from fundenv.compiler.jit import jit
 from fundenv.dynamics.access import rules_of
 from fundenv.dynamics.holdings import coins_of
+from fundenv.dynamics.kinds import is_inverse, of_leg
 from fundenv.dynamics.legs import profit_of, value_of
 from fundenv.dynamics.margin import required_maintenance
 from fundenv.dynamics.types import (
@@ -52,18 +53,20 @@ def margin_balance(world, store, i, first, last, row):
 
     Portfolio mode: adjusted equity, and 1.05 x maintenance. Inverse: valued at the spot close.
     """
-    if world.contract == INVERSE:
-        return coin_balance(world, store, i, first, last, row)
     legs = store.legs
     book = store.episode[i, BOOK]
+    if is_inverse(world, book, first):
+        last = last if world.contract == INVERSE else first + 1
+        return coin_balance(of_leg(world, book, first), store, i, first, last, row)
     balance, needed, value = legs[i, first, MARGIN], 0.0, 0.0
     for a in range(first, last):
         if last > first + 1 and not shares_wallet(world, book, a, first):
             continue
         mark, size = world.bars[row, a, MARK_CLOSE], legs[i, a, PERP]
-        balance += profit_of(world.contract, size, legs[i, a, ENTRY], mark)
-        held = value_of(world.contract, size, mark)
-        needed += required_maintenance(world, world.symbols[book, a], size, legs[i, a, ENTRY], mark)
+        own = of_leg(world, book, a)
+        balance += profit_of(own.contract, size, legs[i, a, ENTRY], mark)
+        held = value_of(own.contract, size, mark)
+        needed += required_maintenance(own, world.symbols[book, a], size, legs[i, a, ENTRY], mark)
         value += held
     if world.codes[MARGIN_MODE] == MARGIN_PORTFOLIO:
         balance += store.account[i, CASH]

@@ -4,6 +4,7 @@ losers.
 
 from fundenv.compiler.jit import jit, jit_rare
 from fundenv.dynamics.close_position import empty_wallets, take_off, valued_at, worth_of
+from fundenv.dynamics.kinds import of_leg
 from fundenv.dynamics.legs import profit_of
 from fundenv.dynamics.types import (
     BOOK,
@@ -40,14 +41,15 @@ def deleverage(world, store, out, p, i, row):
         size = legs[i, a, PERP]
         if size == 0.0:
             continue
+        own = of_leg(world, store.episode[i, BOOK], a)
         price = _deleverage_price(world, row, a, size, p.adl_sigma)
-        if price > 0.0 and profit_of(world.contract, size, legs[i, a, ENTRY], price) > 0.0:
+        if price > 0.0 and profit_of(own.contract, size, legs[i, a, ENTRY], price) > 0.0:
             wallet = wallet_of(world, store.episode[i, BOOK], a)
             closed = size * p.adl_share
-            legs[i, wallet, MARGIN] += profit_of(world.contract, closed, legs[i, a, ENTRY], price)
+            legs[i, wallet, MARGIN] += profit_of(own.contract, closed, legs[i, a, ENTRY], price)
             out.ledger[i, PERP_PNL] += profit_of(
-                world.contract, closed, valued_at(world, row, a, False), price
-            ) * worth_of(world, row, a, False)
-            take_off(world, store, i, a, closed, p.adl_share)
+                own.contract, closed, valued_at(world, row, a, False), price
+            ) * worth_of(own, row, a, False)
+            take_off(own, store, i, a, closed, p.adl_share)
     if world.codes[MARGIN_MODE] == MARGIN_PORTFOLIO:
         empty_wallets(world, store, i)

@@ -3,8 +3,18 @@ reversion of the basis.
 """
 
 from fundenv.compiler.jit import jit
+from fundenv.dynamics.kinds import of_leg
 from fundenv.dynamics.legs import quote_of
-from fundenv.dynamics.types import BASIS_FEATURE, ENTRY, EXPECTED_PNL, INVERSE, MARGIN, PERP, SPOT
+from fundenv.dynamics.types import (
+    BASIS_FEATURE,
+    BOOK,
+    ENTRY,
+    EXPECTED_PNL,
+    INVERSE,
+    MARGIN,
+    PERP,
+    SPOT,
+)
 from fundenv.market.layout import SPOT_CLOSE, SPOT_OPEN
 
 
@@ -26,7 +36,8 @@ def expect_to_open(world, store, out, i, row):
     held before the orders.
     """
     for a in range(store.legs.shape[1]):
-        out.ledger[i, EXPECTED_PNL] += _delta(world, store, i, a) * (
+        own = of_leg(world, store.episode[i, BOOK], a)
+        out.ledger[i, EXPECTED_PNL] += _delta(own, store, i, a) * (
             world.bars[row, a, SPOT_OPEN] - world.bars[row - 1, a, SPOT_CLOSE]
         )
 
@@ -38,8 +49,9 @@ def expect_to_close(world, store, out, p, i, row):
     """
     feature = world.codes[BASIS_FEATURE]
     for a in range(store.legs.shape[1]):
-        perp = quote_of(world.contract, store.legs[i, a, PERP], world.bars[row - 1, a, SPOT_CLOSE])
+        own = of_leg(world, store.episode[i, BOOK], a)
+        perp = quote_of(own.contract, store.legs[i, a, PERP], world.bars[row - 1, a, SPOT_CLOSE])
         deviation = world.features[row - 1, a, feature] * world.scales[feature] * 1e-4
         spot_move = world.bars[row, a, SPOT_CLOSE] - world.bars[row, a, SPOT_OPEN]
-        out.ledger[i, EXPECTED_PNL] += _delta(world, store, i, a) * spot_move
+        out.ledger[i, EXPECTED_PNL] += _delta(own, store, i, a) * spot_move
         out.ledger[i, EXPECTED_PNL] -= perp * p.basis_reversion * deviation

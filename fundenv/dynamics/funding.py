@@ -7,20 +7,22 @@ from fundenv.compiler.jit import jit, jit_but_for
 from fundenv.dynamics.access import settles_on_spot
 from fundenv.dynamics.impact_memory import displaced_rate
 from fundenv.dynamics.inverse import settle_coin
+from fundenv.dynamics.kinds import is_inverse, of_leg
 from fundenv.dynamics.types import (
     ACCRUED,
     BOOK,
     CASH,
     FUNDING,
-    INVERSE,
     MARGIN,
     MARGIN_CROSS,
     MARGIN_ISOLATED,
     MARGIN_MODE,
+    MIXED,
     N_RULES,
     PATH,
     PERP,
     REMEMBERS,
+    SPOT,
 )
 from fundenv.dynamics.wallets import is_away, wallet_of
 from fundenv.formulas.payments import inverse_payment, payment
@@ -79,13 +81,16 @@ def settle(world, store, out, p, i, row, free):
             price = world.bars[row - 1, a, SPOT_CLOSE]
         rate = _settled_rate(world, store, p, i, row, a)
         if world.codes[REMEMBERS] != 0:
-            rate += displaced_rate(world, store, p, i, row, a)
-        if world.contract == INVERSE:
+            rate += displaced_rate(of_leg(world, book, a), store, p, i, row, a)
+        if is_inverse(world, book, a):
             flow, worth = (
                 inverse_payment(legs[i, a, PERP], price, rate),
                 world.bars[row - 1, a, SPOT_CLOSE],
             )
+            owed = min(legs[i, a, SPOT], 0.0)
             settle_coin(world, store, i, a, flow, worth)
+            if world.contract == MIXED:  # cash is locked for what is owed
+                free += (min(legs[i, a, SPOT], 0.0) - owed) * worth
             total += flow * worth
             continue
         flow = payment(legs[i, a, PERP], price, rate)

@@ -7,11 +7,13 @@ from fundenv.dynamics.access import rules_of
 from fundenv.dynamics.borrowing import locked_cash
 from fundenv.dynamics.costs import order_cost, perp_slippage, spot_slippage, stress_of
 from fundenv.dynamics.inverse import (
+    free_beside_coins,
     free_cash_after_coins,
     free_collateral_of_coins,
     spent_on_coins,
     transfer_coins,
 )
+from fundenv.dynamics.kinds import is_inverse, of_leg
 from fundenv.dynamics.lending import quote_left
 from fundenv.dynamics.margin import maintenance, wallet_floor
 from fundenv.dynamics.shares import orders_at
@@ -23,6 +25,7 @@ from fundenv.dynamics.types import (
     MARGIN_CROSS,
     MARGIN_MODE,
     MARGIN_PORTFOLIO,
+    MIXED,
     PERP,
     PLACED,
     SHRINK,
@@ -54,14 +57,17 @@ def free_cash_after(world, store, p, i, row, book, using, rest):
         return free_cash_after_coins(world, store, p, i, row, book, using, rest)
     legs = store.legs
     shared = world.codes[MARGIN_MODE] == MARGIN_CROSS
-    of_venues = shared and world.contract == PLACED
+    of_venues = shared and world.contract >= PLACED
     cross = shared and not of_venues
     free = store.account[i, CASH]
     wallet, left, need, kept, touched = 0.0, 0.0, 0.0, 0.0, False
     for a in range(legs.shape[1]):
         touch = legs[i, a, TOUCH]
         spot_open, perp_open = world.bars[row, a, SPOT_OPEN], world.bars[row, a, PERP_OPEN]
-        size = legs[i, a, PERP]
+        size, own = legs[i, a, PERP], of_leg(world, book, a)
+        if world.contract == MIXED and own.contract == INVERSE:
+            free = free_beside_coins(own, store, p, i, a, row, book, using, rest, free)
+            continue
         if cross:
             wallet += legs[i, a, MARGIN]
         elif touch == TOUCH_NONE:
@@ -71,14 +77,14 @@ def free_cash_after(world, store, p, i, row, book, using, rest):
         rule = rules_of(world.rules, world.symbols[book, a])
         stress = stress_of(p, touch)
         k = using if legs[i, a, SHRINK] == SHRINK_USES else rest
-        spot_order, perp_order = orders_at(world, store, p, i, a, row, k)
-        spread, impact = spot_slippage(world, store, p, i, a, row, rule, spot_order, stress)
+        spot_order, perp_order = orders_at(own, store, p, i, a, row, k)
+        spread, impact = spot_slippage(own, store, p, i, a, row, rule, spot_order, stress)
         price_cost = abs(spot_order) * spot_open
         sign = 1.0 if spot_order > 0.0 else -1.0
         free -= spot_order * spot_open + price_cost * (spread + impact)
         free -= price_cost * (1.0 + sign * (spread + impact)) * rule.fee_spot * p.fee_scale
         free += min(legs[i, a, SPOT] + spot_order, 0.0) * spot_open
-        spread, impact = perp_slippage(world, store, p, i, a, row, rule, perp_order, stress)
+        spread, impact = perp_slippage(own, store, p, i, a, row, rule, perp_order, stress)
         price_cost = abs(perp_order) * perp_open
         sign = 1.0 if perp_order > 0.0 else -1.0
         cost = (
@@ -97,7 +103,7 @@ def free_cash_after(world, store, p, i, row, book, using, rest):
             need += required
             kept += floor
             touched = touched or touch != TOUCH_NONE
-        elif not of_venues and not is_away(world, store, row, a, book):
+        elif not of_venues and not is_away(own, store, row, a, book):
             balance = legs[i, a, MARGIN] + profit - cost
             free += balance - max(
                 profit_left + wallet_floor(balance - profit_left, floor), required
@@ -164,19 +170,25 @@ def transfer(world, store, p, i, row, book):
         return
     free = store.account[i, CASH] - locked_cash(world, store, i, row, SPOT_OPEN)
     if world.codes[MARGIN_MODE] == MARGIN_CROSS:
-        if world.contract == PLACED:
+        if world.contract >= PLACED:
             transfer_at_venues(world, store, i, row, book)
         else:
             _transfer_shared(world, store, i, row, book, free)
+        if world.contract == MIXED:
+            transfer_coins(world, store, p, i, row, book)
         return
     for top_up in (False, True):
         for a in range(legs.shape[1]):
+            if world.contract == MIXED and is_inverse(world, book, a):
+                continue
             if legs[i, a, TOUCH] != TOUCH_NONE and not is_away(world, store, row, a, book):
                 size, price = legs[i, a, PERP], world.bars[row, a, PERP_OPEN]
                 required = notional(size, price) / legs[i, a, TARGET_LEVERAGE]
                 profit = unrealised(size, legs[i, a, ENTRY], price)
                 floor = maintenance(world.tiers, world.symbols[book, a], notional(size, price))
                 free = set_wallet(store, i, a, profit, required, floor, size != 0.0, free, top_up)
+    if world.contract == MIXED:
+        transfer_coins(world, store, p, i, row, book)
 
 
 @jit

@@ -12,12 +12,14 @@ from fundenv.dynamics.access import rules_of
 from fundenv.dynamics.borrowing import locked_cash
 from fundenv.dynamics.costs import order_cost, perp_slippage, spot_slippage, stress_of
 from fundenv.dynamics.holdings import coin_profit, coins_of
+from fundenv.dynamics.kinds import is_inverse, of_leg
 from fundenv.dynamics.margin import maintenance, wallet_floor
 from fundenv.dynamics.order_sizes import SAME
 from fundenv.dynamics.shares import orders_at
 from fundenv.dynamics.types import (
     ACCRUED,
     CASH,
+    INVERSE,
     MARGIN,
     MARGIN_CROSS,
     MARGIN_ISOLATED,
@@ -119,28 +121,32 @@ def within_coins(store, p, i, a, order, released):
 
 
 @jit
+def free_beside_coins(world, store, p, i, a, row, book, using, rest, free):
+    """`free` [quote], free cash before leg a, less what its spot order costs and the value of the
+    coins that it must borrow (`free_cash_after`).
+    """
+    legs = store.legs
+    spot_open = world.bars[row, a, SPOT_OPEN]
+    if legs[i, a, TOUCH] == TOUCH_NONE:
+        return free + min(legs[i, a, SPOT], 0.0) * spot_open
+    k = using if legs[i, a, SHRINK] == SHRINK_USES else rest
+    rule = rules_of(world.rules, world.symbols[book, a])
+    spot_order, perp_order = orders_at(world, store, p, i, a, row, k)
+    released = _released(world, store, p, i, a, row, book, perp_order)
+    spot_order = within_coins(store, p, i, a, spot_order, released)
+    free += min(legs[i, a, SPOT] + spot_order + released, 0.0) * spot_open - spot_order * spot_open
+    stress = stress_of(p, legs[i, a, TOUCH])
+    return free - _spot_cost(world, store, p, i, a, row, rule, spot_order, stress)
+
+
+@jit
 def free_cash_after_coins(world, store, p, i, row, book, using, rest):
     """`free_cash_after` of inverse contracts: cash less what the spot orders cost less the value of
     the coins that must be borrowed.
     """
-    legs = store.legs
     free = store.account[i, CASH]
-    for a in range(legs.shape[1]):
-        spot_open = world.bars[row, a, SPOT_OPEN]
-        if legs[i, a, TOUCH] == TOUCH_NONE:
-            free += min(legs[i, a, SPOT], 0.0) * spot_open
-            continue
-        k = using if legs[i, a, SHRINK] == SHRINK_USES else rest
-        rule = rules_of(world.rules, world.symbols[book, a])
-        spot_order, perp_order = orders_at(world, store, p, i, a, row, k)
-        released = _released(world, store, p, i, a, row, book, perp_order)
-        spot_order = within_coins(store, p, i, a, spot_order, released)
-        free += (
-            min(legs[i, a, SPOT] + spot_order + released, 0.0) * spot_open - spot_order * spot_open
-        )
-        free -= _spot_cost(
-            world, store, p, i, a, row, rule, spot_order, stress_of(p, legs[i, a, TOUCH])
-        )
+    for a in range(store.legs.shape[1]):
+        free = free_beside_coins(world, store, p, i, a, row, book, using, rest, free)
     return free
 
 
@@ -153,8 +159,9 @@ def sell_within_coins(world, store, p, i, row, book):
     if world.codes[MARGIN_MODE] == MARGIN_PORTFOLIO:
         return
     for a in range(legs.shape[1]):
-        if legs[i, a, WANT_SPOT] < 0.0:
-            released = _released(world, store, p, i, a, row, book, legs[i, a, WANT_PERP])
+        own = of_leg(world, book, a)
+        if legs[i, a, WANT_SPOT] < 0.0 and own.contract == INVERSE:
+            released = _released(own, store, p, i, a, row, book, legs[i, a, WANT_PERP])
             order = within_coins(store, p, i, a, legs[i, a, WANT_SPOT], released)
             if order != legs[i, a, WANT_SPOT]:
                 legs[i, a, WANT_SPOT] = order
@@ -222,6 +229,8 @@ def transfer_coins(world, store, p, i, row, book):
     """
     legs = store.legs
     for a in range(legs.shape[1]):
+        if not is_inverse(world, book, a):
+            continue
         margin = legs[i, a, MARGIN]
         if world.codes[MARGIN_MODE] == MARGIN_PORTFOLIO or (
             legs[i, a, TOUCH] != TOUCH_NONE and legs[i, a, PERP] == 0.0

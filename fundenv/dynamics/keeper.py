@@ -4,6 +4,7 @@ from fundenv.compiler.jit import jit, jit_rare
 from fundenv.dynamics.borrowing import locked_cash
 from fundenv.dynamics.capital import capital_parts
 from fundenv.dynamics.inverse import keep_coins
+from fundenv.dynamics.kinds import is_inverse, of_leg
 from fundenv.dynamics.orders import order_to_target, used_share
 from fundenv.dynamics.types import (
     BOOK,
@@ -17,6 +18,7 @@ from fundenv.dynamics.types import (
     MARGIN_CROSS,
     MARGIN_MODE,
     MARGIN_PORTFOLIO,
+    MIXED,
     PERP,
     SPOT,
     TARGET_CARRY,
@@ -42,7 +44,8 @@ def _rebalance(world, store, p, i, row, equity):
     for a in range(store.legs.shape[1]):
         if store.legs[i, a, PERP] != 0.0:
             store.legs[i, a, TOUCH] = TOUCH_NORMAL
-            order_to_target(world, store, p, i, a, row, equity, 0.0)
+            own = of_leg(world, store.episode[i, BOOK], a)
+            order_to_target(own, store, p, i, a, row, equity, 0.0)
 
 
 @jit_rare
@@ -61,7 +64,7 @@ def _keep_exposure(world, store, p, i, row, equity):
         if legs[i, a, TOUCH] != TOUCH_NONE or waits or (held and halted >= UNLISTED):
             return
         if held:
-            used += used_share(world, store, i, a, row, equity)
+            used += used_share(of_leg(world, book, a), store, i, a, row, equity)
             asked += abs(legs[i, a, TARGET_CARRY]) / capital_parts(world, legs.shape[1])
     if used > 0.0 and (used > p.keeper_up * asked or used < p.keeper_down * asked):
         _rebalance(world, store, p, i, row, equity)
@@ -106,6 +109,13 @@ def _keep(world, store, p, i, row, first, last, wallet):
 
 
 @jit
+def _keep_alone(world, store, p, i, a, row):
+    """The margin keeper of one inverse leg, where no order touches it."""
+    if store.legs[i, a, TOUCH] == TOUCH_NONE and store.legs[i, a, PERP] != 0.0:
+        keep_coins(of_leg(world, store.episode[i, BOOK], a), store, p, i, a, row, _EVEN)
+
+
+@jit
 def _keep_shared(world, store, p, i, row):
     """`_keep` of every wallet that legs share, where none of them has an order."""
     legs, book = store.legs, store.episode[i, BOOK]
@@ -114,7 +124,11 @@ def _keep_shared(world, store, p, i, row):
         for a in range(legs.shape[1]):
             here = legs[i, a, TOUCH] != TOUCH_NONE and shares_wallet(world, book, a, wallet)
             touched = touched or here
-        if not touched and shares_wallet(world, book, wallet, wallet):
+        if touched or not shares_wallet(world, book, wallet, wallet):
+            continue
+        if world.contract == MIXED and is_inverse(world, book, wallet):
+            _keep_alone(world, store, p, i, wallet, row)
+        else:
             _keep(world, store, p, i, row, 0, legs.shape[1], wallet)
 
 
@@ -137,12 +151,13 @@ def keep_margin(world, store, p, i, row, path, equity):
         return
     if world.contract == INVERSE:
         for a in range(legs.shape[1]):
-            if legs[i, a, TOUCH] == TOUCH_NONE and legs[i, a, PERP] != 0.0:
-                keep_coins(world, store, p, i, a, row, _EVEN)
+            _keep_alone(world, store, p, i, a, row)
         return
     if world.codes[MARGIN_MODE] == MARGIN_CROSS:
         _keep_shared(world, store, p, i, row)
         return
     for a in range(legs.shape[1]):
-        if legs[i, a, TOUCH] == TOUCH_NONE and legs[i, a, PERP] != 0.0:
+        if world.contract == MIXED and is_inverse(world, store.episode[i, BOOK], a):
+            _keep_alone(world, store, p, i, a, row)
+        elif legs[i, a, TOUCH] == TOUCH_NONE and legs[i, a, PERP] != 0.0:
             _keep(world, store, p, i, row, a, a + 1, a)

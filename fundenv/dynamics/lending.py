@@ -8,7 +8,9 @@ of the pool and rises beyond it.
 
 from fundenv.compiler.jit import jit, jit_order_but_for, jit_rare
 from fundenv.dynamics.holdings import hedge_held
+from fundenv.dynamics.kinds import of_leg
 from fundenv.dynamics.types import (
+    BOOK,
     CASH,
     MARGIN_MODE,
     MARGIN_PORTFOLIO,
@@ -128,11 +130,12 @@ def limit_loans(world, store, p, i, row):
     """
     legs = store.legs
     for a in range(legs.shape[1]):
-        target = hedge_held(world, store, i, a, row) + legs[i, a, WANT_SPOT]
+        own = of_leg(world, store.episode[i, BOOK], a)
+        target = hedge_held(own, store, i, a, row) + legs[i, a, WANT_SPOT]
         owed = -target * world.bars[row - 1, a, SPOT_CLOSE]
         sigma = world.bars[row, a, SIGMA_DAY]
         if target < 0.0 and is_scarce(p, sigma, p.base_supply, owed):
-            _shrink_loan(world, store, p, i, a, row)
+            _shrink_loan(own, store, p, i, a, row)
 
 
 @jit

@@ -13,6 +13,7 @@ from fundenv.dynamics.close_position import (
     share_to_close,
     worth_of,
 )
+from fundenv.dynamics.kinds import of_leg
 from fundenv.dynamics.legs import profit_of, value_of
 from fundenv.dynamics.margin import (
     inverse_liquidation_price,
@@ -27,6 +28,7 @@ from fundenv.dynamics.types import (
     MARGIN_CROSS,
     MARGIN_ISOLATED,
     MARGIN_MODE,
+    MIXED,
     PERP,
 )
 from fundenv.market.layout import MARK_OPEN
@@ -80,20 +82,21 @@ def _liquidate_leg(world, store, out, p, i, a, row, book, worst, at_open):
 
 @jit
 def liquidate_isolated(world, store, out, p, i, row, book, at_open):
-    """Test every leg against its own wallet, at the open or at the adverse extreme of mark."""
-    legs = store.legs
+    """Test every leg against its own wallet, at the open or at the adverse extreme of mark; in
+    cross mode inverse legs alone.
+    """
+    legs, linear_apart = store.legs, world.codes[MARGIN_MODE] == MARGIN_CROSS
     for a in range(legs.shape[1]):
-        size = legs[i, a, PERP]
+        size, own = legs[i, a, PERP], of_leg(world, book, a)
         if size == 0.0:
+            continue
+        if world.contract == MIXED and linear_apart and own.contract != INVERSE:
             continue
         worst = (
             world.bars[row, a, MARK_OPEN] if at_open else adverse_extreme(world.bars, row, a, size)
         )
-        if (
-            legs[i, a, MARGIN] + leg_excess(world, store, i, a, world.symbols[book, a], worst)
-            <= 0.0
-        ):
-            _liquidate_leg(world, store, out, p, i, a, row, book, worst, at_open)
+        if legs[i, a, MARGIN] + leg_excess(own, store, i, a, world.symbols[book, a], worst) <= 0.0:
+            _liquidate_leg(own, store, out, p, i, a, row, book, worst, at_open)
 
 
 @jit
@@ -105,4 +108,6 @@ def liquidate(world, store, out, p, i, row, book, at_open):
     if mode == MARGIN_ISOLATED or (world.contract == INVERSE and mode == MARGIN_CROSS):
         liquidate_isolated(world, store, out, p, i, row, book, at_open)
     else:
+        if world.contract == MIXED:
+            liquidate_isolated(world, store, out, p, i, row, book, at_open)
         liquidate_cross(world, store, out, p, i, row, book, at_open)

@@ -2,7 +2,9 @@
 
 from fundenv.compiler.jit import jit_rare
 from fundenv.dynamics.holdings import hedge_held
+from fundenv.dynamics.kinds import of_leg
 from fundenv.dynamics.types import (
+    BOOK,
     PENDING,
     PENDING_NONE,
     PERP,
@@ -32,7 +34,7 @@ def close_unlisted(world, store, out, p, i, row, first):
         gone = bars[row, a, HALTED] >= UNLISTED
         if not gone and bars[row - 1, a, HALTED] < UNLISTED:
             continue
-        held = hedge_held(world, store, i, a, row)
+        held = hedge_held(of_leg(world, store.episode[i, BOOK], a), store, i, a, row)
         legs[i, a, WANT_PERP], legs[i, a, WANT_SPOT] = -legs[i, a, PERP], -held
         if legs[i, a, PERP] != 0.0 or held != 0.0:
             failed = bars[row, a, HALTED] > UNLISTED

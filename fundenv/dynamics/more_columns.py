@@ -8,6 +8,7 @@ from fundenv.dynamics.balance import margin_balance
 from fundenv.dynamics.borrowing import locked_cash
 from fundenv.dynamics.columns import Column, by_name, clip
 from fundenv.dynamics.impact_memory import PERP_LEG, SPOT_LEG, displacement
+from fundenv.dynamics.kinds import of_leg
 from fundenv.dynamics.legs import quote_of, value_of
 from fundenv.dynamics.lending import quote_rate
 from fundenv.dynamics.margin import bracket_of
@@ -102,7 +103,7 @@ def _excess(world, store, i, a, row):
     mode = world.codes[MARGIN_MODE]
     own = mode == MARGIN_ISOLATED or (world.contract == INVERSE and mode != MARGIN_PORTFOLIO)
     first = a if own else 0
-    if world.contract == PLACED and not own:
+    if world.contract >= PLACED and not own:
         first = wallet_of(world, store.episode[i, BOOK], a)
     balance, needed, value = margin_balance(world, store, i, first, a + 1 if own else assets, row)
     return balance - needed, value
@@ -136,9 +137,10 @@ def _distance(world, store, i, a, row):
     if value <= 0.0:
         return furthest
     sigma = world.bars[row, a, SIGMA_DAY]
-    if world.contract == INVERSE:
+    own = of_leg(world, store.episode[i, BOOK], a)
+    if own.contract == INVERSE:
         return excess / (value * sigma)
-    lost = abs(_lost(world, store, i, a, row)) * sigma
+    lost = abs(_lost(own, store, i, a, row)) * sigma
     return excess / lost if lost > 0.0 else furthest
 
 
@@ -151,12 +153,13 @@ def _unused(world, store, i, row):
     left = 0.0
     for a in range(assets):
         first = a if own else 0
-        if world.contract == PLACED and not own:
+        if world.contract >= PLACED and not own:
             first = wallet_of(world, store.episode[i, BOOK], a)
         if first == a:
             left += margin_balance(world, store, i, a, a + 1 if own else assets, row)[0]
         size, mark = legs[i, a, PERP], world.bars[row, a, MARK_CLOSE]
-        left -= abs(quote_of(world.contract, size, mark)) / legs[i, a, TARGET_LEVERAGE]
+        kind = of_leg(world, store.episode[i, BOOK], a).contract
+        left -= abs(quote_of(kind, size, mark)) / legs[i, a, TARGET_LEVERAGE]
     if mode != MARGIN_PORTFOLIO:
         left += store.account[i, CASH] - locked_cash(world, store, i, row, SPOT_CLOSE)
     return left
@@ -194,7 +197,8 @@ def observe_more(world, store, obs, i, row, at):
             _write(obs, i, at, MORE.available, 1.0 if traded else 0.0)
             at += 1
         if _asked(world, MORE.liquidation_distance):
-            _write(obs, i, at, MORE.liquidation_distance, _distance(world, store, i, a, row))
+            distance = _distance(world, store, i, a, row)
+            _write(obs, i, at, MORE.liquidation_distance, distance)
             at += 1
         if _asked(world, MORE.spot_displacement):
             price = world.bars[row, a, SPOT_CLOSE]
@@ -203,7 +207,8 @@ def observe_more(world, store, obs, i, row, at):
             at += 1
         if _asked(world, MORE.perp_displacement):
             price = world.bars[row, a, MARK_CLOSE]
-            moved = displacement(world, store, p, i, a, row, PERP_LEG, price)
+            seen = of_leg(world, store.episode[i, BOOK], a)
+            moved = displacement(seen, store, p, i, a, row, PERP_LEG, price)
             _write(obs, i, at, MORE.perp_displacement, 1e4 * moved)
             at += 1
     if _asked(world, MORE.unused_collateral):

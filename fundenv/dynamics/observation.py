@@ -11,6 +11,7 @@ from fundenv.dynamics.borrowing import locked_cash
 from fundenv.dynamics.capital import capital_parts, gross_of
 from fundenv.dynamics.columns import Column, by_name, clip, put, put_scaled
 from fundenv.dynamics.holdings import coins_of
+from fundenv.dynamics.kinds import of_leg
 from fundenv.dynamics.legs import base_of, quote_of
 from fundenv.dynamics.more_columns import observe_more
 from fundenv.dynamics.reward import LOG_FLOOR
@@ -189,8 +190,10 @@ def observe(world, store, obs, i):
         at += features
         size, spot, mark = legs[i, a, PERP], legs[i, a, SPOT], bars[row, a, MARK_CLOSE]
         first = 0 if cross else a
-        if cross and world.contract == PLACED:
-            first = wallet_of(world, store.episode[i, BOOK], a)
+        book = store.episode[i, BOOK]
+        own = of_leg(world, book, a)
+        if cross and world.contract >= PLACED:
+            first = wallet_of(world, book, a)
         balance, needed, value = margin_balance(
             world, store, i, first, assets if cross else a + 1, row
         )
@@ -201,13 +204,13 @@ def observe(world, store, obs, i):
         if value > 0.0:
             leverage = value / balance if balance > 0.0 else 100.0
             distance = (balance - needed) / (value * bars[row, a, SIGMA_DAY])
-        if world.contract == INVERSE:
+        if own.contract == INVERSE:
             spot = coins_of(store, i, a, mark)
         if size != 0.0:
-            hedge = -spot / base_of(world.contract, size, mark)
+            hedge = -spot / base_of(own.contract, size, mark)
         target = legs[i, a, TARGET_LEVERAGE]
-        weight = quote_of(world.contract, size, mark) * per_equity
-        gross = gross_of(world, world.symbols[store.episode[i, BOOK], a], target)
+        weight = quote_of(own.contract, size, mark) * per_equity
+        gross = gross_of(own, world.symbols[book, a], target)
         put(obs, i, at, LEG.perp_weight, weight)
         put(obs, i, at, LEG.spot_weight, spot * bars[row, a, SPOT_CLOSE] * per_equity)
         put(obs, i, at, LEG.hedge_ratio, hedge)

@@ -6,6 +6,7 @@ from fundenv.compiler.jit import jit
 from fundenv.dynamics.access import rules_of
 from fundenv.dynamics.away import backed_size
 from fundenv.dynamics.holdings import hedge_held, spot_target
+from fundenv.dynamics.kinds import of_leg
 from fundenv.dynamics.legs import base_of, quote_of, value_of
 from fundenv.dynamics.margin import largest_value
 from fundenv.dynamics.types import (
@@ -153,7 +154,8 @@ def limit_orders(world, store, p, i, row, book):
         spot, perp = legs[i, a, WANT_SPOT], legs[i, a, WANT_PERP]
         if spot == 0.0 and perp == 0.0:
             continue
-        if is_stopped(world, row, a, world.symbols[book, a]):
+        own = of_leg(world, book, a)
+        if is_stopped(own, row, a, world.symbols[book, a]):
             if bars[row, a, HALTED] < UNLISTED:  # what is delisted is closed, whatever was traded
                 legs[i, a, WANT_SPOT], legs[i, a, WANT_PERP] = 0.0, 0.0
                 halted = bars[row, a, HALTED] > TRADED
@@ -162,14 +164,14 @@ def limit_orders(world, store, p, i, row, book):
         mark, size = bars[row - 1, a, MARK_CLOSE], legs[i, a, PERP]
         limit = largest_value(
             world.tiers, world.symbols[book, a], legs[i, a, TARGET_LEVERAGE]
-        ) / value_of(world.contract, 1.0, mark)
+        ) / value_of(own.contract, 1.0, mark)
         share, reason = bracket_share(perp, size, limit), REASON_BRACKET
-        if is_away(world, store, row, a, book):
-            backed = bracket_share(perp, size, backed_size(world, store, i, a, row, book))
+        if is_away(own, store, row, a, book):
+            backed = bracket_share(perp, size, backed_size(own, store, i, a, row, book))
             if backed < share:
                 share, reason = backed, REASON_FUNDS
         if share < 1.0:
-            held = hedge_held(world, store, i, a, row)
+            held = hedge_held(own, store, i, a, row)
             spot, perp = (
                 order_towards(share * (held + spot), held),
                 order_towards(share * (size + perp), size),
@@ -178,7 +180,7 @@ def limit_orders(world, store, p, i, row, book):
         factor = min(
             participation_factor(spot, bars[row, a, SPOT_VOLUME], p.max_participation),
             participation_factor(
-                base_of(world.contract, perp, bars[row, a, PERP_OPEN]),
+                base_of(own.contract, perp, bars[row, a, PERP_OPEN]),
                 bars[row, a, PERP_VOLUME],
                 p.max_participation,
             ),
@@ -186,6 +188,6 @@ def limit_orders(world, store, p, i, row, book):
         if factor < 1.0:
             spot, perp = spot * factor, perp * factor
             legs[i, a, REASON] = REASON_PARTICIPATION
-        spot = _without_perp(world, store, p, i, a, row, book, spot, perp)
+        spot = _without_perp(own, store, p, i, a, row, book, spot, perp)
         legs[i, a, WANT_SPOT], legs[i, a, WANT_PERP] = spot, perp
-        size_order(world, store, i, a, row, book)
+        size_order(own, store, i, a, row, book)

@@ -7,13 +7,13 @@ from fundenv.dynamics.action import decode
 from fundenv.dynamics.borrowing import level_of
 from fundenv.dynamics.capital import capital_parts, gross_of
 from fundenv.dynamics.holdings import spot_target
+from fundenv.dynamics.kinds import is_inverse, of_leg
 from fundenv.dynamics.legs import quote_of
 from fundenv.dynamics.lending import is_dust
 from fundenv.dynamics.types import (
     BOOK,
     CAPITAL,
     CAPITAL_SHARED,
-    INVERSE,
     PENDING,
     PENDING_FLATTEN,
     PENDING_NONE,
@@ -129,7 +129,7 @@ def _decide_shared(world, store, out, p, actions, i, row, equity):
     for a in range(assets):
         hold, carry, _, _ = decode(world, p, actions, i, a)
         if hold:
-            kept += used_share(world, store, i, a, row, equity)
+            kept += used_share(of_leg(world, store.episode[i, BOOK], a), store, i, a, row, equity)
         elif world.bars[row - 1, a, HALTED] < UNLISTED:
             asked += abs(carry)
     room = max(1.0 - kept, 0.0)
@@ -137,9 +137,10 @@ def _decide_shared(world, store, out, p, actions, i, row, equity):
     for a in range(assets):
         hold, carry, hedge, leverage = decode(world, p, actions, i, a)
         carry, band = carry * share, p.rebalance_band
+        own = of_leg(world, store.episode[i, BOOK], a)
         if assets > 1:
-            band *= min(max(used_share(world, store, i, a, row, equity), abs(carry)), 1.0)
-        _decide_leg(world, store, out, p, i, a, row, equity, hold, carry, hedge, leverage, band)
+            band *= min(max(used_share(own, store, i, a, row, equity), abs(carry)), 1.0)
+        _decide_leg(own, store, out, p, i, a, row, equity, hold, carry, hedge, leverage, band)
 
 
 @jit
@@ -151,7 +152,8 @@ def decide(world, store, out, p, actions, i, row, equity):
     band = p.rebalance_band / capital_parts(world, store.legs.shape[1])
     for a in range(store.legs.shape[1]):
         hold, carry, hedge, leverage = decode(world, p, actions, i, a)
-        _decide_leg(world, store, out, p, i, a, row, equity, hold, carry, hedge, leverage, band)
+        own = of_leg(world, store.episode[i, BOOK], a)
+        _decide_leg(own, store, out, p, i, a, row, equity, hold, carry, hedge, leverage, band)
 
 
 @jit_order
@@ -182,7 +184,8 @@ def after_liquidation(world, store, p, i, row, equity):
     legs = store.legs
     for a in range(legs.shape[1]):
         if legs[i, a, PENDING] != PENDING_NONE and legs[i, a, TOUCH] == TOUCH_NONE:
-            _order_what_is_owed(world, store, p, i, a, row, equity)
+            own = of_leg(world, store.episode[i, BOOK], a)
+            _order_what_is_owed(own, store, p, i, a, row, equity)
 
 
 @jit
@@ -229,7 +232,7 @@ def clear_flattened(world, store, i):
     """
     for a in range(store.legs.shape[1]):
         gone = store.legs[i, a, SPOT] == 0.0 and (
-            world.contract != INVERSE or store.legs[i, a, PERP] == 0.0
+            not is_inverse(world, store.episode[i, BOOK], a) or store.legs[i, a, PERP] == 0.0
         )
         if store.legs[i, a, PENDING] == PENDING_FLATTEN and gone:
             store.legs[i, a, PENDING] = PENDING_NONE

@@ -14,6 +14,7 @@ from fundenv.dynamics.close_position import (
     share_to_close,
 )
 from fundenv.dynamics.holdings import coins_of
+from fundenv.dynamics.kinds import is_inverse, of_leg
 from fundenv.dynamics.legs import value_of
 from fundenv.dynamics.margin import required_maintenance
 from fundenv.dynamics.types import (
@@ -24,6 +25,7 @@ from fundenv.dynamics.types import (
     MARGIN_CROSS,
     MARGIN_MODE,
     MARGIN_PORTFOLIO,
+    MIXED,
     PERP,
     SPOT,
 )
@@ -74,7 +76,7 @@ def _cross_excess(world, store, i, row, book, wallet, way):
         size, symbol = legs[i, a, PERP], world.symbols[book, a]
         price = _price_at(world.bars, row, a, size, way)
         if size != 0.0:
-            excess += leg_excess(world, store, i, a, symbol, price)
+            excess += leg_excess(of_leg(world, book, a), store, i, a, symbol, price)
         if portfolio:
             excess += spot_collateral(
                 legs[i, a, SPOT],
@@ -135,7 +137,8 @@ def _close_at(world, store, out, p, i, a, row, book, way, at_open, end, share):
     price = _price_at(world.bars, row, a, size, way)
     filled = gap_price(p, price, _price_at(world.bars, row, a, size, end))
     wallet = wallet_of(world, book, a)
-    close_leg(world, store, out, p, i, a, wallet, row, book, price, filled, at_open, share)
+    own = of_leg(world, book, a)
+    close_leg(own, store, out, p, i, a, wallet, row, book, price, filled, at_open, share)
 
 
 @jit_rare
@@ -151,9 +154,10 @@ def _reduce_cross(world, store, out, p, i, row, book, wallet, way, first, at_ope
             symbol, price = world.symbols[book, a], _price_at(world.bars, row, a, size, way)
             unit = _spot_at(world, row, a, size, price) if world.contract == INVERSE else 1.0
             balance = _cross_excess(world, store, i, row, book, wallet, way) / unit
-            balance += required_maintenance(world, symbol, size, legs[i, a, ENTRY], price)
+            own = of_leg(world, book, a)
+            balance += required_maintenance(own, symbol, size, legs[i, a, ENTRY], price)
             share = share_to_close(
-                world, symbol, value_of(world.contract, size, price), balance, first
+                world, symbol, value_of(own.contract, size, price), balance, first
             )
             if share < 1.0:
                 _close_at(world, store, out, p, i, a, row, book, way, at_open, end, share)
@@ -196,6 +200,8 @@ def liquidate_cross(world, store, out, p, i, row, book, at_open):
     legs = store.legs
     end = 0.0 if at_open else 1.0
     for wallet in range(wallet_places(world, legs.shape[1])):
+        if world.contract == MIXED and is_inverse(world, book, wallet):
+            continue
         positions = False
         for a in range(legs.shape[1]):
             positions = positions or (

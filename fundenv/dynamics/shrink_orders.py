@@ -5,6 +5,7 @@ import math
 from fundenv.compiler.jit import jit, jit_rare, jit_rare_but_for
 from fundenv.dynamics.funds import free_cash_after, free_collateral_after
 from fundenv.dynamics.holdings import hedge_held
+from fundenv.dynamics.kinds import of_leg
 from fundenv.dynamics.order_sizes import size_order
 from fundenv.dynamics.shares import orders_at
 from fundenv.dynamics.types import (
@@ -155,10 +156,10 @@ def _shrink(world, store, p, i, row, book):
         k = _lowered(before, factor * after) if left > 0 else 0.0
         for a in range(legs.shape[1]):
             if legs[i, a, SHRINK] == SHRINK_USES:
-                _order_at(world, store, p, i, a, row, book, k)
+                _order_at(of_leg(world, book, a), store, p, i, a, row, book, k)
         after = _free_at(world, store, p, i, row, book, 1.0, 1.0)
         if after >= -rounding:
             return
         factor *= 2.0
     for a in range(legs.shape[1]):
-        _open_nothing(world, store, i, a, row)
+        _open_nothing(of_leg(world, book, a), store, i, a, row)

@@ -17,6 +17,7 @@ from fundenv.dynamics.holdings import coins_of
 from fundenv.dynamics.impact_memory import fade_impact
 from fundenv.dynamics.inverse import sell_within_coins
 from fundenv.dynamics.keeper import keep_margin
+from fundenv.dynamics.kinds import is_inverse, of_leg
 from fundenv.dynamics.legs import profit_of
 from fundenv.dynamics.lending import limit_loans
 from fundenv.dynamics.liquidate import liquidate
@@ -49,6 +50,7 @@ from fundenv.dynamics.types import (
     LIQUIDATED,
     LISTINGS,
     MARGIN,
+    MIXED,
     N_LEDGER,
     N_TRADE,
     PATH,
@@ -75,10 +77,10 @@ from fundenv.market.layout import MARK_CLOSE, PERP_OPEN, SETTLE_PRICE, SPOT_CLOS
 @jit
 def equity_of(world, store, i, row):
     """Equity [quote] of environment i marked at the close of bar `row`."""
-    legs = store.legs
+    legs, book = store.legs, store.episode[i, BOOK]
     equity = store.account[i, CASH]
     for a in range(legs.shape[1]):
-        if world.contract == INVERSE:
+        if is_inverse(world, book, a):
             equity += (
                 coins_of(store, i, a, world.bars[row, a, MARK_CLOSE])
                 * world.bars[row, a, SPOT_CLOSE]
@@ -86,7 +88,7 @@ def equity_of(world, store, i, row):
             continue
         profit = legs[i, a, PERP] * (world.bars[row, a, MARK_CLOSE] - legs[i, a, ENTRY])
         equity += legs[i, a, SPOT] * world.bars[row, a, SPOT_CLOSE] + legs[i, a, MARGIN] + profit
-    if world.contract == PLACED:
+    if world.contract >= PLACED:
         equity += money_sent(world, store, i)
     return equity
 
@@ -159,12 +161,12 @@ def _fill_orders(world, store, out, p, i, row, book):
     """Limit, fund and fill the orders of the bar, and bring the wallets to their margin."""
     limit_orders(world, store, p, i, row, book)
     shrink_to_funds(world, store, p, i, row, book)
-    if world.contract == INVERSE:
+    if world.contract == INVERSE or world.contract == MIXED:
         sell_within_coins(world, store, p, i, row, book)
     for a in range(store.legs.shape[1]):
-        _fill_leg(world, store, out, p, i, a, row, book)
+        _fill_leg(of_leg(world, book, a), store, out, p, i, a, row, book)
     transfer(world, store, p, i, row, book)
-    if world.contract == PLACED and world.codes[TRANSFER_BARS] != 0:
+    if world.contract >= PLACED and world.codes[TRANSFER_BARS] != 0:
         send(world, store, out, p, i, row, book)
     clear_flattened(world, store, i)
 
@@ -178,9 +180,9 @@ def _fill(world, store, out, p, i, row, book):
     touched = False
     for a in range(legs.shape[1]):
         spot, mark = bars[row - 1, a, SPOT_CLOSE], bars[row - 1, a, MARK_CLOSE]
-        _book_prices(
-            world, store, out, i, a, spot, bars[row, a, SPOT_OPEN], mark, bars[row, a, PERP_OPEN]
-        )
+        spot_open, perp_open = bars[row, a, SPOT_OPEN], bars[row, a, PERP_OPEN]
+        own = of_leg(world, book, a)
+        _book_prices(own, store, out, i, a, spot, spot_open, mark, perp_open)
         touched = touched or legs[i, a, TOUCH] != TOUCH_NONE
     if touched:
         _fill_orders(world, store, out, p, i, row, book)
@@ -191,9 +193,9 @@ def _mark(world, store, out, i, row):
     bars = world.bars
     for a in range(store.legs.shape[1]):
         perp, mark = bars[row, a, PERP_OPEN], bars[row, a, MARK_CLOSE]
-        _book_prices(
-            world, store, out, i, a, bars[row, a, SPOT_OPEN], bars[row, a, SPOT_CLOSE], perp, mark
-        )
+        spot_open, spot_close = bars[row, a, SPOT_OPEN], bars[row, a, SPOT_CLOSE]
+        own = of_leg(world, store.episode[i, BOOK], a)
+        _book_prices(own, store, out, i, a, spot_open, spot_close, perp, mark)
     return equity_of(world, store, i, row)
 
 
@@ -208,10 +210,10 @@ def step_bar(world, store, out, p, actions, i, row, path, book, first):
         legs[i, a, IDLE_BARS] += 1.0
     if world.codes[REMEMBERS] != 0:
         fade_impact(world, store, p, i)
-    if world.contract == PLACED:
+    if world.contract >= PLACED:
         receive(world, store, p, i)
     equity = store.account[i, EQUITY]
-    if world.contract == PLACED and world.codes[FAILURES] != 0:
+    if world.contract >= PLACED and world.codes[FAILURES] != 0:
         equity -= fail_venues(world, store, out, p, i, row, book)
     # on what was held before any trade, at the mark of the settlement
     equity += _settle(world, store, out, p, i, row)
@@ -234,7 +236,7 @@ def step_bar(world, store, out, p, actions, i, row, path, book, first):
     if p.adl_sigma > 0.0:
         deleverage(world, store, out, p, i, row)  # at the favourable one
     accrue(world, store, out, p, i, row, book)
-    if world.contract == PLACED:
+    if world.contract >= PLACED:
         earn_away(world, store, out, p, i, row, book)
     equity = _mark(world, store, out, i, row)  # at mark and spot close
     store.account[i, EQUITY] = equity

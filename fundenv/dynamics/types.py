@@ -200,6 +200,7 @@ LINEAR, INVERSE = codes(choices.Contract)
 # linear, where a venue has a wallet of its own: all legs there share it, money travels to it, it
 # earns interest, or the venue fails
 PLACED = 2
+MIXED = 3  # as PLACED, with inverse contracts beside linear ones
 CAPITAL_PARTS, CAPITAL_SHARED = codes(choices.Capital)
 KEEPER_WALLET, KEEPER_EQUITY = codes(choices.KeeperWatches)
 AFTER_FLATTEN, AFTER_REHEDGE, AFTER_NAKED = codes(choices.AfterLiquidation)
@@ -291,9 +292,9 @@ class AssetRules(NamedTuple):
     # account's
     perp_venue: float
     spot_venue: float
-    wallet_rate: (
-        float  # annual, earned in the wallet of the perpetual away from the account's venue
-    )
+    inverse: float  # 1 = the perpetual is an inverse contract
+    # annual, earned in the wallet of the perpetual where it is not on the account's venue
+    wallet_rate: float
 
 
 N_PARAMS, N_RULES = len(Params._fields), len(AssetRules._fields)
@@ -327,9 +328,18 @@ class World(NamedTuple):
     levels: Annotated[Float64, ("features", 4)]
     # RANGE_* code, lowest and highest value drawn at the start of an episode
     ranges: Annotated[Float64, (N_PARAMS, 3)]
-    # LINEAR, INVERSE or PLACED; an entry point passes it as a constant, so that the other kinds
-    # cost nothing
+    # LINEAR, INVERSE, PLACED or MIXED; an entry point passes it as a constant, so that the other
+    # kinds cost nothing
     contract: int
+
+
+class MixedWorld(World):
+    """`World` of an account of both kinds of contract, in compiled code: `kinds.of_leg` asks for
+    its class.
+    """
+
+    __slots__ = ()
+    is_mixed = True
 
 
 class Store(NamedTuple):

@@ -6,6 +6,7 @@ from fundenv.compiler.jit import jit, jit_rare
 from fundenv.dynamics.access import rules_of
 from fundenv.dynamics.borrowing import locked_cash
 from fundenv.dynamics.costs import order_cost, perp_slippage, stress_of
+from fundenv.dynamics.kinds import is_inverse, of_leg
 from fundenv.dynamics.margin import maintenance, wallet_floor
 from fundenv.dynamics.shares import orders_at
 from fundenv.dynamics.types import (
@@ -58,8 +59,9 @@ def _released_at(world, store, p, i, row, book, wallet, using, rest):
         )
         rule, stress = rules_of(world.rules, symbol), stress_of(p, legs[i, a, TOUCH])
         k = using if legs[i, a, SHRINK] == SHRINK_USES else rest
-        order = orders_at(world, store, p, i, a, row, k)[1]
-        spread, impact = perp_slippage(world, store, p, i, a, row, rule, order, stress)
+        own = of_leg(world, book, a)
+        order = orders_at(own, store, p, i, a, row, k)[1]
+        spread, impact = perp_slippage(own, store, p, i, a, row, rule, order, stress)
         profit, after = unrealised(size, legs[i, a, ENTRY], price), notional(size + order, price)
         balance += profit - order_cost(order, price, spread, impact, rule.fee_perp * p.fee_scale)
         left += profit * share_left(size, order)
@@ -73,7 +75,7 @@ def free_of_venues(world, store, p, i, row, book, using, rest):
     """What the wallets of all venues that get a transfer add to `free_cash_after` [quote]."""
     free = 0.0
     for wallet in range(store.legs.shape[1]):
-        moves = touched_at(world, store, i, book, wallet)
+        moves = touched_at(world, store, i, book, wallet) and not is_inverse(world, book, wallet)
         if moves and not is_away(world, store, row, wallet, book):
             free += _released_at(world, store, p, i, row, book, wallet, using, rest)
     return free
@@ -125,5 +127,6 @@ def transfer_at_venues(world, store, i, row, book):
     for top_up in (False, True):
         for wallet in range(store.legs.shape[1]):
             moves = touched_at(world, store, i, book, wallet)
+            moves = moves and not is_inverse(world, book, wallet)
             if moves and not is_away(world, store, row, wallet, book):
                 free = _set_at(world, store, i, row, book, wallet, free, top_up)

@@ -7,6 +7,7 @@ from fundenv.dynamics.types import (
     MARGIN_ISOLATED,
     MARGIN_MODE,
     MARGIN_PORTFOLIO,
+    MIXED,
     PLACED,
     TRANSFER_BARS,
 )
@@ -21,9 +22,12 @@ def wallet_of(world, book, a):
     mode = world.codes[MARGIN_MODE]
     if mode == MARGIN_ISOLATED or world.contract == INVERSE:
         return a
-    if world.contract != PLACED or mode == MARGIN_PORTFOLIO:
+    if world.contract < PLACED or mode == MARGIN_PORTFOLIO:
         return 0
-    venue = rules_of(world.rules, world.symbols[book, a]).perp_venue
+    rule = rules_of(world.rules, world.symbols[book, a])
+    if world.contract == MIXED and rule.inverse != 0.0:
+        return a
+    venue = rule.perp_venue
     for b in range(a):
         if rules_of(world.rules, world.symbols[book, b]).perp_venue == venue:
             return b
@@ -33,13 +37,13 @@ def wallet_of(world, book, a):
 @jit
 def shares_wallet(world, book, a, wallet):
     """Whether the wallet of a mode in which legs share one, of index `wallet`, is that of leg a."""
-    return world.contract != PLACED or wallet_of(world, book, a) == wallet
+    return world.contract < PLACED or wallet_of(world, book, a) == wallet
 
 
 @jit
 def wallet_places(world, assets):
     """Number of legs in whose columns a wallet that legs share may stand."""
-    return assets if world.contract == PLACED else 1
+    return assets if world.contract >= PLACED else 1
 
 
 @jit_rare
@@ -62,7 +66,7 @@ def _frozen(world, store, row, leg, book):
 @jit
 def is_frozen(world, store, row, leg, book):
     """Whether a venue lets no money go between cash and the wallet of a leg in bar `row`."""
-    return world.contract == PLACED and _frozen(world, store, row, leg, book) != 0.0
+    return world.contract >= PLACED and _frozen(world, store, row, leg, book) != 0.0
 
 
 @jit
@@ -70,7 +74,7 @@ def is_away(world, store, row, leg, book):
     """Whether no money moves at once between cash and the wallet of a leg in bar `row`: it travels,
     or a venue is frozen.
     """
-    if world.contract != PLACED:
+    if world.contract < PLACED:
         return False
     there = rules_of(world.rules, world.symbols[book, leg]).perp_venue != 0.0
     travels = world.codes[TRANSFER_BARS] != 0 and there
@@ -85,7 +89,7 @@ def is_stopped(world, row, a, symbol):
     state = world.bars[row, a, HALTED]
     if state > TRADED:
         return True
-    if world.contract != PLACED or state == TRADED:
+    if world.contract < PLACED or state == TRADED:
         return False
     rule = rules_of(world.rules, symbol)
     frozen = state == FROZEN_SPOT or rule.perp_venue == rule.spot_venue

@@ -63,6 +63,7 @@ class Recorder:
         seen = np.array([obs for *_, obs, _ in self._rows]).reshape(k, len(batch.observation_table))
         bars, perp = market.bars[rows], legs[:, :, t.PERP]
         mark = bars[:, :, layout.MARK_CLOSE]
+        inverse = batch.inverse[0]
         return {
             "time": market.close_ns[rows].astype("datetime64[ns]"),
             "equity": account[:, t.EQUITY],
@@ -81,7 +82,7 @@ class Recorder:
             ),
             "liquidated": legs[:, :, t.LIQUIDATED],
             # base units
-            "perp": perp / (mark if batch.world.contract == t.INVERSE else 1.0),
+            "perp": perp / np.where(inverse, mark, 1.0),
             "reason": np.array([reasons for *_, reasons in self._rows]).reshape(k, assets),
         }
 

@@ -66,7 +66,7 @@ def carry_bound(
     `ValueError` for inverse contracts, portfolio margin, auto-deleveraging, naked
     legs and interest of wallets away.
     """
-    if batch.world.contract == t.INVERSE:
+    if batch.world.contract in (t.INVERSE, t.MIXED):
         raise ValueError(
             f"venue = {batch.config.venue!r} trades inverse contracts, which the bound does not"
             " cover; use a venue of linear ones"

@@ -93,7 +93,7 @@ class Foresight:
     """
 
     def __init__(self, batch: Batch, carries: Sequence[float], leverages: Sequence[float]) -> None:
-        if batch.world.contract == t.INVERSE:
+        if batch.world.contract in (t.INVERSE, t.MIXED):
             raise ValueError(
                 f"venue = {batch.config.venue!r} trades inverse contracts, which the plan does not"
                 " cover; use one of linear ones"

@@ -124,7 +124,7 @@ def require(batch: Batch, follow: bool = True) -> None:
     """Raise `ValueError` where the programme does not describe the env, or, with `follow`, the
     account cannot follow the plan.
     """
-    if batch.world.contract == t.INVERSE:
+    if batch.world.contract in (t.INVERSE, t.MIXED):
         raise ValueError(
             f"venue = {batch.config.venue!r} trades inverse contracts, which the portfolio's plan"
             " does not cover; use a venue of linear ones"

@@ -109,22 +109,18 @@ def play(
     return infos
 
 
-def equity_of(info: dict[str, Any], inverse: bool = False) -> float:
-    """Equity counted up from account and prices."""
+def equity_of(info: dict[str, Any], inverse: Any = False) -> float:
+    """Equity counted up from account and prices; inverse: whether an asset is, or each of them."""
     account, prices = info["account"], info["prices"]
-    if inverse:
-        held = np.where(account["perp"] != 0, account["entry"], np.inf)
-        coins = (
-            account["spot"] + account["margin"] + account["perp"] * (1 / held - 1 / prices["mark"])
-        )
-        return float(account["cash"] + (coins * prices["spot"]).sum())
+    held = np.where(account["perp"] != 0, account["entry"], np.inf)
+    coins = account["spot"] + account["margin"] + account["perp"] * (1 / held - 1 / prices["mark"])
     legs = (
         account["spot"] * prices["spot"]
         + account["margin"]
         + np.abs(account["sent"])
         + account["perp"] * (prices["mark"] - account["entry"])
     )
-    return float(account["cash"] + legs.sum())
+    return float(account["cash"] + np.where(inverse, coins * prices["spot"], legs).sum())
 
 
 def difference(
@@ -132,7 +128,7 @@ def difference(
     expected: dict[str, Any],
     scale: float,
     tolerance: float = 1e-9,
-    inverse: bool = False,
+    inverse: Any = False,
 ) -> str:
     """The first field in which an environment's info departs from the reference's, or "".
 
@@ -140,6 +136,7 @@ def difference(
     `tolerance` of it was traded or is held may be anything.
     """
     spot, mark = expected["prices"]["spot"], expected["prices"]["mark"]
+    coins = np.broadcast_to(inverse, len(spot))
     pairs = [
         ("equity", got["equity"], expected["equity"], scale),
         ("reward", got["reward"], expected["reward"], 1e3),
@@ -155,13 +152,13 @@ def difference(
         ]
         values = {f"{g}.{n}[{a}]": (x, y) for g, n, x, y in at}
         units = dict.fromkeys(values, 0.0) | {
-            f"account.margin[{a}]": scale / spot[a] if inverse else scale,
+            f"account.margin[{a}]": scale / spot[a] if coins[a] else scale,
             f"account.sent[{a}]": scale,
         }
         for n in ("account.spot", "trade.requested_spot", "trade.filled_spot"):
             units[f"{n}[{a}]"] = scale / spot[a]
         for n in ("account.perp", "trade.requested_perp", "trade.filled_perp"):
-            units[f"{n}[{a}]"] = scale if inverse else scale / mark[a]
+            units[f"{n}[{a}]"] = scale if coins[a] else scale / mark[a]
         for price, quantity in (
             ("account.entry", "account.perp"),
             ("prices.fill_spot", "trade.filled_spot"),

@@ -21,14 +21,13 @@ from tests.markets import wild_market
 EXAMPLES, PATHS = 250, 8  # two thousand episodes
 
 
-def books_are_wrong(before: float, info: dict[str, Any], inverse: bool = False) -> str:
+def books_are_wrong(before: float, info: dict[str, Any], inverse: Any = False) -> str:
     """What does not add up in one step, or "". The unit of the error is the money that moved:
     equity, positions and parts.
     """
     parts, account = info["parts"], info["account"]
-    gross = np.abs(account["spot"]) * info["prices"]["spot"] + np.abs(account["perp"]) * (
-        1.0 if inverse else info["prices"]["mark"]
-    )
+    value = np.where(inverse, 1.0, info["prices"]["mark"])
+    gross = np.abs(account["spot"]) * info["prices"]["spot"] + np.abs(account["perp"]) * value
     unit = max(
         abs(before),
         abs(info["equity"]),

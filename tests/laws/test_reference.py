@@ -65,7 +65,8 @@ def walk(
     add up.
     """
     config = frictionless(**chosen)
-    reference, inverse = account(market, config, path, start), account is not ReferenceAccount
+    reference = account(market, config, path, start)
+    inverse = np.array([rules.inverse for rules in reference.rules])
     before = config.initial_equity
     env.reset(options={"path": path, "start": start})
     scale = config.initial_equity
@@ -73,7 +74,7 @@ def walk(
         move = [as_float32(t) for t in draw(rng, market.n_assets)]
         _, reward, terminated, truncated, info = env.step(action(move))
         expected = reference.step(move)
-        value = expected["account"]["perp"] * (1.0 if inverse else expected["prices"]["mark"])
+        value = expected["account"]["perp"] * np.where(inverse, 1.0, expected["prices"]["mark"])
         scale = max(scale, abs(expected["equity"]), *np.abs(value))
         got = dict(info) | {"reward": reward, "terminated": terminated, "truncated": truncated}
         wrong = books_are_wrong(before, got, inverse) or difference(

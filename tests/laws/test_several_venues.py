@@ -150,10 +150,6 @@ def test_what_one_account_cannot_hold_is_refused():
     make_env(alone, venues=OWN_VENUES, margin_mode="cross")
     with pytest.raises(ConfigError, match="portfolio"):
         make_env(alone, venues=OWN_VENUES, margin_mode="portfolio")
-    with pytest.raises(ConfigError, match="coin trades inverse contracts"):
-        make_env(
-            two_shorts("plain:PLAIN", "coin:PLAIN"), venues=(str(FOLDER / "coin.toml"), *OWN_VENUES)
-        )
     with pytest.raises(VenueError, match="unknown venue 'tiere'; did you mean tiered"):
         make_env(two_shorts("plain:PLAIN", "tiere:PLAIN"), venues=OWN_VENUES)
     with pytest.raises(VenueError, match="expected SYMBOL, VENUE:SYMBOL or"):

@@ -156,6 +156,43 @@ def failing_settings(draw: st.DrawFn) -> dict[str, Any]:
     return draw(base()) | {"failure_loss": draw(st.sampled_from([0.0, 0.5, 1.0]))}
 
 
+COIN_VENUES = tuple(
+    str(Path(__file__).with_name(f"{name}.toml")) for name in ("coin", "coin_tier", "coin_entry")
+)
+# linear contracts beside inverse ones
+MIXED = st.sampled_from(
+    [
+        ("coin:FINE", "tiered:FINE@plain:FINE"),
+        ("FINE", "coin_tier:COSTLY@plain:COSTLY", "FINE@fifths:FINE"),
+        ("entry:COSTLY", "coin_entry:FINE", "coin_entry:COSTLY", "plain:PLAIN@entry:FINE"),
+        ("coin_tier:PLAIN", "twofold:FINE", "coin:FINE@tiered:FINE"),
+    ]
+)
+# of an account on a venue of inverse contracts, which alone may have money that travels beside them
+COIN_HOME = st.sampled_from(
+    [
+        ("FINE", "tiered:FINE@plain:FINE"),
+        ("PLAIN@plain:FINE", "entry:COSTLY", "FINE", "entry:FINE@plain:PLAIN"),
+    ]
+)
+
+
+@st.composite
+def mixed_settings(draw: st.DrawFn) -> dict[str, Any]:
+    """Accounts of both kinds of contract, on a venue of either."""
+    home = draw(st.sampled_from([PLAIN_VENUE, *COIN_VENUES[:2]]))
+    return draw(placed_settings()) | {"venues": (*OWN_VENUES, *COIN_VENUES), "venue": home}
+
+
+@st.composite
+def mixed_away_settings(draw: st.DrawFn) -> dict[str, Any]:
+    """`mixed_settings` at home where contracts are inverse, with money that travels."""
+    return draw(away_settings()) | {
+        "venues": (*OWN_VENUES, *COIN_VENUES),
+        "venue": draw(st.sampled_from(COIN_VENUES)),
+    }
+
+
 @st.composite
 def poor_settings(draw: st.DrawFn) -> dict[str, Any]:
     """Accounts whose purse is empty most of the time: dear trades, full carry, and no ruin before

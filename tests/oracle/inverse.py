@@ -11,7 +11,7 @@ from __future__ import annotations
 import math
 from typing import Any
 
-from tests.oracle.linear import Leg, ReferenceAccount, Target
+from tests.oracle.linear import ReferenceAccount, Target
 
 
 def inverse_profit(perp: float, start: float, end: float) -> float:
@@ -45,21 +45,18 @@ class InverseAccount(ReferenceAccount):
 
     # --- spec 15.4: settlement --------------------------------------------------------------------
 
-    def _settle(self) -> None:
-        for a, (leg, bar, last) in enumerate(zip(self.legs, self.now, self.last, strict=True)):
-            if bar.settle_price <= 0:
-                continue
-            rate = bar.settle_rate + self._displaced_rate(a)
-            coin = -leg.perp / self._settle_price(a) * rate
-            self.parts["funding"] += coin * last.spot_close
-            if self.config.margin_mode == "cross":
-                self.margin[a] += coin
-            elif self.portfolio or coin >= 0:
-                leg.spot += coin
-            else:
-                from_free = min(-coin, max(leg.spot, 0.0))
-                leg.spot -= from_free
-                self.margin[a] -= -coin - from_free
+    def _settle_leg(self, a: int, rate: float) -> None:
+        leg = self.legs[a]
+        coin = -leg.perp / self._settle_price(a) * rate
+        self.parts["funding"] += coin * self.last[a].spot_close
+        if self.config.margin_mode == "cross":
+            self.margin[a] += coin
+        elif self.portfolio or coin >= 0:
+            leg.spot += coin
+        else:
+            from_free = min(-coin, max(leg.spot, 0.0))
+            leg.spot -= from_free
+            self.margin[a] -= -coin - from_free
 
     # --- spec 15.5 to 15.12: orders ---------------------------------------------------------------
 
@@ -67,7 +64,7 @@ class InverseAccount(ReferenceAccount):
         moved = super()._decide(targets, equity, first)
         for a in moved:
             leg = self.legs[a]
-            if leg.pending == "flatten" and (targets[a] is None or not first):
+            if self._in_coins(a) and leg.pending == "flatten" and (targets[a] is None or not first):
                 self._order_coins(a, leg.perp, 0.0)
         return moved
 
@@ -133,29 +130,31 @@ class InverseAccount(ReferenceAccount):
         if self.portfolio:
             return set()
         touched: set[int] = set()
-        for a, leg in enumerate(self.legs):
-            if a in busy or leg.perp == 0:
-                continue
-            mark = self.last[a].mark_close
-            required = self._required(leg.perp, mark, leg.leverage)
-            balance = self._coins(a, mark) - leg.spot
-            if abs(balance - required) <= 1e-9 * required:
-                continue
-            if balance < required / self.config.keeper_up:
-                moved = min(
-                    required - balance, self._lendable(a, [b.spot_close for b in self.last])
-                )
-                leg.spot -= moved
-                self.margin[a] += moved
-                balance += moved
-                if balance < required * (1 - 1e-9):
-                    share = max(balance, 0.0) / required - 1
-                    leg.order_perp = share * leg.perp
-                    leg.order_spot = share * min(self._coins(a, mark), 0.0)
-                    touched.add(a)
-            elif self.isolated and balance * self.config.keeper_down > required:
-                touched.add(a)
+        for a in range(self.n):
+            touched |= self._keep_wallet(a, [a], busy)
         return touched
+
+    def _keep_wallet(self, w: int, members: list[int], busy: set[int]) -> set[int]:
+        leg, mark = self.legs[w], self.last[w].mark_close
+        if w in busy or leg.perp == 0:
+            return set()
+        required = self._required(leg.perp, mark, leg.leverage)
+        balance = self._coins(w, mark) - leg.spot
+        if abs(balance - required) <= 1e-9 * required:
+            return set()
+        if balance < required / self.config.keeper_up:
+            moved = min(required - balance, self._lendable(w, [b.spot_close for b in self.last]))
+            leg.spot -= moved
+            self.margin[w] += moved
+            balance += moved
+            if balance < required * (1 - 1e-9):
+                share = max(balance, 0.0) / required - 1
+                leg.order_perp = share * leg.perp
+                leg.order_spot = share * min(self._coins(w, mark), 0.0)
+                return {w}
+        elif self.isolated and balance * self.config.keeper_down > required:
+            return {w}
+        return set()
 
     def _sizes(self, a: int) -> tuple[float, float]:
         """Value [quote] of one unit of perp, and base units of it at the open."""
@@ -168,15 +167,18 @@ class InverseAccount(ReferenceAccount):
         """All coins, which loans are limited by too, spec 15.17."""
         return self._coins(a, self.last[a].mark_close)
 
-    def _free_after(self, orders: list[tuple[float, float]], moved: set[int]) -> float:
-        free = self.cash
-        for a, (leg, bar) in enumerate(zip(self.legs, self.now, strict=True)):
-            released = self._released(a, orders[a][1]) if a in moved else 0.0
-            spot = self._covered(a, *orders[a])
-            _, *costs = self._spot_fill(a, spot)
-            free -= spot * bar.spot_open + sum(costs)
-            free -= max(-(leg.spot + spot + released), 0.0) * bar.spot_open
-        return free
+    def _free_of_asset(self, a: int, orders: tuple[float, float], moved: set[int]) -> float:
+        leg, bar = self.legs[a], self.now[a]
+        released = self._released(a, orders[1]) if a in moved else 0.0
+        spot = self._covered(a, *orders)
+        _, *costs = self._spot_fill(a, spot)
+        paid = spot * bar.spot_open + sum(costs)
+        return -paid - max(-(leg.spot + spot + released), 0.0) * bar.spot_open
+
+    def _free_of_wallet(
+        self, w: int, members: list[int], orders: list[tuple[float, float]]
+    ) -> float:
+        return 0.0
 
     def _released(self, a: int, perp: float) -> float:
         """Coins that the wallet need not hold after a perpetual order."""
@@ -200,6 +202,8 @@ class InverseAccount(ReferenceAccount):
     def _limit(self, moved: set[int]) -> None:
         super()._limit(moved)
         for a, leg in enumerate(self.legs):
+            if not self._in_coins(a):
+                continue
             self._cut(
                 a,
                 self._covered(a, leg.order_spot, leg.order_perp),
@@ -258,7 +262,7 @@ class InverseAccount(ReferenceAccount):
     def _pays_in(self, a: int, which: str) -> float:
         return 1.0 if which == "perp" else super()._pays_in(a, which)
 
-    def _as_slip(self, which: str, order: float, share: float) -> float:
+    def _as_slip(self, a: int, which: str, order: float, share: float) -> float:
         """Spec 15.18: the part s of the fill price that costs the coins c of every coin traded."""
         if which == "spot":
             return share
@@ -274,27 +278,28 @@ class InverseAccount(ReferenceAccount):
         share = impact if order > 0 else -impact
         self._remember_contracts(a, order, start, start * (1 + share))
 
-    def _fill(self) -> None:
-        for a, leg in enumerate(self.legs):
-            if leg.order_perp:
-                before = leg.perp
-                price, spread, impact, fee = self._perp_fill(a, leg.order_perp)
-                coin = abs(leg.order_perp) / price * self.now[a].spot_open
-                self._impact_alone(a, leg.order_perp, self.now[a].perp_open, impact / coin)
-                self._book_cost(a, 1, leg.order_perp, price, spread, impact, fee)
-                self.margin[a] += self._trade_perp(leg, price) - fee / self.now[a].spot_open
-                if before and not leg.perp and leg.order_spot:
-                    leg.spot, self.margin[a] = leg.spot + self.margin[a], 0.0
-                    leg.order_spot = -leg.spot
-            if leg.order_spot:
-                price, spread, impact, fee = self._spot_fill(a, leg.order_spot)
-                self._remember(a, "spot", leg.order_spot, impact)
-                self._book_cost(a, 0, leg.order_spot, price, spread, impact, fee)
-                self.cash -= leg.order_spot * price + fee
-                leg.spot += leg.order_spot
+    def _fill_leg(self, a: int) -> None:
+        leg, bar = self.legs[a], self.now[a]
+        if leg.order_perp:
+            before = leg.perp
+            price, spread, impact, fee = self._perp_fill(a, leg.order_perp)
+            coin = abs(leg.order_perp) / price * bar.spot_open
+            self._impact_alone(a, leg.order_perp, bar.perp_open, impact / coin)
+            self._book_cost(a, 1, leg.order_perp, price, spread, impact, fee)
+            self.margin[a] += self._trade_perp(a, price) - fee / bar.spot_open
+            if before and not leg.perp and leg.order_spot:
+                leg.spot, self.margin[a] = leg.spot + self.margin[a], 0.0
+                leg.order_spot = -leg.spot
+        if leg.order_spot:
+            price, spread, impact, fee = self._spot_fill(a, leg.order_spot)
+            self._remember(a, "spot", leg.order_spot, impact)
+            self._book_cost(a, 0, leg.order_spot, price, spread, impact, fee)
+            self.cash -= leg.order_spot * price + fee
+            leg.spot += leg.order_spot
 
-    def _trade_perp(self, leg: Leg, price: float) -> float:
+    def _trade_perp(self, a: int, price: float) -> float:
         """Fill the contracts ordered at `price`; returns the realised coin."""
+        leg = self.legs[a]
         before, after = leg.perp, leg.perp + leg.order_perp
         leg.perp = after
         if before == 0:
@@ -313,6 +318,8 @@ class InverseAccount(ReferenceAccount):
 
     def _transfer(self, moved: set[int]) -> None:
         for a, (leg, bar) in enumerate(zip(self.legs, self.now, strict=True)):
+            if not self._in_coins(a):
+                continue
             if self.portfolio or (a in moved and leg.perp == 0):
                 leg.spot, self.margin[a] = leg.spot + self.margin[a], 0.0
             elif a in moved:
@@ -337,11 +344,14 @@ class InverseAccount(ReferenceAccount):
         leg, rules = self.legs[a], self.rules[a]
         return rules.maintenance(abs(leg.perp) / (leg.entry if rules.entry_margin else mark))
 
-    def _unhedged(self, leg: Leg) -> bool:
+    def _unhedged(self, a: int) -> bool:
         return False  # its coins may lie in the wallet
 
-    def _gone(self, leg: Leg) -> bool:
-        return leg.spot == 0 and leg.perp == 0
+    def _gone(self, a: int) -> bool:
+        return self.legs[a].spot == 0 and self.legs[a].perp == 0
+
+    def _in_coins(self, w: int) -> bool:
+        return True
 
     def _worst(self, a: int, at_open: bool) -> float:
         bar = self.now[a]
@@ -443,21 +453,12 @@ class InverseAccount(ReferenceAccount):
 
     # --- spec 15.15, 15.16: parts and the reward `expected` ---------------------------------------
 
-    def _book_price_profit(
-        self,
-        spot_from: list[float],
-        spot_to: list[float],
-        perp_from: list[float],
-        perp_to: list[float],
-    ) -> None:
-        for a, leg in enumerate(self.legs):
-            rise = spot_to[a] - spot_from[a]
-            self.parts["spot_pnl"] += self._coins(a, perp_from[a]) * rise
-            self.parts["perp_pnl"] += (
-                inverse_profit(leg.perp, perp_from[a], perp_to[a]) * spot_to[a]
-            )
-            at_entry = leg.perp / leg.entry if leg.perp else 0.0
-            self.expected_pnl += (leg.spot + self.margin[a] + at_entry) * rise
+    def _book_leg(self, a: int, spot: tuple[float, float], perp: tuple[float, float]) -> None:
+        leg, rise = self.legs[a], spot[1] - spot[0]
+        self.parts["spot_pnl"] += self._coins(a, perp[0]) * rise
+        self.parts["perp_pnl"] += inverse_profit(leg.perp, *perp) * spot[1]
+        at_entry = leg.perp / leg.entry if leg.perp else 0.0
+        self.expected_pnl += (leg.spot + self.margin[a] + at_entry) * rise
 
     def _basis_profit(self, a: int, deviation: float) -> float:
         return self.legs[a].perp * -self.basis_reverted * deviation
@@ -465,8 +466,8 @@ class InverseAccount(ReferenceAccount):
     def _wallet(self, a: int) -> int:
         return a
 
-    def _gain(self, leg: Leg, start: float, end: float) -> float:
-        return inverse_profit(leg.perp, start, end)
+    def _gain(self, a: int, start: float, end: float) -> float:
+        return inverse_profit(self.legs[a].perp, start, end)
 
     def _coin_worth(self, a: int) -> float:
         return self.now[a].spot_open

@@ -145,6 +145,7 @@ class Rules:
         self.perp_venue, self.spot_venue = venue.name, market.name
         self.at_home = venue == account
         self.coins_at_home = market == account
+        self.inverse = venue.contract == "inverse"
         self.wallet_rate = 0.0 if self.at_home else venue.value("wallet", "annual", date=date)
 
     def maintenance(self, notional: float) -> float:
@@ -308,9 +309,9 @@ class ReferenceAccount:
         self._fill()  # spec 8.1 to 8.6
         for a, leg in enumerate(self.legs):
             stopped = self._stopped(a)
-            if (
-                leg.pending == "flatten" and (self._gone(leg) or (leg.attempt and not stopped))
-            ) or (leg.pending == "rehedge" and not stopped):
+            if (leg.pending == "flatten" and (self._gone(a) or (leg.attempt and not stopped))) or (
+                leg.pending == "rehedge" and not stopped
+            ):
                 leg.pending = ""
         self._transfer(moved)  # spec 9.1 to 9.3
         for a, deviation in enumerate(self._basis_deviation()):
@@ -330,22 +331,23 @@ class ReferenceAccount:
     def _settle(self) -> None:
         # specification 4.1: what is held before the trade of this instant; a position opened by it
         # is behind the venue's seconds of grace
-        for a, (leg, bar) in enumerate(zip(self.legs, self.now, strict=True)):
-            if bar.settle_price <= 0:
-                continue
-            rate = bar.settle_rate + self._displaced_rate(a)
-            received = -leg.perp * self._settle_price(a) * rate
-            self.parts["funding"] += received
-            if self.portfolio:
-                self.cash += received
-            elif self.config.margin_mode == "cross" or self._is_away(self._wallet(a)):  # spec 9.7
-                self.margin[self._wallet(a)] += received
-            elif received >= 0:
-                self.cash += received
-            else:
-                from_cash = min(-received, max(0.0, self._free([b.spot_close for b in self.last])))
-                self.cash -= from_cash
-                self.margin[a] -= -received - from_cash
+        for a, bar in enumerate(self.now):
+            if bar.settle_price > 0:
+                self._settle_leg(a, bar.settle_rate + self._displaced_rate(a))
+
+    def _settle_leg(self, a: int, rate: float) -> None:
+        received = -self.legs[a].perp * self._settle_price(a) * rate
+        self.parts["funding"] += received
+        if self.portfolio:
+            self.cash += received
+        elif self.config.margin_mode == "cross" or self._is_away(self._wallet(a)):  # spec 9.7
+            self.margin[self._wallet(a)] += received
+        elif received >= 0:
+            self.cash += received
+        else:
+            from_cash = min(-received, max(0.0, self._free([b.spot_close for b in self.last])))
+            self.cash -= from_cash
+            self.margin[a] -= -received - from_cash
 
     def _settle_price(self, a: int) -> float:
         """Mark of the settlement, or the last spot close where the venue settles on its oracle or
@@ -466,31 +468,33 @@ class ReferenceAccount:
             return self._keep_exposure(busy, equity)
         traded: set[int] = set()
         for w, members in enumerate(self.wallets):
-            legs = [(self.legs[a], self.last[a]) for a in members]
-            if busy & set(members) or all(leg.perp == 0 for leg, _ in legs):
-                continue
-            balance = self.margin[w] + sum(leg.unrealised(last.mark_close) for leg, last in legs)
-            required = sum(abs(leg.perp) * last.mark_close / leg.leverage for leg, last in legs)
-            spot_value = sum(max(leg.spot, 0.0) * last.spot_close for leg, last in legs)
-            too_low = balance < required / self.config.keeper_up
-            too_high = self.config.keeper_down > 0 and balance > required / self.config.keeper_down
-            if not too_low and not too_high:
-                continue
-            if balance < required and not self._is_away(w):
-                moved = min(
-                    required - balance, max(0.0, self._free([b.spot_close for b in self.last]))
-                )
-                self.cash -= moved
-                self.margin[w] += moved
-                balance += moved
-            if abs(balance - required) > 1e-9 * required:
-                f = (spot_value + max(balance, 0.0)) / (spot_value + required)
-                if self._is_away(w):  # spec 9.8
-                    f = min(max(balance, 0.0) / required, 1.0)
-                for leg, _ in legs:
-                    leg.order_spot, leg.order_perp = (f - 1) * leg.spot, (f - 1) * leg.perp
-                traded |= set(members)
+            traded |= self._keep_wallet(w, members, busy)
         return traded
+
+    def _keep_wallet(self, w: int, members: list[int], busy: set[int]) -> set[int]:
+        legs = [(self.legs[a], self.last[a]) for a in members]
+        if busy & set(members) or all(leg.perp == 0 for leg, _ in legs):
+            return set()
+        balance = self.margin[w] + sum(leg.unrealised(last.mark_close) for leg, last in legs)
+        required = sum(abs(leg.perp) * last.mark_close / leg.leverage for leg, last in legs)
+        spot_value = sum(max(leg.spot, 0.0) * last.spot_close for leg, last in legs)
+        too_low = balance < required / self.config.keeper_up
+        too_high = self.config.keeper_down > 0 and balance > required / self.config.keeper_down
+        if not too_low and not too_high:
+            return set()
+        if balance < required and not self._is_away(w):
+            moved = min(required - balance, max(0.0, self._free([b.spot_close for b in self.last])))
+            self.cash -= moved
+            self.margin[w] += moved
+            balance += moved
+        if abs(balance - required) > 1e-9 * required:
+            f = (spot_value + max(balance, 0.0)) / (spot_value + required)
+            if self._is_away(w):  # spec 9.8
+                f = min(max(balance, 0.0) / required, 1.0)
+            for leg, _ in legs:
+                leg.order_spot, leg.order_perp = (f - 1) * leg.spot, (f - 1) * leg.perp
+            return set(members)
+        return set()
 
     def _call_loans(self) -> set[int]:
         """Spec 6.13: below its margin level the spot account buys the coins back that it owes, and
@@ -595,19 +599,19 @@ class ReferenceAccount:
                 1 + math.copysign(self.config.adl_sigma * bar.sigma_day, leg.perp), 0.0
             )
             reached = bar.mark_high >= p if leg.perp > 0 else bar.mark_low <= p
-            if p > 0 and reached and self._gain(leg, leg.entry, p) > 0:
+            if p > 0 and reached and self._gain(a, leg.entry, p) > 0:
                 closed = leg.perp * self.config.adl_share
-                gain = self._gain(leg, leg.entry, p) * self.config.adl_share
-                booked = self._gain(leg, bar.perp_open, p) * self.config.adl_share
+                gain = self._gain(a, leg.entry, p) * self.config.adl_share
+                booked = self._gain(a, bar.perp_open, p) * self.config.adl_share
                 self.margin[self._wallet(a)] += gain
                 self.parts["perp_pnl"] += booked * self._coin_worth(a)
                 self._after_closing(a, closed, self.config.adl_share)
         if self.portfolio:
             self._empty()
 
-    def _gain(self, leg: Leg, start: float, end: float) -> float:
+    def _gain(self, a: int, start: float, end: float) -> float:
         """Profit of the whole perpetual between two prices, in the currency of its wallet."""
-        return leg.perp * (end - start)
+        return self.legs[a].perp * (end - start)
 
     def _coin_worth(self, a: int) -> float:
         """Quote per unit of the wallet's currency inside the bar."""
@@ -630,14 +634,15 @@ class ReferenceAccount:
             _, base = self._sizes(a)
             after = leg.perp + leg.order_perp
             limit = self.rules[a].largest(leg.leverage)
-            allowed, reason = limit / self._bracket_value(a, 1.0), "leverage limit of the bracket"
+            held = abs(leg.perp) if leg.perp * after > 0 else 0.0
+            allowed = max(limit / self._bracket_value(a, 1.0), held)
+            reason = "leverage limit of the bracket"
             if self._is_away(self._wallet(a)):  # spec 9.6
                 backed = max(self._unused(a), 0.0) * leg.leverage / bar.perp_open
+                backed = max(backed, held)
                 if backed < allowed:
                     allowed, reason = backed, "not enough funds"
             if abs(after) > abs(leg.perp) and abs(after) > allowed:
-                if leg.perp * after > 0:
-                    allowed = max(allowed, abs(leg.perp))
                 part, held = allowed / abs(after), self._hedge_held(a)
                 spot, perp = (
                     _order(held, part * (held + leg.order_spot)),
@@ -824,27 +829,36 @@ class ReferenceAccount:
         set.
         """
         free = self.cash
-        for a, (leg, bar) in enumerate(zip(self.legs, self.now, strict=True)):
-            order, _ = orders[a]
-            _, spread, impact, fee = self._spot_fill(a, order)
-            free -= order * bar.spot_open + fee + spread + impact
-            free -= max(-(leg.spot + order), 0.0) * bar.spot_open
+        for a in range(self.n):
+            free += self._free_of_asset(a, orders[a], moved)
         for w, members in enumerate(self.wallets):
-            if not moved & set(members) or self._is_away(w):
-                continue
-            unrealised = left = cost = required = needed = 0.0
-            for a in members:
-                leg, bar, order = self.legs[a], self.now[a], orders[a][1]
-                _, spread, impact, fee = self._perp_fill(a, order)
-                share = max(0.0, 1 - abs(order / leg.perp)) if leg.perp * order < 0 else 1.0
-                unrealised += leg.unrealised(bar.perp_open)
-                left += leg.unrealised(bar.perp_open) * share
-                cost += fee + spread + impact
-                required += abs(leg.perp + order) * bar.perp_open / leg.leverage
-                needed += self.rules[a].maintenance(abs(leg.perp + order) * bar.perp_open)
-            balance = self.margin[w] + unrealised - cost
-            free += balance - max(left + min(max(balance - left, 0.0), needed), required)
+            if moved & set(members) and not self._is_away(w):
+                free += self._free_of_wallet(w, members, orders)
         return free
+
+    def _free_of_asset(self, a: int, orders: tuple[float, float], moved: set[int]) -> float:
+        """What the spot order of an asset adds to f."""
+        leg, bar, order = self.legs[a], self.now[a], orders[0]
+        _, spread, impact, fee = self._spot_fill(a, order)
+        paid = order * bar.spot_open + fee + spread + impact
+        return -paid - max(-(leg.spot + order), 0.0) * bar.spot_open
+
+    def _free_of_wallet(
+        self, w: int, members: list[int], orders: list[tuple[float, float]]
+    ) -> float:
+        """What a wallet that gets a transfer adds to f."""
+        unrealised = left = cost = required = needed = 0.0
+        for a in members:
+            leg, bar, order = self.legs[a], self.now[a], orders[a][1]
+            _, spread, impact, fee = self._perp_fill(a, order)
+            share = max(0.0, 1 - abs(order / leg.perp)) if leg.perp * order < 0 else 1.0
+            unrealised += leg.unrealised(bar.perp_open)
+            left += leg.unrealised(bar.perp_open) * share
+            cost += fee + spread + impact
+            required += abs(leg.perp + order) * bar.perp_open / leg.leverage
+            needed += self.rules[a].maintenance(abs(leg.perp + order) * bar.perp_open)
+        balance = self.margin[w] + unrealised - cost
+        return balance - max(left + min(max(balance - left, 0.0), needed), required)
 
     def _free_collateral_after(self, orders: list[tuple[float, float]]) -> float:
         """f in portfolio mode: adjusted equity less the initial margin of all legs, at open
@@ -966,11 +980,15 @@ class ReferenceAccount:
         change = abs(self._moved_deposit(a, which, order)) - abs(self._deposit(a, which))
         change *= stress if change > 0 else 1.0
         share = self._as_slip(
-            which, order, (1 - c.impact_lasting) * rest + change / size / self._pays_in(a, which)
+            a,
+            a,
+            which,
+            order,
+            (1 - c.impact_lasting) * rest + change / size / self._pays_in(a, which),
         )
         return max(share, rest) if forced else max(share, -0.5)
 
-    def _as_slip(self, which: str, order: float, share: float) -> float:
+    def _as_slip(self, a: int, which: str, order: float, share: float) -> float:
         """A cost over the value of an order as a part of the fill price."""
         return share
 
@@ -1009,21 +1027,26 @@ class ReferenceAccount:
         return self.config.funding_response * premium if premium * self.legs[a].perp > 0 else 0.0
 
     def _fill(self) -> None:
-        for a, leg in enumerate(self.legs):
-            if leg.order_spot:
-                price, spread, impact, fee = self._spot_fill(a, leg.order_spot)
-                self._remember(a, "spot", leg.order_spot, impact)
-                self._book_cost(a, 0, leg.order_spot, price, spread, impact, fee)
-                self.cash -= leg.order_spot * price + fee
-                leg.spot += leg.order_spot
-            if leg.order_perp:
-                price, spread, impact, fee = self._perp_fill(a, leg.order_perp)
-                self._remember(a, "perp", leg.order_perp, impact)
-                self._book_cost(a, 1, leg.order_perp, price, spread, impact, fee)
-                self.margin[self._wallet(a)] += self._trade_perp(leg, price) - fee
+        for a in range(self.n):
+            self._fill_leg(a)
 
-    def _trade_perp(self, leg: Leg, price: float) -> float:
+    def _fill_leg(self, a: int) -> None:
+        leg = self.legs[a]
+        if leg.order_spot:
+            price, spread, impact, fee = self._spot_fill(a, leg.order_spot)
+            self._remember(a, "spot", leg.order_spot, impact)
+            self._book_cost(a, 0, leg.order_spot, price, spread, impact, fee)
+            self.cash -= leg.order_spot * price + fee
+            leg.spot += leg.order_spot
+        if leg.order_perp:
+            price, spread, impact, fee = self._perp_fill(a, leg.order_perp)
+            self._remember(a, "perp", leg.order_perp, impact)
+            self._book_cost(a, 1, leg.order_perp, price, spread, impact, fee)
+            self.margin[self._wallet(a)] += self._trade_perp(a, price) - fee
+
+    def _trade_perp(self, a: int, price: float) -> float:
         """Fill the perpetual order of a leg at `price`; returns the realised profit."""
+        leg = self.legs[a]
         before, after = leg.perp, leg.perp + leg.order_perp
         leg.perp = after
         if before == 0 or before * leg.order_perp > 0:  # opens or adds
@@ -1058,9 +1081,14 @@ class ReferenceAccount:
         if self.portfolio:
             self.cash, self.margin[0] = self.cash + self.margin[0], 0.0
             return
+        self._set_wallets(moved)
+        self._send_all(moved)
+
+    def _set_wallets(self, moved: set[int]) -> None:
+        """Spec 9.1 to 9.3."""
         wanted: dict[int, float] = {}
         for w, members in enumerate(self.wallets):
-            if moved & set(members) and not self._is_away(w):
+            if moved & set(members) and not self._is_away(w) and not self._in_coins(w):
                 required = sum(
                     abs(self.legs[a].perp) * self.now[a].perp_open / self.legs[a].leverage
                     for a in members
@@ -1082,9 +1110,15 @@ class ReferenceAccount:
                 top_up = min(top_up, max(0.0, self._free([b.spot_open for b in self.now])))
             self.cash -= top_up
             self.margin[w] += top_up
+
+    def _send_all(self, moved: set[int]) -> None:
         for w, members in enumerate(self.wallets):
             if moved & set(members) and self.away[w] and not self._frozen(w):
                 self._send(w, members)
+
+    def _in_coins(self, w: int) -> bool:
+        """Whether a wallet holds coins."""
+        return False
 
     def _send(self, w: int, members: list[int]) -> None:
         """Spec 9.5."""
@@ -1326,17 +1360,17 @@ class ReferenceAccount:
         leg.entry = leg.entry if share < 1 else 0.0
         after = self.config.after_liquidation
         leg.pending = (
-            "" if after == "naked" or (after == "flatten" and self._unhedged(leg)) else after
+            "" if after == "naked" or (after == "flatten" and self._unhedged(a)) else after
         )
         self.liquidated[a] += 1
 
-    def _unhedged(self, leg: Leg) -> bool:
+    def _unhedged(self, a: int) -> bool:
         """Whether a liquidated leg leaves no spot to flatten."""
-        return leg.spot == 0
+        return self.legs[a].spot == 0
 
-    def _gone(self, leg: Leg) -> bool:
+    def _gone(self, a: int) -> bool:
         """Whether a flatten order is done."""
-        return leg.spot == 0
+        return self.legs[a].spot == 0
 
     def _close_wallet(self, w: int, prices: dict[int, float], booked_at: list[float]) -> None:
         """Close every leg of a wallet; the price profit of each is booked up to the price in
@@ -1398,10 +1432,14 @@ class ReferenceAccount:
         perp_from: list[float],
         perp_to: list[float],
     ) -> None:
-        for a, leg in enumerate(self.legs):
-            self.parts["spot_pnl"] += leg.spot * (spot_to[a] - spot_from[a])
-            self.expected_pnl += (leg.spot + leg.perp) * (spot_to[a] - spot_from[a])
-            self.parts["perp_pnl"] += leg.perp * (perp_to[a] - perp_from[a])
+        for a in range(self.n):
+            self._book_leg(a, (spot_from[a], spot_to[a]), (perp_from[a], perp_to[a]))
+
+    def _book_leg(self, a: int, spot: tuple[float, float], perp: tuple[float, float]) -> None:
+        leg, rise = self.legs[a], spot[1] - spot[0]
+        self.parts["spot_pnl"] += leg.spot * rise
+        self.expected_pnl += (leg.spot + leg.perp) * rise
+        self.parts["perp_pnl"] += leg.perp * (perp[1] - perp[0])
 
     def _free(self, spot_prices: list[float]) -> float:
         return self.cash - sum(
