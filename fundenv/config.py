@@ -85,6 +85,19 @@ class EnvConfig(Settings):
             "transfer_cost": 0.0,
             "failure_rate": 0.02,
             "failure_loss": 0.9,
+            "maker_fill": 0.97,
+            "maker_missed": 80.0,
+            "crash_spread": 54.0,
+            "crash_impact": 4.5,
+        }
+    )
+    # and of these only while the setting that gives them a meaning is off
+    idle: ClassVar[Mapping[str, str]] = MappingProxyType(
+        {
+            "maker_fill": "maker_share",
+            "maker_missed": "maker_share",
+            "crash_spread": "crash_sigma",
+            "crash_impact": "crash_sigma",
         }
     )
 
@@ -191,16 +204,27 @@ class EnvConfig(Settings):
     fee_tier: FeeTier = "base"
     """The venue's fees of a regular user, or of one high tier."""
     maker_share: Annotated[float, Range(0, 1, "of an order")] = 0.0
-    """Share of every order that rests in the order book; it pays the maker fee and no half-spread.
+    """Share of every order that waits in the order book, for the maker fee and no half-spread;
+    forced orders, and orders behind a crash, do not wait.
     """
+    maker_fill: Annotated[float, Range(0, 1, "of what waits")] = 0.97
+    """Share of it that is filled; the rest crosses the spread later."""
+    maker_missed: Annotated[float, Range(0, 1000, "bp")] = 80.0
+    """How far the price has run away from what was not filled: adverse selection."""
     fee_scale: Annotated[float, Range(0, 100, "times")] = 1.0
     """Multiplies every fee."""
     cost_scale: Annotated[float, Range(0, 100, "times")] = 1.0
     """Multiplies half-spread and impact."""
     stress_multiplier: Annotated[float, Range(1, 100, "times")] = 5.0
-    """Multiplies half-spread and impact of forced orders, and of all orders in a crash."""
-    crash_sigma: Annotated[float, Range(0, 100, "daily volatilities")] = 0.0
-    """A larger range of the mark price in a bar is a crash: the next orders cost more; 0: never."""
+    """Multiplies half-spread and impact of forced orders."""
+    crash_sigma: Annotated[float | None, Range(0, 100, "daily volatilities")] = None
+    """A larger range of the mark price in a bar is a crash: the next orders cost more; 0: never;
+    none: 2.5 in accounts on several venues and under a named shock, elsewhere never.
+    """
+    crash_spread: Annotated[float, Range(1, 1000, "times")] = 54.0
+    """Multiplies the half-spread of all orders behind a crash."""
+    crash_impact: Annotated[float, Range(1, 1000, "times")] = 4.5
+    """Multiplies their impact."""
     adl_sigma: Annotated[float, Range(0, 100, "daily volatilities")] = 0.0
     """Move of the mark price in a bar, in favour of a position, that deleverages it; 0: never."""
     adl_share: Annotated[float, Range(0.01, 0.9, "of the position")] = 0.5
@@ -342,8 +366,11 @@ class EnvConfig(Settings):
         values = {
             name: value
             for name, value in self.to_dict().items()
-            if name not in self.added or getattr(self, name) != self.added[name]
+            if name not in self.added
+            or getattr(self, name) != self.added[name]
+            or (name in self.idle and getattr(self, self.idle[name]))
         }
+        values["crash_sigma"] = self.crash_sigma or 0.0  # as it stood before it could be none
         return hashlib.sha256(json.dumps(values, sort_keys=True).encode()).hexdigest()[:12]
 
 

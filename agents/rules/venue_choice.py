@@ -102,7 +102,7 @@ class VenueSpread(StaticVenue):
 
     The spread of one day says little about the next week, and each change costs two fees and two
     spreads. On BTC and ETH over Binance and Hyperliquid, 2024-01 to 2025-06, it earns 10.20 and
-    6.57 % a year where the choice made once earns 9.85 and 7.86 (docs: Several venues in one
+    6.31 % a year where the choice made once earns 9.85 and 7.59 (docs: Several venues in one
     account).
     """
 

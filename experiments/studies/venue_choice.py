@@ -27,6 +27,7 @@ from experiments.rollout.make import roll_out
 from experiments.rollout.rollout import Rollout
 from experiments.studies.one_capital import NOTIONAL, STRIDE_HOURS, paper
 from fundenv.batch.cpu import Batch
+from fundenv.batch.params import CRASH_SIGMA
 from fundenv.dynamics.types import PARTS
 from fundenv.market import Market, joint, load_market, narrowed, read_table
 from fundenv.market.files.frames import HOUR_NS, times_ns
@@ -212,7 +213,8 @@ def _rows(home: str, away: str) -> list[tuple[str, str, dict[str, Any]]]:
 
 
 def _settings(args: Args) -> dict[str, Any]:
-    return {"venue": "binance", "cash_rate": args.cash_rate}
+    # crashes count in the rows of one venue too, so that the rows compare
+    return {"venue": "binance", "cash_rate": args.cash_rate, "crash_sigma": CRASH_SIGMA}
 
 
 def _carry(args: Args, market: Market, name: str, settings: dict[str, Any]) -> Rollout:

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import datetime as dt
 from collections.abc import Sequence
+from typing import NamedTuple
 
 from fundenv import choices
 from fundenv.config import ConfigError, EnvConfig
@@ -31,7 +32,6 @@ def asset_rules(
 ) -> t.AssetRules:
     """The rules of the asset `name` that are in force on `date`; numbers: of `venue_numbers`."""
     (venue, symbol), (market, pair) = book.perp(name), book.spot(name)
-    crossing = 1e-4 * (1.0 - config.maker_share)  # what rests in the book pays no half-spread
 
     def perp(key: str) -> float:
         return venue.value("execution", key, symbol, date)
@@ -39,11 +39,13 @@ def asset_rules(
     def spot(key: str) -> float:
         return market.value("execution", key, pair, date)
 
+    perp_costs = _costs(venue, config, "perp", config.perp_fee, perp("half_spread_perp_bp"), date)
+    spot_costs = _costs(market, config, "spot", config.spot_fee, spot("half_spread_spot_bp"), date)
     return t.AssetRules(
-        fee_perp=_fee(venue, config, "perp", config.perp_fee, date),
-        fee_spot=_fee(market, config, "spot", config.spot_fee, date),
-        half_spread_perp=crossing * perp("half_spread_perp_bp"),
-        half_spread_spot=crossing * spot("half_spread_spot_bp"),
+        fee_perp=perp_costs.fee,
+        fee_spot=spot_costs.fee,
+        half_spread_perp=perp_costs.half_spread,
+        half_spread_spot=spot_costs.half_spread,
         impact=perp("impact_coefficient"),
         lot_perp=perp("lot_perp"),
         lot_spot=spot("lot_spot"),
@@ -66,6 +68,10 @@ def asset_rules(
         perp_venue=numbers[venue.name],
         spot_venue=numbers[market.name],
         wallet_rate=wallet_rate(venue, book, date),
+        forced_fee_perp=perp_costs.forced_fee,
+        forced_fee_spot=spot_costs.forced_fee,
+        forced_spread_perp=perp_costs.forced_spread,
+        forced_spread_spot=spot_costs.forced_spread,
     )
 
 
@@ -75,12 +81,33 @@ def wallet_rate(venue: Venue, book: Rulebook, date: dt.date) -> float:
     return 0.0 if at_home or coins else venue.value("wallet", "annual", date=date)
 
 
-def _fee(venue: Venue, config: EnvConfig, leg: str, own: float | None, date: dt.date) -> float:
+class _Costs(NamedTuple):
+    """Rates of one leg: of an order that may wait in the book, and of a forced one."""
+
+    fee: float
+    half_spread: float
+    forced_fee: float
+    forced_spread: float
+
+
+def _costs(
+    venue: Venue, config: EnvConfig, leg: str, own: float | None, crossing: float, date: dt.date
+) -> _Costs:
+    """Of the share that waits in the book `maker_fill` is filled, for the maker fee and no
+    half-spread. The rest crosses the spread later, at a price that has run away by `maker_missed`.
+    What fills never earns more from a rebate than it loses: the half-spread is at least the rebate.
+    """
     maker, taker = (
         venue.value(_FEES[config.fee_tier], f"{leg}_{kind}", date=date)
         for kind in ("maker", "taker")
     )
-    return own if own is not None else blended_rate(maker, taker, config.maker_share)
+    filled = config.maker_share * config.maker_fill
+    missed = config.maker_share * (1.0 - config.maker_fill) * 1e-4 * config.maker_missed
+    fee = own if own is not None else blended_rate(maker, taker, filled)
+    half_spread = 1e-4 * (1.0 - filled) * crossing + missed
+    if own is None and config.maker_share > 0.0:
+        half_spread = max(half_spread, -fee)
+    return _Costs(fee, half_spread, own if own is not None else taker, 1e-4 * crossing)
 
 
 def changes(book: Rulebook, name: str) -> set[dt.date]:

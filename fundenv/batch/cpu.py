@@ -65,7 +65,7 @@ class Batch(Setup):
         )
         super().__init__(num_envs, market, symbols, autoreset, config, settings)
         self._gives_away, self._wait = False, wait
-        self._allocate(build_params(self.config, self.venue, self.market, num_envs, per_env))
+        self._allocate(build_params(self.config, self.rulebook, self.market, num_envs, per_env))
         # the caller takes the first chunk
         self._pool = Threads(threads - 1) if threads > 1 else None
         self.chunks = chunks(num_envs, threads)

@@ -13,9 +13,10 @@ from fundenv.batch.randomize import DRAWN, field_limits
 from fundenv.config import ConfigError, EnvConfig, hours
 from fundenv.dynamics import types as t
 from fundenv.market import Market
+from fundenv.market.files.frames import contract_of
 from fundenv.settings import nearest
 from fundenv.settings.forms import KEEPER
-from fundenv.venues import Venue
+from fundenv.venues import Rulebook, legs_of
 
 
 def remembers(config: EnvConfig) -> bool:
@@ -39,8 +40,22 @@ def span(market: Market, config: EnvConfig) -> tuple[dt.date, dt.date]:
     return first, last
 
 
+CRASH_SIGMA = 2.5  # of the setting `crash_sigma` where it is none and crashes count
+
+
+def crash_sigma(config: EnvConfig, market: Market, book: Rulebook) -> float:
+    """The range of mark above which a bar is a crash, in daily volatilities; 0: none is."""
+    if config.crash_sigma is not None:
+        return config.crash_sigma
+    names = {contract_of(name) for path in market.symbols for name in path}
+    elsewhere = any(
+        book.venue(place).name != book.account.name for name in names for place in legs_of(name)
+    )
+    return CRASH_SIGMA if elsewhere or market.shocked else 0.0
+
+
 def build_params(
-    config: EnvConfig, venue: Venue, market: Market, n: int, per_env: Mapping[str, object] | None
+    config: EnvConfig, book: Rulebook, market: Market, n: int, per_env: Mapping[str, object] | None
 ) -> t.Float64:
     """(1, fields of Params), or (n, ...) where `per_env` gives one value per environment for some
     of them.
@@ -49,12 +64,13 @@ def build_params(
         "quote_borrow_rate": (
             config.quote_borrow_rate
             if config.quote_borrow_rate is not None
-            else venue.steady("borrow", "quote_annual", *span(market, config))
+            else book.account.steady("borrow", "quote_annual", *span(market, config))
         ),
         "basis_reversion": (
             1.0 - 0.5 ** (market.bar_hours / hours(config.basis_half_life, "basis_half_life"))
         ),
         "allow_short_spot": float(config.allow_short_spot),
+        "crash_sigma": crash_sigma(config, market, book),
         "borrow_slope": config.borrow_used / config.borrow_norm,
         "impact_keep": (
             1.0

@@ -2,7 +2,7 @@
 
 from fundenv.compiler.jit import jit, jit_rare
 from fundenv.dynamics.access import rules_of
-from fundenv.dynamics.costs import perp_slippage
+from fundenv.dynamics.costs import crashed, impact_stress, perp_slippage
 from fundenv.dynamics.funds import to_cash
 from fundenv.dynamics.impact_memory import PERP_LEG, impact_at_rest, remember_order
 from fundenv.dynamics.legs import base_of, profit_of, value_of
@@ -30,6 +30,8 @@ from fundenv.dynamics.types import (
     PROCEDURE_WHOLE,
     REMEMBERS,
     SPOT,
+    TOUCH_FORCED_CRASHED,
+    TOUCH_STRESSED,
 )
 from fundenv.dynamics.wallets import is_away
 from fundenv.market.layout import MARK_CLOSE, MARK_HIGH, MARK_LOW, PERP_OPEN, SPOT_CLOSE, SPOT_OPEN
@@ -92,10 +94,12 @@ def close_leg(world, store, out, p, i, a, wallet, row, book, price, filled, at_o
     worth, valued = worth_of(world, row, a, at_open), valued_at(world, row, a, at_open)
     rule = rules_of(world.rules, world.symbols[book, a])
     size = legs[i, a, PERP] * share
-    stress = p.cost_scale * p.stress_multiplier
-    spread, impact = perp_slippage(world, store, p, i, a, row, rule, -size, stress)
+    behind = crashed(world, row, a, p.crash_sigma)
+    touch = TOUCH_FORCED_CRASHED if behind else TOUCH_STRESSED
+    spread, impact = perp_slippage(world, store, p, i, a, row, rule, -size, touch)
     if world.codes[REMEMBERS] != 0:  # a liquidation gets nothing back
         traded = base_of(contract, -size, world.bars[row, a, PERP_OPEN])
+        stress = impact_stress(p, touch)
         rest = impact_at_rest(world, p, a, row, PERP_LEG, rule.impact, traded, stress)
         most = (0.5 if contract == INVERSE else 1.0) - spread
         impact = min(max(impact, rest), most)

@@ -3,7 +3,7 @@
 import math
 
 from fundenv.compiler.jit import jit
-from fundenv.dynamics.costs import perp_slippage, spot_slippage, stress_of
+from fundenv.dynamics.costs import perp_fee, perp_slippage, spot_fee, spot_slippage
 from fundenv.dynamics.impact_memory import PERP_LEG, SPOT_LEG, remember_order
 from fundenv.dynamics.legs import base_of, fill_of, quote_of, value_of
 from fundenv.dynamics.types import (
@@ -40,12 +40,12 @@ def fill_spot(world, store, out, p, rule, i, a, row):
     """Fill the wanted spot order of leg a at the open of bar `row`, paying from cash."""
     legs, order = store.legs, store.legs[i, a, WANT_SPOT]
     size, mid = abs(order), world.bars[row, a, SPOT_OPEN]
-    stress = stress_of(p, legs[i, a, TOUCH])
-    spread, impact = spot_slippage(world, store, p, i, a, row, rule, order, stress)
+    touch = legs[i, a, TOUCH]
+    spread, impact = spot_slippage(world, store, p, i, a, row, rule, order, touch)
     if world.codes[REMEMBERS] != 0:
         remember_order(world, store, p, i, a, row, SPOT_LEG, rule.impact, order, impact, mid)
     price = mid * (1.0 + math.copysign(1.0, order) * (spread + impact))
-    fee = rule.fee_spot * p.fee_scale * size * price
+    fee = spot_fee(rule, touch) * p.fee_scale * size * price
     store.account[i, CASH] -= order * price + fee
     legs[i, a, SPOT] += order
     legs[i, a, IDLE_BARS] = 0.0
@@ -70,13 +70,13 @@ def fill_perp(world, store, out, p, rule, i, a, row):
     inverse = world.contract == INVERSE
     wallet = wallet_of(world, store.episode[i, BOOK], a)
     size, mid = abs(order), world.bars[row, a, PERP_OPEN]
-    stress = stress_of(p, legs[i, a, TOUCH])
-    spread, impact = perp_slippage(world, store, p, i, a, row, rule, order, stress)
+    touch = legs[i, a, TOUCH]
+    spread, impact = perp_slippage(world, store, p, i, a, row, rule, order, touch)
     if world.codes[REMEMBERS] != 0:
         traded = base_of(world.contract, order, mid)
         remember_order(world, store, p, i, a, row, PERP_LEG, rule.impact, traded, impact, mid)
     price = mid * (1.0 + math.copysign(1.0, order) * (spread + impact))
-    fee = rule.fee_perp * p.fee_scale * value_of(world.contract, order, price)
+    fee = perp_fee(rule, touch) * p.fee_scale * value_of(world.contract, order, price)
     worth = world.bars[row, a, SPOT_OPEN] if inverse else 1.0
     before = legs[i, a, PERP]
     legs[i, a, PERP], legs[i, a, ENTRY], realised = fill_of(

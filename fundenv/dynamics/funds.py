@@ -5,7 +5,7 @@ wallets.
 from fundenv.compiler.jit import jit, jit_rare
 from fundenv.dynamics.access import rules_of
 from fundenv.dynamics.borrowing import locked_cash
-from fundenv.dynamics.costs import order_cost, perp_slippage, spot_slippage, stress_of
+from fundenv.dynamics.costs import order_cost, perp_fee, perp_slippage, spot_fee, spot_slippage
 from fundenv.dynamics.inverse import (
     free_beside_coins,
     free_cash_after_coins,
@@ -75,21 +75,20 @@ def free_cash_after(world, store, p, i, row, book, using, rest):
                 free += legs[i, a, SPOT] * spot_open
             continue
         rule = rules_of(world.rules, world.symbols[book, a])
-        stress = stress_of(p, touch)
         k = using if legs[i, a, SHRINK] == SHRINK_USES else rest
         spot_order, perp_order = orders_at(own, store, p, i, a, row, k)
-        spread, impact = spot_slippage(own, store, p, i, a, row, rule, spot_order, stress)
+        spread, impact = spot_slippage(own, store, p, i, a, row, rule, spot_order, touch)
         price_cost = abs(spot_order) * spot_open
         sign = 1.0 if spot_order > 0.0 else -1.0
         free -= spot_order * spot_open + price_cost * (spread + impact)
-        free -= price_cost * (1.0 + sign * (spread + impact)) * rule.fee_spot * p.fee_scale
+        free -= price_cost * (1.0 + sign * (spread + impact)) * spot_fee(rule, touch) * p.fee_scale
         free += min(legs[i, a, SPOT] + spot_order, 0.0) * spot_open
-        spread, impact = perp_slippage(own, store, p, i, a, row, rule, perp_order, stress)
+        spread, impact = perp_slippage(own, store, p, i, a, row, rule, perp_order, touch)
         price_cost = abs(perp_order) * perp_open
         sign = 1.0 if perp_order > 0.0 else -1.0
         cost = (
             price_cost * (spread + impact)
-            + price_cost * (1.0 + sign * (spread + impact)) * rule.fee_perp * p.fee_scale
+            + price_cost * (1.0 + sign * (spread + impact)) * perp_fee(rule, touch) * p.fee_scale
         )
         profit = unrealised(size, legs[i, a, ENTRY], perp_open)
         required = notional(size + perp_order, perp_open) / legs[i, a, TARGET_LEVERAGE]
@@ -128,18 +127,20 @@ def free_collateral_after(world, store, p, i, row, book, k):
             free += free_collateral_of_coins(world, store, p, i, a, row, rule, k)
             spent += spent_on_coins(world, store, p, i, a, row, rule, k)
             continue
-        stress = stress_of(p, legs[i, a, TOUCH])
+        touch = legs[i, a, TOUCH]
         spot_open, perp_open = world.bars[row, a, SPOT_OPEN], world.bars[row, a, PERP_OPEN]
         spot_order, perp_order = orders_at(world, store, p, i, a, row, k)
-        spread, impact = spot_slippage(world, store, p, i, a, row, rule, spot_order, stress)
+        spread, impact = spot_slippage(world, store, p, i, a, row, rule, spot_order, touch)
         paid = spot_order * spot_open + order_cost(
-            spot_order, spot_open, spread, impact, rule.fee_spot * p.fee_scale
+            spot_order, spot_open, spread, impact, spot_fee(rule, touch) * p.fee_scale
         )
         free -= paid
         spent += paid
         free += spot_collateral(legs[i, a, SPOT] + spot_order, spot_open, rule.collateral_rate)
-        spread, impact = perp_slippage(world, store, p, i, a, row, rule, perp_order, stress)
-        paid = order_cost(perp_order, perp_open, spread, impact, rule.fee_perp * p.fee_scale)
+        spread, impact = perp_slippage(world, store, p, i, a, row, rule, perp_order, touch)
+        paid = order_cost(
+            perp_order, perp_open, spread, impact, perp_fee(rule, touch) * p.fee_scale
+        )
         free -= paid
         spent += paid
         free += unrealised(legs[i, a, PERP], legs[i, a, ENTRY], perp_open)

@@ -81,7 +81,7 @@ def remembered_impact(world, store, p, i, a, row, leg, coefficient, order, stres
     """Impact of an order [base] at the open of bar `row`, as a fraction of the price; negative
     where it goes back on what earlier orders have displaced.
 
-    The stress (`execution.stress_of`) multiplies what an order pays, never what it gets back. The
+    The stress (`costs.impact_stress`) multiplies what an order pays, never what it gets back. The
     coin that an inverse perpetual pays is exact: s / (1 + s) of a purchase at the fraction s.
     """
     if order == 0.0:

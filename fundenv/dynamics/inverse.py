@@ -10,7 +10,7 @@ face).
 from fundenv.compiler.jit import jit
 from fundenv.dynamics.access import rules_of
 from fundenv.dynamics.borrowing import locked_cash
-from fundenv.dynamics.costs import order_cost, perp_slippage, spot_slippage, stress_of
+from fundenv.dynamics.costs import order_cost, perp_fee, perp_slippage, spot_fee, spot_slippage
 from fundenv.dynamics.holdings import coin_profit, coins_of
 from fundenv.dynamics.kinds import is_inverse, of_leg
 from fundenv.dynamics.margin import maintenance, wallet_floor
@@ -71,20 +71,20 @@ def coin_cost(order, price, slip, fee_rate):
 
 
 @jit
-def _perp_cost(world, store, p, i, a, row, rule, order, stress):
+def _perp_cost(world, store, p, i, a, row, rule, order, touch):
     """Slippage and fee [coin] of a perpetual order of asset a at the open."""
-    spread, impact = perp_slippage(world, store, p, i, a, row, rule, order, stress)
+    spread, impact = perp_slippage(world, store, p, i, a, row, rule, order, touch)
     return coin_cost(
-        order, world.bars[row, a, PERP_OPEN], spread + impact, rule.fee_perp * p.fee_scale
+        order, world.bars[row, a, PERP_OPEN], spread + impact, perp_fee(rule, touch) * p.fee_scale
     )
 
 
 @jit
-def _spot_cost(world, store, p, i, a, row, rule, order, stress):
+def _spot_cost(world, store, p, i, a, row, rule, order, touch):
     """Slippage and fee [quote] of a spot order of asset a at the open."""
-    spread, impact = spot_slippage(world, store, p, i, a, row, rule, order, stress)
+    spread, impact = spot_slippage(world, store, p, i, a, row, rule, order, touch)
     return order_cost(
-        order, world.bars[row, a, SPOT_OPEN], spread, impact, rule.fee_spot * p.fee_scale
+        order, world.bars[row, a, SPOT_OPEN], spread, impact, spot_fee(rule, touch) * p.fee_scale
     )
 
 
@@ -103,7 +103,7 @@ def _released(world, store, p, i, a, row, book, order):
     balance = (
         store.legs[i, a, MARGIN]
         + profit
-        - _perp_cost(world, store, p, i, a, row, rule, order, stress_of(p, store.legs[i, a, TOUCH]))
+        - _perp_cost(world, store, p, i, a, row, rule, order, store.legs[i, a, TOUCH])
     )
     floor = wallet_floor(balance - left, maintenance(world.tiers, world.symbols[book, a], after))
     return balance - max(left + floor, after / store.legs[i, a, TARGET_LEVERAGE])
@@ -135,8 +135,7 @@ def free_beside_coins(world, store, p, i, a, row, book, using, rest, free):
     released = _released(world, store, p, i, a, row, book, perp_order)
     spot_order = within_coins(store, p, i, a, spot_order, released)
     free += min(legs[i, a, SPOT] + spot_order + released, 0.0) * spot_open - spot_order * spot_open
-    stress = stress_of(p, legs[i, a, TOUCH])
-    return free - _spot_cost(world, store, p, i, a, row, rule, spot_order, stress)
+    return free - _spot_cost(world, store, p, i, a, row, rule, spot_order, legs[i, a, TOUCH])
 
 
 @jit
@@ -175,17 +174,17 @@ def free_collateral_of_coins(world, store, p, i, a, row, rule, k):
     """
     legs = store.legs
     spot_open, perp_open = world.bars[row, a, SPOT_OPEN], world.bars[row, a, PERP_OPEN]
-    stress = stress_of(p, legs[i, a, TOUCH])
+    touch = legs[i, a, TOUCH]
     spot_order, perp_order = orders_at(world, store, p, i, a, row, k)
     coins = (
         coins_of(store, i, a, perp_open)
         + spot_order
-        - _perp_cost(world, store, p, i, a, row, rule, perp_order, stress)
+        - _perp_cost(world, store, p, i, a, row, rule, perp_order, touch)
     )
     required = (
         inverse_notional(legs[i, a, PERP] + perp_order, perp_open) / legs[i, a, TARGET_LEVERAGE]
     )
-    spot_cost = _spot_cost(world, store, p, i, a, row, rule, spot_order, stress)
+    spot_cost = _spot_cost(world, store, p, i, a, row, rule, spot_order, touch)
     return (
         spot_collateral(coins, spot_open, rule.collateral_rate)
         - required * spot_open
@@ -198,9 +197,9 @@ def free_collateral_of_coins(world, store, p, i, a, row, rule, k):
 def spent_on_coins(world, store, p, i, a, row, rule, k):
     """Quote that the spot order of asset a costs at the share k."""
     spot_order, _ = orders_at(world, store, p, i, a, row, k)
-    stress = stress_of(p, store.legs[i, a, TOUCH])
+    touch = store.legs[i, a, TOUCH]
     return spot_order * world.bars[row, a, SPOT_OPEN] + _spot_cost(
-        world, store, p, i, a, row, rule, spot_order, stress
+        world, store, p, i, a, row, rule, spot_order, touch
     )
 
 

@@ -6,6 +6,7 @@ from fundenv.compiler.jit import jit, jit_order, jit_rare
 from fundenv.dynamics.action import decode
 from fundenv.dynamics.borrowing import level_of
 from fundenv.dynamics.capital import capital_parts, gross_of
+from fundenv.dynamics.costs import crashed
 from fundenv.dynamics.holdings import spot_target
 from fundenv.dynamics.kinds import is_inverse, of_leg
 from fundenv.dynamics.legs import quote_of
@@ -31,6 +32,8 @@ from fundenv.dynamics.types import (
     TARGET_HEDGE,
     TARGET_LEVERAGE,
     TOUCH,
+    TOUCH_CRASHED,
+    TOUCH_FORCED_CRASHED,
     TOUCH_NONE,
     TOUCH_NORMAL,
     TOUCH_STRESSED,
@@ -41,9 +44,6 @@ from fundenv.dynamics.wallets import is_stopped
 from fundenv.market.layout import (
     HALTED,
     MARK_CLOSE,
-    MARK_HIGH,
-    MARK_LOW,
-    SIGMA_DAY,
     SPOT_CLOSE,
     UNLISTED,
 )
@@ -206,23 +206,15 @@ def call_loans(world, store, p, i, row):
 
 
 @jit
-def crashed(world, row, a, crash_sigma):
-    """Whether mark ranged over more than `crash_sigma` daily volatilities in the bar before `row`:
-    known when the orders of `row` are filled.
-    """
-    bars = world.bars
-    spread = bars[row - 1, a, MARK_HIGH] / bars[row - 1, a, MARK_LOW] - 1.0
-    return crash_sigma > 0.0 and spread > crash_sigma * bars[row - 1, a, SIGMA_DAY]
-
-
-@jit
 def stress_crashes(world, store, p, i, row):
-    """Every order behind a crash is a stressed one."""
+    """Every order behind a crash pays the costs of one."""
     if p.crash_sigma <= 0.0:
         return
     for a in range(store.legs.shape[1]):
-        if store.legs[i, a, TOUCH] == TOUCH_NORMAL and crashed(world, row, a, p.crash_sigma):
-            store.legs[i, a, TOUCH] = TOUCH_STRESSED
+        touch = store.legs[i, a, TOUCH]
+        if touch != TOUCH_NONE and crashed(world, row, a, p.crash_sigma):
+            forced = touch == TOUCH_STRESSED
+            store.legs[i, a, TOUCH] = TOUCH_FORCED_CRASHED if forced else TOUCH_CRASHED
 
 
 @jit

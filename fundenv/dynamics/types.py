@@ -55,7 +55,8 @@ N_LEG = next(_column)
 # of no meaning between steps: the plain loop and the vector form leave other values there
 SCRATCH = (WANT_SPOT, WANT_PERP, TOUCH, SHRINK)
 
-TOUCH_NONE, TOUCH_NORMAL, TOUCH_STRESSED = 0, 1, 2
+# a stressed order is forced; the last two follow a crash of the mark price, the very last is forced
+TOUCH_NONE, TOUCH_NORMAL, TOUCH_STRESSED, TOUCH_CRASHED, TOUCH_FORCED_CRASHED = range(5)
 # FOUND stands for USES while the other legs are tried
 SHRINK_RESTS, SHRINK_USES, SHRINK_FOUND = (0.0, 1.0, 2.0)
 
@@ -241,8 +242,7 @@ class Params(NamedTuple):
     funding_shift: (
         float  # annual rate added to every settlement, in proportion to the interval that it closes
     )
-    # orders behind a bar whose mark moved by more than this many daily volatilities are stressed; 0
-    # = none
+    # a bar whose mark moved by more than this many daily volatilities is a crash; 0 = none
     crash_sigma: float
     # a winning position is deleveraged where mark moves this many daily volatilities its way within
     # a bar; 0 = never
@@ -266,6 +266,8 @@ class Params(NamedTuple):
     funding_response: float  # change of the settled rate over that of the displaced premium
     transfer_cost: float  # quote that a transfer between venues costs
     failure_loss: float  # share of the money at a venue that is lost where it fails
+    crash_spread: float  # multiplies the half-spread of orders behind a crash
+    crash_impact: float  # multiplies their impact
 
 
 class AssetRules(NamedTuple):
@@ -295,6 +297,11 @@ class AssetRules(NamedTuple):
     inverse: float  # 1 = the perpetual is an inverse contract
     # annual, earned in the wallet of the perpetual where it is not on the account's venue
     wallet_rate: float
+    # of forced orders, and of all behind a crash: none of them waits in the book
+    forced_fee_perp: float
+    forced_fee_spot: float
+    forced_spread_perp: float
+    forced_spread_spot: float
 
 
 N_PARAMS, N_RULES = len(Params._fields), len(AssetRules._fields)

@@ -5,7 +5,7 @@ and the transfers between them and cash.
 from fundenv.compiler.jit import jit, jit_rare
 from fundenv.dynamics.access import rules_of
 from fundenv.dynamics.borrowing import locked_cash
-from fundenv.dynamics.costs import order_cost, perp_slippage, stress_of
+from fundenv.dynamics.costs import order_cost, perp_fee, perp_slippage
 from fundenv.dynamics.kinds import is_inverse, of_leg
 from fundenv.dynamics.margin import maintenance, wallet_floor
 from fundenv.dynamics.shares import orders_at
@@ -57,13 +57,14 @@ def _released_at(world, store, p, i, row, book, wallet, using, rest):
             legs[i, a, PERP],
             world.bars[row, a, PERP_OPEN],
         )
-        rule, stress = rules_of(world.rules, symbol), stress_of(p, legs[i, a, TOUCH])
+        rule, touch = rules_of(world.rules, symbol), legs[i, a, TOUCH]
         k = using if legs[i, a, SHRINK] == SHRINK_USES else rest
         own = of_leg(world, book, a)
         order = orders_at(own, store, p, i, a, row, k)[1]
-        spread, impact = perp_slippage(own, store, p, i, a, row, rule, order, stress)
+        spread, impact = perp_slippage(own, store, p, i, a, row, rule, order, touch)
         profit, after = unrealised(size, legs[i, a, ENTRY], price), notional(size + order, price)
-        balance += profit - order_cost(order, price, spread, impact, rule.fee_perp * p.fee_scale)
+        fee = perp_fee(rule, touch) * p.fee_scale
+        balance += profit - order_cost(order, price, spread, impact, fee)
         left += profit * share_left(size, order)
         needed += after / legs[i, a, TARGET_LEVERAGE]
         kept += maintenance(world.tiers, symbol, after)

@@ -51,7 +51,8 @@ class Market:
         since 1970 UTC. symbols: P tuples of A names. bar_hours: length of a bar. table: the F
         features. venue: name of the venue whose funding constants the features used. notes: what
         was masked, dropped or resampled, one sentence each. cautions: what the plausibility check
-        found and the user let through, one sentence each; a report names them.
+        found and the user let through, one sentence each; a report names them. shocked: whether a
+        shock is laid over a path (`splice`).
     """
 
     bars: NDArray[np.float64]
@@ -64,6 +65,7 @@ class Market:
     venue: str
     notes: tuple[str, ...] = field(default=())
     cautions: tuple[str, ...] = field(default=())
+    shocked: bool = False
 
     def __post_init__(self) -> None:
         # names taken from an array are np.str_, which the hash would tell from the same text

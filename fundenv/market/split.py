@@ -152,6 +152,7 @@ def stack(markets: Sequence[Market]) -> Market:
         symbols=tuple(names for m in markets for names in m.symbols),
         notes=tuple(dict.fromkeys(note for m in markets for note in m.notes)),
         cautions=tuple(dict.fromkeys(text for m in markets for text in m.cautions)),
+        shocked=any(m.shocked for m in markets),
     )
 
 

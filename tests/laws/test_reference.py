@@ -21,6 +21,7 @@ from tests.laws.wild import (
     MAX_LEVERAGE,
     SEEDS,
     SYMBOLS,
+    crashing_settings,
     full_targets,
     poor_settings,
     remembering_settings,
@@ -162,6 +163,22 @@ def test_kernel_and_reference_agree_where_impact_stays_behind():
     assert min(seen[f"liquidated {mode}"] for mode in ("isolated", "cross", "portfolio")) > 20, seen
     for what in ("impact got back", "not enough funds", "participation"):
         assert seen[what] > 100, (what, seen)
+
+
+def test_kernel_and_reference_agree_where_crashes_are_dear():
+    seen: Counter[str] = Counter()
+
+    @hypothesis_settings(max_examples=EXAMPLES // 4, **EVERYTHING)
+    @given(SEEDS, SYMBOLS, crashing_settings())
+    def check(seed, symbols, chosen):
+        market = wild_market(seed, symbols, PATHS)
+        env, rng = make_env(market, **chosen), np.random.default_rng(seed)
+        for path in range(PATHS):
+            walk(env, market, chosen, path, int(rng.integers(0, 20)), rng, 40, seen)
+
+    check()
+    assert seen["steps"] > 1_000, seen
+    assert seen["liquidations"] > 50, seen
 
 
 def test_kernel_and_reference_agree_where_coins_are_listed_and_delisted():

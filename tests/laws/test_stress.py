@@ -22,7 +22,7 @@ LAWS = Path(__file__).parent
 SHORT = (1.0, 1.0, 3.0)
 
 
-@pytest.mark.parametrize(("crash_sigma", "factor"), [(0.0, 1.0), (1.0, 5.0), (3.0, 1.0)])
+@pytest.mark.parametrize(("crash_sigma", "factor"), [(0.0, 1.0), (1.0, 54.0), (3.0, 1.0)])
 def test_orders_behind_a_crash_are_stressed(crash_sigma, factor):
     """Mark ranges over 10 % = 2.5 daily volatilities of 4 %; COSTLY's spread is 10 + 20 bp on two
     legs of 22,500.

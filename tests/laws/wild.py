@@ -92,7 +92,7 @@ def settings(draw: st.DrawFn) -> dict[str, Any]:
         "max_participation": draw(st.sampled_from([0.0, 0.01, 0.1])),
         "maker_share": draw(st.sampled_from([0.0, 0.4])),
         "fee_tier": draw(st.sampled_from(["base", "high"])),
-        "crash_sigma": draw(st.sampled_from([0.0, 0.0, 0.5])),
+        "crash_sigma": draw(st.sampled_from([None, 0.0, 0.5])),
         "adl_sigma": draw(st.sampled_from([0.0, 0.0, 0.3])),
         "adl_share": draw(st.sampled_from([0.2, 0.9])),
         "margin_level": draw(st.sampled_from([0.0, 1.1, 1.5])),
@@ -124,6 +124,20 @@ def remembering_settings(draw: st.DrawFn, base: Any = settings) -> dict[str, Any
             )
         )
     )
+
+
+@st.composite
+def crashing_settings(draw: st.DrawFn, base: Any = settings) -> dict[str, Any]:
+    """`base` with crashes that are dear, and orders that wait in the book."""
+    return draw(base()) | {
+        "crash_sigma": draw(st.sampled_from([None, 0.5, 1.5])),
+        "crash_spread": draw(st.sampled_from([1.0, 54.0])),
+        "crash_impact": draw(st.sampled_from([1.0, 4.5])),
+        "stress_multiplier": draw(st.sampled_from([1.0, 5.0, 90.0])),
+        "maker_share": draw(st.sampled_from([0.0, 0.4, 1.0])),
+        "maker_fill": draw(st.sampled_from([1.0, 0.6])),
+        "maker_missed": draw(st.sampled_from([0.0, 80.0])),
+    }
 
 
 @st.composite

@@ -11,7 +11,7 @@ from __future__ import annotations
 import math
 from typing import Any
 
-from tests.oracle.linear import ReferenceAccount, Target
+from tests.oracle.linear import ReferenceAccount, Stress, Target
 
 
 def inverse_profit(perp: float, start: float, end: float) -> float:
@@ -237,9 +237,9 @@ class InverseAccount(ReferenceAccount):
         impact are together at most 1/2.
         """
         bar = self.now[a]
-        return self._coin_price(
-            a, order, bar.perp_open, bar.spot_open, self.legs[a].stress, self.rules[a].perp_fee
-        )
+        stress = self.legs[a].stress
+        costs = self.rules[a].perp_costs.of(stress)
+        return self._coin_price(a, order, bar.perp_open, bar.spot_open, stress, *costs)
 
     def _coin_price(
         self,
@@ -247,13 +247,14 @@ class InverseAccount(ReferenceAccount):
         order: float,
         start: float,
         worth: float,
-        stress: float,
+        stress: Stress,
         fee_rate: float,
+        half_spread: float,
         forced: bool = False,
     ) -> tuple[float, ...]:
-        bar, rules = self.now[a], self.rules[a]
-        half_spread = min(rules.half_spread_perp * self.config.cost_scale * stress, 0.5)
-        impact = self._impact(a, "perp", order / bar.perp_open, stress, forced)
+        bar = self.now[a]
+        half_spread = min(half_spread * self.config.cost_scale * stress.spread, 0.5)
+        impact = self._impact(a, "perp", order / bar.perp_open, stress.impact, forced)
         impact = min(impact, 0.5 - half_spread)
         price = start * (1 + math.copysign(1.0, order) * (half_spread + impact))
         coin = abs(order) / price * worth
@@ -437,7 +438,14 @@ class InverseAccount(ReferenceAccount):
         closed = leg.perp * share
         there = self._gap_price(p, self._worst(a, at_open))
         fill, spread, impact, _ = self._coin_price(
-            a, -closed, there, worth, self.config.stress_multiplier, 0.0, forced=True
+            a,
+            -closed,
+            there,
+            worth,
+            self._forced(a),
+            0.0,
+            self.rules[a].perp_costs.forced_spread,
+            forced=True,
         )
         self._impact_alone(a, -closed, there, impact / (abs(closed) / fill * worth))
         fee = self.rules[a].liquidation_fee * abs(closed) / fill

@@ -63,6 +63,31 @@ class Bar(NamedTuple):
         return self.halted >= GONE
 
 
+class Stress(NamedTuple):
+    """Multipliers of half-spread and impact, and whether the order may wait in the book."""
+
+    spread: float = 1.0
+    impact: float = 1.0
+    waits: bool = True
+
+
+CALM = Stress()
+
+
+class Costs(NamedTuple):
+    """Fee rate and half-spread of a leg: where orders may wait in the book, and where not."""
+
+    fee: float
+    half_spread: float
+    forced_fee: float
+    forced_spread: float
+
+    def of(self, stress: Stress) -> tuple[float, float]:
+        return (
+            (self.fee, self.half_spread) if stress.waits else (self.forced_fee, self.forced_spread)
+        )
+
+
 @dataclass
 class Leg:
     """Spot and perpetual of one asset, its remembered target and what it does in the current
@@ -78,7 +103,7 @@ class Leg:
     pending: str = ""  # "", "flatten" or "rehedge"
     order_spot: float = 0.0
     order_perp: float = 0.0
-    stress: float = 1.0
+    stress: Stress = CALM
     # spec 8.7: what is paid for the displaced price of spot and perp, + where it is held up
     deposit_spot: float = 0.0
     deposit_perp: float = 0.0
@@ -112,16 +137,25 @@ class Rules:
             of = account if key == "quote_annual" else of
             return of.value(section, key) if override is None else override
 
-        def fee(override: float | None, leg: str) -> float:
+        def costs(override: float | None, leg: str, half_spread_bp: float) -> Costs:
+            """Spec 8.3, 8.11."""
             section = "fees" if config.fee_tier == "base" else "fees_high"
             maker, taker = (
                 given(override, section, f"{leg}_{kind}") for kind in ("maker", "taker")
             )
-            return (
-                maker * config.maker_share + taker * (1 - config.maker_share)
-            ) * config.fee_scale
+            filled = config.maker_share * config.maker_fill
+            fee = maker * filled + taker * (1 - filled)
+            spread = half_spread_bp * (1 - filled)
+            spread += (config.maker_share - filled) * config.maker_missed
+            if override is None and config.maker_share > 0:
+                spread = max(spread, -fee * 1e4)
+            scale = config.fee_scale
+            return Costs(fee * scale, spread / 1e4, taker * scale, half_spread_bp / 1e4)
 
-        self.perp_fee, self.spot_fee = fee(config.perp_fee, "perp"), fee(config.spot_fee, "spot")
+        half_spread = venue.value("execution", "half_spread_perp_bp", symbol)
+        self.perp_costs = costs(config.perp_fee, "perp", half_spread)
+        half_spread = market.value("execution", "half_spread_spot_bp", pair)
+        self.spot_costs = costs(config.spot_fee, "spot", half_spread)
         self.settles_on_spot = venue.choice("funding", "price") != "mark"
         self.procedure = venue.choice("liquidation", "procedure")
         self.partial_above = venue.value("liquidation", "partial_above")
@@ -129,12 +163,6 @@ class Rules:
         self.liquidation_fee = venue.value("liquidation", "fee") * config.fee_scale
         self.quote_borrow_rate = given(config.quote_borrow_rate, "borrow", "quote_annual")
         self.base_borrow_rate = given(config.base_borrow_rate, "borrow", "base_annual")
-        self.half_spread_perp = (
-            venue.value("execution", "half_spread_perp_bp", symbol) / 1e4 * (1 - config.maker_share)
-        )
-        self.half_spread_spot = (
-            market.value("execution", "half_spread_spot_bp", pair) / 1e4 * (1 - config.maker_share)
-        )
         self.impact = venue.value("execution", "impact_coefficient", symbol)
         self.lot_perp = venue.value("execution", "lot_perp", symbol)
         self.lot_spot = market.value("execution", "lot_spot", pair)
@@ -217,6 +245,11 @@ class ReferenceAccount:
         self.wallets = [
             [a for a in range(self.n) if owners[a] == owner] for owner in dict.fromkeys(owners)
         ]
+        self.several_venues = any(
+            place != venue
+            for name in market.symbols[path]
+            for place, _ in places(name, venue, config)
+        )
         self.margin = [0.0] * len(self.wallets)
         # spec 9.4: wallets on another venue, money on its way (+ to the wallet), bars to go
         self.away = [
@@ -277,7 +310,7 @@ class ReferenceAccount:
         self.last, self.now = self._read(self.row - 1), self._read(self.row)
         for leg in self.legs:
             leg.order_spot = leg.order_perp = 0.0
-            leg.stress = 1.0
+            leg.stress = Stress()
         closes = [b.spot_close for b in self.last], [b.mark_close for b in self.last]
         self.before = max(self.equity_at(*closes), 0.0)  # E of spec 9.5
         self._arrive()  # spec 9.4
@@ -370,7 +403,7 @@ class ReferenceAccount:
                 self.reasons[a] = "hold"
             leg.attempt = leg.perp != 0
             if leg.pending:
-                leg.stress = self.config.stress_multiplier
+                leg.stress = self._forced(a)
             if target is not None:
                 used = self._used(a, equity)  # at the leverage until now
                 leg.carry, leg.hedge, leg.leverage = target
@@ -515,12 +548,8 @@ class ReferenceAccount:
         called = {a for a, value in enumerate(values) if -value > rounding}
         for a in called:
             leg = self.legs[a]
-            leg.order_spot, leg.order_perp, leg.stress, leg.carry = (
-                -leg.spot,
-                -leg.perp,
-                self.config.stress_multiplier,
-                0.0,
-            )
+            leg.order_spot, leg.order_perp, leg.carry = -leg.spot, -leg.perp, 0.0
+            leg.stress = self._forced(a)
             self.reasons[a] = "loan called"
         return called
 
@@ -535,7 +564,7 @@ class ReferenceAccount:
             held = self._hedge_held(a)
             leg.order_spot, leg.order_perp, leg.pending = -held, -leg.perp, ""
             if held or leg.perp:
-                leg.stress = self.config.stress_multiplier
+                leg.stress = self._forced(a)
                 failed = now.halted in (FAILED, FAILED_WHOLE, FAILED_SPOT)
                 self.reasons[a] = "the venue failed" if failed else "delisted"
                 closed.add(a)
@@ -576,19 +605,28 @@ class ReferenceAccount:
             self.reasons[a] = "no more coins to borrow"
             if -held > least:
                 self.reasons[a] = "loan recalled"
-                leg.stress = self.config.stress_multiplier
+                leg.stress = self._forced(a)
                 leg.carry *= m
                 recalled.add(a)
         return recalled
 
     def _stress_crashes(self) -> None:
-        """Spec 6.14: orders behind a bar in which mark ranged far are stressed."""
-        for leg, last in zip(self.legs, self.last, strict=True):
-            if (
-                self.config.crash_sigma > 0
-                and last.mark_high / last.mark_low - 1 > self.config.crash_sigma * last.sigma_day
-            ):
-                leg.stress = self.config.stress_multiplier
+        """Spec 6.14: orders behind a bar in which mark ranged far pay the costs of a crash."""
+        for a, leg in enumerate(self.legs):
+            if self._crashed(a) and leg.stress.waits:
+                leg.stress = Stress(self.config.crash_spread, self.config.crash_impact, False)
+
+    def _crashed(self, a: int) -> bool:
+        last, most = self.last[a], self.config.crash_sigma
+        if most is None:
+            most = 2.5 if self.several_venues or self.market.shocked else 0.0
+        return most > 0 and last.mark_high / last.mark_low - 1 > most * last.sigma_day
+
+    def _forced(self, a: int) -> Stress:
+        """Spec 6.7, and 6.14 where the bar before was a crash."""
+        c = self.config
+        spread, impact = (c.crash_spread, c.crash_impact) if self._crashed(a) else (1.0, 1.0)
+        return Stress(max(c.stress_multiplier, spread), max(c.stress_multiplier, impact), False)
 
     def _deleverage(self) -> None:
         """Spec 10.12: the venue takes a share of a winner off where mark runs far in its favour."""
@@ -894,9 +932,8 @@ class ReferenceAccount:
         return self._price(
             order,
             bar.spot_open,
-            rules.half_spread_spot,
             "spot",
-            rules.spot_fee,
+            *rules.spot_costs.of(self.legs[a].stress),
             a,
             self.legs[a].stress,
         )
@@ -906,9 +943,8 @@ class ReferenceAccount:
         return self._price(
             order,
             bar.perp_open,
-            rules.half_spread_perp,
             "perp",
-            rules.perp_fee,
+            *rules.perp_costs.of(self.legs[a].stress),
             a,
             self.legs[a].stress,
         )
@@ -917,18 +953,18 @@ class ReferenceAccount:
         self,
         order: float,
         start: float,
-        half_spread: float,
         which: str,
         fee_rate: float,
+        half_spread: float,
         a: int,
-        stress: float,
+        stress: Stress,
         forced: bool = False,
     ) -> tuple[float, ...]:
         """Fill price, then spread, impact and fee in quote; only impact that goes back on earlier
         orders, and a maker's fee, may be below 0.
         """
-        half_spread = min(half_spread * self.config.cost_scale * stress, 1.0)
-        impact = min(self._impact(a, which, order, stress, forced), 1.0 - half_spread)
+        half_spread = min(half_spread * self.config.cost_scale * stress.spread, 1.0)
+        impact = min(self._impact(a, which, order, stress.impact, forced), 1.0 - half_spread)
         price = start * (1 + math.copysign(1.0, order) * (half_spread + impact))
         return (
             price,
@@ -1335,11 +1371,11 @@ class ReferenceAccount:
         fill, spread, impact, _ = self._price(
             -closed,
             there,
-            rules.half_spread_perp,
             "perp",
             0.0,
+            rules.perp_costs.forced_spread,
             a,
-            self.config.stress_multiplier,
+            self._forced(a),
             forced=True,
         )
         self._remember(a, "perp", -closed, impact)

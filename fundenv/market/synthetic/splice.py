@@ -83,7 +83,7 @@ def splice(
         f"{'+'.join(names)}: {given.name} from {t:%Y-%m-%d %H:%M} UTC"
         for names, t in zip(market.symbols, when, strict=True)
     )
-    return replace(stack(parts), notes=market.notes + notes, cautions=market.cautions)
+    return replace(stack(parts), notes=market.notes + notes, cautions=market.cautions, shocked=True)
 
 
 def _known(shock: str | Shock) -> Shock:
