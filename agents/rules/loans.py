@@ -63,6 +63,16 @@ class Loans:
         self._columns = {name: observed(table, name) for name in _WEIGHTS}
         self._lent: Any = self._used
 
+    def __deepcopy__(self, memo: Any) -> Loans:
+        """A copy of what was read last, for the same environments: these are not copied."""
+        other = object.__new__(Loans)
+        vars(other).update(vars(self))
+        return other
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Files of a training hold no environments: who reads them keeps the loans of its own."""
+        return {name: value for name, value in vars(self).items() if name != "_batch"}
+
     def look(self, obs: NDArray[np.float32], listed: Any = True) -> None:
         """Read the volatilities of an observation (n, D); listed: (n, A), the coins that count for
         the pool of quote.

@@ -89,6 +89,11 @@ def _rules() -> list[str]:
     ]
 
 
+def _with_loans(rule: Any) -> Any:
+    """What holds the `Loans` of a rule: rules of one capital share them with their allocation."""
+    return getattr(rule, "capital", rule)
+
+
 class Advice:
     """A rule's actions as one-hot columns, in the order of PPO's logits: per asset one of {hold,
     each carry}, and one of the leverages.
@@ -129,8 +134,13 @@ class Advice:
         return deepcopy(vars(self.rule))
 
     def restore(self, state: dict[str, Any]) -> None:
-        """Continue from the values that `state` returned."""
+        """Continue from the values that `state` returned; interest and pools stay those of this
+        environment.
+        """
+        loans = getattr(_with_loans(self.rule), "loans", None)
         vars(self.rule).update(deepcopy(state))
+        if loans is not None:
+            _with_loans(self.rule).loans = loans
 
     def _columns(self, rule: Agent, obs: Array) -> Array:
         hold, carry, _, leverage = (

@@ -24,7 +24,7 @@ def test_every_mode_has_a_row(capsys: pytest.CaptureFixture[str]) -> None:
 def test_the_modes_of_two_venues_have_their_own_market(capsys: pytest.CaptureFixture[str]) -> None:
     accounting.main(accounting.Args(**SMALL, modes=("two venues, one",)))
     assert "│ two venues, one fails " in capsys.readouterr().out
-    market = accounting.on_venues(0, fails=True)
+    market = accounting.on_venues(0, fails="hyperliquid", inverse=False)
     assert market.n_assets == 6
     assert market.has_failures
 

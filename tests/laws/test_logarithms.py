@@ -35,6 +35,7 @@ def test_exponential():
 
 def test_leverage_dial_meets_its_ends(monkeypatch):
     monkeypatch.setattr(action, "exp_of", plain(logarithms.exp_of))
+    monkeypatch.setattr(action, "leverage_at", plain(action.leverage_at))
     for most in (1.0, 2.0, 10.0, 20.0, 125.0):
         assert plain(action.leverage_of)(-1.0, most) == 1.0
         assert plain(action.leverage_of)(1.0, most) == pytest.approx(most, rel=1e-15)

@@ -18,7 +18,7 @@ from tests.laws.wild import SEEDS, crashing_settings, failing_settings, targets
 from tests.markets import wild_market
 from tests.oracle.venues import VenueAccount
 
-EXAMPLES, PATHS, STEPS = 300, 4, 40
+EXAMPLES, PATHS, STEPS = 380, 4, 40
 # two venues with two or three coins, each on a clock of its own
 PLACED = st.sampled_from(
     [

@@ -1017,7 +1017,6 @@ class ReferenceAccount:
         change *= stress if change > 0 else 1.0
         share = self._as_slip(
             a,
-            a,
             which,
             order,
             (1 - c.impact_lasting) * rest + change / size / self._pays_in(a, which),

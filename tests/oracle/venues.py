@@ -181,7 +181,7 @@ class VenueAccount(Orders, Closing):
             self.cash -= given
             asset.wallet += given
         for asset, now in zip(self.assets, self.now, strict=True):
-            frozen = now.state == FROZEN
+            frozen = now.state == FROZEN or self.home_is_frozen()
             if asset.ordered and self.delay and asset.place.is_elsewhere and not frozen:
                 self._send(asset, now)
 
