@@ -64,7 +64,7 @@ def test_kernel_and_reference_agree_on_wild_markets():
 def test_kernel_and_reference_agree_where_impact_stays_behind():
     seen: Counter[str] = Counter()
 
-    @hypothesis_settings(max_examples=60, **EVERYTHING)
+    @hypothesis_settings(max_examples=80, **EVERYTHING)
     @given(SEEDS, SYMBOLS, remembering_settings(inverse_settings))
     def check(seed, symbols, chosen):
         market = wild_market(seed, symbols, PATHS)
