@@ -52,10 +52,17 @@ class Paired(NamedTuple):
 
 
 def iqm(scores: Array) -> float:
-    """Interquartile mean: of the middle half of all seeds and symbols."""
-    from scipy import stats
+    """Interquartile mean: of the middle half of all seeds and symbols; NaN where one is NaN.
 
-    return float(stats.trim_mean(np.ravel(scores), 0.25))
+    The number of `scipy.stats.trim_mean`, which takes fifty times as long to call: a bootstrap
+    calls it for every draw.
+    """
+    flat = np.ravel(scores)
+    if not flat.size or np.isnan(flat).any():
+        return _NAN
+    cut = len(flat) // 4
+    last = len(flat) - cut
+    return float(np.partition(flat, (cut, last - 1))[cut:last].mean())
 
 
 def seed_interval(

@@ -14,9 +14,11 @@ import pandas as pd
 import pytest
 
 import agents
+from experiments import benchmark, train
 from experiments.benchmarking import trials
 from experiments.core.market_args import span_edges
-from tests.experiments.small_benchmark import ROOT, TINY, command, rows_of, run
+from tests.experiments.called import Capture, called, refused
+from tests.experiments.small_benchmark import ROOT, TINY, command, rows_of
 
 
 def interrupt_when(started: Path, process: subprocess.Popen[str]) -> str:
@@ -72,7 +74,7 @@ def test_ctrl_c_leaves_a_checkpoint_from_which_the_run_goes_on(
     assert done < 40_000
     begun = trials.read(tmp_path / "trials.csv").set_index("training")["daily_sharpe"]
     assert np.isnan(begun["run/ppo-0"])  # what was begun counts, whatever becomes of it
-    run("benchmark", *words, "--resume")
+    assert called(benchmark, *map(str, words), "--resume") == 0
     assert agents.load(out / "agents" / "ppo-0").steps_done >= 40_000  # type: ignore[attr-defined]
     rows = rows_of(out)
     assert {r["agent"] for r in rows} == {"carry", "ppo"}
@@ -93,8 +95,8 @@ def test_training_alone_goes_on_to_more_steps(tmp_path: Path, data: Path) -> Non
         "--params",
         *(word.removeprefix("ppo.") for word in TINY[1:7]),
     )
-    run("train", *words, "--steps", 256)
-    run("train", *words, "--steps", 512, "--resume")
+    for more in (("--steps", "256"), ("--steps", "512", "--resume")):
+        assert called(train, *map(str, words), *more) == 0
     assert agents.load(out).steps_done == 512  # type: ignore[attr-defined]
 
 
@@ -126,14 +128,10 @@ def test_training_alone_goes_on_to_more_steps(tmp_path: Path, data: Path) -> Non
     ],
 )
 def test_bad_input_is_one_line(
-    data: Path, tmp_path: Path, words: tuple[str, ...], said: str
+    data: Path, tmp_path: Path, words: tuple[str, ...], said: str, capsys: Capture
 ) -> None:
-    done = run(
-        "benchmark", "--data", data, "--steps", 16, "--out", tmp_path / "run", *words, status=2
-    )
-    assert said in done.stderr
-    assert len(done.stderr.strip().splitlines()) == 1
-    assert done.stderr.startswith("error: ")
+    where = ("--data", str(data), "--steps", "16", "--out", str(tmp_path / "run"))
+    assert said in refused(capsys, benchmark, *where, *words)
 
 
 def test_the_folder_lists_its_scripts() -> None:

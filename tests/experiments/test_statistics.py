@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from scipy import stats
 
 from experiments.analysis.statistics import (
     improvement,
@@ -19,6 +20,17 @@ def test_the_interquartile_mean_leaves_out_the_outer_quarters() -> None:
     assert iqm(np.array([[-100.0, 1.0], [2.0, 3.0], [4.0, 5.0], [6.0, 900.0]])) == pytest.approx(
         (2 + 3 + 4 + 5) / 4
     )
+
+
+def test_the_interquartile_mean_is_scipys_to_the_last_bit() -> None:
+    rng = np.random.default_rng(2)
+    for size in (*range(1, 40), 100, 333):
+        for _ in range(5):
+            scores = rng.standard_t(2, size) * 10.0 ** rng.integers(-6, 6)
+            scores[rng.random(size) < 0.2] = scores[0]  # ties
+            assert iqm(scores) == stats.trim_mean(scores, 0.25)
+    assert np.isnan(iqm(np.array([[1.0, np.nan], [2.0, 3.0]])))
+    assert np.isnan(iqm(np.array([])))
 
 
 def test_an_interval_covers_the_truth_about_as_often_as_it_says() -> None:
