@@ -12,6 +12,7 @@ import tomllib
 import warnings
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from functools import lru_cache
 from importlib import resources
 from pathlib import Path
 from typing import Any
@@ -56,7 +57,7 @@ class Venue:
     depends on the symbol (its own entry, or the table's `default`), `choice(section, key)` a word;
     `brackets(symbol, date)` the maintenance table in force. Without a date the latest value counts;
     a date before the first one gets the first. `unsourced(symbol)` lists the keys whose numbers no
-    exchange document backs.
+    exchange document backs. `document` is shared by all who load the same file: read it only.
     """
 
     name: str
@@ -226,6 +227,14 @@ def load_venue(venue: str | Path) -> Venue:
             )
         path = Path(f"{name}.toml")
         text = resources.files("fundenv.venues").joinpath(path.name).read_text(encoding="utf-8")
+    return _read(text, path)
+
+
+@lru_cache(maxsize=64)
+def _read(text: str, path: Path) -> Venue:
+    """The venue that a file says: read once in a process, for that takes four fifths of the time
+    to make an environment.
+    """
     try:
         document = tomllib.loads(text)
     except (tomllib.TOMLDecodeError, RecursionError) as error:

@@ -175,6 +175,15 @@ def test_dated_values_change_on_their_day():
     assert okx.changes("BTCUSDT") == [dt.date(2020, 1, 1), dt.date(2025, 4, 24)]
 
 
+def test_a_file_that_was_edited_is_read_anew(write):
+    fee = re.search(r"perp_taker = \{ ?value = ([\d.e-]+)", TEXT)
+    path = write(fee[0], fee[0])
+    before = load_venue(path).value("fees", "perp_taker")
+    assert before == float(fee[1]) == load_venue(path).value("fees", "perp_taker")
+    write(fee[0], fee[0].replace(fee[1], "0.0123"))
+    assert load_venue(path).value("fees", "perp_taker") == 0.0123
+
+
 def test_unsourced_values_are_reported_once_and_only_where_used(tmp_path):
     path = tmp_path / "mine.toml"
     path.write_text(TEXT)
