@@ -1,6 +1,6 @@
 # Needs make and Python >= 3.11 with its venv module; everything else is installed into $(VENV).
 #   make demo PYTHON=/path/to/python3.12    another interpreter
-#   make test VENV=/tmp/venv PYTEST="-k funding -x"
+#   make test VENV=/tmp/venv PYTEST="-k funding -x"     more words for pytest: -n 0 for one process, -n 8 for eight
 # An interrupted demo goes on where it stopped, and a finished one shows its tables again (--resume).
 VENV   ?= .venv
 PYTHON ?= python3
@@ -18,6 +18,9 @@ FAST := $(wildcard tests/test_*.py) tests/formulas tests/golden tests/venues tes
   $(filter-out $(LONG),$(wildcard tests/market/test_*.py)) $(addprefix tests/agents/test_,registry.py rules.py zscore.py zscore_size.py) \
   $(addprefix tests/laws/test_,by_hand.py funding.py execution.py keeper.py shared_capital.py)
 
+# two processes, each file of tests in one of them
+workers := -n 2 --dist loadfile
+
 .DEFAULT_GOAL := help
 .PHONY: help demo check test install lint types warm format docs review clean
 # mypy and the compiler of the simulation, which both take a minute where nothing is kept, at once
@@ -31,11 +34,11 @@ demo: $(VENV)/.train  ## train PPO and SAC on the embedded market and compare th
 
 check: $(VENV)/.dev  ## lint, types and the fast tests: what to run before every commit
 	@$(first)
-	$(python) -m pytest -q -n 2 --dist loadfile -m "not slow and not learn" $(FAST) $(PYTEST)
+	$(python) -m pytest -q $(workers) -m "not slow and not learn" $(FAST) $(PYTEST)
 
 test: $(VENV)/.dev  ## lint, types and all tests (those on real data only where FUNDENV_DATA names a folder)
 	@$(first)
-	$(python) -m pytest $(PYTEST)
+	$(python) -m pytest $(workers) $(PYTEST)
 
 install: $(VENV)/.dev  ## only install what development needs, into .venv
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -106,30 +105,40 @@ def test_a_save_that_fails_keeps_the_one_before(old: Path, monkeypatch: pytest.M
     assert agents.load(folder).name == "ppo"
 
 
+# One process loads the libraries, and a child of it dies in each folder: at the first move, at the
+# second ...
 KILLED = """
 import os, sys
 from pathlib import Path
 import agents
-moves = 0
-replace = Path.replace
+replace, moves = Path.replace, 0
 def dies(self, target):
     global moves
     moves += 1
-    if moves > int(sys.argv[2]):
+    if moves > last:
         os._exit(9)
     return replace(self, target)
-Path.replace = dies
-agent = agents.load(sys.argv[1])
-agent.steps_done = 999
-agent.save(sys.argv[1])
+agents.load(sys.argv[1])
+for last, folder in enumerate(sys.argv[1:]):
+    if os.fork() == 0:
+        try:
+            Path.replace = dies
+            agent = agents.load(folder)
+            agent.steps_done = 999
+            agent.save(folder)
+        finally:
+            os._exit(1)
+    print(os.waitstatus_to_exitcode(os.wait()[1]))
 """
 
 
-@pytest.mark.parametrize("moves", [0, 1, 2, 3, 4])
-def test_a_process_that_dies_while_it_saves_leaves_one_whole_agent(moves: int, old: Path) -> None:
-    agents.load(old / "sac_under_way").save(old / "new")
-    done = subprocess.run([sys.executable, "-c", KILLED, str(old / "new"), str(moves)], check=False)
-    assert done.returncode == 9
-    found: Any = agents.load(old / "new")
-    assert found.steps_done == (92 if moves == 0 else 999)
-    shutil.rmtree(old / "new")
+def test_a_process_that_dies_while_it_saves_leaves_one_whole_agent(old: Path) -> None:
+    folders = [old / f"new{moves}" for moves in range(5)]
+    for folder in folders:
+        agents.load(old / "sac_under_way").save(folder)
+    command = [sys.executable, "-c", KILLED, *map(str, folders)]
+    done = subprocess.run(command, check=True, capture_output=True, text=True)
+    assert done.stdout.split() == ["9"] * 5, done.stderr
+    for moves, folder in enumerate(folders):
+        found: Any = agents.load(folder)
+        assert found.steps_done == (92 if moves == 0 else 999)

@@ -26,6 +26,7 @@ from fundenv.market.synthetic.shocks import SHOCKS
 from tests.experiments.called import Capture, called, refused
 from tests.experiments.small_benchmark import TINY, rows_of
 
+pytestmark = pytest.mark.slow
 RULES = ("flat", "carry", "zscore")
 SPANS = ("--train", "2021-02-01:2021-03-31", "--test", "2021-04-15:2021-05-20")
 # one worker: trainings in several are tests/experiments/test_interrupted.py's

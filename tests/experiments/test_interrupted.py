@@ -36,6 +36,7 @@ def interrupt_when(started: Path, process: subprocess.Popen[str]) -> str:
     return said
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("seeds", [1, 2])  # in this process, and in two workers
 def test_ctrl_c_leaves_a_checkpoint_from_which_the_run_goes_on(
     data: Path, tmp_path: Path, seeds: int
