@@ -12,6 +12,8 @@ from __future__ import annotations
 import dataclasses
 import json
 import os
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -38,8 +40,6 @@ from experiments.benchmarking.plan import candidates_of, ensembles, params_of, t
 from experiments.benchmarking.training import (
     Progress,
     check_training,
-    cost_of,
-    done_steps,
     prepared,
     say_trained_otherwise,
 )
@@ -53,6 +53,7 @@ from experiments.core.ray_pool import RayPool
 from experiments.core.run_folder import RunError, open_run, read_json, write_frame
 from experiments.report import conclude
 from experiments.rollout.make import say_overruled
+from fundenv.market import Market
 
 FIXED = (*MARKET_FIXED, "cash_rates", "preset", "steps", "folds", "params", "calibrated")
 
@@ -106,8 +107,41 @@ class Args(MarketArgs):
     """
 
 
+@dataclass(frozen=True, kw_only=True)
+class Plan:
+    """A benchmark whose input was checked."""
+
+    args: Args
+    preset: Preset  # as the command line changes it
+    params: dict[str, dict[str, Any]]
+    markets: dict[str, Market]
+    learners: tuple[Learner, ...]
+
+
 def main(args: Args) -> None:
     """Run what is not done yet, then write and show the tables."""
+    plan = prepare(args)
+    out = open_run(args.out, "benchmark", plain(args), FIXED, resume=args.resume)
+    begin_provenance(out, plan.markets)
+    for name, market in plan.markets.items():
+        print(f"{name:<18}{shown(market)}")
+    print(f"out   {out}   (tensorboard --logdir {out / 'tensorboard'})", flush=True)
+    say_settings(plan)
+    shocks = stress.scenarios_or_note(plan.markets["test"], args.settings())
+    context = context_of(plan, out, shocks)
+    forget_agents(out)
+    jobs: list[Job] = []
+    for stage in stages(plan, context):
+        _run(stage, context, args)
+        jobs += stage
+    report(plan, jobs, context)
+
+
+def prepare(args: Args, spans: Callable[[Args, int], dict[str, Market]] | None = None) -> Plan:
+    """Check everything that can be checked before anything is written.
+
+    spans: makes the markets; default: `spans_of`.
+    """
     least = {"seeds": 1, "steps": 1, "folds": 0, "workers": 1}
     for name, low in least.items():
         if getattr(args, name) is not None and getattr(args, name) < low:
@@ -126,52 +160,60 @@ def main(args: Args) -> None:
             if trains(name)
         },
     )
-    settings, markets = args.settings(), args.markets()
+    settings = args.settings()
     if preset.folds and args.train_on != "history":
         raise RunError(
             f"--train-on {args.train_on}: synthetic markets have no order in time for folds;"
             " give --folds 0"
         )
-    markets |= fold_markets(markets["train"], preset.folds)
+    if not preset.folds and any(len(few) > 1 for few in preset.candidates.values()):
+        raise RunError(
+            f"preset {args.preset} has several candidates and no folds to choose on; give --folds"
+        )
+    markets = (spans or spans_of)(args, preset.folds)
+    args.check({name: markets[name] for name in ("train", "test")})
     learned_on = [market for name, market in markets.items() if name.endswith("train")]
     made = [prepared(name, each.params) for name, few in preset.candidates.items() for each in few]
-    learners = [agent for agent in made if isinstance(agent, Learner)]
+    learners = tuple(agent for agent in made if isinstance(agent, Learner))
     for agent in learners:
         check_training(agent, settings, *learned_on)
-    out = open_run(args.out, "benchmark", _plain(args), FIXED, resume=args.resume)
-    begin_provenance(out, markets)
-    for name, market in markets.items():
-        print(f"{name:<18}{shown(market)}")
-    print(f"out   {out}   (tensorboard --logdir {out / 'tensorboard'})", flush=True)
-    for agent in {agent.name: agent for agent in learners}.values():
+    return Plan(args=args, preset=preset, params=params, markets=markets, learners=learners)
+
+
+def spans_of(args: Args, folds: int) -> dict[str, Market]:
+    """train, test, and fold<k>-train, fold<k>-validation."""
+    markets = args.spans()
+    return markets | fold_markets(markets["train"], folds)
+
+
+def say_settings(plan: Plan) -> None:
+    """Print which settings the agents replace by their own."""
+    args, settings = plan.args, plan.args.settings()
+    for agent in {agent.name: agent for agent in plan.learners}.values():
         say_trained_otherwise(agent, settings)
-    say_overruled(settings, [agents.make(name, **params.get(name, {})) for name in args.agents])
-    shocks = stress.scenarios_or_note(markets["test"], settings)
-    context = JobContext(
-        markets=markets, settings=settings, cash_rates=args.cash_rates, out=out, stress=shocks
+    made = [agents.make(name, **plan.params.get(name, {})) for name in args.agents]
+    say_overruled(settings, made)
+
+
+def context_of(plan: Plan, out: Path, shocks: stress.Scenarios | None) -> JobContext:
+    """What all jobs of the run folder `out` share."""
+    return JobContext(
+        markets=plan.markets,
+        settings=plan.args.settings(),
+        cash_rates=plan.args.cash_rates,
+        out=out,
+        stress=shocks,
     )
-    forget_agents(out)
-    jobs = _jobs(args, preset, params, context)
-    record_agents(out)
-    _report(args, preset, jobs, context)
 
 
-def _jobs(
-    args: Args, preset: Preset, params: dict[str, dict[str, Any]], context: JobContext
-) -> list[Job]:
-    """Do all jobs, the ensembles of what was trained last. Returns every job."""
-    done = _singles(args, preset, params, context)
-    joined = ensembles(args.agents, done)
-    _run(joined, context, args)
-    return [*done, *joined]
-
-
-def _singles(
-    args: Args, preset: Preset, params: dict[str, dict[str, Any]], context: JobContext
-) -> list[Job]:
-    """Rules and trainings. Where a learner has several candidates, the folds choose one first."""
+def stages(plan: Plan, context: JobContext) -> Iterator[list[Job]]:
+    """All jobs, in lists: those of a list can begin once those of the lists before are done. Where
+    a learner has several candidates, the folds choose one first; ensembles of what was trained come
+    last.
+    """
+    args, preset = plan.args, plan.preset
     rules = [
-        Job(agent=name, fold=fold, params=params.get(name, {}))
+        Job(agent=name, fold=fold, params=plan.params.get(name, {}))
         for fold in (FINAL, *range(preset.folds))
         for name in args.agents
         if not learns(name)
@@ -183,32 +225,28 @@ def _singles(
         for number, candidate in enumerate(candidates)
         for seed in range(preset.fold_seeds)
     ]
-    single = all(len(candidates) == 1 for candidates in preset.candidates.values())
-    final = [
-        training(candidates[0], 0, FINAL, seed)
-        for seed in range(preset.seeds)
-        for candidates in preset.candidates.values()
-    ]
-    if single:
-        _run([*rules, *final, *tried], context, args)
-        return [*rules, *final, *tried]
-    if not preset.folds:
-        raise RunError(
-            f"preset {args.preset} has several candidates and no folds to choose on; give --folds"
-        )
-    _run([*rules, *tried], context, args)
-    tidy = rows_of([read_json(context.out / PARTS / f"{job.key}.json") for job in tried])
-    chosen = {
-        name: choose(tidy, name) if len(candidates) > 1 else 0
-        for name, candidates in preset.candidates.items()
-    }
-    final = [
+    if all(len(candidates) == 1 for candidates in preset.candidates.values()):
+        final = _final(preset, dict.fromkeys(preset.candidates, 0))
+        yield [*rules, *final, *tried]
+    else:
+        yield [*rules, *tried]
+        tidy = rows_of([read_json(context.out / PARTS / f"{job.key}.json") for job in tried])
+        chosen = {
+            name: choose(tidy, name) if len(candidates) > 1 else 0
+            for name, candidates in preset.candidates.items()
+        }
+        final = _final(preset, chosen)
+        yield final
+    yield ensembles(args.agents, [*final, *tried])
+
+
+def _final(preset: Preset, chosen: dict[str, int]) -> list[Job]:
+    """The trainings on the whole training span, of the candidate chosen of each learner."""
+    return [
         training(preset.candidates[name][number], number, FINAL, seed)
         for seed in range(preset.seeds)
         for name, number in chosen.items()
     ]
-    _run(final, context, args)
-    return [*rules, *final, *tried]
 
 
 def _run(jobs: list[Job], context: JobContext, args: Args) -> None:
@@ -216,33 +254,35 @@ def _run(jobs: list[Job], context: JobContext, args: Args) -> None:
     waiting = [job for job in jobs if not context.done(job)]
     rules = [job for job in waiting if not job.steps]
     trained = [job for job in waiting if job.steps]
-
-    def left(job: Job) -> float:
-        done = done_steps(context.out / "agents" / job.key)
-        learned = cost_of(agents.make(job.agent, **job.params), job.steps, done)
-        return learned + context.judging_cost(job)
-
-    progress = Progress(sum(map(context.judging_cost, rules)) + sum(map(left, trained)))
-    try:
+    progress = Progress(sum(map(context.left, waiting)))
+    with said_where(context.out, progress):
         run_jobs(rules, do, context, progress, 1)  # seconds each: not worth a process
         if args.ray and trained:
             with RayPool(args.ray, context.out, args.workers) as pool:
                 far = dataclasses.replace(context, out=pool.folder)
-                pool.run(trained, do, far, progress, left)
+                pool.run(trained, do, far, progress, context.left)
         else:
             run_jobs(trained, do, context, progress, args.workers)
+
+
+@contextmanager
+def said_where(out: Path, progress: Progress) -> Iterator[None]:
+    """Close the bar at the end; after Ctrl-C say what is kept and how to go on."""
+    try:
+        yield
     except KeyboardInterrupt:
         raise Stopped(
-            f"interrupted; finished parts are kept in {context.out}, go on with --resume --out"
-            f" {context.out}"
+            f"interrupted; finished parts are kept in {out}, go on with --resume --out {out}"
         ) from None
     finally:
         progress.close()
 
 
-def _report(args: Args, preset: Preset, jobs: list[Job], context: JobContext) -> None:
+def report(plan: Plan, jobs: list[Job], context: JobContext) -> None:
     """The comparison of all parts, and everything that prints it."""
-    out, recorded = context.out, args.data is not None
+    args, out, recorded = plan.args, context.out, plan.args.data is not None
+    jobs = sorted(jobs, key=_order)
+    record_agents(out)
     parts = [read_json(out / PARTS / f"{job.key}.json") for job in jobs]
     tidy = rows_of(parts)
     write_frame(out / "results.parquet", tidy)
@@ -251,7 +291,7 @@ def _report(args: Args, preset: Preset, jobs: list[Job], context: JobContext) ->
     )
     picture(tidy[tidy["fold"] == FINAL], out / "results.png")
     final = [(job, part) for job, part in zip(jobs, parts, strict=True) if job.fold == FINAL]
-    facts = _facts(args, preset, jobs, context)
+    facts = _facts(plan, jobs, context)
     found = compare(
         tidy, daily, args.cash_rates, span="test", others=others(out, recorded=recorded)
     )
@@ -270,8 +310,16 @@ def _report(args: Args, preset: Preset, jobs: list[Job], context: JobContext) ->
     )
 
 
-def _facts(args: Args, preset: Preset, jobs: list[Job], context: JobContext) -> list[str]:
+def _order(job: Job) -> int:
+    """Of the tables: rules, final trainings, those of folds, ensembles."""
+    if job.members or not job.steps:
+        return 3 if job.members else 0
+    return 1 if job.fold == FINAL else 2
+
+
+def _facts(plan: Plan, jobs: list[Job], context: JobContext) -> list[str]:
     """What was compared, one line each."""
+    args, preset = plan.args, plan.preset
     final = [job for job in jobs if job.fold == FINAL]
     facts = [
         f"{name}: {shown(market)} (market {market.hash})"
@@ -292,7 +340,7 @@ def _facts(args: Args, preset: Preset, jobs: list[Job], context: JobContext) -> 
     return facts
 
 
-def _plain(args: Args) -> dict[str, Any]:
+def plain(args: Args) -> dict[str, Any]:
     """The arguments as JSON values."""
     values: dict[str, Any] = json.loads(json.dumps(dataclasses.asdict(args), default=str))
     return values

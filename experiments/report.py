@@ -19,6 +19,7 @@ from experiments.analysis.comparison import Comparison
 from experiments.analysis.printers import RESULTS, show_results, write_results
 from experiments.analysis.tables import Cells, Row
 from experiments.analysis.verdict import with_words
+from experiments.benchmarking.trials import SWEEP
 from experiments.core.cli import run
 from experiments.core.run_folder import RunError, read_json, write_text
 from experiments.rollout.export import write_returns, write_trades
@@ -45,6 +46,11 @@ def main(args: Args) -> None:
             "no run is named; give the folder of a finished benchmark or evaluation, as runs/demo"
         )
     for folder in args.runs:
+        if (folder / SWEEP).is_file():
+            raise RunError(
+                f"{folder} is the folder of a sweep; name folders of its cells, as"
+                f" {folder / next(iter(read_json(folder / SWEEP)['cells']))}"
+            )
         if (folder / CHECKPOINT).is_file() and not (folder / RESULTS).is_file():
             raise RunError(
                 f"{folder} holds a trained agent that was not evaluated yet; first:"

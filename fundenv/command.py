@@ -19,7 +19,7 @@ OWN = {
     "doctor": "Checks this installation: versions, compiler cache, GPU, data folder, browser, disk."
 }
 ORDER = (  # of the list: as a newcomer meets them
-    "doctor info download data train evaluate paper monitor benchmark report forecast study"
+    "doctor info download data train evaluate paper monitor benchmark sweep report forecast study"
     " federated calibrate population solvable surface gpu"
 ).split()
 _INTERRUPTED = 130

@@ -16,8 +16,8 @@ from fundenv.compiler.cache import cache_folder
 
 ROOT = Path(__file__).resolve().parents[1]
 COMMANDS = (
-    "download data train evaluate paper monitor benchmark calibrate population solvable surface"
-    " report info study federated forecast gpu doctor"
+    "download data train evaluate paper monitor benchmark sweep calibrate population solvable"
+    " surface report info study federated forecast gpu doctor"
 ).split()
 
 

@@ -20,7 +20,7 @@ from experiments.analysis.compare import FINAL
 from experiments.analysis.tables import Row
 from experiments.benchmarking.evaluation import daily_returns, keep, tidy_rows
 from experiments.benchmarking.stress import STRESS, Scenarios, run_scenarios
-from experiments.benchmarking.training import train
+from experiments.benchmarking.training import cost_of, done_steps, train
 from experiments.benchmarking.trials import Training, daily_sharpe
 from experiments.core.pool import Reporter
 from experiments.core.run_folder import RunError, read_json, write_frame, write_json
@@ -100,6 +100,14 @@ class JobContext:
         if job.fold == FINAL:
             walked += [self.markets["train"], *([self.stress.market] if self.stress else [])]
         return sum(map(self.walk_cost, walked))
+
+    def left(self, job: Job) -> float:
+        """What a job still counts in the progress bar."""
+        judged = self.judging_cost(job)
+        if not job.steps:
+            return judged
+        done = done_steps(self.out / "agents" / job.key)
+        return judged + cost_of(agents.make(job.agent, **job.params), job.steps, done)
 
     def terms(self, job: Job) -> list[Terms]:
         """Every cash rate and cost of the comparison, and those of the run: each once."""

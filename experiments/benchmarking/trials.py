@@ -3,8 +3,9 @@ for the number of trials.
 
 `trials.csv` beside the run folders (runs/trials.csv by default) gets a line when a training starts,
 and a second line with its figure after the evaluation. A training that was stopped, failed or was
-discarded stays in it without a figure. `experiments/trials.csv` holds the configurations that were
-tried while the default parameters were chosen.
+discarded stays in it without a figure. The cells of a sweep log beside the folder of the sweep, and
+what a cell varies is part of its configuration. `experiments/trials.csv` holds the configurations
+that were tried while the default parameters were chosen.
 """
 
 from __future__ import annotations
@@ -35,6 +36,7 @@ except ImportError:  # Windows
     fcntl = None  # type: ignore[assignment]
 
 LOG = "trials.csv"
+SWEEP = "sweep.json"  # a file in the folder of a sweep, whose folders are run folders
 RECIPE = Path(__file__).with_name(LOG)
 _NONE = pd.DataFrame({"agent": [], "configuration": [], "daily_sharpe": np.array([], float)})
 COLUMNS = ("training", "started", "agent", "configuration", "seed", "market", "daily_sharpe")
@@ -45,12 +47,13 @@ class Training(NamedTuple):
 
     log: Path
     name: str  # run folder / key of the training in it
+    cell: str = ""  # of a sweep, empty elsewhere
 
     @classmethod
     def of(cls, run: Path, key: str = "") -> Training:
         """The training `key` of the run folder `run`; without a key the folder is one training."""
-        run = run.resolve()
-        return cls(run.parent / LOG, f"{run.name}/{key}" if key else run.name)
+        log, name, cell = _place(run)
+        return cls(log, f"{name}/{key}" if key else name, cell)
 
     def start(
         self, agent: str, params: dict[str, Any], *, steps: int, seed: int, market: str
@@ -60,7 +63,8 @@ class Training(NamedTuple):
         """
         line = {
             "agent": agent,
-            "configuration": configuration(agent, params, steps),
+            "configuration": configuration(agent, params, steps)
+            + (f" in {self.cell}" if self.cell else ""),
             "seed": seed,
             "market": market,
         }
@@ -97,6 +101,15 @@ class Training(NamedTuple):
             )
         finally:
             os.close(descriptor)
+
+
+def _place(run: Path) -> tuple[Path, str, str]:
+    """The log of a run folder, its name in the log, and its cell where it belongs to a sweep."""
+    run = run.resolve()
+    whole = run.parent
+    if (whole / SWEEP).is_file():
+        return whole.parent / LOG, f"{whole.name}/{run.name}", run.name
+    return whole / LOG, run.name, ""
 
 
 def configuration(agent: str, params: dict[str, Any], steps: int) -> str:
@@ -143,8 +156,9 @@ def others(run: Path, *, recorded: bool) -> pd.DataFrame:
     there; on a synthetic market these trials do not count.
     """
     recipe = pd.read_csv(RECIPE)[["agent", "configuration", "daily_sharpe"]] if recorded else _NONE
-    logged = read(run.resolve().parent / LOG)
-    own = logged["training"].str.startswith(f"{run.resolve().name}/")
+    log, name, _ = _place(run)
+    logged = read(log)
+    own = logged["training"].str.startswith(f"{name}/")
     apart = logged[~logged["configuration"].isin(logged.loc[own, "configuration"])]
     means = (
         apart.groupby(["agent", "configuration"], sort=False)["daily_sharpe"].mean().reset_index()
@@ -156,6 +170,8 @@ def others(run: Path, *, recorded: bool) -> pd.DataFrame:
 def counted(run: Path, *, recorded: bool) -> str:
     """A sentence that says which configurations `others` counts."""
     logged = f"those logged in {LOG} beside the run folder"
+    if _place(run)[2]:
+        logged = f"those of the other cells of the sweep, and others logged in {LOG} beside it"
     if recorded:
         return (
             f"luck of the search: counts the {len(pd.read_csv(RECIPE))} configurations tried on"

@@ -159,8 +159,20 @@ class MarketArgs:
         return whole
 
     def markets(self, only: Literal["test"] | None = None) -> dict[str, Market]:
+        """`spans`, which fit the settings."""
+        parts = self.spans(only)
+        self.check(parts)
+        return parts
+
+    def check(self, parts: dict[str, Market]) -> None:
+        """Report settings that do not fit a market before anything runs."""
+        for part in parts.values():
+            Batch(1, market=part, **self.settings())
+
+    def spans(self, only: Literal["test"] | None = None) -> dict[str, Market]:
         """`train` and `test`, with an embargo between them; the last `embargo` of the earlier span
-        is dropped where they touch. `only` the test needs no span to learn on.
+        is dropped where they touch. `only` the test needs no span to learn on. The settings of the
+        environment do not change them.
         """
         own = parted(self.extra)
         whole = added(self._whole(own.in_data), self, own)
@@ -187,9 +199,6 @@ class MarketArgs:
             made = self.train_on, self.made_paths, self.venue
             parts["train"] = training_market(parts["train"], *made)
         parts["test"] = failing(stressed(parts["test"], self.stress), self.fail)
-        for part in parts.values():
-            # settings that do not fit this market are reported before anything runs
-            Batch(1, market=part, **self.settings())
         return parts
 
 

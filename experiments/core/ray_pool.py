@@ -89,7 +89,7 @@ class RayPool:
         waiting, stopped = list(names), False
         with deferred() as ctrl_c:
             while waiting:
-                done, waiting = ray.wait(waiting, timeout=SAID)
+                done, waiting = ray.wait(waiting, num_returns=len(waiting), timeout=SAID)
                 watch.hear(ray.get(board.take.remote()))
                 for ended in done:
                     failure = failure or _problem(ray, ended, jobs[names[ended]])

@@ -1,5 +1,5 @@
-"""`benchmark --ray`: the same run folder as without Ray, bit for bit, with a worker and a node lost
-in the middle; Ctrl-C and resume; refusals in one line.
+"""`benchmark --ray` and `sweep --ray`: the same run folders as without Ray, bit for bit, with a
+worker and a node lost in the middle; Ctrl-C and resume; refusals in one line.
 """
 
 from __future__ import annotations
@@ -21,11 +21,12 @@ import pytest
 
 import agents
 from agents import AgentError
-from experiments import benchmark
+from experiments import benchmark, sweep
 from experiments.benchmarking import jobs, trials
 from experiments.core import ray_pool
 from experiments.core.cli import Stopped
 from experiments.core.run_folder import RunError
+from experiments.sweeping import cells
 from tests.experiments.conftest import SMALL
 
 STEPS, SEEDS = 24_576, 2
@@ -47,14 +48,14 @@ def arguments(out: Path, **more: Any) -> benchmark.Args:
     return benchmark.Args(out=out, **given | more)
 
 
-def hasty() -> Callable[..., None]:
+def hasty(do: Callable[..., None] = jobs.do) -> Callable[..., None]:
     """`do` with a checkpoint every 0.3 seconds; a closure, which Ray ships whole."""
 
     def work(job: Any, context: Any, reporter: Any) -> None:
         from experiments.benchmarking import training
 
         training.SAVE_SECONDS = 0.3
-        jobs.do(job, context, reporter)
+        do(job, context, reporter)
 
     return work
 
@@ -132,19 +133,27 @@ def when(ready: Callable[[], bool], act: Callable[[], None], told: list[str]) ->
 
 
 def same(one: Path, other: Path) -> None:
-    """Two run folders hold the same results, to the last bit."""
+    """Two run folders hold the same results, and their logs the same trials, to the last bit."""
+    same_results(one, other, SEEDS)
+    same_trials(one, other)
+
+
+def same_results(one: Path, other: Path, seeds: int) -> None:
     for name in (
         "results.parquet",
         "stress.parquet",
-        *(f"daily/ppo-{k}.parquet" for k in range(SEEDS)),
+        *(f"daily/ppo-{k}.parquet" for k in range(seeds)),
     ):
         pd.testing.assert_frame_equal(
             pd.read_parquet(one / name), pd.read_parquet(other / name), check_exact=True
         )
-    for k in range(SEEDS):
+    for k in range(seeds):
         a, b = (agents.load(out / "agents" / f"ppo-{k}").model.policy for out in (one, other))  # type: ignore[attr-defined]
         for name, value in a.state_dict().items():
             np.testing.assert_array_equal(b.state_dict()[name].numpy(), value.numpy(), err_msg=name)
+
+
+def same_trials(one: Path, other: Path) -> None:
     begun, ended = (trials.read(out.parent / trials.LOG) for out in (one, other))
     assert sorted(begun["training"]) == sorted(ended["training"])
     assert list(begun.sort_values("training")["daily_sharpe"]) == list(
@@ -178,6 +187,47 @@ def test_a_worker_and_a_node_are_lost_and_every_bit_stays(
     assert told == ["done", "done"]
     assert killed, "no worker was killed"
     same(plain, out)
+    cluster.nodes.append(cluster.add_node(num_cpus=1, **cluster.room))
+
+
+@pytest.mark.slow
+def test_a_sweep_that_loses_a_worker_and_a_node_makes_the_same_cells(
+    cluster: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def swept(out: Path, **more: Any) -> None:
+        given = {name: getattr(arguments(out), name) for name in vars(arguments(out))}
+        more |= {"seeds": 1, "vary": ("ppo.entropy=0.005,0.02",)}
+        sweep.main(sweep.Args(**given | more))
+
+    plain, out, told = tmp_path / "plain" / "wide", tmp_path / "ray" / "wide", []
+    swept(plain)
+    names = [path.name for path in sorted(plain.glob("ppo.*"))]
+    assert len(names) == 2
+    monkeypatch.setattr(sweep, "do", hasty(cells.do))
+
+    def kill() -> None:
+        for each in workers():
+            os.kill(each, signal.SIGKILL)
+
+    def drop() -> None:
+        cluster.remove_node(cluster.nodes.pop(), allow_graceful=False)
+
+    threads = [
+        when(lambda: 0 < steps_done(out / names[0], "ppo-0") < STEPS, kill, told),
+        when(lambda: STEPS // 2 < steps_done(out / names[1], "ppo-0") < STEPS, drop, told),
+    ]
+    swept(out, ray=cluster.address)
+    for thread in threads:
+        thread.join(10)
+    assert told == ["done", "done"]
+    for name in names:
+        same_results(plain / name, out / name, 1)
+    same_trials(plain, out)
+    pd.testing.assert_frame_equal(
+        pd.read_parquet(plain / "results.parquet"),
+        pd.read_parquet(out / "results.parquet"),
+        check_exact=True,
+    )
     cluster.nodes.append(cluster.add_node(num_cpus=1, **cluster.room))
 
 

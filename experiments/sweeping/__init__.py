@@ -1,0 +1,1 @@
+"""The pieces of a sweep: its grid, its jobs, its table."""
