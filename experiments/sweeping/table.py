@@ -47,7 +47,8 @@ def conclude(out: Path, cells: dict[str, Values]) -> None:
     keys = list(dict.fromkeys(key for values in cells.values() for key in values))
     lines = _lines(frame, keys)
     said = _counted(frame, len(cells))
-    cash = read_results(out / next(iter(cells)))[0].cash()
+    net = list(dict.fromkeys(read_results(out / name)[0].cash() for name in cells))
+    cash = net[0] if len(net) == 1 else "the cash rates of its cell"
     text = ["# Sweep", "", said, "", *markdown(lines), "", LEGEND.format(cash=cash)]
     write_text(out / "results.md", "\n".join(text) + "\n")
     show_table(lines[: SHOWN + 1], title="Sweep: best growth first")
@@ -69,7 +70,7 @@ def rows(out: Path, cells: dict[str, Values]) -> pd.DataFrame:
         luck = {each.agent: each for each in comparison.luck}
         for each in comparison.standings:
             line: dict[str, Any] = {"cell": name, **values, "agent": each.agent, "kind": each.kind}
-            line |= _figures(each)
+            line |= _figures(each) | {"tried": np.nan, "deflated_sharpe": np.nan}
             if each.agent in luck:
                 line["tried"] = luck[each.agent].configurations
                 line["deflated_sharpe"] = luck[each.agent].deflated_sharpe

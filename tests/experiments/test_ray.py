@@ -1,5 +1,6 @@
 """`benchmark --ray` and `sweep --ray`: the same run folders as without Ray, bit for bit, with a
-worker and a node lost in the middle; Ctrl-C and resume; refusals in one line.
+worker and a node lost in the middle; Ctrl-C and resume; refusals in one line. A population that
+loses a node.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ import pytest
 
 import agents
 from agents import AgentError
-from experiments import benchmark, sweep
+from experiments import benchmark, population, sweep
 from experiments.benchmarking import jobs, trials
 from experiments.core import ray_pool
 from experiments.core.cli import Stopped
@@ -228,6 +229,37 @@ def test_a_sweep_that_loses_a_worker_and_a_node_makes_the_same_cells(
         pd.read_parquet(out / "results.parquet"),
         check_exact=True,
     )
+    cluster.nodes.append(cluster.add_node(num_cpus=1, **cluster.room))
+
+
+@pytest.mark.slow
+def test_a_population_that_loses_a_node_ends_with_every_member_trained(
+    cluster: Any, tmp_path: Path
+) -> None:
+    out, told, rounds, steps = tmp_path / "search", [], 2, 512
+
+    def drop() -> None:
+        cluster.remove_node(cluster.nodes.pop(), allow_graceful=False)
+
+    thread = when(lambda: any(out.glob("tune/*/checkpoint_*")), drop, told)
+    population.main(
+        population.Args(
+            population=2,
+            rounds=rounds,
+            steps=steps,
+            params=("n_envs=16", "n_steps=16", "batch_size=128", "hidden=8"),
+            address=cluster.address,
+            out=out,
+            train="2020-01:2020-12",
+            test="2022-01:2022-03",
+        )
+    )
+    thread.join(10)
+    assert told == ["done"]
+    members = json.loads((out / "population.json").read_text())
+    assert [member["steps"] for member in members] == [rounds * steps] * 2
+    best = json.loads((out / "best" / "checkpoint.json").read_text())
+    assert best["steps_done"] == rounds * steps
     cluster.nodes.append(cluster.add_node(num_cpus=1, **cluster.room))
 
 
