@@ -9,11 +9,13 @@ further values or seeds.
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+
+from tqdm import tqdm
 
 from experiments import benchmark
 from experiments.benchmarking.training import Progress
@@ -29,6 +31,7 @@ from experiments.sweeping.grid import Values, args_of, grid
 from fundenv.market import DataError, SplitError
 from fundenv.settings import SettingsError
 
+MANY = 50  # cells whose check takes seconds
 Run = Callable[[Sequence[Any], Callable[..., None], Any, Progress, Callable[[Any], float]], None]
 
 
@@ -47,11 +50,11 @@ def main(args: Args) -> None:
     """Check every cell, run what is not done yet, write the cells and their table."""
     grown = grid(args.vary)
     shared = Shared()
-    plans = {name: _checked(args, name, values, shared) for name, values in grown.items()}
+    plans = {name: _checked(args, name, grown[name], shared) for name in _shown(grown, "check")}
     own = benchmark.plain(args)
     out = open_run(args.out, "sweep", own, benchmark.FIXED, resume=args.resume).resolve()
     _keep(out / SWEEP, grown)
-    cells = {name: _begun(out / name, plan, shared) for name, plan in plans.items()}
+    cells = {name: _begun(out / name, plans[name], shared) for name in _shown(plans, "open")}
     print(f"{len(cells)} cells in {out}   (tensorboard --logdir {out})", flush=True)
     with _pool(args, out) as run_all:
         _train(cells, out, run_all)
@@ -60,6 +63,12 @@ def main(args: Args) -> None:
         with benchmark.said_where(out, progress):
             run_all(reports, conclude, cells, progress, lambda _: 1.0)
     table.conclude(out, grown)
+
+
+def _shown(names: Collection[str], what: str) -> Iterable[str]:
+    """The names, with a bar where they are many."""
+    shown: Iterable[str] = tqdm(names, what, leave=False, disable=len(names) < MANY)
+    return shown
 
 
 def _checked(args: Args, name: str, values: Values, shared: Shared) -> benchmark.Plan:
