@@ -197,7 +197,7 @@ def test_a_sweep_that_loses_a_worker_and_a_node_makes_the_same_cells(
 ) -> None:
     def swept(out: Path, **more: Any) -> None:
         given = {name: getattr(arguments(out), name) for name in vars(arguments(out))}
-        more |= {"seeds": 1, "vary": ("ppo.entropy=0.005,0.02",)}
+        more |= {"agents": ("ppo",), "seeds": 1, "vary": ("ppo.entropy=0.005,0.02",)}
         sweep.main(sweep.Args(**given | more))
 
     plain, out, told = tmp_path / "plain" / "wide", tmp_path / "ray" / "wide", []
