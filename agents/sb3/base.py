@@ -17,6 +17,7 @@ from agents.params import AgentError, Params
 from agents.sb3.params import LearningParams, carry_columns
 from agents.training.augmentation import with_crashes, with_smooth_basis
 from agents.training.learner import NetworkLearner
+from agents.training.memory import keep_freed_memory
 from agents.training.randomisation import draw_terms, hindsight
 from fundenv.config import EnvConfig
 
@@ -74,6 +75,7 @@ class SB3Agent(NetworkLearner):
 
         # small networks: more threads than one cost more than they bring
         torch.set_num_threads(self.params.threads)
+        keep_freed_memory()
         self.steps_wanted = steps
         env = self.training_env(market, settings, seed)
         try:

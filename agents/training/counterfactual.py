@@ -114,30 +114,29 @@ def changes(cost: Array) -> Array:
 
 def values(chances: Chances, record: Counterfactuals) -> Values:
     """The formula, from the last decision to the first; the chances as `filled` returns them."""
-    cost, change = record.cost[:, None], changes(record.cost)
-    steps, width = len(record.gain), record.gain.shape[1:]
-    off, on = (
-        np.zeros((steps + 1, *width[:-1]), np.float32),
-        np.zeros((steps + 1, *width), np.float32),
-    )
-    held, moved, into = (
-        np.zeros_like(record.gain),
-        np.zeros_like(record.gain),
-        np.zeros((steps, *width[:-1]), np.float32),
-    )
-    for k in range(steps - 1, -1, -1):
-        out = off[k + 1][..., None]
-        held[k] = record.gain[k] + np.where(record.liquidated[k], out, on[k + 1])
-        into[k] = (chances.first[k] * (held[k] - cost)).sum(axis=-1)
-        moved[k] = (chances.then[k] * (held[k][..., None, :] - change)).sum(axis=-1)
-        off[k] = chances.enter[k] * into[k] + (1 - chances.enter[k]) * off[k + 1]
-        on[k] = (
-            record.due[k]
-            + chances.hold[k] * held[k]
-            + chances.leave[k] * (out - cost)
-            + chances.again[k] * moved[k]
-        )
-    return Values(off, on, held, into, moved)
+    enter, first, hold, leave, again, then = map(_rows, chances)
+    gain, due, liquidated = map(_rows, (record.gain, record.due, record.liquidated))
+    cost, change = record.cost.T, np.moveaxis(changes(record.cost), 0, -1)
+    off, on = (np.zeros((len(e) + 1, *e.shape[1:]), np.float32) for e in (enter, gain))
+    held, moved, into = (np.zeros(e.shape, np.float32) for e in (gain, gain, enter))
+    stay, add = 1 - enter, np.add
+    for k in range(len(gain) - 1, -1, -1):
+        later, here = off[k + 1], held[k]
+        out = later[:, None]
+        add(gain[k], np.where(liquidated[k], out, on[k + 1]), out=here)
+        add.reduce(first[k] * (here - cost), axis=1, out=into[k])
+        add.reduce(then[k] * (here[:, None] - change), axis=2, out=moved[k])
+        add(enter[k] * into[k], stay[k] * later, out=off[k])
+        worth = due[k] + hold[k] * here
+        worth += leave[k] * (out - cost)
+        add(worth, again[k] * moved[k], out=on[k])
+    return Values(*(np.moveaxis(each, -1, 1) for each in (off, on, held, into, moved)))
+
+
+def _rows(array: NDArray[Any]) -> NDArray[Any]:
+    """(T, n, ..) as (T, .., n), float32: each step of a loop over T is then quick."""
+    kind = bool if array.dtype == bool else np.float32
+    return np.ascontiguousarray(np.moveaxis(array, 1, -1), kind)
 
 
 def hindsight(record: Counterfactuals) -> tuple[Array, Array]:
@@ -179,20 +178,23 @@ def derivatives(
     start (n, S): the chances to be flat and at each leverage when the episode begins.
     """
     chances = filled(chances, record)
-    worth, steps = values(chances, record), len(record.gain)
-    out, inside = np.zeros_like(worth.off), np.zeros_like(worth.on)
-    out[0], inside[0] = start[:, :1], start[:, None, 1:]
-    for k in range(steps):
-        now = (
-            inside[k] * chances.hold[k] + (out[k] * chances.enter[k])[..., None] * chances.first[k]
-        )
-        now += ((inside[k] * chances.again[k])[..., None] * chances.then[k]).sum(axis=-2)
-        out[k + 1] = (
-            out[k] * (1 - chances.enter[k])
-            + (inside[k] * chances.leave[k]).sum(axis=-1)
-            + (now * record.liquidated[k]).sum(axis=-1)
-        )
-        inside[k + 1] = np.where(record.liquidated[k], 0, now)
+    worth, liquidated = values(chances, record), _rows(record.liquidated)
+    enter, first, hold, leave, again, then = map(_rows, chances)
+    stay, add = 1 - enter, np.add
+    outside, invested = (
+        np.zeros((len(e) + 1, *e.shape[1:]), np.float32) for e in (enter, liquidated)
+    )
+    outside[0], invested[0] = start[:, 0], start[:, 1:].T
+    for k in range(len(enter)):
+        flat, was = outside[k], invested[k]
+        now = was * hold[k]
+        now += (flat * enter[k])[:, None] * first[k]
+        now += add.reduce((was * again[k])[:, :, None] * then[k], axis=1)
+        kept = flat * stay[k]
+        kept += add.reduce(was * leave[k], axis=1)
+        add(kept, add.reduce(now * liquidated[k], axis=1), out=outside[k + 1])
+        np.copyto(invested[k + 1], now, where=~liquidated[k])
+    out, inside, steps = np.moveaxis(outside, -1, 1), np.moveaxis(invested, -1, 1), len(enter)
     growth = (
         (out[0] * worth.off[0]).sum(axis=1) + (inside[0] * worth.on[0]).sum(axis=(1, 2))
     ).mean() / steps

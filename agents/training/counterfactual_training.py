@@ -23,7 +23,8 @@ from agents.training.counterfactual import (
     values,
 )
 from agents.training.counterfactual_accounts import CounterfactualAccounts
-from agents.training.imitation import HOLD, OFF, ON, policy_logits
+from agents.training.imitation import HOLD, OFF, ON, logits_of, policy_features
+from agents.training.quick_linear import QuickLinear
 
 CRITIC_ROUNDS = 0.25  # share of the rounds, the last ones, in which the critic learns
 BATCH = 4096  # states in one minibatch of the critic
@@ -62,7 +63,7 @@ def train_policy(
     )
     rng = np.random.default_rng([seed, 0xCF])
     for episode in range(episodes):
-        record = training.play(int(rng.integers(2**31)))
+        record = seen_by(model, training.play(int(rng.integers(2**31))))
         left, n, grown = 1 - episode / episodes, len(record.cost), []
         optimiser.param_groups[0]["lr"] = learning_rate * left
         for _ in range(epochs):
@@ -100,33 +101,40 @@ def starts(
     ]
 
 
+def seen_by(model: Any, record: Counterfactuals) -> Counterfactuals:
+    """The record with what the policy's network reads in place of the observations."""
+    with torch.no_grad():
+        obs = torch.as_tensor(record.obs.reshape(-1, record.obs.shape[-1]), device=model.device)
+        features = policy_features(model, obs).cpu().numpy()
+    return record._replace(obs=features.reshape(*record.obs.shape[:3], -1))
+
+
 def _answers(model: Any, record: Counterfactuals) -> tuple[Chances, Any]:
     """(chances of the policy in the recorded states, mean entropy of a gate and of a leverage),
     both tensors.
     """
-    shape = record.obs.shape
-    heads = policy_logits(
-        model, torch.as_tensor(record.obs.reshape(-1, shape[-1]), device=model.device)
-    )
-    log_gates, log_leverages = (
-        torch.stack([torch.log_softmax(head, dim=1) for head in each], dim=1).reshape(
-            *shape[:3], len(each), -1
+    shape, nvec = record.obs.shape, [int(n) for n in model.action_space.nvec]
+    features = torch.as_tensor(record.obs.reshape(-1, shape[-1]), device=model.device)
+    with QuickLinear():
+        # the choices first: the softmax of a few is quicker over whole rows of states
+        heads = torch.split(logits_of(model, features).t().contiguous(), nvec)
+    log_gates, log_leverages = (  # (3, A, S, T, n), (L, A, S, T, n)
+        torch.stack([torch.log_softmax(head, dim=0) for head in each], dim=1).reshape(
+            -1, len(each), *shape[:3]
         )
         for each in (heads[::2], heads[1::2])
     )
-    gates, leverages = log_gates.exp(), log_leverages.exp()  # (S, T, n, A, 3), (S, T, n, A, L)
-    inside, then = gates[1:].permute(1, 2, 3, 0, 4), leverages[1:].permute(1, 2, 3, 0, 4)
-    entropy = (
-        -(gates * log_gates).sum(dim=-1).mean() - (leverages * log_leverages).sum(dim=-1).mean()
-    )
+    gates, leverages = log_gates.exp(), log_leverages.exp()
+    entropy = -(gates * log_gates).sum(dim=0).mean() - (leverages * log_leverages).sum(dim=0).mean()
+    inside = gates[:, :, 1:].permute(0, 3, 4, 1, 2)
     return (
         Chances(
-            gates[FLAT, ..., ON],
-            leverages[FLAT],
-            inside[..., HOLD],
-            inside[..., OFF],
-            inside[..., ON],
-            then,
+            gates[ON, :, FLAT].permute(1, 2, 0),
+            leverages[:, :, FLAT].permute(2, 3, 1, 0),
+            inside[HOLD],
+            inside[OFF],
+            inside[ON],
+            leverages[:, :, 1:].permute(3, 4, 1, 2, 0),
         ),
         entropy,
     )
@@ -145,13 +153,16 @@ def _update(
     worth, growth = derivatives(
         Chances(*(each.detach().cpu().numpy() for each in chances)), record, start
     )
-    gained: Any = sum(
-        (chance * torch.as_tensor(merit, device=model.device).float()).sum()
-        for chance, merit in zip(chances, worth, strict=True)
-    )
-    loss = -gained / record.tradable[..., 0].size - entropy * bonus
     optimiser.zero_grad()
-    loss.backward()
+    # of the loss: less the growth per decision, less the bonus for entropy
+    share = -torch.ones(()) / record.tradable[..., 0].size
+    torch.autograd.backward(
+        [*chances, bonus],
+        [
+            *((share * torch.as_tensor(merit).float()).to(model.device) for merit in worth),
+            torch.tensor(-entropy, device=model.device),
+        ],
+    )
     torch.nn.utils.clip_grad_norm_(parts, 0.1)
     optimiser.step()
     return growth
@@ -169,7 +180,7 @@ def _fit_critic(
     """Fit the critic to the values of all recorded states."""
     with torch.no_grad():
         chances = Chances(*(each.cpu().numpy() for each in _answers(model, record)[0]))
-    worth = values(filled(chances, record), record)
+    worth, policy = values(filled(chances, record), record), model.policy
     counted = np.flatnonzero(record.inside)
     seen, told = (
         record.obs.reshape(-1, record.obs.shape[-1])[counted],
@@ -182,9 +193,9 @@ def _fit_critic(
         for index in torch.split(
             torch.as_tensor(rng.permutation(len(counted)), device=model.device), BATCH
         ):
-            loss = torch.nn.functional.mse_loss(
-                model.policy.predict_values(inputs[index]).flatten(), targets_[index]
-            )
+            with QuickLinear():
+                said = policy.value_net(policy.mlp_extractor.forward_critic(inputs[index]))
+            loss = torch.nn.functional.mse_loss(said.flatten(), targets_[index])
             optimiser.zero_grad()
             loss.backward()  # type: ignore[no-untyped-call]
             optimiser.step()

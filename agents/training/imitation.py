@@ -83,10 +83,11 @@ def imitate(
     parts = [p for name, p in policy.named_parameters() if "value" not in name]
     optimiser = torch.optim.Adam(parts, lr=2e-3)
     order = torch.Generator().manual_seed(seed)
+    inputs = policy_features(model, inputs)
     for _ in range(epochs):
         mixed: Any = torch.randperm(len(inputs), generator=order).to(inputs.device)
         for index in mixed.split(batch_size):
-            heads = policy_logits(model, inputs[index])[::2]
+            heads = heads_of(model, inputs[index])[::2]
             loss = sum(loss_of(head, labels[index, asset]) for asset, head in enumerate(heads))
             optimiser.zero_grad()
             loss.backward()
@@ -94,17 +95,28 @@ def imitate(
     with torch.no_grad():
         agree = [
             (head.argmax(dim=1) == labels[:, asset]).float().mean()
-            for asset, head in enumerate(policy_logits(model, inputs)[::2])
+            for asset, head in enumerate(heads_of(model, inputs)[::2])
         ]
     return float(torch.stack(agree).mean())
 
 
 def policy_logits(model: Any, obs: Any) -> list[Any]:
     """Logits of every head (n, K): gate and leverage of the first asset, of the second ..."""
+    return heads_of(model, policy_features(model, obs))
+
+
+def policy_features(model: Any, obs: Any) -> Any:
+    """What the actor's network reads of the observations (n, D); no weight changes it."""
+    return model.policy.extract_features(obs, model.policy.pi_features_extractor)
+
+
+def heads_of(model: Any, features: Any) -> list[Any]:
+    """`policy_logits` of what `policy_features` returns."""
+    nvec = model.action_space.nvec
+    return list(torch.split(logits_of(model, features), [int(n) for n in nvec], dim=1))
+
+
+def logits_of(model: Any, features: Any) -> Any:
+    """Logits (n, all heads) of what `policy_features` returns."""
     policy = model.policy
-    logits = policy.action_net(
-        policy.mlp_extractor.forward_actor(
-            policy.extract_features(obs, policy.pi_features_extractor)
-        )
-    )
-    return list(torch.split(logits, [int(n) for n in model.action_space.nvec], dim=1))
+    return policy.action_net(policy.mlp_extractor.forward_actor(features))
