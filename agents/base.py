@@ -79,6 +79,10 @@ class Agent(ABC):
     learns: ClassVar[bool] = False
     sees_future: ClassVar[bool] = False  # reads later rows of its market: a yardstick, no policy
 
+    # it reads no settings of its env but those of `env_settings`: accounts at several cash rates
+    # and costs may then share a batch
+    decides_by_observations: ClassVar[bool] = False
+
     reasons: NDArray[np.int8] | None = (
         None  # (n, A) `agents.Reason` of the last `act`; None for agents that give none
     )

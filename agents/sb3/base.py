@@ -42,6 +42,7 @@ class SB3Agent(NetworkLearner):
 
     params: LearningParams
     model_file = MODEL
+    decides_by_observations = True
 
     def __init__(self, params: Params | None = None) -> None:
         super().__init__(params)

@@ -30,6 +30,7 @@ class Ensemble(Agent):
     """
 
     learns = True
+    decides_by_observations = True
     of: ClassVar[type[SB3Agent]]
 
     def __init__(self, params: Params | None = None) -> None:

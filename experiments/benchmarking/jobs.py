@@ -24,7 +24,7 @@ from experiments.benchmarking.training import cost_of, done_steps, train
 from experiments.benchmarking.trials import Training, daily_sharpe
 from experiments.core.pool import Reporter
 from experiments.core.run_folder import RunError, read_json, write_frame, write_json
-from experiments.rollout.make import roll_out
+from experiments.rollout.make import roll_out_terms
 from experiments.rollout.rollout import Rollout
 from fundenv.config import EnvConfig, hours
 
@@ -78,16 +78,18 @@ class JobContext:
         return self.settings["cash_rate"], 1.0
 
     def rollouts(
-        self, agent: Agent, market: str, seed: int, terms: Terms | None = None
-    ) -> list[Rollout]:
-        """Rollouts on one of the markets, at the terms of the run or others."""
-        cash_rate, cost = self.base if terms is None else terms
-        at = {
-            "cash_rate": cash_rate,
-            "fee_scale": cost * self.settings.get("fee_scale", 1.0),
-            "cost_scale": cost * self.settings.get("cost_scale", 1.0),
-        }
-        return roll_out(agent, self.markets[market], self.settings | at, seed)
+        self, agent: Agent, market: str, seed: int, terms: Sequence[Terms]
+    ) -> list[list[Rollout]]:
+        """Rollouts on one of the markets, at each of the terms."""
+        at = [
+            {
+                "cash_rate": cash_rate,
+                "fee_scale": cost * self.settings.get("fee_scale", 1.0),
+                "cost_scale": cost * self.settings.get("cost_scale", 1.0),
+            }
+            for cash_rate, cost in terms
+        ]
+        return roll_out_terms(agent, self.markets[market], self.settings, at, seed)
 
     def walk_cost(self, market: Any) -> float:
         """The share of a rollout on `market` in the progress bar; its paths run side by side."""
@@ -169,14 +171,15 @@ def do(job: Job, context: JobContext, reporter: Reporter) -> None:
     reporter.at(f"{job.key}, evaluation")
     rows: list[Row] = []
 
-    def walk(market: str, terms: Terms | None = None) -> list[Rollout]:
-        made = context.rollouts(agent, market, job.seed, terms)
-        reporter.add(context.walk_cost(context.markets[market]))
-        return made
+    def walk(market: str, terms: Sequence[Terms]) -> list[list[Rollout]]:
+        walked = context.rollouts(agent, market, job.seed, terms)
+        reporter.add(len(terms) * context.walk_cost(context.markets[market]))
+        return walked
 
-    made = {terms: walk(judged, terms) for terms in context.terms(job)}
+    terms = context.terms(job)
+    made = dict(zip(terms, walk(judged, terms), strict=True))
     if job.fold == FINAL:
-        base = {"train": walk("train"), "test": made[context.base]}
+        base = {"train": walk("train", [context.base])[0], "test": made[context.base]}
         for split, rollouts in base.items():
             rows += keep(
                 rollouts,

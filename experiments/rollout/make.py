@@ -4,14 +4,14 @@ last, all paths side by side.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from agents.base import Agent, observed
+from agents.base import Agent, Observed, observed
 from agents.params import AgentError
 from experiments.core.provenance import label
 from experiments.rollout.rollout import STATES, Rollout
@@ -51,15 +51,51 @@ def roll_out(agent: Agent, market: Any, settings: dict[str, Any], seed: int = 0)
         begins flat at its first row. seed: of the agent's training, to name the rollouts by.
     """
     batch = _bound(agent, market, settings)
+    return _by_symbol(agent, _record(agent, batch), batch, market, seed, batch.config.cash_rate)
+
+
+def roll_out_terms(
+    agent: Agent,
+    market: Any,
+    settings: dict[str, Any],
+    terms: Sequence[dict[str, float]],
+    seed: int = 0,
+) -> list[list[Rollout]]:
+    """As `roll_out`, under each of the `terms`: cash_rate and other fields of `settings` that an
+    environment may have for itself (the same in all). All accounts of an agent that decides by its
+    observations alone go side by side.
+    """
+    if not agent.decides_by_observations or settings.get("randomize") or len(terms) < 2:
+        return [roll_out(agent, market, settings | each, seed) for each in terms]
+    count = market.n_paths
+    own = {name: np.repeat([each[name] for each in terms], count) for name in terms[0]}
+    batch = _bound(agent, market, settings | terms[0], own)
+    records = _record(agent, batch)
+    return [
+        _by_symbol(
+            agent, records[k * count : (k + 1) * count], batch, market, seed, at["cash_rate"]
+        )
+        for k, at in enumerate(terms)
+    ]
+
+
+def _by_symbol(
+    agent: Agent,
+    records: list[dict[str, Any]],
+    batch: Batch,
+    market: Any,
+    seed: int,
+    cash_rate: float,
+) -> list[Rollout]:
+    """The records of all paths, those of a symbol in one rollout."""
     by_symbol: dict[str, list[dict[str, Any]]] = {}
     for path, record in sorted(
-        enumerate(_record(agent, batch)),
-        key=lambda item: int(market.close_ns[market.paths[item[0]][0]]),
+        enumerate(records), key=lambda item: int(market.close_ns[market.paths[item[0]][0]])
     ):
         by_symbol.setdefault(label(market, path), []).append(record)
     made = [
-        _chain(_head(agent, seed, symbol, batch), records, batch.config.initial_equity)
-        for symbol, records in by_symbol.items()
+        _chain(_head(agent, seed, symbol, batch, cash_rate), parts, batch.config.initial_equity)
+        for symbol, parts in by_symbol.items()
     ]
     order = [label(market, path) for path in range(market.n_paths)]
     return sorted(made, key=lambda item: order.index(item.symbol))
@@ -69,34 +105,53 @@ def roll_out_paths(agent: Agent, market: Any, settings: dict[str, Any]) -> list[
     """As `roll_out`, one for each path, in order."""
     batch = _bound(agent, market, settings)
     return [
-        _chain(_head(agent, 0, label(market, path), batch), [record], batch.config.initial_equity)
+        _chain(
+            _head(agent, 0, label(market, path), batch, batch.config.cash_rate),
+            [record],
+            batch.config.initial_equity,
+        )
         for path, record in enumerate(_record(agent, batch))
     ]
 
 
-def _head(agent: Agent, seed: int, symbol: str, batch: Batch) -> dict[str, Any]:
+def _head(agent: Agent, seed: int, symbol: str, batch: Batch, cash_rate: float) -> dict[str, Any]:
     return {
         "agent": agent.name,
         "seed": seed,
         "symbol": symbol,
         "step_hours": hours(batch.config.decision_interval, "decision_interval"),
-        "cash_rate": batch.config.cash_rate,
+        "cash_rate": cash_rate,
     }
 
 
-def _bound(agent: Agent, market: Any, settings: dict[str, Any]) -> Batch:
-    """A batch with an environment for each path, which the agent is bound to."""
-    batch = Batch(market.n_paths, market=market, **settings | agent.env_settings() | JUDGED)
+def _bound(
+    agent: Agent,
+    market: Any,
+    settings: dict[str, Any],
+    per_env: dict[str, NDArray[np.float64]] | None = None,
+) -> Batch:
+    """A batch with an environment for each path, at its first row, which the agent is bound to;
+    with `per_env` one for each of its terms and paths.
+    """
+    paths = np.arange(market.n_paths)
+    if per_env is not None:
+        paths = np.tile(paths, len(next(iter(per_env.values()))) // market.n_paths)
+    batch = Batch(
+        len(paths), market=market, per_env=per_env, **settings | agent.env_settings() | JUDGED
+    )
     agent.bind(batch)
     agent.reset()
+    batch.reset(paths.tolist(), paths=paths)
     return batch
 
 
 def _record(agent: Agent, batch: Batch) -> list[dict[str, Any]]:
-    """What each environment of the batch did until it ended: arrays over its steps."""
+    """What each environment of the batch, which has begun, did until it ended: arrays over its
+    steps.
+    """
     columns = [observed(batch.observation_table, name) for name in STATES]
+    seen = np.concatenate([column.at for column in columns])
     steps: list[dict[str, Any]] = []
-    batch.reset(0)
     active, log = np.ones(batch.num_envs, dtype=bool), TradeLog(batch)
     lengths = np.zeros(batch.num_envs, dtype=int)
     while active.any():
@@ -108,25 +163,33 @@ def _record(agent: Agent, batch: Batch) -> list[dict[str, Any]]:
         lengths += active
         steps.append(
             {
-                "time": batch.market.close_ns[batch.store.episode[:, t.ROW]],
+                "time": batch.store.episode[:, t.ROW].copy(),
                 "equity": batch.store.account[:, t.EQUITY].copy(),
                 "reward": batch.reward.copy(),
                 "parts": batch.ledger[:, : t.N_PARTS].copy(),
                 "turnover": batch.trades[:, :, t.TURNOVER].sum(axis=1),
                 "liquidations": batch.store.legs[:, :, t.LIQUIDATED].sum(axis=1),
-                "states": np.stack(
-                    [column.of(batch.obs).mean(axis=1) for column in columns], axis=1
-                ).astype(np.float64),
+                "states": batch.obs[:, seen],
                 "actions": actions,
             }
         )
         active &= ~(batch.terminated | batch.truncated)
     whole = {name: np.stack([step[name] for step in steps], axis=1) for name in steps[0]}
+    whole["time"] = batch.market.close_ns[whole["time"]]
+    whole["states"] = _states(whole["states"], columns)
     found = []
     for i in range(batch.num_envs):
         own = {name: values[i, : lengths[i]] for name, values in whole.items()}
         found.append(own | {"trades": with_results(log.frame(i), own["parts"], batch.n_assets)})
     return found
+
+
+def _states(seen: NDArray[np.float32], columns: Sequence[Observed]) -> NDArray[np.float64]:
+    """STATES (n, T, 7) from the observations (n, T, ..) of their `columns`."""
+    ends = np.cumsum([len(column.at) for column in columns])
+    raw = zip(np.split(seen, ends[:-1], axis=-1), columns, strict=True)
+    means = [(each * column.scale).mean(axis=-1) for each, column in raw]
+    return np.stack(means, axis=-1).astype(np.float64)
 
 
 def _step(agent: Agent, batch: Batch, given: NDArray[Any]) -> NDArray[np.float64]:

@@ -79,7 +79,7 @@ class TradeLog:
         """Keep what the step will change, and why the agent, which has just decided, wants it."""
         self._rule = None if agent.reasons is None else agent.reasons.copy()
         self._legs = batch.store.legs.copy()
-        self._seen = {name: column.of(batch.obs) for name, column in self._columns.items()}
+        self._obs = batch.obs  # the batch writes the next ones elsewhere
 
     def after(self, batch: Batch, active: Any, step: int) -> None:
         """Note the trades of step number `step`, which the batch has just made, of the environments
@@ -87,8 +87,12 @@ class TradeLog:
         """
         legs, trades = batch.store.legs, batch.trades
         moved = (trades[:, :, t.TURNOVER] > 0) | (legs[:, :, t.LIQUIDATED] > 0)
+        own = moved & np.asarray(active)[:, None]
+        if not own.any():
+            return
         fees = _fees(batch, moved)
-        for i, a in np.argwhere(moved & np.asarray(active)[:, None]).tolist():
+        self._seen = {name: column.of(self._obs) for name, column in self._columns.items()}
+        for i, a in np.argwhere(own).tolist():
             fee = float(fees[i, a])
             self._rows[i].append({"step": step, "fee": fee} | self._row(batch, i, a))
 

@@ -12,10 +12,12 @@ import pytest
 
 import agents
 from agents import Agent, AgentError
+from agents.base import observed
+from agents.rules.actions import targets
 from experiments.benchmarking import jobs
 from experiments.benchmarking.jobs import Job, JobContext, do
 from experiments.rollout.export import daily_returns, write_returns, write_trades
-from experiments.rollout.make import roll_out
+from experiments.rollout.make import roll_out, roll_out_terms
 from experiments.rollout.rollout import STATES, Rollout, read_rollouts, write_rollouts
 from experiments.tensorboard.pictures import worst_window
 from fundenv.batch.cpu import Batch
@@ -105,12 +107,14 @@ def test_a_job_makes_no_rollout_twice(
 ) -> None:
     seen: list[tuple[Any, ...]] = []
 
-    def counted(agent: Any, market: Market, settings: dict[str, Any], seed: int) -> list[Rollout]:
-        terms = tuple(settings.get(key) for key in ("cash_rate", "fee_scale", "cost_scale"))
-        seen.append((market.hash, *terms))
-        return roll_out(agent, market, settings, seed)
+    def counted(
+        agent: Any, market: Market, settings: dict[str, Any], terms: list[Any], seed: int
+    ) -> list[list[Rollout]]:
+        keys = ("cash_rate", "fee_scale", "cost_scale")
+        seen.extend((market.hash, *(each[key] for key in keys)) for each in terms)
+        return roll_out_terms(agent, market, settings, terms, seed)
 
-    monkeypatch.setattr(jobs, "roll_out", counted)
+    monkeypatch.setattr(jobs, "roll_out_terms", counted)
     other = synthetic_market(years=0.3, paths=1, seed=5)
     rates = (0.0, 0.03)
     context = JobContext(
@@ -118,11 +122,45 @@ def test_a_job_makes_no_rollout_twice(
     )
     reporter = Counts()
     do(Job(agent="carry"), context, reporter)
-    assert len(reporter.costs) == 5
+    assert len(reporter.costs) == 2
     assert sum(reporter.costs) == pytest.approx(context.judging_cost(Job(agent="carry")))
     wanted = {(market.hash, rate, cost, cost) for rate in rates for cost in (1.0, 2.0)}
     assert len(seen) == len(set(seen)) == 5
     assert set(seen) == wanted | {(other.hash, 0.03, 1.0, 1.0)}
+
+
+class Looks(Agent):
+    """Holds or carries by what it observes of the cash rate and of the funding."""
+
+    name = "looks"
+    decides_by_observations = True
+
+    def look_up(self, batch: Any) -> None:
+        table = batch.observation_table
+        self.cash, self.funding = (observed(table, name) for name in ("cash_rate", "funding_last"))
+
+    def act(self, obs: Any, *, deterministic: bool = True) -> Any:
+        return targets(np.zeros((len(obs), 1), bool), self.funding.of(obs) > 20 * self.cash.of(obs))
+
+
+def test_accounts_at_several_terms_go_side_by_side_as_each_alone(market: Market) -> None:
+    """To the bit, trades included; and they are not all the same."""
+    terms = [
+        {"cash_rate": rate, "fee_scale": cost, "cost_scale": cost}
+        for rate in (0.0, 0.03, 0.045)
+        for cost in (1.0, 2.0)
+    ]
+    together = roll_out_terms(Looks(), market, SETTINGS, terms, seed=4)
+    alone = [roll_out(Looks(), market, SETTINGS | each, seed=4) for each in terms]
+    assert len({item[0].equity[-1] for item in together}) == len(terms)
+    for own, other in zip(together, alone, strict=True):
+        for one, two in zip(own, other, strict=True):
+            for name in (each.name for each in fields(Rollout)):
+                got, wanted = getattr(one, name), getattr(two, name)
+                if name == "trades":
+                    pd.testing.assert_frame_equal(got, wanted, check_exact=True)
+                else:
+                    np.testing.assert_array_equal(got, wanted)
 
 
 class Counts:
