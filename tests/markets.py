@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from fundenv.market import layout
+from fundenv.market import layout, synthetic_frames, write_frames
 from fundenv.market.layout import N_COLUMNS
 from fundenv.market.market import Feature, Market
 from fundenv.venues import legs_of
@@ -212,3 +212,12 @@ def _wild_path(rng: np.random.Generator, n: int) -> NDArray[np.float64]:
             bars[row, :8] = bars[row - 1, [1, 1, 3, 3, 7, 7, 7, 7]]
             bars[row, layout.HALTED] = 1.0
     return bars
+
+
+def write_coins(
+    folder: Path, symbols: Sequence[str] = ("AAAUSDT", "BBBUSDT"), *, years: float, start: str
+) -> None:
+    """Write files of synthetic coins of one venue into `folder`."""
+    for seed, symbol in enumerate(symbols):
+        frames = synthetic_frames(years=years, seed=seed, symbol=symbol, start=start)
+        write_frames(frames, folder, venue="binance")

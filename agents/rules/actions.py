@@ -1,4 +1,4 @@
-"""Target actions (`actions="target"`), the form of the actions of rules."""
+"""Target actions (`actions="target"`), the form of the actions of rules, and their reasons."""
 
 from __future__ import annotations
 
@@ -6,6 +6,8 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+
+from agents.reasons import Reason
 
 HELD = 0.02  # |carry| below which an account counts as flat: a remainder of lot rounding
 
@@ -20,3 +22,22 @@ def targets(
     """Actions (n, A * 4) from arrays (n, A): hold flag, carry [-1, 1], hedge ratio, leverage."""
     parts = np.broadcast_arrays(hold, carry, hedge, leverage)
     return np.stack(parts, axis=-1).astype(np.float64).reshape(len(hold), -1)
+
+
+def explained(
+    *,
+    pending: NDArray[np.bool_],
+    closed: NDArray[np.bool_],
+    enters: NDArray[np.bool_],
+    leaves: NDArray[np.bool_],
+    levers: bool | NDArray[np.bool_] = False,
+    inside: NDArray[np.bool_],
+) -> NDArray[np.int8]:
+    """`Reason` (n, A) of each decision: the first flag that is set, in the order of the arguments;
+    flat where none is.
+    """
+    return np.select(
+        [pending, closed, enters, leaves, np.broadcast_to(levers, inside.shape), inside],
+        [Reason.PENDING, Reason.CLOSED, Reason.ENTER, Reason.EXIT, Reason.LEVER, Reason.HOLD],
+        Reason.NEUTRAL,
+    ).astype(np.int8)

@@ -10,9 +10,10 @@ from typing import Annotated, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from agents.base import Agent, observed
-from agents.params import AgentError, Params, Range
+from agents.base import observed
+from agents.params import Params, Range
 from agents.rules.actions import targets
+from agents.rules.foreseeing import Foreseeing
 from fundenv.optima.foresight import Foresight
 
 
@@ -26,7 +27,7 @@ class ClairvoyantParams(Params):
     """Leverages to choose from; the clairvoyant takes the highest that survives each step."""
 
 
-class Clairvoyant(Agent):
+class Clairvoyant(Foreseeing):
     """Trades to where the dynamic programme of `fundenv.optima.foresight` says, over the rest of
     each episode, and holds otherwise.
 
@@ -36,7 +37,6 @@ class Clairvoyant(Agent):
     """
 
     name = "clairvoyant"
-    sees_future = True
     parameters = ClairvoyantParams
     params: ClairvoyantParams
 
@@ -48,19 +48,11 @@ class Clairvoyant(Agent):
             observed(table, "target_leverage"),
         )
         self.pending = observed(table, "pending")
-        try:
-            self.foresight = Foresight(batch, self.params.carries, self.params.leverages)
-        except ValueError as error:
-            raise AgentError(f"agent {self.name}: {error}") from None
+        self.foresee(Foresight, batch, self.params.carries, self.params.leverages)
 
     def act(self, obs: NDArray[np.float32], *, deterministic: bool = True) -> NDArray[Any]:
         """The planned trades, for each asset on its own."""
-        if len(obs) != self.foresight.batch.num_envs:
-            raise AgentError(
-                f"agent {self.name} knows the future of {self.foresight.batch.num_envs}"
-                f" environments and got {len(obs)} observations"
-            )
-        self.foresight.update()
+        self.look_ahead(obs)
         weight, leverage, same = self.foresight.choice(-self.weight.of(obs).astype(np.float64))
         kept = np.abs(self.leverage.of(obs) - leverage) < 1e-3
         hold = (same & (kept | (weight == 0))) | (self.pending.of(obs) != 0)

@@ -12,8 +12,7 @@ from numpy.typing import NDArray
 
 from agents.base import observed
 from agents.params import Params, Range
-from agents.reasons import Reason
-from agents.rules.actions import HELD, targets
+from agents.rules.actions import HELD, explained, targets
 from agents.rules.base import BP_PER_YEAR, Rule
 from agents.rules.capital import Array, Capital, OneCapital
 from agents.rules.memory import Mean, Settled
@@ -116,25 +115,14 @@ class MarginCarry(OneCapital, Rule):
         off = kept & (near | (see.notional < self.p.low * share * size))
         pending = self.column["pending"].of(obs) != 0
         hold = ((wanted == see.inside) & ~turned & ~off) | pending | ~see.trades
-        self.reasons = np.select(
-            [
-                pending,
-                ~see.trades,
-                wanted & ~see.inside,
-                see.inside & ~wanted,
-                turned | off,
-                see.inside,
-            ],
-            [
-                Reason.PENDING,
-                Reason.CLOSED,
-                Reason.ENTER,
-                Reason.EXIT,
-                Reason.LEVER,
-                Reason.HOLD,
-            ],
-            Reason.NEUTRAL,
-        ).astype(np.int8)
+        self.reasons = explained(
+            pending=pending,
+            closed=~see.trades,
+            enters=wanted & ~see.inside,
+            leaves=see.inside & ~wanted,
+            levers=turned | off,
+            inside=see.inside,
+        )
         return targets(hold, np.where(wanted, asked, 0.0), leverage=leverage)
 
     def see(self, obs: NDArray[np.float32]) -> Seen:

@@ -10,10 +10,11 @@ from typing import Annotated, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from agents.base import Agent, observed
-from agents.params import AgentError, Params, Range
+from agents.base import observed
+from agents.params import Params, Range
 from agents.rules.actions import targets
 from agents.rules.capital import Capital, OneCapital
+from agents.rules.foreseeing import Foreseeing
 from fundenv.optima.portfolio import PortfolioForesight
 
 
@@ -27,7 +28,7 @@ class PortfolioClairvoyantParams(Params):
     """
 
 
-class PortfolioClairvoyant(OneCapital, Agent):
+class PortfolioClairvoyant(OneCapital, Foreseeing):
     """Trades one capital over several coins in portfolio margin, borrowing included, as the linear
     programme of `fundenv.optima.portfolio` plans it over the rest of each episode.
 
@@ -36,7 +37,6 @@ class PortfolioClairvoyant(OneCapital, Agent):
     """
 
     name = "portfolio_clairvoyant"
-    sees_future = True
     parameters = PortfolioClairvoyantParams
     params: PortfolioClairvoyantParams
 
@@ -49,20 +49,12 @@ class PortfolioClairvoyant(OneCapital, Agent):
         self.pending = observed(batch.observation_table, "pending")
         self.weight = observed(batch.observation_table, "perp_weight")
         self.capital = Capital(batch)
-        try:
-            self.foresight = PortfolioForesight(batch, self.params.leverage)
-        except ValueError as error:
-            raise AgentError(f"agent {self.name}: {error}") from None
+        self.foresee(PortfolioForesight, batch, self.params.leverage)
 
     def act(self, obs: NDArray[np.float32], *, deterministic: bool = True) -> NDArray[Any]:
         """The planned trades."""
-        if len(obs) != self.foresight.batch.num_envs:
-            raise AgentError(
-                f"agent {self.name} knows the future of {self.foresight.batch.num_envs}"
-                f" environments and got {len(obs)} observations"
-            )
+        self.look_ahead(obs)
         self.capital.see(obs)
-        self.foresight.update()
         wanted, trades = self.foresight.choice()
         leverage = self.params.leverage
         carry = np.clip(wanted * self.capital.gross(leverage), 0.0, 1.0)

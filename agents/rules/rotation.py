@@ -10,8 +10,7 @@ from numpy.typing import NDArray
 
 from agents.base import observed
 from agents.params import Params, Range
-from agents.reasons import Reason
-from agents.rules.actions import HELD, targets
+from agents.rules.actions import HELD, explained, targets
 from agents.rules.base import BP_PER_YEAR, Rule
 from agents.rules.capital import Capital, OneCapital
 from agents.rules.memory import Mean, Settled
@@ -92,16 +91,12 @@ class Rotation(OneCapital, Rule):
         off = np.abs(-self.weight.of(obs) - self.capital.notional(self.p.leverage)) > self.p.band
         off &= wanted & inside & np.greater(self.p.band, 0.0)
         hold = ((wanted == inside) & ~off) | pending | ~trades
-        self.reasons = np.select(
-            [pending, ~trades, wanted & ~inside, inside & ~wanted, off, inside],
-            [
-                Reason.PENDING,
-                Reason.CLOSED,
-                Reason.ENTER,
-                Reason.EXIT,
-                Reason.LEVER,
-                Reason.HOLD,
-            ],
-            Reason.NEUTRAL,
-        ).astype(np.int8)
+        self.reasons = explained(
+            pending=pending,
+            closed=~trades,
+            enters=wanted & ~inside,
+            leaves=inside & ~wanted,
+            levers=off,
+            inside=inside,
+        )
         return targets(hold, wanted, leverage=self.p.leverage)

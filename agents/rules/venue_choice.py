@@ -8,14 +8,10 @@ from typing import Annotated, Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from agents.base import observed
 from agents.params import Params, Range
-from agents.reasons import Reason
-from agents.rules.actions import HELD, targets
-from agents.rules.base import Rule
-from agents.rules.capital import Capital, OneCapital, Shares
-from agents.rules.memory import Mean, Settled
-from agents.rules.venue_rules import any_of, coins_of
+from agents.rules.across_venues import VenueRule
+from agents.rules.actions import HELD, explained, targets
+from agents.rules.venue_rules import any_of
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -36,7 +32,7 @@ class VenueSpreadParams(StaticVenueParams):
     """Change to the venue whose mean rate exceeds that of the held one by more than this."""
 
 
-class StaticVenue(OneCapital, Rule):
+class StaticVenue(VenueRule):
     """Holds full carry of every coin, always, on the venue whose mean funding was highest when the
     episode began; it chooses anew only where that venue no longer has the coin.
 
@@ -48,16 +44,6 @@ class StaticVenue(OneCapital, Rule):
     name = "static_venue"
     parameters: ClassVar[type[Params]] = StaticVenueParams
     params: Any
-
-    def look_up(self, batch: Any) -> None:
-        """Find the columns, and the assets of each coin."""
-        table = batch.observation_table
-        self.carry, self.pending = (observed(table, name) for name in ("carry", "pending"))
-        self.settled, self.mean = Settled(table), Mean(table)
-        self.shares = Shares()
-        self.memories = [self.settled, self.mean, self.shares]
-        self.capital = Capital(batch)
-        self.coins = coins_of(batch, self.name)
 
     def swap(self) -> Any:
         """By how much [bp per 8 h] another venue has to pay more before the rule changes."""
@@ -74,11 +60,13 @@ class StaticVenue(OneCapital, Rule):
             wanted[:, coin] = self._chosen(mean[:, coin], inside[:, coin], trades[:, coin])
         share, changed = self.shares.see(any_of(trades | inside, self.coins))
         hold = ((wanted == inside) & ~changed) | (~wanted & ~inside) | pending | ~trades
-        self.reasons = np.select(
-            [pending, ~trades, wanted & ~inside, inside & ~wanted, inside],
-            [Reason.PENDING, Reason.CLOSED, Reason.ENTER, Reason.EXIT, Reason.HOLD],
-            Reason.NEUTRAL,
-        ).astype(np.int8)
+        self.reasons = explained(
+            pending=pending,
+            closed=~trades,
+            enters=wanted & ~inside,
+            leaves=inside & ~wanted,
+            inside=inside,
+        )
         return targets(hold, np.where(wanted, share, 0.0), leverage=self.p.leverage)
 
     def _chosen(

@@ -10,10 +10,11 @@ from typing import Annotated, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from agents.base import Agent, observed
-from agents.params import AgentError, Params, Range
+from agents.base import observed
+from agents.params import Params, Range
 from agents.rules.actions import HELD, targets
 from agents.rules.capital import Capital, OneCapital
+from agents.rules.foreseeing import Foreseeing
 from fundenv.optima.one_place import PlaceForesight
 
 
@@ -25,7 +26,7 @@ class VenueClairvoyantParams(Params):
     """Perpetual notional over perpetual wallet."""
 
 
-class VenueClairvoyant(OneCapital, Agent):
+class VenueClairvoyant(OneCapital, Foreseeing):
     """Puts one capital into the coin and venue that `fundenv.optima.one_place` names for each
     decision, or into cash.
 
@@ -35,7 +36,6 @@ class VenueClairvoyant(OneCapital, Agent):
     """
 
     name = "venue_clairvoyant"
-    sees_future = True
     parameters = VenueClairvoyantParams
     params: VenueClairvoyantParams
 
@@ -44,20 +44,12 @@ class VenueClairvoyant(OneCapital, Agent):
         table = batch.observation_table
         self.carry, self.pending = (observed(table, name) for name in ("carry", "pending"))
         self.capital = Capital(batch)
-        try:
-            self.foresight = PlaceForesight(batch, self.params.leverage)
-        except ValueError as error:
-            raise AgentError(f"agent {self.name}: {error}") from None
+        self.foresee(PlaceForesight, batch, self.params.leverage)
 
     def act(self, obs: NDArray[np.float32], *, deterministic: bool = True) -> NDArray[Any]:
         """The planned trades."""
-        if len(obs) != self.foresight.batch.num_envs:
-            raise AgentError(
-                f"agent {self.name} knows the future of {self.foresight.batch.num_envs}"
-                f" environments and got {len(obs)} observations"
-            )
+        self.look_ahead(obs)
         self.capital.see(obs)
-        self.foresight.update()
         inside = self.carry.of(obs) > HELD
         wanted = np.arange(inside.shape[1]) == self.foresight.choice()[:, None]
         closed = (self.pending.of(obs) != 0) | ~self.capital.available

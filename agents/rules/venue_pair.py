@@ -8,14 +8,10 @@ from typing import Annotated, Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from agents.base import observed
 from agents.params import Params, Range
-from agents.reasons import Reason
-from agents.rules.actions import HELD, targets
-from agents.rules.base import Rule
-from agents.rules.capital import Capital, OneCapital, Shares
-from agents.rules.memory import Mean, Settled
-from agents.rules.venue_rules import any_of, coins_of
+from agents.rules.across_venues import VenueRule
+from agents.rules.actions import HELD, explained, targets
+from agents.rules.venue_rules import any_of
 
 Array = NDArray[np.float64]
 _APART = 0.25  # a leg that differs from the other by more than this part is mended
@@ -36,7 +32,7 @@ class VenuePairParams(Params):
     below: ClassVar = (("exit", "enter"),)
 
 
-class VenuePair(OneCapital, Rule):
+class VenuePair(VenueRule):
     """Shorts the perpetual of a coin that pays most and buys the one that pays least, in equal
     sizes, without spot (hedge ratio 0), while the difference of their mean rates lasts.
 
@@ -48,6 +44,7 @@ class VenuePair(OneCapital, Rule):
     """
 
     name = "venue_pair"
+    least = 2
     parameters: ClassVar[type[Params]] = VenuePairParams
     params: Any
 
@@ -56,16 +53,6 @@ class VenuePair(OneCapital, Rule):
         would stand alone.
         """
         return super().env_settings() | {"keeper_down": 0.0}
-
-    def look_up(self, batch: Any) -> None:
-        """Find the columns, and the perpetuals of each coin."""
-        table = batch.observation_table
-        self.carry, self.pending = (observed(table, name) for name in ("carry", "pending"))
-        self.settled, self.mean = Settled(table), Mean(table)
-        self.shares = Shares()
-        self.memories = [self.settled, self.mean, self.shares]
-        self.capital = Capital(batch)
-        self.coins = coins_of(batch, self.name, least=2)
 
     def act(self, obs: NDArray[np.float32], *, deterministic: bool = True) -> NDArray[Any]:
         """Enter, keep, mend or leave the pair of each coin."""
@@ -83,18 +70,14 @@ class VenuePair(OneCapital, Rule):
         pending = self.pending.of(obs) != 0
         inside = np.abs(carry) > HELD
         hold = keeps | ((wanted == 0.0) & ~inside) | pending | ~trades
-        self.reasons = np.select(
-            [pending, ~trades, ~hold & ~inside, ~hold & (wanted == 0.0), ~hold, inside],
-            [
-                Reason.PENDING,
-                Reason.CLOSED,
-                Reason.ENTER,
-                Reason.EXIT,
-                Reason.LEVER,
-                Reason.HOLD,
-            ],
-            Reason.NEUTRAL,
-        ).astype(np.int8)
+        self.reasons = explained(
+            pending=pending,
+            closed=~trades,
+            enters=~hold & ~inside,
+            leaves=~hold & (wanted == 0.0),
+            levers=~hold,
+            inside=inside,
+        )
         return targets(hold, wanted, hedge=0.0, leverage=self.p.leverage)
 
     def _pair(

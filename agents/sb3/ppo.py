@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from dataclasses import dataclass
 from typing import Annotated, Any
 
@@ -130,30 +129,19 @@ class PPO(WithColumns):
         further arguments of the policy.
         """
         libraries()
-        from stable_baselines3.common.utils import LinearSchedule
+        from agents.sb3.models import ppo_model
 
         p = self.params
-        with warnings.catch_warnings():
-            # a batch size that does not divide the rollout: the last minibatch is smaller
-            warnings.simplefilter("ignore")
-            return self.algorithm()(
-                self.policy(),
-                env,
-                learning_rate=LinearSchedule(p.learning_rate, 0.0, 1.0),
-                n_steps=p.n_steps,
-                batch_size=min(p.batch_size, p.n_envs * p.n_steps),
-                n_epochs=p.epochs,
-                gamma=p.gamma,
-                gae_lambda=p.gae_lambda,
-                ent_coef=p.entropy,
-                max_grad_norm=p.max_grad_norm,
-                clip_range=p.clip_range,
-                use_sde=p.sde,
-                sde_sample_freq=p.sde_sample_freq,
-                policy_kwargs=self.policy_settings(env) | policy,
-                seed=seed,
-                device=self.place(),
-            )
+        return ppo_model(
+            self,
+            self.policy(),
+            env,
+            seed,
+            ent_coef=p.entropy,
+            use_sde=p.sde,
+            sde_sample_freq=p.sde_sample_freq,
+            policy_kwargs=self.policy_settings(env) | policy,
+        )
 
     def warm_start(self) -> tuple[int, float]:
         """Rounds of counterfactual training; one costs 0.4 steps for each state that its accounts

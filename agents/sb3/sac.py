@@ -118,7 +118,7 @@ class SAC(KeepsReplay):
     def build(self, env: Any, seed: int) -> Any:
         """A new model."""
         libraries()
-        from stable_baselines3.common.utils import LinearSchedule
+        from agents.sb3.models import replay_model
 
         p = self.params
         own: dict[str, Any]
@@ -133,20 +133,15 @@ class SAC(KeepsReplay):
             own = {"ent_coef": p.entropy or "auto_0.1", "use_sde": p.sde}
         # SB3 draws the weights at the start of every rollout
         lasts = p.sde_sample_freq if p.sde else 1
-        model = self.algorithm()(
+        model = replay_model(
+            self,
             "MlpPolicy",
             env,
-            learning_rate=LinearSchedule(p.learning_rate, 0.0, 1.0),
-            buffer_size=min(p.buffer_size, max(self.steps_wanted, p.n_envs)),
+            seed,
             learning_starts=min(p.learning_starts, self.steps_wanted // 5),
-            batch_size=p.batch_size,
-            tau=p.tau,
-            gamma=p.gamma,
             train_freq=lasts,
             gradient_steps=p.gradient_steps * lasts,
             policy_kwargs=self.policy_settings(env),
-            seed=seed,
-            device=self.place(),
             **own,
         )
         model.explore, model.temperature = p.explore, p.entropy

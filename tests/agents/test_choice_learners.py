@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,55 +11,24 @@ import torch
 
 import agents
 from agents import AgentError
-from agents.sb3.portfolio.choices import CASH, COINS, STAY, Choices
+from agents.sb3.portfolio.choices import Choices
 from agents.sb3.portfolio.params import OBSERVE
-from agents.sb3.portfolio.teacher import Teacher
-from agents.training.portfolio_accounts import Answers
-from agents.training.portfolio_counterfactual import merit
-from agents.training.portfolio_imitation import imitate
 from fundenv.batch.cpu import Batch
 from fundenv.envs.portfolio import by_asset
-from fundenv.market import Market, joint, synthetic_market
-from fundenv.market.join import singles
-from fundenv.market.split import stack
-from tests.agents.watching import until
+from fundenv.market import Market
+from tests.agents.one_capital_learners import (
+    CHOICE,
+    acted_on_paths,
+    bound,
+    coins,
+    learned,
+    resumed,
+    without_a_coin,
+)
+from tests.agents.refused import refused_in_one_line
 
-TINY: dict[str, dict[str, Any]] = {
-    "choice_ppo": {
-        "n_envs": 8,
-        "n_steps": 16,
-        "batch_size": 64,
-        "hidden": 8,
-        "episode_days": 10,
-        "imitate": 256,
-        "counterfactual_rounds": 2,
-        "counterfactual_envs": 2,
-        "counterfactual_days": 12,
-    },
-    "choice_sac": {
-        "n_envs": 4,
-        "batch_size": 16,
-        "hidden": 8,
-        "learning_starts": 40,
-        "episode_days": 5,
-    },
-}
 STEPS = {"choice_ppo": 512, "choice_sac": 240}
-LEARNERS = tuple(TINY)
-PORTFOLIO = {"margin_mode": "portfolio"}
-
-
-def coins(count: int, seed: int = 3, years: float = 0.3) -> Market:
-    """A joint market of `count` made coins with names of their own."""
-    names = ["BTCUSDT", *(f"C{number}USDT" for number in range(1, count))]
-    made = [
-        replace(
-            synthetic_market(("btc", "eth", "alt")[number % 3], years=years, seed=seed + number),
-            symbols=((name,),),
-        )
-        for number, name in enumerate(names)
-    ]
-    return joint(stack(made), names)
+LEARNERS = tuple(CHOICE)
 
 
 @pytest.fixture(scope="module")
@@ -70,23 +38,7 @@ def market() -> Market:
 
 @pytest.fixture(scope="module")
 def trained(market: Market) -> dict[str, Any]:
-    made: dict[str, Any] = {}
-    for name in LEARNERS:
-        made[name] = agents.make(name, **TINY[name])
-        made[name].learn(market, PORTFOLIO, steps=STEPS[name], seed=0)
-        # weights far from those of a new network, so that every coin matters
-        generator = torch.Generator().manual_seed(1)
-        with torch.no_grad():
-            for weight in made[name].model.policy.parameters():
-                weight.add_(0.3 * torch.randn(weight.shape, generator=generator))
-    return made
-
-
-def bound(agent: Any, market: Market, count: int = 16) -> Batch:
-    batch = Batch(count, market=market, **PORTFOLIO | agent.env_settings())
-    agent.bind(batch)
-    batch.reset(1)
-    return batch
+    return {name: learned(name, CHOICE[name], market, STEPS[name]) for name in LEARNERS}
 
 
 def walked(agent: Any, batch: Batch, steps: int = 12) -> np.ndarray:
@@ -165,15 +117,7 @@ def test_a_coin_that_is_not_listed_yet_changes_nothing_but_the_width(
     agent = trained["choice_ppo"]
     batch = bound(agent, market)
     obs = walked(agent, batch)
-    rows, account = by_asset(np.arange(obs.shape[1]), 5, OBSERVE)
-    absent = obs.copy()
-    absent[:, rows[1]] = 0.0
-    four = np.delete(np.arange(5), 1)
-    width = 4 * rows.shape[1] + len(account)
-    less = np.empty((len(obs), width), np.float32)
-    new_rows, new_account = by_asset(np.arange(width), 4, OBSERVE)
-    less[:, new_rows.ravel()] = obs[:, rows[four].ravel()]
-    less[:, new_account] = obs[:, account]
+    absent, less, four = without_a_coin(obs)
     first, each, rest = answers(agent, absent)
     then, others, also = answers(agent, less)
     np.testing.assert_allclose(each[:, four], others, atol=1e-4)
@@ -210,106 +154,13 @@ def test_a_saved_learner_acts_as_before_and_opens_in_plain_sb3(
 def test_a_stopped_training_ends_as_if_it_had_not_been_stopped(
     name: str, market: Market, tmp_path: Path
 ) -> None:
-    steps = STEPS[name]
-    whole: Any = agents.make(name, **TINY[name])
-    whole.learn(market, PORTFOLIO, steps=steps, seed=5)
-    first: Any = agents.make(name, **TINY[name])
-    first.learn(market, PORTFOLIO, steps=steps, seed=5, callback=until(steps * 6 // 10))
-    assert 0 < first.steps_done < steps
-    first.save(tmp_path)
-    second: Any = agents.load(tmp_path)
-    second.learn(market, PORTFOLIO, steps=steps, seed=5)
-    assert second.steps_done == whole.steps_done
-    for key, value in whole.model.policy.state_dict().items():
-        np.testing.assert_array_equal(second.model.policy.state_dict()[key], value, err_msg=key)
-
-
-def test_a_policy_that_has_imitated_a_rule_gives_its_orders(market: Market) -> None:
-    params = TINY["choice_ppo"] | {"hidden": 32, "funding_low": 1.0, "n_envs": 16}
-    agent: Any = agents.make("choice_ppo", **params)
-    env = agent.training_env(market, PORTFOLIO, seed=0)
-    model = agent.build(env, 0)
-    model.set_random_seed(0)
-    teacher = Teacher("rotation leverage=2 band=0.5", env.batch, agent.choices)
-    stays, orders = imitate(model, teacher, samples=6000, seed=0)
-    env.close()
-    assert stays > 0.7
-    assert orders > 0.3  # one of 22 choices, and 0 where the policy learned to stay for ever
+    resumed(name, CHOICE[name], market, STEPS[name], tmp_path)
 
 
 def test_one_coin_in_portfolio_margin_has_the_same_heads() -> None:
-    one = stack(singles(coins(3)))  # three accounts of one coin each
-    agent: Any = agents.make("choice_ppo", **TINY["choice_ppo"])
-    agent.learn(one, PORTFOLIO, steps=256, seed=0)
-    batch = Batch(3, market=one, random_start=False, **PORTFOLIO | agent.env_settings())
-    agent.bind(batch)
-    batch.reset(0)
-    assert agent.act(batch.obs).shape == (3, 5)
+    agent, actions = acted_on_paths("choice_ppo", CHOICE["choice_ppo"], 256)
+    assert actions.shape == (3, 5)
     assert agent.model.action_space.nvec.tolist() == [2 + 4, 2]
-
-
-def test_choices_move_the_whole_capital_and_come_back_from_the_targets_of_a_rule(
-    market: Market,
-) -> None:
-    agent: Any = agents.make("choice_ppo")
-    batch = bound(agent, market, 4)
-    choices = Choices(batch, (0.5, 0.95, 1.5, 2.0), (1.6, 4.0))
-    ask = np.array([STAY, CASH, COINS + 4 * 2 + 1, COINS + 4 * 4 + 3])
-    actions = choices.targets(batch.obs, ask, np.array([0, 1, 0, 1]))
-    np.testing.assert_allclose(actions[:, -1], [1.6, 4.0, 1.6, 4.0])
-    batch.step(actions)
-    names = [column.name for column in batch.observation_table]
-    held = [i for i, name in enumerate(names) if name.split(":")[-1] == "perp_weight"]
-    wanted = np.zeros((4, 5))
-    wanted[2, 2], wanted[3, 4] = -0.95, -2.0
-    np.testing.assert_allclose(batch.obs[:, held], wanted, atol=0.06)
-    # all to cash, and from one coin to another in one decision
-    ask = np.array([STAY, STAY, CASH, COINS + 1])
-    batch.step(choices.targets(batch.obs, ask, np.zeros(4, int)))
-    wanted = np.zeros((4, 5))
-    wanted[3, 0] = -0.95
-    np.testing.assert_allclose(batch.obs[:, held], wanted, atol=0.06)
-    everywhere = bound(agent, market, choices.count)
-    each = np.arange(choices.count)
-    told = choices.targets(everywhere.obs, each, np.zeros(len(each), int))[:, :-1]
-    back = choices.nearest(told)
-    # nothing is held, so cash asks for nothing
-    np.testing.assert_array_equal(back, np.where(each == CASH, STAY, each))
-
-
-def test_a_hidden_coin_is_drawn_anew_with_every_episode_and_never_traded(market: Market) -> None:
-    agent: Any = agents.make("choice_ppo", **TINY["choice_ppo"] | {"fewest_coins": 2})
-    env = agent.training_env(market, PORTFOLIO, seed=1)
-    env.seed(0)
-    env.reset()
-    first, shown = env.hidden.copy(), []
-    rng = np.random.default_rng(0)
-    for _ in range(80):
-        before = env.hidden.copy()
-        obs, _, dones, infos = env.step(
-            np.stack([rng.integers(0, env.choices.count, 8), np.zeros(8, int)], axis=1)
-        )
-        weight = env.choices.column["perp_weight"].of(env.batch.obs)
-        assert not weight[env.hidden].any()
-        assert not obs[:, env.places][env.hidden].any()
-        for i in np.flatnonzero(dones):
-            assert not infos[i]["terminal_observation"][env.places[before[i]]].any()
-        shown.append((~env.hidden).sum(axis=1))
-    env.close()
-    assert not np.array_equal(first, env.hidden)
-    assert set(np.unique(shown)) == {2, 3, 4, 5}
-
-
-def test_training_envs_differ_in_interest_and_pools_of_quote(market: Market) -> None:
-    agent: Any = agents.make("choice_ppo", **TINY["choice_ppo"] | {"scarce_share": 0.25})
-    env = agent.training_env(market, PORTFOLIO, seed=1)
-    given = agent.training_inputs[3]
-    env.close()
-    rates, pools = given["quote_borrow_rate"], given["quote_supply"]
-    assert len(np.unique(rates)) == 8
-    assert 0.5 * 0.073 < rates.min() < rates.max() < 1.5 * 0.073
-    assert (pools > 0).sum() == 2
-    assert (pools[pools > 0] >= 3e5).all()
 
 
 @pytest.mark.parametrize(
@@ -329,9 +180,7 @@ def test_training_envs_differ_in_interest_and_pools_of_quote(market: Market) -> 
 def test_what_does_not_fit_is_refused_in_one_line(
     name: str, params: dict[str, Any], said: str
 ) -> None:
-    with pytest.raises(AgentError, match=said) as error:
-        agents.make(name, **params)
-    assert "\n" not in str(error.value)
+    refused_in_one_line(name, params, said)
 
 
 def test_an_env_that_does_not_fit_is_refused(market: Market, trained: dict[str, Any]) -> None:
@@ -343,44 +192,3 @@ def test_an_env_that_does_not_fit_is_refused(market: Market, trained: dict[str, 
         agent.bind(Batch(1, market=market, **settings))
     with pytest.raises(AgentError, match="has not learned yet"):
         agents.make("choice_sac").act(np.zeros((1, 10), np.float32))
-
-
-def test_values_of_choices_are_those_of_every_schedule_played_out() -> None:
-    """Against all schedules of three decisions over cash and two coins, one by one."""
-    rng = np.random.default_rng(2)
-    length, states = 3, 3
-    record = Answers(
-        obs=np.zeros((length, 1, states, 1), np.float32),
-        gain=rng.normal(size=(length, 1, states)).astype(np.float32),
-        liquidated=np.zeros((length, 1, states), bool),
-        held=np.array([[[0.0, 0.9, 0.4]]] * length, np.float32),
-        asked=np.array([[0.0, 1.0, 0.5]], np.float32),
-        cost=np.array([2.0], np.float32),
-        coin=np.array([-1, 0, 1]),
-    )
-    record.liquidated[1, 0, 2] = True
-    chances = rng.dirichlet(np.ones(1 + states), (length, 1, states)).astype(np.float32)
-    start = np.array([[0.2, 0.5, 0.3]], np.float32)
-
-    def play(k: int, state: int) -> float:
-        """Expected sum of what follows, written out."""
-        if k == length:
-            return 0.0
-        total = 0.0
-        for choice in range(1 + states):
-            then = state if choice == 0 else choice - 1
-            left, new = record.held[k, 0, state], record.asked[0, then]
-            moved = 0.0 if choice == 0 else abs(new - left) if then == state else left + new
-            paid = record.gain[k, 0, then] - 2.0 * moved
-            if record.liquidated[k, 0, then]:
-                paid, then = paid - 7.0, 0
-            total += float(chances[k, 0, state, choice]) * (paid + play(k + 1, then))
-        return total
-
-    found = merit(chances, record, 1.0, 7.0, start)
-    expected = [play(0, state) for state in range(states)]
-    np.testing.assert_allclose(found.value[0, 0], expected, rtol=1e-5)
-    np.testing.assert_allclose(found.growth * length, start[0] @ expected, rtol=1e-5)
-    np.testing.assert_allclose(found.chance.sum(axis=-1), 1.0, rtol=1e-5)
-    mean = (chances * found.better).sum(axis=-1)
-    np.testing.assert_allclose(mean, 0.0, atol=1e-5)

@@ -4,10 +4,6 @@ stable-baselines3, and the same bits where the functions are recorded once and r
 
 from __future__ import annotations
 
-import os
-import re
-import subprocess
-import sys
 import warnings
 from collections.abc import Callable
 from pathlib import Path
@@ -17,7 +13,6 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from stable_baselines3 import PPO
 from stable_baselines3.common.logger import Logger
 
 import agents
@@ -26,23 +21,13 @@ from agents.sb3.device.horizon import Horizon
 from agents.sb3.device.rollout import unchecked
 from agents.sb3.device.section import WARM, Section
 from agents.sb3.device.update import Update
-from fundenv.market import Market, joint, synthetic_market
+from fundenv.market import Market, synthetic_market
+from tests.agents.device_learners import ROUND, of_assets, opens_in_plain_sb3, resumes, same_weights
+from tests.agents.device_learners import SMALL as USUAL
 from tests.agents.recorded_graph import Emulated, Refused, Refusing
-from tests.agents.watching import Watching, until
+from tests.agents.watching import Watching
 
-SMALL: dict[str, Any] = {
-    "n_envs": 16,
-    "n_steps": 24,
-    "batch_size": 96,
-    "hidden": 8,
-    "imitate": 0,
-    "counterfactual_rounds": 0,
-    "episode_days": 3,
-    "hold_bias": 0.0,
-    "learning_rate": 1e-3,
-    "entropy": 0.01,
-}
-ROUND = 16 * 24
+SMALL = USUAL | {"learning_rate": 1e-3, "entropy": 0.01}
 # of the trainings that are recorded: rollouts in which episodes of nine decisions end
 SHORT = {"n_envs": 8, "n_steps": 10, "batch_size": 40, "epochs": 2}
 ROUNDS = WARM + 3
@@ -76,16 +61,6 @@ def collect(model: Any) -> None:
     assert model.collect_rollouts(model.get_env(), callback, model.rollout_buffer, 24)
 
 
-def weights(agent: Any) -> dict[str, Any]:
-    found: dict[str, Any] = agent.model.policy.state_dict()
-    return found
-
-
-def same_weights(one: Any, other: Any) -> None:
-    for name, value in weights(one).items():
-        np.testing.assert_array_equal(weights(other)[name].numpy(), value.numpy(), err_msg=name)
-
-
 @pytest.mark.parametrize(
     ("assets", "more"), [(1, {}), (2, {}), (1, {"kind": "continuous"})], ids=["one", "two", "dials"]
 )
@@ -93,7 +68,7 @@ def test_a_rollout_is_that_of_the_loop(market: Market, assets: int, more: dict[s
     """Same weights, same draws, same envs: to the bits, but for rewards with the value of a final
     observation in them, which the loop values in smaller products.
     """
-    played = market if assets == 1 else joint(market, [names[0] for names in market.symbols])
+    played = of_assets(market, assets)
     loop, functions = (built(engine, played, **more) for engine in ("loop", "functions"))
     for model in (loop, functions):
         collect(model)
@@ -144,7 +119,7 @@ def test_a_recorded_training_repeats_the_bits_of_the_functions(
     """The learning rate and the entropy bonus fall from rollout to rollout, episodes end within
     rollouts, and the order of the samples is drawn anew: all of that must reach the record.
     """
-    played = market if assets == 1 else joint(market, [names[0] for names in market.symbols])
+    played = of_assets(market, assets)
     plain, recorded = (learner("functions", **SHORT, **more) for _ in range(2))
     plain.learn(played, {}, steps=ROUNDS * 80, seed=2)
     emulated = record(recorded, monkeypatch)
@@ -301,31 +276,11 @@ def test_a_section_does_its_work_once_a_call() -> None:
 def test_a_checkpoint_opens_in_plain_stable_baselines3_and_learns_on_there(
     market: Market, tmp_path: Path
 ) -> None:
-    agent = learner("functions")
-    agent.learn(market, {}, steps=2 * ROUND, seed=0)
-    agent.save(tmp_path)
-    usual: Any = agents.make("ppo", **SMALL)
-    env = usual.training_env(market, {}, 0)
-    plain = PPO.load(tmp_path / "model.zip", env=env)
-    assert type(plain) is PPO
-    obs = env.reset()
-    np.testing.assert_array_equal(plain.predict(obs, deterministic=True)[0], agent.act(obs))
-    group = plain.policy.optimizer.param_groups[0]
-    assert isinstance(group["lr"], float)
-    assert not group["capturable"]
-    plain.learn(ROUND)
-    assert plain.num_timesteps == ROUND
+    opens_in_plain_sb3(learner("functions"), market, tmp_path)
 
 
 def test_it_resumes_bit_by_bit_on_the_cpu(market: Market, tmp_path: Path) -> None:
-    whole, first = learner("functions"), learner("functions")
-    whole.learn(market, {}, steps=3 * ROUND, seed=2)
-    first.learn(market, {}, steps=3 * ROUND, seed=2, callback=until(ROUND + 1))
-    first.save(tmp_path)
-    second: Any = agents.load(tmp_path)
-    assert second.steps_done == ROUND
-    second.learn(market, {}, steps=3 * ROUND, seed=2)
-    same_weights(whole, second)
+    resumes(lambda: learner("functions"), market, tmp_path, ROUND + 1)
 
 
 @pytest.mark.parametrize(
@@ -348,59 +303,3 @@ def test_graphs_need_a_gpu_and_auto_takes_the_loop_on_the_cpu() -> None:
         learner("graph")
     assert not learner("auto").params.by_functions()
     assert learner("auto", device="cuda").params.by_functions()
-
-
-KERNEL = """
-import numpy as np
-import torch
-from numba import cuda
-from agents.sb3.device.advantages import advantages
-from agents.sb3.device.advantages_kernel import Advantages
-
-rng = np.random.default_rng(0)
-for steps, count in ((1, 1), (7, 130), (33, 200)):
-    size = (steps, count)
-    held = {k: rng.standard_normal(size).astype(np.float32) for k in ("rewards", "values")}
-    held["starts"] = (rng.random((steps, count)) < 0.1).astype(np.float32)
-    held |= {k: np.zeros((steps, count), np.float32) for k in ("advantages", "returns")}
-    last = rng.standard_normal(count).astype(np.float32)
-    ended = (rng.random(count) < 0.3).astype(np.float32)
-    there = {name: cuda.to_device(value.copy()) for name, value in held.items()}
-    Advantages(there, cuda.to_device(last), cuda.to_device(ended))(0.999, 0.97)
-    here = {name: torch.as_tensor(value) for name, value in held.items()}
-    advantages(here, torch.as_tensor(last), torch.as_tensor(ended), 0.999, 0.97)
-    for name in ("advantages", "returns"):
-        assert np.any(held[name]), name
-        assert np.array_equal(there[name].copy_to_host(), here[name].numpy()), name
-"""
-
-
-def test_the_kernel_of_the_advantages_has_the_bits_of_the_loop() -> None:
-    pytest.importorskip("numba_cuda", reason="the extra `cuda` is not installed")
-    simulator = os.environ | {"NUMBA_ENABLE_CUDASIM": "1", "NUMBA_DISABLE_JIT": "1"}
-    subprocess.run(
-        [sys.executable, "-W", "ignore", "-c", KERNEL],
-        cwd=Path(__file__).parents[2],
-        env=simulator,
-        check=True,
-    )
-
-
-@pytest.mark.slow
-def test_the_kernel_of_the_advantages_compiles_for_a_gpu_in_single_precision() -> None:
-    ptx = pytest.importorskip("fundenv.batch.ptx")
-    if lack := ptx.missing():
-        pytest.skip(lack)
-    from agents.sb3.device.advantages_kernel import KERNEL
-
-    whole, row = np.zeros((4, 8), np.float32), np.zeros(8, np.float32)
-    given = (whole, whole, whole, row, row, whole, whole, np.float32(0.9), np.float32(0.8))
-    for capability in ((8, 0), (9, 0)):
-        code = ptx.compile_function(KERNEL.py_func, given, capability)
-        assert f".target sm_{capability[0]}{capability[1]}" in code
-        assert ".f64" not in code
-        products = re.findall(r"\b(?:mul|add|sub|fma)\.(?:rn\.)?f32", code)
-        assert len(products) >= 7
-        assert all(each.endswith(".rn.f32") for each in products)
-        assert not any(each.startswith("fma") for each in products)
-        assert ptx.assemble(code, capability).spill_stores == 0

@@ -17,7 +17,8 @@ from stable_baselines3.common.logger import Logger
 import agents
 from agents.sb3.device.env import DevicePotential, on_host
 from agents.training.hindsight_potential import Hindsight, Terms
-from fundenv.market import Market, joint, synthetic_market
+from fundenv.market import Market, synthetic_market
+from tests.agents.device_learners import of_assets, same_weights
 from tests.agents.watching import until
 
 SMALL: dict[str, Any] = {
@@ -35,10 +36,6 @@ ROW = ("observations", "next_observations", "actions", "rewards")
 @pytest.fixture(scope="module")
 def market() -> Market:
     return synthetic_market(years=0.5, paths=2, seed=3)
-
-
-def pair_of(market: Market) -> Market:
-    return joint(market, [names[0] for names in market.symbols])
 
 
 def learned(
@@ -90,7 +87,7 @@ def test_the_replay_is_that_of_the_usual_loop(
     the marks of the time limit are in. Ruin is an end and a time limit is not.
     """
     played, settings = (
-        market if assets == 1 else pair_of(market),
+        of_assets(market, assets),
         {"ruin_fraction": 0.97} if ruin else {},
     )
     more: dict[str, Any] = {"kind": kind} | (RUINOUS if ruin else {})
@@ -181,15 +178,12 @@ def test_it_resumes_bit_by_bit_on_the_cpu(market: Market, tmp_path: Path, kind: 
     assert second.steps_done == 232
     second.learn(market, {}, steps=400, seed=4)
     assert second.model._episode_num == whole.model._episode_num > 0
-    for key, value in whole.model.policy.state_dict().items():
-        np.testing.assert_array_equal(
-            second.model.policy.state_dict()[key].numpy(), value.numpy(), err_msg=key
-        )
+    same_weights(whole, second)
 
 
 def test_the_potential_on_the_device_is_that_of_the_host(market: Market) -> None:
     rng = np.random.default_rng(0)
-    both = pair_of(market)
+    both = of_assets(market, 2)
     for played in (market, both):
         terms = Terms(
             *(

@@ -11,14 +11,18 @@ import numpy as np
 import pytest
 
 import agents
-from agents import AgentError
 from agents.margin.episodes import Played, merits
 from agents.margin.rule import DIALS, SHAPE
 from agents.training.coordinate_search import CoordinateSearch
-from fundenv.batch.cpu import Batch
-from fundenv.market import Market, narrowed
-from fundenv.market.split import stack
-from tests.agents.test_choice_learners import PORTFOLIO, coins
+from fundenv.market import Market
+from tests.agents.one_capital_learners import (
+    PORTFOLIO,
+    acted,
+    acted_on_paths,
+    coins,
+    order_changes_nothing,
+)
+from tests.agents.refused import refused_in_one_line
 from tests.agents.watching import until
 
 TINY: dict[str, Any] = {"n_envs": 4, "episode_days": 6, "crash_share": 0.0}
@@ -38,51 +42,31 @@ def moved() -> Any:
     return agent
 
 
-def acted(agent: Any, market: Market, steps: int = 60, count: int = 8) -> tuple[Any, Any]:
-    """(actions of every decision, the batch)."""
-    terms = {"cash_rate": np.linspace(-0.02, 0.04, count)}
-    batch = Batch(count, market=market, per_env=terms, **PORTFOLIO | agent.env_settings())
-    agent.bind(batch)
-    agent.reset()
-    batch.reset(1)
-    found = []
-    for _ in range(steps):
-        found.append(np.array(agent.act(batch.obs)))
-        batch.step(found[-1])
-    return np.array(found), batch
-
-
 @pytest.mark.parametrize("count", [1, 5])
 @pytest.mark.parametrize("own", [{}, {"highest": 1.5, "swap": 0.2, "enter": 0.0, "low": 0.9}])
 def test_untrained_it_is_the_rule_to_the_bit(count: int, own: dict[str, float]) -> None:
     made = coins(count)
     text = " ".join(f"{name}={value}" for name, value in own.items())
-    said, _ = acted(agents.make("learned_margin", rule=text), made)
-    told, batch = acted(agents.make("margin_carry", **own), made)
+    said = acted(agents.make("learned_margin", rule=text), made)
+    told = acted(agents.make("margin_carry", **own), made)
     np.testing.assert_array_equal(said, told)
     hold = told.reshape(*told.shape[:2], -1, 4)[..., 0]
     assert (hold == 0).any()  # the rule gave orders
-    assert batch.num_envs == 8
 
 
 def test_weights_change_what_it_does(market: Market, moved: Any) -> None:
-    said, _ = acted(moved, market)
-    told, _ = acted(agents.make("margin_carry"), market)
+    said = acted(moved, market)
+    told = acted(agents.make("margin_carry"), market)
     assert (said != told).any()
 
 
 def test_what_it_does_does_not_depend_on_the_order_of_the_coins(market: Market, moved: Any) -> None:
-    order = [3, 0, 4, 2, 1]
-    said, _ = acted(moved, market)
-    told, _ = acted(moved, narrowed(market, tuple(market.symbols[0][i] for i in order)))
-    first, then = (each.reshape(*each.shape[:2], 5, 4) for each in (said, told))
-    assert (first[..., 0] == 0).any()  # orders
-    np.testing.assert_allclose(then, first[:, :, order], atol=1e-6)
+    order_changes_nothing(moved, market, 1e-6)
 
 
 @pytest.mark.parametrize("count", [1, 3, 10])
 def test_it_acts_on_any_number_of_coins(count: int, moved: Any) -> None:
-    said, _ = acted(moved, coins(count), steps=5)
+    said = acted(moved, coins(count), steps=5)
     assert said.shape == (5, 8, 4 * count)
     assert np.isfinite(said).all()
 
@@ -112,8 +96,8 @@ def test_it_learns_saves_and_comes_back(market: Market, tmp_path: Path) -> None:
     agent.save(tmp_path)
     again: Any = agents.load(tmp_path)
     np.testing.assert_array_equal(again.weights, agent.weights)
-    said, _ = acted(again, coins(3), steps=4)
-    told, _ = acted(agent, coins(3), steps=4)
+    said = acted(again, coins(3), steps=4)
+    told = acted(agent, coins(3), steps=4)
     np.testing.assert_array_equal(said, told)
 
 
@@ -140,15 +124,8 @@ def test_constants_alone_do_not_look_at_the_state(market: Market) -> None:
 
 
 def test_each_path_of_one_coin_is_an_account_too() -> None:
-    from fundenv.market.join import singles
-
-    one = stack(singles(coins(3)))
-    agent: Any = agents.make("learned_margin", **TINY)
-    agent.learn(one, PORTFOLIO, steps=ROUND, seed=0)
-    batch = Batch(3, market=one, random_start=False, **PORTFOLIO | agent.env_settings())
-    agent.bind(batch)
-    batch.reset(0)
-    assert agent.act(batch.obs).shape == (3, 4)
+    _, actions = acted_on_paths("learned_margin", TINY, ROUND)
+    assert actions.shape == (3, 4)
 
 
 def test_the_search_finds_what_is_clear_and_leaves_noise_alone() -> None:
@@ -185,6 +162,4 @@ def test_falls_and_liquidations_are_charged_for_beyond_the_rules_own() -> None:
     ],
 )
 def test_bad_parameters_are_refused_in_one_line(given: dict[str, Any], said: str) -> None:
-    with pytest.raises(AgentError, match=said) as caught:
-        agents.make("learned_margin", **given)
-    assert "\n" not in str(caught.value)
+    refused_in_one_line("learned_margin", given, said)

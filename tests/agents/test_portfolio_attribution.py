@@ -13,23 +13,24 @@ pytest.importorskip("captum", reason="needs captum: pip install 'fundenv[forecas
 from agents.margin.dials import DIALS
 from agents.sb3.portfolio.attribution import GROUPS, attributed, group_of, shares
 from fundenv.batch.cpu import Batch
-from tests.agents.test_choice_learners import PORTFOLIO, coins
-from tests.agents.test_portfolio_learners import TINY, untrained
+from tests.agents.one_capital_learners import (
+    DIALLED,
+    PORTFOLIO,
+    bound,
+    coins,
+    shaken,
+    untrained,
+)
 
 
-@pytest.mark.parametrize("name", list(TINY))
+@pytest.mark.parametrize("name", list(DIALLED))
 def test_parts_add_up_and_columns_that_are_not_seen_have_none(name: str) -> None:
     market = coins(3)
     agent: Any = untrained(name, market)
-    batch = Batch(32, market=market, **PORTFOLIO | agent.env_settings())
-    agent.bind(batch)
-    batch.reset(1)
+    batch = bound(agent, market, 32)
     names = [column.name for column in batch.observation_table]
     assert set(shares(agent, batch.obs, names).values()) == {0.0}  # untrained: nothing moves
-    generator = torch.Generator().manual_seed(0)
-    with torch.no_grad():
-        for weight in agent.last_layer().parameters():
-            weight.add_(0.3 * torch.randn(weight.shape, generator=generator))
+    shaken(agent.last_layer().parameters(), seed=0)
     parts, base = attributed(agent, batch.obs)
     assert parts.shape == (32, len(names), len(DIALS))
     np.testing.assert_allclose(parts.sum(axis=1) + base, agent.means(batch.obs), atol=2e-3)

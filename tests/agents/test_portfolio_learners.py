@@ -1,5 +1,5 @@
 """PPO and SAC that steer margin carry: untrained the rule, paired rewards, order and number of
-coins, files, selection, refused settings.
+coins, files, refused settings.
 """
 
 from __future__ import annotations
@@ -10,33 +10,30 @@ from typing import Any
 
 import numpy as np
 import pytest
-import torch
 
 import agents
-from agents import AgentError
 from agents.margin.dials import DIALS, DialledCarry
-from agents.margin.episodes import Played, merits
-from agents.margin.params import LearnedMarginParams
-from agents.sb3.portfolio.params import OBSERVE
-from agents.sb3.portfolio.selection import SCALES, judged, parts, verdict
-from experiments.studies.portfolio_walks import PORTFOLIO as STUDY
-from experiments.studies.portfolio_walks import walk
 from fundenv.batch.cpu import Batch
 from fundenv.dynamics import types as t
-from fundenv.envs.portfolio import by_asset
-from fundenv.market import Market, narrowed
-from fundenv.market.join import singles
-from fundenv.market.split import stack
-from tests.agents.test_choice_learners import PORTFOLIO, coins
-from tests.agents.watching import until
+from fundenv.market import Market
+from tests.agents.one_capital_learners import (
+    CHOICE,
+    DIALLED,
+    PORTFOLIO,
+    acted,
+    acted_on_paths,
+    bound,
+    coins,
+    learned,
+    order_changes_nothing,
+    resumed,
+    untrained,
+    without_a_coin,
+)
+from tests.agents.refused import refused_in_one_line
 
-COMMON = {"hidden": 8, "episode_days": 5, "crash_share": 0.0, "n_steps": 8}
-TINY: dict[str, dict[str, Any]] = {
-    "portfolio_ppo": COMMON | {"n_envs": 8, "batch_size": 64},
-    "portfolio_sac": COMMON | {"n_envs": 4, "batch_size": 16, "gradient_steps": 4},
-}
 STEPS = {"portfolio_ppo": 256, "portfolio_sac": 160}
-LEARNERS = tuple(TINY)
+LEARNERS = tuple(DIALLED)
 
 
 @pytest.fixture(scope="module")
@@ -46,38 +43,8 @@ def market() -> Market:
 
 @pytest.fixture(scope="module")
 def trained(market: Market) -> dict[str, Any]:
-    made: dict[str, Any] = {}
-    for name in LEARNERS:
-        made[name] = agents.make(name, **TINY[name], select=False)
-        made[name].learn(market, PORTFOLIO, steps=STEPS[name], seed=0)
-        # weights far from those of the rule, so that every coin matters
-        generator = torch.Generator().manual_seed(1)
-        with torch.no_grad():
-            for weight in made[name].model.policy.parameters():
-                weight.add_(0.3 * torch.randn(weight.shape, generator=generator))
-    return made
-
-
-def untrained(name: str, market: Market, **params: Any) -> Any:
-    agent: Any = agents.make(name, **TINY[name] | params)
-    env = agent.training_env(market, PORTFOLIO, seed=0)
-    agent.build(env, 0)
-    env.close()
-    return agent
-
-
-def acted(agent: Any, market: Market, steps: int = 60, count: int = 8) -> np.ndarray:
-    """Actions of every decision."""
-    terms = {"cash_rate": np.linspace(-0.02, 0.04, count)}
-    batch = Batch(count, market=market, per_env=terms, **PORTFOLIO | agent.env_settings())
-    agent.bind(batch)
-    agent.reset()
-    batch.reset(1)
-    found = []
-    for _ in range(steps):
-        found.append(np.array(agent.act(batch.obs)))
-        batch.step(found[-1])
-    return np.array(found)
+    unselected = {name: params | {"select": False} for name, params in DIALLED.items()}
+    return {name: learned(name, unselected[name], market, STEPS[name]) for name in LEARNERS}
 
 
 @pytest.mark.parametrize("name", LEARNERS)
@@ -134,7 +101,7 @@ def test_recent_funding_and_volatility_enter_the_comparison_of_coins(market: Mar
 def test_a_reward_is_the_growth_beyond_the_rules_and_zero_where_nothing_is_moved(
     market: Market,
 ) -> None:
-    agent: Any = agents.make("portfolio_ppo", **TINY["portfolio_ppo"] | {"small": 10.0})
+    agent: Any = agents.make("portfolio_ppo", **DIALLED["portfolio_ppo"] | {"small": 10.0})
     env = agent.training_env(market, PORTFOLIO, seed=3)
     obs, n = env.reset(), env.num_envs
     ends = 0
@@ -166,13 +133,7 @@ def test_a_reward_is_the_growth_beyond_the_rules_and_zero_where_nothing_is_moved
 def test_what_it_does_does_not_depend_on_the_order_of_the_coins(
     name: str, market: Market, trained: dict[str, Any]
 ) -> None:
-    order = [3, 0, 4, 2, 1]
-    said = acted(trained[name], market)
-    moved = narrowed(market, tuple(market.symbols[0][i] for i in order))
-    told = acted(trained[name], moved)
-    first, then = (each.reshape(*each.shape[:2], 5, 4) for each in (said, told))
-    assert (first[..., 0] == 0).any()  # orders
-    np.testing.assert_allclose(then, first[:, :, order], atol=1e-4)
+    order_changes_nothing(trained[name], market, 1e-4)
 
 
 @pytest.mark.parametrize("name", LEARNERS)
@@ -180,19 +141,8 @@ def test_the_state_moves_the_dials_and_a_coin_that_is_not_listed_does_not(
     name: str, market: Market, trained: dict[str, Any]
 ) -> None:
     agent = trained[name]
-    batch = Batch(16, market=market, **PORTFOLIO | agent.env_settings())
-    agent.bind(batch)
-    batch.reset(1)
-    obs = batch.obs.copy()
-    rows, account = by_asset(np.arange(obs.shape[1]), 5, OBSERVE)
-    absent = obs.copy()
-    absent[:, rows[1]] = 0.0
-    four = np.delete(np.arange(5), 1)
-    width = 4 * rows.shape[1] + len(account)
-    less = np.empty((len(obs), width), np.float32)
-    new_rows, new_account = by_asset(np.arange(width), 4, OBSERVE)
-    less[:, new_rows.ravel()] = obs[:, rows[four].ravel()]
-    less[:, new_account] = obs[:, account]
+    obs = bound(agent, market).obs.copy()
+    absent, less, _ = without_a_coin(obs)
     np.testing.assert_allclose(agent.dials(absent), agent.dials(less), atol=1e-5)
     assert np.ptp(agent.dials(obs), axis=0).max() > 0.05
     assert np.abs(agent.dials(absent) - agent.dials(obs)).max() > 1e-3
@@ -211,9 +161,7 @@ def test_a_saved_learner_acts_as_before_and_opens_in_plain_sb3(
     agent.save(tmp_path)
     again: Any = agents.load(tmp_path)
     np.testing.assert_array_equal(acted(again, coins(3), 10), acted(agent, coins(3), 10))
-    batch = Batch(8, market=market, **PORTFOLIO | again.env_settings())
-    again.bind(batch)
-    batch.reset(2)
+    batch = bound(again, market, 8, seed=2)
     kind: Any = getattr(stable_baselines3, name.removeprefix("portfolio_").upper())
     model = kind.load(tmp_path / "model.zip", device="cpu")
     said = model.predict(batch.obs, deterministic=True)[0]
@@ -224,122 +172,14 @@ def test_a_saved_learner_acts_as_before_and_opens_in_plain_sb3(
 def test_a_stopped_training_ends_as_if_it_had_not_been_stopped(
     name: str, market: Market, tmp_path: Path
 ) -> None:
-    steps = STEPS[name]
-    whole: Any = agents.make(name, **TINY[name])
-    whole.learn(market, PORTFOLIO, steps=steps, seed=5)
-    first: Any = agents.make(name, **TINY[name])
-    first.learn(market, PORTFOLIO, steps=steps, seed=5, callback=until(steps * 6 // 10))
-    assert 0 < first.steps_done < steps
+    whole, first, second = resumed(name, DIALLED[name], market, STEPS[name], tmp_path)
     assert first.verdict is None
-    first.save(tmp_path)
-    second: Any = agents.load(tmp_path)
-    second.learn(market, PORTFOLIO, steps=steps, seed=5)
-    assert second.steps_done == whole.steps_done
     assert second.verdict == whole.verdict
-    for key, value in whole.model.policy.state_dict().items():
-        np.testing.assert_array_equal(second.model.policy.state_dict()[key], value, err_msg=key)
 
 
 def test_each_path_of_one_coin_is_an_account_too() -> None:
-    one = stack(singles(coins(3)))
-    agent: Any = agents.make("portfolio_ppo", **TINY["portfolio_ppo"])
-    agent.learn(one, PORTFOLIO, steps=64, seed=0)
-    batch = Batch(3, market=one, random_start=False, **PORTFOLIO | agent.env_settings())
-    agent.bind(batch)
-    batch.reset(0)
-    assert agent.act(batch.obs).shape == (3, 4)
-
-
-@pytest.mark.parametrize("seed", [0, 1, 2])
-def test_half_years_of_the_selection_are_not_learned_from(seed: int) -> None:
-    long = coins(2, years=2.6)
-    learned, kept, same = parts(long, seed)
-    assert not same
-    times = [
-        np.concatenate([each.close_ns[first:last] for first, last in each.paths])
-        for each in (learned, kept)
-    ]
-    assert not np.intersect1d(*times).size
-    whole = np.sort(np.concatenate(times))
-    np.testing.assert_array_equal(whole, np.unique(long.close_ns))
-    assert kept.n_paths in (1, 2)
-    assert parts(coins(2), seed)[2]  # too short: the same for both
-
-
-def test_a_learner_that_is_not_clearly_better_falls_back_to_the_rule_and_says_so(
-    market: Market,
-) -> None:
-    none = verdict(np.array([0.1, -0.2, 0.0]), np.array([0.2, 0.1, 0.1]), 3, 72, False)
-    assert none.scale == 0
-    assert (
-        "the agent is its fallback, the rule that it started from (1: +0.100 +- 0.2" in none.words()
-    )
-    half = verdict(np.array([0.1, 0.3, 0.0]), np.array([0.2, 0.1, 0.1]), 3, 72, False)
-    assert half.scale == 0.5
-    assert "kept at 0.5 of its strength" in half.words()
-    assert verdict(np.full(3, -0.1), np.zeros(3), 3, 72, False).scale == 0
-    agent: Any = agents.make("portfolio_ppo", **TINY["portfolio_ppo"])
-    heard: dict[str, float] = {}
-
-    class Hears:
-        def step(self, steps: int, batch: Any) -> bool:
-            return True
-
-        def update(self, steps: int, scalars: dict[str, float]) -> bool:
-            heard.update(scalars)
-            return True
-
-    agent.learn(market, PORTFOLIO, steps=256, seed=0, callback=Hears())
-    assert heard["selection/fallback"] == float(heard["selection/strength"] == 0)
-    assert {"time/env_and_rule", "time/networks", "time/selection"} <= set(heard)
-    agent.verdict = None
-    bad = -0.5 * np.ones(len(DIALS))  # a policy that borrows early and holds little
-    with torch.no_grad():
-        agent.model.policy.action_net.weight.mul_(0.0)
-        agent.model.policy.action_net.bias.copy_(torch.as_tensor(bad))
-    agent.kept, agent.seen_too = parts(market, 0)[1:]
-    told = agent.select(PORTFOLIO, 0)
-    if told["selection/fallback"]:
-        assert not agent.dials(np.ones((1, agent.width), np.float32)).any()
-    assert "half-years" in agent.verdict
-
-
-def test_the_selection_compares_what_walks_of_the_rules_earn(market: Market) -> None:
-    """A policy that moves one dial by its reach is the rule with another parameter."""
-    params: Any = agents.make("portfolio_ppo", **TINY["portfolio_ppo"], fewest_coins=5).params
-    less = np.zeros((1, len(DIALS)))
-    less[0, 5] = -1.0  # `own`
-    settings = STUDY | {"actions": "target", "observe": OBSERVE}
-    kept = parts(market, 0)[1]
-    rates = (0.0, 0.03)
-
-    def found(policy: np.ndarray) -> Any:
-        return judged(
-            lambda obs, scale: scale * policy,
-            DialledCarry.of("enter=-3 exit=-3.5"),
-            kept,
-            settings,
-            params,
-            seed=0,
-            subsets=2,
-            cash_rates=rates,
-        )
-
-    merit, error = found(less)
-    walks = [
-        walk(agents.make("margin_carry", enter=-3, exit=-3.5, own=own), kept, rates)
-        for own in (0.95, 0.95 * np.exp(-0.6))
-    ]
-    growth, fall = (
-        np.stack([getattr(each, name).ravel() for each in walks]) for name in ("growth", "fall")
-    )
-    assert (growth[0] != growth[1]).any()
-    told = merits(Played(growth, fall, np.zeros(growth.shape)), LearnedMarginParams())
-    np.testing.assert_allclose(merit[SCALES.index(1.0)], told[1].mean(), atol=1e-6)
-    nothing, no_error = found(0.0 * less)
-    assert not nothing.any()
-    assert not no_error.any()
-    assert error.shape == (len(SCALES),)
+    _, actions = acted_on_paths("portfolio_ppo", DIALLED["portfolio_ppo"], 64)
+    assert actions.shape == (3, 4)
 
 
 @pytest.mark.parametrize(
@@ -355,17 +195,13 @@ def test_the_selection_compares_what_walks_of_the_rules_earn(market: Market) -> 
 def test_what_does_not_fit_is_refused_in_one_line(
     name: str, params: dict[str, Any], said: str
 ) -> None:
-    with pytest.raises(AgentError, match=said) as error:
-        agents.make(name, **params)
-    assert "\n" not in str(error.value)
+    refused_in_one_line(name, params, said)
 
 
 def test_an_agent_with_levels_that_was_saved_under_this_name_still_acts(
     market: Market, tmp_path: Path
 ) -> None:
-    from tests.agents.test_choice_learners import TINY as CHOICES
-
-    agent: Any = agents.make("choice_ppo", **CHOICES["choice_ppo"])
+    agent: Any = agents.make("choice_ppo", **CHOICE["choice_ppo"])
     agent.learn(market, PORTFOLIO, steps=128, seed=0)
     agent.save(tmp_path)
     path = tmp_path / "checkpoint.json"

@@ -14,14 +14,10 @@ from agents.base import observed
 from agents.rules.capital import Capital
 from fundenv.batch.cpu import Batch
 from fundenv.dynamics import types as t
-from fundenv.market import (
-    Market,
-    load_market,
-    synthetic_frames,
-    write_frames,
-)
+from fundenv.market import Market, load_market
 from fundenv.market.layout import SIGMA_DAY
 from tests.agents.one_capital import DAY, answer, bound, held, look, two_coins
+from tests.markets import write_coins
 
 RULES = (
     "allocation best_coin equal_weight margin_carry rotation volatility_bands zscore_basket".split()
@@ -72,9 +68,7 @@ def test_the_equity_that_guards_is_that_of_the_account(market: Market) -> None:
 
 
 def test_paths_of_different_coins_have_their_own_collateral(tmp_path: Path) -> None:
-    for seed, symbol in enumerate(("BTCUSDT", "XRPUSDT")):
-        frames = synthetic_frames(years=0.2, seed=seed, symbol=symbol, start="2021-01-01")
-        write_frames(frames, tmp_path, venue="binance")
+    write_coins(tmp_path, ("BTCUSDT", "XRPUSDT"), years=0.2, start="2021-01-01")
     agent, batch = bound("equal_weight", load_market(tmp_path), count=2)
     agent.capital.look(2)
     path = batch.where[0]

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import HealthCheck, Phase, given
+from hypothesis import given
 from hypothesis import settings as hypothesis_settings
 from numba.core import config as numba_config
 
@@ -19,6 +19,7 @@ from fundenv.dynamics import types as t
 from fundenv.envs.single import FundingHedgeEnv
 from fundenv.market import synthetic_market, synthetic_portfolio
 from tests.laws.play import action, make_env
+from tests.laws.test_reference import EVERYTHING
 from tests.laws.wild import (
     PLACED,
     SEEDS,
@@ -96,14 +97,7 @@ def test_plain_python_steps_the_same_bits(mode: str) -> None:
     drawn, symbols, draw, how = MODES[mode]
     seen: Counter[str] = Counter()
 
-    @hypothesis_settings(
-        max_examples=EXAMPLES,
-        deadline=None,
-        derandomize=True,
-        database=None,
-        suppress_health_check=list(HealthCheck),
-        phases=(Phase.explicit, Phase.generate),
-    )
+    @hypothesis_settings(max_examples=EXAMPLES, **EVERYTHING)
     @given(SEEDS, symbols, drawn)
     def check(seed: int, assets: tuple[str, ...], chosen: dict[str, Any]) -> None:
         listed = how if len(assets) > 1 else {}

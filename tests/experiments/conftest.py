@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from experiments import benchmark
-from fundenv.market import synthetic_frames, write_frames
+from tests.markets import write_coins
 
 SMALL = (
     "ppo.n_envs=16",
@@ -49,10 +49,5 @@ def small_run(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder of files of two symbols, 150 days each."""
     folder = tmp_path_factory.mktemp("data")
-    for seed, symbol in enumerate(("AAAUSDT", "BBBUSDT")):
-        write_frames(
-            synthetic_frames(years=150 / 365, seed=seed, symbol=symbol, start="2021-01-01"),
-            folder,
-            venue="binance",
-        )
+    write_coins(folder, years=150 / 365, start="2021-01-01")
     return folder

@@ -13,8 +13,8 @@ from experiments.core.run_folder import RunError
 from experiments.rollout.sweep import Sweep
 from experiments.studies import margin, margin_growth, margin_selection, one_capital
 from experiments.studies.margin_markets import yearly
-from fundenv.market import synthetic_frames, write_frames
 from fundenv.optima import one_place
+from tests.markets import write_coins
 
 SYMBOLS = ("AAAUSDT", "BBBUSDT")
 
@@ -22,9 +22,7 @@ SYMBOLS = ("AAAUSDT", "BBBUSDT")
 @pytest.fixture(scope="module")
 def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("data")
-    for seed, symbol in enumerate(SYMBOLS):
-        frames = synthetic_frames(years=1.0, seed=seed, symbol=symbol, start="2021-01-01")
-        write_frames(frames, folder, venue="binance")
+    write_coins(folder, SYMBOLS, years=1.0, start="2021-01-01")
     return folder
 
 

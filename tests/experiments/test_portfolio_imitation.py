@@ -8,15 +8,13 @@ import numpy as np
 import pytest
 
 from experiments.studies import portfolio_imitation as study
-from fundenv.market import synthetic_frames, write_frames
+from tests.markets import write_coins
 
 
 def test_it_tells_agreement_on_both_paths(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    for seed, symbol in enumerate(("AAAUSDT", "BBBUSDT")):
-        frames = synthetic_frames(years=1.0, seed=seed, symbol=symbol, start="2021-01-01")
-        write_frames(frames, tmp_path, venue="binance")
+    write_coins(tmp_path, years=1.0, start="2021-01-01")
     study.main(
         study.Args(
             data=tmp_path,

@@ -10,16 +10,14 @@ import pytest
 pytest.importorskip("captum", reason="needs captum: pip install 'fundenv[forecast]'")
 
 from experiments.studies import portfolio_inputs as study
-from fundenv.market import synthetic_frames, write_frames
+from tests.markets import write_coins
 
 
 def test_it_trains_with_and_without_forecasts_and_compares(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     folder = tmp_path / "data"
-    for seed, symbol in enumerate(("AAAUSDT", "BBBUSDT")):
-        frames = synthetic_frames(years=1.3, seed=seed, symbol=symbol, start="2020-01-01")
-        write_frames(frames, folder, venue="binance")
+    write_coins(folder, years=1.3, start="2020-01-01")
     args = study.Args(
         data=folder,
         symbols=("AAAUSDT", "BBBUSDT"),

@@ -11,8 +11,9 @@ import pytest
 import agents
 from experiments.core.run_folder import RunError
 from experiments.studies import portfolio_shocks as study
-from fundenv.market import Market, joint, load_market, synthetic_frames, write_frames
+from fundenv.market import Market, joint, load_market
 from fundenv.market.synthetic.shocks import SHOCKS
+from tests.markets import write_coins
 
 SYMBOLS = ("AAAUSDT", "BBBUSDT")
 
@@ -20,9 +21,7 @@ SYMBOLS = ("AAAUSDT", "BBBUSDT")
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     out = tmp_path_factory.mktemp("data")
-    for seed, symbol in enumerate(SYMBOLS):
-        frames = synthetic_frames(years=0.45, seed=seed, symbol=symbol, start="2020-01-01")
-        write_frames(frames, out, venue="binance")
+    write_coins(out, SYMBOLS, years=0.45, start="2020-01-01")
     return out
 
 

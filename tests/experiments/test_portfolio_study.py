@@ -13,7 +13,6 @@ import pandas as pd
 import pytest
 
 import agents
-from agents.training.portfolio_accounts import Answers
 from experiments.rollout.make import roll_out_paths
 from experiments.studies import portfolio_calibration as calibration
 from experiments.studies import portfolio_learning as study
@@ -22,7 +21,9 @@ from experiments.studies.portfolio_panel import SOURCES, Panel
 from experiments.studies.portfolio_records import Entrant, Record
 from experiments.studies.portfolio_walks import PORTFOLIO, Walk, half_years, subsets, walk
 from fundenv.dynamics.types import PARTS
-from fundenv.market import Market, synthetic_frames, synthetic_market, write_frames
+from fundenv.market import Market, synthetic_market
+from tests.agents.one_capital_learners import two_coins_answered
+from tests.markets import write_coins
 
 
 @pytest.fixture(scope="module")
@@ -79,16 +80,8 @@ def test_subsets_are_different_and_begin_with_all() -> None:
 def test_the_clairvoyant_is_the_best_of_all_schedules() -> None:
     rng = np.random.default_rng(3)
     length, states = 4, 3
-    record = Answers(
-        obs=np.zeros((length, 1, states, 1), np.float32),
-        gain=rng.normal(size=(length, 1, states)).astype(np.float32),
-        liquidated=rng.random((length, 1, states)) < 0.2,
-        held=np.array([[[0.0, 0.9, 0.4]]] * length, np.float32),
-        asked=np.array([[0.0, 1.0, 0.5]], np.float32),
-        cost=np.array([0.3], np.float32),
-        coin=np.array([-1, 0, 1]),
-    )
-    record.liquidated[..., 0] = False
+    record = two_coins_answered(rng, length, 0.3)
+    record.liquidated[..., 1:] = rng.random((length, 1, states))[..., 1:] < 0.2
     path, best = solve(record)
     every = [
         played(record, np.array(schedule))
@@ -135,9 +128,7 @@ def test_the_command_trains_walks_and_compares(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     folder = tmp_path / "data"
-    for seed, symbol in enumerate(("AAAUSDT", "BBBUSDT")):
-        frames = synthetic_frames(years=0.75, seed=seed, symbol=symbol, start="2020-01-01")
-        write_frames(frames, folder, venue="binance")
+    write_coins(folder, years=0.75, start="2020-01-01")
     tiny: dict[str, Any] = {
         "n_envs": 4,
         "n_steps": 16,

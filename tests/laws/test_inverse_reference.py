@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import warnings
 from collections import Counter
 from typing import Any
 
@@ -13,18 +12,17 @@ from hypothesis import given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
-from fundenv.venues import UnsourcedValue, load_venue, venue_names
 from tests.laws.coin_env import coin_env
 from tests.laws.play import action, make_env, play
 from tests.laws.test_accounting import books_are_wrong
 from tests.laws.test_causality import corrupted, random_moves, same
-from tests.laws.test_reference import EVERYTHING, PATHS, walk, walk_paths
+from tests.laws.test_reference import EVERYTHING, PATHS, REFUSALS, walk, walk_paths
+from tests.laws.venue_books import check_books_of, venues_of
 from tests.laws.wild import (
     SEEDS,
     SYMBOLS,
     inverse_settings,
     remembering_settings,
-    tame_targets,
     targets,
 )
 from tests.markets import wild_market
@@ -46,19 +44,8 @@ def test_kernel_and_reference_agree_on_wild_markets():
     assert seen["steps"] > 2_000
     assert min(seen[f"liquidated {mode}"] for mode in ("isolated", "cross", "portfolio")) > 5, seen
     assert seen["partial liquidations"] > 20
-    for reason in (
-        "hold",
-        "inside the band",
-        "below lot or minimum notional",
-        "participation",
-        "not enough funds",
-        "halted",
-        "no borrow",
-        "no more coins to borrow",
-        "loan recalled",
-    ):
+    for reason in REFUSALS:
         assert seen[reason] > 10, (reason, seen)
-    assert seen["leverage limit of the bracket"] > 10
 
 
 def test_kernel_and_reference_agree_where_impact_stays_behind():
@@ -135,32 +122,7 @@ def test_the_future_changes_no_observation_reward_or_info(margin_mode, reward):
             )
 
 
-@pytest.mark.parametrize(
-    "name", [name for name in venue_names() if load_venue(name).contract == "inverse"]
-)
+@pytest.mark.parametrize("name", venues_of("inverse"))
 @MODES
 def test_every_inverse_venue_of_the_package_keeps_its_books(name, margin_mode):
-    settings = {
-        "venue": name,
-        "margin_mode": margin_mode,
-        "perp_fee": None,
-        "spot_fee": None,
-        "keeper_interval": "1h",
-    }
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", UnsourcedValue)
-        market = wild_market(3, ("BTCUSD",), 2)
-        seen = Counter()
-        walk(
-            coin_env(market, **settings),
-            market,
-            settings,
-            1,
-            0,
-            np.random.default_rng(0),
-            40,
-            seen,
-            tame_targets,
-            InverseAccount,
-        )
-    assert seen["steps"] > 0
+    check_books_of(name, margin_mode, "BTCUSD", coin_env, InverseAccount)

@@ -4,19 +4,14 @@ fees and settlement price a venue file stands for.
 
 from __future__ import annotations
 
-import warnings
-from collections import Counter
 from pathlib import Path
 
-import numpy as np
 import pytest
 
 from fundenv.dynamics import types as t
-from fundenv.venues import UnsourcedValue, load_venue, venue_names
 from tests.laws.play import HOLD, action, make_env, play
-from tests.laws.test_reference import walk
-from tests.laws.wild import tame_targets
-from tests.markets import bar, tape, wild_market
+from tests.laws.venue_books import check_books_of, venues_of
+from tests.markets import bar, tape
 
 LAWS = Path(__file__).parent
 SHORT = (1.0, 1.0, 3.0)
@@ -114,41 +109,20 @@ def test_an_oracle_venue_pays_on_spot_and_another_on_mark():
         )
 
 
-@pytest.mark.parametrize(
-    "name", [name for name in venue_names() if load_venue(name).contract == "linear"]
-)
+@pytest.mark.parametrize("name", venues_of("linear"))
 @pytest.mark.parametrize("margin_mode", ["isolated", "cross", "portfolio"])
 def test_every_linear_venue_of_the_package_keeps_its_books(name, margin_mode):
-    settings = {
-        "venue": name,
-        "margin_mode": margin_mode,
-        "perp_fee": None,
-        "spot_fee": None,
-        "keeper_interval": "1h",
-    }
-    settings |= {
-        "venue_date": "2025-06-01",
-        "crash_sigma": 0.5,
-        "adl_sigma": 0.5,
-        "margin_level": 1.1,
-        "base_supply": 20_000.0,
-        "quote_supply": 20_000.0,
-        "liquidation_gap": 0.5,
-        "deficit_share": 0.5,
-    }
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", UnsourcedValue)
-        market = wild_market(3, ("BTCUSDT",), 2)
-        seen = Counter()
-        walk(
-            make_env(market, **settings),
-            market,
-            settings,
-            1,
-            0,
-            np.random.default_rng(0),
-            40,
-            seen,
-            tame_targets,
-        )
-    assert seen["steps"] > 0
+    check_books_of(
+        name,
+        margin_mode,
+        "BTCUSDT",
+        make_env,
+        venue_date="2025-06-01",
+        crash_sigma=0.5,
+        adl_sigma=0.5,
+        margin_level=1.1,
+        base_supply=20_000.0,
+        quote_supply=20_000.0,
+        liquidation_gap=0.5,
+        deficit_share=0.5,
+    )

@@ -12,7 +12,7 @@ from fundenv.dynamics import types as t
 from fundenv.market import Market, layout
 from fundenv.optima.portfolio import LOANS, PortfolioForesight, inputs
 from fundenv.optima.portfolio_programme import Inputs, solve
-from tests.optima.one_capital import SETTINGS, coming_and_going, played, two_coins
+from tests.optima.one_capital import SETTINGS, played
 
 
 def made(funding: list[list[float]], **given: Any) -> Inputs:
@@ -81,16 +81,6 @@ def test_interest_runs_on_the_price_of_entry() -> None:
     fine, rough = (solve(data, buckets=count).equity[-1] for count in (2, 1))
     assert fine == pytest.approx(1 + (0.024 - 0.01) / 1.01)
     assert rough >= fine - 1e-12  # fewer buckets: looser
-
-
-@pytest.fixture(scope="module")
-def market() -> Market:
-    return two_coins()
-
-
-@pytest.fixture(scope="module")
-def coming() -> Market:
-    return coming_and_going()
 
 
 def test_account_observation_and_bound_say_the_same_of_a_loan(market: Market) -> None:

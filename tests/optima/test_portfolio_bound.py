@@ -11,17 +11,7 @@ from fundenv.batch.cpu import Batch
 from fundenv.dynamics import types as t
 from fundenv.market import Market
 from fundenv.optima.portfolio import portfolio_bound
-from tests.optima.one_capital import SETTINGS, coming_and_going, played, two_coins
-
-
-@pytest.fixture(scope="module")
-def market() -> Market:
-    return two_coins()
-
-
-@pytest.fixture(scope="module")
-def coming() -> Market:
-    return coming_and_going()
+from tests.optima.one_capital import SETTINGS, played
 
 
 @pytest.mark.parametrize("keeper", ["wallet", "equity"])

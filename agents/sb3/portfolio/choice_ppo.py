@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from dataclasses import dataclass
 from typing import Annotated, Any
 
@@ -94,30 +93,19 @@ class ChoicePPO(ChoiceLearner):
 
     def build(self, env: Any, seed: int) -> Any:
         """A new model."""
-        from stable_baselines3.common.utils import LinearSchedule
-
+        libraries()
+        from agents.sb3.models import ppo_model
         from agents.sb3.portfolio.policies import PortfolioPolicy
 
         p = self.params
-        with warnings.catch_warnings():
-            # a batch size that does not divide the rollout: the last minibatch is smaller
-            warnings.simplefilter("ignore")
-            return self.algorithm()(
-                PortfolioPolicy,
-                env,
-                learning_rate=LinearSchedule(p.learning_rate, 0.0, 1.0),
-                n_steps=p.n_steps,
-                batch_size=min(p.batch_size, p.n_envs * p.n_steps),
-                n_epochs=p.epochs,
-                gamma=p.gamma,
-                gae_lambda=p.gae_lambda,
-                ent_coef=p.entropy,
-                max_grad_norm=p.max_grad_norm,
-                clip_range=p.clip_range,
-                policy_kwargs=self.shape(env) | {"bands": len(p.bands)},
-                seed=seed,
-                device=self.place(),
-            )
+        return ppo_model(
+            self,
+            PortfolioPolicy,
+            env,
+            seed,
+            ent_coef=p.entropy,
+            policy_kwargs=self.shape(env) | {"bands": len(p.bands)},
+        )
 
     def warm_start(self) -> tuple[int, float]:
         """Rounds of counterfactual training; one costs 0.4 steps for each state that (1 + 2 levels)

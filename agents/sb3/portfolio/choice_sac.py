@@ -75,23 +75,19 @@ class ChoiceSAC(KeepsReplay, ChoiceLearner):
     def build(self, env: Any, seed: int) -> Any:
         """A new model."""
         libraries()
-        from stable_baselines3.common.utils import LinearSchedule
-
+        from agents.sb3.models import replay_model
         from agents.sb3.portfolio.policies import PortfolioQPolicy
 
         p = self.params
         with warnings.catch_warnings():
             # the target network follows after every step of all environments, as it is meant to
             warnings.simplefilter("ignore")
-            model = self.algorithm()(
+            model = replay_model(
+                self,
                 PortfolioQPolicy,
                 env,
-                learning_rate=LinearSchedule(p.learning_rate, 0.0, 1.0),
-                buffer_size=min(p.buffer_size, max(self.steps_wanted, p.n_envs)),
+                seed,
                 learning_starts=min(p.learning_starts, self.steps_wanted // 5),
-                batch_size=p.batch_size,
-                tau=p.tau,
-                gamma=p.gamma,
                 train_freq=1,
                 gradient_steps=p.gradient_steps,
                 target_update_interval=1,
@@ -99,8 +95,6 @@ class ChoiceSAC(KeepsReplay, ChoiceLearner):
                 exploration_final_eps=p.explore,
                 max_grad_norm=10.0,
                 policy_kwargs=self.shape(env),
-                seed=seed,
-                device=self.place(),
             )
         model.temperature = p.entropy
         return model

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from dataclasses import dataclass
 from typing import Annotated, Any
 
@@ -52,32 +51,21 @@ class PortfolioPPO(DialLearner):
 
     def build(self, env: Any, seed: int) -> Any:
         """A new model, which is the rule."""
-        from stable_baselines3.common.utils import LinearSchedule
-
         torch, _ = libraries()
+        from agents.sb3.models import ppo_model
+
         p = self.params
-        with warnings.catch_warnings():
-            # a batch size that does not divide the rollout: the last minibatch is smaller
-            warnings.simplefilter("ignore")
-            self.model = self.algorithm()(
-                "MlpPolicy",
-                env,
-                learning_rate=LinearSchedule(p.learning_rate, 0.0, 1.0),
-                n_steps=p.n_steps,
-                batch_size=min(p.batch_size, p.n_envs * p.n_steps),
-                n_epochs=p.epochs,
-                gamma=p.gamma,
-                gae_lambda=p.gae_lambda,
-                ent_coef=0.0,
-                max_grad_norm=p.max_grad_norm,
-                clip_range=p.clip_range,
-                target_kl=p.target_kl,
-                use_sde=True,
-                policy_kwargs=self.shape(env)
-                | {"net_arch": {"pi": [p.hidden], "vf": [p.hidden]}, "ortho_init": False},
-                seed=seed,
-                device=self.place(),
-            )
+        own = {"net_arch": {"pi": [p.hidden], "vf": [p.hidden]}, "ortho_init": False}
+        self.model = ppo_model(
+            self,
+            "MlpPolicy",
+            env,
+            seed,
+            ent_coef=0.0,
+            target_kl=p.target_kl,
+            use_sde=True,
+            policy_kwargs=self.shape(env) | own,
+        )
         self.scale(0.0)
         with torch.no_grad():
             self.model.policy.value_net.weight.mul_(0.01)

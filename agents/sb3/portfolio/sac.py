@@ -51,27 +51,23 @@ class PortfolioSAC(KeepsReplay, DialLearner):
 
     def build(self, env: Any, seed: int) -> Any:
         """A new model, which is the rule."""
-        from stable_baselines3.common.utils import LinearSchedule
+        libraries()
+        from agents.sb3.models import replay_model
 
         p = self.params
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # several updates after several steps, as it is meant
-            self.model = self.algorithm()(
+            self.model = replay_model(
+                self,
                 "MlpPolicy",
                 env,
-                learning_rate=LinearSchedule(p.learning_rate, 0.0, 1.0),
-                buffer_size=min(p.buffer_size, max(self.steps_wanted, p.n_envs)),
+                seed,
                 learning_starts=0,
-                batch_size=p.batch_size,
-                tau=p.tau,
-                gamma=p.gamma,
                 train_freq=p.n_steps,
                 gradient_steps=p.gradient_steps,
                 ent_coef=p.entropy,
                 use_sde=True,
                 policy_kwargs=self.shape(env) | {"net_arch": [p.hidden]},
-                seed=seed,
-                device=self.place(),
             )
         self.scale(0.0)
         return self.model

@@ -192,14 +192,14 @@ def _tables(histories: Histories, column: int, bar_hours: int) -> dict[str, pd.D
     spot = dict(zip(("open", "high", "low", "close"), histories.spot[:, :, column].T, strict=True))
     tables = {
         "spot": spot | {"volume": histories.spot_volume[:, column]},
-        "perp": _shifted(spot, histories.basis[:, column])
+        "perp": shifted(spot, histories.basis[:, column])
         | {"volume": histories.perp_volume[:, column]},
-        "mark": _shifted(spot, histories.mark_basis[:, column]),
+        "mark": shifted(spot, histories.mark_basis[:, column]),
     }
     return {kind: pd.DataFrame(_merged(table, bar_hours)) for kind, table in tables.items()}
 
 
-def _shifted(
+def shifted(
     spot: dict[str, NDArray[np.float64]], basis: NDArray[np.float64]
 ) -> dict[str, NDArray[np.float64]]:
     """Bars of a price that stands `basis` (n,) from spot at each close."""

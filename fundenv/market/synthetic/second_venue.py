@@ -25,7 +25,7 @@ from fundenv.market.files.frames import GENERATED, SymbolFrames, floats, times_n
 from fundenv.market.join import joint
 from fundenv.market.market import Market
 from fundenv.market.split import stack
-from fundenv.market.synthetic.build import synthetic_frames
+from fundenv.market.synthetic.build import shifted, synthetic_frames
 
 Array = NDArray[np.float64]
 _INTEREST, _CLAMP, _HOURS = 1.0, 5.0, 8.0  # bp per 8 h, bp, of Hyperliquid's rule
@@ -105,15 +105,7 @@ def second_venue(
     basis = told * 1e-4
     closes = first.perp["time"] + pd.Timedelta("1h")
     spot = {k: floats(first.spot[k]) for k in ("open", "high", "low", "close")}
-    before = np.r_[basis[0], basis[:-1]]
-    shifts = {
-        "open": before,
-        "high": np.maximum(before, basis),
-        "low": np.minimum(before, basis),
-        "close": basis,
-    }
-    prices = {k: spot[k] * (1.0 + shift) for k, shift in shifts.items()}
-    perp = pd.DataFrame({"time": first.perp["time"], **prices})
+    perp = pd.DataFrame({"time": first.perp["time"], **shifted(spot, basis)})
     return replace(
         first,
         symbol=symbol,
