@@ -207,7 +207,7 @@ class EnvConfig(Settings):
     """Share of every order that waits in the order book, for the maker fee and no half-spread;
     forced orders, and orders behind a crash, do not wait.
     """
-    maker_fill: Annotated[float, Range(0, 1, "of what waits")] = 0.97
+    maker_fill: Annotated[float, Range(0, 1, "of the waiting part")] = 0.97
     """Share of it that is filled; the rest crosses the spread later."""
     maker_missed: Annotated[float, Range(0, 1000, "bp")] = 80.0
     """How far the price has run away from what was not filled: adverse selection."""

@@ -145,56 +145,50 @@ given_of = _reader(Given, "given_of", "table")
 
 
 @jit_outer
-def step_table(table, assets, contract, first, last):
-    """Step the environments first..last-1 by the plain loop."""
+def _step(world, table, assets, first, last):
     step_range(
-        world_of(table, assets, contract),
+        world,
         store_of(table, assets),
         out_of(table, assets),
         given_of(table).actions,
         first,
         last,
     )
+
+
+@jit_outer
+def _reset(world, table, assets, first, last):
+    given = given_of(table)
+    reset_range(
+        world,
+        store_of(table, assets),
+        out_of(table, assets),
+        given.paths,
+        given.rows,
+        first,
+        last,
+    )
+
+
+@jit_outer
+def step_table(table, assets, contract, first, last):
+    """Step the environments first..last-1 by the plain loop."""
+    _step(world_of(table, assets, contract), table, assets, first, last)
 
 
 @jit_outer
 def reset_table(table, assets, contract, first, last):
     """Begin episodes of the environments first..last-1."""
-    given = given_of(table)
-    reset_range(
-        world_of(table, assets, contract),
-        store_of(table, assets),
-        out_of(table, assets),
-        given.paths,
-        given.rows,
-        first,
-        last,
-    )
+    _reset(world_of(table, assets, contract), table, assets, first, last)
 
 
 @jit_outer
 def step_mixed_table(table, assets, contract, first, last):
     """`step_table` of accounts of both kinds of contract."""
-    step_range(
-        mixed_world_of(table, assets, contract),
-        store_of(table, assets),
-        out_of(table, assets),
-        given_of(table).actions,
-        first,
-        last,
-    )
+    _step(mixed_world_of(table, assets, contract), table, assets, first, last)
 
 
 @jit_outer
 def reset_mixed_table(table, assets, contract, first, last):
     """`reset_table` of accounts of both kinds of contract."""
-    given = given_of(table)
-    reset_range(
-        mixed_world_of(table, assets, contract),
-        store_of(table, assets),
-        out_of(table, assets),
-        given.paths,
-        given.rows,
-        first,
-        last,
-    )
+    _reset(mixed_world_of(table, assets, contract), table, assets, first, last)

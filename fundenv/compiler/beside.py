@@ -22,14 +22,14 @@ LOOK = 0.25  # seconds between two looks at the disk
 
 
 class _Process(subprocess.Popen[bytes]):
-    """May outlive this process, which `Popen` warns of."""
+    """A process that may go on when this one ends: `Popen` itself would warn of that."""
 
     def __del__(self) -> None:
-        pass
+        self.poll()  # takes its exit status, so that no ended process stays in the table
 
 
 class Beside:
-    """What waits for compiled code: `module.compile_ahead(names)` compiles and keeps the functions
+    """Waits for compiled code: `module.compile_ahead(names)` compiles and keeps the functions
     `names` of a module.
 
     `announce` is called once, when somebody is known to compile.
@@ -41,7 +41,7 @@ class Beside:
         self._functions, self._announce = functions, announce
         self._process: _Process | None = None
         self._next = 0.0
-        self._over = False
+        self._over = self._announced = False
 
     def is_over(self) -> bool:
         """Whether waiting is over: everything is kept, or no other process will compile it."""
@@ -52,9 +52,10 @@ class Beside:
         return self._over
 
     def _look(self) -> bool:
+        running = self._process is not None and self._process.poll() is None
         if all(map(is_kept, self._functions)):
             return True
-        if self._process is not None and self._process.poll() is None:
+        if running:
             return False
         turns: list[tuple[Callable[..., Any], Any]] = []
         try:
@@ -92,12 +93,9 @@ class Beside:
         return True
 
     def _announce_once(self) -> None:
-        self._announce()
-        self._announce = _nothing
-
-
-def _nothing() -> None:
-    pass
+        if not self._announced:
+            self._announced = True
+            self._announce()
 
 
 def _can_start() -> bool:
