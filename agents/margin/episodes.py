@@ -17,7 +17,9 @@ from fundenv.envs.portfolio import by_asset
 from fundenv.envs.vector import FundingHedgeVectorEnv
 from fundenv.market import Market
 
-WALKED = {"episode": None, "random_start": False, "start_invested": 0.0, "reward": "log_growth"}
+# from cash to the end of the path
+WHOLE_PATH = {"episode": None, "random_start": False, "start_invested": 0.0}
+WALKED = WHOLE_PATH | {"reward": "log_growth"}
 
 _WORST = -1.0  # lowest merit before liquidations, so that no episode outweighs all others
 

@@ -12,6 +12,7 @@ import pandas as pd
 from experiments.analysis.compare import scores
 from experiments.analysis.comparison import kind_of
 from experiments.analysis.statistics import profile, seed_interval
+from experiments.core.picture_file import write_picture
 from fundenv.envs.plot import BLUE, GREEN, GREY, ORANGE, PURPLE, SKY, VERMILION
 
 OCHRE = "#8C6D1F"
@@ -90,7 +91,4 @@ def picture(tidy: pd.DataFrame, path: Path) -> None:
     right.set_xlabel("net growth, % per year")
     right.set_ylabel("share of seeds x symbols above")
     right.legend(fontsize=8, frameon=False)
-    partial = path.with_name(f".{path.stem}.partial.png")
-    figure.savefig(partial, dpi=110)
-    plt.close(figure)
-    partial.replace(path)
+    write_picture(path, figure, dpi=110)

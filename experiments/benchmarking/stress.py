@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from agents.base import Agent
 from experiments.analysis.pictures import palette
 from experiments.analysis.tables import Cells, number, signed
+from experiments.core.picture_file import write_picture
 from experiments.core.provenance import label
 from experiments.core.run_folder import write_frame
 from experiments.rollout.make import roll_out_paths
@@ -247,10 +248,7 @@ def picture(frame: pd.DataFrame, path: Path) -> None:
         ncols=min(5, len(names)),
         frameon=False,
     )
-    partial = path.with_name(f".{path.stem}.partial.png")
-    figure.savefig(partial, dpi=100)
-    plt.close(figure)
-    partial.replace(path)
+    write_picture(path, figure, dpi=100)
 
 
 def conclude(out: Path, keys: Sequence[str]) -> Cells | None:

@@ -22,7 +22,7 @@ from experiments.calibration.search import (
     is_grid,
 )
 from experiments.core.cli import Stopped, deferred
-from experiments.core.run_folder import RunError
+from experiments.core.run_folder import UNREADABLE, RunError
 from experiments.rollout.sweep import Sweep, sweep
 
 CHUNK = 500  # settings in one batch
@@ -190,7 +190,7 @@ def _load(path: Path) -> tuple[Values, Sweep]:
             }
             arrays = {name: file[name] for name in ("days", *SUMS)}
             return job, Sweep(symbols=tuple(file["symbols"].tolist()), **arrays)
-    except (ValueError, KeyError, OSError) as error:
+    except UNREADABLE as error:
         raise RunError(
             f"{path} is damaged ({error}); delete it to have its settings evaluated again"
         ) from None

@@ -6,6 +6,8 @@ import datetime as dt
 import json
 import shutil
 import tempfile
+import zipfile
+import zlib
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +18,10 @@ ROOM = 20_000_000  # bytes that a run needs at least
 
 class RunError(ValueError):
     """A run that cannot go on; the message is one line and names the remedy."""
+
+
+# what numpy raises on an archive that is not whole
+UNREADABLE = (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile, zlib.error)
 
 
 def write_text(path: Path, text: str) -> None:

@@ -63,7 +63,7 @@ def main(args: Args) -> None:
     _spreads(args.symbols)
     market = load_market(args.data, list(args.symbols), start=args.start)
     _crashes(market)
-    _impact(market, args.symbols[0])
+    _impact(args.symbols[0])
     _memory(market, args.symbols[0], args.order)
     _makers(args)
     _growth(args, market)
@@ -118,7 +118,7 @@ def _crashes(market: Market) -> None:
         )
 
 
-def _impact(market: Market, symbol: str) -> None:
+def _impact(symbol: str) -> None:
     y = load_venue("binance").value("execution", "impact_coefficient", symbol)
     size, told = SWEEP
     usual = 1e4 * y * 0.025 * np.sqrt(size / 10e9)
@@ -129,7 +129,6 @@ def _impact(market: Market, symbol: str) -> None:
         " (Amberdata, BTC/FDUSD, 2025-07 and 08):\n  the law holds for orders that are worked over"
         " hours, as the env's are, and not for sweeps"
     )
-    del market
 
 
 def slices_cost(market: Market, symbol: str, order: float, half_life: str | None) -> Array:

@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 import agents
+from agents.margin.episodes import WHOLE_PATH
 from agents.params import read_pairs
 from agents.training.randomisation import draw_borrowing, draw_terms
 from experiments.core.cli import run
@@ -79,7 +80,7 @@ def played(market: Market, rule: str, count: int, *, own: bool) -> Falls:
     terms = agents.make("learned_margin", n_envs=count).params
     config = EnvConfig.from_dict(settings)
     per_env = draw_terms(terms, config, 0)._asdict() | draw_borrowing(terms, config, 0)
-    walked = settings | {"episode": None, "random_start": False, "start_invested": 0.0}
+    walked = settings | WHOLE_PATH
     batch = Batch(count, market=market, per_env=per_env, **walked)
     agent.bind(batch if own else Batch(count, market=market, **walked))
     agent.reset()

@@ -22,6 +22,7 @@ from agents.params import read_pairs
 from agents.rules.capital import Capital
 from experiments.core.cli import run
 from experiments.core.market_args import span_edges
+from experiments.core.picture_file import write_picture
 from experiments.core.run_folder import RunError, read_json
 from experiments.evaluate import agent_of
 from experiments.studies.margin_markets import load
@@ -101,8 +102,7 @@ def main(args: Args) -> None:
         cell.set_xlabel("funding above cash, bp per 8 h")
     bar = figure.colorbar(image, ax=axes, location="bottom", shrink=0.8, aspect=40)
     bar.set_label("notional after the decision, of equity")
-    args.out.parent.mkdir(parents=True, exist_ok=True)
-    figure.savefig(args.out, dpi=100, facecolor="white")
+    write_picture(args.out, figure, dpi=100, facecolor="white")
     print(args.out)
 
 

@@ -25,34 +25,12 @@ Array = NDArray[np.float64]
 SHIFTS = 20
 
 
-class Headroom(NamedTuple):
-    """Growth a year above cash."""
-
-    known: float  # the clairvoyant
-    basis: float  # with funding at zero
-    shifted: float  # its schedule at the wrong time, mean
-    highest: float  # the highest of the shifts
-
-
 class Played(NamedTuple):
     """What was earned in each decision above cash, in thousandths of equity."""
 
     known: Array  # (T,) the clairvoyant
     basis: Array  # (T,) with funding at zero
     shifted: Array  # (SHIFTS, T) its schedule at the wrong time
-
-
-def headroom(market: Market, levels: tuple[float, ...], cash_rate: float, seed: int) -> Headroom:
-    """Of the first path of `market`, all coins and levels."""
-    known, basis, shifted = schedules(market, levels, cash_rate, seed)
-    year = 1e-3 * 1095 / len(known)
-    grown = shifted.sum(axis=1)
-    return Headroom(
-        float(known.sum()) * year,
-        float(basis.sum()) * year,
-        float(grown.mean()) * year,
-        float(grown.max()) * year,
-    )
 
 
 def schedules(market: Market, levels: tuple[float, ...], cash_rate: float, seed: int) -> Played:
@@ -106,11 +84,6 @@ def solve(record: Answers) -> tuple[NDArray[np.int64], float]:
         path[k] = state = int(choice[k, state])
         state = 0 if lost[k, state] else state
     return path, float(value[0])
-
-
-def played(record: Answers, schedule: NDArray[np.int64]) -> float:
-    """Growth of a schedule, in thousandths."""
-    return float(gains(record, schedule).sum())
 
 
 def gains(record: Answers, schedule: NDArray[np.int64]) -> Array:

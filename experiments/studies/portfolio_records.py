@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from agents.base import CHECKPOINT, Agent
-from experiments.core.run_folder import RunError, read_json
+from experiments.core.run_folder import UNREADABLE, RunError, read_json
 from experiments.studies.portfolio_walks import Walk, walk
 from fundenv.market import Market, narrowed
 
@@ -123,7 +123,7 @@ def read_arrays(path: Path, conditions: str) -> dict[str, NDArray[Any]] | None:
             if str(file["conditions"]) != conditions:
                 return None
             return {name: file[name] for name in file.files if name != "conditions"}
-    except (OSError, ValueError, KeyError) as error:
+    except UNREADABLE as error:
         raise RunError(f"{path} is damaged ({error}); delete it to have it made again") from None
 
 

@@ -2,8 +2,9 @@
 shock comes, how fast it is taken back, and what the shock costs.
 
 Every shock of `fundenv.market.synthetic.shocks` is laid over a judged span of all coins, at three
-places; and where the data hold its real date, the real days are walked too, from cash 90 days
-before. A learner that was trained on those days has seen them, and the table says so.
+places; and where the data hold its real date, the real days are walked too, from cash at most 90
+days before (11 where the data begin so late). A learner that was trained on those days has seen
+them, and the table says so.
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ from experiments.analysis.tables import Cells, markdown
 from experiments.benchmarking.stress import AFTER, BEFORE, Scenarios, scenarios
 from experiments.core.cli import run
 from experiments.core.market_args import span_edges
+from experiments.core.picture_file import write_picture
 from experiments.core.run_folder import RunError, write_frame, write_text
 from experiments.rollout.make import roll_out_paths
 from experiments.studies.margin_markets import COINS, load
@@ -213,10 +215,7 @@ def picture(frame: pd.DataFrame, path: Path) -> None:
         ncols=2,
         frameon=False,
     )
-    partial = path.with_name(f".{path.stem}.partial.png")
-    figure.savefig(partial, dpi=100, facecolor="white")
-    plt.close(figure)
-    partial.replace(path)
+    write_picture(path, figure, dpi=100, facecolor="white")
 
 
 if __name__ == "__main__":

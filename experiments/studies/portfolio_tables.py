@@ -28,7 +28,7 @@ def conclude(panel: Panel, out: Path) -> None:
     text = [
         f"Growth above cash, % a year, mean over cash rates of {rates} %, over"
         f" {len(panel.subsets)} subsets of the coins and {len(panel.halves)} half-years, each begun"
-        " in cash.",
+        " in cash. p is one-sided and not corrected for the number of comparisons.",
         "",
         *markdown(_standings(panel, standings)),
         "",

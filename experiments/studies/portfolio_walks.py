@@ -55,7 +55,7 @@ def half_years(market: Market, span: str) -> tuple[list[str], Market]:
 
 
 def subsets(symbols: Sequence[str], count: int, seed: int) -> list[tuple[str, ...]]:
-    """All coins, each coin alone, and random subsets of other sizes: `count` in all at most."""
+    """All coins, then random subsets of 3, 2, 4 and 1 coins in turn: `count` in all at most."""
     rng = np.random.default_rng([seed, 0x5E])
     found = [tuple(symbols)]
     sizes = [size for size in (3, 2, 4, 1) if size < len(symbols)]

@@ -9,7 +9,6 @@ from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 
 from fundenv.forecast.errors import ForecastError
 from fundenv.forecast.history import Array
@@ -176,8 +175,3 @@ def confidence_set(
         same = next(c for c in distinct.columns if losses[c].equals(losses[name]))
         known[str(name)] = float(p_values[same])
     return known
-
-
-def known_rows(target: Array) -> NDArray[np.bool_]:
-    """Origins whose target has settled."""
-    return np.asarray(np.isfinite(target))

@@ -18,7 +18,7 @@ from agents.sb3.portfolio.params import OBSERVE
 from agents.sb3.portfolio.selection import SCALES, judged, parts, verdict
 from experiments.studies.portfolio_walks import PORTFOLIO as STUDY
 from experiments.studies.portfolio_walks import walk
-from fundenv.market import Market
+from fundenv.market import Market, between, stack
 from tests.agents.one_capital_learners import DIALLED, PORTFOLIO, coins
 
 
@@ -76,8 +76,8 @@ def test_a_learner_that_is_not_clearly_better_falls_back_to_the_rule_and_says_so
         agent.model.policy.action_net.bias.copy_(torch.as_tensor(bad))
     agent.kept, agent.seen_too = parts(market, 0)[1:]
     told = agent.select(PORTFOLIO, 0)
-    if told["selection/fallback"]:
-        assert not agent.dials(np.ones((1, agent.width), np.float32)).any()
+    assert told["selection/fallback"] == 1.0
+    assert not agent.dials(np.ones((1, agent.width), np.float32)).any()
     assert "half-years" in agent.verdict
 
 
@@ -113,7 +113,10 @@ def test_the_selection_compares_what_walks_of_the_rules_earn(market: Market) -> 
     assert (growth[0] != growth[1]).any()
     told = merits(Played(growth, fall, np.zeros(growth.shape)), LearnedMarginParams())
     np.testing.assert_allclose(merit[SCALES.index(1.0)], told[1].mean(), atol=1e-6)
+    assert np.isinf(error).all()  # one half-year: nothing is kept
+    spans = (("2020-02", "2020-04"), ("2020-04", "2020-06"))
+    kept = stack([between(market, *span) for span in spans])
+    assert np.isfinite(found(less)[1]).all()
     nothing, no_error = found(0.0 * less)
     assert not nothing.any()
     assert not no_error.any()
-    assert error.shape == (len(SCALES),)

@@ -80,7 +80,7 @@ class DialLearner(OneCapital, SB3Agent):
         seed: int,
         callback: TrainingCallback | None = None,
     ) -> None:
-        """Learn in the env, then keep what is clearly better than the rule."""
+        """Learn in the env, then keep what is better than the rule by one standard error."""
         done, begun = self.steps_done, time.perf_counter()
         super().learn(market, settings, steps=steps, seed=seed, callback=callback)
         if self.snapshot is not None or self.steps_done == done:

@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 
 from agents.base import observed
 from agents.margin.dials import DIALS, DialledCarry
+from agents.margin.episodes import WHOLE_PATH
 from agents.rules.base import BP_PER_YEAR
 from agents.sb3.portfolio.params import OBSERVE, DialParams
 from fundenv.config import hours
@@ -28,7 +29,6 @@ from fundenv.envs.vector import FundingHedgeVectorEnv
 from fundenv.market import Market
 
 Array = NDArray[np.float32]
-WALKED = {"episode": None, "random_start": False, "start_invested": 0.0}
 
 
 class Paired(OneBatchVecEnv):
@@ -52,7 +52,7 @@ class Paired(OneBatchVecEnv):
             market=market,
             threads=params.threads,
             per_env={name: np.tile(values, 2) for name, values in per_env.items()},
-            **settings | WALKED,
+            **settings | WHOLE_PATH,
         )
         self.batch: Any = env.batch
         rule.look_up(self.batch)

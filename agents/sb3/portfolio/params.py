@@ -98,7 +98,7 @@ class DialParams(PortfolioParams):
     """
     select: bool = True
     """Keep half-years for a selection, and fall back to the rule where what was learned is not
-    clearly better there; False: keep it in any case.
+    better there by one standard error; False: keep it in any case.
     """
 
     def __post_init__(self) -> None:

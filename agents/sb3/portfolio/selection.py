@@ -14,9 +14,8 @@ from numpy.typing import NDArray
 
 from agents.base import observed
 from agents.margin.dials import DialledCarry
-from agents.margin.episodes import Played, merits
+from agents.margin.episodes import WALKED, Played, merits
 from agents.margin.params import LearnedMarginParams
-from agents.sb3.portfolio.paired import WALKED
 from agents.sb3.portfolio.params import OBSERVE
 from fundenv.config import hours
 from fundenv.envs.portfolio import by_asset
@@ -96,7 +95,9 @@ def judged(
     subsets: int = SUBSETS,
     cash_rates: tuple[float, ...] = CASH_RATES,
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """(merit, standard error), each (scales,). policy: (obs (n, D), scales (n, 1)) -> dials."""
+    """(merit, standard error over the half-years), each (scales,); the error of one half-year is
+    infinite, so that nothing is kept on it. policy: (obs (n, D), scales (n, 1)) -> dials.
+    """
     scales = np.array((0.0, *SCALES))
     halves, rng = market.n_paths, np.random.default_rng([seed, 0x5E1])
     each = halves * subsets * len(cash_rates)
@@ -109,7 +110,7 @@ def judged(
         market=market,
         threads=params.threads,
         per_env={"cash_rate": np.tile(cash_rates, n // len(cash_rates))},
-        **settings | WALKED | {"reward": "log_growth"},
+        **settings | WALKED,
     )
     batch: Any = env.batch
     rule.look_up(batch)
@@ -150,8 +151,9 @@ def judged(
         len(SCALES), halves, -1
     )
     by_half = merit.mean(axis=2)
-    spread = by_half if halves > 1 else merit[:, 0]
-    return by_half.mean(axis=1), spread.std(axis=1, ddof=1) / np.sqrt(spread.shape[1])
+    if halves < 2:  # its walks share one path, so their spread is no error
+        return by_half.mean(axis=1), np.full(len(SCALES), np.inf)
+    return by_half.mean(axis=1), by_half.std(axis=1, ddof=1) / np.sqrt(halves)
 
 
 def verdict(

@@ -88,7 +88,8 @@ PARAMS = {
 }
 # what may differ from one environment to the next
 TERMS = ("cash_rate", "fee_scale", "cost_scale", "funding_scale", "funding_shift")
-N_TERMS, AT_SCALE, AT_SHIFT = len(TERMS), 3, 4
+N_TERMS = len(TERMS)
+AT_SCALE, AT_SHIFT = (TERMS.index(name) for name in ("funding_scale", "funding_shift"))
 TERM_FIELDS = tuple(t.Params._fields.index(name) for name in TERMS)
 _CRASH, _ADL, _LEVEL = (t.Params._fields.index(name) for name in PARAMS)
 
