@@ -36,7 +36,7 @@ class VenuePair(VenueRule):
     """Shorts the perpetual of a coin that pays most and buys the one that pays least, in equal
     sizes, without spot (hedge ratio 0), while the difference of their mean rates lasts.
 
-    Half of a coin's part of the capital stands behind each leg. Nothing but the other perpetual
+    Both legs of a coin have the same notional. Nothing but the other perpetual
     hedges a leg: where a venue liquidates or closes one, the rule closes the other at its next
     decision, and until then the account has the risk of the price. Legs that stand apart by more
     than a quarter are made equal again. The margin keeper adds cash to the leg that loses, and

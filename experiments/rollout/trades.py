@@ -135,8 +135,8 @@ def _fees(batch: Batch, moved: Any) -> Any:
     """Fees (n, A) [quote, paid] of the step that the batch has just made, by asset; `moved` (n, A)
     where an asset traded.
 
-    What an account with one such asset has booked; with several, the rates of the episode times
-    what each leg traded.
+    What an account with one such asset has booked; with several, the same in proportion to the
+    rates of the episode times what each leg traded.
     """
     booked = np.where(moved, -batch.ledger[:, t.FEES, None], 0.0)
     several = moved.sum(axis=1) > 1
@@ -153,6 +153,9 @@ def _fees(batch: Batch, moved: Any) -> Any:
         rates["fee_spot"] * batch.trades[:, :, t.SPOT_VALUE]
         + rates["fee_perp"] * batch.trades[:, :, t.PERP_VALUE]
     )
+    known = paid.sum(axis=1, keepdims=True)  # forced orders pay other rates
+    total = -batch.ledger[:, t.FEES, None]
+    paid = paid * np.divide(total, known, out=np.ones_like(known), where=known != 0.0)
     return np.where(several[:, None], paid, booked)
 
 

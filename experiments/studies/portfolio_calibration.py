@@ -121,7 +121,9 @@ def chosen(values: Mapping[str, NDArray[Any]], found: Pieces, end: pd.Timestamp)
 
 
 def _half_years(days: NDArray[np.datetime64]) -> list[tuple[int, int, np.datetime64]]:
-    """(first day, one past the last, its date) of each calendar half-year that is whole."""
+    """(first day, one past the last, its date) of each calendar half-year that has more than 100 days in
+    the span: the first may be cut.
+    """
     month = days.astype("datetime64[M]").astype(int)
     half = month // 6
     edges = np.flatnonzero(np.diff(half)) + 1

@@ -95,7 +95,7 @@ def _costs(
 ) -> _Costs:
     """Of the share that waits in the book `maker_fill` is filled, for the maker fee and no
     half-spread. The rest crosses the spread later, at a price that has run away by `maker_missed`.
-    What fills never earns more from a rebate than it loses: the half-spread is at least the rebate.
+    A rebate is no income: bars do not show who had the place in the queue that earns it.
     """
     maker, taker = (
         venue.value(_FEES[config.fee_tier], f"{leg}_{kind}", date=date)
@@ -103,10 +103,8 @@ def _costs(
     )
     filled = config.maker_share * config.maker_fill
     missed = config.maker_share * (1.0 - config.maker_fill) * 1e-4 * config.maker_missed
-    fee = own if own is not None else blended_rate(maker, taker, filled)
+    fee = own if own is not None else max(blended_rate(maker, taker, filled), 0.0)
     half_spread = 1e-4 * (1.0 - filled) * crossing + missed
-    if own is None and config.maker_share > 0.0:
-        half_spread = max(half_spread, -fee)
     return _Costs(fee, half_spread, own if own is not None else taker, 1e-4 * crossing)
 
 

@@ -68,9 +68,13 @@ def impact_stress(p, touch):
 
 @jit
 def _half_spread(p, touch, usual, forced):
-    """Half-spread of an order as a fraction of the price; `usual` where it may wait in the book."""
-    rate = forced if touch >= TOUCH_STRESSED else usual
-    return rate * _multiplier(p, touch, p.crash_spread)
+    """Half-spread of an order as a fraction of the price: `usual` where it may wait in the book; a
+    forced order and one behind a crash pay at least that, too.
+    """
+    waiting = usual * p.cost_scale
+    if touch < TOUCH_STRESSED:
+        return waiting
+    return max(forced * _multiplier(p, touch, p.crash_spread), waiting)
 
 
 @jit

@@ -60,7 +60,7 @@ def _keep_exposure(world, store, p, i, row, equity):
         held = legs[i, a, PERP] != 0.0
         halted = world.bars[row, a, HALTED]
         # a coin that is not listed bars the way only in the bar in which it is closed
-        waits = halted < UNLISTED and is_stopped(world, row, a, world.symbols[book, a])
+        waits = halted < UNLISTED and is_stopped(world, row, a, book)
         if legs[i, a, TOUCH] != TOUCH_NONE or waits or (held and halted >= UNLISTED):
             return
         if held:

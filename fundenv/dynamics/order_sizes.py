@@ -155,7 +155,7 @@ def limit_orders(world, store, p, i, row, book):
         if spot == 0.0 and perp == 0.0:
             continue
         own = of_leg(world, book, a)
-        if is_stopped(own, row, a, world.symbols[book, a]):
+        if is_stopped(world, row, a, book):
             if bars[row, a, HALTED] < UNLISTED:  # what is delisted is closed, whatever was traded
                 legs[i, a, WANT_SPOT], legs[i, a, WANT_PERP] = 0.0, 0.0
                 halted = bars[row, a, HALTED] > TRADED

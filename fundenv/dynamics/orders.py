@@ -109,7 +109,7 @@ def _decide_leg(world, store, out, p, i, a, row, equity, hold, carry, hedge, lev
         leverage,
     )
     legs[i, a, TOUCH] = TOUCH_NORMAL if legs[i, a, PENDING] == PENDING_NONE else TOUCH_STRESSED
-    if not is_stopped(world, row, a, world.symbols[store.episode[i, BOOK], a]):
+    if not is_stopped(world, row, a, store.episode[i, BOOK]):
         legs[i, a, PENDING] = PENDING_NONE
     order_to_target(world, store, p, i, a, row, equity, band)
     out.trades[i, a, REQUESTED_SPOT], out.trades[i, a, REQUESTED_PERP] = (
@@ -160,7 +160,7 @@ def decide(world, store, out, p, actions, i, row, equity):
 def _order_what_is_owed(world, store, p, i, a, row, equity):
     """The pending after-liquidation order of leg a."""
     legs = store.legs
-    stopped = is_stopped(world, row, a, world.symbols[store.episode[i, BOOK], a])
+    stopped = is_stopped(world, row, a, store.episode[i, BOOK])
     legs[i, a, TOUCH] = TOUCH_STRESSED
     if legs[i, a, PENDING] == PENDING_FLATTEN:
         legs[i, a, WANT_SPOT] = (

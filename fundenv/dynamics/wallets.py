@@ -46,19 +46,34 @@ def wallet_places(world, assets):
     return assets if world.contract >= PLACED else 1
 
 
+@jit
+def _freezes_cash(world, row, a, book):
+    """Whether leg a says that the venue of cash lets no money go in bar `row`."""
+    state = world.bars[row, a, HALTED]
+    if state >= TRADED:
+        return False
+    rule = rules_of(world.rules, world.symbols[book, a])
+    return (state == FROZEN and rule.perp_venue == 0.0) or (
+        state == FROZEN_SPOT and rule.spot_venue == 0.0
+    )
+
+
+@jit_rare
+def _cash_frozen(world, row, book):
+    """1 where the venue of cash lets no money go in bar `row`, else 0."""
+    for a in range(world.symbols.shape[1]):
+        if _freezes_cash(world, row, a, book):
+            return 1.0
+    return 0.0
+
+
 @jit_rare
 def _frozen(world, store, row, leg, book):
     """1 where the venue of a leg's wallet, or of cash, lets no money go in bar `row`, else 0."""
     wallet = wallet_of(world, book, leg)
     for a in range(store.legs.shape[1]):
-        state = world.bars[row, a, HALTED]
-        if state >= TRADED:
-            continue
-        rule = rules_of(world.rules, world.symbols[book, a])
-        of_cash = (state == FROZEN and rule.perp_venue == 0.0) or (
-            state == FROZEN_SPOT and rule.spot_venue == 0.0
-        )
-        if of_cash or (state == FROZEN and wallet_of(world, book, a) == wallet):
+        here = world.bars[row, a, HALTED] == FROZEN and wallet_of(world, book, a) == wallet
+        if here or _freezes_cash(world, row, a, book):
             return 1.0
     return 0.0
 
@@ -82,15 +97,17 @@ def is_away(world, store, row, leg, book):
 
 
 @jit
-def is_stopped(world, row, a, symbol):
-    """Whether no order of leg a fills in bar `row`: it has no price, or its coins lie on a frozen
-    venue to which no cash gets and from which none comes.
+def is_stopped(world, row, a, book):
+    """Whether no order of leg a fills in bar `row`: it has no price, or its coins lie on another
+    venue than cash and one of the two is frozen: no cash gets there and none comes.
     """
     state = world.bars[row, a, HALTED]
     if state > TRADED:
         return True
-    if world.contract < PLACED or state == TRADED:
+    if world.contract < PLACED:
         return False
-    rule = rules_of(world.rules, symbol)
-    frozen = state == FROZEN_SPOT or rule.perp_venue == rule.spot_venue
-    return frozen and rule.spot_venue != 0.0
+    rule = rules_of(world.rules, world.symbols[book, a])
+    if rule.spot_venue == 0.0:
+        return False
+    here = state == FROZEN_SPOT or (state == FROZEN and rule.perp_venue == rule.spot_venue)
+    return here or _cash_frozen(world, row, book) != 0.0

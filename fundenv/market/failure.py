@@ -67,18 +67,25 @@ def fail_venue(
     frozen, hit = round(given.frozen_hours * HOUR_NS / bar_ns), 0
     for path, (first, last) in enumerate(market.paths):
         begin = int(first + np.searchsorted(market.close_ns[first:last] - bar_ns, start))
-        assets = [a for a, name in enumerate(market.symbols[path]) if _lies_on(name, venue)]
+        assets = [a for a, name in enumerate(market.symbols[path]) if any(_on(market, name, venue))]
         if market.close_ns[first] - bar_ns > start and given.defaults:  # it stays gone
             for a in assets:
-                _default(bars, features, int(first), int(last), a, market.symbols[path][a], venue)
+                _default(
+                    bars,
+                    features,
+                    int(first),
+                    int(last),
+                    a,
+                    _on(market, market.symbols[path][a], venue),
+                )
                 bars[first, a, c.HALTED] = c.UNLISTED
         if market.close_ns[first] - bar_ns > start or begin + frozen + 1 >= last or not assets:
             continue
         for a in assets:
             asset = market.symbols[path][a]
-            _freeze(bars, begin, begin + frozen, a, asset, venue)
+            _freeze(bars, begin, begin + frozen, a, asset, _on(market, asset, venue))
             if given.defaults:
-                _default(bars, features, begin + frozen, int(last), a, asset, venue)
+                _default(bars, features, begin + frozen, int(last), a, _on(market, asset, venue))
             hit += 1
     if not hit:
         raise SplitError(
@@ -102,17 +109,21 @@ def _known(failure: str | Failure) -> Failure:
     return FAILURES[failure]
 
 
-def _lies_on(asset: str, venue: str) -> bool:
-    """Whether a leg of an asset trades on a venue."""
-    return venue in [place.venue for place in legs_of(contract_of(asset))]
+def _on(market: Market, asset: str, venue: str) -> list[bool]:
+    """Whether the perpetual and the spot of an asset trade on a venue; names without a venue trade
+    on the account's, the first one that the market names.
+    """
+    home = market.venue.split("+")[0]
+    return [(place.venue or home) == venue for place in legs_of(contract_of(asset))]
 
 
-def _freeze(bars: NDArray[np.float64], begin: int, end: int, a: int, what: str, venue: str) -> None:
+def _freeze(
+    bars: NDArray[np.float64], begin: int, end: int, a: int, what: str, on: list[bool]
+) -> None:
     """Freeze the rows begin .. end - 1 of an asset; the one behind them has a price too."""
     if (bars[begin : end + 1, a, c.HALTED] != c.TRADED).any():
         raise SplitError(f"{what} has no price in a bar of the failure; take another time")
-    perp, _ = legs_of(contract_of(what))
-    bars[begin:end, a, c.HALTED] = c.FROZEN if perp.venue == venue else c.FROZEN_SPOT
+    bars[begin:end, a, c.HALTED] = c.FROZEN if on[0] else c.FROZEN_SPOT
 
 
 def _default(
@@ -121,11 +132,10 @@ def _default(
     row: int,
     last: int,
     a: int,
-    asset: str,
-    venue: str,
+    on: list[bool],
 ) -> None:
     """The legs of an asset that trade on a venue are gone from `row` on, and so is the asset."""
-    perp, spot = (place.venue == venue for place in legs_of(contract_of(asset)))
+    perp, spot = on
     gone, known = slice(row, last), bars[row - 1 if row else row, a].copy()
     if perp:
         bars[gone, a, c.PERP_CLOSE] = known[c.PERP_CLOSE]

@@ -95,7 +95,7 @@ class PlaceForesight:
     """
 
     def __init__(self, batch: Batch, leverage: float) -> None:
-        if batch.world.contract == t.INVERSE:
+        if batch.world.contract in (t.INVERSE, t.MIXED):
             raise ValueError(
                 f"venue = {batch.config.venue!r} trades inverse contracts, which the plan does not"
                 " cover; use one of linear ones"

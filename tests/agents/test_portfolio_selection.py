@@ -6,9 +6,11 @@ from __future__ import annotations
 
 from typing import Any
 
+import gymnasium as gym
 import numpy as np
 import pytest
 import torch
+from stable_baselines3 import SAC
 
 import agents
 from agents.margin.dials import DIALS, DialledCarry
@@ -120,3 +122,25 @@ def test_the_selection_compares_what_walks_of_the_rules_earn(market: Market) -> 
     nothing, no_error = found(0.0 * less)
     assert not nothing.any()
     assert not no_error.any()
+
+
+def test_a_part_of_the_strength_acts_as_it_was_judged() -> None:
+    """SAC limits what its network says before it is squashed; the part is taken before."""
+
+    class Nothing(gym.Env[Any, Any]):
+        observation_space = gym.spaces.Box(-10, 10, (3,), np.float32)
+        action_space = gym.spaces.Box(-1, 1, (2,), np.float32)
+
+    agent: Any = agents.make("portfolio_sac")
+    agent.model = SAC(
+        "MlpPolicy", Nothing(), use_sde=True, policy_kwargs={"net_arch": [8]}, buffer_size=10
+    )
+    with torch.no_grad():
+        for weights in agent.last_layer().parameters():
+            weights.mul_(20.0)
+    obs = np.random.default_rng(0).normal(size=(5, 3)).astype(np.float32)
+    said = agent.means(obs)
+    assert np.abs(said).max() > 2.0
+    judged = agent.squashed(0.5 * said)
+    agent.scale(0.5)
+    np.testing.assert_allclose(agent.squashed(agent.means(obs)), judged, atol=1e-6)

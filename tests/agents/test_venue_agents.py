@@ -26,6 +26,9 @@ from fundenv.market import (
     synthetic_venues,
 )
 from fundenv.optima.portfolio import portfolio_bound
+from tests.laws.play import FRICTIONLESS
+from tests.laws.wild import COIN_VENUES, OWN_VENUES
+from tests.markets import bar, tape
 
 pytestmark = pytest.mark.filterwarnings("ignore::fundenv.venues.UnsourcedValue")
 SETTINGS: dict[str, Any] = {"venue": "binance", "cash_rate": 0.0}
@@ -178,3 +181,10 @@ def test_the_bound_stands_above_two_hundred_random_policies(market: Market) -> N
     rollout = roll_out(agents.make("venue_clairvoyant", leverage=5.0), span, SETTINGS)[0]
     reached = np.log(rollout.equity[bars // 8] / rollout.equity[0])
     assert grown.max() < reached < bound
+
+
+def test_the_clairvoyant_refuses_inverse_contracts_beside_linear_ones() -> None:
+    market = tape(*[[bar(100.0)] * 2] * 8, symbols=("PLAIN", "coin:PLAIN"))
+    settings = FRICTIONLESS | {"venues": (*OWN_VENUES, *COIN_VENUES), "capital": "shared"}
+    with Batch(1, market=market, **settings) as batch, pytest.raises(AgentError, match="inverse"):
+        agents.make("venue_clairvoyant").bind(batch)

@@ -144,3 +144,14 @@ def test_fees_of_several_assets_of_one_account_are_told_apart() -> None:
             book["fee"][once], (2 * (0.0007 * perp + 0.0013 * spot))[once], rtol=1e-9
         )
         assert book["result"].isna().all()
+
+
+def test_fees_of_several_assets_behind_a_crash_are_those_that_were_booked() -> None:
+    """Orders behind a crash do not wait for the maker's fee."""
+    coins = synthetic_market(("btc", "eth"), years=0.3, paths=1, seed=6)
+    market = coins if coins.n_assets > 1 else joint(coins, [names[0] for names in coins.symbols])
+    settings = SETTINGS | {"maker_share": 1.0, "crash_sigma": 0.2}
+    item = roll_out(agents.make("random"), market, settings)[0]
+    booked = pd.Series(-item.parts[:, PARTS.index("fees")], pd.to_datetime(item.time, utc=True))
+    told = item.trades.groupby("time")["fee"].sum()
+    np.testing.assert_allclose(told, booked[told.index], rtol=1e-9, atol=1e-12)

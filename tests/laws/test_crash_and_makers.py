@@ -141,18 +141,42 @@ def test_a_forced_order_does_not_wait():
     assert lost[1.0] == pytest.approx(lost[0.0], rel=0.05)
 
 
-def test_no_rebate_is_an_income(rebate):
-    """A maker who is filled for sure on a venue that pays 2 bp gets them back as adverse
-    selection.
-    """
+@pytest.mark.parametrize(("fees", "rest"), [(1.0, 1.0), (2.0, 1.0), (1.0, 0.5), (1.0, 0.0)])
+def test_no_rebate_is_an_income(rebate, fees, rest):
+    """A maker who is filled for sure on a venue that pays 2 bp does not get them."""
     market = tape(*[bar(PRICE)] * 9, symbols=("PLAIN",))
     env = make_env(
-        market, venue=rebate, maker_share=1.0, maker_fill=1.0, perp_fee=None, spot_fee=None
+        market,
+        venue=rebate,
+        maker_share=1.0,
+        maker_fill=1.0,
+        perp_fee=None,
+        spot_fee=None,
+        fee_scale=fees,
+        cost_scale=rest,
     )
     infos = play(env, [(0.5, 1.0, 1.0), FLAT] * 3)
     assert all(abs(info["trade"]["filled_perp"][0]) > 10.0 for info in infos)
     assert min(map(costs, infos)) >= -1e-9
-    assert infos[0]["parts"]["fees"] > 0.0
+    assert infos[0]["parts"]["fees"] == 0.0
+
+
+@pytest.mark.parametrize("stress", [1.0, 5.0])
+@pytest.mark.parametrize("symbol", ["PLAIN", "FINE", "COSTLY"])
+def test_a_forced_order_is_not_cheaper_than_one_that_waits(symbol, stress):
+    """What missed moves cost is more than a multiple of a narrow spread."""
+    rows = [bar(PRICE), bar(PRICE), bar(PRICE, high=175.0), bar(PRICE), bar(PRICE), bar(PRICE)]
+    env = make_env(
+        tape(*rows, symbols=(symbol,)), maker_share=1.0, perp_fee=None, stress_multiplier=stress
+    )
+    _, hit, forced, entered = play(env, [SHORT, HOLD, HOLD, SHORT])
+    assert hit["liquidated"][0] == 1
+    assert forced["trade"]["filled_spot"][0] < 0.0 < entered["trade"]["filled_spot"][0]
+    paid = []
+    for info in (forced, entered):
+        traded = abs(info["trade"]["filled_spot"][0]) + abs(info["trade"]["filled_perp"][0])
+        paid.append(-info["parts"]["spread"] / (traded * PRICE))
+    assert paid[0] >= paid[1] * (1.0 - 1e-12) > 0.0
 
 
 @pytest.mark.parametrize("lasting", [0.0, 1.0])

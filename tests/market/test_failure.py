@@ -123,7 +123,7 @@ def test_no_money_leaves_a_frozen_venue_of_the_account() -> None:
     moves = [[SHORT, HOLD], [HOLD, HOLD], [(0.0, 1.0, 1.0), SHORT], [HOLD, SHORT]]
     infos = play(env_of(market), [*moves, *[[HOLD, HOLD]] * 3, [HOLD, SHORT]])
     assert infos[2]["account"]["perp"] == pytest.approx([0.0, 0.0])
-    assert infos[2]["trade"]["reason"][1] == "not enough funds"
+    assert infos[2]["trade"]["reason"][1] == "the coins are frozen"
     assert infos[2]["account"]["margin"] == pytest.approx([7_500, 0.0])
     assert infos[-1]["account"]["perp"] == pytest.approx([0.0, -75.0])
 
@@ -202,3 +202,28 @@ def test_what_is_not_described_is_refused() -> None:
         splice(failed, "2020-03-12")
     with pytest.raises(ConfigError, match="isolated and cross wallets of linear contracts"):
         env_of(failed, margin_mode="portfolio")
+
+
+@pytest.mark.parametrize("margin_mode", ["isolated", "cross"])
+def test_cash_of_a_frozen_account_buys_no_coins_elsewhere(margin_mode: str) -> None:
+    market = fail_venue(flat("plain:PLAIN", "tiered:PLAIN"), "plain", AT, DAY)
+    ends = []
+    for flees in (False, True):
+        env = env_of(market, margin_mode=margin_mode, capital="shared", max_leverage=10.0)
+        small, large = (0.2, 1.0, 1.0), (0.95, 1.5, 4.0)
+        moves = [[HOLD, large if flees and hour >= 2 else small] for hour in range(9)]
+        infos = play(env, moves)
+        assert not flees or infos[3]["trade"]["reason"][1] == "the coins are frozen"
+        ends.append(infos[-1]["equity"])
+    assert ends[0] == pytest.approx(ends[1])
+
+
+def test_a_name_without_a_venue_trades_on_that_of_the_market() -> None:
+    bare, named = (
+        replace(flat(first, "tiered:PLAIN"), venue="plain") for first in ("PLAIN", "plain:PLAIN")
+    )
+    states = [
+        fail_venue(market, "plain", AT, DAY).bars[:, :, layout.HALTED] for market in (bare, named)
+    ]
+    assert states[0].any()
+    np.testing.assert_array_equal(*states)

@@ -444,7 +444,7 @@ class InverseAccount(ReferenceAccount):
             worth,
             self._forced(a),
             0.0,
-            self.rules[a].perp_costs.forced_spread,
+            self.rules[a].perp_costs.of(self._forced(a))[1],
             forced=True,
         )
         self._impact_alone(a, -closed, there, impact / (abs(closed) / fill * worth))

@@ -83,9 +83,10 @@ class Costs(NamedTuple):
     forced_spread: float
 
     def of(self, stress: Stress) -> tuple[float, float]:
-        return (
-            (self.fee, self.half_spread) if stress.waits else (self.forced_fee, self.forced_spread)
-        )
+        """Fee rate, and half-spread before it is multiplied by `stress.spread`."""
+        if stress.waits:
+            return self.fee, self.half_spread
+        return self.forced_fee, max(self.forced_spread, self.half_spread / stress.spread)
 
 
 @dataclass
@@ -145,10 +146,10 @@ class Rules:
             )
             filled = config.maker_share * config.maker_fill
             fee = maker * filled + taker * (1 - filled)
+            if override is None:
+                fee = max(fee, 0.0)
             spread = half_spread_bp * (1 - filled)
             spread += (config.maker_share - filled) * config.maker_missed
-            if override is None and config.maker_share > 0:
-                spread = max(spread, -fee * 1e4)
             scale = config.fee_scale
             return Costs(fee * scale, spread / 1e4, taker * scale, half_spread_bp / 1e4)
 
@@ -1196,14 +1197,16 @@ class ReferenceAccount:
                 left -= abs(size) * price / leg.leverage
         return left
 
-    def _frozen(self, w: int) -> bool:
-        """Spec 9.10: its venue, or that of the account, lets no money go."""
+    def _home_frozen(self) -> bool:
         states = [(bar.halted, rules) for bar, rules in zip(self.now, self.rules, strict=True)]
-        home = any(
+        return any(
             (state == FROZEN and rules.at_home) or (state == FROZEN_SPOT and rules.coins_at_home)
             for state, rules in states
         )
-        return home or any(self.now[a].halted == FROZEN for a in self.wallets[w])
+
+    def _frozen(self, w: int) -> bool:
+        """Spec 9.10: its venue, or that of the account, lets no money go."""
+        return self._home_frozen() or any(self.now[a].halted == FROZEN for a in self.wallets[w])
 
     def _is_away(self, w: int) -> bool:
         """Spec 9.4, 9.10: of linear contracts, which alone have such wallets."""
@@ -1213,7 +1216,7 @@ class ReferenceAccount:
         """Nothing fills, spec 7.1 and 9.10."""
         state, rules = self.now[a].halted, self.rules[a]
         there = state == FROZEN_SPOT or (state == FROZEN and rules.perp_venue == rules.spot_venue)
-        return state > 0 or (there and not rules.coins_at_home)
+        return state > 0 or ((there or self._home_frozen()) and not rules.coins_at_home)
 
     def _fail(self) -> None:
         """Spec 10.13."""
@@ -1372,7 +1375,7 @@ class ReferenceAccount:
             there,
             "perp",
             0.0,
-            rules.perp_costs.forced_spread,
+            rules.perp_costs.of(self._forced(a))[1],
             a,
             self._forced(a),
             forced=True,

@@ -88,10 +88,8 @@ class Place:
         half = venue.value("execution", f"half_spread_{leg}_bp", symbol) * BP
         m = self.config.maker_share if waits else 0.0
         c = self.config.maker_fill
-        fee = m * c * maker + (1 - m * c) * taker if given is None else given
+        fee = max(m * c * maker + (1 - m * c) * taker, 0.0) if given is None else given
         half = (1 - m * c) * half + m * (1 - c) * self.config.maker_missed * BP
-        if m > 0 and given is None:
-            half = max(half, -fee)
         return Cost(fee, half)
 
     def maintenance(self, value: float) -> float:

@@ -135,7 +135,7 @@ class Books:
         coins = now.state == FROZEN_SPOT or (
             now.state == FROZEN and place.perp_venue.name == place.spot_venue.name
         )
-        return now.state > 0 or (coins and place.coins_elsewhere)
+        return now.state > 0 or ((coins or self.home_is_frozen()) and place.coins_elsewhere)
 
     # spec 8 ---------------------------------------------------------------------------------------
 
@@ -153,7 +153,8 @@ class Books:
                 "impact": max(self.c.crash_impact, stress),
             }
         costs = asset.place.forced if forced or crashed else asset.place.waits
-        half = min(costs[leg].half * self.c.cost_scale * times["half"], 1.0)
+        half = costs[leg].half * self.c.cost_scale * times["half"]
+        half = min(max(half, asset.place.waits[leg].half * self.c.cost_scale), 1.0)
         volume = now.spot_day_volume if leg == "spot" else now.perp_day_volume
         impact = 0.0
         if volume > 0:

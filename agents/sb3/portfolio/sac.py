@@ -82,11 +82,14 @@ class PortfolioSAC(KeepsReplay, DialLearner):
 
     def last(self, seen: Any) -> Any:
         """See `DialLearner.last`."""
-        return self.model.policy.actor.get_action_dist_params(seen)[0]
+        actor = self.model.policy.actor  # without the limit of gSDE, so that `scale` is exact
+        features = actor.extract_features(seen, actor.features_extractor)
+        return actor.mu[0](actor.latent_pi(features))
 
     def squashed(self, said: NDArray[np.float64]) -> NDArray[np.float64]:
         """See `DialLearner.squashed`."""
-        return np.asarray(np.tanh(said))
+        limit = self.model.policy.actor.clip_mean
+        return np.asarray(np.tanh(np.clip(said, -limit, limit)))
 
     def drawn(self, seen: Any) -> NDArray[np.float64]:
         """See `DialLearner.drawn`."""
