@@ -1,4 +1,4 @@
-"""The kernel against the plain-Python account of `tests/oracle/linear.py`: every number of every
+"""The kernel against the plain-Python account of `tests/oracle/linear`: every number of every
 step, to 1e-9.
 """
 

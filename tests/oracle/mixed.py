@@ -75,7 +75,7 @@ class MixedAccount(InverseAccount):
         return equity
 
     def _keep(self, busy: set[int], equity: float) -> set[int]:
-        return super(InverseAccount, self)._keep(busy, equity)
+        return ReferenceAccount._keep(self, busy, equity)
 
     def _transfer(self, moved: set[int]) -> None:
         """Wallets in quote at home first, then those in coins, then what travels, spec 15.19."""
@@ -88,7 +88,7 @@ class MixedAccount(InverseAccount):
     ) -> float:
         if self._in_coins(w):
             return 0.0
-        return super(InverseAccount, self)._free_of_wallet(w, members, orders)
+        return ReferenceAccount._free_of_wallet(self, w, members, orders)
 
     def _is_away(self, w: int) -> bool:
         return not self._in_coins(w) and super()._is_away(w)

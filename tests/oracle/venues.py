@@ -1,4 +1,4 @@
-"""An account on several venues in plain Python, by another hand than `tests/oracle/linear.py` and
+"""An account on several venues in plain Python, by another hand than `tests/oracle/linear` and
 the kernel: written from `docs/specification.md` alone, with its numbers beside each rule.
 
 It covers isolated wallets of linear contracts: settlements on clocks of their own, decisions on
