@@ -121,8 +121,9 @@ def chosen(values: Mapping[str, NDArray[Any]], found: Pieces, end: pd.Timestamp)
 
 
 def _half_years(days: NDArray[np.datetime64]) -> list[tuple[int, int, np.datetime64]]:
-    """(first day, one past the last, its date) of each calendar half-year that has more than 100 days in
-    the span: the first may be cut.
+    """(first day, one past the last, its date) of each calendar half-year with more than 100 days.
+
+    The first begins with the span and may be cut.
     """
     month = days.astype("datetime64[M]").astype(int)
     half = month // 6
@@ -131,5 +132,5 @@ def _half_years(days: NDArray[np.datetime64]) -> list[tuple[int, int, np.datetim
     return [
         (first, last, days[last - 1] + 1)
         for first, last in zip(cut, cut[1:], strict=False)
-        if last - first > 100  # the first begins with the span
+        if last - first > 100
     ]
