@@ -77,6 +77,7 @@ class Agent(ABC):
     name: ClassVar[str]
     parameters: ClassVar[type[Params]] = Params
     learns: ClassVar[bool] = False
+    any_coins: ClassVar[bool] = False  # what was trained with some coins acts with others, too
     sees_future: ClassVar[bool] = False  # reads later rows of its market: a yardstick, no policy
 
     # it reads no settings of its env but those of `env_settings`: accounts at several cash rates
@@ -103,7 +104,12 @@ class Agent(ABC):
         """
         batch = batch_of(env)
         names = tuple(column.name for column in batch.observation_table)
-        learned, seen = (self.told_apart(each) for each in (self.provenance.observations, names))
+        learned, seen = self.provenance.observations, names
+        if self.any_coins:  # the observations of one coin and of the account
+            learned, seen = (
+                tuple(dict.fromkeys(name.split(":")[-1] for name in each))
+                for each in (learned, seen)
+            )
         if self.learns and learned not in ((), seen):
             odd = sorted(set(seen) ^ set(learned))[:6] or ["their order"]
             raise AgentError(
@@ -122,12 +128,6 @@ class Agent(ABC):
         if not (self.learns and self.provenance.market):
             self.provenance = Provenance(batch.config.to_dict(), batch.market.hash, names)
         self.look_up(batch)
-
-    def told_apart(self, names: tuple[str, ...]) -> tuple[str, ...]:
-        """Of the names of an env's observations those that must be the same wherever a learner
-        acts: all.
-        """
-        return names
 
     def look_up(self, batch: Any) -> None:  # noqa: B027
         """Find in the batch what `act` needs."""

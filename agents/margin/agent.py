@@ -32,6 +32,7 @@ class LearnedMargin(OneCapital, Learner):
     parameters = LearnedMarginParams
     params: LearnedMarginParams
     step_cost = 0.1
+    any_coins = True
 
     def __init__(self, params: Params | None = None) -> None:
         super().__init__(params)
@@ -42,10 +43,6 @@ class LearnedMargin(OneCapital, Learner):
     def weights(self) -> NDArray[np.float64]:
         """(dials, inputs); zero: the rule."""
         return np.asarray(self.rule.weights[0])
-
-    def told_apart(self, names: tuple[str, ...]) -> tuple[str, ...]:
-        """The observations of one coin and of the account, for any number of coins."""
-        return tuple(dict.fromkeys(name.split(":")[-1] for name in names))
 
     def training_settings(self) -> dict[str, Any]:
         """The env settings of the training: the reward is the growth of the account."""

@@ -25,6 +25,7 @@ class ChoiceLearner(SB3Agent):
     coins acts with any other number of them, and with one.
     """
 
+    any_coins = True
     params: ChoiceParams
     choices: Choices
     bands: tuple[float, ...] = (1.6,)  # of the learner: values of `keeper_up`
@@ -32,10 +33,6 @@ class ChoiceLearner(SB3Agent):
     def env_settings(self) -> dict[str, Any]:
         """Targets on one capital; margin mode and venue are the user's."""
         return env_settings()
-
-    def told_apart(self, names: tuple[str, ...]) -> tuple[str, ...]:
-        """The observations of one coin and of the account, however many coins there are."""
-        return tuple(dict.fromkeys(name.split(":")[-1] for name in names))
 
     def look_up(self, batch: Any) -> None:
         """What the choices mean with the coins of this env."""

@@ -33,6 +33,7 @@ class DialLearner(OneCapital, SB3Agent):
     number of them.
     """
 
+    any_coins = True
     params: DialParams
 
     def __init__(self, params: Params | None = None) -> None:
@@ -48,10 +49,6 @@ class DialLearner(OneCapital, SB3Agent):
     def env_settings(self) -> dict[str, Any]:
         """Targets on one capital; margin mode and venue are the user's."""
         return super().env_settings() | {"observe": OBSERVE}
-
-    def told_apart(self, names: tuple[str, ...]) -> tuple[str, ...]:
-        """The observations of one coin and of the account, however many coins there are."""
-        return tuple(dict.fromkeys(name.split(":")[-1] for name in names))
 
     def look_up(self, batch: Any) -> None:
         """See `MarginCarry.look_up`."""
