@@ -1,4 +1,6 @@
-"""Many tries (sets of weights) of the learned rule on the same episodes, in one batch."""
+"""Many tries (sets of weights) of the learned rule on the same episodes, in one batch; and what
+every comparison of accounts on one capital needs: random starts and coins, and what they earned.
+"""
 
 from __future__ import annotations
 
@@ -32,6 +34,70 @@ class Played(NamedTuple):
     liquidations: Array  # (C, E) number of liquidated legs
 
 
+def starts(
+    paths: NDArray[np.int64], bars: int, n: int, rng: np.random.Generator
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """(path, row within it) (n,) of random episodes of `bars` bars."""
+    room = np.diff(paths)[:, 0] - bars
+    path = rng.choice(np.flatnonzero(room >= 0), n)
+    return path, (rng.random(n) * (room[path] + 1)).astype(np.int64)
+
+
+def hidden(
+    n: int, fewest: int, assets: int, rng: np.random.Generator, whole: slice | None = None
+) -> NDArray[np.bool_]:
+    """Which coins (n, assets) each episode hides: at least `fewest` are shown. The number of shown
+    coins is uniform; then the coins are drawn. `whole`: the episodes that hide none.
+    """
+    shown = rng.integers(min(fewest, assets), assets, n, endpoint=True)
+    if whole is not None:
+        shown[whole] = assets
+    return np.asarray(rng.random((n, assets)).argsort(axis=1) >= shown[:, None])
+
+
+def mask(hides: NDArray[np.bool_], rows: NDArray[np.int64], columns: int) -> NDArray[np.float32]:
+    """(n, columns) that sets the observations of hidden coins to 0, as of coins that are not
+    listed. rows: (A, .) columns of each coin.
+    """
+    shown = np.ones((len(hides), columns), np.float32)
+    episodes, coins = np.nonzero(hides)
+    shown[episodes[:, None], rows[coins]] = 0.0
+    return shown
+
+
+class Earned:
+    """Growth, deepest fall and liquidated legs of accounts (n,) that are stepped together, each
+    until its first episode ends.
+    """
+
+    def __init__(self, batch: Any, cash: Array) -> None:
+        """cash: (n,) cash rate."""
+        self.batch, self.cash = batch, cash
+        self.years_of_a_step = hours(batch.config.decision_interval, "decision_interval") / 8760
+        self.liquidated = observed(batch.observation_table, "liquidated")
+        # logarithms of equity; a count
+        self.grown, self.top, self.fall, self.lost, self.years = np.zeros((5, len(cash)))
+        self.active = np.ones(len(cash), bool)
+
+    def add(self) -> None:
+        """Count the step that the batch has just made."""
+        batch, active = self.batch, self.active
+        self.years += active * self.years_of_a_step
+        self.grown += active * batch.reward / 1e3
+        equity = self.grown + self.years * self.cash
+        self.top = np.maximum(self.top, equity)
+        self.fall = np.maximum(self.fall, -np.expm1(equity - self.top))
+        ends = batch.terminated | batch.truncated
+        closed = (self.liquidated.of(batch.obs) > 0).sum(axis=1)
+        self.lost += active * np.where(ends, batch.terminated, closed)
+        self.active = active & ~ends
+
+    def played(self, shape: tuple[int, int]) -> Played:
+        """The results so far."""
+        found = self.grown / self.years, self.fall, self.lost
+        return Played(*(values.reshape(shape) for values in found))
+
+
 class Episodes:
     """Runs rounds in which every try gets the same paths, starts, terms and coins."""
 
@@ -58,15 +124,14 @@ class Episodes:
         self.batch: Any = env.batch
         rule.look_up(self.batch)
         config: EnvConfig = self.batch.config
-        self.step_hours = hours(config.decision_interval, "decision_interval")
-        self.bars = round(self.step_hours / market.bar_hours)
+        step = hours(config.decision_interval, "decision_interval")
+        self.bars = round(step / market.bar_hours)
         self.paths = np.asarray(market.paths)
         longest = int(np.diff(self.paths).max()) // self.bars - 2
-        self.length = max(1, min(round(24 * params.episode_days / self.step_hours), longest))
+        self.length = max(1, min(round(24 * params.episode_days / step), longest))
         self.cash = np.tile(per_env["cash_rate"], tries)
-        table = self.batch.observation_table
-        self.assets, self.liquidated = market.n_assets, observed(table, "liquidated")
-        self.rows, _ = by_asset(np.arange(len(table)), self.assets, config.observe)
+        self.columns, self.assets = len(self.batch.observation_table), market.n_assets
+        self.rows, _ = by_asset(np.arange(self.columns), self.assets, config.observe)
 
     @property
     def steps(self) -> int:
@@ -80,8 +145,8 @@ class Episodes:
         returns False, the round stops and the result is None.
         """
         count, batch = self.params.n_envs, self.batch
-        path, start = self._starts(rng)
-        hidden = np.tile(self._hidden(rng), (self.tries, 1))
+        path, start = starts(self.paths, (self.length + 2) * self.bars, count, rng)
+        hides = np.tile(hidden(count, self.params.fewest_coins, self.assets, rng), (self.tries, 1))
         batch.reset(
             int(rng.integers(2**31)),
             paths=np.tile(path, self.tries),
@@ -89,40 +154,14 @@ class Episodes:
         )
         self.rule.weights = np.repeat(weights.reshape(-1, *SHAPE), count, axis=0)
         self.rule.reset()
-        shown = np.ones(batch.obs.shape, np.float32)
-        rows, coins = np.nonzero(hidden)
-        shown[rows[:, None], self.rows[coins]] = 0.0  # as coins that are not listed
-        grown, top, fall, lost = np.zeros((4, len(hidden)))  # logarithms of equity; a count
-        active, years = np.ones(len(hidden), bool), np.zeros(len(hidden))
+        shown = mask(hides, self.rows, self.columns)
+        earned = Earned(batch, self.cash)
         for number in range(self.length):
             batch.step(self.rule.act(batch.obs * shown))
-            years += active * self.step_hours / 8760
-            grown += active * batch.reward / 1e3
-            equity = grown + years * self.cash
-            top = np.maximum(top, equity)
-            fall = np.maximum(fall, -np.expm1(equity - top))
-            ends = batch.terminated | batch.truncated
-            closed = (self.liquidated.of(batch.obs) > 0).sum(axis=1)
-            lost += active * np.where(ends, batch.terminated, closed)
-            active &= ~ends
+            earned.add()
             if not tell(number):
                 return None
-        shape = (self.tries, count)
-        return Played((grown / years).reshape(shape), fall.reshape(shape), lost.reshape(shape))
-
-    def _starts(self, rng: np.random.Generator) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-        """(path, row within it) of each episode."""
-        room = np.diff(self.paths)[:, 0] - (self.length + 2) * self.bars
-        path = rng.choice(np.flatnonzero(room >= 0), self.params.n_envs)
-        return path, (rng.random(len(path)) * (room[path] + 1)).astype(np.int64)
-
-    def _hidden(self, rng: np.random.Generator) -> NDArray[np.bool_]:
-        """Which coins (E, A) each episode hides. The number of shown coins is uniform; then the
-        coins are drawn.
-        """
-        count, fewest = self.params.n_envs, min(self.params.fewest_coins, self.assets)
-        shown = rng.integers(fewest, self.assets, count, endpoint=True)
-        return np.asarray(rng.random((count, self.assets)).argsort(axis=1) >= shown[:, None])
+        return earned.played((self.tries, count))
 
 
 def merits(played: Played, params: LearnedMarginParams) -> Array:

@@ -15,6 +15,7 @@ from stable_baselines3.common.vec_env import VecEnv, VecEnvWrapper
 from stable_baselines3.common.vec_env.base_vec_env import VecEnvObs, VecEnvStepReturn
 
 from agents.base import batch_of
+from agents.margin.episodes import hidden
 from agents.sb3.portfolio.choices import Choices
 from agents.sb3.portfolio.params import OBSERVE
 from fundenv.envs.portfolio import by_asset
@@ -40,7 +41,7 @@ class Subsets(VecEnvWrapper):
         super().__init__(venv, action_space=action_space)
         self.batch, self.choices = batch_of(venv), choices
         self.rng = np.random.default_rng([seed, 0x5B])
-        self.fewest = min(fewest, choices.assets)
+        self.fewest = fewest
         width = len(self.batch.observation_table)
         self.places, _ = by_asset(np.arange(width), choices.assets, OBSERVE)
         self.teacher: Any = None  # a rule whose memory follows the episodes
@@ -101,15 +102,13 @@ class Subsets(VecEnvWrapper):
 
     def _draw(self, begun: NDArray[np.bool_]) -> None:
         count = int(begun.sum())
-        shown = self.rng.integers(self.fewest, self.choices.assets, count, endpoint=True)
-        rank = self.rng.random((count, self.choices.assets)).argsort(axis=1)
-        self.hidden[begun] = rank >= shown[:, None]
+        self.hidden[begun] = hidden(count, self.fewest, self.choices.assets, self.rng)
 
-    def _shown(self, obs: Array, hidden: NDArray[np.bool_]) -> Array:
+    def _shown(self, obs: Array, hides: NDArray[np.bool_]) -> Array:
         """A copy without the hidden coins."""
-        if not hidden.any():
+        if not hides.any():
             return obs
         obs = obs.copy()
-        rows, coins = np.nonzero(hidden)
+        rows, coins = np.nonzero(hides)
         obs[rows[:, None], self.places[coins]] = 0.0
         return obs

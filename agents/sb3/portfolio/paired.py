@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from agents.base import observed
 from agents.margin.dials import DIALS, DialledCarry
-from agents.margin.episodes import WHOLE_PATH
+from agents.margin.episodes import WHOLE_PATH, hidden, mask, starts
 from agents.rules.base import BP_PER_YEAR
 from agents.sb3.portfolio.params import OBSERVE, DialParams
 from fundenv.config import hours
@@ -62,11 +62,11 @@ class Paired(OneBatchVecEnv):
         longest = int(np.diff(self.paths).max()) // self.bars - 2
         self.length = max(1, min(round(24 * params.episode_days / step), longest))
         table = self.batch.observation_table
-        self.fewest, self.assets = min(params.fewest_coins, market.n_assets), market.n_assets
+        self.assets = market.n_assets
         self.rows, _ = by_asset(np.arange(len(table)), self.assets, OBSERVE)
         self.funding, self.rate = observed(table, "funding_ewma_90"), observed(table, "cash_rate")
         self.liquidated = observed(table, "liquidated")
-        self.shown: Array = np.ones((2 * n, len(table)), np.float32)
+        self.shown: Array = np.ones((2 * n, len(table)), np.float32)  # 0 where a coin is hidden
         self.number, self.active, self.ruined = 0, np.ones(2 * n, bool), np.zeros(n, bool)
         self.weight = np.ones(n)
         self.seconds = 0.0  # spent in the env and in the rule
@@ -86,14 +86,9 @@ class Paired(OneBatchVecEnv):
 
     def _begin(self) -> Array:
         n = self.num_envs
-        room = np.diff(self.paths)[:, 0] - (self.length + 2) * self.bars
-        path = self.rng.choice(np.flatnonzero(room >= 0), n)
-        start = (self.rng.random(n) * (room[path] + 1)).astype(np.int64)
-        count = self.rng.integers(self.fewest, self.assets, n, endpoint=True)
-        rank = self.rng.random((n, self.assets)).argsort(axis=1)
-        self.shown[:] = 1.0
-        rows, coins = np.nonzero(np.tile(rank >= count[:, None], (2, 1)))
-        self.shown[rows[:, None], self.rows[coins]] = 0.0  # as coins that are not listed
+        path, start = starts(self.paths, (self.length + 2) * self.bars, n, self.rng)
+        hides = hidden(n, self.params.fewest_coins, self.assets, self.rng)
+        self.shown = mask(np.tile(hides, (2, 1)), self.rows, self.shown.shape[1])
         seed = int(self.rng.integers(2**31))
         self.batch.reset(
             [seed + i for i in range(n)] * 2, paths=np.tile(path, 2), starts=np.tile(start, 2)

@@ -12,12 +12,10 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from agents.base import observed
 from agents.margin.dials import DialledCarry
-from agents.margin.episodes import WALKED, Played, merits
+from agents.margin.episodes import WALKED, Earned, hidden, mask, merits
 from agents.margin.params import LearnedMarginParams
 from agents.sb3.portfolio.params import OBSERVE
-from fundenv.config import hours
 from fundenv.envs.portfolio import by_asset
 from fundenv.envs.vector import FundingHedgeVectorEnv
 from fundenv.market import Market, between, stack
@@ -116,37 +114,21 @@ def judged(
     rule.look_up(batch)
     rule.reset()
     batch.reset([int(seed)] * n, paths=np.tile(path, len(scales)))
-    assets, table = market.n_assets, batch.observation_table
-    rows, _ = by_asset(np.arange(len(table)), assets, OBSERVE)
-    liquidated = observed(table, "liquidated")
-    shown = np.ones(batch.obs.shape, np.float32)
-    count = rng.integers(min(params.fewest_coins, assets), assets, halves * subsets, endpoint=True)
-    count[::subsets] = assets  # of every half-year one walk with all coins
-    hidden = rng.random((halves * subsets, assets)).argsort(axis=1) >= count[:, None]
-    hidden = np.tile(np.repeat(hidden, len(cash_rates), axis=0), (len(scales), 1))
-    index, coins = np.nonzero(hidden)
-    shown[index[:, None], rows[coins]] = 0.0
+    columns = len(batch.observation_table)
+    rows, _ = by_asset(np.arange(columns), market.n_assets, OBSERVE)
+    every = slice(None, None, subsets)  # of every half-year one walk with all coins
+    hides = hidden(halves * subsets, params.fewest_coins, market.n_assets, rng, every)
+    hides = np.tile(np.repeat(hides, len(cash_rates), axis=0), (len(scales), 1))
+    shown = mask(hides, rows, columns)
     part = np.repeat(scales, each)[:, None]
-    step = hours(batch.config.decision_interval, "decision_interval")
-    cash = np.tile(cash_rates, n // len(cash_rates))
-    grown, top, fall, lost, years = np.zeros((5, n))
-    active = np.ones(n, bool)
-    while active.any():
+    earned = Earned(batch, np.tile(cash_rates, n // len(cash_rates)))
+    while earned.active.any():
         obs = batch.obs * shown
         rule.dials = policy(obs, part)
         batch.step(rule.act(obs))
-        years += active * step / 8760
-        grown += active * batch.reward / 1e3
-        equity = grown + years * cash
-        top = np.maximum(top, equity)
-        fall = np.maximum(fall, -np.expm1(equity - top))
-        closed = (liquidated.of(batch.obs) > 0).sum(axis=1)
-        ends = batch.terminated | batch.truncated
-        lost += active * np.where(ends, batch.terminated, closed)
-        active &= ~ends
+        earned.add()
     batch.close()
-    shape = (len(scales), each)
-    played = Played((grown / years).reshape(shape), fall.reshape(shape), lost.reshape(shape))
+    played = earned.played((len(scales), each))
     merit = merits(played, LearnedMarginParams(small=params.small))[1:].reshape(
         len(SCALES), halves, -1
     )
