@@ -370,7 +370,8 @@ class EnvConfig(Settings):
             or getattr(self, name) != self.added[name]
             or (name in self.idle and getattr(self, self.idle[name]))
         }
-        values["crash_sigma"] = self.crash_sigma or 0.0  # as it stood before it could be none
+        # the hash of the default is the one that it had before it could be none
+        values["crash_sigma"] = 0.0 if self.crash_sigma is None else self.crash_sigma or "never"
         return hashlib.sha256(json.dumps(values, sort_keys=True).encode()).hexdigest()[:12]
 
 
