@@ -186,5 +186,7 @@ def test_the_bound_stands_above_two_hundred_random_policies(market: Market) -> N
 def test_the_clairvoyant_refuses_inverse_contracts_beside_linear_ones() -> None:
     market = tape(*[[bar(100.0)] * 2] * 8, symbols=("PLAIN", "coin:PLAIN"))
     settings = FRICTIONLESS | {"venues": (*OWN_VENUES, *COIN_VENUES), "capital": "shared"}
+    agent = agents.make("venue_clairvoyant")
+    batch = Batch(1, market=market, **settings | agent.env_settings())
     with pytest.raises(AgentError, match="inverse"):
-        agents.make("venue_clairvoyant").bind(Batch(1, market=market, **settings))
+        agent.bind(batch)

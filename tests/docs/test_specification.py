@@ -10,7 +10,7 @@ SPECIFICATION = (ROOT / "docs" / "specification.md").read_text(encoding="utf-8")
 PARAGRAPHS = [
     (int(a), int(b)) for a, b in re.findall(r"^\*\*(\d+)\.(\d+)\*\*", SPECIFICATION, re.M)
 ]
-ORACLE = sorted((ROOT / "tests" / "oracle").glob("*.py"))
+ORACLE = sorted((ROOT / "tests" / "oracle").rglob("*.py"))
 
 
 def cited(text: str) -> set[tuple[int, int]]:
