@@ -26,9 +26,7 @@ from fundenv.market import (
     synthetic_venues,
 )
 from fundenv.optima.portfolio import portfolio_bound
-from tests.laws.play import FRICTIONLESS
-from tests.laws.wild import COIN_VENUES, OWN_VENUES
-from tests.markets import bar, tape
+from tests.laws.wild import COIN_VENUES
 
 pytestmark = pytest.mark.filterwarnings("ignore::fundenv.venues.UnsourcedValue")
 SETTINGS: dict[str, Any] = {"venue": "binance", "cash_rate": 0.0}
@@ -183,10 +181,9 @@ def test_the_bound_stands_above_two_hundred_random_policies(market: Market) -> N
     assert grown.max() < reached < bound
 
 
-def test_the_clairvoyant_refuses_inverse_contracts_beside_linear_ones() -> None:
-    market = tape(*[[bar(100.0)] * 2] * 8, symbols=("PLAIN", "coin:PLAIN"))
-    settings = FRICTIONLESS | {"venues": (*OWN_VENUES, *COIN_VENUES), "capital": "shared"}
+def test_the_clairvoyant_refuses_inverse_contracts_beside_linear_ones(market: Market) -> None:
+    both = replace(market, symbols=((market.symbols[0][0], "coin:PLAIN"),))
     agent = agents.make("venue_clairvoyant")
-    batch = Batch(1, market=market, **settings | agent.env_settings())
+    batch = Batch(1, market=both, **SETTINGS | {"venues": COIN_VENUES} | agent.env_settings())
     with pytest.raises(AgentError, match="inverse"):
         agent.bind(batch)

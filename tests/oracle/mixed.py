@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from tests.oracle.inverse import InverseAccount
+from tests.oracle.inverse.liquidation import InverseLiquidation
 from tests.oracle.linear import ReferenceAccount
 
 # what they do for an asset depends on the kind of that asset, their first argument
@@ -75,7 +76,7 @@ class MixedAccount(InverseAccount):
         return equity
 
     def _keep(self, busy: set[int], equity: float) -> set[int]:
-        return ReferenceAccount._keep(self, busy, equity)
+        return super(InverseLiquidation, self)._keep(busy, equity)  # of linear contracts
 
     def _transfer(self, moved: set[int]) -> None:
         """Wallets in quote at home first, then those in coins, then what travels, spec 15.19."""
@@ -88,7 +89,7 @@ class MixedAccount(InverseAccount):
     ) -> float:
         if self._in_coins(w):
             return 0.0
-        return ReferenceAccount._free_of_wallet(self, w, members, orders)
+        return super(InverseLiquidation, self)._free_of_wallet(w, members, orders)
 
     def _is_away(self, w: int) -> bool:
         return not self._in_coins(w) and super()._is_away(w)

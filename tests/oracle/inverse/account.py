@@ -22,6 +22,7 @@ class InverseAccount(InverseOrders, InverseFills, InverseLiquidation, ReferenceA
         self.isolated = self.config.margin_mode == "isolated"
 
     def _coins(self, a: int, price: float) -> float:
+        """Spec 15.1."""
         leg = self.legs[a]
         return leg.spot + self.margin[a] + inverse_profit(leg.perp, leg.entry, price)
 
@@ -34,6 +35,7 @@ class InverseAccount(InverseOrders, InverseFills, InverseLiquidation, ReferenceA
         return abs(perp) / price / leverage
 
     def _settle_leg(self, a: int, rate: float) -> None:
+        """Spec 15.4."""
         leg = self.legs[a]
         coin = -leg.perp / self._settle_price(a) * rate
         self.parts["funding"] += coin * self.last[a].spot_close
@@ -47,6 +49,7 @@ class InverseAccount(InverseOrders, InverseFills, InverseLiquidation, ReferenceA
             self.margin[a] -= -coin - from_free
 
     def _transfer(self, moved: set[int]) -> None:
+        """Spec 15.13."""
         for a, (leg, bar) in enumerate(zip(self.legs, self.now, strict=True)):
             if not self._in_coins(a):
                 continue
@@ -71,6 +74,7 @@ class InverseAccount(InverseOrders, InverseFills, InverseLiquidation, ReferenceA
         """Spec 11.3 is of linear contracts."""
 
     def _book_leg(self, a: int, spot: tuple[float, float], perp: tuple[float, float]) -> None:
+        """Spec 15.15, 15.16."""
         leg, rise = self.legs[a], spot[1] - spot[0]
         self.parts["spot_pnl"] += self._coins(a, perp[0]) * rise
         self.parts["perp_pnl"] += inverse_profit(leg.perp, *perp) * spot[1]

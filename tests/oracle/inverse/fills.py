@@ -1,4 +1,4 @@
-"""Prices of orders, impact and bookings: specification 15.11."""
+"""Prices of orders, impact and bookings: spec 15.11."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Liquidation: specification 15.14."""
+"""Liquidation: spec 15.14."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Orders and what cuts them: specification 15.5 to 15.10, 15.12."""
+"""Orders and what cuts them: spec 15.5 to 15.10, 15.12."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Settlement and interest, specification 4 and 11, and the booking of profits from prices."""
+"""Settlement and interest, spec 4 and 11, and the booking of profits from prices."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Prices of orders, their impact and how they are booked: specification 8."""
+"""Prices of orders, their impact and how they are booked: spec 8."""
 
 from __future__ import annotations
 

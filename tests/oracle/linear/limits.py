@@ -1,4 +1,4 @@
-"""What cuts an order: specification 7."""
+"""What cuts an order: spec 7."""
 
 from __future__ import annotations
 

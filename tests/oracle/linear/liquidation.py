@@ -1,4 +1,4 @@
-"""Liquidation: specification 5 and 10."""
+"""Liquidation: spec 5 and 10."""
 
 from __future__ import annotations
 

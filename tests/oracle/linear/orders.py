@@ -1,4 +1,4 @@
-"""Orders of the agent, of the margin keeper and of venue and lender: specification 6."""
+"""Orders of the agent, of the margin keeper and of venue and lender: spec 6."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Fees, brackets and other numbers of an asset on its venues: specification 2.11, 8.3 and 10."""
+"""Fees, brackets and other numbers of an asset on its venues: spec 2.11, 8.3 and 10."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Money between wallets, and venues that fail: specification 9 and 10.13."""
+"""Money between wallets, and venues that fail: spec 9 and 10.13."""
 
 from __future__ import annotations
 
