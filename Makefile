@@ -22,8 +22,9 @@ FAST := $(wildcard tests/test_*.py) tests/formulas tests/golden tests/venues tes
 workers := -n 2 --dist loadfile
 
 .DEFAULT_GOAL := help
-.PHONY: help demo check test install lint types warm format docs review clean
-# mypy and the compiler of the simulation, which both take a minute where nothing is kept, at once
+.PHONY: help demo check test install lint types warm vectors format docs review clean
+# mypy and the compiler of the simulation, which both take a minute where nothing is kept, at once; all tests need the vector form too, which is
+# compiled beside the other forms when mypy has ended
 first := $(MAKE) --no-print-directory -j 2 lint types warm
 
 help:  ## list the targets
@@ -37,7 +38,7 @@ check: $(VENV)/.dev  ## lint, types and the fast tests: what to run before every
 	$(python) -m pytest -q $(workers) -m "not slow and not learn" $(FAST) $(PYTEST)
 
 test: $(VENV)/.dev  ## lint, types and all tests (those on real data only where FUNDENV_DATA names a folder)
-	@$(first)
+	@$(first) vectors
 	$(python) -m pytest $(workers) $(PYTEST)
 
 install: $(VENV)/.dev  ## only install what development needs, into .venv
@@ -51,6 +52,9 @@ types: $(VENV)/.dev  ## mypy
 
 warm: $(VENV)/.dev  ## compile the simulation, where that was not done yet
 	$(python) -m fundenv.batch.warm
+
+vectors: $(VENV)/.dev  ## compile its vector form too
+	$(python) -m fundenv.batch.warm vectors
 
 format: $(VENV)/.dev  ## rewrite the sources in the project's format
 	$(python) -m ruff check --fix .

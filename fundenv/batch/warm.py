@@ -2,11 +2,13 @@
 after an installation.
 
 All in one process: a further form costs less than half of what it costs alone. `python -m
-fundenv.batch.warm` compiles what the fast tests need, all forms but that of vectors.
+fundenv.batch.warm` compiles what the fast tests need, all forms but that of vectors; `python -m
+fundenv.batch.warm vectors` that form.
 """
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 
@@ -38,6 +40,7 @@ def _made(batch: Batch) -> None:
 
 
 if __name__ == "__main__":
+    in_vectors = sys.argv[1:] == [VECTORS]
     for name, compiled in warm():
-        if name != VECTORS:
+        if (name == VECTORS) == in_vectors:
             compiled()
