@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from enum import IntEnum
+
+import numpy as np
+from numpy.typing import NDArray
 
 
 class Reason(IntEnum):
@@ -39,3 +43,15 @@ class Reason(IntEnum):
 
 
 WORDS = {int(reason): reason.text for reason in Reason}
+
+
+def first_reason(
+    conditions: Sequence[NDArray[np.bool_]], reasons: Sequence[Reason], otherwise: Reason
+) -> NDArray[np.int8]:
+    """The reason (n, A) of the first condition that holds, each (n, A) or such that they give it
+    together; `numpy.select` for small arrays.
+    """
+    found = np.full(np.broadcast(*conditions).shape, otherwise, np.int8)
+    for condition, reason in zip(reversed(conditions), reversed(reasons), strict=True):
+        np.copyto(found, np.int8(reason), where=condition)
+    return found

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from agents.reasons import Reason
+from agents.reasons import Reason, first_reason
 
 HELD = 0.02  # |carry| below which an account counts as flat: a remainder of lot rounding
 
@@ -20,8 +20,11 @@ def targets(
     leverage: float | NDArray[Any] = 3.0,
 ) -> NDArray[np.float64]:
     """Actions (n, A * 4) from arrays (n, A): hold flag, carry [-1, 1], hedge ratio, leverage."""
-    parts = np.broadcast_arrays(hold, carry, hedge, leverage)
-    return np.stack(parts, axis=-1).astype(np.float64).reshape(len(hold), -1)
+    parts = (hold, carry, hedge, leverage)
+    rows = np.empty((*np.broadcast(*parts).shape, len(parts)))
+    for k, part in enumerate(parts):
+        rows[..., k] = part
+    return rows.reshape(len(hold), -1)
 
 
 def explained(
@@ -36,8 +39,8 @@ def explained(
     """`Reason` (n, A) of each decision: the first flag that is set, in the order of the arguments;
     flat where none is.
     """
-    return np.select(
-        [pending, closed, enters, leaves, np.broadcast_to(levers, inside.shape), inside],
+    return first_reason(
+        [pending, closed, enters, leaves, np.asarray(levers), inside],
         [Reason.PENDING, Reason.CLOSED, Reason.ENTER, Reason.EXIT, Reason.LEVER, Reason.HOLD],
         Reason.NEUTRAL,
-    ).astype(np.int8)
+    )

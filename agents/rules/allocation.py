@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from agents.base import observed
 from agents.params import Params, Range
-from agents.reasons import Reason
+from agents.reasons import Reason, first_reason
 from agents.rules.actions import HELD, targets
 from agents.rules.base import BP_PER_YEAR, Rule
 from agents.rules.capital import Array, Capital, OneCapital
@@ -86,11 +86,11 @@ class Allocation(OneCapital, Rule):
         wanted = np.where(wanted > HELD, wanted, 0.0)
         dust = (wanted == 0.0) & (held > 0.0)  # closed, however small
         hold = ((np.abs(wanted - held) <= HELD) & ~dust) | pending | ~trades
-        self.reasons = np.select(
+        self.reasons = first_reason(
             [pending, ~trades, hold & inside, hold, wanted > held],
             [Reason.PENDING, Reason.CLOSED, Reason.HOLD, Reason.NEUTRAL, Reason.ENTER],
             Reason.EXIT,
-        ).astype(np.int8)
+        )
         return targets(hold, wanted, leverage=p.leverage)
 
 

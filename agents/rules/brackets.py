@@ -24,7 +24,7 @@ class OfEpisode:
     def __init__(self, batch: Any, read: Callable[[Any], Array]) -> None:
         self._batch, self._read = batch, read
         self._world: Any = None
-        self._numbers = np.zeros((1, 1))
+        self._numbers, self._same = np.zeros((1, 1)), True
 
     def of(self, count: int) -> Array:
         """(A,) where all environments have the same numbers, else (count, A).
@@ -33,8 +33,9 @@ class OfEpisode:
         """
         if self._world is not self._batch.world:  # a refreshed market
             self._world, self._numbers = self._batch.world, self._read(self._batch)
+            self._same = bool((self._numbers == self._numbers[0]).all())
         numbers = self._numbers
-        if (numbers == numbers[0]).all():
+        if self._same:
             return np.asarray(numbers[0])
         book = self._batch.book
         if (book == book[0]).all():

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from agents.base import observed
 from agents.params import Params, Range
-from agents.reasons import Reason
+from agents.reasons import Reason, first_reason
 from agents.rules.actions import HELD, targets
 from agents.rules.base import Rule
 
@@ -41,9 +41,7 @@ class BuyAndHold(Rule):
     def act(self, obs: NDArray[np.float32], *, deterministic: bool = True) -> NDArray[Any]:
         """Buy where flat, else hold."""
         inside, pending = self.weight.of(obs) > HELD, self.pending.of(obs) != 0
-        self.reasons = np.select(
-            [pending, inside], [Reason.PENDING, Reason.HOLD], Reason.ENTER
-        ).astype(np.int8)
+        self.reasons = first_reason([pending, inside], [Reason.PENDING, Reason.HOLD], Reason.ENTER)
         return targets(
             inside | pending, np.full(inside.shape, -1.0), hedge=0.0, leverage=self.p.leverage
         )

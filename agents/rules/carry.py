@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from agents.base import observed
 from agents.params import Params, Range
-from agents.reasons import Reason
+from agents.reasons import Reason, first_reason
 from agents.rules.actions import HELD, targets
 from agents.rules.base import Rule
 
@@ -55,7 +55,7 @@ class Carry(Rule):
             & np.greater(p.rebalance, 0.0)
         )
         hold = (inside & ~off) | pending
-        self.reasons = np.select(
+        self.reasons = first_reason(
             [pending, off, inside], [Reason.PENDING, Reason.LEVER, Reason.HOLD], Reason.ENTER
-        ).astype(np.int8)
+        )
         return targets(hold, np.ones_like(carry), leverage=p.leverage)

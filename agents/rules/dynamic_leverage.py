@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from agents.base import observed
 from agents.params import Params, Range
-from agents.reasons import Reason
+from agents.reasons import Reason, first_reason
 from agents.rules.actions import HELD, targets
 from agents.rules.base import BP_PER_YEAR, Rule
 from agents.rules.brackets import OfEpisode, highest_maintenance
@@ -74,6 +74,7 @@ class DynamicLeverage(Rule):
         self.settled, self.mean, self.deviation = Settled(table), Mean(table), Deviation(table)
         self.memories = [self.settled, self.mean, self.deviation]
         self.forecast = np.zeros((0, 0))
+        self._quantile_of: Any = None
 
     def within_days(self) -> Any:
         """Days for which the probability of a liquidation holds."""
@@ -83,12 +84,11 @@ class DynamicLeverage(Rule):
         """Leverage (n, A) at which the probability of liquidation within the horizon is
         `liquidation`; volatility: per square-root year.
         """
-        p, m = self.p, self.maintenance.of(len(volatility))
-        rise = (
-            student4(1.0 - np.asarray(p.liquidation) / 2.0)
-            * volatility
-            * np.sqrt(np.asarray(self.within_days()) / 365.0)
-        )
+        m = self.maintenance.of(len(volatility))
+        if self._quantile_of is not self.p:  # `vary` has given other parameters
+            self._quantile_of = self.p
+            self._quantile = student4(1.0 - np.asarray(self.p.liquidation) / 2.0)
+        rise = self._quantile * volatility * np.sqrt(np.asarray(self.within_days()) / 365.0)
         return np.asarray(1.0 / (m + (1.0 + m) * rise))
 
     def wanted(self, obs: NDArray[np.float32]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
@@ -113,11 +113,11 @@ class DynamicLeverage(Rule):
         net = mean - self.cash_rate.of(obs) * BP_PER_YEAR * (1.0 + leverage) / leverage
         target = np.where(inside, net >= p.exit, net > p.enter)
         change = (target != inside) | (target & off)
-        self.reasons = np.select(
+        self.reasons = first_reason(
             [pending, target & ~inside, inside & ~target, inside & off, inside],
             [Reason.PENDING, Reason.ENTER, Reason.EXIT, Reason.LEVER, Reason.HOLD],
             Reason.NEUTRAL,
-        ).astype(np.int8)
+        )
         return targets(~change | pending, target, leverage=leverage)
 
 

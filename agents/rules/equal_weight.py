@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from agents.base import observed
 from agents.params import Params, Range
-from agents.reasons import Reason
+from agents.reasons import Reason, first_reason
 from agents.rules.actions import HELD, targets
 from agents.rules.base import Rule
 from agents.rules.capital import Capital, OneCapital, Shares
@@ -60,9 +60,9 @@ class EqualWeight(OneCapital, Rule):
         off = np.abs(-self.weight.of(obs) - wanted) > np.asarray(p.band) * share
         off = inside & ((off & np.greater(p.band, 0.0)) | changed)
         hold = (inside & ~off) | pending | ~trades
-        self.reasons = np.select(
+        self.reasons = first_reason(
             [pending, ~trades, off, inside],
             [Reason.PENDING, Reason.CLOSED, Reason.LEVER, Reason.HOLD],
             Reason.ENTER,
-        ).astype(np.int8)
+        )
         return targets(hold, np.broadcast_to(share, carry.shape), leverage=p.leverage)

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from agents.reasons import Reason
+from agents.reasons import Reason, first_reason
 from agents.rules.actions import HELD, targets
 from agents.rules.base import Rule
 
@@ -40,9 +40,9 @@ class Hysteresis(Rule):
         inside, pending = carry > HELD, self.pending.of(obs) != 0
         target = np.where(inside, signal >= leave, signal > enter)
         hold = (target == inside) | pending
-        self.reasons = np.select(
+        self.reasons = first_reason(
             [pending, target & ~inside, inside & ~target, inside],
             [Reason.PENDING, Reason.ENTER, Reason.EXIT, Reason.HOLD],
             Reason.NEUTRAL,
-        ).astype(np.int8)
+        )
         return targets(hold, target, leverage=self.p.leverage)

@@ -40,9 +40,11 @@ class Settled(Memory):
         phase = np.where(turn <= _LATER, turn + 1.0, turn)
         if self.arrive(len(obs)):
             self._phase = phase
-        new = (phase <= self._phase + _LATER) | self.fresh[:, None]
+        new = phase <= self._phase + _LATER
         self._phase = phase
-        self.settle_in()
+        if self.fresh.any():
+            new |= self.fresh[:, None]
+            self.settle_in()
         return self._rate.of(obs).astype(np.float64), new
 
 
@@ -106,12 +108,13 @@ class Deviation(Memory):
         if self.arrive(len(obs)):
             self._variance = np.zeros(surprise.shape)
         weight = 2.0 / (span + 1.0)
-        moved = np.where(
+        self._variance = np.where(
             new, (1.0 - weight) * (self._variance + weight * surprise**2), self._variance
         )
-        start = (self._last.of(obs).astype(np.float64) - self._mean.of(obs)) ** 2
-        self._variance = np.where(self.fresh[:, None], start, moved)
-        self.settle_in()
+        if self.fresh.any():
+            start = (self._last.of(obs).astype(np.float64) - self._mean.of(obs)) ** 2
+            self._variance = np.where(self.fresh[:, None], start, self._variance)
+            self.settle_in()
         return np.maximum(np.sqrt(self._variance), self.FLOOR)
 
 

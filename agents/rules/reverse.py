@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from agents.base import observed
-from agents.reasons import Reason
+from agents.reasons import Reason, first_reason
 from agents.rules.actions import HELD, targets
 from agents.rules.base import BP_PER_YEAR, Rule
 from agents.rules.ewma import EwmaParams
@@ -59,9 +59,9 @@ class Reverse(Rule):
         inside, pending = self.carry.of(obs) < -HELD, self.pending.of(obs) != 0
         target = np.where(inside, signal >= p.exit, signal > p.enter)
         hold = (target == inside) | pending
-        self.reasons = np.select(
+        self.reasons = first_reason(
             [pending, target & ~inside, inside & ~target, inside],
             [Reason.PENDING, Reason.ENTER, Reason.EXIT, Reason.HOLD],
             Reason.NEUTRAL,
-        ).astype(np.int8)
+        )
         return targets(hold, -1.0 * target, leverage=p.leverage)

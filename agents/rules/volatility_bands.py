@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from agents.base import observed
 from agents.params import Params, Range
-from agents.reasons import Reason
+from agents.reasons import Reason, first_reason
 from agents.rules.actions import HELD, targets
 from agents.rules.base import Rule
 from agents.rules.capital import Capital, OneCapital, Shares
@@ -79,9 +79,9 @@ class VolatilityBands(OneCapital, Rule):
             changed | (distance < self.p.near) | ((distance > self.p.far) & (~capped | small))
         )
         hold = (inside & ~off) | pending | ~trades
-        self.reasons = np.select(
+        self.reasons = first_reason(
             [pending, ~trades, off, inside],
             [Reason.PENDING, Reason.CLOSED, Reason.LEVER, Reason.HOLD],
             Reason.ENTER,
-        ).astype(np.int8)
+        )
         return targets(hold, asked, leverage=leverage)

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from agents.reasons import Reason
+from agents.reasons import Reason, first_reason
 from agents.rules.memory import Array
 
 Flags = NDArray[np.bool_]
@@ -80,4 +80,4 @@ def reasons(checks: Checks, p: Any) -> Codes:
         Reason.UNCONFIRMED: checks.unconfirmed,
         Reason.COSTS: checks.unpaid,
     }
-    return np.select(list(first.values()), list(first), Reason.SMALL).astype(np.int8)
+    return first_reason(list(first.values()), list(first), Reason.SMALL)

@@ -70,7 +70,8 @@ def sweep(
     turnover, liquidations = np.zeros((paths, count)), np.zeros((paths, count))
     held = batch.store.account[:, t.EQUITY]
     floor = batch.config.initial_equity * metrics.RUIN
-    log_equity = np.log(held)
+    worth = np.maximum(held, floor)
+    log_equity = np.log(worth)
     owner = [symbols.index(label(market, path)) for path in range(paths)]
     cash = (
         batch.config.cash_rate
@@ -81,15 +82,15 @@ def sweep(
     total, done = int((market.paths[:, 1] - market.paths[:, 0]).max()), 0
     bars = int(batch.world.codes[t.DECISION_BARS])
     while active.any():
-        worth = np.maximum(held, floor)
         batch.step(agent.act(batch.obs))
-        after = np.log(np.maximum(held, floor))
+        before, worth = worth, np.maximum(held, floor)
+        after = np.log(worth)
         gain = np.where(active, after - log_equity - cash, 0.0).reshape(paths, count)
         log_equity = after
         last = (batch.market.close_ns[batch.store.episode[::count, t.ROW]] - 1) // DAY_NS - days[0]
         for path in range(paths):
             growth[last[path], owner[path]] += gain[path]
-        turnover += (active * batch.trades[:, :, t.TURNOVER].sum(axis=1) / worth).reshape(
+        turnover += (active * batch.trades[:, :, t.TURNOVER].sum(axis=1) / before).reshape(
             paths, count
         )
         liquidations += (active * batch.store.legs[:, :, t.LIQUIDATED].sum(axis=1)).reshape(

@@ -53,6 +53,7 @@ class Setup:
             self.market, self.config, self.rulebook, AUTORESET_MODES.index(autoreset)
         )
         self.observation_table = observation_table(self.market, self.config.observe)
+        self._told: tuple[EnvConfig, dict[str, Any]] | None = None
         self.decisions = decision_table(self.config, self.n_assets)
 
     @property
@@ -65,14 +66,16 @@ class Setup:
         in its `params` or are drawn anew.
         """
         codes = self.world.codes
-        settings = {
-            name: value
-            for name, value in self.config.to_dict().items()
-            if name not in _IN_PARAMS and name not in t.Params._fields
-        }
+        if self._told is None or self._told[0] is not self.config:  # a step of SAC asks every time
+            settings = {
+                name: value
+                for name, value in self.config.to_dict().items()
+                if name not in _IN_PARAMS and name not in t.Params._fields
+            }
+            self._told = self.config, settings
         return {"market": self.market.hash, "autoreset": int(codes[t.AUTORESET])} | {
             "first_path": int(codes[t.FIRST_PATH]),
-            **settings,
+            **self._told[1],
         }
 
     def randomize(self, ranges: Mapping[str, Sequence[Any]]) -> None:
