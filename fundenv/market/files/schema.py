@@ -24,6 +24,7 @@ from numpy.typing import NDArray
 
 from fundenv.settings.base import said
 
+Array = NDArray[np.float64]
 Kind = Literal["funding", "perp", "spot", "mark", "extra"]
 PRICES = ("open", "high", "low", "close")
 MAX_FUNDING = 0.05  # fraction per settlement; the widest cap of the venues at hand is 0.04
@@ -63,16 +64,16 @@ def check_table(frame: pd.DataFrame, kind: Kind, name: str) -> pd.DataFrame:
         raise DataError(
             f"{name}: {len(frame)} row(s); expected at least {least}; download a longer span"
         )
-    frame = frame.reset_index(drop=True)
-    table = pd.DataFrame({"time": _checked_times(frame["time"], name)})
+    times = _checked_times(frame["time"], name)
+    columns = {}
     for column in frame.columns.drop("time"):
         if column in (*required, "volume") or not is_text(frame[column]):
-            table[str(column)] = _numbers(frame[column], table["time"], name)
+            columns[str(column)] = _numbers(frame[column], times, name)
     if kind == "funding":
-        _check_funding(table, name)
+        _check_funding(columns["rate"], times, name)
     elif kind != "extra":
-        _check_bars(table, name)
-    return table
+        _check_bars(columns, times, name)
+    return pd.DataFrame({"time": times.array, **columns})
 
 
 def missing_remedy(kind: str, column: str, have: Sequence[str]) -> str:
@@ -107,7 +108,8 @@ def _checked_times(column: pd.Series, name: str) -> pd.Series:
         raise DataError(
             f"{name}: column time is in {column.dt.tz}; expected UTC; use .dt.tz_convert('UTC')"
         )
-    outside = (column.isna() | (column < _OLDEST) | (column > _NEWEST)).to_numpy()
+    naive = column.to_numpy(dtype=f"datetime64[{column.dt.unit}]")
+    outside = ~((naive >= _OLDEST.to_datetime64()) & (naive <= _NEWEST.to_datetime64()))
     if outside.any():
         row = int(outside.argmax())
         raise DataError(
@@ -115,7 +117,7 @@ def _checked_times(column: pd.Series, name: str) -> pd.Series:
             f" {_NEWEST.year}; correct the row"
         )
     column = column.dt.as_unit("ns")
-    backwards = np.diff(column.astype("int64").to_numpy()) <= 0
+    backwards = np.diff(naive.astype("datetime64[ns]").view(np.int64)) <= 0
     if backwards.any():
         row = int(backwards.argmax()) + 1
         previous = column.iloc[row - 1]
@@ -126,11 +128,14 @@ def _checked_times(column: pd.Series, name: str) -> pd.Series:
     return column
 
 
-def _numbers(column: pd.Series, times: pd.Series, name: str) -> NDArray[np.float64]:
+def _numbers(column: pd.Series, times: pd.Series, name: str) -> Array:
+    if column.dtype == np.float64:
+        return np.asarray(column)
     numbers = np.array(pd.to_numeric(column, errors="coerce"), dtype=np.float64)
     _refuse(
         np.isnan(numbers) & column.notna().to_numpy(),
-        column,
+        column.array,
+        str(column.name),
         times,
         name,
         "a number",
@@ -139,65 +144,38 @@ def _numbers(column: pd.Series, times: pd.Series, name: str) -> NDArray[np.float
     return numbers
 
 
-def _check_funding(table: pd.DataFrame, name: str) -> None:
-    rate = table["rate"]
-    bad = ~(rate.abs() <= MAX_FUNDING).to_numpy()
+def _check_funding(rate: Array, times: pd.Series, name: str) -> None:
     _refuse(
-        bad,
+        ~(np.abs(rate) <= MAX_FUNDING),
         rate,
-        table["time"],
+        "rate",
+        times,
         name,
         f"a fraction within +-{MAX_FUNDING:g}",
         "divide percentages by 100, correct or remove the row",
     )
 
 
-def _check_bars(table: pd.DataFrame, name: str) -> None:
+def _check_bars(columns: Mapping[str, Array], times: pd.Series, name: str) -> None:
+    def refuse(bad: NDArray[np.bool_], column: str, expected: str) -> None:
+        _refuse(bad, columns[column], column, times, name, expected, "correct or remove the row")
+
     for column in PRICES:
-        bad = ~(np.isfinite(table[column]) & (table[column] > 0)).to_numpy()
-        _refuse(
-            bad,
-            table[column],
-            table["time"],
-            name,
-            "a finite price > 0",
-            "correct or remove the row",
-        )
-    top = table[["open", "close"]].max(axis=1)
-    bottom = table[["open", "close"]].min(axis=1)
-    high_bad = (table["high"] < top * (1 - _OHLC_TOLERANCE)).to_numpy()
-    _refuse(
-        high_bad,
-        table["high"],
-        table["time"],
-        name,
-        "at least open and close",
-        "correct or remove the row",
-    )
-    low_bad = (table["low"] > bottom * (1 + _OHLC_TOLERANCE)).to_numpy()
-    _refuse(
-        low_bad,
-        table["low"],
-        table["time"],
-        name,
-        "at most open and close",
-        "correct or remove the row",
-    )
-    if "volume" in table.columns:
-        bad = ((table["volume"] < 0) | np.isinf(table["volume"])).to_numpy()
-        _refuse(
-            bad,
-            table["volume"],
-            table["time"],
-            name,
-            "a finite volume >= 0, or nothing where unknown",
-            "correct or remove the row",
-        )
+        bad = ~(np.isfinite(columns[column]) & (columns[column] > 0))
+        refuse(bad, column, "a finite price > 0")
+    opened, high, low, closed = (columns[column] for column in PRICES)
+    top, bottom = np.maximum(opened, closed), np.minimum(opened, closed)
+    refuse(high < top * (1 - _OHLC_TOLERANCE), "high", "at least open and close")
+    refuse(low > bottom * (1 + _OHLC_TOLERANCE), "low", "at most open and close")
+    if "volume" in columns:
+        bad = (columns["volume"] < 0) | np.isinf(columns["volume"])
+        refuse(bad, "volume", "a finite volume >= 0, or nothing where unknown")
 
 
 def _refuse(
     bad: NDArray[np.bool_],
-    column: pd.Series,
+    values: Any,
+    column: str,
     times: pd.Series,
     name: str,
     expected: str,
@@ -206,8 +184,7 @@ def _refuse(
     """Raise for the first True of `bad` (n,)."""
     if bad.any():
         row = int(bad.argmax())
-        value = column.iloc[row]
         raise DataError(
-            f"{name}: column {column.name}, row {row} ({times.iloc[row]}): {value}; expected"
+            f"{name}: column {column}, row {row} ({times.iloc[row]}): {values[row]}; expected"
             f" {expected}; {remedy}"
         )
