@@ -8,6 +8,7 @@ import ast
 import graphlib
 import subprocess
 import sys
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -62,6 +63,7 @@ ADAPTERS = {
 }
 
 
+@cache
 def read_modules(root: Path) -> dict[str, ast.Module]:
     """Module name -> syntax tree, for every source file of the three packages below `root`."""
     trees = {}
@@ -94,6 +96,7 @@ def imported(module: str, node: ast.AST, known: set[str]) -> list[str]:
     ]
 
 
+@cache
 def edges(root: Path) -> dict[str, set[str]]:
     """Module -> modules of the three packages that it imports anywhere, inside functions and under
     TYPE_CHECKING too.

@@ -125,7 +125,7 @@ def floats(column: pd.Series | NDArray[np.float64]) -> NDArray[np.float64]:
 
 def times_ns(table: pd.DataFrame) -> NDArray[np.int64]:
     """`time` of a checked table, (n,) int64 nanoseconds."""
-    return np.asarray(table["time"].astype("int64"), dtype=np.int64)
+    return table["time"].to_numpy("datetime64[ns]").astype(np.int64)
 
 
 def step_ns(table: pd.DataFrame, name: str) -> int:
