@@ -39,7 +39,8 @@ def single(count: int, settings: dict[str, Any], threads: int, device: str) -> S
         .uniform(-1, 1, (2_000, *(env.action_space.shape or ())))
         .astype(np.float32)
     )
-    return Stepper(walk(env, actions), (env.observation_space.shape or (0,))[0])
+    # a list, as a policy gives one array after another: to take a row of a matrix is no step
+    return Stepper(walk(env, list(actions)), (env.observation_space.shape or (0,))[0])
 
 
 def vector(count: int, settings: dict[str, Any], threads: int, device: str) -> Stepper:

@@ -13,6 +13,7 @@ from fundenv.config import hours
 from fundenv.market import Market
 
 MIN_SECONDS = 0.5  # of one repetition
+TURNS = 15  # of two environments that are timed in turns
 
 
 class Timing(NamedTuple):
@@ -54,21 +55,39 @@ def mode_row(
     return row
 
 
-def peer_row(peer: Peer, timing: Timing) -> dict[str, Any]:
-    """Another environment, on one thread of the CPU."""
+def peer_row(peer: Peer, timing: Timing, own: Callable[[], int] | None = None) -> dict[str, Any]:
+    """Another environment, on one thread of the CPU; `in_turns`: how many times as fast as it
+    `own` makes its steps, both timed in turns.
+    """
     row = _row(peer.name, peer.batch, speeds(peer.run, timing)) | {
         "device": "cpu",
         "threads": 1,
         "decision_bars": 1,
         "obs_size": peer.obs_size,
     }
+    if own is not None:
+        row["in_turns"] = in_turns(own, peer.run, timing)
     return row | {"bars_per_s": row["steps_per_s"], "compared_with": peer.mode}
 
 
-def speeds(steps: Callable[[], int], timing: Timing, grow: bool = True) -> list[float]:
+def in_turns(own: Callable[[], int], other: Callable[[], int], timing: Timing) -> list[float]:
+    """Steps per second of `own` over those of `other`, of each turn: a machine whose speed changes
+    changes both.
+    """
+    short = timing._replace(repeats=1)
+    turns = (
+        [speeds(steps, short, at_least=MIN_SECONDS / 5)[0] for steps in (own, other)]
+        for _ in range(TURNS)
+    )
+    return [mine / theirs for mine, theirs in turns]
+
+
+def speeds(
+    steps: Callable[[], int], timing: Timing, grow: bool = True, at_least: float = MIN_SECONDS
+) -> list[float]:
     """Steps per second of each repetition; `steps` returns how many it made.
 
-    grow: repetitions call `steps` until they last `MIN_SECONDS`, else once.
+    grow: repetitions call `steps` until they last so many seconds `at_least`, else once.
     """
     now = time.perf_counter if timing.clock == "wall" else time.thread_time
 
@@ -79,7 +98,7 @@ def speeds(steps: Callable[[], int], timing: Timing, grow: bool = True) -> list[
 
     steps()
     amount = 1
-    while grow and timed()[1] < MIN_SECONDS:
+    while grow and timed()[1] < at_least:
         amount *= 2
     return [done / seconds for done, seconds in (timed() for _ in range(timing.repeats))]
 

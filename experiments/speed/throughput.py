@@ -12,6 +12,7 @@ import platform
 import sys
 from dataclasses import dataclass
 from pathlib import Path
+from statistics import median
 from typing import Any, Literal
 
 from rich.console import Console
@@ -95,7 +96,12 @@ def main(args: Args) -> None:
         for count in {"single": (1,), "ppo": batches[:1]}.get(mode, batches)
     ]
     if args.peers:
-        rows += [_said(peer_row(peer, timing), console) for peer in peers.installed(batches)]
+        settings = {"market": market, "decision_interval": "1h"}
+        single = MODES["single"](1, settings, 1, "cpu").run if "single" in modes else None
+        rows += [
+            _said(peer_row(peer, timing, single if peer.mode == "single" else None), console)
+            for peer in peers.installed(batches)
+        ]
     console.print(_table(rows, args))
     if args.threads > 1 and args.device == "cpu":
         gains = _thread_gains(modes, batches, market, args.intervals[0], timing)
@@ -193,7 +199,7 @@ def _say_instructions(market: Market, intervals: tuple[str, ...], console: Conso
 
 def _table(rows: list[dict[str, Any]], args: Args) -> Table:
     """All rows; a peer also shows how many times faster fundenv is in the mode it is compared
-    with.
+    with, a single one in turns.
     """
     columns = [
         "mode",
@@ -221,8 +227,11 @@ def _table(rows: list[dict[str, Any]], args: Args) -> Table:
             f"{row[key]:,}" if row.get(key) else "" for key in ("bytes_per_env", "bytes_per_step")
         )
         ours = own.get((row.get("compared_with", ""), row["batch"]))
+        turns = row.get("in_turns")
         last = (
-            f"{row['bandwidth_share']:.0%}"
+            f"{median(turns):.2f} x ({min(turns):.2f} .. {max(turns):.2f})"
+            if turns
+            else f"{row['bandwidth_share']:.0%}"
             if "bandwidth_share" in row
             else f"{ours / row['steps_per_s']:.2f} x"
             if ours

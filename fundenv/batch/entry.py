@@ -16,6 +16,7 @@ plain loop alone.
 from __future__ import annotations
 
 import ctypes
+import math
 import sys
 from collections.abc import Callable, Sequence
 from functools import cache, partial
@@ -33,12 +34,15 @@ from fundenv.batch.tables import (
     AT_ACTIONS,
     AT_ASSETS,
     AT_ENVS,
+    AT_EPISODE,
     AT_FACTS,
     AT_OBS,
     AT_PLAIN,
     AT_ROWS,
     AT_SYMBOLS,
     AT_TAPE,
+    AT_TERMINATED,
+    AT_TRUNCATED,
     AT_WIDTH,
     Given,
     out_of,
@@ -52,15 +56,19 @@ from fundenv.batch.tables import (
 )
 from fundenv.compiler.beside import Beside
 from fundenv.compiler.cache import cache_folder, compile_entry, is_kept
-from fundenv.compiler.memory import f4_at, f8_at
+from fundenv.compiler.memory import call_entry, f4_at, f8_at, i8_at, u1_at
 from fundenv.compiler.pipelines import EntryCompiler, LanesCompiler
 from fundenv.compiler.plain import plain
 from fundenv.dynamics import types as t
+from fundenv.dynamics.types import MUST_RESET, N_EPISODE
 
 # In each of the two buffers: a compilation costs about as much as the vector form saves in 50
 # million steps, so whoever steps on costs at most twice the least that was possible. `fundenv
 # doctor --warm` compiles it ahead; then it is used at once.
 STEPS_TO_LANES = 25_000_000
+# What `Calls.step_first` answers: how the step ended, or, from `REFUSED` on, why there was none.
+UNDER_WAY, TERMINATED, TRUNCATED, NOT_FINITE, NOT_BEGUN = range(5)
+REFUSED = NOT_FINITE
 
 
 def _step_lanes(table: Any, first: int, last: int) -> None:
@@ -123,6 +131,19 @@ def _reset_mixed(table: Any, first: int, last: int) -> None:
     reset_mixed_table(table, table[AT_ASSETS], 3, first, last)
 
 
+def _step_first(table: Any) -> int:
+    if i8_at(table[AT_EPISODE], (N_EPISODE,))[MUST_RESET] != 0:
+        return NOT_BEGUN
+    action = f4_at(table[AT_ACTIONS], (table[AT_WIDTH],))
+    for k in range(table[AT_WIDTH]):
+        if not math.isfinite(action[k]):
+            return NOT_FINITE
+    call_entry(table[AT_PLAIN], table, 0, 1)
+    if u1_at(table[AT_TERMINATED], (1,))[0] != 0:
+        return TERMINATED
+    return TRUNCATED if u1_at(table[AT_TRUNCATED], (1,))[0] != 0 else UNDER_WAY
+
+
 # kind of contract -> entries of step and reset; linear contracts of one asset have their own step
 _ENTRIES = {
     t.LINEAR: (_step_assets, _reset_assets),
@@ -130,7 +151,8 @@ _ENTRIES = {
     t.PLACED: (_step_placed, _reset_placed),
     t.MIXED: (_step_mixed, _reset_mixed),
 }
-_SIGNATURE = types.void(types.CPointer(types.int64), types.int64, types.int64)
+_TABLE = types.CPointer(types.int64)
+_SIGNATURE, _OF_FIRST = types.void(_TABLE, types.int64, types.int64), types.int64(_TABLE)
 
 
 def _announce(said: str) -> None:
@@ -156,12 +178,12 @@ def _announce_beside() -> None:
 
 
 @cache
-def _compiled(entry: Callable[..., None], has_turn: bool = False) -> Any:
+def _compiled(entry: Callable[..., Any], has_turn: bool = False) -> Any:
     in_vectors = entry is _step_lanes
     what = "the vector form of the step" if in_vectors else "the simulation for the first time"
     compiled = compile_entry(
         entry,
-        _SIGNATURE,
+        _OF_FIRST if entry is _step_first else _SIGNATURE,
         LanesCompiler if in_vectors else EntryCompiler,
         partial(_announce_wait, what),
         has_turn,
@@ -172,6 +194,15 @@ def _compiled(entry: Callable[..., None], has_turn: bool = False) -> Any:
     )
 
 
+@cache
+def _first() -> Any:
+    """`_step_first` for Python. It keeps the GIL: to let go of it costs 3 % of a step, and steps
+    are far shorter than the 5 ms after which Python hands the GIL on.
+    """
+    compiled = _compiled(_step_first)[1]
+    return ctypes.PYFUNCTYPE(ctypes.c_int64)(compiled.address)
+
+
 def compile_ahead(names: Sequence[str]) -> None:
     """Compile and keep entry points: what `fundenv.compiler.beside` starts."""
     for name in names:
@@ -179,12 +210,13 @@ def compile_ahead(names: Sequence[str]) -> None:
 
 
 @cache
-def _beside(stepped: Callable[..., None], begun: Callable[..., None]) -> Beside:
-    return Beside((stepped, begun), _announce_beside)
+def _beside(*entries: Callable[..., None]) -> Beside:
+    return Beside((*entries, _step_first), _announce_beside)
 
 
 class Calls:
-    """Steps and resets of one set of arrays; those of compiled code release the GIL.
+    """Steps and resets of one set of arrays; those of compiled code release the GIL, but for
+    `step_first`.
 
     `wait`: whether to wait until they are compiled, or to step in plain Python meanwhile.
     """
@@ -200,7 +232,8 @@ class Calls:
         wait: bool = True,
     ) -> None:
         self._arrays, self._obs = (world, store, out, actions, paths, rows), out.obs
-        self.step_first: Callable[[], Any]  # of the single environment, quicker than `step`
+        # of the single environment: it looks at its action and steps, in one short call
+        self.step_first: Callable[[], int]
         self.steps_to_lanes = 0  # 0: nothing to wait for
         self.fits_vectors = False
         self.table = table_of(world, store, out, Given(actions, paths, rows))
@@ -216,12 +249,12 @@ class Calls:
             self.use_compiled()
         else:
             self.step, self.reset = self._step_meanwhile, self._reset_meanwhile
-            self.step_first = partial(self._step_meanwhile, 0, 1)
+            self.step_first = partial(self._first_by, self._step_meanwhile)
 
     def use_python(self) -> None:
         """Step in plain Python from now on: the same numbers, some hundred times as slowly."""
         self.step, self.reset = self._plain_step, self._plain_reset
-        self.step_first, self.steps_to_lanes = partial(self._plain_step, 0, 1), 0
+        self.step_first, self.steps_to_lanes = partial(self._first_by, self._plain_step), 0
 
     def use_compiled(self) -> None:
         """Step by compiled code from now on, and compile it where it is not kept."""
@@ -230,10 +263,10 @@ class Calls:
         world, store = self._arrays[:2]
         (step, own), (reset, _) = map(_compiled, self._entries)
         self.step, self.reset = partial(step, self._address), partial(reset, self._address)
-        # the numbers of the call made once: that halves what the call itself costs
-        numbers = ctypes.c_void_p(self._address), ctypes.c_int64(0), ctypes.c_int64(1)
-        self.step_first = partial(step, *numbers)
-        self._plain_address = own.address
+        self.table[AT_PLAIN] = own.address
+        if len(store.account) == 1:
+            # made once: to turn a number into that of C costs as much as the call
+            self.step_first = partial(_first(), ctypes.c_void_p.from_param(self._address))
         self.fits_vectors = fits(world, store.params, len(store.account))
         if self.fits_vectors:
             if is_kept(_step_lanes):
@@ -259,8 +292,17 @@ class Calls:
         world, store = self._arrays[:2]
         self._extra = facts(world, store.params), tape(world)
         self.table[[AT_FACTS, AT_TAPE]] = [array.ctypes.data for array in self._extra]
-        self.table[AT_PLAIN] = self._plain_address
         self.step, self.steps_to_lanes = partial(_compiled(_step_lanes)[0], self._address), 0
+
+    def _first_by(self, step: Callable[[int, int], None]) -> int:
+        """What `_step_first` does, by another step than the compiled one."""
+        _, store, out, actions = self._arrays[:4]
+        if store.episode[0, MUST_RESET]:
+            return NOT_BEGUN
+        if not np.isfinite(actions).all():
+            return NOT_FINITE
+        step(0, 1)
+        return TERMINATED if out.terminated[0] else TRUNCATED if out.truncated[0] else UNDER_WAY
 
     def _step_meanwhile(self, first: int, last: int) -> None:
         if _beside(*self._entries).is_over():

@@ -73,6 +73,9 @@ class Actions:
 
     sizes: (W,) choices of each entry of a discrete action; decisions: (K, W) rows that the numbers
     of `indexed` actions (n,) name. None for actions of another kind.
+
+    row: the action of environment 0. An array of the type `quick` may be copied into it without
+    `take_one`, for it refuses another shape itself; None where only `take_one` may.
     """
 
     def __init__(
@@ -81,8 +84,10 @@ class Actions:
         self._target, self._row, self._decisions = target, target[0], decisions
         self._flat = target.ravel(order="K")  # a view: the order of memory
         self._sizes = None if sizes is None else np.array(sizes, dtype=np.float32)
+        is_box = sizes is None and decisions is None
+        self.quick = _FLOAT32 if is_box else None
         self._shapes = target.shape, self._row.shape
-        self._view = memoryview(self._row)  # read and written in a third of an array's time
+        self.row: Any = memoryview(self._row)  # read and written in a third of an array's time
         few = sizes is not None and len(sizes) <= FEW
         self._few = [float(size) for size in sizes] if few and sizes is not None else None
 
@@ -100,10 +105,12 @@ class Actions:
         else:
             with np.errstate(over="ignore"):  # what leaves float32 is refused below
                 self._target[...] = given
-        self._look()
+        self.check()
 
     def take_one(self, given: Any) -> None:
-        """The action of the one environment of a batch. Raises `ValueError`."""
+        """The action of the one environment of a batch; whether numbers of a Box are finite is left
+        to `fundenv.batch.entry.Calls.step_first`. Raises `ValueError`.
+        """
         if self._decisions is not None:
             self._target[...] = self._rows(given, ((), (1,)))
             return
@@ -111,16 +118,12 @@ class Actions:
             given = as_array("action", given, "fiu", self._expected(1))
         if given.shape != self._shapes[1]:
             raise ValueError(f"action = {shown(given)}: expected {self._expected(1)}")
-        if given.dtype is _FLOAT32:
-            self._view[:] = given
-        else:
-            self._row[...] = given
-        # quicker than `_look` for so few; infinite ones of both signs make a NaN
+        self._row[...] = given
         if self._sizes is None:
-            if not math.isfinite(sum(self._view)):
-                self._look()
-        elif self._few is None or not all(map(_is_in_grid, self._view, self._few)):
-            self._look()
+            return
+        # quicker than `check` for so few
+        if self._few is None or not all(map(_is_in_grid, self.row, self._few)):
+            self.check()
 
     def expects(self, given: Any) -> str:
         """The message that refuses actions of all environments by their shape or type."""
@@ -140,8 +143,10 @@ class Actions:
             )
         return decisions[numbers]
 
-    def _look(self) -> None:
-        """Refuse what stands in `target` where it is not finite or outside a grid."""
+    def check(self) -> None:
+        """Refuse what stands in `target` where it is not finite or outside a grid. Raises
+        `ValueError`.
+        """
         least, most = np.minimum.reduce(self._flat), np.maximum.reduce(self._flat)
         if not (math.isfinite(least) and math.isfinite(most)):  # a NaN is both
             self._refuse(~np.isfinite(self._target), "is not a finite number")

@@ -82,6 +82,9 @@ AT_ROWS, AT_ASSETS, AT_SYMBOLS, AT_ENVS = (
     AT[name] for name in ("rows", "assets", "symbols", "envs")
 )
 AT_OBS, AT_ACTIONS, AT_WIDTH = AT["Out.obs"], AT["Given.actions"], AT["actions"]
+AT_EPISODE, AT_TERMINATED, AT_TRUNCATED = (
+    AT[name] for name in ("Store.episode", "Out.terminated", "Out.truncated")
+)
 AT_FACTS, AT_TAPE, AT_PLAIN = (AT[f"Vectors.{name}"] for name in Vectors._fields)
 
 

@@ -7,11 +7,14 @@ from pathlib import Path
 from typing import Any, Literal
 
 import gymnasium as gym
+from numpy import ndarray
 
 from fundenv.batch.audit import of_one
 from fundenv.batch.cpu import Batch
+from fundenv.batch.entry import REFUSED, TERMINATED, TRUNCATED, UNDER_WAY
 from fundenv.config import ConfigError
 from fundenv.dynamics import types as t
+from fundenv.dynamics.types import EQUITY, ROW
 from fundenv.envs.spaces import action_space, observation_space
 from fundenv.market import Market
 
@@ -64,13 +67,14 @@ class FundingHedgeEnv(gym.Env[Any, Any]):
         if render_mode not in (None, "rgb_array"):
             raise ConfigError(f"render_mode = {render_mode!r} is not one of None, 'rgb_array'")
         self.batch = Batch(1, market=market, symbols=symbols, wait=False, **settings)
+        gate = self.batch.gate
+        self._take, self._quick, self._row, self._tells = gate.take_one, gate.quick, gate.row, info
         self._view()
-        infos = {False: dict, True: self.audit, "brief": self._brief}
-        self._info: Callable[[], dict[str, Any]] = infos[info]
         self.render_mode = render_mode
         self.observation_space = observation_space(self.batch)
         self.action_space = action_space(self.batch)
         self.recorder = _recorder(self.batch) if render_mode else None
+        self._is_watched = bool(self.recorder or self.batch.own_reward)
 
     @property
     def observation_table(self) -> tuple[Any, ...]:
@@ -91,6 +95,8 @@ class FundingHedgeEnv(gym.Env[Any, Any]):
                 f"reset option {sorted(unknown)[0]!r} is unknown; the options are path and start"
             )
         obs = self.batch.reset(seed, where.get("path"), where.get("start"))
+        if self.batch.calls is not self._calls:
+            self._view()
         if self.recorder is not None:
             self.recorder.begin()
         return obs[0].copy(), self._info()
@@ -100,21 +106,52 @@ class FundingHedgeEnv(gym.Env[Any, Any]):
         Returns (observation (D,), reward, terminated, truncated, info). Raises `ValueError` for an
         action of another shape or type, that is not finite or that no grid has.
         """
+        calls = self.batch.calls
+        if calls is not self._calls:  # after a step of the batch itself, or on another market
+            self._view()
+        try:
+            if type(action) is ndarray and action.dtype is self._quick:
+                self._row[:] = action  # refuses another shape itself
+            else:
+                self._take(action)
+        except ValueError:
+            self._refuse(action)
+        ended = self._step_watched() if self._is_watched else calls.step_first()
+        if ended == UNDER_WAY:
+            return self._copied(), self._reward[0], False, False, self._info()
+        if ended >= REFUSED:
+            self._refuse(action)
+        return (
+            self._copied(),
+            self._reward[0],
+            ended == TERMINATED,
+            ended == TRUNCATED,
+            self._info(),
+        )
+
+    def _refuse(self, action: Any) -> None:
+        """Raise what is wrong with a step that was refused."""
+        if self.batch.store.episode[0, t.MUST_RESET]:
+            raise gym.error.ResetNeeded(
+                "no episode is under way; call reset() before step()"
+            ) from None
+        try:
+            self._take(action)
+            self.batch.gate.check()
+        except ValueError as error:
+            raise error from None
+
+    def _step_watched(self) -> int:
+        """A step with a reward of the user's own, or one that is recorded."""
         batch = self.batch
-        if self._episode[t.MUST_RESET]:
-            raise gym.error.ResetNeeded("no episode is under way; call reset() before step()")
-        batch.gate.take_one(action)
         own = batch.own_reward
         before = own.look(batch) if own else None
-        batch.calls.step_first()
-        if own and before:
+        ended = batch.calls.step_first()
+        if ended < REFUSED and own and before:
             own.write(batch, before)
-        if self.recorder is not None:
+        if ended < REFUSED and self.recorder is not None:
             self.recorder.record()
-        terminated, truncated = self._terminated[0], self._truncated[0]
-        if batch.out.obs is not self._shown:  # after a step of the batch itself
-            self._show(batch.out.obs)
-        return self._copied(), self._reward[0], terminated, truncated, self._info()
+        return ended
 
     def audit(self) -> dict[str, Any]:
         """What an auditor needs to replay the last step from outside, or the start after `reset`:
@@ -150,33 +187,41 @@ class FundingHedgeEnv(gym.Env[Any, Any]):
         self.batch.close()
 
     def _view(self) -> None:
-        """Memory views of what a step reads: an entry of one is read in a third of the time that
-        one of an array takes.
-        """
-        out, store = self.batch.out, self.batch.store
-        self._show(out.obs)
-        read: tuple[Any, ...] = (out.reward, out.terminated, out.truncated, store.episode[0])
-        read += (store.account[0], store.legs[0, :, t.LIQUIDATED])
-        views: tuple[Any, ...] = tuple(memoryview(array) for array in read)
-        self._reward, self._terminated, self._truncated, self._episode = views[:4]
-        self._account, self._liquidated = views[4:]
-        self._lists = self.batch.market.has_listings
+        """Hold what a step reads."""
+        batch = self.batch
+        self._calls, self._reward = batch.calls, _view_of(batch.out.reward)
+        self._copied: Callable[[], t.Float32] = batch.out.obs[0].copy
+        is_brief = self._tells == "brief"
+        self._info: Callable[[], dict[str, Any]] = (
+            _brief_of(batch) if is_brief else self.audit if self._tells else dict
+        )
 
-    def _show(self, obs: t.Float32) -> None:
-        self._shown = obs
-        self._copied: Callable[[], t.Float32] = obs[0].copy
 
-    def _brief(self) -> dict[str, Any]:
-        liquidated, closes = self._liquidated, self.batch.market.close_ns
-        info = {
-            "equity": self._account[t.EQUITY],
-            "unix_time": closes.item(self._episode[t.ROW]) // 1_000_000_000,
-            "liquidated": int(liquidated[0] if len(liquidated) == 1 else sum(liquidated)),
+def _view_of(array: Any) -> Any:
+    """A memory view, which gives a number in a third of the time that the array takes."""
+    return memoryview(array)
+
+
+def _brief_of(batch: Batch) -> Callable[[], dict[str, Any]]:
+    """The function that tells the brief info of a batch of one on its market."""
+    store, close_s = batch.store, _view_of(batch.market.close_s)
+    episode, account = _view_of(store.episode[0]), _view_of(store.account[0])
+    liquidated = _view_of(store.legs[0, :, t.LIQUIDATED])
+    alone = len(liquidated) == 1
+
+    def brief() -> dict[str, Any]:
+        closed = liquidated[0] if alone else sum(liquidated)
+        return {
+            "equity": account[EQUITY],
+            "unix_time": close_s[episode[ROW]],
+            "liquidated": int(closed) if closed else 0,
         }
-        if self._lists:
-            reasons = self.batch.store.legs[0, :, t.REASON]
-            info["delisted"] = int((reasons == t.REASON_DELISTED).sum())
-        return info
+
+    def with_delisted() -> dict[str, Any]:
+        delisted = store.legs[0, :, t.REASON] == t.REASON_DELISTED
+        return brief() | {"delisted": int(delisted.sum())}
+
+    return with_delisted if batch.market.has_listings else brief
 
 
 def _recorder(batch: Batch) -> Any:

@@ -100,6 +100,11 @@ class Market:
         return len(self.paths)
 
     @cached_property
+    def close_s(self) -> NDArray[np.int64]:
+        """(R,): `close_ns` in whole seconds."""
+        return self.close_ns // 1_000_000_000
+
+    @cached_property
     def hash(self) -> str:
         """Twelve hex digits of the SHA-256 over every number and name in the market."""
         digest = hashlib.sha256(

@@ -125,6 +125,46 @@ def test_an_action_of_a_single_env_is_not_broadcast(action: Any) -> None:
     env.step([0.5, 0, 0])
 
 
+WITHIN = np.array([0.5, 0.0, 0.0], np.float32)
+INFINITE = np.array([np.inf, 0.0, -np.inf], np.float32)
+NOT_FINITE = [INFINITE, INFINITE.astype(float), [0.5, np.nan, 0.0], WITHIN * np.float32(np.nan)]
+OTHERS = [WITHIN.reshape(1, W), WITHIN[:2], np.ma.array(WITHIN, mask=[True, False, False])]
+
+
+@pytest.mark.parametrize("form", ["use_compiled", "use_python"])
+def test_a_refused_action_steps_no_single_env(form: str) -> None:
+    env = FundingHedgeEnv(**COMMON)
+    getattr(env.batch, form)()
+    env.reset(seed=0)
+    env.step(WITHIN)
+    before = env.batch.state()
+    for action in NOT_FINITE:
+        with pytest.raises(ValueError, match="of environment 0 is not a finite number") as caught:
+            env.step(action)
+        assert "\n" not in str(caught.value)
+        assert caught.value.__suppress_context__ or caught.value.__context__ is None
+    for action in OTHERS:
+        with pytest.raises(ValueError, match=r"expected numbers of shape \(3,\)"):
+            env.step(action)
+    after = env.batch.state()
+    assert all(np.array_equal(after[name], before[name]) for name in ("block", "episode", "obs"))
+    one, other = FundingHedgeEnv(**COMMON), FundingHedgeEnv(**COMMON)
+    for each, action in ((one, WITHIN[::-1]), (other, WITHIN[::-1].astype(float))):
+        getattr(each.batch, form)()
+        each.reset(seed=0)
+        each.step(action)
+    assert np.array_equal(one.batch.block, other.batch.block)
+
+
+@pytest.mark.parametrize("form", ["use_compiled", "use_python"])
+def test_a_reset_is_asked_for_before_an_action_is_judged(form: str) -> None:
+    env = FundingHedgeEnv(**COMMON)
+    getattr(env.batch, form)()
+    for action in (WITHIN, *NOT_FINITE, *OTHERS, None):
+        with pytest.raises(gym.error.ResetNeeded, match="call reset"):
+            env.step(action)
+
+
 @pytest.mark.parametrize("row", [[6, 0, 0], [-1, 0, 0], [0.5, 0, 0], [0, 3, 0], [0, 0, 4]])
 def test_an_index_that_no_grid_has_is_refused(row: list[float]) -> None:
     batch = Batch(2, **COMMON, actions="discrete")
