@@ -122,8 +122,8 @@ def _open_nothing(world, store, i, a, row):
 
 @jit
 def _shrink_once(world, store, p, i, row, book):
-    """`_shrink` of one leg on a draft: what its first share settles; where that leaves a shortage
-    the step is a fallback.
+    """`_shrink` of one leg on a draft: what its first share settles, or where no share does, what
+    the orders close; where the first share leaves a shortage the step is a fallback.
     """
     rounding = _ROUNDING * max(store.account[i, EQUITY], p.initial_equity)
     after = free_cash_after(world, store, p, i, row, book, 1.0, 1.0)
@@ -131,10 +131,11 @@ def _shrink_once(world, store, p, i, row, book):
         return
     store.legs[i, 0, SHRINK] = SHRINK_USES
     before = free_cash_after(world, store, p, i, row, book, 0.0, 1.0)
+    if after >= before:
+        _open_nothing(world, store, i, 0, row)
+        return
     _order_at(world, store, p, i, 0, row, book, _lowered(before, after))
-    if not (
-        after < before and free_cash_after(world, store, p, i, row, book, 1.0, 1.0) >= -rounding
-    ):
+    if not free_cash_after(world, store, p, i, row, book, 1.0, 1.0) >= -rounding:
         store.needs_fallback[0] = True
 
 

@@ -120,7 +120,7 @@ def test_lanes_give_the_bits_of_the_plain_loop(monkeypatch, autoreset, interval)
     assert (met > 0).all()
 
 
-def observed_fallbacks(interval, **settings):
+def observed_fallbacks(interval, count=10 * LANES, **settings):
     """A batch after some steps of a usual market, and how many environments each call of the plain
     loop took in the last one.
     """
@@ -130,13 +130,13 @@ def observed_fallbacks(interval, **settings):
         ctypes.CFUNCTYPE(None, ctypes.c_void_p, ctypes.c_int64, ctypes.c_int64),
     )
     note = call(lambda table, first, last: stepped_plain.append(last - first))
-    lanes = Batch(10 * LANES, market=market, decision_interval=interval, **settings)
+    lanes = Batch(count, market=market, decision_interval=interval, **settings)
     lanes.use_vectors()
     lanes.reset(0)
     rng = np.random.default_rng(0)
     for _ in range(10):
-        lanes.step(rng.uniform(-1.0, 1.0, lanes.actions.shape))
-    lanes.actions[:] = rng.uniform(-1.0, 1.0, lanes.actions.shape)
+        lanes.step(drawn(lanes, rng))
+    lanes.actions[:] = drawn(lanes, rng)
     lanes.calls.table[-1] = ctypes.cast(note, ctypes.c_void_p).value
     lanes.calls.step(0, lanes.num_envs)
     return lanes, stepped_plain
@@ -150,6 +150,17 @@ def test_most_steps_of_a_usual_market_need_no_fallback(monkeypatch, interval):
     lanes, stepped_plain = observed_fallbacks(interval)
     assert sum(stepped_plain) < 2 * LANES
     assert (lanes.store.legs[:, 0, t.PERP] != 0.0).mean() > 0.9
+
+
+def test_what_no_account_can_pay_for_and_is_dropped_needs_no_fallback():
+    """Leverage that falls asks for margin that the account does not have: a twelfth of the steps of
+    PPO's environment with random actions.
+    """
+    grids = {"carry_grid": (0.0, 1.0), "leverage_grid": (2.0, 3.0, 5.0)}
+    chosen = {"actions": "discrete", "dials": ("carry", "leverage"), **grids}
+    lanes, stepped_plain = observed_fallbacks("8h", 40 * LANES, **chosen)
+    assert (lanes.store.legs[:, 0, t.REASON] == t.REASON_FUNDS).mean() > 0.1
+    assert sum(stepped_plain) < LANES
 
 
 def test_an_order_between_two_decisions_is_taken_by_the_plain_loop(monkeypatch):
@@ -257,6 +268,13 @@ USED = {
     "discrete, held gate": {"actions": "discrete", "dials": ("hedge", "leverage"), "carry": 0.7},
     "numbered": {"actions": "indexed"},
     "targets": {"actions": "target"},
+    "PPO's": {
+        "actions": "discrete",
+        "dials": ("carry", "leverage"),
+        "carry_grid": (0.0, 1.0),
+        "leverage_grid": (2.0, 3.0, 5.0),
+        "start_invested": 0.5,
+    },
     "two dials": {"dials": ("carry", "leverage"), "hedge": 0.9},
     "one dial": {"dials": ("hedge",), "carry": -0.8, "leverage": 2.5},
     "own terms": {
