@@ -54,9 +54,10 @@ from fundenv.batch.tables import (
     table_of,
     world_of,
 )
+from fundenv.compiler.addressed import f4_at, f8_at, i8_at, u1_at
 from fundenv.compiler.beside import Beside
 from fundenv.compiler.cache import cache_folder, compile_entry, is_kept
-from fundenv.compiler.memory import call_entry, f4_at, f8_at, i8_at, u1_at
+from fundenv.compiler.memory import call_entry
 from fundenv.compiler.pipelines import EntryCompiler, LanesCompiler
 from fundenv.compiler.plain import plain
 from fundenv.dynamics import types as t

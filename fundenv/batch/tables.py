@@ -13,9 +13,9 @@ from typing import Annotated, Any, NamedTuple
 import numpy as np
 
 from fundenv.batch.loop import reset_range, step_range
+from fundenv.compiler.addressed import f4_at, f8_at, i8_at, u1_at
 from fundenv.compiler.generate import tuple_of, written
 from fundenv.compiler.jit import jit, jit_outer
-from fundenv.compiler.memory import f4_at, f8_at, i8_at, u1_at
 from fundenv.dynamics import types as t
 
 _READERS: dict[Any, Any] = {

@@ -1,5 +1,5 @@
-"""Arrays on cache lines, and arrays that compiled code makes out of memory: at an address, among
-its local variables, or as another view of an array.
+"""Arrays on cache lines, and arrays that compiled code makes out of memory: among its local
+variables, or as another view of an array.
 
 What compiled code makes owns no memory, so nothing counts references. "Lanes" are the environments
 that stand side by side in a local array (columns, rows, LANES).
@@ -18,6 +18,8 @@ from numba import types
 from numba.core import cgutils
 from numba.extending import intrinsic
 from numba.np.arrayobj import make_array, populate_array
+
+from fundenv.compiler.addressed import data_pointer
 
 LINE, HUGE = 64, 2**21  # bytes of a cache line and of a huge page
 # environments that are stepped side by side: two vectors of eight doubles; 8 and 32 are slower
@@ -88,27 +90,7 @@ def literals(shape: Any) -> list[int] | None:
 
 def data_of(context: Any, builder: Any, signature: Any, args: Any, k: int) -> Any:
     """Pointer to the first entry of the array that is argument k."""
-    return make_array(signature.args[k])(context, builder, args[k]).data
-
-
-def _at(scalar: Any) -> Any:
-    @intrinsic
-    def at(_typing: Any, address: Any, shape: Any) -> Any:
-        kind = types.Array(scalar, len(shape), "C")
-
-        def emit(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-            data = builder.inttoptr(args[0], context.get_data_type(scalar).as_pointer())
-            sizes = [
-                context.cast(builder, value, given, types.intp)
-                for value, given in zip(
-                    cgutils.unpack_tuple(builder, args[1]), signature.args[1], strict=True
-                )
-            ]
-            return _array(context, builder, kind, data, sizes)
-
-        return kind(types.int64, shape), emit
-
-    return at
+    return data_pointer(context, builder, signature.args[k], args[k])
 
 
 def _local(scalar: Any) -> Any:
@@ -131,8 +113,6 @@ def _local(scalar: Any) -> Any:
     return local
 
 
-# (address, shape): the array that stands at an address.
-f8_at, f4_at, i8_at, u1_at = map(_at, _KINDS)
 # (shape of constants): an array among the caller's local variables, its values undefined. It ends
 # with the function that makes it, so make it in one that is pasted into its caller (`jit_outer`).
 # Addressed by constants alone, its entries become variables in registers.

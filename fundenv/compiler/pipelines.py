@@ -18,8 +18,8 @@ AT_ONCE = 2  # vectors of environments that are stepped in turns
 
 
 class _PastedCode(JITCodeLibrary):  # type: ignore[misc]
-    """Code that is only ever linked into a caller: nothing is optimised or emitted here, the entry
-    point's module is, once for all.
+    """Code that is only ever linked into an entry point: nothing is linked, optimised or emitted
+    here, the entry point's module is, once for all.
 
     numba's own library optimises and emits every function together with all that it calls, at every
     level of the call graph again.
@@ -29,22 +29,43 @@ class _PastedCode(JITCodeLibrary):  # type: ignore[misc]
         for function in module.functions:
             if function.name == "sqrt":  # the processor's instruction, without C's errno
                 function._set_name("llvm.sqrt.f64")
+            elif not function.is_declaration:
+                function.linkage = "linkonce_odr"  # as numba asks of what is linked elsewhere
         super().add_ir_module(module)
 
-    def _optimize_functions(self, module: Any) -> None:
+    def add_llvm_module(self, module: Any) -> None:
+        """The one module of a rule, as it is: linked, it would be empty, because nobody calls it
+        there.
+        """
         module.data_layout = self._codegen._data_layout
+        self._final_module = module
 
-    def _optimize_final_module(self) -> None:
+    def finalize(self) -> None:
         """Left to the entry point, into which this code is linked."""
-
-    def _finalize_final_module(self) -> None:
         self._finalized = True
+
+
+def _with_callees(libraries: list[Any]) -> list[Any]:
+    """Libraries and, of those that link nothing themselves, all that they call: each once."""
+    found, waiting = {}, list(reversed(libraries))
+    while waiting:
+        library = waiting.pop()
+        if library not in found:
+            found[library] = None
+            if isinstance(library, _PastedCode):
+                waiting.extend(reversed(library._linking_libraries))
+    return list(found)
 
 
 class _EntryCode(JITCodeLibrary):  # type: ignore[misc]
     """An entry point with everything that it calls, optimised once: numba's first, cheaper run is
     there to prune reference counts; there are none.
     """
+
+    def finalize(self) -> None:
+        """Link all that the entry point calls, then optimise and emit it."""
+        self._linking_libraries = _with_callees(self._linking_libraries)
+        super().finalize()
 
     def _optimize_functions(self, module: Any) -> None:
         module.data_layout = self._codegen._data_layout

@@ -12,8 +12,8 @@ from typing import Any
 from llvmlite import ir
 from numba import types
 from numba.extending import intrinsic, overload
-from numba.np.arrayobj import make_array
 
+from fundenv.compiler.addressed import address_of, data_pointer
 from fundenv.compiler.memory import LINE
 
 # _KEEP = 2: into the second level of caches, which waits for more lines at a time than the first
@@ -46,7 +46,7 @@ def prefetch_lines(_typing: Any, array: Any, place: Any, lines: Any) -> Any:
     count = lines.literal_value
 
     def emit(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-        data = make_array(signature.args[0])(context, builder, args[0]).data
+        data = data_pointer(context, builder, signature.args[0], args[0])
         first = builder.bitcast(builder.gep(data, [args[1]]), ir.IntType(8).as_pointer())
         for line in range(count):
             _ask(builder, builder.gep(first, [ir.Constant(ir.IntType(64), line * LINE)]))
@@ -61,9 +61,11 @@ def prefetch_row(array: Any, row: int) -> None:
 
 @overload(prefetch_row, inline="never", jit_options={"forceinline": True})
 def _row(array: Any, row: Any) -> Any:
+    item = array.dtype.bitwidth // 8
+
     def emit(array: Any, row: Any) -> None:
-        size = array.shape[1] * array.shape[2] * array.itemsize
-        start = array.ctypes.data + row * size
+        size = array.shape[1] * array.shape[2] * item
+        start = address_of(array) + row * size
         # a row may reach into one line more than its length fills
         for offset in range(0, size + LINE - 1, LINE):
             _touch(start + offset)
