@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, TypeVar
 
+from numba import types
 from numba.core import config as numba_config
 from numba.core.registry import CPUDispatcher
 from numba.extending import overload
@@ -30,6 +31,12 @@ class _Rule(CPUDispatcher):  # type: ignore[misc]
     def add_overload(self, cres: Any) -> None:
         self.targetctx.insert_user_function(cres.entry_point, cres.fndesc, [cres.library])
         self.overloads[tuple(cres.signature.args)] = cres
+
+    def get_call_template(self, args: Any, kws: Any) -> Any:
+        """As numba's, but a constant is an argument like any other: the rule is compiled once for
+        all, and LLVM sees the constant where the rule is inlined.
+        """
+        return super().get_call_template(tuple(map(types.unliteral, args)), kws)
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         name = self.py_func.__name__
