@@ -4,7 +4,7 @@ for every backend.
 
 import math
 
-from fundenv.compiler.jit import jit, jit_outer, jit_rare
+from fundenv.compiler.jit import jit, jit_rare
 from fundenv.compiler.prefetch import prefetch_row
 from fundenv.dynamics.access import params_of, rules_of
 from fundenv.dynamics.capital import capital_parts, gross_of
@@ -214,7 +214,7 @@ def _finish(world, store, out, i):
     observe(world, store, out.obs, i)
 
 
-@jit_outer
+@jit
 def step_env(world, store, out, actions, i):
     """Step environment i by one decision; actions (n, ...) float32."""
     if store.episode[i, MUST_RESET]:
@@ -231,7 +231,7 @@ def step_env(world, store, out, actions, i):
         _finish(world, store, out, i)
 
 
-@jit_outer
+@jit
 def reset_env(world, store, out, paths, rows, i):
     """Begin an episode of environment i at (paths[i], rows[i]), drawn where paths[i] is
     negative.
@@ -242,7 +242,7 @@ def reset_env(world, store, out, paths, rows, i):
     observe(world, store, out.obs, i)
 
 
-@jit_outer
+@jit
 def step_range(world, store, out, actions, first, last):
     """Step the environments first..last-1 by one decision each; actions (n, ...) float32."""
     for i in range(first, last):
@@ -252,7 +252,7 @@ def step_range(world, store, out, actions, first, last):
         step_env(world, store, out, actions, i)
 
 
-@jit_outer
+@jit
 def reset_range(world, store, out, paths, rows, first, last):
     """Begin episodes of the environments first..last-1 at (paths, rows), drawn where paths is
     negative.

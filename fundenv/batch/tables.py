@@ -15,7 +15,7 @@ import numpy as np
 from fundenv.batch.loop import reset_range, step_range
 from fundenv.compiler.addressed import f4_at, f8_at, i8_at, u1_at
 from fundenv.compiler.generate import tuple_of, written
-from fundenv.compiler.jit import jit, jit_outer
+from fundenv.compiler.jit import jit
 from fundenv.dynamics import types as t
 
 _READERS: dict[Any, Any] = {
@@ -147,7 +147,7 @@ out_of = _reader(t.Out, "out_of", "table, assets")  # what a step writes
 given_of = _reader(Given, "given_of", "table")
 
 
-@jit_outer
+@jit
 def _step(world, table, assets, first, last):
     step_range(
         world,
@@ -159,7 +159,7 @@ def _step(world, table, assets, first, last):
     )
 
 
-@jit_outer
+@jit
 def _reset(world, table, assets, first, last):
     given = given_of(table)
     reset_range(
@@ -173,25 +173,25 @@ def _reset(world, table, assets, first, last):
     )
 
 
-@jit_outer
+@jit
 def step_table(table, assets, contract, first, last):
     """Step the environments first..last-1 by the plain loop."""
     _step(world_of(table, assets, contract), table, assets, first, last)
 
 
-@jit_outer
+@jit
 def reset_table(table, assets, contract, first, last):
     """Begin episodes of the environments first..last-1."""
     _reset(world_of(table, assets, contract), table, assets, first, last)
 
 
-@jit_outer
+@jit
 def step_mixed_table(table, assets, contract, first, last):
     """`step_table` of accounts of both kinds of contract."""
     _step(mixed_world_of(table, assets, contract), table, assets, first, last)
 
 
-@jit_outer
+@jit
 def reset_mixed_table(table, assets, contract, first, last):
     """`reset_table` of accounts of both kinds of contract."""
     _reset(mixed_world_of(table, assets, contract), table, assets, first, last)

@@ -2,7 +2,7 @@
 when.
 """
 
-from fundenv.compiler.jit import jit, jit_order, jit_outer
+from fundenv.compiler.jit import jit, jit_order
 from fundenv.dynamics.access import params_of, rules_of
 from fundenv.dynamics.action import set_keeper
 from fundenv.dynamics.away import earn_away, money_sent, receive, send
@@ -199,7 +199,7 @@ def _mark(world, store, out, i, row):
     return equity_of(world, store, i, row)
 
 
-@jit_outer
+@jit
 def step_bar(world, store, out, p, actions, i, row, path, book, first):
     """One bar: settlement, orders, fills, transfers, liquidation, interest, mark to close. Returns
     the equity at its close [quote].
@@ -243,7 +243,7 @@ def step_bar(world, store, out, p, actions, i, row, path, book, first):
     return equity
 
 
-@jit_outer
+@jit
 def end_step(world, store, out, p, i, row, bars, before, after):
     """After the last of `bars` bars, `row`: reward and flags of the step that took the equity from
     `before` to `after` [quote].
@@ -264,7 +264,7 @@ def end_step(world, store, out, p, i, row, bars, before, after):
     )
 
 
-@jit_outer
+@jit
 def step_one(world, store, out, actions, i):
     """Step environment i by one decision: writes ledger, trades, reward, terminated and truncated;
     moves its row to the last bar stepped.
