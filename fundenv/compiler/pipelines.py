@@ -47,7 +47,8 @@ class _PastedCode(JITCodeLibrary):  # type: ignore[misc]
 
 def _with_callees(libraries: list[Any]) -> list[Any]:
     """Libraries and, of those that link nothing themselves, all that they call: each once."""
-    found, waiting = {}, list(reversed(libraries))
+    found: dict[Any, None] = {}
+    waiting = list(reversed(libraries))
     while waiting:
         library = waiting.pop()
         if library not in found:
@@ -64,7 +65,7 @@ class _EntryCode(JITCodeLibrary):  # type: ignore[misc]
 
     def finalize(self) -> None:
         """Link all that the entry point calls, then optimise and emit it."""
-        self._linking_libraries = _with_callees(self._linking_libraries)
+        self._linking_libraries: list[Any] = _with_callees(self._linking_libraries)
         super().finalize()
 
     def _optimize_functions(self, module: Any) -> None:
