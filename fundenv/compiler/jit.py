@@ -168,7 +168,7 @@ def jit_rare(function: Callable[..., Any]) -> Any:
     Its first arguments are (world, store). On a draft of a state it only takes note that the step
     has to be taken again on the whole state.
     """
-    return _rule(function, _RareRule)
+    return _rule(function, _RareRule, forceinline=False)
 
 
 def jit_rare_but_for(common: Any) -> Callable[[Callable[..., Any]], Any]:
@@ -177,7 +177,7 @@ def jit_rare_but_for(common: Any) -> Callable[[Callable[..., Any]], Any]:
     """
 
     def decorated(function: Callable[..., Any]) -> Any:
-        rule = _rule(function, _RareRule)
+        rule = _rule(function, _RareRule, forceinline=False)
         if not numba_config.DISABLE_JIT:
             rule.instead = common
         return rule
