@@ -11,10 +11,24 @@ from collections.abc import Callable
 from typing import Any
 
 from llvmlite import ir
+from numba.core import typed_passes, untyped_passes
 from numba.core.codegen import JITCodeLibrary
 from numba.core.compiler import Compiler
 
 AT_ONCE = 2  # vectors of environments that are stepped in turns
+# for `with`, functions within functions, raised messages that vary, unrolled tuples, expressions of
+# whole arrays and parallel loops, none of which a rule has
+NEEDLESS = (
+    typed_passes.NopythonRewrites,
+    typed_passes.DumpParforDiagnostics,
+    untyped_passes.WithLifting,
+    untyped_passes.InlineClosureLikes,
+    untyped_passes.RewriteDynamicRaises,
+    untyped_passes.MakeFunctionToJitFunction,
+    untyped_passes.FindLiterallyCalls,
+    untyped_passes.LiteralUnroll,
+    untyped_passes.LiteralPropagationSubPipelinePass,
+)
 
 
 class _PastedCode(JITCodeLibrary):  # type: ignore[misc]
@@ -130,6 +144,12 @@ class _Pipeline(Compiler):  # type: ignore[misc]
         library = self.code(targetctx.codegen(), self.name)
         self.prepare(library, flags)
         super().__init__(typingctx, targetctx, library, args, return_type, flags, locals)
+
+    def define_pipelines(self) -> list[Any]:
+        """numba's passes without those that find nothing to do in a rule (`NEEDLESS`)."""
+        (passes,) = super().define_pipelines()
+        passes.passes = [each for each in passes.passes if each[0] not in NEEDLESS]
+        return [passes]
 
     @abstractmethod
     def prepare(self, library: Any, flags: Any) -> None:
