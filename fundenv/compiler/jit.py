@@ -69,8 +69,8 @@ def jit(function: Callable[..., Any]) -> Any:
     """Compile a scalar rule: IEEE arithmetic in program order, no Python objects, no allocation (so
     no reference counts).
 
-    Rules are inlined into their caller: a call would copy the descriptors of two dozen arrays
-    (measured: 4x slower). With NUMBA_DISABLE_JIT=1 the plain Python function comes back.
+    Rules are inlined into their caller: a call would hand on two dozen arrays (measured: 4x
+    slower). With NUMBA_DISABLE_JIT=1 the plain Python function comes back.
     """
     return _rule(function, forceinline=True)
 
@@ -90,9 +90,8 @@ def inlined(face: F, body: F) -> F:
 
 
 def jit_outer(function: Callable[..., Any]) -> Any:
-    """As `jit` for the few functions around all others, each called in one place: pasted into their
-    caller before the types are known, so that numba has to translate no call with two dozen arrays
-    there.
+    """As `jit` for a function that makes arrays among the variables of its caller, or takes a
+    constant as such (`fundenv.compiler.memory`): pasted into the caller before the types are known.
     """
     return _rule(function, inline="always")
 
@@ -163,7 +162,7 @@ _ASK_FALLBACK = _rule(_ask_fallback, forceinline=True)
 
 def jit_rare(function: Callable[..., Any]) -> Any:
     """As `jit` for a rule that few steps reach (a liquidation, a new episode): called and not
-    inlined, which halves the time to compile.
+    inlined, which halves the work of LLVM. numba would hand a caller's wish to be inlined on to it.
 
     Its first arguments are (world, store). On a draft of a state it only takes note that the step
     has to be taken again on the whole state.

@@ -15,6 +15,7 @@ from numba.core import config as numba_config
 
 from fundenv.batch.cpu import Batch
 from fundenv.compiler.beside import Beside
+from fundenv.compiler.plain import plain
 from fundenv.dynamics import types as t
 from fundenv.envs.single import FundingHedgeEnv
 from fundenv.market import synthetic_market, synthetic_portfolio
@@ -66,6 +67,39 @@ OTHER: dict[str, dict[str, Any]] = {
     },
 }
 compiled = pytest.mark.skipif(bool(numba_config.DISABLE_JIT), reason="nothing is compiled here")
+
+
+class Addressed(np.ndarray):  # type: ignore[type-arg]
+    """An array as compiled code addresses it: an index for every axis, none negative."""
+
+    def __getitem__(self, index: Any) -> Any:
+        return super().__getitem__(self.checked(index))
+
+    def __setitem__(self, index: Any, value: Any) -> None:
+        super().__setitem__(self.checked(index), value)
+
+    def checked(self, index: Any) -> Any:
+        places = index if isinstance(index, tuple) else (index,)
+        assert len(places) == self.ndim, index
+        assert min(places) >= 0, index
+        return index
+
+
+def addressed(thing: Any) -> Any:
+    """An array, or a NamedTuple with arrays, of which every index is checked."""
+    if isinstance(thing, np.ndarray):
+        return thing.view(Addressed)
+    return type(thing)(*map(addressed, thing)) if isinstance(thing, tuple) else thing
+
+
+@pytest.fixture(autouse=True)
+def checked_indices(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Check every index of plain Python: compiled code would read or write elsewhere."""
+
+    def plain_checked(rule: Any) -> Any:
+        return lambda *given: plain(rule)(*map(addressed, given))
+
+    monkeypatch.setattr("fundenv.batch.entry.plain", plain_checked)
 
 
 def bits(batch: Batch) -> list[bytes]:

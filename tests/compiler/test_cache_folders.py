@@ -67,6 +67,21 @@ def test_code_in_a_read_only_folder_is_used(tmp_path: Path, folder: Path, as_use
     assert said == ""
 
 
+@compiled
+@pytest.mark.skipif(not hasattr(os, "getuid"), reason="rights are told otherwise here")
+def test_a_package_that_cannot_be_written_is_compiled_once(tmp_path: Path, as_user: None) -> None:
+    """As in the system's site-packages, where no folder is named: the code lies in the home."""
+    package, home = tmp_path / "site-packages", tmp_path / "home"
+    for part in ("fundenv", "tests"):
+        shutil.copytree(ROOT / part, package / part, ignore=shutil.ignore_patterns("__pycache__"))
+    home.mkdir()
+    unwritable(package)
+    runs = [end(start(None, package, HOME=str(home))) for _ in range(2)]
+    assert [said for _, said in runs] == ["compiling\n", ""]
+    assert {Path(folder).parent for folder, _ in runs} == {home / ".cache"}
+    assert not list(package.rglob("__pycache__"))
+
+
 @pytest.fixture
 def fresh(monkeypatch: pytest.MonkeyPatch) -> Any:
     """`cache_folder` of a process that has not asked yet."""
