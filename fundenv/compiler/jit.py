@@ -170,6 +170,11 @@ def jit_rare(function: Callable[..., Any]) -> Any:
     return _rule(function, _RareRule, forceinline=False)
 
 
+def jit_scalar(function: Callable[..., Any]) -> Any:
+    """As `jit`, for a rule of a mode that drafts do not have: inlined, and on a draft as `jit_rare`."""
+    return _rule(function, _RareRule, forceinline=True)
+
+
 def jit_rare_but_for(common: Any) -> Callable[[Callable[..., Any]], Any]:
     """As `jit_rare`, for a rule of which one case is common: on a draft `common`, a rule with the
     same arguments, replaces it, and asks for the fallback in the other cases.

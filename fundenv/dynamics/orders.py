@@ -2,7 +2,7 @@
 margin keeper has a file of its own.
 """
 
-from fundenv.compiler.jit import jit, jit_order, jit_rare
+from fundenv.compiler.jit import jit, jit_order, jit_scalar
 from fundenv.dynamics.action import decode
 from fundenv.dynamics.borrowing import level_of
 from fundenv.dynamics.capital import capital_parts, gross_of
@@ -118,7 +118,7 @@ def _decide_leg(world, store, out, p, i, a, row, equity, hold, carry, hedge, lev
     )
 
 
-@jit_rare
+@jit_scalar
 def _decide_shared(world, store, out, p, actions, i, row, equity):
     """The decision over a shared capital: legs that hold keep what they use; the carries asked of
     the others may use the rest, and shrink in proportion where they ask for more. What is asked of

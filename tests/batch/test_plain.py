@@ -22,6 +22,7 @@ from fundenv.market import synthetic_market, synthetic_portfolio
 from tests.laws.play import action, make_env
 from tests.laws.test_reference import EVERYTHING
 from tests.laws.wild import (
+    MIXED,
     PLACED,
     SEEDS,
     SYMBOLS,
@@ -29,6 +30,7 @@ from tests.laws.wild import (
     failing_settings,
     full_targets,
     inverse_settings,
+    mixed_settings,
     poor_settings,
     remembering_settings,
     settings,
@@ -44,6 +46,7 @@ MODES: dict[str, tuple[Any, Any, Any, dict[str, bool]]] = {
     "memory": (remembering_settings(), SYMBOLS, targets, {}),
     "poor": (poor_settings(), SYMBOLS, full_targets, {}),
     "away": (away_settings(), PLACED, tame_targets, {}),
+    "mixed": (mixed_settings(), MIXED, tame_targets, {"listings": True}),
     "failing": (failing_settings(), PLACED, tame_targets, {"failures": True}),
 }
 KEPT = [column for column in range(t.N_LEG) if column not in t.SCRATCH]
