@@ -171,7 +171,7 @@ def jit_rare(function: Callable[..., Any]) -> Any:
 
 
 def jit_scalar(function: Callable[..., Any]) -> Any:
-    """As `jit`, for a rule of a mode that drafts do not have: inlined, and on a draft as `jit_rare`."""
+    """As `jit` for a rule of a mode in which no draft is stepped; there it is as `jit_rare`."""
     return _rule(function, _RareRule, forceinline=True)
 
 
