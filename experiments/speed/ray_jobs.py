@@ -1,5 +1,5 @@
 """Measures what Ray adds to jobs of a run folder: memory of a worker with a market that is shared
-and with one that is copied, and seconds for jobs that do nothing.
+and with one that is copied, that of a member of a population, and seconds for jobs that do nothing.
 
 Ray is started here with --workers CPUs, or found at --ray. Memory is that which belongs to one
 process alone (Private_Clean + Private_Dirty of /proc/self/smaps_rollup).
@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import agents
 from experiments.core.cli import run
 from experiments.core.ray_pool import RayPool
 from experiments.core.run_folder import RunError
@@ -81,24 +82,36 @@ def _memory(pool: RayPool, market: Any) -> None:
     size = len(pickle.dumps(market))
     shared = ray.put(market)
     own = ray.remote(num_cpus=1, max_calls=1)(private_bytes)  # a new process each time
-    found = {kind: ray.get(own.remote(shared, kind)) for kind in ("none", "shared", "copied")}
+    kinds = ("none", "shared", "copied", "member")
+    found = {kind: ray.get(own.remote(shared, kind)) for kind in kinds}
     print(f"market {size / 1e6:.1f} MB")
     for kind, what in (
         ("none", "a worker with fundenv imported"),
         ("shared", "with the market mapped and 256 environments"),
         ("copied", "with the market copied and 256 environments"),
+        ("member", "learning as a member of a population, mapped"),
     ):
         print(f"  {what:<46}{found[kind] / 1e6:>8.1f} MB of its own")
 
 
 def private_bytes(market: Any, kind: str) -> int:
-    """Runs in a worker: its private bytes, with 256 environments on the market."""
+    """Runs in a worker: its private bytes, with 256 environments on the market; those of a `member`
+    after an iteration of rllib_ppo.
+    """
+    if kind == "member":
+        agent: Any = agents.make("rllib_ppo", runners=0, n_envs=256, batch_size=4096)
+        agent.learn(market, {}, steps=256 * agent.params.n_steps, seed=0, callback=None)
+        return _private()
     if kind == "copied":
         market = pickle.loads(pickle.dumps(market))
     batch = None if kind == "none" else Batch(256, market=market)
     if batch is not None:
         batch.reset(0)
         _touch(market)
+    return _private()
+
+
+def _private() -> int:
     lines = Path("/proc/self/smaps_rollup").read_text(encoding="utf-8").splitlines()
     return sum(int(line.split()[1]) for line in lines if line.startswith("Private_")) * 1024
 

@@ -8,6 +8,7 @@ Ray's object store without a copy.
 from __future__ import annotations
 
 from typing import Any
+from weakref import WeakKeyDictionary
 
 import gymnasium as gym
 
@@ -75,12 +76,20 @@ class Shared:
         return self
 
 
+# markets of this process that came out of the object store, with the node of that Ray
+_FETCHED: WeakKeyDictionary[Market, tuple[str, Shared]] = WeakKeyDictionary()
+
+
 def share(market: Market) -> Shared:
     """Put a market into the object store of the running Ray, once; every node keeps at most one
-    copy, which its processes map and do not copy.
+    copy, which its processes map and do not copy. A market that `fetch` has returned is there
+    already and not put again.
     """
     import ray
 
+    node, shared = _FETCHED.get(market, ("", None))
+    if shared is not None and node == ray.get_runtime_context().get_node_id():
+        return shared
     return Shared(ray.put(market))
 
 
@@ -90,4 +99,6 @@ def fetch(market: Any) -> Any:
         return market
     import ray
 
-    return ray.get(market.reference)
+    found = ray.get(market.reference)
+    _FETCHED[found] = (ray.get_runtime_context().get_node_id(), market)
+    return found

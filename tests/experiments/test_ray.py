@@ -28,6 +28,8 @@ from experiments.core import ray_pool
 from experiments.core.cli import Stopped
 from experiments.core.run_folder import RunError
 from experiments.sweeping import cells
+from fundenv.envs import rllib
+from fundenv.market import synthetic_market
 from tests.experiments.conftest import SMALL
 
 STEPS, SEEDS = 24_576, 2
@@ -230,6 +232,27 @@ def test_a_sweep_that_loses_a_worker_and_a_node_makes_the_same_cells(
         check_exact=True,
     )
     cluster.nodes.append(cluster.add_node(num_cpus=1, **cluster.room))
+
+
+@pytest.mark.slow
+def test_a_member_of_a_population_puts_no_second_market_into_the_store(cluster: Any) -> None:
+    import ray
+
+    from agents.rllib.runner import start
+
+    market = synthetic_market("btc", years=0.5, seed=0)
+
+    def member(shared: rllib.Shared) -> list[bool]:
+        fetched = rllib.fetch(shared)
+        again, other = rllib.share(fetched), rllib.share(synthetic_market("eth", years=0.5, seed=0))
+        return [each.reference == shared.reference for each in (again, other)]
+
+    begun = start(cluster.address, 0, 0)
+    try:
+        assert ray.get(ray.remote(member).remote(rllib.share(market))) == [True, False]
+    finally:
+        if begun:
+            ray.shutdown()
 
 
 @pytest.mark.slow
