@@ -1,5 +1,5 @@
 """Measures what Ray adds to jobs of a run folder: memory of a worker with a market that is shared
-and with one that is copied, that of a member of a population, and seconds for jobs that do nothing.
+and with one that is copied, that of one that trains, and seconds for jobs that do nothing.
 
 Ray is started here with --workers CPUs, or found at --ray. Memory is that which belongs to one
 process alone (Private_Clean + Private_Dirty of /proc/self/smaps_rollup).
@@ -36,6 +36,12 @@ class Args:
     """CPUs of a Ray that is started here."""
     jobs: int = 500
     """Jobs that do nothing."""
+
+
+SHORT: dict[str, dict[str, Any]] = {  # parameters of learners with a short start
+    "ppo": {"imitate": 64, "counterfactual_rounds": 1},
+    "rllib_ppo": {"runners": 0},
+}
 
 
 class Silent:
@@ -82,25 +88,26 @@ def _memory(pool: RayPool, market: Any) -> None:
     size = len(pickle.dumps(market))
     shared = ray.put(market)
     own = ray.remote(num_cpus=1, max_calls=1)(private_bytes)  # a new process each time
-    kinds = ("none", "shared", "copied", "member")
+    kinds = ("none", "shared", "copied", "ppo", "rllib_ppo")
     found = {kind: ray.get(own.remote(shared, kind)) for kind in kinds}
     print(f"market {size / 1e6:.1f} MB")
     for kind, what in (
         ("none", "a worker with fundenv imported"),
         ("shared", "with the market mapped and 256 environments"),
         ("copied", "with the market copied and 256 environments"),
-        ("member", "learning as a member of a population, mapped"),
+        ("ppo", "training ppo, market mapped"),
+        ("rllib_ppo", "the same, rllib_ppo as in a population"),
     ):
         print(f"  {what:<46}{found[kind] / 1e6:>8.1f} MB of its own")
 
 
 def private_bytes(market: Any, kind: str) -> int:
-    """Runs in a worker: its private bytes, with 256 environments on the market; those of a `member`
-    after an iteration of rllib_ppo.
+    """Runs in a worker: its private bytes, with 256 environments on the market; with the name of a
+    learner those after its first rollout and update.
     """
-    if kind == "member":
-        agent: Any = agents.make("rllib_ppo", runners=0, n_envs=256, batch_size=4096)
-        agent.learn(market, {}, steps=256 * agent.params.n_steps, seed=0, callback=None)
+    if kind in SHORT:
+        agent: Any = agents.make(kind, n_envs=256, **SHORT[kind])
+        agent.learn(market, {}, steps=1, seed=0)
         return _private()
     if kind == "copied":
         market = pickle.loads(pickle.dumps(market))
