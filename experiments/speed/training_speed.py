@@ -1,5 +1,5 @@
 """Measures what a training step of ppo, device_ppo, sac and device_sac costs, collecting and
-learning apart, and the step of the environments.
+learning apart, and the step of the environments; with --warm, a round of the warm start of ppo.
 
 The learners take turns, so that a machine that slows down slows all of them. On the CPU the clock
 counts the time of this one thread, so other processes hardly matter; on a GPU it is the wall clock.
@@ -8,6 +8,7 @@ Trainings run on the embedded market, without the warm start, after one round th
 
 from __future__ import annotations
 
+import itertools
 import statistics
 import time
 import warnings
@@ -36,6 +37,10 @@ class Args:
     """Trainings of each, apart from the one that warms up."""
     device: Literal["cpu", "cuda"] = "cpu"
     """Where device_ppo and device_sac learn."""
+    warm: int = 0
+    """Rounds of the counterfactual training of ppo to time instead, with its usual 256 environments
+    (the first also holds the imitation and is not counted); 0: none.
+    """
 
 
 class Spent(NamedTuple):
@@ -53,10 +58,17 @@ def main(args: Args) -> None:
     for name in args.agents:
         if not hasattr(agents.agent_class(name), "algorithm"):
             raise RunError(f"--agents {name}: choose some of ppo, device_ppo, sac, device_sac")
-    for name, low in {"envs": 1, "steps": 1, "repeats": 1}.items():
+    for name, low in {"envs": 1, "steps": 1, "repeats": 1, "warm": 0}.items():
         if getattr(args, name) < low:
             raise RunError(f"--{name} {getattr(args, name)}: must be at least {low}")
     market = synthetic_market("btc", years=1, paths=2, seed=0)
+    if args.warm:
+        print(
+            f"CPU time of one thread, a round of the counterfactual training of ppo, {args.warm}"
+            f" rounds: milliseconds, median (lowest .. highest)\n"
+            f"{_spread([1e3 * each for each in rounds_timed(market, args.warm)])}"
+        )
+        return
     spent: dict[str, list[tuple[Spent, int]]] = {name: [] for name in args.agents}
     for turn in range(args.repeats + 1):
         for name in args.agents:
@@ -88,6 +100,29 @@ def main(args: Args) -> None:
             f"{name:<12}{statistics.median(done / each.whole for each, done in runs):>10,.0f}"
             + "".join(f"{each:>26}" for each in spreads)
         )
+
+
+def rounds_timed(market: Any, rounds: int, **params: Any) -> list[float]:
+    """CPU seconds of each of the `rounds` of the counterfactual training of ppo after the first,
+    then the training stops; `params` are further parameters.
+    """
+    ends: list[float] = []
+
+    class Rounds:
+        """Keeps when each round ended."""
+
+        def step(self, steps: int, batch: Any) -> bool:
+            """No step is wanted."""
+            return False
+
+        def update(self, steps: int, scalars: dict[str, float]) -> bool:
+            """Another round has ended."""
+            ends.append(time.thread_time())
+            return len(ends) <= rounds
+
+    agent: Any = agents.make("ppo", counterfactual_rounds=rounds + 1, **params)
+    agent.learn(market, {}, steps=1, seed=0, callback=Rounds())
+    return [after - before for before, after in itertools.pairwise(ends)]
 
 
 def plain_learner(name: str, envs: int, device: str, **more: Any) -> Any:

@@ -6,6 +6,7 @@ import pytest
 
 from experiments.core.run_folder import RunError
 from experiments.speed import training_speed
+from fundenv.market import synthetic_market
 
 
 def test_every_learner_has_a_line_and_learning_is_a_part_of_the_whole(
@@ -24,3 +25,10 @@ def test_every_learner_has_a_line_and_learning_is_a_part_of_the_whole(
 def test_who_cannot_be_timed_is_named() -> None:
     with pytest.raises(RunError, match="--agents ewma: choose some of ppo"):
         training_speed.main(training_speed.Args(agents=("ewma",)))
+
+
+def test_rounds_of_the_warm_start_are_timed_and_nothing_is_trained_after_them() -> None:
+    market = synthetic_market("btc", years=0.5, paths=2, seed=0)
+    spent = training_speed.rounds_timed(market, 2, n_envs=8, imitate=100, episode_days=10)
+    assert len(spent) == 2
+    assert min(spent) > 0
