@@ -31,6 +31,9 @@ from fundenv.compiler.memory import LANES
 from fundenv.dynamics import types as t
 from fundenv.market import synthetic_market, synthetic_portfolio
 
+HOLDING = (0.58, 0.9, 1.0)  # shares of decisions that hold, the first: PPO after its first rollout
+GATES = 3  # choices of the gate: hold, and the two carries of PPO's grid
+
 
 @dataclass(frozen=True, kw_only=True)
 class Args:
@@ -105,6 +108,10 @@ def workloads() -> Iterator[Workload]:
         batch = batch_of(env)
         yield Workload(f"training of {name}", batch, _random(batch))
         if name == "ppo":
+            for share in HOLDING:
+                batch = batch_of(agent.training_env(market, {}, 0))
+                shown = f"training of ppo, {share:.0%} hold"
+                yield Workload(shown, batch, _holding(batch, share))
             accounts = CounterfactualAccounts(
                 *agent.training_inputs,
                 leverages=agent.params.leverage_grid,
@@ -142,6 +149,19 @@ def _rule(name: str, market: Any, count: int) -> Workload:
 def _random(batch: Batch) -> Callable[[], Any]:
     rng = np.random.default_rng(0)
     return lambda: drawn(batch, rng)
+
+
+def _holding(batch: Batch, share: float) -> Callable[[], Any]:
+    """Random choices, of which this share holds."""
+    rng = np.random.default_rng(0)
+
+    def act() -> Any:
+        actions = drawn(batch, rng)
+        held = rng.random(len(actions)) < share
+        actions[:, 0] = np.where(held, 0, rng.integers(1, GATES, len(actions)))
+        return actions
+
+    return act
 
 
 def _count(batch: Batch, act: Callable[[], Any], in_vectors: bool) -> float:
