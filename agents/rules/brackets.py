@@ -11,18 +11,22 @@ import numpy as np
 from numpy.typing import NDArray
 
 from agents.params import AgentError
+from agents.rules.of_batch import OfBatch
 from fundenv.optima.env_terms import rule_of_books
 
 Array = NDArray[np.float64]
 
 
-class OfEpisode:
+class OfEpisode(OfBatch):
     """Numbers of the venue for each environment of a batch, by the rules in force when its episode
     began. read: gives them as (books, A) for `batch.world.symbols`, the books of rules.
     """
 
+    left_out = ("_batch", "_world")
+
     def __init__(self, batch: Any, read: Callable[[Any], Array]) -> None:
-        self._batch, self._read = batch, read
+        super().__init__(batch)
+        self._read = read
         self._world: Any = None
         self._numbers, self._same = np.zeros((1, 1)), True
 

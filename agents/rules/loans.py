@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from agents.base import observed
 from agents.params import AgentError
+from agents.rules.of_batch import OfBatch
 from agents.rules.venue_rules import venues_of
 from fundenv.optima.env_terms import first_day, params
 from fundenv.venues import Venue
@@ -38,7 +39,7 @@ def daily(seen: Mapping[str, Array]) -> Array:
     return np.asarray(np.sqrt(np.maximum(variance, 0.0) / _DAYS))
 
 
-class Loans:
+class Loans(OfBatch):
     """Rates a year of loans of coins and of quote in the env of a batch, at the volatilities that a
     rule observes.
 
@@ -47,6 +48,7 @@ class Loans:
     """
 
     def __init__(self, batch: Any) -> None:
+        super().__init__(batch)
         config, day = batch.config, first_day(batch)
 
         def flat(given: float | None, name: str, venues: list[Venue]) -> float:
@@ -57,21 +59,11 @@ class Loans:
         # the most expensive venue of the coins
         self.coin_rate = flat(config.base_borrow_rate, "base_annual", venues_of(batch, "spot"))
         self.quote_rate = flat(config.quote_borrow_rate, "quote_annual", [batch.venue])
-        self._batch, self._norm_of_all = batch, config.borrow_norm
+        self._norm_of_all = config.borrow_norm
         self._own(batch.num_envs)
         table = batch.observation_table
         self._columns = {name: observed(table, name) for name in _WEIGHTS}
         self._lent: Any = self._used
-
-    def __deepcopy__(self, memo: Any) -> Loans:
-        """A copy of what was read last, for the same environments: these are not copied."""
-        other = object.__new__(Loans)
-        vars(other).update(vars(self))
-        return other
-
-    def __getstate__(self) -> dict[str, Any]:
-        """Files of a training hold no environments: who reads them keeps the loans of its own."""
-        return {name: value for name, value in vars(self).items() if name != "_batch"}
 
     def look(self, obs: NDArray[np.float32], listed: Any = True) -> None:
         """Read the volatilities of an observation (n, D); listed: (n, A), the coins that count for

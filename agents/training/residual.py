@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 from agents.base import Agent
 from agents.params import AgentError, Params, Range, read_pairs
 from agents.registry import agent_class, agent_classes, make
+from agents.rules.of_batch import kept, put_back
 
 Array = NDArray[np.float32]
 
@@ -89,11 +90,6 @@ def _rules() -> list[str]:
     ]
 
 
-def _with_loans(rule: Any) -> Any:
-    """What holds the `Loans` of a rule: rules of one capital share them with their allocation."""
-    return getattr(rule, "capital", rule)
-
-
 class Advice:
     """A rule's actions as one-hot columns, in the order of PPO's logits: per asset one of {hold,
     each carry}, and one of the leverages.
@@ -134,13 +130,12 @@ class Advice:
         return deepcopy(vars(self.rule))
 
     def restore(self, state: dict[str, Any]) -> None:
-        """Continue from the values that `state` returned; interest and pools stay those of this
-        environment.
+        """Continue from the values that `state` returned; what the rule has read of its own batch
+        stays.
         """
-        loans = getattr(_with_loans(self.rule), "loans", None)
+        own = kept(self.rule)
         vars(self.rule).update(deepcopy(state))
-        if loans is not None:
-            _with_loans(self.rule).loans = loans
+        put_back(self.rule, own)
 
     def _columns(self, rule: Agent, obs: Array) -> Array:
         hold, carry, _, leverage = (

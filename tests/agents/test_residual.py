@@ -4,6 +4,7 @@ departs from it where that pays.
 
 from __future__ import annotations
 
+import pickle
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ import pytest
 
 import agents
 from agents import AgentError
+from agents.registry import agent_classes
 from agents.sb3.ensemble import joined
 from agents.training.residual import Advice, AdvisedAccounts, read_rule
 from experiments.rollout.make import roll_out
@@ -39,6 +41,22 @@ ZSCORE = "zscore entry=1.0 exit=0.2 window=30 stop=0.01 leverage=2.0"
 @pytest.fixture(scope="module")
 def market() -> Market:
     return synthetic_market(years=0.5, paths=2, seed=3)
+
+
+def one_width(market: Market) -> int:
+    return len(Batch(1, market=market, actions="target").observation_table)
+
+
+def residual_rules() -> list[str]:
+    """All rules that a policy may start from, without those whose market has forecasts."""
+    found = []
+    for name in agent_classes():
+        try:
+            read_rule(name)
+        except AgentError:
+            continue
+        found += [name] * (not name.startswith("forecast"))
+    return found
 
 
 def untrained(rule: str, market: Market) -> Any:
@@ -116,6 +134,21 @@ def test_an_episode_that_ends_leaves_the_memory_of_the_others_alone(market: Mark
                 np.testing.assert_array_equal(last[i], rules[i].of(ends[i : i + 1])[0])
                 rules[i] = new_advice(batch)
             np.testing.assert_array_equal(now[i], rules[i].of(tape[at[i], i : i + 1])[0])
+
+
+@pytest.mark.parametrize("rule", residual_rules())
+def test_a_training_keeps_every_rule_in_its_files(rule: str, market: Market) -> None:
+    """A copied state, through a file and into the rule of another batch, gives the same advice."""
+    one, other = (
+        Advice(read_rule(rule), batch, (-1.0, 0.0, 1.0), (1.0, 3.0))
+        for batch in (Batch(4, market=market, actions="target") for _ in range(2))
+    )
+    obs = np.random.default_rng(0).normal(size=(40, 4, one_width(market))).astype(np.float32)
+    for seen in obs[:20]:
+        one.of(seen)
+    other.restore(pickle.loads(pickle.dumps(one.state())))
+    for seen in obs[20:]:
+        np.testing.assert_array_equal(one.of(seen), other.of(seen))
 
 
 def test_a_rule_that_the_grids_lack_counts_as_the_nearest(market: Market) -> None:
