@@ -11,7 +11,7 @@ import sys
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Any, TypeVar
+from typing import Any, NoReturn, TypeVar
 
 from experiments.core.groups import parse
 from experiments.core.limits import check_arguments
@@ -71,6 +71,8 @@ def run(args: type[A], main: Callable[[A], None], description: str | None) -> No
         check_arguments(parsed)
     except (RunError, SettingsError) as error:
         sys.exit(_line(f"error: {error}", 2))
+    except BrokenPipeError:  # of --help
+        _stop_writing()
     warnings.filterwarnings("ignore", category=UserWarning, module="stable_baselines3")
     shown: set[str] = set()
 
@@ -85,9 +87,8 @@ def run(args: type[A], main: Callable[[A], None], description: str | None) -> No
         main(parsed)
     except (DataError, RunError, SettingsError, SplitError, VenueError) as error:
         sys.exit(_line(f"error: {error}", 2))
-    except BrokenPipeError:  # whoever reads the output has closed it, as `| head` does
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        sys.exit(INTERRUPTED)
+    except BrokenPipeError:
+        _stop_writing()
     except OSError as error:
         if error.errno not in _FULL:
             raise
@@ -103,6 +104,12 @@ def run(args: type[A], main: Callable[[A], None], description: str | None) -> No
         sys.exit(_line(str(stop), INTERRUPTED))
     except KeyboardInterrupt:
         sys.exit(_line("interrupted; what was finished is kept", INTERRUPTED))
+
+
+def _stop_writing() -> NoReturn:
+    """Exit where whoever reads the output has closed it, as `| head` does."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    sys.exit(INTERRUPTED)
 
 
 def _line(text: str, status: int) -> int:

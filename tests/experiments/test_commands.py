@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -232,3 +233,12 @@ def test_what_a_training_cannot_use_is_found_before_anything_is_written(
         words = (*words, "--agents", "ppo", "--params", f"ppo.{param}")
     assert said in refused(capsys, module, *words)
     assert not (tmp_path / "runs").exists()
+
+
+def test_help_that_nobody_reads_to_its_end_says_nothing() -> None:
+    command = [sys.executable, "-m", "experiments.info", "--help"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as started:
+        assert started.stdout is not None
+        assert started.stderr is not None
+        started.stdout.close()
+        assert started.stderr.read() == b""
