@@ -14,6 +14,7 @@ from __future__ import annotations
 import dataclasses
 import json
 from dataclasses import dataclass
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -22,9 +23,7 @@ from experiments.analysis.walk_forward import folds
 from experiments.calibration import parameter_file as calibrated
 from experiments.calibration.chunks import Limits, Search
 from experiments.calibration.report import write_report
-from experiments.calibration.search import (
-    dimensions,
-)
+from experiments.calibration.search import dimensions, is_grid
 from experiments.calibration.selection import Calibration, conclude
 from experiments.core.cli import run
 from experiments.core.market_args import MARKET_FIXED, MarketArgs, pairs, shown
@@ -81,6 +80,12 @@ def main(args: Args) -> None:
         raise RunError(
             f"--trials {args.trials} --drawdown {args.drawdown}: expected at least 1 trial, and a"
             " drawdown in 0 .. 1 (0 excluded)"
+        )
+    ranges = [rule for rule, space in spaces.items() if not is_grid(space)]
+    if ranges and find_spec("optuna") is None:
+        raise RunError(
+            f"rules {', '.join(ranges)}: Optuna, which searches ranges, is not installed; pip"
+            " install 'fundenv[calibrate]', or give lists of values with --space"
         )
     settings, markets = args.settings(), args.markets()
     out = open_run(

@@ -161,6 +161,17 @@ def test_bad_input_is_one_line(
     assert "\n" not in str(error.value)
 
 
+def test_a_search_without_its_library_begins_nothing(
+    data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("experiments.calibrate.find_spec", lambda name: None)
+    words = command(data, tmp_path / "out", "--rules", "carry", "dynamic_leverage")[3:]
+    args = tyro.cli(Args, args=words)
+    with pytest.raises(RunError, match=r"dynamic_leverage: Optuna.*pip install"):
+        main(args)
+    assert not (tmp_path / "out").exists()
+
+
 @pytest.fixture(scope="module")
 def listings(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Three coins, one of which comes late and one of which goes early."""
