@@ -81,12 +81,7 @@ def main(args: Args) -> None:
             f"--trials {args.trials} --drawdown {args.drawdown}: expected at least 1 trial, and a"
             " drawdown in 0 .. 1 (0 excluded)"
         )
-    ranges = [rule for rule, space in spaces.items() if not is_grid(space)]
-    if ranges and find_spec("optuna") is None:
-        raise RunError(
-            f"rules {', '.join(ranges)}: Optuna, which searches ranges, is not installed; pip"
-            " install 'fundenv[calibrate]', or give lists of values with --space"
-        )
+    _need_optuna([rule for rule, space in spaces.items() if not is_grid(space)])
     settings, markets = args.settings(), args.markets()
     out = open_run(
         args.out,
@@ -134,6 +129,15 @@ def main(args: Args) -> None:
         calibrated.write(out / "calibrated.toml", tables, notes)
         print(result.line(), flush=True)
     print(f"parameters: {out / 'calibrated.toml'}")
+
+
+def _need_optuna(rules: list[str]) -> None:
+    """Raise `RunError` where rules have ranges to search and Optuna is not installed."""
+    if rules and find_spec("optuna") is None:
+        raise RunError(
+            f"rules {', '.join(rules)}: Optuna, which searches ranges, is not installed; pip"
+            " install 'fundenv[calibrate]', or give lists of values with --space"
+        )
 
 
 def _by_rule(

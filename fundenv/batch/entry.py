@@ -156,6 +156,9 @@ _TABLE = types.CPointer(types.int64)
 _SIGNATURE, _OF_FIRST = types.void(_TABLE, types.int64, types.int64), types.int64(_TABLE)
 
 
+_LONG = "some 20 seconds to a minute"
+
+
 def _announce(said: str) -> None:
     folder = cache_folder()
     then = (
@@ -168,13 +171,13 @@ def _announce(said: str) -> None:
 
 @cache
 def _announce_wait(what: str) -> None:
-    _announce(f"compiling {what}, half a minute or more")
+    _announce(f"compiling {what}, {_LONG}")
 
 
 def _announce_beside() -> None:
     _announce(
-        "another process compiles the simulation for the first time; until then, half a minute or"
-        " more, this one steps in plain Python, the same numbers, but slowly"
+        f"another process compiles the simulation for the first time; until then, {_LONG}, this one"
+        " steps in plain Python, the same numbers, but slowly"
     )
 
 

@@ -49,14 +49,14 @@ def one_width(market: Market) -> int:
 
 def residual_rules() -> list[str]:
     """All rules that a policy may start from, without those whose market has forecasts."""
-    found = []
-    for name in agent_classes():
-        try:
-            read_rule(name)
-        except AgentError:
-            continue
-        found += [name] * (not name.startswith("forecast"))
-    return found
+    return [
+        name
+        for name, kind in agent_classes().items()
+        if not kind.learns
+        and not kind.sees_future
+        and kind().env_settings() == {"actions": "target"}
+        and not name.startswith("forecast")
+    ]
 
 
 def untrained(rule: str, market: Market) -> Any:
